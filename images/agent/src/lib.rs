@@ -1,0 +1,284 @@
+//! The protocol between lanfence and the agent inside its throwaway Linux guest.
+//!
+//! One JSON document per line over a virtio-serial port named [`PORT_NAME`].
+//! Every [`Request`] carries an `id` that its [`Reply`] repeats. The agent
+//! handles requests in order, so a reply also says that everything asked
+//! before it is done.
+
+use serde::{Deserialize, Serialize};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+/// Name of the virtio-serial port that carries the protocol.
+pub const PORT_NAME: &str = "lanfence.agent.0";
+
+/// Prefix of the line that the agent prints on the serial console once it is
+/// ready: `LANFENCE READY <nonce> <uptime in ms>`; the nonce comes from the
+/// kernel command line (`lanfence.nonce=…`), so a stale log cannot be taken
+/// for a fresh boot.
+pub const READY: &str = "LANFENCE READY";
+
+/// Prefix of the console line that says why the guest cannot go on.
+pub const FATAL: &str = "LANFENCE FATAL";
+
+/// One request from the host.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Request {
+    /// Repeated in the reply.
+    pub id: u64,
+    /// What to do.
+    pub op: Op,
+}
+
+/// What the agent can be asked to do.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Op {
+    /// Answer with [`Answer::Hello`].
+    Hello,
+    /// Waits until the netdev with this MAC exists, sets it up (`eth0` naming is
+    /// the kernel's), and waits for its carrier; answers [`Answer::Nic`].
+    Nic {
+        /// MAC address, lower case with colons.
+        mac: String,
+        /// Deadline in milliseconds for device plus carrier.
+        deadline_ms: u64,
+    },
+    /// Adds addresses and routes, replacing what the device had; answers [`Answer::Done`].
+    Configure {
+        /// Device name.
+        dev: String,
+        /// Addresses with prefix length, either family.
+        addresses: Vec<String>,
+        /// Default routers, either family.
+        routers: Vec<IpAddr>,
+    },
+    /// Resolves the neighbour by sending it a UDP datagram to the discard port
+    /// and waiting until the kernel knows its MAC; answers [`Answer::Neighbour`].
+    Resolve {
+        /// Device name.
+        dev: String,
+        /// Who.
+        address: IpAddr,
+        /// Deadline in milliseconds.
+        deadline_ms: u64,
+    },
+    /// Drives busybox udhcpc, a real DHCP client; answers [`Answer::Dhcp`].
+    Dhcp {
+        /// Device name.
+        dev: String,
+        /// Which step.
+        step: DhcpStep,
+        /// Deadline in milliseconds.
+        deadline_ms: u64,
+    },
+    /// Writes raw Ethernet frames (hex, without FCS) through the device's
+    /// driver, in order; answers [`Answer::Sent`].
+    Frames {
+        /// Device name.
+        dev: String,
+        /// Frames in hex.
+        frames: Vec<String>,
+    },
+    /// Sends one UDP datagram through the guest's own stack; answers [`Answer::Done`].
+    Udp {
+        /// Device name (`SO_BINDTODEVICE`).
+        dev: String,
+        /// Source port.
+        source_port: u16,
+        /// Destination; broadcast and multicast work (`SO_BROADCAST`, multicast interface set, TTL 64).
+        to: SocketAddr,
+        /// Payload in hex.
+        payload: String,
+    },
+    /// Sends one ICMP or ICMPv6 echo request through a ping socket; answers [`Answer::Done`].
+    Ping {
+        /// Device name.
+        dev: String,
+        /// Destination.
+        to: IpAddr,
+        /// Payload in hex.
+        payload: String,
+    },
+    /// Starts a TCP connection from the given port; when it comes up before the
+    /// deadline sends the payload and waits for as many bytes of echo;
+    /// answers [`Answer::Tcp`]. The socket is reset at the end.
+    Tcp {
+        /// Device name.
+        dev: String,
+        /// Source port.
+        source_port: u16,
+        /// Destination.
+        to: SocketAddr,
+        /// Payload in hex.
+        payload: String,
+        /// Deadline in milliseconds; 0 sends the SYN and does not wait.
+        deadline_ms: u64,
+    },
+    /// Joins a multicast group and keeps it joined until [`Op::Leave`]; datagrams
+    /// received on the port are kept for [`Op::Received`]; answers [`Answer::Done`].
+    Join {
+        /// Device name.
+        dev: String,
+        /// IPv4 or IPv6 group.
+        group: IpAddr,
+        /// UDP port to listen on.
+        port: u16,
+    },
+    /// Listens for unicast and broadcast UDP on a port of either family; answers [`Answer::Done`].
+    Listen {
+        /// UDP port.
+        port: u16,
+    },
+    /// Answers [`Answer::Received`] with all datagrams since the last call.
+    Received,
+    /// Closes all sockets of [`Op::Join`] and [`Op::Listen`]; answers [`Answer::Done`].
+    Leave,
+    /// Writes authorized key and starts dropbear on port 22; answers [`Answer::Ssh`].
+    Ssh {
+        /// The public key line for root.
+        authorized_key: String,
+    },
+    /// Syncs nothing, powers the guest off. No answer.
+    PowerOff,
+}
+
+/// A step in the life of a lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DhcpStep {
+    /// Discover, offer, request, ack: a fresh client.
+    Bind,
+    /// Unicast request of the bound client (SIGUSR1).
+    Renew,
+    /// Give the lease back (SIGUSR2) and end the client.
+    Release,
+}
+
+/// One answer from the guest.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Reply {
+    /// The request's id.
+    pub id: u64,
+    /// What came of it.
+    pub result: Result<Answer, String>,
+}
+
+/// The good outcomes of an [`Op`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "kebab-case")]
+pub enum Answer {
+    /// Done, nothing to tell.
+    Done,
+    /// The guest in short.
+    Hello {
+        /// `uname -r`.
+        kernel: String,
+        /// Milliseconds since the guest's kernel started.
+        uptime_ms: u64,
+    },
+    /// The device is up and has carrier.
+    Nic {
+        /// Device name.
+        dev: String,
+        /// Kernel driver.
+        driver: String,
+        /// Milliseconds until the carrier was there.
+        carrier_ms: u64,
+        /// The device's IPv6 link-local address.
+        link_local: IpAddr,
+    },
+    /// The kernel resolved the neighbour.
+    Neighbour {
+        /// MAC address, or none within the deadline.
+        mac: Option<String>,
+    },
+    /// Where the DHCP client stands after the step.
+    Dhcp {
+        /// Whether the step was completed (bound, renewed, released).
+        ok: bool,
+        /// Bound address.
+        address: Option<Ipv4Addr>,
+        /// Prefix length from the lease.
+        prefix: Option<u8>,
+        /// Default router from the lease.
+        router: Option<Ipv4Addr>,
+        /// Server identifier.
+        server: Option<Ipv4Addr>,
+        /// Milliseconds the step took.
+        took_ms: u64,
+    },
+    /// How many frames the kernel took.
+    Sent {
+        /// Count.
+        frames: usize,
+        /// First error, with the index of its frame.
+        error: Option<String>,
+    },
+    /// Fate of a connection attempt as the guest saw it. Never evidence for a drop.
+    Tcp {
+        /// Handshake completed.
+        connected: bool,
+        /// The echo came back whole.
+        echoed: bool,
+    },
+    /// Payloads received, in hex, with the port they came to.
+    Received {
+        /// Port and payload.
+        datagrams: Vec<Datagram>,
+    },
+    /// dropbear is listening.
+    Ssh {
+        /// The host key's SHA-256 fingerprint or its public key line.
+        host_key: String,
+    },
+}
+
+/// A datagram that reached a socket in the guest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Datagram {
+    /// Local port.
+    pub port: u16,
+    /// Sender.
+    pub from: SocketAddr,
+    /// Payload in hex.
+    pub payload: String,
+}
+
+/// Hex of bytes, lower case.
+pub fn to_hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
+            let _ = write!(out, "{byte:02x}");
+            out
+        })
+}
+
+/// Bytes of a hex string; none for an odd length or a foreign character.
+pub fn from_hex(text: &str) -> Option<Vec<u8>> {
+    if !text.len().is_multiple_of(2) || !text.is_ascii() {
+        return None;
+    }
+    (0..text.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hex_round_trips() {
+        let bytes: Vec<u8> = (0..=255).collect();
+        assert_eq!(from_hex(&to_hex(&bytes)), Some(bytes));
+    }
+
+    #[test]
+    fn bad_hex_is_refused() {
+        assert_eq!(from_hex("abc"), None);
+        assert_eq!(from_hex("zz"), None);
+    }
+}

@@ -1,0 +1,11 @@
+//! lanfence keeps virtual machines on the LAN and off the WAN, and proves it.
+//!
+//! The pure half ([`policy`], [`nwfilter`], [`frame`], [`probe`], [`report`])
+//! needs neither libvirt nor root. The other half (feature `lab`) boots
+//! throwaway guests on a private bridge and judges what really gets through.
+
+pub mod frame;
+pub mod nwfilter;
+pub mod policy;
+pub mod probe;
+pub mod report;

@@ -1,0 +1,2 @@
+//! The `lanfence` command.
+fn main() {}

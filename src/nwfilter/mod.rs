@@ -1,0 +1,1 @@
+//! libvirt's filter language: model, strict reader, canonical writer and the generator.

@@ -1,0 +1,3 @@
+//! The serialisable run and its renderers.
+
+pub mod model;

@@ -1,0 +1,181 @@
+//! What a run found, as data: the source of every rendering.
+
+use crate::probe::{Expect, Group, Point};
+use serde::{Deserialize, Serialize};
+
+/// Version of the JSON layout; raised when a field changes its meaning.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// What became of a probe in one phase, decided by sensors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fate {
+    /// Seen where it must arrive.
+    Delivered,
+    /// Sent, not arrived anywhere, and a sentinel sent after it on the same path arrived.
+    Dropped,
+    /// Not seen where it starts.
+    NeverSent,
+    /// Sent, not arrived, and no sentinel arrived either.
+    Lost,
+    /// A sensor died, dropped frames or was never armed, or the step was not reached.
+    Unknown,
+}
+
+/// Why a verdict is red.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Failure {
+    /// The policy wants it stopped and it got out.
+    Leak,
+    /// The policy wants it through and it was stopped.
+    Blocked,
+}
+
+/// The judgement of a probe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "verdict", content = "why", rename_all = "kebab-case")]
+pub enum Verdict {
+    /// Control delivered, filtered fate as expected.
+    Pass,
+    /// Control delivered, filtered fate the opposite.
+    Fail(Failure),
+    /// Got through as expected of a hole that nwfilter cannot close.
+    Residual,
+    /// Not proven.
+    Inconclusive,
+}
+
+/// One probe in one cell.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProbeResult {
+    /// The probe's stable name.
+    pub id: String,
+    /// Its row.
+    pub group: Group,
+    /// In words.
+    pub summary: String,
+    /// What the policy wants.
+    pub expect: Expect,
+    /// Fate without the filter.
+    pub control: Fate,
+    /// Fate with the filter.
+    pub filtered: Fate,
+    /// Fate with the filter taken away again, where it was sent.
+    pub teeth: Option<Fate>,
+    /// The judgement.
+    pub verdict: Verdict,
+    /// Where the filtered frame was last seen.
+    pub last_seen: Option<Point>,
+    /// What to know about it: the reason of an inconclusive verdict, the remedy of a residual.
+    pub note: Option<String>,
+}
+
+/// How long a named part took.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Timing {
+    /// Name of the phase: `lab`, `boot`, `nic`, `control`, `bind`, `filtered`, `teeth`, `end`.
+    pub phase: String,
+    /// Milliseconds of wall time.
+    pub ms: u64,
+}
+
+/// What stopped a cell before its probes were judged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CellError {
+    /// Phase in which it happened.
+    pub phase: String,
+    /// What failed, where, and what to do about it.
+    pub message: String,
+    /// The host or the user's input is to blame (exit code 3 or 2) rather than the cell.
+    pub kind: ErrorKind,
+}
+
+/// Whose fault an error is; decides the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ErrorKind {
+    /// The user's input: exit code 2.
+    Usage,
+    /// The host cannot do it: exit code 3.
+    Host,
+    /// The guest or the lab broke down in mid-run: inconclusive, exit code 5.
+    Cell,
+    /// A bug of lanfence: exit code 70.
+    Internal,
+}
+
+/// One cell of the matrix: a guest kind with a NIC model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Cell {
+    /// `linux/pcnet`.
+    pub name: String,
+    /// Guest kind.
+    pub guest: String,
+    /// libvirt's NIC model name.
+    pub nic: String,
+    /// Kernel driver that the guest used.
+    pub driver: Option<String>,
+    /// Results in catalogue order.
+    pub probes: Vec<ProbeResult>,
+    /// Phases in order.
+    pub timings: Vec<Timing>,
+    /// Set when the cell did not come to its end.
+    pub error: Option<CellError>,
+    /// Whether the WAN probes arrived again once the filter was gone; none when not reached.
+    pub teeth: Option<bool>,
+    /// Files with evidence, in the order of writing, relative to `--out`.
+    #[serde(default)]
+    pub evidence: Vec<String>,
+}
+
+/// The filter under test.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FilterInfo {
+    /// Name of the filter that is bound; none when verified without one.
+    pub name: Option<String>,
+    /// `generated from lanfence.toml`, a file's name, or `none`.
+    pub source: String,
+    /// Number of rules in the tree.
+    pub rules: usize,
+}
+
+/// What the run ran on.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Host {
+    /// `kvm` or `tcg`.
+    pub accel: String,
+    /// Why that accelerator: `asked for`, `proven at this boot`, `KVM guest did not reach READY in 10 s`.
+    pub accel_reason: String,
+    /// Host kernel release.
+    pub kernel: String,
+    /// libvirt's version.
+    pub libvirt: String,
+    /// QEMU's version.
+    pub qemu: String,
+    /// Guest kernel release.
+    pub guest_kernel: String,
+    /// `root` or `user namespace`.
+    pub privilege: String,
+    /// `net.bridge.bridge-nf-call-iptables` and its two sisters as `name=value`.
+    pub sysctls: Vec<String>,
+}
+
+/// A whole run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// Version of lanfence.
+    pub version: String,
+    /// Policy file as given.
+    pub policy: String,
+    /// The filter.
+    pub filter: FilterInfo,
+    /// The host.
+    pub host: Host,
+    /// Cells in the order of the matrix.
+    pub cells: Vec<Cell>,
+    /// Wall time of the whole run in milliseconds.
+    pub wall_ms: u64,
+}
