@@ -9,3 +9,8 @@ pub mod nwfilter;
 pub mod policy;
 pub mod probe;
 pub mod report;
+
+#[cfg(feature = "lab")]
+pub mod guest;
+#[cfg(feature = "lab")]
+pub mod lab;

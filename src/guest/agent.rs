@@ -1,0 +1,130 @@
+//! The host's end of the agent's port.
+
+use super::console::{Console, State};
+use super::error::GuestError;
+use lanfence_agent::{Answer, Op, Reply, Request};
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::watch;
+
+/// A connection to the agent of one guest.
+#[derive(Debug)]
+pub struct AgentClient {
+    reader: BufReader<OwnedReadHalf>,
+    writer: OwnedWriteHalf,
+    console: watch::Receiver<State>,
+    next: u64,
+}
+
+impl AgentClient {
+    /// Uses an open socket; the console tells when the guest dies meanwhile.
+    pub fn new(stream: UnixStream, console: &Console) -> Self {
+        let (reader, writer) = stream.into_split();
+        Self {
+            reader: BufReader::new(reader),
+            writer,
+            console: console.state(),
+            next: 1,
+        }
+    }
+
+    /// Asks and waits for the answer.
+    ///
+    /// # Errors
+    /// A guest that died or panicked is said as such at once; the deadline
+    /// bounds everything else.
+    pub async fn ask(&mut self, op: Op, deadline: Duration) -> Result<Answer, GuestError> {
+        let doing = name(&op);
+        let id = self.next;
+        self.next += 1;
+        let mut line = serde_json::to_string(&Request { id, op }).expect("the protocol serialises");
+        line.push('\n');
+        let mut console = self.console.clone();
+        let exchange = Self::exchange(&mut self.reader, &mut self.writer, &line, id, &doing);
+        let reply = tokio::select! {
+            reply = exchange => reply?,
+            error = death(&mut console, &doing) => return Err(error),
+            () = tokio::time::sleep(deadline) => {
+                return Err(GuestError::Deadline {
+                    waiting: format!("the agent's answer to `{doing}`"),
+                    deadline_ms: deadline.as_millis(),
+                    last: console.borrow().last.clone(),
+                });
+            }
+        };
+        reply
+            .result
+            .map_err(|message| GuestError::Agent { doing, message })
+    }
+
+    async fn exchange(
+        reader: &mut BufReader<OwnedReadHalf>,
+        writer: &mut OwnedWriteHalf,
+        line: &str,
+        id: u64,
+        doing: &str,
+    ) -> Result<Reply, GuestError> {
+        let broken = |message: String| GuestError::Protocol {
+            doing: doing.to_owned(),
+            message,
+        };
+        writer
+            .write_all(line.as_bytes())
+            .await
+            .map_err(|error| broken(error.to_string()))?;
+        let mut text = String::new();
+        loop {
+            text.clear();
+            let length = reader
+                .read_line(&mut text)
+                .await
+                .map_err(|error| broken(error.to_string()))?;
+            if length == 0 {
+                return Err(broken("the port was closed".into()));
+            }
+            let reply: Reply = serde_json::from_str(&text)
+                .map_err(|error| broken(format!("{error} in {text:?}")))?;
+            // An answer to a request that was given up on earlier may still come.
+            if reply.id == id {
+                return Ok(reply);
+            }
+        }
+    }
+}
+
+/// The verb of a request as the protocol spells it.
+fn name(op: &Op) -> String {
+    serde_json::to_value(op)
+        .ok()
+        .and_then(|value| value["do"].as_str().map(str::to_owned))
+        .unwrap_or_default()
+}
+
+/// Resolves when the console shows that the guest will never answer.
+pub(super) async fn death(console: &mut watch::Receiver<State>, waiting: &str) -> GuestError {
+    loop {
+        {
+            let state = console.borrow_and_update();
+            if let Some(line) = &state.panic {
+                return GuestError::Panic { line: line.clone() };
+            }
+            if let Some(line) = &state.fatal {
+                return GuestError::Fatal { line: line.clone() };
+            }
+            if state.closed {
+                return GuestError::Died {
+                    waiting: waiting.to_owned(),
+                    last: state.last.clone(),
+                };
+            }
+        }
+        if console.changed().await.is_err() {
+            return GuestError::Died {
+                waiting: waiting.to_owned(),
+                last: String::new(),
+            };
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! The guest's serial console: kept as evidence and watched for signs of life and death.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::UnixStream;
+use tokio::sync::watch;
+
+/// What the console has shown so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct State {
+    /// The text behind the agent's READY prefix.
+    pub ready: Option<String>,
+    /// A line that says why the guest cannot go on.
+    pub fatal: Option<String>,
+    /// A kernel panic.
+    pub panic: Option<String>,
+    /// QEMU closed the console: the domain is gone.
+    pub closed: bool,
+    /// The last line that was not empty.
+    pub last: String,
+}
+
+impl State {
+    /// Takes in one line.
+    fn line(&mut self, line: &str) {
+        let line = line.trim_end();
+        // The kernel may print into the middle of the agent's line, so the prefix is looked for anywhere.
+        if let Some((_, rest)) = line.split_once(lanfence_agent::READY) {
+            self.ready = Some(rest.trim().to_owned());
+        } else if let Some((_, rest)) = line.split_once(lanfence_agent::FATAL) {
+            self.fatal = Some(rest.trim().to_owned());
+        } else if line.contains("Kernel panic") && self.panic.is_none() {
+            self.panic = Some(line.trim().to_owned());
+        }
+        if !line.is_empty() {
+            line.clone_into(&mut self.last);
+        }
+    }
+}
+
+/// A console that is being read.
+#[derive(Debug)]
+pub struct Console {
+    text: Arc<Mutex<Vec<u8>>>,
+    state: watch::Receiver<State>,
+}
+
+impl Console {
+    /// Starts reading; ends with the socket.
+    pub fn read(stream: UnixStream) -> Self {
+        let text = Arc::new(Mutex::new(Vec::new()));
+        let (sender, state) = watch::channel(State::default());
+        tokio::spawn(pump(stream, Arc::clone(&text), sender));
+        Self { text, state }
+    }
+
+    /// A view that wakes when a line comes.
+    pub fn state(&self) -> watch::Receiver<State> {
+        self.state.clone()
+    }
+
+    /// Everything so far.
+    pub fn text(&self) -> Vec<u8> {
+        self.text
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+async fn pump(mut stream: UnixStream, text: Arc<Mutex<Vec<u8>>>, sender: watch::Sender<State>) {
+    let mut chunk = [0; 4096];
+    let mut line = Vec::new();
+    while let Ok(length @ 1..) = stream.read(&mut chunk).await {
+        text.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend_from_slice(&chunk[..length]);
+        for &byte in &chunk[..length] {
+            if byte == b'\n' {
+                let whole = String::from_utf8_lossy(&line).into_owned();
+                sender.send_modify(|state| state.line(&whole));
+                line.clear();
+            } else {
+                line.push(byte);
+            }
+        }
+    }
+    sender.send_modify(|state| state.closed = true);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(lines: &[&str]) -> State {
+        let mut state = State::default();
+        for line in lines {
+            state.line(line);
+        }
+        state
+    }
+
+    #[test]
+    fn ready_is_found_behind_a_kernel_message() {
+        let state = after(&["[    1.0] x", "[    1.1] abc LANFENCE READY n0nce 900\r"]);
+        assert_eq!(state.ready.as_deref(), Some("n0nce 900"));
+    }
+
+    #[test]
+    fn the_first_panic_line_is_kept() {
+        let state = after(&[
+            "[    1.0] Kernel panic - not syncing: no init",
+            "[    1.1] ---[ end Kernel panic - not syncing ]---",
+        ]);
+        assert!(state.panic.is_some_and(|line| line.contains("no init")));
+    }
+}

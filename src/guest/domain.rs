@@ -1,0 +1,256 @@
+//! The domain XML of a throwaway Linux guest.
+
+use super::image::Image;
+use crate::lab::STATE;
+use crate::lab::topology::{BRIDGE, Mac, mac_text};
+use quick_xml::Writer;
+use quick_xml::events::{BytesEnd, BytesStart, BytesText, Event};
+
+/// The accelerator of a domain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accel {
+    /// Hardware virtualisation.
+    Kvm,
+    /// Emulation.
+    Tcg,
+}
+
+impl Accel {
+    /// `kvm` or `tcg`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Kvm => "kvm",
+            Self::Tcg => "tcg",
+        }
+    }
+}
+
+/// A filter on an interface, with parameters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FilterRef {
+    /// Name of the filter.
+    pub filter: String,
+    /// Parameters, in order.
+    pub parameters: Vec<(String, String)>,
+}
+
+/// The guest's one NIC.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interface {
+    /// libvirt's model name.
+    pub model: String,
+    /// MAC address.
+    pub mac: Mac,
+    /// Name of the tap.
+    pub tap: String,
+    /// Whether its link is up.
+    pub link: bool,
+    /// The filter, if any.
+    pub filter: Option<FilterRef>,
+}
+
+/// What a domain is made of.
+#[derive(Debug, Clone)]
+pub struct DomainSpec<'a> {
+    /// Name of the domain; names its sockets too.
+    pub name: &'a str,
+    /// Accelerator.
+    pub accel: Accel,
+    /// Kernel and initramfs.
+    pub image: &'a Image,
+    /// Nonce that the guest repeats in its READY line.
+    pub nonce: &'a str,
+    /// Its NIC.
+    pub interface: &'a Interface,
+}
+
+/// Memory of a guest in MiB: the kernel, 20 MB of initramfs and room to run.
+const MEMORY_MIB: u32 = 128;
+
+/// Socket of the serial console.
+pub fn console_path(name: &str) -> String {
+    format!("{STATE}/{name}.console")
+}
+
+/// Socket of the agent's port.
+pub fn agent_path(name: &str) -> String {
+    format!("{STATE}/{name}.agent")
+}
+
+type Attributes<'a> = &'a [(&'a str, &'a str)];
+
+/// A small tree writer over quick-xml's events: values are escaped by the library.
+struct Xml(Writer<Vec<u8>>);
+
+impl Xml {
+    fn new() -> Self {
+        Self(Writer::new_with_indent(Vec::new(), b' ', 2))
+    }
+
+    fn event(&mut self, event: Event<'_>) {
+        self.0.write_event(event).expect("writing to memory");
+    }
+
+    fn open(&mut self, name: &str, attributes: Attributes<'_>, inside: impl FnOnce(&mut Self)) {
+        self.event(Event::Start(
+            BytesStart::new(name).with_attributes(attributes.iter().copied()),
+        ));
+        inside(self);
+        self.event(Event::End(BytesEnd::new(name)));
+    }
+
+    fn empty(&mut self, name: &str, attributes: Attributes<'_>) {
+        self.event(Event::Empty(
+            BytesStart::new(name).with_attributes(attributes.iter().copied()),
+        ));
+    }
+
+    fn text(&mut self, name: &str, attributes: Attributes<'_>, text: &str) {
+        self.open(name, attributes, |xml| {
+            xml.event(Event::Text(BytesText::new(text)))
+        });
+    }
+
+    fn finish(self) -> String {
+        String::from_utf8(self.0.into_inner()).expect("quick-xml writes UTF-8")
+    }
+}
+
+impl Interface {
+    /// The `<interface>` element, for start and update alike.
+    pub fn xml(&self) -> String {
+        let mut xml = Xml::new();
+        self.write(&mut xml);
+        xml.finish()
+    }
+
+    fn write(&self, xml: &mut Xml) {
+        xml.open("interface", &[("type", "bridge")], |xml| {
+            xml.empty("mac", &[("address", &mac_text(self.mac))]);
+            xml.empty("source", &[("bridge", BRIDGE)]);
+            xml.empty("target", &[("dev", &self.tap)]);
+            xml.empty("model", &[("type", &self.model)]);
+            xml.empty("link", &[("state", if self.link { "up" } else { "down" })]);
+            // The guest never boots from the network; a boot ROM only costs time.
+            xml.empty("rom", &[("enabled", "no")]);
+            if let Some(filter) = &self.filter {
+                xml.open("filterref", &[("filter", &filter.filter)], |xml| {
+                    for (name, value) in &filter.parameters {
+                        xml.empty("parameter", &[("name", name), ("value", value)]);
+                    }
+                });
+            }
+        });
+    }
+}
+
+/// The kernel command line: console, no second chance after a panic, the nonce.
+fn command_line(nonce: &str) -> String {
+    format!(
+        "console=ttyS0 panic=-1 loglevel=4 random.trust_cpu=on tsc=reliable lanfence.nonce={nonce}"
+    )
+}
+
+/// The whole domain.
+pub fn domain_xml(spec: &DomainSpec<'_>) -> String {
+    let mut xml = Xml::new();
+    let kind = if spec.accel == Accel::Kvm {
+        "kvm"
+    } else {
+        "qemu"
+    };
+    xml.open("domain", &[("type", kind)], |xml| {
+        xml.text("name", &[], spec.name);
+        xml.text("memory", &[("unit", "MiB")], &MEMORY_MIB.to_string());
+        xml.text("vcpu", &[], "1");
+        xml.open("os", &[], |xml| {
+            xml.text("type", &[("arch", "x86_64"), ("machine", "pc")], "hvm");
+            xml.text("kernel", &[], &spec.image.kernel.to_string_lossy());
+            xml.text("initrd", &[], &spec.image.initramfs.to_string_lossy());
+            xml.text("cmdline", &[], &command_line(spec.nonce));
+        });
+        // Hot-plug and an orderly power-off need ACPI.
+        xml.open("features", &[], |xml| xml.empty("acpi", &[]));
+        for event in ["on_poweroff", "on_reboot", "on_crash"] {
+            xml.text(event, &[], "destroy");
+        }
+        xml.open("devices", &[], |xml| devices(xml, spec));
+    });
+    xml.finish()
+}
+
+fn devices(xml: &mut Xml, spec: &DomainSpec<'_>) {
+    xml.empty("controller", &[("type", "usb"), ("model", "none")]);
+    xml.empty("memballoon", &[("model", "none")]);
+    spec.interface.write(xml);
+    xml.open("serial", &[("type", "unix")], |xml| {
+        xml.empty(
+            "source",
+            &[("mode", "bind"), ("path", &console_path(spec.name))],
+        );
+        xml.empty("target", &[("port", "0")]);
+    });
+    xml.open("channel", &[("type", "unix")], |xml| {
+        xml.empty(
+            "source",
+            &[("mode", "bind"), ("path", &agent_path(spec.name))],
+        );
+        xml.empty(
+            "target",
+            &[("type", "virtio"), ("name", lanfence_agent::PORT_NAME)],
+        );
+    });
+    xml.open("video", &[], |xml| xml.empty("model", &[("type", "none")]));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn interface(filter: Option<FilterRef>) -> Interface {
+        let mac = [0x52, 0x54, 0, 0, 1, 1];
+        Interface {
+            model: "pcnet".into(),
+            mac,
+            tap: "tap1".into(),
+            link: true,
+            filter,
+        }
+    }
+
+    #[test]
+    fn domain() {
+        let image = Image {
+            kernel: "/guest/vmlinux".into(),
+            initramfs: "/guest/initramfs.cpio".into(),
+        };
+        let spec = DomainSpec {
+            name: "linux-pcnet",
+            accel: Accel::Tcg,
+            image: &image,
+            nonce: "c0ffee",
+            interface: &interface(None),
+        };
+        insta::assert_snapshot!(domain_xml(&spec));
+    }
+
+    #[test]
+    fn interface_with_a_filter() {
+        let parameters = vec![("GATEWAY_MAC".into(), "52:54:00:00:00:01".into())];
+        let filter = FilterRef {
+            filter: "lan-only".into(),
+            parameters,
+        };
+        insta::assert_snapshot!(interface(Some(filter)).xml());
+    }
+
+    #[test]
+    fn values_are_escaped() {
+        let filter = FilterRef {
+            filter: "a'<b".into(),
+            parameters: Vec::new(),
+        };
+        let xml = interface(Some(filter)).xml();
+        assert!(xml.contains("&lt;b") && !xml.contains("'<b"), "{xml}");
+    }
+}

@@ -1,0 +1,16 @@
+//! Throwaway guests: the image, the domain, the boot and the agent inside.
+
+mod agent;
+mod boot;
+mod console;
+mod domain;
+mod error;
+mod image;
+mod models;
+
+pub use agent::AgentClient;
+pub use boot::{Guest, boot};
+pub use domain::{Accel, DomainSpec, FilterRef, Interface};
+pub use error::GuestError;
+pub use image::Image;
+pub use models::{check_model, qemu_models};

@@ -1,0 +1,114 @@
+//! A program of the lab that runs until the lab ends.
+
+use super::error::LabError;
+use super::mounts::STATE;
+use super::netns::Netns;
+use std::fs::File;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A running daemon; dropping it kills it.
+#[derive(Debug)]
+pub struct Daemon {
+    name: &'static str,
+    child: Child,
+}
+
+/// How often a condition that has no event to wait for is looked at.
+const POLL: Duration = Duration::from_millis(4);
+
+impl Daemon {
+    /// Starts a program in the foreground with its output in `NAME.log` of the state directory.
+    pub fn start(
+        name: &'static str,
+        netns: Option<&Netns>,
+        command: &mut Command,
+    ) -> Result<Self, LabError> {
+        let path = log_path(name);
+        let log = File::create(&path).map_err(|source| LabError::File {
+            path: path.clone().into(),
+            source,
+        })?;
+        let errors = log.try_clone().map_err(|source| LabError::File {
+            path: path.into(),
+            source,
+        })?;
+        command.stdin(Stdio::null()).stdout(log).stderr(errors);
+        let spawned = match netns {
+            Some(netns) => netns.run(|| command.spawn())?,
+            None => command.spawn(),
+        };
+        match spawned {
+            Ok(child) => Ok(Self { name, child }),
+            Err(error) => Err(LabError::host(
+                format!(
+                    "{} cannot be started: {error}",
+                    command.get_program().to_string_lossy()
+                ),
+                "`cargo xtask setup` installs what is missing",
+            )),
+        }
+    }
+
+    /// Waits until the daemon is ready; ends early when it exits.
+    pub async fn until(
+        &mut self,
+        what: &str,
+        deadline: Duration,
+        mut ready: impl FnMut() -> bool,
+    ) -> Result<(), LabError> {
+        let end = Instant::now() + deadline;
+        while !ready() {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Err(LabError::Program {
+                    program: self.name.into(),
+                    detail: format!("{status}{}", self.last_words()),
+                });
+            }
+            if Instant::now() > end {
+                return Err(LabError::Deadline {
+                    what: what.into(),
+                    deadline_ms: deadline.as_millis(),
+                    detail: self.last_words(),
+                });
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        Ok(())
+    }
+
+    /// Whether it still runs.
+    pub fn alive(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Its process id in the lab's PID namespace.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The end of its log, for error messages.
+    fn last_words(&self) -> String {
+        let log = std::fs::read_to_string(log_path(self.name)).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().rev().take(5).collect();
+        let lines: Vec<&str> = lines.into_iter().rev().collect();
+        if lines.is_empty() {
+            String::new()
+        } else {
+            format!("; its last words:\n    {}", lines.join("\n    "))
+        }
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // Already dead is fine; the namespace would end it anyway.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Where a daemon's output goes.
+pub fn log_path(name: &str) -> String {
+    format!("{STATE}/{name}.log")
+}

@@ -1,0 +1,56 @@
+//! DHCP and DNS on the router: the real dnsmasq.
+
+use super::daemon::Daemon;
+use super::error::LabError;
+use super::mounts::STATE;
+use super::netns::Netns;
+use super::topology::{Topology, WAN4};
+use std::process::Command;
+
+/// A domain that dnsmasq answers for; every name in it is on the WAN.
+pub const DOMAIN: &str = "lanfence.test";
+
+/// Starts it. It is ready once its DHCP socket is bound; see [`ready`].
+pub fn start(plan: &Topology, gateway: &Netns) -> Result<Daemon, LabError> {
+    let mut command = Command::new("dnsmasq");
+    command
+        .args([
+            "--keep-in-foreground",
+            "--conf-file=/dev/null",
+            "--user=root",
+            "--group=root",
+            "--pid-file=",
+        ])
+        .args([
+            "--interface=eth0",
+            "--bind-interfaces",
+            "--except-interface=lo",
+        ])
+        .args([
+            "--no-resolv",
+            "--no-hosts",
+            "--no-ping",
+            "--dhcp-authoritative",
+            "--log-dhcp",
+            "--log-facility=-",
+        ])
+        .arg(format!("--dhcp-leasefile={STATE}/leases"))
+        .arg(format!(
+            "--dhcp-range={},{},{},1h",
+            plan.leases.0,
+            plan.leases.1,
+            plan.lan4.netmask()
+        ))
+        .arg(format!("--dhcp-option=option:router,{}", plan.gateway4))
+        .arg(format!("--address=/{DOMAIN}/{WAN4}"));
+    Daemon::start("dnsmasq", Some(gateway), &mut command)
+}
+
+/// Whether the DHCP server's socket is there (UDP port 67 in /proc/net/udp).
+pub fn ready(gateway: &Netns) -> bool {
+    gateway
+        .run(|| std::fs::read_to_string("/proc/thread-self/net/udp"))
+        .is_ok_and(|table| {
+            table.is_ok_and(|table| table.lines().any(|line| line.contains(":0043 ")))
+        })
+}

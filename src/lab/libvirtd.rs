@@ -1,0 +1,131 @@
+//! A private libvirtd and what the lab asks of it.
+
+use super::daemon::Daemon;
+use super::error::LabError;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+use virt::connect::Connect;
+use virt::domain::Domain;
+use virt::nwfilter::NWFilter;
+
+const SOCKET: &str = "/run/libvirt/libvirt-sock";
+
+/// Longest wait for libvirtd's socket. 0.1-0.6 s here; the rest is for busy machines.
+const START: Duration = Duration::from_secs(20);
+
+/// No virtlogd, no security driver, no cgroups, no namespaces of its own: the
+/// lab has none of the services that those need, and is itself the sandbox.
+const QEMU_CONF: &str = "stdio_handler = \"file\"\nsecurity_driver = \"none\"\ncgroup_controllers = []\nnamespaces = []\n\
+                         user = \"root\"\ngroup = \"root\"\nremember_owner = 0\n";
+
+const LIBVIRTD_CONF: &str = "auth_unix_rw = \"none\"\nauth_unix_ro = \"none\"\nunix_sock_group = \"root\"\n\
+                             log_filters = \"3:util 3:rpc 1:util.command\"\nlog_outputs = \"2:file:/var/log/libvirtd.log\"\n";
+
+/// Where libvirtd writes its log.
+pub const LOG: &str = "/var/log/libvirtd.log";
+
+/// Starts libvirtd in the lab's mount namespace.
+pub fn start() -> Result<Daemon, LabError> {
+    for (path, text) in [
+        ("/etc/libvirt/qemu.conf", QEMU_CONF),
+        ("/etc/libvirt/libvirtd.conf", LIBVIRTD_CONF),
+    ] {
+        std::fs::write(path, text).map_err(|source| LabError::File {
+            path: path.into(),
+            source,
+        })?;
+    }
+    Daemon::start(
+        "libvirtd",
+        None,
+        Command::new("libvirtd").env("LC_ALL", "C"),
+    )
+}
+
+/// Waits for the socket and connects.
+pub async fn connect(daemon: &mut Daemon) -> Result<Libvirt, LabError> {
+    daemon
+        .until("libvirtd's socket", START, || Path::new(SOCKET).exists())
+        .await?;
+    // libvirt prints every error to stderr unless told not to; ours are returned.
+    virt::error::clear_error_callback();
+    let connect = tokio::task::block_in_place(|| Connect::open(Some("qemu:///system")))
+        .map_err(|error| LabError::libvirt("open qemu:///system", &error))?;
+    Ok(Libvirt { connect })
+}
+
+/// The connection to the private libvirtd. Domains end with it.
+#[derive(Debug)]
+pub struct Libvirt {
+    connect: Connect,
+}
+
+impl Libvirt {
+    /// libvirt's version, `11.3.0`.
+    pub fn version(&self) -> String {
+        self.connect
+            .lib_version()
+            .map_or_else(|_| "unknown".into(), dotted)
+    }
+
+    /// QEMU's version, `10.0.2`.
+    pub fn qemu_version(&self) -> String {
+        self.connect
+            .hyp_version()
+            .map_or_else(|_| "unknown".into(), dotted)
+    }
+
+    /// Creates a transient domain that ends with this connection, its CPUs still stopped.
+    pub fn create_paused(&self, xml: &str) -> Result<Domain, LabError> {
+        let flags = virt_sys::VIR_DOMAIN_START_AUTODESTROY
+            | virt_sys::VIR_DOMAIN_START_PAUSED
+            | virt_sys::VIR_DOMAIN_START_VALIDATE;
+        tokio::task::block_in_place(|| self.connect.create_domain_xml(xml, flags))
+            .map_err(|error| LabError::libvirt("start the domain", &error))
+    }
+
+    /// Defines a filter and returns what libvirt made of it.
+    ///
+    /// # Errors
+    /// libvirt's own words when it refuses the filter.
+    pub fn define_filter(&self, name: &str, xml: &str) -> Result<String, LabError> {
+        tokio::task::block_in_place(|| {
+            let filter: NWFilter = self
+                .connect
+                .define_nwfilter_xml(xml)
+                .map_err(|error| LabError::libvirt(format!("define filter {name}"), &error))?;
+            filter
+                .xml_desc(0)
+                .map_err(|error| LabError::libvirt(format!("read filter {name} back"), &error))
+        })
+    }
+
+    /// Replaces the interface of a running domain; how the filter comes and goes.
+    pub fn update_interface(domain: &Domain, xml: &str) -> Result<(), LabError> {
+        tokio::task::block_in_place(|| {
+            domain.update_device_flags(xml, virt_sys::VIR_DOMAIN_AFFECT_LIVE)
+        })
+        .map(drop)
+        .map_err(|error| LabError::libvirt("update the interface", &error))
+    }
+}
+
+/// libvirt's 1,000,000 × major + 1,000 × minor + release.
+fn dotted(number: u32) -> String {
+    format!(
+        "{}.{}.{}",
+        number / 1_000_000,
+        number / 1000 % 1000,
+        number % 1000
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn versions_are_dotted() {
+        assert_eq!(super::dotted(11_003_000), "11.3.0");
+        assert_eq!(super::dotted(7_002_019), "7.2.19");
+    }
+}

@@ -1,0 +1,103 @@
+//! The hermetic world: namespaces, topology, private libvirtd, DHCP server and sensors.
+
+mod daemon;
+mod dnsmasq;
+mod enter;
+mod error;
+mod idmap;
+mod libvirtd;
+mod mounts;
+mod netns;
+mod packet_socket;
+pub mod ruleset;
+mod sender;
+mod sensor;
+pub mod topology;
+
+pub use daemon::{Daemon, log_path};
+pub use dnsmasq::DOMAIN;
+pub use enter::{EnterOptions, enter};
+pub use error::LabError;
+pub use libvirtd::{LOG as LIBVIRTD_LOG, Libvirt};
+pub use mounts::STATE;
+pub use netns::Netns;
+pub use packet_socket::PacketSocket;
+pub use sender::Sender;
+pub use sensor::{Direction, Sensor, Sighted};
+pub use topology::Topology;
+
+use std::time::Duration;
+
+/// Longest wait for dnsmasq's sockets; tens of milliseconds here.
+const DNSMASQ_START: Duration = Duration::from_secs(10);
+
+/// A lab that is up. Its processes end when it is dropped; its interfaces and
+/// mounts when the process that entered the namespaces ends.
+#[derive(Debug)]
+pub struct Lab {
+    /// Who is where.
+    pub plan: Topology,
+    /// The hosts' namespaces.
+    pub network: topology::Network,
+    /// The connection to the private libvirtd.
+    pub libvirt: Libvirt,
+    /// What the LAN peer's interface saw.
+    pub peer_sensor: Sensor,
+    /// What the router's LAN interface saw.
+    pub gateway_sensor: Sensor,
+    /// What the far side saw.
+    pub wan_sensor: Sensor,
+    /// Raw frames from the LAN peer.
+    pub peer_sender: Sender,
+    /// Raw frames from the router's LAN side.
+    pub gateway_sender: Sender,
+    libvirtd: Daemon,
+    dnsmasq: Daemon,
+}
+
+impl Lab {
+    /// Builds the lab in the namespaces that [`enter`] has made.
+    pub async fn up(plan: Topology) -> Result<Self, LabError> {
+        let mut libvirtd = libvirtd::start()?;
+        let network = topology::build(&plan)?;
+        let mut dnsmasq = dnsmasq::start(&plan, &network.gateway)?;
+        let peer_sensor = sense("peer", &network.peer, "eth0")?;
+        let gateway_sensor = sense("gateway", &network.gateway, "eth0")?;
+        let wan_sensor = sense("wan", &network.wan, "eth0")?;
+        let peer_sender = Sender::open(&network.peer, "eth0")?;
+        let gateway_sender = Sender::open(&network.gateway, "eth0")?;
+        dnsmasq
+            .until("dnsmasq's DHCP socket", DNSMASQ_START, || {
+                dnsmasq::ready(&network.gateway)
+            })
+            .await?;
+        let libvirt = libvirtd::connect(&mut libvirtd).await?;
+        Ok(Self {
+            plan,
+            network,
+            libvirt,
+            peer_sensor,
+            gateway_sensor,
+            wan_sensor,
+            peer_sender,
+            gateway_sender,
+            libvirtd,
+            dnsmasq,
+        })
+    }
+
+    /// Why the lab can no longer be trusted; none while its daemons run.
+    pub fn fault(&mut self) -> Option<String> {
+        [&mut self.libvirtd, &mut self.dnsmasq]
+            .into_iter()
+            .find_map(|daemon| {
+                (!daemon.alive())
+                    .then(|| format!("a daemon of the lab died; see {}", log_path("libvirtd")))
+            })
+    }
+}
+
+fn sense(name: &str, netns: &Netns, interface: &str) -> Result<Sensor, LabError> {
+    let socket = netns.run(|| PacketSocket::open(interface))??;
+    Sensor::start(name, socket)
+}

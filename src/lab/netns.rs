@@ -1,0 +1,115 @@
+//! Named network namespaces and what is done inside them.
+
+use super::error::LabError;
+use nix::sched::{CloneFlags, setns};
+use std::fs::File;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+/// A network namespace of the lab. Its name is one that `ip netns` knows.
+#[derive(Debug)]
+pub struct Netns {
+    name: String,
+    file: File,
+}
+
+impl Netns {
+    /// Opens a namespace that `ip netns add` has made.
+    pub fn open(name: &str) -> Result<Self, LabError> {
+        let path = format!("/run/netns/{name}");
+        let file = File::open(&path).map_err(|source| LabError::File {
+            path: path.into(),
+            source,
+        })?;
+        Ok(Self {
+            name: name.to_owned(),
+            file,
+        })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Runs the closure on a thread inside the namespace. Sockets opened and
+    /// processes started there stay in it.
+    pub fn run<T: Send>(&self, job: impl FnOnce() -> T + Send) -> Result<T, LabError> {
+        std::thread::scope(|scope| {
+            let thread = scope.spawn(|| {
+                setns(&self.file, CloneFlags::CLONE_NEWNET).map_err(|errno| {
+                    LabError::system(format!("enter namespace {}", self.name), errno)
+                })?;
+                Ok(job())
+            });
+            thread
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    }
+
+    /// Sets sysctls in the namespace.
+    pub fn sysctls(&self, settings: &[(&str, &str)]) -> Result<(), LabError> {
+        self.run(|| set_sysctls(settings))?
+    }
+}
+
+/// Sets sysctls below `net.` in the caller's network namespace. One that this
+/// kernel lacks is left out: each is a default that some kernels have built in.
+pub fn set_sysctls(settings: &[(&str, &str)]) -> Result<(), LabError> {
+    for (name, value) in settings {
+        let path = format!("/proc/sys/net/{}", name.replace('.', "/"));
+        match std::fs::write(&path, value) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                return Err(LabError::File {
+                    path: path.into(),
+                    source,
+                });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Runs a batch of `ip` commands. `options` come before the batch (`-n lan`, `-6`).
+pub fn ip_batch(options: &[&str], lines: &str) -> Result<(), LabError> {
+    run_batch("ip", options, lines)
+}
+
+/// Runs a batch of `bridge` commands.
+pub fn bridge_batch(lines: &str) -> Result<(), LabError> {
+    run_batch("bridge", &[], lines)
+}
+
+fn run_batch(program: &str, options: &[&str], lines: &str) -> Result<(), LabError> {
+    let shown = [&[program], options, &["-batch", "-"]].concat().join(" ");
+    let failed = |detail: String| LabError::Program {
+        program: shown.clone(),
+        detail,
+    };
+    let mut child = Command::new(program)
+        .args(options)
+        .args(["-batch", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| failed(format!("{error}; `cargo xtask setup` installs iproute2")))?;
+    if let Some(mut stdin) = child.stdin.take() {
+        stdin
+            .write_all(lines.as_bytes())
+            .map_err(|error| failed(error.to_string()))?;
+    }
+    let output = child
+        .wait_with_output()
+        .map_err(|error| failed(error.to_string()))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(failed(format!(
+        "{}: {}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr).trim()
+    )))
+}

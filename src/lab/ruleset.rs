@@ -1,0 +1,131 @@
+//! The rules that are really in the kernel, read with the tools that show them whole.
+//!
+//! A binding that libvirt lists proves nothing: a foreign flush leaves it listed
+//! without a rule (measured), so the rules themselves are read.
+
+use super::error::LabError;
+use std::process::Command;
+
+/// Rules that libvirt has for one interface, from ebtables and iptables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Installed {
+    /// Rules in the interface's layer-2 chains.
+    pub layer2: usize,
+    /// Rules in the interface's layer-3 chains.
+    pub layer3: usize,
+    /// The built-in chains jump to the interface's chains.
+    pub hooked: bool,
+}
+
+/// Counts the rules for the interface in the caller's namespace.
+pub fn installed(interface: &str) -> Result<Installed, LabError> {
+    let ebtables = dump("ebtables-save", &[])?;
+    let iptables = dump("iptables-save", &[])? + &dump("ip6tables-save", &[])?;
+    Ok(count(interface, &ebtables, &iptables))
+}
+
+/// The whole ruleset with counters as one text, for evidence.
+pub fn evidence() -> String {
+    [
+        ("ebtables-save", "-c"),
+        ("iptables-save", "-c"),
+        ("ip6tables-save", "-c"),
+    ]
+    .map(|(program, option)| {
+        let text = dump(program, &[option]).unwrap_or_else(|error| error.to_string());
+        format!("# {program} {option}\n{text}\n")
+    })
+    .concat()
+}
+
+fn dump(program: &str, options: &[&str]) -> Result<String, LabError> {
+    let output = Command::new(program)
+        .args(options)
+        .output()
+        .map_err(|error| {
+            LabError::host(
+                format!("{program} cannot be started: {error}"),
+                "`cargo xtask setup` installs iptables and ebtables",
+            )
+        })?;
+    if !output.status.success() {
+        let detail = format!(
+            "{}: {}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+        return Err(LabError::Program {
+            program: program.into(),
+            detail,
+        });
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn count(interface: &str, ebtables: &str, iptables: &str) -> Installed {
+    let rules = |dump: &str, is_chain: &dyn Fn(&str) -> bool| {
+        dump.lines()
+            .filter_map(|line| line.split_once("-A "))
+            .filter(|(_, rule)| rule.split(' ').next().is_some_and(is_chain))
+            .count()
+    };
+    // libvirt-I-tap0, libvirt-O-tap0 and the sub-chains I-tap0-ipv4, O-tap0-ipv4.
+    let layer2 = |chain: &str| {
+        let chain = chain.strip_prefix("libvirt-").unwrap_or(chain);
+        let rest = chain
+            .strip_prefix("I-")
+            .or_else(|| chain.strip_prefix("O-"));
+        rest.and_then(|rest| rest.strip_prefix(interface))
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    };
+    let layer3 = |chain: &str| {
+        ["FI-", "FO-", "HI-"]
+            .iter()
+            .any(|prefix| chain.strip_prefix(prefix) == Some(interface))
+    };
+    let jump = |prefix: &str| {
+        ebtables.contains(&format!("-j libvirt-{prefix}-{interface}\n"))
+            || ebtables.contains(&format!("-j libvirt-{prefix}-{interface} "))
+    };
+    Installed {
+        layer2: rules(ebtables, &layer2),
+        layer3: rules(iptables, &layer3),
+        hooked: jump("I") || jump("O") || rules(iptables, &layer3) > 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EBTABLES: &str = "*nat\n:PREROUTING ACCEPT\n:libvirt-I-tap0 ACCEPT\n-A PREROUTING -i tap0 -j libvirt-I-tap0\n\
+                            -A libvirt-I-tap0 -p IPv4 -j I-tap0-ipv4\n-A I-tap0-ipv4 -j DROP\n-A libvirt-I-tap01 -j DROP\n";
+
+    #[test]
+    fn only_this_interface_counts() {
+        assert_eq!(
+            count("tap0", EBTABLES, ""),
+            Installed {
+                layer2: 2,
+                layer3: 0,
+                hooked: true
+            }
+        );
+        assert_eq!(
+            count("tap01", EBTABLES, ""),
+            Installed {
+                layer2: 1,
+                layer3: 0,
+                hooked: false
+            }
+        );
+        assert_eq!(
+            count("tap9", EBTABLES, ""),
+            Installed {
+                layer2: 0,
+                layer3: 0,
+                hooked: false
+            }
+        );
+    }
+}

@@ -1,0 +1,189 @@
+//! Sensors: what really crossed an interface.
+//!
+//! An own AF_PACKET receiver instead of pnet's, because a sensor must see what
+//! pnet's hides: VLAN tags (the kernel strips them into auxiliary data), the
+//! direction, the kernel's time stamp, whether a checksum was left to offload,
+//! and how many packets the socket lost.
+
+use super::error::LabError;
+use super::packet_socket::{PacketSocket, Received};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+/// A frame at a sensor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sighted {
+    /// Which way it went.
+    pub direction: Direction,
+    /// Kernel receive time, nanoseconds since the epoch.
+    pub at_ns: u64,
+    /// The L4 checksum was left to an offload that never happened on this path.
+    pub checksum_pending: bool,
+    /// The frame with its VLAN tag put back.
+    pub frame: Vec<u8>,
+}
+
+/// Direction as the interface's owner sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// Received on the interface.
+    In,
+    /// Sent out of the interface.
+    Out,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    frames: Mutex<Vec<Sighted>>,
+    news: Notify,
+    dead: AtomicBool,
+    lost: AtomicU64,
+}
+
+impl Shared {
+    fn frames(&self) -> MutexGuard<'_, Vec<Sighted>> {
+        self.frames.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A running sensor. Dropping it closes its socket.
+#[derive(Debug)]
+pub struct Sensor {
+    name: String,
+    shared: Arc<Shared>,
+    task: JoinHandle<()>,
+}
+
+impl Sensor {
+    /// Starts reading a socket that was opened in the right namespace.
+    ///
+    /// # Errors
+    /// When the runtime cannot watch the socket.
+    pub fn start(name: impl Into<String>, socket: PacketSocket) -> Result<Self, LabError> {
+        let name = name.into();
+        let shared = Arc::new(Shared::default());
+        // SAFETY: PacketSocket owns its descriptor and always names the same one;
+        // it is closed only when the AsyncFd gives it back or is dropped.
+        let fd = unsafe { AsyncFd::register(socket) }
+            .map_err(std::io::Error::from)
+            .map_err(|source| LabError::system(format!("watch sensor {name}"), source))?;
+        let task = tokio::spawn(read(fd, Arc::clone(&shared)));
+        Ok(Self { name, shared, task })
+    }
+
+    /// Its name in reports.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How many frames it has seen: a bookmark for [`Sensor::since`].
+    pub fn mark(&self) -> usize {
+        self.shared.frames().len()
+    }
+
+    /// All frames since the bookmark.
+    pub fn since(&self, mark: usize) -> Vec<Sighted> {
+        self.shared
+            .frames()
+            .get(mark..)
+            .map(<[Sighted]>::to_vec)
+            .unwrap_or_default()
+    }
+
+    /// Why the sensor's silence proves nothing; none while it is healthy.
+    pub fn fault(&self) -> Option<String> {
+        let lost = self.shared.lost.load(Ordering::Acquire);
+        if self.shared.dead.load(Ordering::Acquire) || self.task.is_finished() {
+            Some(format!("sensor {} died", self.name))
+        } else if lost > 0 {
+            Some(format!("sensor {} lost {lost} packets", self.name))
+        } else {
+            None
+        }
+    }
+
+    /// Ends the reading, as a crash would. For tests of what a dead sensor means.
+    pub fn kill(&self) {
+        self.task.abort();
+        self.shared.dead.store(true, Ordering::Release);
+    }
+
+    /// Waits until a frame after the bookmark satisfies the predicate; false at
+    /// the deadline or when the sensor is dead.
+    pub async fn wait_for(
+        &self,
+        mark: usize,
+        deadline: Instant,
+        wanted: impl Fn(&Sighted) -> bool,
+    ) -> bool {
+        let mut from = mark;
+        loop {
+            let news = self.shared.news.notified();
+            tokio::pin!(news);
+            news.as_mut().enable();
+            {
+                let frames = self.shared.frames();
+                if frames
+                    .get(from..)
+                    .is_some_and(|new| new.iter().any(&wanted))
+                {
+                    return true;
+                }
+                from = from.max(frames.len());
+            }
+            let end = tokio::time::Instant::from_std(deadline);
+            if self.shared.dead.load(Ordering::Acquire)
+                || tokio::time::timeout_at(end, news).await.is_err()
+            {
+                return false;
+            }
+        }
+    }
+}
+
+impl Drop for Sensor {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Drains the socket whenever it is readable. Ends only with the interface.
+async fn read(fd: AsyncFd<PacketSocket>, shared: Arc<Shared>) {
+    loop {
+        let Ok(mut ready) = fd.readable().await else {
+            break;
+        };
+        match fd.get_ref().receive() {
+            Ok(Some(received)) => {
+                shared.frames().push(sighted(received));
+                shared.news.notify_waiters();
+            }
+            Ok(None) => {
+                shared
+                    .lost
+                    .fetch_add(fd.get_ref().lost().unwrap_or(0), Ordering::AcqRel);
+                ready.clear_ready();
+            }
+            Err(_) => break,
+        }
+    }
+    shared.dead.store(true, Ordering::Release);
+    shared.news.notify_waiters();
+}
+
+fn sighted(received: Received) -> Sighted {
+    Sighted {
+        direction: if received.outgoing {
+            Direction::Out
+        } else {
+            Direction::In
+        },
+        at_ns: received.at_ns,
+        checksum_pending: received.checksum_pending,
+        frame: received.frame,
+    }
+}
