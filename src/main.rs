@@ -1,2 +1,7 @@
 //! The `lanfence` command.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    lanfence::cli::main()
+}

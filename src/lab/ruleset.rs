@@ -38,6 +38,12 @@ pub fn evidence() -> String {
     .concat()
 }
 
+/// Flushes the layer-2 rules behind libvirt's back, as a foreign firewall tool
+/// does. For tests of what a lost filter looks like.
+pub fn flush() -> Result<(), LabError> {
+    dump("ebtables", &["-t", "nat", "-F"]).map(drop)
+}
+
 fn dump(program: &str, options: &[&str]) -> Result<String, LabError> {
     let output = Command::new(program)
         .args(options)

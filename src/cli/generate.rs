@@ -1,0 +1,50 @@
+//! `lanfence generate`: the filter as text.
+
+use super::{Exit, Failure};
+use crate::nwfilter::{generate, write};
+use crate::policy::Policy;
+use clap::Args;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Name of the policy file that is looked for where none is given.
+pub const POLICY: &str = "lanfence.toml";
+
+/// Options of `generate`.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Policy file; without it, lanfence.toml here, else the shipped example.
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    /// Write `NAME.xml` into this directory instead of printing it.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+/// Prints the filter, or writes it.
+pub fn run(options: &Options) -> Result<ExitCode, Failure> {
+    let (policy, _) = policy(options.policy.as_deref())?;
+    let filter = generate(&policy);
+    let text = write(&filter);
+    match &options.out {
+        None => print!("{text}"),
+        Some(dir) => {
+            let path = dir.join(format!("{}.xml", filter.name));
+            std::fs::create_dir_all(dir)
+                .and_then(|()| std::fs::write(&path, text))
+                .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
+            println!("{}", path.display());
+        }
+    }
+    Ok(Exit::Pass.into())
+}
+
+/// The policy and its text's origin: the file given, else lanfence.toml in
+/// this directory, else the example that is built in.
+pub fn policy(given: Option<&Path>) -> Result<(Policy, String), Failure> {
+    let here = Path::new(POLICY);
+    match given.or_else(|| here.exists().then_some(here)) {
+        Some(path) => Ok((Policy::read(path).map_err(Failure::usage)?, path.display().to_string())),
+        None => Ok((Policy::example(), "the shipped example".to_owned())),
+    }
+}

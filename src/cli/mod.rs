@@ -1,0 +1,77 @@
+//! The command line: one file a verb, each thin.
+
+mod exit;
+mod generate;
+#[cfg(feature = "lab")]
+mod verify;
+#[cfg(feature = "lab")]
+mod worker;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+pub use exit::Exit;
+
+/// Keeps virtual machines on the LAN and off the WAN, and proves it.
+#[derive(Debug, Parser)]
+#[command(version, about, after_help = exit::HELP)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Print the nwfilter that the policy asks for.
+    Generate(generate::Options),
+    /// Prove a filter with real guests, and print a verdict for every cell.
+    #[cfg(feature = "lab")]
+    Verify(Box<verify::Options>),
+    /// Run cells in namespaces of its own; started by `verify`.
+    #[cfg(feature = "lab")]
+    #[command(name = "__worker", hide = true)]
+    Worker(worker::Options),
+}
+
+/// Parses the command line and does what it says.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors, and clap knows which stream each belongs to.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Pass.into() };
+        }
+    };
+    let done = match cli.verb {
+        Verb::Generate(options) => generate::run(&options),
+        #[cfg(feature = "lab")]
+        Verb::Verify(options) => verify::run(&options),
+        #[cfg(feature = "lab")]
+        Verb::Worker(options) => worker::run(options),
+    };
+    match done {
+        Ok(code) => code,
+        Err(failure) => {
+            eprintln!("error: {}", failure.message);
+            failure.exit.into()
+        }
+    }
+}
+
+/// Why a verb could not do its work.
+#[derive(Debug)]
+struct Failure {
+    exit: Exit,
+    message: String,
+}
+
+impl Failure {
+    fn usage(message: impl ToString) -> Self {
+        Self { exit: Exit::Usage, message: message.to_string() }
+    }
+
+    fn host(message: impl ToString) -> Self {
+        Self { exit: Exit::Host, message: message.to_string() }
+    }
+}

@@ -1,0 +1,259 @@
+//! `lanfence verify`: the run, its progress and its reports.
+
+use super::{Failure, generate};
+use crate::guest::{check_model, qemu_models};
+use crate::nwfilter::{self, write};
+use crate::report::color;
+use crate::report::github;
+use crate::report::live::{Event, Live, Mode};
+use crate::report::model::{FilterInfo, Host, Run, SCHEMA_VERSION};
+use crate::report::{json, junit, markdown, table, verdict};
+use crate::verify::job::{CellPlan, FilterText, Job, Sabotage};
+use crate::verify::{Workers, decide_accel};
+use clap::{Args, ValueEnum};
+use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+mod filters;
+mod paths;
+
+/// `--accel`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum AccelChoice {
+    /// KVM where a guest has proven it to work, else TCG.
+    Auto,
+    /// KVM, or exit code 3.
+    Kvm,
+    /// Emulation.
+    Tcg,
+}
+
+/// `--color`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ColorChoice {
+    Auto,
+    Always,
+    Never,
+}
+
+/// Hidden: what to break, for tests of what a broken run looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Break {
+    Sensor,
+    Link,
+    Pause,
+    Flush,
+}
+
+/// Options of `verify`.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Policy file; without it, lanfence.toml here, else the shipped example.
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    /// Verify this filter instead of the generated one; repeat it for the filters it refers to.
+    #[arg(long = "filter", value_name = "FILE.xml")]
+    filters: Vec<PathBuf>,
+    /// Verify without any filter: everything must leak, and the run must be red.
+    #[arg(long, conflicts_with = "filters")]
+    no_filter: bool,
+    /// A parameter for the filterref.
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameter)]
+    parameters: Vec<(String, String)>,
+    /// NIC model by libvirt's name; may be repeated.
+    #[arg(long = "nic", value_name = "MODEL", default_values = ["pcnet", "virtio"])]
+    nics: Vec<String>,
+    /// Accelerator.
+    #[arg(long, value_enum, default_value_t = AccelChoice::Auto)]
+    accel: AccelChoice,
+    /// Cells to run side by side, each in a lab of its own [default: one a core].
+    #[arg(long, value_name = "N")]
+    jobs: Option<usize>,
+    /// Write the run as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write the run as JUnit XML.
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Write a bundle of evidence for every cell that is not green.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Write one line per verdict, without times: equal runs give equal files.
+    #[arg(long, value_name = "FILE")]
+    verdicts: Option<PathBuf>,
+    /// Directory of the guest image that `cargo xtask image` builds.
+    #[arg(long, value_name = "DIR", env = "LANFENCE_GUEST")]
+    guest: PathBuf,
+    /// When to colour.
+    #[arg(long, value_enum, default_value_t = ColorChoice::Auto)]
+    color: ColorChoice,
+    /// Break a part in the middle of each cell.
+    #[arg(long = "break", value_enum, hide = true)]
+    sabotage: Option<Break>,
+}
+
+fn parameter(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE")?;
+    let good = |text: &str, more: &str| {
+        !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || more.contains(c))
+    };
+    // libvirt skips a parameter with any other character without a word (measured).
+    if !good(name, "") {
+        return Err("a parameter's name has letters, digits and _ only".into());
+    }
+    if !good(value, ".:") {
+        return Err("a parameter's value has letters, digits, _, . and : only".into());
+    }
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// Runs the cells and reports.
+pub fn run(options: &Options) -> Result<ExitCode, Failure> {
+    let started = Instant::now();
+    let (policy, origin) = generate::policy(options.policy.as_deref())?;
+    let chosen = filters::choose(&options.filters, options.no_filter, &policy, &origin)?;
+    let models = qemu_models().map_err(Failure::host)?;
+    for nic in &options.nics {
+        check_model(nic, &models).map_err(Failure::usage)?;
+    }
+    let cache = paths::cache()?;
+    let out = options.out.as_deref().map(paths::output).transpose()?;
+    for file in [&options.json, &options.junit, &options.verdicts].into_iter().flatten() {
+        paths::writable(file)?;
+    }
+    let mut job = job(options, &origin, &chosen, out, &cache)?;
+    let (accel, reason) = accelerate(options, &job, &cache)?;
+    job.kvm = accel;
+    let mut run = show(options, &job)?;
+    run.host.accel_reason = reason;
+    run.policy = origin;
+    run.filter = chosen.info;
+    run.wall_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    report(options, &run)
+}
+
+fn job(options: &Options, origin: &str, chosen: &filters::Chosen, out: Option<PathBuf>, cache: &Path) -> Result<Job, Failure> {
+    let mut nics: Vec<&String> = Vec::new();
+    options.nics.iter().for_each(|nic| if !nics.contains(&nic) { nics.push(nic) });
+    let plan = |nic: &String| CellPlan { name: format!("linux/{nic}"), guest: "linux".into(), nic: nic.clone() };
+    let libvirt_cache = cache.join("libvirt");
+    std::fs::create_dir_all(&libvirt_cache).map_err(|error| Failure::host(format!("{}: {error}", libvirt_cache.display())))?;
+    Ok(Job {
+        policy: filters::policy_text(options.policy.as_deref())?,
+        policy_origin: origin.to_owned(),
+        filters: chosen.texts.clone(),
+        bind: chosen.info.name.clone(),
+        parameters: options.parameters.clone(),
+        kvm: false,
+        guest: std::path::absolute(&options.guest).map_err(Failure::usage)?,
+        libvirt_cache: Some(libvirt_cache),
+        out,
+        cells: nics.into_iter().map(plan).collect(),
+        sabotage: options.sabotage.map(|part| match part {
+            Break::Sensor => Sabotage::Sensor,
+            Break::Link => Sabotage::Link,
+            Break::Pause => Sabotage::Pause,
+            Break::Flush => Sabotage::Flush,
+        }),
+        boot_only: false,
+    })
+}
+
+/// Which accelerator, and why; says so at once when it is not what one would expect.
+fn accelerate(options: &Options, job: &Job, cache: &Path) -> Result<(bool, String), Failure> {
+    if options.accel == AccelChoice::Tcg {
+        return Ok((false, "asked for".into()));
+    }
+    let decided = decide_accel(job, cache);
+    if options.accel == AccelChoice::Kvm && !decided.kvm {
+        return Err(Failure::host(format!(
+            "KVM was asked for and does not work here: {}\n  cure: mend KVM (is nested virtualisation on? may you open /dev/kvm?), or use --accel tcg",
+            decided.reason
+        )));
+    }
+    if decided.fell_back {
+        eprintln!("note: falling back to emulation (TCG): {}", decided.reason);
+    }
+    Ok((decided.kvm, decided.reason))
+}
+
+/// Runs the workers while showing what they do.
+fn show(options: &Options, job: &Job) -> Result<Run, Failure> {
+    let terminal = std::io::stderr().is_terminal() && std::env::var_os("CI").is_none();
+    let mode = if terminal { Mode::Terminal { width: 100, color: paint(options, true) } } else { Mode::Plain };
+    let mut live = Live::new(std::io::stderr(), mode);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let started = Instant::now();
+    let names = job.cells.iter().map(|cell| cell.name.clone()).collect();
+    // What cannot be shown does not change the verdicts.
+    let _ = live.event(&Event::Started { cells: names }, started.elapsed());
+    let workers = Workers::start(job, options.jobs.unwrap_or(cores)).map_err(Failure::host)?;
+    let gathered = workers.gather(
+        |event| drop(live.event(event, started.elapsed())),
+    );
+    let _ = live.finish();
+    Ok(Run {
+        schema_version: SCHEMA_VERSION,
+        version: env!("CARGO_PKG_VERSION").into(),
+        policy: String::new(),
+        filter: FilterInfo { name: None, source: String::new(), rules: 0 },
+        host: gathered.host.unwrap_or_else(Host::default),
+        cells: gathered.cells,
+        wall_ms: 0,
+        started: None,
+    })
+}
+
+fn paint(options: &Options, terminal: bool) -> bool {
+    let var = |name| std::env::var(name).ok();
+    let (no_color, clicolor, force) = (var("NO_COLOR"), var("CLICOLOR_FORCE"), var("FORCE_COLOR"));
+    let choice = match options.color {
+        ColorChoice::Auto => color::Choice::Auto,
+        ColorChoice::Always => color::Choice::Always,
+        ColorChoice::Never => color::Choice::Never,
+    };
+    let dumb = var("TERM").is_some_and(|term| term == "dumb");
+    color::wanted(
+        choice,
+        color::Surroundings {
+            no_color: no_color.as_deref(),
+            clicolor_force: clicolor.as_deref(),
+            force_color: force.as_deref(),
+            terminal: terminal && !dumb,
+        },
+    )
+}
+
+/// Prints the table and writes the files.
+fn report(options: &Options, run: &Run) -> Result<ExitCode, Failure> {
+    let terminal = std::io::stdout().is_terminal();
+    print!("{}", table::table(run, None, paint(options, terminal)));
+    let file = |path: &Option<PathBuf>, text: &dyn Fn() -> Result<String, String>| -> Result<(), Failure> {
+        let Some(path) = path else { return Ok(()) };
+        let written = text().and_then(|text| std::fs::write(path, text).map_err(|error| error.to_string()));
+        written.map_err(|error| Failure::host(format!("{}: {error}", path.display())))
+    };
+    file(&options.json, &|| Ok(json::to_json(run)))?;
+    file(&options.junit, &|| junit::to_junit(run).map_err(|error| error.to_string()))?;
+    file(&options.verdicts, &|| Ok(verdict::verdict_lines(run)))?;
+    if std::env::var_os("GITHUB_ACTIONS").is_some() {
+        github::annotations(run).iter().for_each(|line| println!("{line}"));
+        if let Some(path) = std::env::var_os("GITHUB_STEP_SUMMARY") {
+            let appended = std::fs::File::options()
+                .append(true)
+                .create(true)
+                .open(&path)
+                .and_then(|mut summary| summary.write_all(markdown::markdown(run).as_bytes()));
+            appended.map_err(|error| Failure::host(format!("{}: {error}", Path::new(&path).display())))?;
+        }
+    }
+    Ok(ExitCode::from(run.exit_code()))
+}
+
+/// The text of a generated filter, for the job.
+fn generated(policy: &crate::policy::Policy) -> FilterText {
+    let filter = nwfilter::generate(policy);
+    FilterText { name: filter.name.clone(), xml: write(&filter), shipped: false }
+}

@@ -1,0 +1,65 @@
+//! `lanfence __worker`: enters namespaces of its own and runs cells there.
+
+use super::{Exit, Failure};
+use crate::lab::{EnterOptions, enter};
+use crate::report::live::Event;
+use crate::report::model::{Cell, CellError, ErrorKind};
+use crate::verify::job::{CellPlan, Job};
+use crate::verify::run_worker;
+use clap::Args;
+use std::io::{Read as _, Write as _};
+use std::os::fd::AsRawFd as _;
+use std::process::ExitCode;
+
+/// Options of the hidden verb.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Process id of the `verify` that started this.
+    parent: u32,
+}
+
+/// Reads the job from standard input, enters the lab's namespaces and runs the
+/// cells. Events go to standard output, one JSON document a line.
+pub fn run(options: Options) -> Result<ExitCode, Failure> {
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text).map_err(Failure::usage)?;
+    let mut job: Job = serde_json::from_str(&text).map_err(Failure::usage)?;
+    // Held open across the change of mounts, so that a directory below a path
+    // that the lab covers (/run, /var/log) can still be written to.
+    let out = job.out.as_ref().map(std::fs::File::open).transpose().map_err(Failure::usage)?;
+    if let Some(dir) = &out {
+        job.out = Some(format!("/proc/self/fd/{}", dir.as_raw_fd()).into());
+    }
+    let entered = enter(EnterOptions { libvirt_cache: job.libvirt_cache.as_deref(), parent: options.parent });
+    if let Err(error) = entered {
+        let kind = if error.is_host() { ErrorKind::Host } else { ErrorKind::Internal };
+        let error = CellError { phase: "namespaces".into(), message: error.to_string(), kind };
+        job.cells.iter().for_each(|plan| tell(Event::CellDone { cell: Box::new(failed(plan, &error)) }));
+        return Ok(Exit::Pass.into());
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(Failure::host)?;
+    runtime.block_on(run_worker(&job, &tell));
+    // The kernel ends every other process of the namespace with this one.
+    Ok(Exit::Pass.into())
+}
+
+fn tell(event: Event) {
+    let mut out = std::io::stdout().lock();
+    // A reader that is gone has killed this process too.
+    let _ = writeln!(out, "{}", event.to_line());
+    let _ = out.flush();
+}
+
+fn failed(plan: &CellPlan, error: &CellError) -> Cell {
+    Cell {
+        name: plan.name.clone(),
+        guest: plan.guest.clone(),
+        nic: plan.nic.clone(),
+        driver: None,
+        probes: Vec::new(),
+        timings: Vec::new(),
+        error: Some(error.clone()),
+        teeth: None,
+        evidence: Vec::new(),
+    }
+}

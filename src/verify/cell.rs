@@ -1,0 +1,302 @@
+//! One cell: a fresh guest, the control run, the filter, the filtered run, the teeth.
+
+use super::job::{CellPlan, Job, Sabotage};
+use super::judge::{Seen, control_fate, filtered_fate, judge, reason};
+use super::phase::{self, Bounds, Outcome};
+use super::stimulate::{ANSWER, Sender};
+use super::watch::Watch;
+use super::{VerifyError, evidence, ssh};
+use crate::frame::{Phase, Tag};
+use crate::guest::{Accel, DomainSpec, FilterRef, Guest, GuestError, Image, Interface, boot};
+use crate::lab::topology::{GATEWAY_MAC, Mac, PEER_MAC, WAN_MAC, WAN4, WAN6, link_local, mac_text};
+use crate::lab::{Lab, ruleset};
+use crate::policy::Policy;
+use crate::probe::{Host, Probe, Scene, catalogue};
+use crate::report::live::Event;
+use crate::report::model::{Cell, Fate, ProbeResult, Timing, Verdict};
+use lanfence_agent::{Answer, DhcpStep, Op};
+use std::time::{Duration, Instant};
+
+/// Longest wait for the device and its carrier; e1000 negotiates for 3.7 s (measured).
+const CARRIER: Duration = Duration::from_secs(10);
+
+/// What a cell is run with.
+pub struct Context<'a> {
+    /// The lab.
+    pub lab: &'a Lab,
+    /// The job.
+    pub job: &'a Job,
+    /// The policy.
+    pub policy: &'a Policy,
+    /// Kernel and initramfs.
+    pub image: &'a Image,
+    /// Accelerator.
+    pub accel: Accel,
+    /// Tells the user interface what happens.
+    pub tell: &'a dyn Fn(Event),
+}
+
+/// A cell while it runs.
+struct Running<'a> {
+    context: &'a Context<'a>,
+    plan: &'a CellPlan,
+    cell: Cell,
+    phase: (&'static str, Instant),
+}
+
+/// Runs a cell to its end. Never fails: what went wrong is in the cell.
+pub async fn run(context: &Context<'_>, plan: &CellPlan, number: u8) -> Cell {
+    let cell = Cell {
+        name: plan.name.clone(),
+        guest: plan.guest.clone(),
+        nic: plan.nic.clone(),
+        driver: None,
+        probes: Vec::new(),
+        timings: Vec::new(),
+        error: None,
+        teeth: None,
+        evidence: Vec::new(),
+    };
+    let mut running = Running { context, plan, cell, phase: ("boot", Instant::now()) };
+    (context.tell)(Event::Phase { cell: plan.name.clone(), phase: "boot".into() });
+    if let Err(error) = running.through(number).await {
+        let phase = running.phase.0;
+        running.cell.error = Some(error.in_phase(phase));
+    }
+    running.end_phase();
+    running.cell
+}
+
+impl Running<'_> {
+    /// Ends the current phase and starts the next.
+    fn enter(&mut self, phase: &'static str) {
+        self.end_phase();
+        self.phase = (phase, Instant::now());
+        (self.context.tell)(Event::Phase { cell: self.plan.name.clone(), phase: phase.into() });
+    }
+
+    fn end_phase(&mut self) {
+        let (phase, since) = self.phase;
+        let ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.cell.timings.push(Timing { phase: phase.into(), ms });
+        (self.context.tell)(Event::PhaseDone { cell: self.plan.name.clone(), phase: phase.into(), ms });
+    }
+
+    async fn through(&mut self, number: u8) -> Result<(), VerifyError> {
+        let mut guest = self.boot(number).await?;
+        if self.context.job.boot_only {
+            return Ok(());
+        }
+        self.enter("nic");
+        let (dev, scene) = self.meet(&mut guest, number).await?;
+        let key = ssh::Key::generate().map_err(VerifyError::Host)?;
+        let authorized_key = key.public.clone();
+        guest.agent.ask(Op::Ssh { authorized_key }, ANSWER).await?;
+        let run = super::random();
+        self.enter("control");
+        let control = self.phase(&mut guest, &dev, &scene, &key, run, Phase::Control).await?;
+        self.enter("bind");
+        self.bind(&mut guest)?;
+        let broken = self.sabotage(&mut guest)?;
+        self.enter("filtered");
+        let filtered = self.phase(&mut guest, &dev, &scene, &key, run, Phase::Filtered).await;
+        let rules = ruleset::evidence();
+        let (filtered, teeth) = match filtered {
+            Ok(filtered) => {
+                self.enter("unbind");
+                guest.set_filter(None)?;
+                self.enter("teeth");
+                let teeth = self.phase(&mut guest, &dev, &scene, &key, run, Phase::Teeth).await;
+                (Some(filtered), teeth)
+            }
+            Err(error) => (None, Err(error)),
+        };
+        let stopped = teeth.as_ref().err().map(ToString::to_string);
+        self.judge(&control, filtered.as_ref(), teeth.as_ref().ok());
+        self.keep_evidence(&guest, &rules, &[Some(&control), filtered.as_ref(), teeth.as_ref().ok()]);
+        match (stopped, broken) {
+            (Some(message), _) => Err(VerifyError::Cell(message)),
+            (None, _) => Ok(()),
+        }
+    }
+
+    async fn boot(&mut self, number: u8) -> Result<Guest, VerifyError> {
+        let nonce = format!("{:08x}", super::random());
+        let interface = Interface {
+            model: self.plan.nic.clone(),
+            mac: guest_mac(number),
+            tap: format!("tap{number}"),
+            link: true,
+            filter: None,
+        };
+        let name = self.plan.name.replace('/', "-");
+        let spec = DomainSpec {
+            name: &name,
+            accel: self.context.accel,
+            image: self.context.image,
+            nonce: &nonce,
+            interface: &interface,
+        };
+        Ok(boot(self.context.lab, &spec).await?)
+    }
+
+    /// Waits for the NIC, takes a lease, and says who is where.
+    async fn meet(&mut self, guest: &mut Guest, number: u8) -> Result<(String, Scene), VerifyError> {
+        let plan = &self.context.lab.plan;
+        let mac = guest.interface().mac;
+        let op = Op::Nic { mac: mac_text(mac), deadline_ms: millis(CARRIER) };
+        let answer = guest.agent.ask(op, CARRIER + ANSWER).await?;
+        let Answer::Nic { dev, driver, .. } = answer else { return Err(unexpected("nic")) };
+        self.cell.driver = Some(driver);
+        let op = Op::Dhcp { dev: dev.clone(), step: DhcpStep::Bind, deadline_ms: 6000 };
+        // Without a lease the guest takes an address by itself; the DHCP probes will tell.
+        let lease = match guest.agent.ask(op, ANSWER + ANSWER).await {
+            Ok(Answer::Dhcp { address, .. }) => address,
+            Ok(_) | Err(GuestError::Agent { .. }) => None,
+            Err(error) => return Err(error.into()),
+        };
+        let host = |mac: Mac, v4, v6| Host { mac, v4, link_local: link_local(mac), v6 };
+        let scene = Scene {
+            guest: host(mac, lease.unwrap_or(plan.leases.0), plan.guest6(number)),
+            peer: host(PEER_MAC, plan.peer4, plan.peer6()),
+            gateway: host(GATEWAY_MAC, plan.gateway4, plan.gateway6()),
+            lan4: plan.lan4,
+            wan4: WAN4,
+            wan6: WAN6,
+            wan_mac: WAN_MAC,
+        };
+        let release = Op::Dhcp { dev: dev.clone(), step: DhcpStep::Release, deadline_ms: 6000 };
+        let _ = guest.agent.ask(release, ANSWER).await;
+        Ok((dev, scene))
+    }
+
+    async fn phase(
+        &self,
+        guest: &mut Guest,
+        dev: &str,
+        scene: &Scene,
+        key: &ssh::Key,
+        run: u32,
+        phase: Phase,
+    ) -> Result<Outcome, GuestError> {
+        let mut probes = catalogue(self.context.policy, scene, |index| Tag { run, phase, index });
+        if phase == Phase::Teeth {
+            probes.retain(Probe::wants_teeth);
+        }
+        let watch = Watch::start(self.context.lab, &guest.tap);
+        let mut sender = Sender { lab: self.context.lab, agent: &mut guest.agent, dev, scene, key };
+        if phase == Phase::Teeth {
+            sender.configure().await?;
+        }
+        phase::run(&mut sender, watch, run, phase, probes).await
+    }
+
+    /// Binds the filter through libvirt and checks that its rules are really in the kernel.
+    fn bind(&mut self, guest: &mut Guest) -> Result<(), VerifyError> {
+        let job = self.context.job;
+        let Some(filter) = &job.bind else { return Ok(()) };
+        let reference = FilterRef { filter: filter.clone(), parameters: job.parameters.clone() };
+        guest.set_filter(Some(reference)).map_err(|error| VerifyError::Refused(error.to_string()))?;
+        let tap = &guest.interface().tap;
+        let installed = ruleset::installed(tap)?;
+        let has_rules = job.filters.iter().any(|filter| filter.xml.contains("<rule"));
+        if has_rules && !installed.hooked {
+            return Err(VerifyError::Cell(format!(
+                "libvirt bound {filter} to {tap}, but the kernel has no rule for {tap}: {installed:?}"
+            )));
+        }
+        Ok(())
+    }
+
+    fn sabotage(&self, guest: &mut Guest) -> Result<bool, VerifyError> {
+        match self.context.job.sabotage {
+            None => return Ok(false),
+            Some(Sabotage::Sensor) => self.context.lab.gateway_sensor.kill(),
+            Some(Sabotage::Link) => guest.set_link(false)?,
+            Some(Sabotage::Pause) => guest.pause()?,
+            Some(Sabotage::Flush) => ruleset::flush()?,
+        }
+        Ok(true)
+    }
+
+    /// Turns what was seen into verdicts, in catalogue order.
+    fn judge(&mut self, control: &Outcome, filtered: Option<&Outcome>, teeth: Option<&Outcome>) {
+        let later = teeth.filter(|teeth| teeth.fault.is_none()).map(|teeth| teeth.bounds).unwrap_or_default();
+        for (index, probe) in control.probes.iter().enumerate() {
+            let control_fate = control_fate(seen(control, probe, Bounds::default()));
+            let (filtered_fate, last_seen) = match filtered {
+                None => (Fate::Unknown, None),
+                Some(filtered) => {
+                    let probe = &filtered.probes[index];
+                    let seen = seen(filtered, probe, later);
+                    (filtered_fate(seen, probe.expect), filtered.sightings.last_seen(probe))
+                }
+            };
+            let verdict = judge(probe.expect, probe.residual.is_some(), control_fate, filtered_fate);
+            let fault = control.fault.clone().or_else(|| filtered.and_then(|outcome| outcome.fault.clone()));
+            self.cell.probes.push(ProbeResult {
+                id: probe.id.clone(),
+                group: probe.group,
+                summary: probe.summary.clone(),
+                expect: probe.expect,
+                control: control_fate,
+                filtered: filtered_fate,
+                teeth: teeth.and_then(|teeth| teeth_fate(teeth, &probe.id)),
+                verdict,
+                last_seen,
+                note: note(verdict, probe, control_fate, filtered_fate, fault),
+            });
+        }
+        let fates: Vec<Fate> = self.cell.probes.iter().filter_map(|probe| probe.teeth).collect();
+        self.cell.teeth = teeth.map(|_| !fates.is_empty() && fates.iter().all(|fate| *fate == Fate::Delivered));
+    }
+
+    fn keep_evidence(&mut self, guest: &Guest, rules: &str, outcomes: &[Option<&Outcome>]) {
+        let green = self.cell.teeth == Some(true)
+            && self.cell.probes.iter().all(|probe| matches!(probe.verdict, Verdict::Pass | Verdict::Residual));
+        let Some(out) = self.context.job.out.as_deref().filter(|_| !green) else { return };
+        match evidence::write(out, &self.cell, self.context.job, guest, rules, outcomes) {
+            Ok(files) => self.cell.evidence = files,
+            Err(error) => (self.context.tell)(Event::Note {
+                cell: Some(self.plan.name.clone()),
+                text: format!("the evidence could not be written: {error}"),
+            }),
+        }
+    }
+}
+
+fn seen(outcome: &Outcome, probe: &Probe, later: Bounds) -> Seen {
+    Seen {
+        near: outcome.sightings.near(probe),
+        arrived: outcome.sightings.arrived(probe) && outcome.completed(probe),
+        escaped: outcome.sightings.escaped(probe),
+        bounded: outcome.bounds.cover(probe) || later.cover(probe),
+        sound: outcome.fault.is_none(),
+    }
+}
+
+fn teeth_fate(teeth: &Outcome, id: &str) -> Option<Fate> {
+    let probe = teeth.probes.iter().find(|probe| probe.id == id)?;
+    Some(control_fate(seen(teeth, probe, Bounds::default())))
+}
+
+fn note(verdict: Verdict, probe: &Probe, control: Fate, filtered: Fate, fault: Option<String>) -> Option<String> {
+    match verdict {
+        Verdict::Residual => probe.residual.map(str::to_owned),
+        Verdict::Inconclusive => Some(fault.unwrap_or_else(|| reason(control, filtered))),
+        Verdict::Pass | Verdict::Fail(_) => None,
+    }
+}
+
+/// Guests are numbered within a lab; the number is in the MAC.
+fn guest_mac(number: u8) -> Mac {
+    [0x52, 0x54, 0x00, 0x00, 0x01, number]
+}
+
+fn unexpected(doing: &str) -> VerifyError {
+    VerifyError::Cell(format!("the agent answered `{doing}` with something else"))
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,46 @@
+//! What ends a cell early, and whose fault it is.
+
+use crate::guest::GuestError;
+use crate::lab::LabError;
+use crate::report::model::{CellError, ErrorKind};
+use thiserror::Error;
+
+/// A failure of a cell or of its lab.
+#[derive(Debug, Error)]
+pub enum VerifyError {
+    /// The lab failed.
+    #[error(transparent)]
+    Lab(#[from] LabError),
+    /// The guest failed.
+    #[error(transparent)]
+    Guest(#[from] GuestError),
+    /// libvirt does not take the filter.
+    #[error("{0}")]
+    Refused(String),
+    /// The user's input cannot be used.
+    #[error("{0}")]
+    Usage(String),
+    /// The host lacks something.
+    #[error("{0}")]
+    Host(String),
+    /// The cell broke down.
+    #[error("{0}")]
+    Cell(String),
+}
+
+impl VerifyError {
+    /// As it stands in the report.
+    pub fn in_phase(&self, phase: &str) -> CellError {
+        let kind = match self {
+            Self::Refused(_) | Self::Usage(_) => ErrorKind::Usage,
+            Self::Host(_) => ErrorKind::Host,
+            Self::Lab(error) if error.is_host() => ErrorKind::Host,
+            // Without a lab there is no cell: the host is not fit for it.
+            Self::Lab(_) if phase == "lab" => ErrorKind::Host,
+            Self::Guest(error) if error.is_host() => ErrorKind::Host,
+            Self::Guest(GuestError::Nic { .. }) => ErrorKind::Usage,
+            Self::Lab(_) | Self::Guest(_) | Self::Cell(_) => ErrorKind::Cell,
+        };
+        CellError { phase: phase.to_owned(), message: self.to_string(), kind }
+    }
+}

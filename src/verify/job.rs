@@ -1,0 +1,69 @@
+//! What a worker is asked to do. Plain data: it crosses a pipe.
+
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// A filter to define.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FilterText {
+    /// Its name.
+    pub name: String,
+    /// Its XML.
+    pub xml: String,
+    /// Comes with libvirt rather than from the user.
+    pub shipped: bool,
+}
+
+/// A part to break in the middle of a cell, to show that the verdict notices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sabotage {
+    /// The router's sensor dies before the filtered run.
+    Sensor,
+    /// The NIC's link goes down before the filtered run.
+    Link,
+    /// The guest is paused before the filtered run.
+    Pause,
+    /// The filter's rules are flushed behind libvirt's back before the filtered run.
+    Flush,
+}
+
+/// One cell: a guest with a NIC model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CellPlan {
+    /// `linux/pcnet`.
+    pub name: String,
+    /// Guest kind.
+    pub guest: String,
+    /// libvirt's NIC model name.
+    pub nic: String,
+}
+
+/// Everything a worker needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    /// The policy's text.
+    pub policy: String,
+    /// Where it came from, for messages.
+    pub policy_origin: String,
+    /// Filters in the order to define them.
+    pub filters: Vec<FilterText>,
+    /// The filter to bind; none verifies without a filter.
+    pub bind: Option<String>,
+    /// Parameters of the filterref.
+    pub parameters: Vec<(String, String)>,
+    /// `kvm` or `tcg`.
+    pub kvm: bool,
+    /// Directory of the guest image.
+    pub guest: PathBuf,
+    /// Directory that stands in for /var/cache/libvirt.
+    pub libvirt_cache: Option<PathBuf>,
+    /// Where evidence goes.
+    pub out: Option<PathBuf>,
+    /// Cells to run, one after the other.
+    pub cells: Vec<CellPlan>,
+    /// What to break.
+    pub sabotage: Option<Sabotage>,
+    /// Only boot the first cell's guest, to see whether the accelerator works.
+    pub boot_only: bool,
+}

@@ -1,0 +1,170 @@
+//! One phase of a cell: send the probes, bound the wait with sentinels, collect the sightings.
+
+use super::stimulate::Sender;
+use super::watch::{Place, Sightings, Watch};
+use crate::frame::{Phase, Tag};
+use crate::guest::GuestError;
+use crate::lab::LabError;
+use crate::lab::topology::WAN4;
+use crate::probe::{Origin, Point, Probe, Scene, Stimulus, inbound_sentinels, sentinels};
+use lanfence_agent::{DhcpStep, to_hex};
+use std::net::UdpSocket;
+use std::time::{Duration, Instant};
+
+/// Longest wait for the frames of a phase to leave. They are on their way when
+/// the agent answers; what comes later waits for a neighbour that does not answer.
+const LEAVE: Duration = Duration::from_millis(1500);
+
+/// Longest wait for a sentinel. It arrives within milliseconds unless the filter
+/// stops it or the path is broken; both are outcomes.
+const SENTINEL: Duration = Duration::from_millis(1500);
+
+/// Rounds of sentinels. The second starts only after the first has crossed the
+/// whole path, so a frame that a busy CPU's queue still held is through by then.
+const ROUNDS: u16 = 2;
+
+/// Tags of one round.
+const PER_ROUND: u16 = 64;
+
+/// Paths on which sentinels that were sent last have arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Bounds {
+    /// Guest to both LAN-side ports.
+    pub outbound: bool,
+    /// LAN to the guest's tap.
+    pub inbound: bool,
+    /// LAN through the router to the far side.
+    pub wan: bool,
+}
+
+impl Bounds {
+    /// Whether an absence of the probe's frame is proven by these sentinels.
+    pub fn cover(self, probe: &Probe) -> bool {
+        match probe.origin {
+            Origin::Guest => self.outbound && (self.wan || probe.far_at != Point::Wan),
+            Origin::Peer | Origin::Gateway | Origin::Wan => self.inbound,
+        }
+    }
+}
+
+/// What a phase brought to light.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The probes as sent in this phase.
+    pub probes: Vec<Probe>,
+    /// What the sensors saw.
+    pub sightings: Sightings,
+    /// What the sentinels prove.
+    pub bounds: Bounds,
+    /// Why the sensors are not to be trusted, if so.
+    pub fault: Option<String>,
+    /// DHCP steps and whether the client completed them.
+    pub dhcp: Vec<(DhcpStep, bool)>,
+    /// Whether the command over SSH was answered; none when not tried.
+    pub ssh: Option<bool>,
+}
+
+impl Outcome {
+    /// Whether the exchange behind a probe was completed as far as its user can tell.
+    pub fn completed(&self, probe: &Probe) -> bool {
+        match (&probe.stimulus, probe.far_at) {
+            (Stimulus::Ssh, _) => self.ssh.unwrap_or(false),
+            (Stimulus::Dhcp(step), Point::TapToGuest) => self.dhcp.iter().any(|(done, ok)| done == step && *ok),
+            _ => true,
+        }
+    }
+}
+
+/// Runs a phase. `catalogue` builds the probes once the guest's address is known.
+pub async fn run(
+    sender: &mut Sender<'_>,
+    watch: Watch<'_>,
+    run: u32,
+    phase: Phase,
+    probes: Vec<Probe>,
+) -> Result<Outcome, GuestError> {
+    let steps = dhcp_steps(&probes);
+    let dhcp = if steps.is_empty() { Vec::new() } else { sender.dhcp(&steps).await? };
+    sender.meet_neighbours().await?;
+    let ssh = if probes.iter().any(|probe| probe.stimulus == Stimulus::Ssh) { Some(sender.ssh()?) } else { None };
+    sender.send(&probes).await?;
+    departed(&watch, &probes).await;
+    let mut bounds = Bounds { outbound: true, inbound: true, wan: true };
+    for round in 0..ROUNDS {
+        let first = (phase as u16 * ROUNDS + round) * PER_ROUND;
+        bounds = sentinel_round(sender, &watch, run, first, bounds).await?;
+    }
+    let sightings = watch.sightings();
+    Ok(Outcome { probes, sightings, bounds, fault: watch.fault(), dhcp, ssh })
+}
+
+/// The steps that the probes watch, in the order of a lease's life.
+fn dhcp_steps(probes: &[Probe]) -> Vec<DhcpStep> {
+    [DhcpStep::Bind, DhcpStep::Renew, DhcpStep::Release]
+        .into_iter()
+        .filter(|step| probes.iter().any(|probe| probe.stimulus == Stimulus::Dhcp(*step)))
+        .collect()
+}
+
+/// Waits until every probe from the guest has been seen leaving, or the
+/// deadline is reached: what never left is judged as never sent.
+async fn departed(watch: &Watch<'_>, probes: &[Probe]) {
+    let deadline = Instant::now() + LEAVE;
+    for probe in probes.iter().filter(|probe| probe.origin == Origin::Guest) {
+        watch.wait_for(Place::At(Point::TapFromGuest), deadline, |frame| probe.near.matches(frame)).await;
+    }
+}
+
+/// Sends one round of sentinels on every path that still answers.
+async fn sentinel_round(
+    sender: &mut Sender<'_>,
+    watch: &Watch<'_>,
+    run: u32,
+    first: u16,
+    before: Bounds,
+) -> Result<Bounds, GuestError> {
+    let tag = |index: u16| Tag { run, phase: Phase::Sentinel, index: first + index };
+    let is_round = |frame: &[u8]| {
+        Tag::find(frame).is_some_and(|tag| {
+            tag.run == run && tag.phase == Phase::Sentinel && (first..first + PER_ROUND).contains(&tag.index)
+        })
+    };
+    let scene = sender.scene;
+    let mut after = Bounds::default();
+    if before.outbound {
+        sender.frames(sentinels(scene, tag).iter().map(|frame| to_hex(frame)).collect()).await?;
+        let deadline = Instant::now() + SENTINEL;
+        after.outbound = watch.wait_for(Place::At(Point::Peer), deadline, is_round).await
+            && watch.wait_for(Place::At(Point::Gateway), deadline, is_round).await;
+    }
+    if before.inbound {
+        let inbound = |index: u16| tag(PER_ROUND / 2 + index);
+        let behind_router = as_gateway(scene);
+        for frame in inbound_sentinels(scene, inbound) {
+            sender.lab.peer_sender.send(&frame)?;
+        }
+        for frame in inbound_sentinels(&behind_router, inbound) {
+            sender.lab.gateway_sender.send(&frame)?;
+        }
+        after.inbound = watch.wait_for(Place::At(Point::TapToGuest), Instant::now() + SENTINEL, is_round).await;
+    }
+    if before.wan {
+        to_far_side(sender, &tag(PER_ROUND - 1).to_bytes())?;
+        after.wan = watch.wait_for(Place::At(Point::Wan), Instant::now() + SENTINEL, is_round).await;
+    }
+    Ok(after)
+}
+
+/// The scene with the router in the peer's place: sentinels from the router's port.
+fn as_gateway(scene: &Scene) -> Scene {
+    Scene { peer: scene.gateway.clone(), ..scene.clone() }
+}
+
+/// A datagram from the LAN peer through the router: the path behind the bridge works.
+fn to_far_side(sender: &Sender<'_>, payload: &[u8]) -> Result<(), LabError> {
+    let send = || -> std::io::Result<()> {
+        UdpSocket::bind("0.0.0.0:0")?.send_to(payload, (WAN4, 9)).map(drop)
+    };
+    let sent = tokio::task::block_in_place(|| sender.lab.network.peer.run(send))?;
+    sent.map_err(|source| LabError::system("send a sentinel from the LAN peer to the far side", source))
+}

@@ -1,0 +1,46 @@
+//! Sockets that the standard library has no constructor for.
+
+use super::stimulate::scoped;
+use crate::lab::topology::{WAN4, WAN6};
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrStorage, bind, sendto, setsockopt, socket, sockopt,
+};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsRawFd as _, OwnedFd};
+
+/// Sends one ICMP echo request from a raw socket in the current namespace.
+pub fn send(far_side: bool, to: IpAddr, payload: &[u8]) -> io::Result<()> {
+    let (family, protocol, kind) = match to {
+        IpAddr::V4(_) => (AddressFamily::Inet, SockProtocol::Icmp, 8),
+        IpAddr::V6(_) => (AddressFamily::Inet6, SockProtocol::IcmpV6, 128),
+    };
+    let fd = socket(family, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol)?;
+    if far_side {
+        let from: IpAddr = if to.is_ipv4() { WAN4.into() } else { WAN6.into() };
+        bind(fd.as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(from, 0)))?;
+    }
+    // Type, code, checksum, identifier, sequence number (RFC 792, RFC 4443).
+    let mut message = vec![kind, 0, 0, 0, 0x6c, 0x66, 0, 1];
+    message.extend_from_slice(payload);
+    if to.is_ipv4() {
+        let sum = pnet::util::checksum(&message, 1);
+        message[2..4].copy_from_slice(&sum.to_be_bytes());
+    }
+    // The kernel fills ICMPv6 checksums in by itself (RFC 3542 section 3.1).
+    let to = SockaddrStorage::from(scoped(SocketAddr::new(to, 0)));
+    sendto(fd.as_raw_fd(), &message, &to, MsgFlags::empty())?;
+    Ok(())
+}
+
+/// A non-blocking TCP socket bound to an address, not yet connected. Closing
+/// it resets the connection at once, so that no retransmission outlives a phase.
+pub fn stream_socket(from: SocketAddr) -> io::Result<OwnedFd> {
+    let family = if from.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let fd = socket(family, SockType::Stream, flags, None)?;
+    setsockopt(&fd, sockopt::ReuseAddr, &true)?;
+    setsockopt(&fd, sockopt::Linger, &nix::libc::linger { l_onoff: 1, l_linger: 0 })?;
+    bind(fd.as_raw_fd(), &SockaddrStorage::from(from))?;
+    Ok(fd)
+}

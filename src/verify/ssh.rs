@@ -1,0 +1,66 @@
+//! A login from the LAN peer into the guest and a command over it, with libssh2.
+
+use ssh2::Session;
+use std::fmt;
+use std::io::Read as _;
+use std::net::{SocketAddr, TcpStream};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// A key pair made for one run and thrown away with it.
+pub struct Key {
+    /// The line for authorized_keys.
+    pub public: String,
+    private: String,
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Key").field("public", &self.public).finish_non_exhaustive()
+    }
+}
+
+impl Key {
+    /// Makes a fresh pair with OpenSSL's own tool: PEM is what libssh2 reads.
+    ///
+    /// # Errors
+    /// What ssh-keygen printed.
+    pub fn generate() -> Result<Self, String> {
+        let path = format!("{}/key", crate::lab::STATE);
+        let output = Command::new("ssh-keygen")
+            .args(["-q", "-t", "ecdsa", "-b", "256", "-m", "PEM", "-N", "", "-C", "lanfence", "-f", &path])
+            .output()
+            .map_err(|error| format!("ssh-keygen: {error}; `cargo xtask setup` installs openssh-client"))?;
+        if !output.status.success() {
+            return Err(format!("ssh-keygen: {}", String::from_utf8_lossy(&output.stderr).trim()));
+        }
+        let read = |path: String| std::fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"));
+        Ok(Self { public: read(format!("{path}.pub"))?.trim().to_owned(), private: read(path)? })
+    }
+}
+
+/// What the guest is asked over SSH; the answer cannot come from anywhere else.
+const COMMAND: &str = "cat /proc/cmdline";
+
+/// Connects, logs in as root, runs the command; true when the guest answered.
+pub fn exchange(to: SocketAddr, key: &Key, deadline: Duration) -> bool {
+    let end = Instant::now() + deadline;
+    let answered = || -> Result<String, Box<dyn std::error::Error>> {
+        let stream = TcpStream::connect_timeout(&to, deadline)?;
+        let left = end.saturating_duration_since(Instant::now());
+        stream.set_read_timeout(Some(left))?;
+        stream.set_write_timeout(Some(left))?;
+        let mut session = Session::new()?;
+        session.set_timeout(u32::try_from(left.as_millis())?);
+        session.set_tcp_stream(stream);
+        session.handshake()?;
+        session.userauth_pubkey_memory("root", Some(&key.public), &key.private, None)?;
+        let mut channel = session.channel_session()?;
+        channel.exec(COMMAND)?;
+        let mut answer = String::new();
+        channel.read_to_string(&mut answer)?;
+        channel.wait_close()?;
+        Ok(answer)
+    };
+    answered().is_ok_and(|answer| answer.contains("lanfence.nonce="))
+}

@@ -1,0 +1,223 @@
+//! Sends the probes of one phase from where they start.
+
+use super::ssh;
+use crate::guest::{AgentClient, GuestError};
+use crate::lab::{Lab, LabError, Netns};
+use crate::lab::topology::{WAN4, WAN6};
+use crate::probe::{Origin, Probe, Scene, Stimulus};
+use lanfence_agent::{Answer, DhcpStep, Op, to_hex};
+use std::io::Write as _;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6, TcpStream, UdpSocket};
+use std::time::Duration;
+
+/// Longest answer of the agent to a request without a deadline of its own.
+pub const ANSWER: Duration = Duration::from_secs(15);
+
+/// Longest DHCP step: udhcpc repeats each second and gives up after three tries.
+const DHCP: Duration = Duration::from_secs(6);
+
+/// Longest wait for a neighbour's MAC: the kernel asks three times, once a second.
+const NEIGHBOUR: Duration = Duration::from_millis(1500);
+
+/// Longest SSH exchange with a guest under emulation.
+pub const SSH: Duration = Duration::from_secs(8);
+
+/// The guest's side of a phase.
+pub struct Sender<'a> {
+    /// The lab.
+    pub lab: &'a Lab,
+    /// The agent in the guest.
+    pub agent: &'a mut AgentClient,
+    /// Device name in the guest.
+    pub dev: &'a str,
+    /// Addresses.
+    pub scene: &'a Scene,
+    /// The key for SSH.
+    pub key: &'a ssh::Key,
+}
+
+impl Sender<'_> {
+    async fn ask(&mut self, op: Op) -> Result<Answer, GuestError> {
+        self.agent.ask(op, ANSWER).await
+    }
+
+    /// Takes the guest's DHCP client through renew, release and a fresh lease,
+    /// then puts the addresses back whatever came of it, so that a filter that
+    /// stops DHCP does not hide everything else.
+    pub async fn dhcp(&mut self, steps: &[DhcpStep]) -> Result<Vec<(DhcpStep, bool)>, GuestError> {
+        let mut done = Vec::new();
+        for step in steps {
+            let op = Op::Dhcp { dev: self.dev.into(), step: *step, deadline_ms: millis(DHCP) };
+            let answer = self.agent.ask(op, DHCP + ANSWER).await;
+            let ok = match answer {
+                Ok(Answer::Dhcp { ok, .. }) => ok,
+                // A client that is not bound cannot renew: that is an outcome, not a breakdown.
+                Ok(_) | Err(GuestError::Agent { .. }) => false,
+                Err(error) => return Err(error),
+            };
+            done.push((*step, ok));
+        }
+        self.configure().await?;
+        Ok(done)
+    }
+
+    /// Gives the guest its addresses and routes.
+    pub async fn configure(&mut self) -> Result<(), GuestError> {
+        let guest = &self.scene.guest;
+        let addresses = vec![
+            format!("{}/{}", guest.v4, self.scene.lan4.prefix_len()),
+            format!("{}/{}", guest.v6, self.lab.plan.lan6.prefix_len()),
+            format!("{}/64", guest.link_local),
+        ];
+        let routers = vec![self.scene.gateway.v4.into(), self.scene.gateway.link_local.into()];
+        self.ask(Op::Configure { dev: self.dev.into(), addresses, routers }).await.map(drop)
+    }
+
+    /// Lets the guest's kernel find its neighbours, so that no probe waits in a
+    /// queue behind an ARP question. One that is not found is no error here:
+    /// its probes will be seen never to have left.
+    pub async fn meet_neighbours(&mut self) -> Result<(), GuestError> {
+        let (gateway, peer) = (&self.scene.gateway, &self.scene.peer);
+        let neighbours: [IpAddr; 6] = [
+            gateway.v4.into(),
+            peer.v4.into(),
+            gateway.link_local.into(),
+            peer.link_local.into(),
+            gateway.v6.into(),
+            peer.v6.into(),
+        ];
+        for address in neighbours {
+            let op = Op::Resolve { dev: self.dev.into(), address, deadline_ms: millis(NEIGHBOUR) };
+            self.ask(op).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends every probe that is not a DHCP step: first those that use the
+    /// guest's stack, then the raw frames, then those from outside.
+    pub async fn send(&mut self, probes: &[Probe]) -> Result<(), GuestError> {
+        let mut raw = Vec::new();
+        for probe in probes.iter().filter(|probe| probe.origin == Origin::Guest) {
+            match &probe.stimulus {
+                Stimulus::Frames(frames) => raw.extend(frames.iter().map(|frame| to_hex(frame))),
+                Stimulus::Dhcp(_) | Stimulus::Ssh => {}
+                other => self.through_stack(other).await?,
+            }
+        }
+        self.frames(raw).await?;
+        for probe in probes.iter().filter(|probe| probe.origin != Origin::Guest) {
+            self.from_outside(probe).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes raw frames in the guest.
+    pub async fn frames(&mut self, frames: Vec<String>) -> Result<(), GuestError> {
+        if frames.is_empty() {
+            return Ok(());
+        }
+        self.ask(Op::Frames { dev: self.dev.into(), frames }).await.map(drop)
+    }
+
+    async fn through_stack(&mut self, stimulus: &Stimulus) -> Result<(), GuestError> {
+        let dev = self.dev.to_owned();
+        let op = match stimulus {
+            Stimulus::Udp { source_port, to, payload } => {
+                Op::Udp { dev, source_port: *source_port, to: *to, payload: to_hex(payload) }
+            }
+            Stimulus::Ping { to, payload } => Op::Ping { dev, to: *to, payload: to_hex(payload) },
+            Stimulus::Tcp { source_port, to, payload } => {
+                Op::Tcp { dev, source_port: *source_port, to: *to, payload: to_hex(payload), deadline_ms: 0 }
+            }
+            Stimulus::Join { group, port } => Op::Join { dev, group: *group, port: *port },
+            Stimulus::Frames(_) | Stimulus::Dhcp(_) | Stimulus::Ssh => return Ok(()),
+        };
+        match self.ask(op).await {
+            // A socket that refuses (no route, no address) has sent nothing; the tap's sensor says so.
+            Ok(_) | Err(GuestError::Agent { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn from_outside(&mut self, probe: &Probe) -> Result<(), GuestError> {
+        let network = &self.lab.network;
+        let netns = match probe.origin {
+            Origin::Peer | Origin::Guest => &network.peer,
+            Origin::Gateway => &network.gateway,
+            Origin::Wan => &network.wan,
+        };
+        let sender = match probe.origin {
+            Origin::Gateway => &self.lab.gateway_sender,
+            _ => &self.lab.peer_sender,
+        };
+        let far_side = probe.origin == Origin::Wan;
+        match &probe.stimulus {
+            Stimulus::Frames(frames) => frames.iter().try_for_each(|frame| sender.send(frame))?,
+            Stimulus::Udp { source_port, to, payload } => {
+                in_namespace(netns, || udp(source(far_side, *to, *source_port), *to, payload))?;
+            }
+            Stimulus::Ping { to, payload } => in_namespace(netns, || super::ping::send(far_side, *to, payload))?,
+            Stimulus::Tcp { source_port, to, payload } => {
+                in_namespace(netns, || tcp(source(far_side, *to, *source_port), *to, payload))?;
+            }
+            Stimulus::Join { .. } | Stimulus::Dhcp(_) | Stimulus::Ssh => {}
+        }
+        Ok(())
+    }
+
+    /// Logs in from the LAN peer and runs a command; whether it answered.
+    pub fn ssh(&self) -> Result<bool, LabError> {
+        let to = SocketAddr::new(self.scene.guest.v4.into(), 22);
+        tokio::task::block_in_place(|| self.lab.network.peer.run(|| ssh::exchange(to, self.key, SSH)))
+    }
+}
+
+/// Runs a sending closure in a namespace. That the kernel refuses to send is no
+/// breakdown: the sensor at the origin will not have seen the frame.
+fn in_namespace(netns: &Netns, send: impl FnOnce() -> std::io::Result<()> + Send) -> Result<(), LabError> {
+    tokio::task::block_in_place(|| netns.run(|| drop(send())))
+}
+
+/// The source address: the far side has many and must use the documented one.
+fn source(far_side: bool, to: SocketAddr, port: u16) -> SocketAddr {
+    match (far_side, to) {
+        (true, SocketAddr::V4(_)) => SocketAddr::new(WAN4.into(), port),
+        (true, SocketAddr::V6(_)) => SocketAddr::new(WAN6.into(), port),
+        (false, SocketAddr::V4(_)) => SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port),
+        (false, SocketAddr::V6(_)) => SocketAddr::new(std::net::Ipv6Addr::UNSPECIFIED.into(), port),
+    }
+}
+
+/// Link-local destinations need the interface; every host's LAN side is eth0.
+pub(super) fn scoped(to: SocketAddr) -> SocketAddr {
+    match to {
+        SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() || v6.ip().is_multicast() => {
+            let scope = nix::net::if_::if_nametoindex("eth0").unwrap_or(0);
+            SocketAddrV6::new(*v6.ip(), v6.port(), 0, scope).into()
+        }
+        other => other,
+    }
+}
+
+fn udp(from: SocketAddr, to: SocketAddr, payload: &[u8]) -> std::io::Result<()> {
+    let socket = UdpSocket::bind(from)?;
+    socket.set_broadcast(true).or_else(|error| if to.is_ipv4() { Err(error) } else { Ok(()) })?;
+    socket.send_to(payload, scoped(to)).map(drop)
+}
+
+/// Long enough for the guest's SYN+ACK under emulation; the probe is the SYN.
+const CONNECT: Duration = Duration::from_millis(300);
+
+fn tcp(from: SocketAddr, to: SocketAddr, payload: &[u8]) -> std::io::Result<()> {
+    let socket = super::ping::stream_socket(from)?;
+    let _ = nix::sys::socket::connect(std::os::fd::AsRawFd::as_raw_fd(&socket), &nix::sys::socket::SockaddrStorage::from(scoped(to)));
+    let mut stream = TcpStream::from(socket);
+    stream.set_write_timeout(Some(CONNECT))?;
+    // Writing succeeds only once connected; a refused or dropped SYN is decided by the sensors.
+    let _ = stream.write_all(payload);
+    Ok(())
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

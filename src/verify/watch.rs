@@ -1,0 +1,146 @@
+//! Matches what the sensors saw against the probes of one phase.
+
+use crate::frame::Tag;
+use crate::lab::{Direction, Lab, Sensor, Sighted};
+use crate::probe::{Expect, Origin, Point, Probe, Sighting};
+use std::collections::HashMap;
+use std::time::Instant;
+
+/// A place at a sensor: which one, and which way the frame went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Place {
+    /// Seen at a point of the contract.
+    At(Point),
+    /// Leaving the LAN peer.
+    PeerOut,
+    /// Leaving the router towards the LAN.
+    GatewayOut,
+    /// Leaving the far side.
+    WanOut,
+}
+
+/// Sensors of a cell with the bookmark at which a phase began.
+pub struct Watch<'a> {
+    sensors: [(&'a Sensor, usize, [(Direction, Place); 2]); 4],
+}
+
+impl<'a> Watch<'a> {
+    /// Bookmarks every sensor.
+    pub fn start(lab: &'a Lab, tap: &'a Sensor) -> Self {
+        let entry = |sensor: &'a Sensor, incoming, outgoing| {
+            (sensor, sensor.mark(), [(Direction::In, incoming), (Direction::Out, outgoing)])
+        };
+        Self {
+            sensors: [
+                entry(tap, Place::At(Point::TapFromGuest), Place::At(Point::TapToGuest)),
+                entry(&lab.peer_sensor, Place::At(Point::Peer), Place::PeerOut),
+                entry(&lab.gateway_sensor, Place::At(Point::Gateway), Place::GatewayOut),
+                entry(&lab.wan_sensor, Place::At(Point::Wan), Place::WanOut),
+            ],
+        }
+    }
+
+    /// Why the sensors' silence proves nothing; none when all are healthy.
+    pub fn fault(&self) -> Option<String> {
+        self.sensors.iter().find_map(|(sensor, ..)| sensor.fault())
+    }
+
+    /// Waits until a frame that satisfies the predicate is seen at the place.
+    pub async fn wait_for(&self, place: Place, deadline: Instant, wanted: impl Fn(&[u8]) -> bool) -> bool {
+        for (sensor, mark, places) in &self.sensors {
+            if let Some((direction, _)) = places.iter().find(|(_, candidate)| *candidate == place) {
+                return sensor.wait_for(*mark, deadline, |seen| seen.direction == *direction && wanted(&seen.frame)).await;
+            }
+        }
+        false
+    }
+
+    /// Everything since the start, by place.
+    pub fn sightings(&self) -> Sightings {
+        let mut all = Sightings::default();
+        for (sensor, mark, places) in &self.sensors {
+            for seen in sensor.since(*mark) {
+                let place = places.iter().find(|(direction, _)| *direction == seen.direction).map(|(_, place)| *place);
+                all.add(place.expect("both directions have a place"), seen);
+            }
+        }
+        all
+    }
+}
+
+/// Frames of a phase, indexed by tag since most probes are recognised by it.
+#[derive(Debug, Default)]
+pub struct Sightings {
+    frames: HashMap<Place, Vec<Sighted>>,
+    tags: HashMap<(Place, Tag), usize>,
+}
+
+impl Sightings {
+    fn add(&mut self, place: Place, seen: Sighted) {
+        if let Some(tag) = Tag::find(&seen.frame) {
+            *self.tags.entry((place, tag)).or_default() += 1;
+        }
+        self.frames.entry(place).or_default().push(seen);
+    }
+
+    /// Whether the sighting happened at the place.
+    pub fn at(&self, place: Place, sighting: &Sighting) -> bool {
+        match sighting {
+            Sighting::Tag(tag) => self.tags.contains_key(&(place, *tag)),
+            other => self.frames.get(&place).is_some_and(|frames| frames.iter().any(|seen| other.matches(&seen.frame))),
+        }
+    }
+
+    /// Frames at a place, for evidence.
+    pub fn frames(&self) -> impl Iterator<Item = (Place, &Sighted)> {
+        self.frames.iter().flat_map(|(place, frames)| frames.iter().map(|seen| (*place, seen)))
+    }
+
+    /// Whether the probe's frame left its origin and entered the path.
+    pub fn near(&self, probe: &Probe) -> bool {
+        match probe.origin {
+            Origin::Guest => self.at(Place::At(Point::TapFromGuest), &probe.near),
+            Origin::Peer => self.at(Place::PeerOut, &probe.near),
+            Origin::Gateway => self.at(Place::GatewayOut, &probe.near),
+            // What the router did not forward never met the filter.
+            Origin::Wan => self.at(Place::WanOut, &probe.near) && self.at(Place::GatewayOut, &probe.far),
+        }
+    }
+
+    /// Whether the probe's frame arrived where it must.
+    pub fn arrived(&self, probe: &Probe) -> bool {
+        self.at(Place::At(probe.far_at), &probe.far)
+    }
+
+    /// Whether a frame that must be stopped was seen anywhere behind the filter.
+    pub fn escaped(&self, probe: &Probe) -> bool {
+        if probe.expect == Expect::Pass {
+            return false;
+        }
+        behind(probe.origin).iter().any(|point| {
+            let place = Place::At(*point);
+            self.at(place, &probe.far) || self.at(place, &probe.near)
+        })
+    }
+
+    /// The last place on the way at which the probe's frame was seen.
+    pub fn last_seen(&self, probe: &Probe) -> Option<Point> {
+        let way: &[Point] = match probe.origin {
+            Origin::Guest => &[Point::Wan, Point::Gateway, Point::Peer, Point::TapFromGuest],
+            _ => &[Point::TapToGuest],
+        };
+        let seen = way.iter().copied().find(|point| {
+            let place = Place::At(*point);
+            self.at(place, &probe.far) || self.at(place, &probe.near)
+        });
+        seen.or_else(|| self.near(probe).then_some(probe.near_at))
+    }
+}
+
+/// The points behind the filter for frames of this origin.
+fn behind(origin: Origin) -> &'static [Point] {
+    match origin {
+        Origin::Guest => &[Point::Peer, Point::Gateway, Point::Wan],
+        Origin::Peer | Origin::Gateway | Origin::Wan => &[Point::TapToGuest],
+    }
+}

@@ -1,0 +1,94 @@
+//! A worker: one process in its own namespaces with one lab, running cells one after the other.
+
+use super::cell::{self, Context};
+use super::job::Job;
+use super::VerifyError;
+use crate::guest::{Accel, Image};
+use crate::lab::{Lab, Topology};
+use crate::policy::Policy;
+use crate::report::live::Event;
+use crate::report::model::{Cell, Host};
+use std::time::Instant;
+
+/// Runs the job. Events go to `tell`; every cell of the plan gets a
+/// [`Event::CellDone`], with an error in it where the lab did not come up.
+pub async fn run(job: &Job, tell: &dyn Fn(Event)) {
+    if let Err(error) = run_cells(job, tell).await {
+        for plan in &job.cells {
+            let cell = Cell {
+                name: plan.name.clone(),
+                guest: plan.guest.clone(),
+                nic: plan.nic.clone(),
+                driver: None,
+                probes: Vec::new(),
+                timings: Vec::new(),
+                error: Some(error.in_phase("lab")),
+                teeth: None,
+                evidence: Vec::new(),
+            };
+            tell(Event::CellDone { cell: Box::new(cell) });
+        }
+    }
+}
+
+async fn run_cells(job: &Job, tell: &dyn Fn(Event)) -> Result<(), VerifyError> {
+    let started = Instant::now();
+    let policy = Policy::parse(&job.policy, &job.policy_origin).map_err(|error| VerifyError::Usage(error.to_string()))?;
+    let image = Image::open(&job.guest)?;
+    let lab = Lab::up(topology(&policy)?).await?;
+    define_filters(&lab, job)?;
+    tell(Event::Host(host(&lab, job)));
+    let lab_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let accel = if job.kvm { Accel::Kvm } else { Accel::Tcg };
+    let context = Context { lab: &lab, job, policy: &policy, image: &image, accel, tell };
+    for (number, plan) in (1..).zip(&job.cells) {
+        let mut cell = cell::run(&context, plan, number).await;
+        if number == 1 {
+            cell.timings.insert(0, crate::report::model::Timing { phase: "lab".into(), ms: lab_ms });
+        }
+        tell(Event::CellDone { cell: Box::new(cell) });
+    }
+    Ok(())
+}
+
+/// The lab's LAN is the policy's first IPv4 prefix and its first IPv6 prefix
+/// that is not link-local.
+fn topology(policy: &Policy) -> Result<Topology, VerifyError> {
+    let lan4 = policy.lan4.first().copied();
+    let lan4 = lan4.ok_or_else(|| VerifyError::Usage("the policy names no IPv4 prefix, and the lab's guests need one".into()))?;
+    let global = |net: &&ipnet::Ipv6Net| !net.network().is_unicast_link_local() && net.prefix_len() <= 64;
+    let lan6 = policy.lan6.iter().find(global).map(|net| ipnet::Ipv6Net::new_assert(net.network(), 64));
+    Ok(Topology::plan(lan4, policy.gateway, lan6)?)
+}
+
+/// Defines the filters in order and checks that libvirt understood each as it was meant.
+fn define_filters(lab: &Lab, job: &Job) -> Result<(), VerifyError> {
+    for filter in &job.filters {
+        let dumped = lab
+            .libvirt
+            .define_filter(&filter.name, &filter.xml)
+            .map_err(|error| VerifyError::Refused(error.to_string()))?;
+        if filter.shipped {
+            continue;
+        }
+        same_meaning(&filter.xml, &dumped).map_err(|difference| {
+            VerifyError::Usage(format!("libvirt understood filter {} differently: {difference}", filter.name))
+        })?;
+    }
+    Ok(())
+}
+
+fn host(lab: &Lab, job: &Job) -> Host {
+    let read = |path: &str| std::fs::read_to_string(path).map(|text| text.trim().to_owned()).unwrap_or_default();
+    let sysctl = |name: &str| format!("{name}={}", read(&format!("/proc/sys/net/bridge/{name}")));
+    Host {
+        accel: if job.kvm { "kvm" } else { "tcg" }.into(),
+        accel_reason: String::new(),
+        kernel: read("/proc/sys/kernel/osrelease"),
+        libvirt: lab.libvirt.version(),
+        qemu: lab.libvirt.qemu_version(),
+        guest_kernel: String::new(),
+        privilege: String::new(),
+        sysctls: ["bridge-nf-call-iptables", "bridge-nf-call-ip6tables", "bridge-nf-call-arptables"].map(sysctl).to_vec(),
+    }
+}
