@@ -1,3 +1,26 @@
 //! The serialisable run and its renderers.
+//!
+//! [`model::Run`] is what a run found; every other module turns it into
+//! something to read, and none of them judges. What each prints is fixed by a
+//! snapshot beside it.
 
+pub mod color;
+pub mod findings;
+pub mod github;
+pub mod grid;
+pub mod json;
+pub mod junit;
+pub mod live;
+pub mod markdown;
 pub mod model;
+pub mod pcapng;
+pub mod summary;
+pub mod table;
+pub mod text;
+pub mod titles;
+pub mod verdict;
+
+#[cfg(test)]
+mod arbitrary;
+#[cfg(test)]
+mod examples;

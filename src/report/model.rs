@@ -178,4 +178,7 @@ pub struct Run {
     pub cells: Vec<Cell>,
     /// Wall time of the whole run in milliseconds.
     pub wall_ms: u64,
+    /// When it started, RFC 3339 in UTC ([`super::text::rfc3339`]); none keeps reports comparable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<String>,
 }

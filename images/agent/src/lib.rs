@@ -4,12 +4,21 @@
 //! Every [`Request`] carries an `id` that its [`Reply`] repeats. The agent
 //! handles requests in order, so a reply also says that everything asked
 //! before it is done.
+//!
+//! An empty line is ignored. A host that opens the port anew begins with one, so
+//! that what its predecessor left unfinished ends there; that rest, if any, is
+//! answered with an error and the id 0, like every line whose id can't be read.
+//! A reply that nobody reads is dropped when the host closes the port.
 
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// Name of the virtio-serial port that carries the protocol.
 pub const PORT_NAME: &str = "lanfence.agent.0";
+
+/// Longest request line in bytes, without its end; a longer one is answered
+/// with an error and the id 0. Replies may be longer.
+pub const MAX_LINE: usize = 4 << 20;
 
 /// Prefix of the line that the agent prints on the serial console once it is
 /// ready: `LANFENCE READY <nonce> <uptime in ms>`; the nonce comes from the
@@ -43,7 +52,9 @@ pub enum Op {
         /// Deadline in milliseconds for device plus carrier.
         deadline_ms: u64,
     },
-    /// Adds addresses and routes, replacing what the device had; answers [`Answer::Done`].
+    /// Adds addresses and routes, replacing what the device had except the
+    /// kernel's own link-local address; answers [`Answer::Done`]. IPv4 routers
+    /// must be within one of the prefixes; IPv6 routers may be link-local.
     Configure {
         /// Device name.
         dev: String,
@@ -62,7 +73,9 @@ pub enum Op {
         /// Deadline in milliseconds.
         deadline_ms: u64,
     },
-    /// Drives busybox udhcpc, a real DHCP client; answers [`Answer::Dhcp`].
+    /// Drives busybox udhcpc, a real DHCP client; answers [`Answer::Dhcp`], with
+    /// `ok: false` when the network did not let the step succeed in time. A bound
+    /// address and router are set on the device, a released one is gone.
     Dhcp {
         /// Device name.
         dev: String,
@@ -90,7 +103,7 @@ pub enum Op {
         /// Payload in hex.
         payload: String,
     },
-    /// Sends one ICMP or ICMPv6 echo request through a ping socket; answers [`Answer::Done`].
+    /// Sends one ICMP echo request of either version through a ping socket; answers [`Answer::Done`].
     Ping {
         /// Device name.
         dev: String,
@@ -111,7 +124,10 @@ pub enum Op {
         to: SocketAddr,
         /// Payload in hex.
         payload: String,
-        /// Deadline in milliseconds; 0 sends the SYN and does not wait.
+        /// Deadline in milliseconds; 0 starts the attempt and does not wait:
+        /// the SYN may still be queued behind the next hop's resolution when the
+        /// answer comes. Such a socket stays open, never sends the payload, and
+        /// is reset at [`Op::Leave`] or at the next attempt from its port.
         deadline_ms: u64,
     },
     /// Joins a multicast group and keeps it joined until [`Op::Leave`]; datagrams
@@ -131,7 +147,8 @@ pub enum Op {
     },
     /// Answers [`Answer::Received`] with all datagrams since the last call.
     Received,
-    /// Closes all sockets of [`Op::Join`] and [`Op::Listen`]; answers [`Answer::Done`].
+    /// Closes all sockets of [`Op::Join`] and [`Op::Listen`], and those that
+    /// [`Op::Tcp`] left open; answers [`Answer::Done`].
     Leave,
     /// Writes authorized key and starts dropbear on port 22; answers [`Answer::Ssh`].
     Ssh {
@@ -182,7 +199,7 @@ pub enum Answer {
         dev: String,
         /// Kernel driver.
         driver: String,
-        /// Milliseconds until the carrier was there.
+        /// Milliseconds from the request until frames could be sent.
         carrier_ms: u64,
         /// The device's IPv6 link-local address.
         link_local: IpAddr,
@@ -228,7 +245,8 @@ pub enum Answer {
     },
     /// dropbear is listening.
     Ssh {
-        /// The host key's SHA-256 fingerprint or its public key line.
+        /// The host key as `ssh-ed25519 AAAA…`; empty when the image has no
+        /// `dropbearkey`: the key is then made at the first connection.
         host_key: String,
     },
 }
@@ -257,12 +275,14 @@ pub fn to_hex(bytes: &[u8]) -> String {
 
 /// Bytes of a hex string; none for an odd length or a foreign character.
 pub fn from_hex(text: &str) -> Option<Vec<u8>> {
-    if !text.len().is_multiple_of(2) || !text.is_ascii() {
-        return None;
-    }
-    (0..text.len())
-        .step_by(2)
-        .map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok())
+    // Digit by digit: `from_str_radix` would also take a sign.
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    text.as_bytes()
+        .chunks(2)
+        .map(|pair| match *pair {
+            [high, low] => u8::try_from(digit(high)? << 4 | digit(low)?).ok(),
+            _ => None,
+        })
         .collect()
 }
 
@@ -280,5 +300,7 @@ mod tests {
     fn bad_hex_is_refused() {
         assert_eq!(from_hex("abc"), None);
         assert_eq!(from_hex("zz"), None);
+        assert_eq!(from_hex("+6"), None);
+        assert_eq!(from_hex("é"), None);
     }
 }

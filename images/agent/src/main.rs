@@ -1,2 +1,79 @@
-//! Agent.
-fn main() {}
+//! PID 1 and agent of lanfence's throwaway Linux guest.
+//!
+//! It mounts what it needs, loads the image's modules, prints the READY line and
+//! then does what the host asks over a virtio-serial port. Under another name the
+//! same binary is the script that udhcpc runs, see [`dhcp`].
+
+mod address;
+mod children;
+mod cmdline;
+mod console;
+mod dhcp;
+mod frames;
+mod init;
+mod message;
+mod modules;
+mod netlink;
+mod nic;
+mod port;
+mod serve;
+mod sockets;
+mod ssh;
+mod tcp;
+mod wait;
+
+use std::path::Path;
+
+use crate::cmdline::Cmdline;
+use crate::port::Port;
+use crate::serve::Agent;
+
+fn main() {
+    let name = std::env::args_os().next().unwrap_or_default();
+    if Path::new(&name).file_name() == Some(dhcp::HOOK.as_ref()) {
+        std::process::exit(dhcp::run_hook());
+    }
+    if std::process::id() != 1 {
+        eprintln!("error: this is the init of a lanfence guest and runs as process 1 only");
+        std::process::exit(2);
+    }
+    // Without it, a panic would show as "Attempted to kill init" and nothing else.
+    std::panic::set_hook(Box::new(|panic| console::fatal(&panic.to_string())));
+    match start() {
+        Ok((mut agent, mut port)) => console::fatal(&agent.serve(&mut port)),
+        Err(why) => console::fatal(&why),
+    }
+}
+
+/// Everything up to the READY line.
+fn start() -> Result<(Agent, Port), String> {
+    init::mount_all()?;
+    let cmdline = std::fs::read_to_string("/proc/cmdline")
+        .map_err(|error| format!("cannot read /proc/cmdline: {error}"))?;
+    let cmdline = Cmdline::parse(&cmdline);
+    let refused = init::set_sysctls();
+    init::seed_random(&cmdline.nonce)?;
+    let children = children::Children::new()?;
+    let mut netlink = netlink::Netlink::open()?;
+    init::loopback_up(&mut netlink)?;
+    let mut modules = modules::Modules::read()?;
+    modules.load_core();
+    modules.load_wanted(&cmdline.modules);
+    modules.load_present();
+    let dhcp = dhcp::Dhcp::new()?;
+    let port = Port::open().map_err(|why| why + &modules.troubles())?;
+    for trouble in refused.iter().chain(modules.told()) {
+        console::note(trouble);
+    }
+    console::ready(&cmdline.nonce, console::uptime_ms());
+    let agent = Agent {
+        modules,
+        netlink,
+        children,
+        dhcp,
+        listeners: sockets::Listeners::default(),
+        unwatched: tcp::Unwatched::default(),
+        ssh: ssh::Ssh::default(),
+    };
+    Ok((agent, port))
+}

@@ -1,0 +1,371 @@
+//! `Op::Dhcp`: busybox udhcpc, watched through its script.
+//!
+//! udhcpc runs a script at every event and waits for its end. The script is the
+//! agent's own binary under the name [`HOOK`]: it hands the event to PID 1 over a
+//! socket, and PID 1 sets the address before it lets the script end. That is
+//! the order of things on any DHCP client, without a shell per event.
+
+use std::collections::HashMap;
+use std::io::{Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, Shutdown};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use lanfence_agent::{Answer, DhcpStep};
+use nix::poll::PollFlags;
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
+
+use crate::address::{Flush, flush, metric};
+use crate::children::{Children, last_line};
+use crate::netlink::{Neighbour, Netlink};
+use crate::wait::{Deadline, ms_since, ready, until};
+
+/// Name under which udhcpc runs the agent's binary.
+pub const HOOK: &str = "udhcpc-hook";
+
+const HOOK_PATH: &str = "/run/udhcpc-hook";
+const SOCKET: &str = "/run/udhcpc.sock";
+
+/// How long hook and PID 1 wait for each other; both are local and busy with nothing else,
+/// except that a released lease waits for [`QUEUED_MS`].
+const TALK: Duration = Duration::from_secs(10);
+
+/// How long a DHCPRELEASE may be queued behind the resolution of the server:
+/// the kernel asks three times, a second apart.
+const QUEUED_MS: u64 = 3500;
+
+/// How often a client that may have died is looked at.
+const LOOK_MS: u64 = 50;
+
+/// An event as udhcpc tells it to its script.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Event {
+    name: String,
+    interface: String,
+    ip: Option<Ipv4Addr>,
+    prefix: Option<u8>,
+    router: Option<Ipv4Addr>,
+    server: Option<Ipv4Addr>,
+}
+
+impl Event {
+    /// From the script's first argument and environment (busybox, `networking/udhcp`).
+    fn from_environment(name: &str, get: impl Fn(&str) -> Option<String>) -> Self {
+        // `router` can be a list; the first counts.
+        let address = |key| get(key)?.split_ascii_whitespace().next()?.parse().ok();
+        Self {
+            name: name.to_owned(),
+            interface: get("interface").unwrap_or_default(),
+            ip: address("ip"),
+            prefix: get("mask").and_then(|mask| mask.parse().ok()),
+            router: address("router"),
+            server: address("serverid"),
+        }
+    }
+}
+
+/// The DHCP clients of the guest, one a device at most.
+#[derive(Debug)]
+pub struct Dhcp {
+    listener: UnixListener,
+    clients: HashMap<String, Client>,
+}
+
+#[derive(Debug)]
+struct Client {
+    pid: Pid,
+    log: PathBuf,
+    /// The last event that brought a lease.
+    lease: Option<Event>,
+}
+
+impl Dhcp {
+    /// Prepares what udhcpc will run and what that will talk to.
+    pub fn new() -> Result<Self, String> {
+        let own = std::env::current_exe()
+            .map_err(|error| format!("cannot tell the agent's own path: {error}"))?;
+        std::os::unix::fs::symlink(&own, HOOK_PATH)
+            .map_err(|error| format!("cannot create {HOOK_PATH}: {error}"))?;
+        let listener = UnixListener::bind(SOCKET)
+            .map_err(|error| format!("cannot listen on {SOCKET}: {error}"))?;
+        listener
+            .set_nonblocking(true)
+            .map_err(|error| format!("cannot prepare {SOCKET}: {error}"))?;
+        Ok(Self {
+            listener,
+            clients: HashMap::new(),
+        })
+    }
+
+    /// Takes one step in the life of a lease.
+    pub fn step(
+        &mut self,
+        netlink: &mut Netlink,
+        children: &mut Children,
+        dev: &str,
+        step: DhcpStep,
+        deadline_ms: u64,
+    ) -> Result<Answer, String> {
+        let start = Instant::now();
+        let deadline = Deadline::in_ms(deadline_ms);
+        // Events of the past, so that none is taken for the answer to this step.
+        while self.take_event(netlink)?.is_some() {}
+        let mut wait = |dhcp: &mut Self, children: &mut Children, event| {
+            dhcp.wait_for(netlink, children, dev, event, deadline)
+        };
+        let event = match step {
+            DhcpStep::Bind => {
+                self.start(children, dev)?;
+                let event = wait(self, children, "bound")?;
+                if event.is_none() {
+                    // It would go on asking while the next probes run.
+                    self.end(children, dev);
+                }
+                event
+            }
+            DhcpStep::Renew => {
+                children.signal(self.bound(dev)?, Signal::SIGUSR1)?;
+                wait(self, children, "renew")?
+            }
+            DhcpStep::Release => {
+                let pid = self.bound(dev)?;
+                children.signal(pid, Signal::SIGUSR2)?;
+                let event = wait(self, children, "deconfig")?;
+                // It has said all it had to say; SIGTERM without `-R` sends nothing more.
+                let _ = children.signal(pid, Signal::SIGTERM);
+                self.end(children, dev);
+                event
+            }
+        };
+        Ok(answer(event.as_ref(), ms_since(start)))
+    }
+
+    /// Applies an event that came on its own, such as a renewal at half time.
+    pub fn serve(&mut self, netlink: &mut Netlink) -> Result<(), String> {
+        self.take_event(netlink).map(drop)
+    }
+
+    fn bound(&self, dev: &str) -> Result<Pid, String> {
+        self.clients
+            .get(dev)
+            .filter(|client| client.lease.is_some())
+            .map(|client| client.pid)
+            .ok_or_else(|| format!("no lease is bound on {dev}"))
+    }
+
+    fn start(&mut self, children: &mut Children, dev: &str) -> Result<(), String> {
+        self.end(children, dev);
+        let log = PathBuf::from(format!("/run/udhcpc.{dev}.log"));
+        // Tries every second; the step's own deadline ends that.
+        let words = [
+            "udhcpc", "-i", dev, "-f", "-t", "600", "-T", "1", "-A", "1", "-s", HOOK_PATH,
+        ];
+        let pid = children.start(Command::new("/bin/busybox").args(words), &log)?;
+        let client = Client {
+            pid,
+            log,
+            lease: None,
+        };
+        self.clients.insert(dev.to_owned(), client);
+        Ok(())
+    }
+
+    /// Ends the device's client, if any, without a word on the network.
+    fn end(&mut self, children: &mut Children, dev: &str) {
+        if let Some(client) = self.clients.remove(dev) {
+            children.end(client.pid);
+        }
+    }
+
+    fn wait_for(
+        &mut self,
+        netlink: &mut Netlink,
+        children: &mut Children,
+        dev: &str,
+        wanted: &str,
+        deadline: Deadline,
+    ) -> Result<Option<Event>, String> {
+        loop {
+            while let Some(event) = self.take_event(netlink)? {
+                if event.interface == dev && event.name == wanted {
+                    return Ok(Some(event));
+                }
+            }
+            if let Some(client) = self.clients.get(dev)
+                && let Some(end) = children.ended(client.pid)
+            {
+                let log = last_line(&client.log);
+                self.clients.remove(dev);
+                return Err(format!("udhcpc on {dev} ended with {end}: {log}"));
+            }
+            if deadline.passed() {
+                return Ok(None);
+            }
+            let look = Deadline::in_ms(LOOK_MS.min(ms(deadline.left())));
+            ready(self.as_fd(), PollFlags::POLLIN, look)
+                .map_err(|errno| format!("cannot wait for udhcpc: {errno}"))?;
+        }
+    }
+
+    /// Takes the next event if there is one, applies it, and lets udhcpc go on.
+    fn take_event(&mut self, netlink: &mut Netlink) -> Result<Option<Event>, String> {
+        let mut stream = match self.listener.accept() {
+            Ok((stream, _)) => stream,
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(None),
+            Err(error) => return Err(format!("cannot hear udhcpc: {error}")),
+        };
+        let event =
+            receive(&mut stream).map_err(|error| format!("cannot read udhcpc's event: {error}"))?;
+        self.apply(netlink, &event)?;
+        // A hook that was killed meanwhile needs no word.
+        let _ = stream.write_all(b"k");
+        Ok(Some(event))
+    }
+
+    fn apply(&mut self, netlink: &mut Netlink, event: &Event) -> Result<(), String> {
+        // An event of a client that has been replaced is nobody's any more.
+        let Some(client) = self.clients.get_mut(&event.interface) else {
+            return Ok(());
+        };
+        let index = netlink.link_by_name(&event.interface)?.index;
+        match event.name.as_str() {
+            "deconfig" => {
+                if let Some(lease) = client.lease.take() {
+                    wait_for_queue(netlink, index, &lease)?;
+                }
+                flush(netlink, index, Flush::V4)
+            }
+            "bound" | "renew" => {
+                client.lease = Some(event.clone());
+                let ip = event.ip.ok_or("udhcpc names no address")?;
+                netlink.add_address(index, ip.into(), event.prefix.unwrap_or(32))?;
+                let router =
+                    |router: Ipv4Addr| netlink.add_router(index, router.into(), metric(index, 0));
+                event.router.map_or(Ok(()), router)
+            }
+            // `leasefail` and `nak`: it tries again by itself.
+            _ => Ok(()),
+        }
+    }
+}
+
+impl AsFd for Dhcp {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.listener.as_fd()
+    }
+}
+
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The kernel queues a unicast DHCPRELEASE until the next hop is resolved, and
+/// drops it when the source address goes away first.
+fn wait_for_queue(netlink: &mut Netlink, index: u32, lease: &Event) -> Result<(), String> {
+    let deadline = Deadline::in_ms(QUEUED_MS);
+    for hop in [lease.server, lease.router].into_iter().flatten() {
+        until(deadline, Duration::from_millis(2), || {
+            let pending = netlink.neighbour(index, IpAddr::from(hop))? == Neighbour::Pending;
+            Ok::<_, String>((!pending).then_some(()))
+        })?;
+    }
+    Ok(())
+}
+
+fn answer(event: Option<&Event>, took_ms: u64) -> Answer {
+    Answer::Dhcp {
+        ok: event.is_some(),
+        address: event.and_then(|event| event.ip),
+        prefix: event.and_then(|event| event.prefix),
+        router: event.and_then(|event| event.router),
+        server: event.and_then(|event| event.server),
+        took_ms,
+    }
+}
+
+fn receive(stream: &mut UnixStream) -> std::io::Result<Event> {
+    stream.set_nonblocking(false)?;
+    stream.set_read_timeout(Some(TALK))?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text)?;
+    Ok(serde_json::from_str(&text)?)
+}
+
+/// The script's side: tells PID 1 and waits until it has acted. Returns the exit status.
+pub fn run_hook() -> i32 {
+    let event = std::env::args().nth(1).unwrap_or_default();
+    let event = Event::from_environment(&event, |name| std::env::var(name).ok());
+    match tell(&event) {
+        Ok(()) => 0,
+        Err(error) => {
+            // Goes to udhcpc's log, whose last line the agent quotes.
+            let _ = writeln!(std::io::stderr(), "{HOOK}: {error}");
+            1
+        }
+    }
+}
+
+fn tell(event: &Event) -> std::io::Result<()> {
+    let mut stream = UnixStream::connect(Path::new(SOCKET))?;
+    stream.set_read_timeout(Some(TALK))?;
+    stream.write_all(&serde_json::to_vec(event)?)?;
+    stream.shutdown(Shutdown::Write)?;
+    stream.read_exact(&mut [0])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(variables: &[(&str, &str)]) -> Event {
+        Event::from_environment("bound", |name| {
+            let found = variables.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn reads_what_udhcpc_exports() {
+        let got = event(&[
+            ("interface", "eth0"),
+            ("ip", "192.168.1.57"),
+            ("subnet", "255.255.255.0"),
+            ("mask", "24"),
+            ("router", "192.168.1.1 192.168.1.2"),
+            ("serverid", "192.168.1.1"),
+        ]);
+        assert_eq!(got.interface, "eth0");
+        assert_eq!(got.ip, Some(Ipv4Addr::new(192, 168, 1, 57)));
+        assert_eq!(got.prefix, Some(24));
+        assert_eq!(got.router, Some(Ipv4Addr::new(192, 168, 1, 1)));
+        assert_eq!(got.server, got.router);
+    }
+
+    #[test]
+    fn a_lease_without_router_is_read_as_that() {
+        let got = event(&[("interface", "eth0"), ("ip", "10.0.0.2"), ("mask", "x")]);
+        assert_eq!((got.prefix, got.router, got.server), (None, None, None));
+    }
+
+    #[test]
+    fn an_event_survives_the_socket() {
+        let sent = event(&[("interface", "eth0"), ("ip", "10.0.0.2")]);
+        let (mut here, mut there) = UnixStream::pair().unwrap();
+        here.write_all(&serde_json::to_vec(&sent).unwrap()).unwrap();
+        here.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(receive(&mut there).unwrap(), sent);
+    }
+
+    #[test]
+    fn no_event_is_a_step_that_failed() {
+        let Answer::Dhcp { ok, address, .. } = answer(None, 5) else {
+            panic!("not an answer of DHCP");
+        };
+        assert_eq!((ok, address), (false, None));
+    }
+}

@@ -1,0 +1,161 @@
+//! What PID 1 does before it can serve: mounts, sysctls, randomness, loopback.
+
+use std::fs::OpenOptions;
+use std::os::fd::AsRawFd as _;
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::mount::{MsFlags, mount};
+
+use crate::netlink::Netlink;
+
+/// Kind and place of every mount, in order. The image may lack the directories.
+const MOUNTS: &[(&str, &str)] = &[
+    ("proc", "/proc"),
+    ("sysfs", "/sys"),
+    ("devtmpfs", "/dev"),
+    // An interactive login over SSH needs a terminal.
+    ("devpts", "/dev/pts"),
+    ("tmpfs", "/run"),
+    ("tmpfs", "/tmp"),
+];
+
+/// Set before any NIC driver is loaded, because a device copies `default` when it appears.
+const SYSCTLS: &[(&str, &str)] = &[
+    // An address is usable at once: every guest's MAC is unique on the test LAN.
+    ("net/ipv6/conf/all/accept_dad", "0"),
+    ("net/ipv6/conf/default/accept_dad", "0"),
+    ("net/ipv6/conf/all/dad_transmits", "0"),
+    ("net/ipv6/conf/default/dad_transmits", "0"),
+    // Addresses and routes are the host's to give; nothing is sent or learned unasked.
+    ("net/ipv6/conf/all/accept_ra", "0"),
+    ("net/ipv6/conf/default/accept_ra", "0"),
+    ("net/ipv6/conf/all/router_solicitations", "0"),
+    ("net/ipv6/conf/default/router_solicitations", "0"),
+    // EUI-64, so that the host can tell the link-local address from the MAC.
+    ("net/ipv6/conf/default/addr_gen_mode", "0"),
+    // Two NICs on one bridge must not answer for each other.
+    ("net/ipv4/conf/all/arp_ignore", "1"),
+    ("net/ipv4/conf/all/arp_announce", "2"),
+    // Ping sockets for everybody.
+    ("net/ipv4/ping_group_range", "0 2147483647"),
+    // Probes come in bursts, and an answer held back would look like a drop.
+    ("net/ipv4/icmp_ratelimit", "0"),
+    ("net/ipv4/icmp_msgs_per_sec", "100000"),
+    ("net/ipv4/icmp_msgs_burst", "100000"),
+    ("net/ipv6/icmp/ratelimit", "0"),
+];
+
+/// Mounts the file systems that everything else reads.
+pub fn mount_all() -> Result<(), String> {
+    for (kind, place) in MOUNTS {
+        if !Path::new(place).is_dir() {
+            std::fs::create_dir_all(place)
+                .map_err(|error| format!("cannot create {place}: {error}"))?;
+        }
+        match mount(
+            Some(*kind),
+            *place,
+            Some(*kind),
+            MsFlags::empty(),
+            None::<&str>,
+        ) {
+            // EBUSY: the kernel was built to mount it by itself.
+            Ok(()) | Err(Errno::EBUSY) => {}
+            Err(errno) => return Err(format!("cannot mount {kind} on {place}: {errno}")),
+        }
+    }
+    Ok(())
+}
+
+/// Sets the sysctls; returns those that the kernel refused. A younger or smaller
+/// kernel may lack one, which is no reason not to come up.
+pub fn set_sysctls() -> Vec<String> {
+    let set = |(name, value): &(&str, &str)| {
+        let error = std::fs::write(Path::new("/proc/sys").join(name), value).err()?;
+        Some(format!("cannot set {name} to {value}: {error}"))
+    };
+    SYSCTLS.iter().filter_map(set).collect()
+}
+
+/// Sets the loopback device up.
+pub fn loopback_up(netlink: &mut Netlink) -> Result<(), String> {
+    let lo = netlink.link_by_name("lo")?;
+    netlink.set_up(lo.index)
+}
+
+/// `struct rand_pool_info` of `linux/random.h` with room for [`SEED`] bytes.
+#[repr(C)]
+struct PoolInfo {
+    entropy_bits: libc::c_int,
+    bytes: libc::c_int,
+    seed: [u8; SEED],
+}
+
+/// As many bytes as the kernel wants before it calls its pool ready (256 bits).
+const SEED: usize = 32;
+
+nix::ioctl_write_ptr_bad!(
+    add_entropy,
+    nix::request_code_write!(b'R', 0x03, size_of::<[libc::c_int; 2]>()),
+    PoolInfo
+);
+
+/// Fills the kernel's random pool from the nonce and the clocks, and says it is full.
+///
+/// That is a lie about entropy, told on purpose: without virtio-rng an emulated
+/// CPU may need a minute to gather it, and dropbear and udhcpc would block in
+/// `getrandom` until then. The guest lives for seconds on a network without an
+/// uplink, its host key guards nothing, and the host learns that key over the
+/// virtio port. All guests restored from one saved state share these numbers anyway.
+pub fn seed_random(nonce: &str) -> Result<(), String> {
+    let pool = PoolInfo {
+        entropy_bits: 8 * libc::c_int::try_from(SEED).unwrap_or(0),
+        bytes: libc::c_int::try_from(SEED).unwrap_or(0),
+        seed: seed_from(nonce, &clocks()),
+    };
+    let random = OpenOptions::new()
+        .write(true)
+        .open("/dev/urandom")
+        .map_err(|error| format!("cannot open /dev/urandom: {error}"))?;
+    // SAFETY: the structure has the layout that the call expects, `bytes` long.
+    unsafe { add_entropy(random.as_raw_fd(), &raw const pool) }
+        .map_err(|errno| format!("cannot seed the random pool: {errno}"))?;
+    Ok(())
+}
+
+fn clocks() -> [u8; 16] {
+    let since_1970 = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |since| since.as_nanos());
+    since_1970.to_ne_bytes()
+}
+
+/// Every byte of nonce and clocks reaches the seed; the kernel hashes it before use.
+fn seed_from(nonce: &str, clocks: &[u8]) -> [u8; SEED] {
+    let mut seed = [0u8; SEED];
+    for (at, byte) in clocks.iter().chain(nonce.as_bytes()).enumerate() {
+        let slot = &mut seed[at % SEED];
+        *slot = slot.rotate_left(3) ^ byte;
+    }
+    seed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_seed_depends_on_nonce_and_time() {
+        let base = seed_from("nonce", &[1; 16]);
+        assert_ne!(base, seed_from("nonsense", &[1; 16]));
+        assert_ne!(base, seed_from("nonce", &[2; 16]));
+        assert_eq!(base, seed_from("nonce", &[1; 16]));
+    }
+
+    #[test]
+    fn the_request_code_is_the_kernels() {
+        let code = nix::request_code_write!(b'R', 0x03, size_of::<[libc::c_int; 2]>());
+        assert_eq!(code, 0x4008_5203);
+    }
+}

@@ -1,0 +1,141 @@
+//! `Op::Nic`: a device comes to life.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use lanfence_agent::Answer;
+
+use crate::modules::Modules;
+use crate::netlink::Netlink;
+use crate::wait::{Deadline, ms_since, until};
+
+/// How often a device or carrier that is not there yet is looked for.
+const STEP: Duration = Duration::from_millis(3);
+
+const NET: &str = "/sys/class/net";
+
+/// Waits for the device with this MAC, loading its driver when its PCI device
+/// shows up, sets it up and waits until it can send.
+pub fn bring_up(
+    modules: &mut Modules,
+    netlink: &mut Netlink,
+    mac: &str,
+    deadline_ms: u64,
+) -> Result<Answer, String> {
+    let start = Instant::now();
+    let deadline = Deadline::in_ms(deadline_ms);
+    let octets = parse_mac(mac).ok_or_else(|| format!("not a MAC address: {mac}"))?;
+    let mac = mac.to_ascii_lowercase();
+    let dev = until(deadline, STEP, || {
+        modules.load_present();
+        Ok::<_, String>(device_with(&mac))
+    })?
+    .ok_or_else(|| {
+        let troubles = modules.troubles();
+        format!("no network device with MAC {mac} within {deadline_ms} ms{troubles}")
+    })?;
+    let link = netlink.link_by_name(&dev)?;
+    netlink
+        .set_up(link.index)
+        .map_err(|error| format!("{dev} with driver {}: {error}", driver_of(&dev)))?;
+    let link_local = link_local(octets);
+    until(deadline, STEP, || can_send(netlink, &dev, link_local))?.ok_or_else(|| {
+        format!(
+            "{dev} with driver {} has no carrier within {deadline_ms} ms",
+            driver_of(&dev)
+        )
+    })?;
+    Ok(Answer::Nic {
+        driver: driver_of(&dev),
+        dev,
+        carrier_ms: ms_since(start),
+        link_local,
+    })
+}
+
+/// A carrier alone is not enough: until the kernel's link watcher has run, the
+/// queue in front of the driver swallows every frame. The link-local address
+/// is assigned only once that queue works, so its presence is the proof.
+fn can_send(netlink: &mut Netlink, dev: &str, link_local: IpAddr) -> Result<Option<()>, String> {
+    let link = netlink.link_by_name(dev)?;
+    if !(link.running && link.carrier) {
+        return Ok(None);
+    }
+    let addresses = netlink.addresses(link.index)?;
+    let usable = addresses
+        .iter()
+        .any(|address| address.ip == link_local && !address.tentative);
+    Ok(usable.then_some(()))
+}
+
+fn device_with(mac: &str) -> Option<String> {
+    let devices = std::fs::read_dir(NET).ok()?;
+    devices
+        .flatten()
+        .find(|device| {
+            std::fs::read_to_string(device.path().join("address"))
+                .is_ok_and(|text| text.trim() == mac)
+        })
+        .and_then(|device| device.file_name().into_string().ok())
+}
+
+fn driver_of(dev: &str) -> String {
+    std::fs::read_link(Path::new(NET).join(dev).join("device/driver"))
+        .ok()
+        .and_then(|path| path.file_name()?.to_str().map(str::to_owned))
+        .unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// Six pairs of hex digits with colons.
+pub fn parse_mac(text: &str) -> Option<[u8; 6]> {
+    let mut octets = [0; 6];
+    let mut parts = text.split(':');
+    for octet in &mut octets {
+        let part = parts.next().filter(|part| part.len() == 2)?;
+        *octet = lanfence_agent::from_hex(part)?[0];
+    }
+    parts.next().is_none().then_some(octets)
+}
+
+/// The link-local address that the kernel makes from the MAC (modified EUI-64, RFC 4291 appendix A).
+pub fn link_local(mac: [u8; 6]) -> IpAddr {
+    let mut octets = [0; 16];
+    octets[..2].copy_from_slice(&[0xfe, 0x80]);
+    octets[8..11].copy_from_slice(&mac[..3]);
+    octets[11..13].copy_from_slice(&[0xff, 0xfe]);
+    octets[13..].copy_from_slice(&mac[3..]);
+    octets[8] ^= 0x02;
+    Ipv6Addr::from(octets).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_link_local_address_is_modified_eui_64() {
+        let mac = parse_mac("52:54:00:12:34:56").unwrap();
+        assert_eq!(link_local(mac).to_string(), "fe80::5054:ff:fe12:3456");
+        let universal = parse_mac("00:00:5e:00:53:01").unwrap();
+        assert_eq!(
+            link_local(universal).to_string(),
+            "fe80::200:5eff:fe00:5301"
+        );
+    }
+
+    #[test]
+    fn what_is_no_mac_is_refused() {
+        for bad in [
+            "",
+            "52:54:00:12:34",
+            "52:54:00:12:34:56:78",
+            "52:54:00:12:34:5g",
+            "5:254:00:12:34:56",
+            "525400123456",
+            "52:54:00:12:34:+6",
+        ] {
+            assert_eq!(parse_mac(bad), None, "{bad}");
+        }
+    }
+}

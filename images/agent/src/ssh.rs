@@ -1,0 +1,159 @@
+//! `Op::Ssh`: dropbear on port 22.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use lanfence_agent::Answer;
+use nix::unistd::Pid;
+
+use crate::children::{Children, last_line};
+use crate::wait::{Deadline, until};
+
+const LOG: &str = "/run/dropbear.log";
+const KEY_LOG: &str = "/run/dropbearkey.log";
+const KEY_DIR: &str = "/etc/dropbear";
+/// Where dropbear itself looks for its ed25519 key (`-R`).
+const KEY: &str = "/etc/dropbear/dropbear_ed25519_host_key";
+
+/// Making the key and starting to listen takes 0.1 s under emulation.
+const PATIENCE_MS: u64 = 20_000;
+const STEP: Duration = Duration::from_millis(2);
+
+/// dropbear, once it runs.
+#[derive(Debug, Default)]
+pub struct Ssh {
+    running: Option<(Pid, String)>,
+}
+
+impl Ssh {
+    /// Lets the key log in as root and makes sure that dropbear listens.
+    pub fn start(&mut self, children: &mut Children, key: &str) -> Result<Answer, String> {
+        authorize(key)?;
+        if let Some((pid, host_key)) = &self.running
+            && children.ended(*pid).is_none()
+        {
+            let host_key = host_key.clone();
+            return Ok(Answer::Ssh { host_key });
+        }
+        let deadline = Deadline::in_ms(PATIENCE_MS);
+        let host_key = make_key(children, deadline)?;
+        let program = program("dropbear").ok_or("the image has no dropbear")?;
+        // -F stay in front, -E log to stderr, -R make a missing key, -s no passwords.
+        let words = ["-F", "-E", "-R", "-s", "-p", "22", "-r", KEY];
+        let pid = children.start(Command::new(program).args(words), Path::new(LOG))?;
+        let listening = until(deadline, STEP, || match children.ended(pid) {
+            Some(end) => Err(format!(
+                "dropbear ended with {end}: {}",
+                last_line(Path::new(LOG))
+            )),
+            None => Ok(listens().then_some(())),
+        })?;
+        if listening.is_none() {
+            children.end(pid);
+            return Err(format!("dropbear does not listen within {PATIENCE_MS} ms"));
+        }
+        self.running = Some((pid, host_key.clone()));
+        Ok(Answer::Ssh { host_key })
+    }
+}
+
+/// dropbear refuses a key file that others could write to.
+fn authorize(key: &str) -> Result<(), String> {
+    let write = || {
+        fs::create_dir_all("/root/.ssh")?;
+        for dir in ["/root", "/root/.ssh"] {
+            fs::set_permissions(dir, Permissions::from_mode(0o700))?;
+        }
+        let file = "/root/.ssh/authorized_keys";
+        fs::write(file, format!("{}\n", key.trim()))?;
+        fs::set_permissions(file, Permissions::from_mode(0o600))
+    };
+    write().map_err(|error: std::io::Error| format!("cannot authorize the SSH key: {error}"))
+}
+
+/// Makes an ed25519 host key, which takes milliseconds where RSA takes seconds,
+/// and returns its public half; nothing when the image can't.
+fn make_key(children: &mut Children, deadline: Deadline) -> Result<String, String> {
+    let Some(program) = program("dropbearkey") else {
+        return Ok(String::new());
+    };
+    let log = Path::new(KEY_LOG);
+    fs::create_dir_all(KEY_DIR).map_err(|error| format!("cannot create {KEY_DIR}: {error}"))?;
+    if Path::new(KEY).exists() {
+        fs::remove_file(KEY).map_err(|error| format!("cannot remove the old {KEY}: {error}"))?;
+    }
+    let words = ["-t", "ed25519", "-f", KEY];
+    let pid = children.start(Command::new(program).args(words), log)?;
+    let Some(end) = children.wait(pid, deadline) else {
+        children.end(pid);
+        return Err(format!("dropbearkey is not done within {PATIENCE_MS} ms"));
+    };
+    let text = fs::read_to_string(log).unwrap_or_default();
+    public_key(&text).ok_or_else(|| {
+        format!(
+            "dropbearkey ended with {end} and no key: {}",
+            last_line(log)
+        )
+    })
+}
+
+/// The key line among what dropbearkey prints, without its comment.
+fn public_key(text: &str) -> Option<String> {
+    let line = text.lines().find(|line| line.starts_with("ssh-ed25519 "))?;
+    let mut words = line.split_ascii_whitespace();
+    Some(format!("{} {}", words.next()?, words.next()?))
+}
+
+fn program(name: &str) -> Option<PathBuf> {
+    ["/usr/sbin", "/usr/bin", "/sbin", "/bin"]
+        .map(|dir| Path::new(dir).join(name))
+        .into_iter()
+        .find(|path| path.exists())
+}
+
+/// Whether port 22 is open in both families. Asked of the kernel, because a
+/// connection would make dropbear start a session.
+fn listens() -> bool {
+    ["/proc/net/tcp", "/proc/net/tcp6"]
+        .iter()
+        .all(|table| fs::read_to_string(table).is_ok_and(|text| has_listener(&text, 22)))
+}
+
+/// Whether `/proc/net/tcp` shows a socket in state LISTEN (0A) on the port.
+fn has_listener(table: &str, port: u16) -> bool {
+    let port = format!(":{port:04X}");
+    table.lines().skip(1).any(|line| {
+        let words: Vec<&str> = line.split_ascii_whitespace().take(4).collect();
+        matches!(words[..], [_, local, _, "0A"] if local.ends_with(&port))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_line_is_found() {
+        let text = "Generating 256 bit ed25519 key, this may take a while...\n\
+                    Public key portion is:\n\
+                    ssh-ed25519 AAAAC3Nz root@(none)\n\
+                    Fingerprint: SHA256:abc\n";
+        assert_eq!(public_key(text).as_deref(), Some("ssh-ed25519 AAAAC3Nz"));
+        assert_eq!(public_key("Could not open file\n"), None);
+    }
+
+    #[test]
+    fn only_a_listener_counts() {
+        let head = "  sl  local_address rem_address   st tx_queue\n";
+        let line = |port: &str, state: &str| {
+            format!("{head}   0: 00000000:{port} 00000000:0000 {state} 00000000:00000000\n")
+        };
+        assert!(has_listener(&line("0016", "0A"), 22));
+        assert!(!has_listener(&line("0016", "01"), 22));
+        assert!(!has_listener(&line("1600", "0A"), 22));
+        assert!(!has_listener(head, 22));
+    }
+}

@@ -1,0 +1,162 @@
+//! Any run at all, for the invariants.
+
+use crate::probe::{Expect, Group, Point};
+use crate::report::model::{
+    Cell, CellError, ErrorKind, Failure, Fate, FilterInfo, Host, ProbeResult, Run, SCHEMA_VERSION,
+    Timing, Verdict,
+};
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+const GROUPS: [Group; 15] = [
+    Group::Dhcp,
+    Group::LanUnicast,
+    Group::Broadcast,
+    Group::Multicast,
+    Group::Arp,
+    Group::Ipv6Control,
+    Group::LanInbound,
+    Group::WanIpv4,
+    Group::WanIpv6,
+    Group::WanEdges,
+    Group::Tunnels,
+    Group::Reflection,
+    Group::Encapsulation,
+    Group::Rogue,
+    Group::WanInbound,
+];
+
+const POINTS: [Point; 5] = [
+    Point::TapFromGuest,
+    Point::TapToGuest,
+    Point::Peer,
+    Point::Gateway,
+    Point::Wan,
+];
+
+const FATES: [Fate; 5] = [
+    Fate::Delivered,
+    Fate::Dropped,
+    Fate::NeverSent,
+    Fate::Lost,
+    Fate::Unknown,
+];
+
+/// Any text: mostly short words, sometimes anything that Unicode has.
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![4 => "[a-z0-9/ |-]{0,24}", 1 => ".{0,80}", 1 => "[a-z]{90,120}", 1 => any::<String>()]
+}
+
+fn verdict() -> impl Strategy<Value = Verdict> {
+    prop_oneof![
+        6 => Just(Verdict::Pass),
+        1 => Just(Verdict::Fail(Failure::Leak)),
+        1 => Just(Verdict::Fail(Failure::Blocked)),
+        1 => Just(Verdict::Residual),
+        1 => Just(Verdict::Inconclusive),
+    ]
+}
+
+fn probe() -> impl Strategy<Value = ProbeResult> {
+    let names = (
+        text(),
+        select(&GROUPS[..]),
+        text(),
+        select(vec![Expect::Pass, Expect::Drop]),
+    );
+    let fates = (
+        select(&FATES[..]),
+        select(&FATES[..]),
+        option::of(select(&FATES[..])),
+    );
+    let rest = (
+        verdict(),
+        option::of(select(&POINTS[..])),
+        option::of(text()),
+    );
+    (names, fates, rest).prop_map(|(names, fates, rest)| ProbeResult {
+        id: names.0,
+        group: names.1,
+        summary: names.2,
+        expect: names.3,
+        control: fates.0,
+        filtered: fates.1,
+        teeth: fates.2,
+        verdict: rest.0,
+        last_seen: rest.1,
+        note: rest.2,
+    })
+}
+
+fn cell() -> impl Strategy<Value = Cell> {
+    let kinds = vec![
+        ErrorKind::Usage,
+        ErrorKind::Host,
+        ErrorKind::Cell,
+        ErrorKind::Internal,
+    ];
+    let error = (text(), text(), select(kinds)).prop_map(|(phase, message, kind)| CellError {
+        phase,
+        message,
+        kind,
+    });
+    let timing = (text(), any::<u64>()).prop_map(|(phase, ms)| Timing { phase, ms });
+    let names = (text(), text(), text(), option::of(text()));
+    let teeth = prop_oneof![4 => Just(Some(true)), 1 => Just(Some(false)), 1 => Just(None)];
+    let ends = (option::weighted(0.15, error), teeth, vec(text(), 0..3));
+    (names, vec(probe(), 0..6), vec(timing, 0..4), ends).prop_map(
+        |(names, probes, timings, ends)| Cell {
+            name: names.0,
+            guest: names.1,
+            nic: names.2,
+            driver: names.3,
+            probes,
+            timings,
+            error: ends.0,
+            teeth: ends.1,
+            evidence: ends.2,
+        },
+    )
+}
+
+fn host() -> impl Strategy<Value = Host> {
+    (vec(text(), 7), vec(text(), 0..4)).prop_map(|(mut texts, sysctls)| {
+        let mut next = || texts.pop().unwrap_or_default();
+        Host {
+            accel: next(),
+            accel_reason: next(),
+            kernel: next(),
+            libvirt: next(),
+            qemu: next(),
+            guest_kernel: next(),
+            privilege: next(),
+            sysctls,
+        }
+    })
+}
+
+/// Any run, green ones among them.
+pub(super) fn run() -> impl Strategy<Value = Run> {
+    let filter = (option::weighted(0.8, text()), text(), any::<usize>()).prop_map(
+        |(name, source, rules)| FilterInfo {
+            name,
+            source,
+            rules,
+        },
+    );
+    let texts = (text(), text(), option::of(text()));
+    (texts, filter, host(), vec(cell(), 0..5), any::<u64>()).prop_map(
+        |(texts, filter, host, cells, wall_ms)| Run {
+            schema_version: SCHEMA_VERSION,
+            version: texts.0,
+            policy: texts.1,
+            filter,
+            host,
+            cells,
+            wall_ms,
+            started: texts.2,
+        },
+    )
+}

@@ -1,0 +1,368 @@
+//! Hand-built runs that the snapshots print.
+
+use crate::probe::{Expect, Group, Point};
+use crate::report::model::{
+    Cell, CellError, ErrorKind, Failure, Fate, FilterInfo, Host, ProbeResult, Run, SCHEMA_VERSION,
+    Timing, Verdict,
+};
+
+/// Id, group, summary and expectation of each probe.
+const CATALOGUE: [(&str, Group, &str, Expect); 20] = [
+    (
+        "dhcp/discover",
+        Group::Dhcp,
+        "DHCP discover to the broadcast address",
+        Expect::Pass,
+    ),
+    (
+        "dhcp/ack",
+        Group::Dhcp,
+        "DHCP acknowledgement from the router",
+        Expect::Pass,
+    ),
+    (
+        "lan-unicast/udp",
+        Group::LanUnicast,
+        "UDP to a LAN host",
+        Expect::Pass,
+    ),
+    (
+        "lan-unicast/ping6",
+        Group::LanUnicast,
+        "ICMPv6 echo to a LAN host",
+        Expect::Pass,
+    ),
+    (
+        "broadcast/netbios",
+        Group::Broadcast,
+        "NetBIOS name query to the directed broadcast",
+        Expect::Pass,
+    ),
+    (
+        "multicast/mdns",
+        Group::Multicast,
+        "mDNS query to 224.0.0.251",
+        Expect::Pass,
+    ),
+    (
+        "multicast/ssm-232",
+        Group::Multicast,
+        "UDP to a source-specific group in 232.0.0.0/8",
+        Expect::Pass,
+    ),
+    (
+        "multicast/router-mac",
+        Group::Multicast,
+        "UDP to a group address in a frame for the router's MAC",
+        Expect::Drop,
+    ),
+    (
+        "arp/request",
+        Group::Arp,
+        "ARP request for the LAN host",
+        Expect::Pass,
+    ),
+    (
+        "ipv6-control/ns",
+        Group::Ipv6Control,
+        "neighbour solicitation for the LAN host",
+        Expect::Pass,
+    ),
+    (
+        "lan-inbound/ssh",
+        Group::LanInbound,
+        "SSH from the LAN host and a command over it",
+        Expect::Pass,
+    ),
+    (
+        "wan-ipv4/udp-53",
+        Group::WanIpv4,
+        "UDP to port 53 of a WAN host",
+        Expect::Drop,
+    ),
+    (
+        "wan-ipv4/tcp-443",
+        Group::WanIpv4,
+        "TCP to port 443 of a WAN host",
+        Expect::Drop,
+    ),
+    (
+        "wan-ipv6/udp-53",
+        Group::WanIpv6,
+        "UDP to port 53 of a WAN host over IPv6",
+        Expect::Drop,
+    ),
+    (
+        "wan-edges/class-e",
+        Group::WanEdges,
+        "UDP to 255.255.255.1, ordinary unicast for some routers",
+        Expect::Drop,
+    ),
+    (
+        "tunnels/lsrr",
+        Group::Tunnels,
+        "IPv4 with a loose source route over a LAN host",
+        Expect::Drop,
+    ),
+    (
+        "reflection/icmp",
+        Group::Reflection,
+        "echo request to a LAN host with a WAN address as its source",
+        Expect::Drop,
+    ),
+    (
+        "encapsulation/vlan-0",
+        Group::Encapsulation,
+        "IPv4 to the WAN in a priority-tagged frame (802.1Q, VID 0)",
+        Expect::Drop,
+    ),
+    (
+        "rogue/ra",
+        Group::Rogue,
+        "router advertisement",
+        Expect::Drop,
+    ),
+    (
+        "wan-inbound/udp",
+        Group::WanInbound,
+        "UDP from a WAN host to the guest",
+        Expect::Drop,
+    ),
+];
+
+/// Everything as the policy wants it, one known residual.
+pub(super) fn green() -> Run {
+    Run {
+        schema_version: SCHEMA_VERSION,
+        version: "0.1.0".into(),
+        policy: "lanfence.toml".into(),
+        filter: FilterInfo {
+            name: Some("lan-only".into()),
+            source: "generated from lanfence.toml".into(),
+            rules: 58,
+        },
+        host: Host {
+            accel: "tcg".into(),
+            accel_reason: "KVM guest did not reach READY in 10 s".into(),
+            kernel: "6.1.0-41-amd64".into(),
+            libvirt: "11.3.0".into(),
+            qemu: "10.0.2".into(),
+            guest_kernel: "6.1.158-1".into(),
+            privilege: "user namespace".into(),
+            sysctls: vec![
+                "net.bridge.bridge-nf-call-iptables=1".into(),
+                "net.bridge.bridge-nf-call-ip6tables=1".into(),
+                "net.bridge.bridge-nf-call-arptables=1".into(),
+            ],
+        },
+        cells: vec![cell("pcnet", "pcnet32"), cell("virtio", "virtio_net")],
+        wall_ms: 15_432,
+        started: None,
+    }
+}
+
+fn cell(nic: &str, driver: &str) -> Cell {
+    let ms = [
+        ("lab", 912),
+        ("boot", 2_530),
+        ("nic", 431),
+        ("control", 2_104),
+        ("bind", 871),
+    ];
+    let ms = ms
+        .into_iter()
+        .chain([("filtered", 2_240), ("teeth", 655), ("end", 38)]);
+    Cell {
+        name: format!("linux/{nic}"),
+        guest: "linux".into(),
+        nic: nic.into(),
+        driver: Some(driver.into()),
+        probes: CATALOGUE.into_iter().map(probe).collect(),
+        timings: ms
+            .map(|(phase, ms)| Timing {
+                phase: phase.into(),
+                ms,
+            })
+            .collect(),
+        error: None,
+        teeth: Some(true),
+        evidence: Vec::new(),
+    }
+}
+
+/// As expected; the source route is the hole that nwfilter cannot close.
+fn probe((id, group, summary, expect): (&str, Group, &str, Expect)) -> ProbeResult {
+    let residual = id == "tunnels/lsrr";
+    let passes = expect == Expect::Pass || residual;
+    ProbeResult {
+        id: id.into(),
+        group,
+        summary: summary.into(),
+        expect,
+        control: Fate::Delivered,
+        filtered: if passes {
+            Fate::Delivered
+        } else {
+            Fate::Dropped
+        },
+        teeth: (expect == Expect::Drop).then_some(Fate::Delivered),
+        verdict: if residual {
+            Verdict::Residual
+        } else {
+            Verdict::Pass
+        },
+        last_seen: Some(if passes {
+            Point::Peer
+        } else {
+            Point::TapFromGuest
+        }),
+        note: residual.then(|| "set accept_source_route=0 on the router".into()),
+    }
+}
+
+/// The article's filter: leaks, and groups that it blocks without need.
+pub(super) fn red() -> Run {
+    let mut run = green();
+    let name = Some("no-out-traffic".into());
+    run.filter = FilterInfo {
+        name,
+        source: "tests/fixtures/no-out-traffic.xml".into(),
+        rules: 5,
+    };
+    run.started = Some("2025-11-23T22:12:05.250Z".into());
+    for cell in &mut run.cells {
+        for id in [
+            "wan-ipv6/udp-53",
+            "wan-edges/class-e",
+            "reflection/icmp",
+            "encapsulation/vlan-0",
+            "rogue/ra",
+            "wan-inbound/udp",
+            "multicast/router-mac",
+        ] {
+            fail(cell, id, Failure::Leak);
+        }
+        fail(cell, "multicast/ssm-232", Failure::Blocked);
+        let dir = cell.name.replace('/', "-");
+        cell.evidence = vec![
+            format!("{dir}/packets.pcapng"),
+            format!("{dir}/ebtables-save.txt"),
+        ];
+    }
+    // One leak on one NIC only, so that merging shows.
+    fail(&mut run.cells[1], "wan-ipv4/udp-53", Failure::Leak);
+    run
+}
+
+fn fail(cell: &mut Cell, id: &str, why: Failure) {
+    let probe = find(cell, id);
+    probe.verdict = Verdict::Fail(why);
+    (probe.filtered, probe.last_seen) = match why {
+        Failure::Leak => (Fate::Delivered, Some(Point::Wan)),
+        Failure::Blocked => (Fate::Dropped, Some(Point::TapFromGuest)),
+    };
+}
+
+fn find<'a>(cell: &'a mut Cell, id: &str) -> &'a mut ProbeResult {
+    let mut probes = cell.probes.iter_mut();
+    probes
+        .find(|probe| probe.id == id)
+        .expect("the catalogue has it")
+}
+
+/// A sensor died in one cell, probes stayed unproven, another cell has no teeth.
+pub(super) fn inconclusive() -> Run {
+    let mut run = green();
+    for (id, note) in [
+        (
+            "wan-ipv4/udp-53",
+            Some("sensor wan died: read: network is down"),
+        ),
+        (
+            "wan-ipv4/tcp-443",
+            Some("sensor wan died: read: network is down"),
+        ),
+        ("lan-unicast/udp", None),
+    ] {
+        let probe = find(&mut run.cells[0], id);
+        probe.verdict = Verdict::Inconclusive;
+        probe.filtered = Fate::Lost;
+        probe.note = note.map(str::to_owned);
+    }
+    run.cells[0].teeth = None;
+    run.cells[1].teeth = Some(false);
+    find(&mut run.cells[1], "wan-ipv4/udp-53").teeth = Some(Fate::Lost);
+    run
+}
+
+/// The second cell's guest has a NIC that QEMU lacks.
+pub(super) fn cell_error() -> Run {
+    let mut run = green();
+    let cell = &mut run.cells[1];
+    (cell.name, cell.nic, cell.driver) = ("linux/ne2000".into(), "ne2000".into(), None);
+    cell.probes.clear();
+    cell.timings.truncate(2);
+    cell.teeth = None;
+    cell.error = Some(CellError {
+        phase: "nic".into(),
+        message: "QEMU 10.0.2 has no NIC model `ne2000`;\nchoose one of pcnet, rtl8139, virtio (all: `lanfence nics`)".into(),
+        kind: ErrorKind::Usage,
+    });
+    run
+}
+
+/// Verified without a filter: all that must drop got out.
+pub(super) fn no_filter() -> Run {
+    let mut run = green();
+    run.filter = FilterInfo {
+        name: None,
+        source: "none".into(),
+        rules: 0,
+    };
+    for cell in &mut run.cells {
+        cell.teeth = None;
+        for (id, _, _, expect) in CATALOGUE {
+            if expect == Expect::Drop && id != "tunnels/lsrr" {
+                fail(cell, id, Failure::Leak);
+            }
+            find(cell, id).teeth = None;
+        }
+    }
+    run
+}
+
+/// Many NIC models, so that the table needs several pieces.
+pub(super) fn wide() -> Run {
+    let mut run = green();
+    let nics = [
+        "pcnet",
+        "rtl8139",
+        "ne2k_pci",
+        "i82557b",
+        "i82559er",
+        "e1000",
+        "e1000-82545em",
+        "e1000e",
+        "igb",
+        "tulip",
+        "vmxnet3",
+        "virtio",
+    ];
+    run.cells = nics.iter().map(|nic| cell(nic, nic)).collect();
+    fail(&mut run.cells[5], "wan-ipv6/udp-53", Failure::Leak);
+    find(&mut run.cells[6], "arp/request").verdict = Verdict::Inconclusive;
+    find(&mut run.cells[6], "arp/request").filtered = Fate::NeverSent;
+    run
+}
+
+/// All of the above.
+pub(super) fn all() -> Vec<Run> {
+    vec![
+        green(),
+        red(),
+        inconclusive(),
+        cell_error(),
+        no_filter(),
+        wide(),
+    ]
+}

@@ -1,0 +1,110 @@
+//! Workflow commands that mark a run on GitHub.
+
+use crate::report::findings::{findings, list, teeth};
+use crate::report::model::{Failure, Run, Verdict};
+use crate::report::text::clean;
+
+/// GitHub shows ten error annotations a step and drops the rest unsaid.
+const MOST: usize = 10;
+
+/// At most ten `::error title=…::…` lines, leaks first. When there is more to
+/// say, the tenth says how much.
+pub fn annotations(run: &Run) -> Vec<String> {
+    let mut all = Vec::new();
+    for (verdict, word) in [
+        (Verdict::Fail(Failure::Leak), "leak"),
+        (Verdict::Fail(Failure::Blocked), "wrongly blocked"),
+    ] {
+        all.extend(of_verdict(run, verdict, word));
+    }
+    for cell in &run.cells {
+        if let Some(error) = &cell.error {
+            let title = format!(
+                "{}: error in phase {}",
+                clean(&cell.name),
+                clean(&error.phase)
+            );
+            all.push(command(&title, &error.message));
+        }
+    }
+    let toothless = run
+        .cells
+        .iter()
+        .any(|cell| cell.error.is_none() && cell.teeth != Some(true));
+    if toothless && run.filter.name.is_some() {
+        let bad = teeth(run).into_iter().filter(|(good, _)| !good);
+        all.extend(bad.map(|(_, line)| command("teeth not shown", &line)));
+    }
+    all.extend(of_verdict(run, Verdict::Inconclusive, "inconclusive"));
+    if all.len() > MOST {
+        let left = all.len() - (MOST - 1);
+        all.truncate(MOST - 1);
+        all.push(command("more", &format!("{left} more are in the report")));
+    }
+    all
+}
+
+fn of_verdict(run: &Run, verdict: Verdict, word: &str) -> Vec<String> {
+    let annotate = |finding: crate::report::findings::Finding| {
+        let note = finding
+            .note
+            .map(|note| format!(": {note}"))
+            .unwrap_or_default();
+        let text = format!("{} [{}]{note}", finding.summary, list(&finding.cells, run));
+        command(&format!("{word}: {}", finding.id), &text)
+    };
+    findings(run, verdict).into_iter().map(annotate).collect()
+}
+
+/// One command with its parts escaped as the runner unescapes them.
+fn command(title: &str, message: &str) -> String {
+    format!(
+        "::error title={}::{}",
+        escape_property(&format!("lanfence {title}")),
+        escape(message)
+    )
+}
+
+fn escape(text: &str) -> String {
+    text.replace('%', "%25")
+        .replace('\r', "%0D")
+        .replace('\n', "%0A")
+}
+
+fn escape_property(text: &str) -> String {
+    escape(text).replace(':', "%3A").replace(',', "%2C")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::examples;
+
+    #[test]
+    fn red() {
+        insta::assert_snapshot!(annotations(&examples::red()).join("\n"));
+    }
+
+    #[test]
+    fn cell_error() {
+        insta::assert_snapshot!(annotations(&examples::cell_error()).join("\n"));
+    }
+
+    #[test]
+    fn inconclusive() {
+        insta::assert_snapshot!(annotations(&examples::inconclusive()).join("\n"));
+    }
+
+    #[test]
+    fn green_says_nothing() {
+        assert_eq!(annotations(&examples::green()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn escapes() {
+        assert_eq!(
+            command("a:b,c%", "100%\r\nx: y, z"),
+            "::error title=lanfence a%3Ab%2Cc%25::100%25%0D%0Ax: y, z"
+        );
+    }
+}

@@ -1,0 +1,80 @@
+//! The grid of rows and cells that the table and the Markdown summary share.
+
+use crate::probe::{Expect, Group};
+use crate::report::model::{Cell, Run};
+use crate::report::summary::Counts;
+use crate::report::{findings, titles};
+use std::collections::BTreeSet;
+
+/// One row: a group of probes with the same expectation. A group that holds
+/// both expectations gives two rows, so that `LEAK` and `BLOCKED` never share one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Title of the group.
+    pub title: &'static str,
+    /// `pass` or `drop`.
+    pub expected: &'static str,
+    /// One text a cell of the run, in its order.
+    pub cells: Vec<String>,
+}
+
+/// What the columns of a [`Row`] are called: a label a cell.
+pub fn columns(run: &Run) -> Vec<String> {
+    findings::labels(run)
+}
+
+/// The rows in the order of [`Group`], what must pass before what must drop.
+pub fn rows(run: &Run) -> Vec<Row> {
+    let probes = run.cells.iter().flat_map(|cell| &cell.probes);
+    let keys: BTreeSet<(Group, bool)> = probes
+        .map(|probe| (probe.group, probe.expect == Expect::Drop))
+        .collect();
+    let row = |(group, drop): (Group, bool)| {
+        let expect = if drop { Expect::Drop } else { Expect::Pass };
+        Row {
+            title: titles::title(group),
+            expected: titles::expected(expect),
+            cells: run
+                .cells
+                .iter()
+                .map(|cell| entry(cell, group, expect))
+                .collect(),
+        }
+    };
+    keys.into_iter().map(row).collect()
+}
+
+fn entry(cell: &Cell, group: Group, expect: Expect) -> String {
+    let counts = cell.row_counts(group, expect);
+    match (counts.total(), &cell.error) {
+        (0, Some(_)) => "error".to_owned(),
+        (0, None) => "-".to_owned(),
+        _ => counts_text(counts),
+    }
+}
+
+/// `pass 12`, `LEAK 3 of 14`, `LEAK 2, ? 1 of 9`, `pass 5 +1 residual`.
+pub fn counts_text(counts: Counts) -> String {
+    let parts = [
+        ("LEAK", counts.leaked),
+        ("BLOCKED", counts.blocked),
+        ("?", counts.inconclusive),
+    ];
+    let bad: Vec<String> = parts
+        .into_iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(word, count)| format!("{word} {count}"))
+        .collect();
+    let residual = counts.residual;
+    match (bad.is_empty(), residual) {
+        (true, 0) => format!("pass {}", counts.passed),
+        (true, _) if counts.passed == 0 => format!("residual {residual}"),
+        (true, _) => format!("pass {} +{residual} residual", counts.passed),
+        (false, 0) => format!("{} of {}", bad.join(", "), counts.total()),
+        (false, _) => format!(
+            "{} of {} +{residual} residual",
+            bad.join(", "),
+            counts.total()
+        ),
+    }
+}

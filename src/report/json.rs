@@ -1,0 +1,113 @@
+//! The run as JSON and back.
+
+use crate::report::model::{Run, SCHEMA_VERSION};
+use serde::Deserialize;
+
+/// Why a text is not a report.
+#[derive(Debug, thiserror::Error)]
+pub enum JsonError {
+    /// Not JSON, or not the layout of a report.
+    #[error(
+        "report is not readable at line {line}, column {column}: {what}; write it anew with `lanfence verify --json`"
+    )]
+    Layout {
+        /// Line, counted from 1.
+        line: usize,
+        /// Column, counted from 1.
+        column: usize,
+        /// What is wrong there.
+        what: String,
+    },
+    /// Written by another version.
+    #[error(
+        "report has schema version {found}, this lanfence reads version {SCHEMA_VERSION} only; read it with the lanfence that wrote it, or run the verification again"
+    )]
+    Schema {
+        /// The version found.
+        found: u64,
+    },
+}
+
+impl From<serde_json::Error> for JsonError {
+    fn from(error: serde_json::Error) -> Self {
+        let (line, column) = (error.line(), error.column());
+        // serde_json ends its message with the place, which is in the fields already.
+        let place = format!(" at line {line} column {column}");
+        let what = error.to_string().replace(&place, "");
+        Self::Layout { line, column, what }
+    }
+}
+
+/// The run as indented JSON with a final line break; fields in the order of the
+/// types, so that equal runs give equal bytes.
+pub fn to_json(run: &Run) -> String {
+    let json = serde_json::to_string_pretty(run);
+    json.expect("a run has only string keys and finite numbers") + "\n"
+}
+
+/// Reads what [`to_json`] wrote. The schema version is looked at first, so that
+/// a report of another version is called that and not a malformed one.
+pub fn from_json(text: &str) -> Result<Run, JsonError> {
+    #[derive(Deserialize)]
+    struct Version {
+        schema_version: u64,
+    }
+    let Version {
+        schema_version: found,
+    } = serde_json::from_str(text)?;
+    if found != u64::from(SCHEMA_VERSION) {
+        return Err(JsonError::Schema { found });
+    }
+    Ok(serde_json::from_str(text)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{arbitrary, examples};
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    #[test]
+    fn layout() {
+        let mut run = examples::red();
+        run.cells.truncate(1);
+        run.cells[0].probes.retain(|probe| {
+            ["dhcp/discover", "wan-ipv6/udp-53", "tunnels/lsrr"].contains(&probe.id.as_str())
+        });
+        insta::assert_snapshot!(to_json(&run));
+    }
+
+    #[rstest]
+    #[case::empty("empty", "")]
+    #[case::cut("cut", &to_json(&examples::green())[..2_000])]
+    #[case::foreign("foreign", "{\"name\": 1}")]
+    #[case::other_version("other_version", "{\"schema_version\": 7, \"cells\": 3}")]
+    #[case::wrong_type("wrong_type", "{\"schema_version\": 1,\n \"version\": 3}")]
+    fn refuses(#[case] name: &str, #[case] text: &str) {
+        insta::assert_snapshot!(
+            format!("refuses_{name}"),
+            from_json(text).expect_err("no report")
+        );
+    }
+
+    #[test]
+    fn a_report_without_the_later_fields_is_read() {
+        let run = examples::green();
+        let mut value: serde_json::Value = serde_json::from_str(&to_json(&run)).expect("JSON");
+        for cell in value["cells"].as_array_mut().expect("cells") {
+            cell.as_object_mut().expect("a cell").remove("evidence");
+        }
+        assert_eq!(
+            from_json(&value.to_string()).expect("evidence has a default"),
+            run
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn round_trips(run in arbitrary::run()) {
+            prop_assert_eq!(from_json(&to_json(&run)).expect("own text"), run);
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! The run as `JUnit` XML.
+
+use crate::report::findings::{reason, teeth};
+use crate::report::model::{Cell, Failure, ProbeResult, Run, Verdict};
+use crate::report::table::filter_line;
+use crate::report::text::clean;
+use crate::report::titles;
+use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
+use std::str::FromStr;
+use std::time::Duration;
+
+/// Why a run cannot be written as `JUnit`.
+#[derive(Debug, thiserror::Error)]
+pub enum JunitError {
+    /// [`Run::started`] is no RFC 3339 time.
+    #[error(
+        "start time `{text}` of the run is not in RFC 3339 ({why}); leave `started` out or write it like 2025-11-23T22:12:05Z"
+    )]
+    Started {
+        /// The text found.
+        text: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The XML could not be written.
+    #[error("JUnit report cannot be written: {0}")]
+    Write(#[from] quick_junit::SerializeError),
+}
+
+/// A suite a cell, a case a probe with the probe's id as its name.
+///
+/// Leaks and blocks are failures, inconclusive probes and cell errors are
+/// errors, residuals are skipped. A case `teeth` ends each suite, so that a run
+/// that is not green is not green here either. Timestamps only where
+/// [`Run::started`] has one.
+pub fn to_junit(run: &Run) -> Result<String, JunitError> {
+    let mut report = Report::new("lanfence");
+    report.set_time(Duration::from_millis(run.wall_ms));
+    report.timestamp = run.started.as_deref().map(started).transpose()?;
+    for cell in &run.cells {
+        let mut suite = suite(run, cell);
+        suite.timestamp = report.timestamp;
+        report.add_test_suite(suite);
+    }
+    Ok(report.to_string()?)
+}
+
+/// The type of a time is quick-junit's own affair, so it is left to be inferred.
+fn started<T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, JunitError> {
+    let refused = |why: T::Err| JunitError::Started {
+        text: clean(text),
+        why: why.to_string(),
+    };
+    text.parse().map_err(refused)
+}
+
+fn suite(run: &Run, cell: &Cell) -> TestSuite {
+    let name = clean(&cell.name);
+    let mut suite = TestSuite::new(name.as_str());
+    suite.set_time(Duration::from_millis(cell.ms()));
+    suite.add_properties(properties(run, cell));
+    for probe in &cell.probes {
+        suite.add_test_case(case(&name, &clean(&probe.id), status(probe)));
+    }
+    if let Some(error) = &cell.error {
+        let ty = format!("{:?}", error.kind).to_lowercase();
+        let message = format!(
+            "in phase {}: {}",
+            clean(&error.phase),
+            clean(&error.message)
+        );
+        suite.add_test_case(case(&name, "cell", errored(&ty, &message)));
+    } else {
+        suite.add_test_case(case(&name, "teeth", teeth_status(run, cell)));
+    }
+    suite
+}
+
+fn case(class: &str, name: &str, status: TestCaseStatus) -> TestCase {
+    let mut case = TestCase::new(name, status);
+    case.set_classname(class);
+    case
+}
+
+fn status(probe: &ProbeResult) -> TestCaseStatus {
+    let summary = clean(&probe.summary);
+    let note = probe.note.as_deref().map(clean);
+    match probe.verdict {
+        Verdict::Pass => TestCaseStatus::success(),
+        Verdict::Fail(why) => {
+            let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+            status.set_type(titles::verdict(probe.verdict));
+            status.set_message(failure(why, &summary, probe));
+            if let Some(note) = note {
+                status.set_description(note);
+            }
+            status
+        }
+        Verdict::Residual => {
+            let mut status = TestCaseStatus::skipped();
+            let remedy = note
+                .map(|note| format!("; remedy: {note}"))
+                .unwrap_or_default();
+            status.set_type("residual");
+            status.set_message(format!("nwfilter cannot close this: {summary}{remedy}"));
+            status
+        }
+        Verdict::Inconclusive => {
+            let why = note.unwrap_or_else(|| reason(probe));
+            errored("inconclusive", &format!("not proven: {summary}: {why}"))
+        }
+    }
+}
+
+fn failure(why: Failure, summary: &str, probe: &ProbeResult) -> String {
+    let seen = probe
+        .last_seen
+        .map(|point| format!(", last seen at {}", titles::place(point)));
+    let what = match why {
+        Failure::Leak => "leak: the policy wants it stopped, and it got through",
+        Failure::Blocked => "blocked: the policy wants it through, and it was stopped",
+    };
+    format!("{what}{}: {summary}", seen.unwrap_or_default())
+}
+
+fn errored(ty: &str, message: &str) -> TestCaseStatus {
+    let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+    status.set_type(ty).set_message(message);
+    status
+}
+
+fn teeth_status(run: &Run, cell: &Cell) -> TestCaseStatus {
+    let alone = Run {
+        cells: vec![cell.clone()],
+        ..run.clone()
+    };
+    match teeth(&alone).into_iter().find(|(good, _)| !good) {
+        Some((_, line)) => errored("inconclusive", &line),
+        None => TestCaseStatus::success(),
+    }
+}
+
+fn properties(run: &Run, cell: &Cell) -> Vec<Property> {
+    let host = &run.host;
+    let mut properties = vec![
+        ("lanfence", clean(&run.version)),
+        ("filter", filter_line(&run.filter)),
+        ("policy", clean(&run.policy)),
+        ("accel", clean(&host.accel)),
+        ("accel-reason", clean(&host.accel_reason)),
+        ("kernel", clean(&host.kernel)),
+        ("libvirt", clean(&host.libvirt)),
+        ("qemu", clean(&host.qemu)),
+        ("guest-kernel", clean(&host.guest_kernel)),
+        ("privilege", clean(&host.privilege)),
+        ("nic", clean(&cell.nic)),
+        (
+            "driver",
+            cell.driver.as_deref().map(clean).unwrap_or_default(),
+        ),
+    ];
+    properties.retain(|(_, value)| !value.is_empty());
+    let phases = cell.timings.iter().map(|timing| {
+        Property::new(
+            format!("ms.{}", clean(&timing.phase)),
+            timing.ms.to_string(),
+        )
+    });
+    let named = properties
+        .into_iter()
+        .map(|(name, value)| Property::new(name, value));
+    named.chain(phases).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{arbitrary, examples};
+    use proptest::prelude::*;
+
+    #[test]
+    fn green() {
+        insta::assert_snapshot!(to_junit(&examples::green()).expect("writes"));
+    }
+
+    #[test]
+    fn red() {
+        insta::assert_snapshot!(to_junit(&examples::red()).expect("writes"));
+    }
+
+    #[test]
+    fn inconclusive() {
+        insta::assert_snapshot!(to_junit(&examples::inconclusive()).expect("writes"));
+    }
+
+    #[test]
+    fn cell_error() {
+        insta::assert_snapshot!(to_junit(&examples::cell_error()).expect("writes"));
+    }
+
+    #[test]
+    fn no_filter() {
+        insta::assert_snapshot!(to_junit(&examples::no_filter()).expect("writes"));
+    }
+
+    #[test]
+    fn a_bad_start_time_is_refused() {
+        let run = Run {
+            started: Some("yesterday".into()),
+            ..examples::green()
+        };
+        insta::assert_snapshot!(to_junit(&run).expect_err("no time"));
+    }
+
+    proptest! {
+        /// What CI reads off the counts is what the exit code says.
+        #[test]
+        fn any_run_is_well_formed_xml_and_green_only_when_the_run_is(run in arbitrary::run()) {
+            let run = Run { started: None, ..run };
+            let xml = to_junit(&run).expect("writes");
+            let mut reader = quick_xml::Reader::from_str(&xml);
+            let mut bad = 0;
+            loop {
+                match reader.read_event().expect("well-formed") {
+                    quick_xml::events::Event::Eof => break,
+                    quick_xml::events::Event::Start(tag) | quick_xml::events::Event::Empty(tag) => {
+                        bad += usize::from(matches!(tag.name().as_ref(), "failure" | "error"));
+                        for attribute in tag.attributes() {
+                            attribute.expect("well-formed");
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            if run.exit_code() == 0 {
+                prop_assert_eq!(bad, 0);
+            } else if !run.cells.is_empty() && run.cells.iter().all(|cell| !cell.probes.is_empty()) {
+                prop_assert!(bad > 0);
+            }
+        }
+    }
+}

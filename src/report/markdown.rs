@@ -1,0 +1,255 @@
+//! The run as GitHub-flavoured Markdown, for a job's step summary.
+
+use crate::report::findings::{Finding, findings, list, teeth};
+use crate::report::grid;
+use crate::report::model::{Failure, Run, Verdict};
+use crate::report::table::{accelerator_line, closing, filter_line, host_line};
+use crate::report::text::{clean, plural, seconds, shorten};
+use std::fmt::Write as _;
+
+/// GitHub refuses a step summary of more than 1 MiB; this leaves room for others.
+pub const BUDGET: usize = 1_000_000;
+
+/// One line must not use up the budget of all others.
+const LINE: usize = 4_000;
+
+/// Grid, findings and what ran, in at most [`BUDGET`] bytes; what does not fit
+/// is counted at the end.
+pub fn markdown(run: &Run) -> String {
+    within(run, BUDGET)
+}
+
+fn within(run: &Run, budget: usize) -> String {
+    let mut lines = Lines {
+        out: String::new(),
+        budget,
+        left_out: 0,
+    };
+    title(&mut lines, run);
+    print_grid(&mut lines, run);
+    section(&mut lines, run, "Leaks", Verdict::Fail(Failure::Leak));
+    section(
+        &mut lines,
+        run,
+        "Wrongly blocked",
+        Verdict::Fail(Failure::Blocked),
+    );
+    errors(&mut lines, run);
+    section(&mut lines, run, "Inconclusive", Verdict::Inconclusive);
+    section(&mut lines, run, "Known residuals", Verdict::Residual);
+    what_ran(&mut lines, run);
+    lines.finish()
+}
+
+/// Lines that stop growing at a budget in bytes.
+struct Lines {
+    out: String,
+    budget: usize,
+    left_out: usize,
+}
+
+impl Lines {
+    /// Room for the line that counts what was left out.
+    const RESERVE: usize = 80;
+
+    fn push(&mut self, line: &str) {
+        let line = shorten(line, LINE);
+        // Once a line was left out, a later one would stand in the wrong place.
+        if self.left_out > 0 || self.out.len() + line.len() + 1 + Self::RESERVE > self.budget {
+            self.left_out += 1;
+            return;
+        }
+        self.out.push_str(&line);
+        self.out.push('\n');
+    }
+
+    fn finish(mut self) -> String {
+        if self.left_out > 0 {
+            let left = plural(self.left_out, "line");
+            let _ = writeln!(self.out, "\n*{left} left out for size.*");
+        }
+        self.out
+    }
+}
+
+fn title(lines: &mut Lines, run: &Run) {
+    let (outcome, counts) = (run.outcome(), run.counts());
+    let mark = match outcome.exit_code() {
+        0 => "✅",
+        4 | 5 => "⚠️",
+        _ => "❌",
+    };
+    lines.push(&format!("## {mark} lanfence: {}", outcome.word()));
+    lines.push("");
+    lines.push(&format!(
+        "{}, {} inconclusive",
+        closing(counts),
+        counts.inconclusive
+    ));
+}
+
+fn print_grid(lines: &mut Lines, run: &Run) {
+    let rows = grid::rows(run);
+    if rows.is_empty() {
+        return;
+    }
+    let columns: Vec<String> = grid::columns(run)
+        .iter()
+        .map(|label| escape(label))
+        .collect();
+    lines.push("");
+    lines.push(&format!("| traffic | expected | {} |", columns.join(" | ")));
+    lines.push(&format!("| --- | --- |{}", " --- |".repeat(columns.len())));
+    for row in rows {
+        let cells: Vec<String> = row.cells.iter().map(|text| emphasise(text)).collect();
+        lines.push(&format!(
+            "| {} | {} | {} |",
+            row.title,
+            row.expected,
+            cells.join(" | ")
+        ));
+    }
+}
+
+fn emphasise(entry: &str) -> String {
+    if entry.starts_with("LEAK") || entry.starts_with("BLOCKED") || entry == "error" {
+        format!("**{entry}**")
+    } else {
+        entry.to_owned()
+    }
+}
+
+fn section(lines: &mut Lines, run: &Run, title: &str, verdict: Verdict) {
+    let found = findings(run, verdict);
+    if found.is_empty() {
+        return;
+    }
+    lines.push("");
+    lines.push(&format!("### {title} ({})", found.len()));
+    lines.push("");
+    for finding in &found {
+        lines.push(&item(finding, run));
+    }
+}
+
+fn item(finding: &Finding, run: &Run) -> String {
+    let note = finding
+        .note
+        .as_deref()
+        .map(|note| format!(" — {}", escape(note)))
+        .unwrap_or_default();
+    let (id, summary) = (code(&finding.id), escape(&finding.summary));
+    format!(
+        "- {id} {summary} [{}]{note}",
+        escape(&list(&finding.cells, run))
+    )
+}
+
+fn errors(lines: &mut Lines, run: &Run) {
+    let mut first = true;
+    for cell in &run.cells {
+        let Some(error) = &cell.error else { continue };
+        if std::mem::take(&mut first) {
+            lines.push("");
+            lines.push("### Errors");
+            lines.push("");
+        }
+        let (name, phase) = (code(&clean(&cell.name)), code(&clean(&error.phase)));
+        lines.push(&format!(
+            "- {name} in phase {phase}: {}",
+            escape(&clean(&error.message))
+        ));
+    }
+}
+
+fn what_ran(lines: &mut Lines, run: &Run) {
+    let mut facts = vec![
+        format!("filter: {}", filter_line(&run.filter)),
+        format!("policy: {}", clean(&run.policy)),
+        format!("accelerator: {}", accelerator_line(&run.host)),
+        format!("host: {}", host_line(&run.host)),
+        format!("lanfence {}, {}", clean(&run.version), seconds(run.wall_ms)),
+    ];
+    facts.extend(teeth(run).into_iter().map(|(_, line)| line));
+    lines.push("");
+    lines.push("### What ran");
+    lines.push("");
+    for fact in facts {
+        lines.push(&format!("- {}", escape(&fact)));
+    }
+}
+
+/// Text that Markdown leaves as it is, also inside a table.
+fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '&' => out.push_str("&amp;"),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' | '#' => {
+                out.push('\\');
+                out.push(c);
+            }
+            // A mention would notify whoever has that name.
+            '@' => out.push_str("&#64;"),
+            _ => out.push(c),
+        }
+    }
+    out
+}
+
+/// Text as code; a backtick cannot be escaped there.
+fn code(text: &str) -> String {
+    format!("`{}`", text.replace('`', "'"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::examples;
+    use rstest::rstest;
+
+    #[test]
+    fn green() {
+        insta::assert_snapshot!(markdown(&examples::green()));
+    }
+
+    #[test]
+    fn red() {
+        insta::assert_snapshot!(markdown(&examples::red()));
+    }
+
+    #[test]
+    fn inconclusive() {
+        insta::assert_snapshot!(markdown(&examples::inconclusive()));
+    }
+
+    #[test]
+    fn cell_error() {
+        insta::assert_snapshot!(markdown(&examples::cell_error()));
+    }
+
+    #[test]
+    fn stops_at_the_budget_and_says_so() {
+        insta::assert_snapshot!(within(&examples::red(), 900));
+    }
+
+    #[rstest]
+    fn never_exceeds_the_budget(#[values(200, 500, 1_500, 3_000)] budget: usize) {
+        for run in examples::all() {
+            assert!(within(&run, budget).len() <= budget);
+        }
+    }
+
+    #[test]
+    fn a_hostile_name_stays_text() {
+        let mut run = examples::red();
+        run.filter.name = Some("<img src=x> | [a](b) @team".to_owned());
+        let text = markdown(&run);
+        assert!(
+            text.contains("&lt;img src=x&gt; \\| \\[a\\](b) &#64;team"),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,311 @@
+//! Counts, outcomes and the exit code.
+
+use crate::probe::{Expect, Group};
+use crate::report::model::{Cell, ErrorKind, Failure, ProbeResult, Run, Verdict};
+
+/// How many probes came out how.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// As the policy wants it.
+    pub passed: usize,
+    /// Got out against the policy.
+    pub leaked: usize,
+    /// Were stopped against the policy.
+    pub blocked: usize,
+    /// Got out of holes that nwfilter cannot close.
+    pub residual: usize,
+    /// Not proven.
+    pub inconclusive: usize,
+}
+
+impl Counts {
+    /// Counts the verdicts.
+    pub fn of<'a>(probes: impl IntoIterator<Item = &'a ProbeResult>) -> Self {
+        let mut counts = Self::default();
+        for probe in probes {
+            *match probe.verdict {
+                Verdict::Pass => &mut counts.passed,
+                Verdict::Fail(Failure::Leak) => &mut counts.leaked,
+                Verdict::Fail(Failure::Blocked) => &mut counts.blocked,
+                Verdict::Residual => &mut counts.residual,
+                Verdict::Inconclusive => &mut counts.inconclusive,
+            } += 1;
+        }
+        counts
+    }
+
+    /// Leaked and blocked.
+    pub fn failed(self) -> usize {
+        self.leaked + self.blocked
+    }
+
+    /// All of them.
+    pub fn total(self) -> usize {
+        self.passed + self.failed() + self.residual + self.inconclusive
+    }
+}
+
+/// What a cell or a run comes to.
+///
+/// The order is the precedence: a run's outcome is the greatest of its cells'.
+/// A proven failure stays proven whatever else went wrong, so it beats every
+/// error; in particular an unfit host (which a CI may treat as a skip) must not
+/// hide a leak. A bug of lanfence comes next, since nothing else can be
+/// trusted beside it, then what the user can mend, then what a second try may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    /// Every probe passed or is a known residual, and every cell has teeth.
+    Pass,
+    /// There was nothing to judge.
+    Empty,
+    /// Something was not proven.
+    Inconclusive,
+    /// The host cannot do it.
+    Host,
+    /// The user's input is wrong.
+    Usage,
+    /// A bug of lanfence.
+    Internal,
+    /// A leak, or something wrongly blocked, is proven.
+    Fail,
+}
+
+impl Outcome {
+    /// The exit code of a process that ends with this outcome.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Pass => 0,
+            Self::Fail => 1,
+            Self::Usage => 2,
+            Self::Host => 3,
+            Self::Empty => 4,
+            Self::Inconclusive => 5,
+            Self::Internal => 70,
+        }
+    }
+
+    /// In print.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Pass => "PASS",
+            Self::Fail => "FAIL",
+            Self::Usage => "USAGE ERROR",
+            Self::Host => "HOST UNFIT",
+            Self::Empty => "NOTHING JUDGED",
+            Self::Inconclusive => "INCONCLUSIVE",
+            Self::Internal => "INTERNAL ERROR",
+        }
+    }
+}
+
+impl From<ErrorKind> for Outcome {
+    fn from(kind: ErrorKind) -> Self {
+        match kind {
+            ErrorKind::Usage => Self::Usage,
+            ErrorKind::Host => Self::Host,
+            ErrorKind::Cell => Self::Inconclusive,
+            ErrorKind::Internal => Self::Internal,
+        }
+    }
+}
+
+impl Cell {
+    /// All its verdicts.
+    pub fn counts(&self) -> Counts {
+        Counts::of(&self.probes)
+    }
+
+    /// The verdicts of one row of the table.
+    pub fn row_counts(&self, group: Group, expect: Expect) -> Counts {
+        let row = |probe: &&ProbeResult| probe.group == group && probe.expect == expect;
+        Counts::of(self.probes.iter().filter(row))
+    }
+
+    /// How many probes that were sent again without the filter arrived, of how many.
+    pub fn teeth_counts(&self) -> (usize, usize) {
+        use crate::report::model::Fate;
+        let again = self.probes.iter().filter_map(|probe| probe.teeth);
+        again.fold((0, 0), |(arrived, sent), fate| {
+            (arrived + usize::from(fate == Fate::Delivered), sent + 1)
+        })
+    }
+
+    /// What the cell comes to. Without teeth, or without a probe, it is not green.
+    pub fn outcome(&self) -> Outcome {
+        let counts = self.counts();
+        let proven = counts.total() > 0 && counts.inconclusive == 0 && self.teeth == Some(true);
+        match &self.error {
+            _ if counts.failed() > 0 => Outcome::Fail,
+            Some(error) => error.kind.into(),
+            None if proven => Outcome::Pass,
+            None => Outcome::Inconclusive,
+        }
+    }
+
+    /// Milliseconds of all its phases.
+    pub fn ms(&self) -> u64 {
+        self.timings
+            .iter()
+            .fold(0, |sum, timing| sum.saturating_add(timing.ms))
+    }
+}
+
+impl Run {
+    /// All verdicts of all cells.
+    pub fn counts(&self) -> Counts {
+        Counts::of(self.cells.iter().flat_map(|cell| &cell.probes))
+    }
+
+    /// The verdicts of one row over all cells.
+    pub fn row_counts(&self, group: Group, expect: Expect) -> Counts {
+        let row = |probe: &&ProbeResult| probe.group == group && probe.expect == expect;
+        Counts::of(self.cells.iter().flat_map(|cell| &cell.probes).filter(row))
+    }
+
+    /// What the run comes to: the greatest [`Outcome`] of its cells.
+    ///
+    /// A run without a filter proves nothing of one and is never green. A run
+    /// in which no cell has a probe or an error is [`Outcome::Empty`].
+    pub fn outcome(&self) -> Outcome {
+        let judged = |cell: &Cell| cell.error.is_some() || !cell.probes.is_empty();
+        if !self.cells.iter().any(judged) {
+            return Outcome::Empty;
+        }
+        let worst = self.cells.iter().map(Cell::outcome).max();
+        match worst.unwrap_or(Outcome::Empty) {
+            Outcome::Pass if self.filter.name.is_none() => Outcome::Inconclusive,
+            outcome => outcome,
+        }
+    }
+
+    /// The process's exit code: 0 all pass (residuals allowed), 1 fail, 2 usage,
+    /// 3 host unfit, 4 nothing judged, 5 inconclusive, 70 internal.
+    /// [`Outcome`] says which wins when several apply: 1, 70, 2, 3, 5, 0.
+    pub fn exit_code(&self) -> u8 {
+        self.outcome().exit_code()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::model::{CellError, Fate};
+    use crate::report::{arbitrary, examples};
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::green(examples::green(), 0)]
+    #[case::red(examples::red(), 1)]
+    #[case::inconclusive(examples::inconclusive(), 5)]
+    #[case::cell_error(examples::cell_error(), 2)]
+    #[case::no_filter(examples::no_filter(), 1)]
+    #[case::no_cells(Run { cells: Vec::new(), ..examples::green() }, 4)]
+    fn exit_codes(#[case] run: Run, #[case] expected: u8) {
+        assert_eq!(run.exit_code(), expected);
+    }
+
+    #[rstest]
+    #[case::usage(ErrorKind::Usage, 2)]
+    #[case::host(ErrorKind::Host, 3)]
+    #[case::cell(ErrorKind::Cell, 5)]
+    #[case::internal(ErrorKind::Internal, 70)]
+    fn errors_show_but_never_hide_a_leak(#[case] kind: ErrorKind, #[case] expected: u8) {
+        let mut run = examples::green();
+        let error = CellError {
+            phase: "boot".into(),
+            message: "broke".into(),
+            kind,
+        };
+        run.cells[1].error = Some(error.clone());
+        assert_eq!(run.exit_code(), expected);
+        let mut run = examples::red();
+        run.cells[0].error = Some(error);
+        assert_eq!(run.exit_code(), 1);
+    }
+
+    #[rstest]
+    #[case::not_reached(None)]
+    #[case::toothless(Some(false))]
+    fn a_cell_without_teeth_is_inconclusive(#[case] teeth: Option<bool>) {
+        let mut run = examples::green();
+        run.cells[0].teeth = teeth;
+        assert_eq!(run.exit_code(), 5);
+    }
+
+    #[test]
+    fn a_cell_without_probes_is_inconclusive_beside_others_and_empty_alone() {
+        let mut run = examples::green();
+        run.cells[0].probes.clear();
+        assert_eq!(run.exit_code(), 5);
+        run.cells[1].probes.clear();
+        assert_eq!(run.exit_code(), 4);
+    }
+
+    #[test]
+    fn no_filter_is_never_green() {
+        let mut run = examples::green();
+        run.filter.name = None;
+        assert_eq!(run.exit_code(), 5);
+    }
+
+    #[test]
+    fn rows_and_cells_add_up() {
+        let run = examples::red();
+        assert_eq!(
+            run.row_counts(Group::WanIpv4, Expect::Drop),
+            Counts {
+                passed: 3,
+                leaked: 1,
+                ..Counts::default()
+            }
+        );
+        assert_eq!(run.cells[0].teeth_counts(), (10, 10));
+        assert_eq!(run.counts().total(), 40);
+        let toothless = examples::inconclusive();
+        assert_eq!(toothless.cells[1].teeth_counts(), (9, 10));
+        assert!(
+            toothless.cells[1]
+                .probes
+                .iter()
+                .any(|probe| probe.teeth == Some(Fate::Lost))
+        );
+    }
+
+    /// A run that is green but for the changes that the test makes.
+    fn green_with(mut run: Run) -> Run {
+        run.filter.name.get_or_insert_with(|| "lan-only".into());
+        for cell in &mut run.cells {
+            (cell.error, cell.teeth) = (None, Some(true));
+            cell.probes
+                .push(examples::green().cells[0].probes[0].clone());
+            for probe in &mut cell.probes {
+                if probe.verdict != Verdict::Residual {
+                    probe.verdict = Verdict::Pass;
+                }
+            }
+        }
+        run
+    }
+
+    proptest! {
+        #[test]
+        fn exit_code_is_0_only_when_all_is_proven(run in arbitrary::run()) {
+            let proven = run.cells.iter().all(|cell| {
+                let good = |probe: &ProbeResult| matches!(probe.verdict, Verdict::Pass | Verdict::Residual);
+                cell.error.is_none() && cell.teeth == Some(true) && !cell.probes.is_empty() && cell.probes.iter().all(good)
+            });
+            prop_assert_eq!(run.exit_code() == 0, proven && !run.cells.is_empty() && run.filter.name.is_some());
+        }
+
+        #[test]
+        fn what_is_proven_has_exit_code_0(run in arbitrary::run().prop_map(green_with)) {
+            prop_assert_eq!(run.exit_code(), if run.cells.is_empty() { 4 } else { 0 });
+        }
+
+        #[test]
+        fn exit_code_is_1_iff_something_failed(run in arbitrary::run()) {
+            prop_assert_eq!(run.exit_code() == 1, run.counts().failed() > 0);
+        }
+    }
+}

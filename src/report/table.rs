@@ -1,0 +1,126 @@
+//! The run for a terminal: header, grid, what to know, time, verdict.
+
+mod header;
+mod page;
+mod sections;
+
+use crate::report::grid;
+use crate::report::model::{Cell, Run};
+use crate::report::summary::{Counts, Outcome};
+use crate::report::text::{clean, plural, seconds};
+use comfy_table::CellAlignment;
+pub(super) use header::{accelerator_line, filter_line, host_line};
+use page::Page;
+
+/// Width in columns where none is known: fits CI logs and README blocks.
+const DEFAULT_WIDTH: u16 = 100;
+
+/// Below this, cutting words hurts more than a broken line.
+const LEAST_WIDTH: u16 = 40;
+
+/// The whole report. `width` is in columns; none means 100, and less than 40
+/// counts as 40. With `color` it holds ANSI colours and is the same otherwise.
+///
+/// The last line is `N passed, N failed`, with `, N skipped` where there are
+/// known residuals, alone; what is inconclusive stands in the line above.
+pub fn table(run: &Run, width: Option<u16>, color: bool) -> String {
+    let width = width.unwrap_or(DEFAULT_WIDTH).max(LEAST_WIDTH);
+    let mut page = Page::new(width, color);
+    header::print(&mut page, run);
+    print_grid(&mut page, run);
+    sections::print(&mut page, run);
+    print_time(&mut page, run);
+    print_closing(&mut page, run);
+    page.finish()
+}
+
+fn print_grid(page: &mut Page, run: &Run) {
+    let rows = grid::rows(run);
+    if rows.is_empty() {
+        return;
+    }
+    let fixed = rows
+        .iter()
+        .map(|row| vec![row.title.to_owned(), row.expected.to_owned()]);
+    let moving = rows.iter().map(|row| row.cells.clone());
+    page.gap();
+    page.grid(
+        &["traffic", "expected"],
+        &grid::columns(run),
+        &fixed.zip(moving).collect::<Vec<_>>(),
+        CellAlignment::Left,
+    );
+}
+
+/// Milliseconds per phase and cell; a phase that a cell entered twice is summed.
+fn print_time(page: &mut Page, run: &Run) {
+    let mut phases: Vec<String> = Vec::new();
+    for timing in run.cells.iter().flat_map(|cell| &cell.timings) {
+        let phase = clean(&timing.phase);
+        if !phases.contains(&phase) {
+            phases.push(phase);
+        }
+    }
+    if phases.is_empty() {
+        return;
+    }
+    let spent = |phase: &String| run.cells.iter().map(|cell| ms_in(cell, phase)).collect();
+    let mut rows: Vec<_> = phases
+        .iter()
+        .map(|phase| (vec![phase.clone()], spent(phase)))
+        .collect();
+    let sums = run.cells.iter().map(|cell| cell.ms().to_string()).collect();
+    rows.push((vec!["all".to_owned()], sums));
+    page.heading(
+        "Time",
+        &format!("ms per phase; the whole run took {}", seconds(run.wall_ms)),
+    );
+    page.grid(&["phase"], &grid::columns(run), &rows, CellAlignment::Right);
+}
+
+fn ms_in(cell: &Cell, phase: &str) -> String {
+    let entered = cell
+        .timings
+        .iter()
+        .filter(|timing| clean(&timing.phase) == phase);
+    let ms = entered.map(|timing| timing.ms).reduce(u64::saturating_add);
+    ms.map_or_else(|| "-".to_owned(), |ms| ms.to_string())
+}
+
+fn print_closing(page: &mut Page, run: &Run) {
+    let (counts, outcome) = (run.counts(), run.outcome());
+    let how_many = |test: fn(&Cell) -> bool| run.cells.iter().filter(|cell| test(cell)).count();
+    let green = how_many(|cell| cell.outcome() == Outcome::Pass);
+    let mut parts = vec![format!(
+        "{green} of {} green",
+        plural(run.cells.len(), "cell")
+    )];
+    let errors = how_many(|cell| cell.error.is_some());
+    let toothless = how_many(|cell| cell.error.is_none() && cell.teeth != Some(true));
+    let filtered = run.filter.name.is_some();
+    let faults = [
+        (counts.leaked, "leak"),
+        (counts.blocked, "wrong block"),
+        (errors, "cell error"),
+        (if filtered { toothless } else { 0 }, "toothless cell"),
+    ];
+    let faults = faults.into_iter().filter(|(count, _)| *count > 0);
+    parts.extend(faults.map(|(count, what)| plural(count, what)));
+    parts.push(format!("{} inconclusive", counts.inconclusive));
+    parts.push(format!("exit code {}", outcome.exit_code()));
+    page.gap();
+    page.outcome(outcome, &parts.join(", "));
+    page.line(&closing(counts));
+}
+
+/// `N passed, N failed`, known residuals as skipped: what CI systems look for.
+pub(super) fn closing(counts: Counts) -> String {
+    let (passed, failed) = (counts.passed, counts.failed());
+    match counts.residual {
+        0 => format!("{passed} passed, {failed} failed"),
+        residual => format!("{passed} passed, {failed} failed, {residual} skipped"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

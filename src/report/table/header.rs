@@ -1,0 +1,81 @@
+//! What ran: filter, policy, accelerator, versions.
+
+use super::page::Page;
+use crate::report::color::Paint;
+use crate::report::model::{Cell, FilterInfo, Host, Run};
+use crate::report::text::{clean, plural};
+
+/// Column at which the values start.
+const COLUMN: usize = 13;
+
+pub(super) fn print(page: &mut Page, run: &Run) {
+    page.entry("lanfence", &clean(&run.version), Paint::bold);
+    let started = run.started.as_deref().map(clean).unwrap_or_default();
+    let fields = [
+        ("filter", filter_line(&run.filter)),
+        ("policy", clean(&run.policy)),
+        ("cells", join(run.cells.iter().map(cell), ", ")),
+        ("accelerator", accelerator_line(&run.host)),
+        ("host", host_line(&run.host)),
+        ("guest", with_name("Linux", &run.host.guest_kernel)),
+        ("sysctls", clean(&run.host.sysctls.join(" "))),
+        ("started", started),
+    ];
+    for (name, text) in fields.iter().filter(|(_, text)| !text.is_empty()) {
+        page.field(0, name, COLUMN, text, Paint::bold);
+    }
+}
+
+/// The filter under test in one line; also for the other renderers.
+pub(in crate::report) fn filter_line(filter: &FilterInfo) -> String {
+    let source = clean(&filter.source);
+    match &filter.name {
+        None => "none bound: everything must get out".to_owned(),
+        Some(name) => format!(
+            "{}, {source}, {}",
+            clean(name),
+            plural(filter.rules, "rule")
+        ),
+    }
+}
+
+/// `tcg (KVM guest did not reach READY in 10 s)`.
+pub(in crate::report) fn accelerator_line(host: &Host) -> String {
+    let (accel, reason) = (clean(&host.accel), clean(&host.accel_reason));
+    if reason.is_empty() {
+        accel
+    } else {
+        format!("{accel} ({reason})")
+    }
+}
+
+/// Kernel, libvirt, QEMU and privilege in one line.
+pub(in crate::report) fn host_line(host: &Host) -> String {
+    let parts = [
+        with_name("Linux", &host.kernel),
+        with_name("libvirt", &host.libvirt),
+        with_name("QEMU", &host.qemu),
+        clean(&host.privilege),
+    ];
+    join(parts.into_iter().filter(|part| !part.is_empty()), ", ")
+}
+
+fn with_name(name: &str, version: &str) -> String {
+    let version = clean(version);
+    if version.is_empty() {
+        version
+    } else {
+        format!("{name} {version}")
+    }
+}
+
+fn cell(cell: &Cell) -> String {
+    match &cell.driver {
+        Some(driver) => format!("{} (driver {})", clean(&cell.name), clean(driver)),
+        None => clean(&cell.name),
+    }
+}
+
+fn join(parts: impl Iterator<Item = String>, by: &str) -> String {
+    parts.collect::<Vec<_>>().join(by)
+}

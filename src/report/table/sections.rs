@@ -1,0 +1,165 @@
+//! What to know beside the grid: leaks, blocks, residuals, doubts, errors, teeth.
+
+use super::page::Page;
+use crate::report::color::Paint;
+use crate::report::findings::{Finding, findings, labels, list, teeth};
+use crate::report::model::{ErrorKind, Failure, Run, Verdict};
+use crate::report::text::{clean, plural};
+use crate::report::titles;
+use std::fmt::Write as _;
+
+pub(super) fn print(page: &mut Page, run: &Run) {
+    failures(page, run, Failure::Leak);
+    failures(page, run, Failure::Blocked);
+    residuals(page, run);
+    inconclusive(page, run);
+    errors(page, run);
+    print_teeth(page, run);
+    evidence(page, run);
+}
+
+/// Where the second column starts, so that it lines up within a section.
+fn column(found: &[Finding]) -> usize {
+    found
+        .iter()
+        .map(|finding| finding.id.chars().count())
+        .max()
+        .unwrap_or(0)
+        + 4
+}
+
+fn failures(page: &mut Page, run: &Run, why: Failure) {
+    let found = findings(run, Verdict::Fail(why));
+    if found.is_empty() {
+        return;
+    }
+    let (title, remark) = match why {
+        Failure::Leak => ("Leaks", "the policy wants it stopped, and it got through"),
+        Failure::Blocked => (
+            "Wrongly blocked",
+            "the policy wants it through, and it was stopped",
+        ),
+    };
+    page.heading(
+        &format!("{title} ({})", plural(found.len(), "probe")),
+        remark,
+    );
+    for finding in &found {
+        let mut text = format!("{} [{}]", finding.summary, list(&finding.cells, run));
+        // A blocked frame was last seen before the filter, which tells nothing new.
+        if let Some(point) = finding.last_seen.filter(|_| why == Failure::Leak) {
+            let _ = write!(text, ", seen at {}", titles::place(point));
+        }
+        if let Some(note) = &finding.note {
+            let _ = write!(text, "; {note}");
+        }
+        page.field(2, &finding.id, column(&found), &text, Paint::red);
+    }
+}
+
+fn residuals(page: &mut Page, run: &Run) {
+    let found = findings(run, Verdict::Residual);
+    if found.is_empty() {
+        return;
+    }
+    page.heading(
+        &format!("Known residuals ({})", plural(found.len(), "probe")),
+        "nwfilter cannot close them; counted as skipped",
+    );
+    for finding in &found {
+        let text = format!("{} [{}]", finding.summary, list(&finding.cells, run));
+        page.field(2, &finding.id, column(&found), &text, Paint::yellow);
+        if let Some(remedy) = &finding.note {
+            page.text(6, &format!("remedy: {remedy}"));
+        }
+    }
+}
+
+/// Grouped by reason, since one dead sensor leaves a whole cell unproven.
+fn inconclusive(page: &mut Page, run: &Run) {
+    let found = findings(run, Verdict::Inconclusive);
+    if found.is_empty() {
+        return;
+    }
+    page.heading(
+        &format!("Inconclusive ({})", plural(found.len(), "probe")),
+        "not proven, so not green",
+    );
+    let mut reasons: Vec<&str> = Vec::new();
+    for reason in found.iter().filter_map(|finding| finding.note.as_deref()) {
+        if !reasons.contains(&reason) {
+            reasons.push(reason);
+        }
+    }
+    for reason in reasons {
+        page.text(2, &format!("because {reason}:"));
+        for finding in found
+            .iter()
+            .filter(|finding| finding.note.as_deref() == Some(reason))
+        {
+            let text = format!("{} [{}]", finding.summary, list(&finding.cells, run));
+            page.field(4, &finding.id, column(&found) + 2, &text, Paint::yellow);
+        }
+    }
+}
+
+fn errors(page: &mut Page, run: &Run) {
+    let failed: Vec<_> = run
+        .cells
+        .iter()
+        .filter_map(|cell| Some((cell, cell.error.as_ref()?)))
+        .collect();
+    if failed.is_empty() {
+        return;
+    }
+    page.heading(
+        "Errors",
+        &format!("{} did not come to an end", plural(failed.len(), "cell")),
+    );
+    for (cell, error) in failed {
+        let text = format!(
+            "in phase {}, {}: {}",
+            clean(&error.phase),
+            blame(error.kind),
+            clean(&error.message)
+        );
+        page.field(2, &clean(&cell.name), 4, &text, Paint::red);
+    }
+}
+
+/// Whose fault an error is, with the exit code it asks for.
+fn blame(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::Usage => "wrong input (2)",
+        ErrorKind::Host => "unfit host (3)",
+        ErrorKind::Cell => "guest or lab broke down (5)",
+        ErrorKind::Internal => "a bug of lanfence (70)",
+    }
+}
+
+fn print_teeth(page: &mut Page, run: &Run) {
+    if run.cells.is_empty() {
+        return;
+    }
+    page.gap();
+    for (good, line) in teeth(run) {
+        let rest = line.strip_prefix("teeth: ").unwrap_or(&line);
+        page.entry(
+            "teeth:",
+            rest,
+            if good { Paint::green } else { Paint::yellow },
+        );
+    }
+}
+
+fn evidence(page: &mut Page, run: &Run) {
+    if run.cells.iter().all(|cell| cell.evidence.is_empty()) {
+        return;
+    }
+    page.heading("Evidence", "files below the directory of --out");
+    for (cell, label) in run.cells.iter().zip(labels(run)) {
+        for file in &cell.evidence {
+            page.field(2, &label, 12, &clean(file), Paint::bold);
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! What rows, places and fates are called in print.
+
+use crate::probe::{Expect, Group, Point};
+use crate::report::model::{Failure, Fate, Verdict};
+
+/// A row's title, at most 28 characters.
+pub fn title(group: Group) -> &'static str {
+    match group {
+        Group::Dhcp => "DHCP lease",
+        Group::LanUnicast => "LAN unicast",
+        Group::Broadcast => "broadcast",
+        Group::Multicast => "multicast",
+        Group::Arp => "ARP",
+        Group::Ipv6Control => "IPv6 ND, MLD, RS",
+        Group::LanInbound => "LAN to guest",
+        Group::WanIpv4 => "WAN over IPv4",
+        Group::WanIpv6 => "WAN over IPv6",
+        Group::WanEdges => "WAN, edges of the LAN",
+        Group::Tunnels => "tunnels",
+        Group::Reflection => "reflection, spoofed source",
+        Group::Encapsulation => "VLAN, PPPoE, SNAP, other",
+        Group::Rogue => "rogue DHCP, RA, ARP",
+        Group::WanInbound => "WAN to guest",
+    }
+}
+
+/// The policy's wish in one word.
+pub fn expected(expect: Expect) -> &'static str {
+    match expect {
+        Expect::Pass => "pass",
+        Expect::Drop => "drop",
+    }
+}
+
+/// The judgement in one word.
+pub fn verdict(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Pass => "pass",
+        Verdict::Fail(Failure::Leak) => "leak",
+        Verdict::Fail(Failure::Blocked) => "blocked",
+        Verdict::Residual => "residual",
+        Verdict::Inconclusive => "inconclusive",
+    }
+}
+
+/// A place where frames are seen.
+pub fn place(point: Point) -> &'static str {
+    match point {
+        Point::TapFromGuest => "the guest's tap, before the filter",
+        Point::TapToGuest => "the guest's tap, behind the filter",
+        Point::Peer => "the LAN peer",
+        Point::Gateway => "the gateway's LAN side",
+        Point::Wan => "the WAN",
+    }
+}
+
+/// Why a fate proves nothing; none for a delivery.
+pub fn unproven(fate: Fate) -> Option<&'static str> {
+    match fate {
+        Fate::Delivered => None,
+        Fate::Dropped => Some("it was dropped"),
+        Fate::NeverSent => Some("it was not seen leaving"),
+        Fate::Lost => Some("it left and was lost, and no sentinel arrived after it"),
+        Fate::Unknown => Some("no sensor could tell"),
+    }
+}
