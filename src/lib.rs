@@ -10,7 +10,10 @@ pub mod policy;
 pub mod probe;
 pub mod report;
 
+pub mod cli;
 #[cfg(feature = "lab")]
 pub mod guest;
 #[cfg(feature = "lab")]
 pub mod lab;
+#[cfg(feature = "lab")]
+pub mod verify;

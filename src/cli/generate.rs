@@ -44,7 +44,10 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
 pub fn policy(given: Option<&Path>) -> Result<(Policy, String), Failure> {
     let here = Path::new(POLICY);
     match given.or_else(|| here.exists().then_some(here)) {
-        Some(path) => Ok((Policy::read(path).map_err(Failure::usage)?, path.display().to_string())),
+        Some(path) => Ok((
+            Policy::read(path).map_err(Failure::usage)?,
+            path.display().to_string(),
+        )),
         None => Ok((Policy::example(), "the shipped example".to_owned())),
     }
 }

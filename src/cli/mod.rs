@@ -40,7 +40,11 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // Help and version are no errors, and clap knows which stream each belongs to.
             let _ = error.print();
-            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Pass.into() };
+            return if error.use_stderr() {
+                Exit::Usage.into()
+            } else {
+                Exit::Pass.into()
+            };
         }
     };
     let done = match cli.verb {
@@ -68,10 +72,16 @@ struct Failure {
 
 impl Failure {
     fn usage(message: impl ToString) -> Self {
-        Self { exit: Exit::Usage, message: message.to_string() }
+        Self {
+            exit: Exit::Usage,
+            message: message.to_string(),
+        }
     }
 
     fn host(message: impl ToString) -> Self {
-        Self { exit: Exit::Host, message: message.to_string() }
+        Self {
+            exit: Exit::Host,
+            message: message.to_string(),
+        }
     }
 }

@@ -97,7 +97,10 @@ pub struct Options {
 fn parameter(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE")?;
     let good = |text: &str, more: &str| {
-        !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || more.contains(c))
+        !text.is_empty()
+            && text
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || c == '_' || more.contains(c))
     };
     // libvirt skips a parameter with any other character without a word (measured).
     if !good(name, "") {
@@ -120,7 +123,10 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     }
     let cache = paths::cache()?;
     let out = options.out.as_deref().map(paths::output).transpose()?;
-    for file in [&options.json, &options.junit, &options.verdicts].into_iter().flatten() {
+    for file in [&options.json, &options.junit, &options.verdicts]
+        .into_iter()
+        .flatten()
+    {
         paths::writable(file)?;
     }
     let mut job = job(options, &origin, &chosen, out, &cache)?;
@@ -134,12 +140,27 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     report(options, &run)
 }
 
-fn job(options: &Options, origin: &str, chosen: &filters::Chosen, out: Option<PathBuf>, cache: &Path) -> Result<Job, Failure> {
+fn job(
+    options: &Options,
+    origin: &str,
+    chosen: &filters::Chosen,
+    out: Option<PathBuf>,
+    cache: &Path,
+) -> Result<Job, Failure> {
     let mut nics: Vec<&String> = Vec::new();
-    options.nics.iter().for_each(|nic| if !nics.contains(&nic) { nics.push(nic) });
-    let plan = |nic: &String| CellPlan { name: format!("linux/{nic}"), guest: "linux".into(), nic: nic.clone() };
+    options.nics.iter().for_each(|nic| {
+        if !nics.contains(&nic) {
+            nics.push(nic)
+        }
+    });
+    let plan = |nic: &String| CellPlan {
+        name: format!("linux/{nic}"),
+        guest: "linux".into(),
+        nic: nic.clone(),
+    };
     let libvirt_cache = cache.join("libvirt");
-    std::fs::create_dir_all(&libvirt_cache).map_err(|error| Failure::host(format!("{}: {error}", libvirt_cache.display())))?;
+    std::fs::create_dir_all(&libvirt_cache)
+        .map_err(|error| Failure::host(format!("{}: {error}", libvirt_cache.display())))?;
     Ok(Job {
         policy: filters::policy_text(options.policy.as_deref())?,
         policy_origin: origin.to_owned(),
@@ -182,7 +203,14 @@ fn accelerate(options: &Options, job: &Job, cache: &Path) -> Result<(bool, Strin
 /// Runs the workers while showing what they do.
 fn show(options: &Options, job: &Job) -> Result<Run, Failure> {
     let terminal = std::io::stderr().is_terminal() && std::env::var_os("CI").is_none();
-    let mode = if terminal { Mode::Terminal { width: 100, color: paint(options, true) } } else { Mode::Plain };
+    let mode = if terminal {
+        Mode::Terminal {
+            width: 100,
+            color: paint(options, true),
+        }
+    } else {
+        Mode::Plain
+    };
     let mut live = Live::new(std::io::stderr(), mode);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let started = Instant::now();
@@ -190,15 +218,17 @@ fn show(options: &Options, job: &Job) -> Result<Run, Failure> {
     // What cannot be shown does not change the verdicts.
     let _ = live.event(&Event::Started { cells: names }, started.elapsed());
     let workers = Workers::start(job, options.jobs.unwrap_or(cores)).map_err(Failure::host)?;
-    let gathered = workers.gather(
-        |event| drop(live.event(event, started.elapsed())),
-    );
+    let gathered = workers.gather(|event| drop(live.event(event, started.elapsed())));
     let _ = live.finish();
     Ok(Run {
         schema_version: SCHEMA_VERSION,
         version: env!("CARGO_PKG_VERSION").into(),
         policy: String::new(),
-        filter: FilterInfo { name: None, source: String::new(), rules: 0 },
+        filter: FilterInfo {
+            name: None,
+            source: String::new(),
+            rules: 0,
+        },
         host: gathered.host.unwrap_or_else(Host::default),
         cells: gathered.cells,
         wall_ms: 0,
@@ -230,23 +260,32 @@ fn paint(options: &Options, terminal: bool) -> bool {
 fn report(options: &Options, run: &Run) -> Result<ExitCode, Failure> {
     let terminal = std::io::stdout().is_terminal();
     print!("{}", table::table(run, None, paint(options, terminal)));
-    let file = |path: &Option<PathBuf>, text: &dyn Fn() -> Result<String, String>| -> Result<(), Failure> {
+    let file = |path: &Option<PathBuf>,
+                text: &dyn Fn() -> Result<String, String>|
+     -> Result<(), Failure> {
         let Some(path) = path else { return Ok(()) };
-        let written = text().and_then(|text| std::fs::write(path, text).map_err(|error| error.to_string()));
+        let written =
+            text().and_then(|text| std::fs::write(path, text).map_err(|error| error.to_string()));
         written.map_err(|error| Failure::host(format!("{}: {error}", path.display())))
     };
     file(&options.json, &|| Ok(json::to_json(run)))?;
-    file(&options.junit, &|| junit::to_junit(run).map_err(|error| error.to_string()))?;
+    file(&options.junit, &|| {
+        junit::to_junit(run).map_err(|error| error.to_string())
+    })?;
     file(&options.verdicts, &|| Ok(verdict::verdict_lines(run)))?;
     if std::env::var_os("GITHUB_ACTIONS").is_some() {
-        github::annotations(run).iter().for_each(|line| println!("{line}"));
+        github::annotations(run)
+            .iter()
+            .for_each(|line| println!("{line}"));
         if let Some(path) = std::env::var_os("GITHUB_STEP_SUMMARY") {
             let appended = std::fs::File::options()
                 .append(true)
                 .create(true)
                 .open(&path)
                 .and_then(|mut summary| summary.write_all(markdown::markdown(run).as_bytes()));
-            appended.map_err(|error| Failure::host(format!("{}: {error}", Path::new(&path).display())))?;
+            appended.map_err(|error| {
+                Failure::host(format!("{}: {error}", Path::new(&path).display()))
+            })?;
         }
     }
     Ok(ExitCode::from(run.exit_code()))
@@ -255,5 +294,9 @@ fn report(options: &Options, run: &Run) -> Result<ExitCode, Failure> {
 /// The text of a generated filter, for the job.
 fn generated(policy: &crate::policy::Policy) -> FilterText {
     let filter = nwfilter::generate(policy);
-    FilterText { name: filter.name.clone(), xml: write(&filter), shipped: false }
+    FilterText {
+        name: filter.name.clone(),
+        xml: write(&filter),
+        shipped: false,
+    }
 }

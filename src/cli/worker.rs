@@ -22,22 +22,48 @@ pub struct Options {
 /// cells. Events go to standard output, one JSON document a line.
 pub fn run(options: Options) -> Result<ExitCode, Failure> {
     let mut text = String::new();
-    std::io::stdin().read_to_string(&mut text).map_err(Failure::usage)?;
+    std::io::stdin()
+        .read_to_string(&mut text)
+        .map_err(Failure::usage)?;
     let mut job: Job = serde_json::from_str(&text).map_err(Failure::usage)?;
     // Held open across the change of mounts, so that a directory below a path
     // that the lab covers (/run, /var/log) can still be written to.
-    let out = job.out.as_ref().map(std::fs::File::open).transpose().map_err(Failure::usage)?;
+    let out = job
+        .out
+        .as_ref()
+        .map(std::fs::File::open)
+        .transpose()
+        .map_err(Failure::usage)?;
     if let Some(dir) = &out {
         job.out = Some(format!("/proc/self/fd/{}", dir.as_raw_fd()).into());
     }
-    let entered = enter(EnterOptions { libvirt_cache: job.libvirt_cache.as_deref(), parent: options.parent });
+    let entered = enter(EnterOptions {
+        libvirt_cache: job.libvirt_cache.as_deref(),
+        parent: options.parent,
+    });
     if let Err(error) = entered {
-        let kind = if error.is_host() { ErrorKind::Host } else { ErrorKind::Internal };
-        let error = CellError { phase: "namespaces".into(), message: error.to_string(), kind };
-        job.cells.iter().for_each(|plan| tell(Event::CellDone { cell: Box::new(failed(plan, &error)) }));
+        let kind = if error.is_host() {
+            ErrorKind::Host
+        } else {
+            ErrorKind::Internal
+        };
+        let error = CellError {
+            phase: "namespaces".into(),
+            message: error.to_string(),
+            kind,
+        };
+        job.cells.iter().for_each(|plan| {
+            tell(Event::CellDone {
+                cell: Box::new(failed(plan, &error)),
+            })
+        });
         return Ok(Exit::Pass.into());
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(Failure::host)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(Failure::host)?;
     runtime.block_on(run_worker(&job, &tell));
     // The kernel ends every other process of the namespace with this one.
     Ok(Exit::Pass.into())

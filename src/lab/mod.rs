@@ -58,6 +58,7 @@ pub struct Lab {
 impl Lab {
     /// Builds the lab in the namespaces that [`enter`] has made.
     pub async fn up(plan: Topology) -> Result<Self, LabError> {
+        tun_device()?;
         let mut libvirtd = libvirtd::start()?;
         let network = topology::build(&plan)?;
         let mut dnsmasq = dnsmasq::start(&plan, &network.gateway)?;
@@ -100,4 +101,22 @@ impl Lab {
 fn sense(name: &str, netns: &Netns, interface: &str) -> Result<Sensor, LabError> {
     let socket = netns.run(|| PacketSocket::open(interface))??;
     Sensor::start(name, socket)
+}
+
+/// QEMU's taps come from /dev/net/tun; libvirt's own message does not name a cure.
+fn tun_device() -> Result<(), LabError> {
+    let path = "/dev/net/tun";
+    let Err(error) = std::fs::File::options().read(true).write(true).open(path) else {
+        return Ok(());
+    };
+    let cure = match error.kind() {
+        std::io::ErrorKind::PermissionDenied => {
+            "`sudo chmod 0666 /dev/net/tun` (udev's default), or run as root"
+        }
+        _ => "`sudo modprobe tun`; in a container, pass the device in",
+    };
+    Err(LabError::host(
+        format!("{path} cannot be opened: {error}"),
+        cure,
+    ))
 }

@@ -57,8 +57,16 @@ pub async fn run(context: &Context<'_>, plan: &CellPlan, number: u8) -> Cell {
         teeth: None,
         evidence: Vec::new(),
     };
-    let mut running = Running { context, plan, cell, phase: ("boot", Instant::now()) };
-    (context.tell)(Event::Phase { cell: plan.name.clone(), phase: "boot".into() });
+    let mut running = Running {
+        context,
+        plan,
+        cell,
+        phase: ("boot", Instant::now()),
+    };
+    (context.tell)(Event::Phase {
+        cell: plan.name.clone(),
+        phase: "boot".into(),
+    });
     if let Err(error) = running.through(number).await {
         let phase = running.phase.0;
         running.cell.error = Some(error.in_phase(phase));
@@ -72,14 +80,24 @@ impl Running<'_> {
     fn enter(&mut self, phase: &'static str) {
         self.end_phase();
         self.phase = (phase, Instant::now());
-        (self.context.tell)(Event::Phase { cell: self.plan.name.clone(), phase: phase.into() });
+        (self.context.tell)(Event::Phase {
+            cell: self.plan.name.clone(),
+            phase: phase.into(),
+        });
     }
 
     fn end_phase(&mut self) {
         let (phase, since) = self.phase;
         let ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.cell.timings.push(Timing { phase: phase.into(), ms });
-        (self.context.tell)(Event::PhaseDone { cell: self.plan.name.clone(), phase: phase.into(), ms });
+        self.cell.timings.push(Timing {
+            phase: phase.into(),
+            ms,
+        });
+        (self.context.tell)(Event::PhaseDone {
+            cell: self.plan.name.clone(),
+            phase: phase.into(),
+            ms,
+        });
     }
 
     async fn through(&mut self, number: u8) -> Result<(), VerifyError> {
@@ -94,26 +112,36 @@ impl Running<'_> {
         guest.agent.ask(Op::Ssh { authorized_key }, ANSWER).await?;
         let run = super::random();
         self.enter("control");
-        let control = self.phase(&mut guest, &dev, &scene, &key, run, Phase::Control).await?;
+        let control = self
+            .phase(&mut guest, &dev, &scene, &key, run, Phase::Control)
+            .await?;
         self.enter("bind");
         self.bind(&mut guest)?;
         let broken = self.sabotage(&mut guest)?;
         self.enter("filtered");
-        let filtered = self.phase(&mut guest, &dev, &scene, &key, run, Phase::Filtered).await;
+        let filtered = self
+            .phase(&mut guest, &dev, &scene, &key, run, Phase::Filtered)
+            .await;
         let rules = ruleset::evidence();
         let (filtered, teeth) = match filtered {
             Ok(filtered) => {
                 self.enter("unbind");
                 guest.set_filter(None)?;
                 self.enter("teeth");
-                let teeth = self.phase(&mut guest, &dev, &scene, &key, run, Phase::Teeth).await;
+                let teeth = self
+                    .phase(&mut guest, &dev, &scene, &key, run, Phase::Teeth)
+                    .await;
                 (Some(filtered), teeth)
             }
             Err(error) => (None, Err(error)),
         };
         let stopped = teeth.as_ref().err().map(ToString::to_string);
         self.judge(&control, filtered.as_ref(), teeth.as_ref().ok());
-        self.keep_evidence(&guest, &rules, &[Some(&control), filtered.as_ref(), teeth.as_ref().ok()]);
+        self.keep_evidence(
+            &guest,
+            &rules,
+            &[Some(&control), filtered.as_ref(), teeth.as_ref().ok()],
+        );
         match (stopped, broken) {
             (Some(message), _) => Err(VerifyError::Cell(message)),
             (None, _) => Ok(()),
@@ -141,21 +169,39 @@ impl Running<'_> {
     }
 
     /// Waits for the NIC, takes a lease, and says who is where.
-    async fn meet(&mut self, guest: &mut Guest, number: u8) -> Result<(String, Scene), VerifyError> {
+    async fn meet(
+        &mut self,
+        guest: &mut Guest,
+        number: u8,
+    ) -> Result<(String, Scene), VerifyError> {
         let plan = &self.context.lab.plan;
         let mac = guest.interface().mac;
-        let op = Op::Nic { mac: mac_text(mac), deadline_ms: millis(CARRIER) };
+        let op = Op::Nic {
+            mac: mac_text(mac),
+            deadline_ms: millis(CARRIER),
+        };
         let answer = guest.agent.ask(op, CARRIER + ANSWER).await?;
-        let Answer::Nic { dev, driver, .. } = answer else { return Err(unexpected("nic")) };
+        let Answer::Nic { dev, driver, .. } = answer else {
+            return Err(unexpected("nic"));
+        };
         self.cell.driver = Some(driver);
-        let op = Op::Dhcp { dev: dev.clone(), step: DhcpStep::Bind, deadline_ms: 6000 };
+        let op = Op::Dhcp {
+            dev: dev.clone(),
+            step: DhcpStep::Bind,
+            deadline_ms: 6000,
+        };
         // Without a lease the guest takes an address by itself; the DHCP probes will tell.
         let lease = match guest.agent.ask(op, ANSWER + ANSWER).await {
             Ok(Answer::Dhcp { address, .. }) => address,
             Ok(_) | Err(GuestError::Agent { .. }) => None,
             Err(error) => return Err(error.into()),
         };
-        let host = |mac: Mac, v4, v6| Host { mac, v4, link_local: link_local(mac), v6 };
+        let host = |mac: Mac, v4, v6| Host {
+            mac,
+            v4,
+            link_local: link_local(mac),
+            v6,
+        };
         let scene = Scene {
             guest: host(mac, lease.unwrap_or(plan.leases.0), plan.guest6(number)),
             peer: host(PEER_MAC, plan.peer4, plan.peer6()),
@@ -165,7 +211,11 @@ impl Running<'_> {
             wan6: WAN6,
             wan_mac: WAN_MAC,
         };
-        let release = Op::Dhcp { dev: dev.clone(), step: DhcpStep::Release, deadline_ms: 6000 };
+        let release = Op::Dhcp {
+            dev: dev.clone(),
+            step: DhcpStep::Release,
+            deadline_ms: 6000,
+        };
         let _ = guest.agent.ask(release, ANSWER).await;
         Ok((dev, scene))
     }
@@ -179,12 +229,22 @@ impl Running<'_> {
         run: u32,
         phase: Phase,
     ) -> Result<Outcome, GuestError> {
-        let mut probes = catalogue(self.context.policy, scene, |index| Tag { run, phase, index });
+        let mut probes = catalogue(self.context.policy, scene, |index| Tag {
+            run,
+            phase,
+            index,
+        });
         if phase == Phase::Teeth {
             probes.retain(Probe::wants_teeth);
         }
         let watch = Watch::start(self.context.lab, &guest.tap);
-        let mut sender = Sender { lab: self.context.lab, agent: &mut guest.agent, dev, scene, key };
+        let mut sender = Sender {
+            lab: self.context.lab,
+            agent: &mut guest.agent,
+            dev,
+            scene,
+            key,
+        };
         if phase == Phase::Teeth {
             sender.configure().await?;
         }
@@ -194,12 +254,22 @@ impl Running<'_> {
     /// Binds the filter through libvirt and checks that its rules are really in the kernel.
     fn bind(&mut self, guest: &mut Guest) -> Result<(), VerifyError> {
         let job = self.context.job;
-        let Some(filter) = &job.bind else { return Ok(()) };
-        let reference = FilterRef { filter: filter.clone(), parameters: job.parameters.clone() };
-        guest.set_filter(Some(reference)).map_err(|error| VerifyError::Refused(error.to_string()))?;
+        let Some(filter) = &job.bind else {
+            return Ok(());
+        };
+        let reference = FilterRef {
+            filter: filter.clone(),
+            parameters: job.parameters.clone(),
+        };
+        guest
+            .set_filter(Some(reference))
+            .map_err(|error| VerifyError::Refused(error.to_string()))?;
         let tap = &guest.interface().tap;
         let installed = ruleset::installed(tap)?;
-        let has_rules = job.filters.iter().any(|filter| filter.xml.contains("<rule"));
+        let has_rules = job
+            .filters
+            .iter()
+            .any(|filter| filter.xml.contains("<rule"));
         if has_rules && !installed.hooked {
             return Err(VerifyError::Cell(format!(
                 "libvirt bound {filter} to {tap}, but the kernel has no rule for {tap}: {installed:?}"
@@ -221,7 +291,10 @@ impl Running<'_> {
 
     /// Turns what was seen into verdicts, in catalogue order.
     fn judge(&mut self, control: &Outcome, filtered: Option<&Outcome>, teeth: Option<&Outcome>) {
-        let later = teeth.filter(|teeth| teeth.fault.is_none()).map(|teeth| teeth.bounds).unwrap_or_default();
+        let later = teeth
+            .filter(|teeth| teeth.fault.is_none())
+            .map(|teeth| teeth.bounds)
+            .unwrap_or_default();
         for (index, probe) in control.probes.iter().enumerate() {
             let control_fate = control_fate(seen(control, probe, Bounds::default()));
             let (filtered_fate, last_seen) = match filtered {
@@ -229,11 +302,22 @@ impl Running<'_> {
                 Some(filtered) => {
                     let probe = &filtered.probes[index];
                     let seen = seen(filtered, probe, later);
-                    (filtered_fate(seen, probe.expect), filtered.sightings.last_seen(probe))
+                    (
+                        filtered_fate(seen, probe.expect),
+                        filtered.sightings.last_seen(probe),
+                    )
                 }
             };
-            let verdict = judge(probe.expect, probe.residual.is_some(), control_fate, filtered_fate);
-            let fault = control.fault.clone().or_else(|| filtered.and_then(|outcome| outcome.fault.clone()));
+            let verdict = judge(
+                probe.expect,
+                probe.residual.is_some(),
+                control_fate,
+                filtered_fate,
+            );
+            let fault = control
+                .fault
+                .clone()
+                .or_else(|| filtered.and_then(|outcome| outcome.fault.clone()));
             self.cell.probes.push(ProbeResult {
                 id: probe.id.clone(),
                 group: probe.group,
@@ -247,14 +331,26 @@ impl Running<'_> {
                 note: note(verdict, probe, control_fate, filtered_fate, fault),
             });
         }
-        let fates: Vec<Fate> = self.cell.probes.iter().filter_map(|probe| probe.teeth).collect();
-        self.cell.teeth = teeth.map(|_| !fates.is_empty() && fates.iter().all(|fate| *fate == Fate::Delivered));
+        let fates: Vec<Fate> = self
+            .cell
+            .probes
+            .iter()
+            .filter_map(|probe| probe.teeth)
+            .collect();
+        self.cell.teeth =
+            teeth.map(|_| !fates.is_empty() && fates.iter().all(|fate| *fate == Fate::Delivered));
     }
 
     fn keep_evidence(&mut self, guest: &Guest, rules: &str, outcomes: &[Option<&Outcome>]) {
         let green = self.cell.teeth == Some(true)
-            && self.cell.probes.iter().all(|probe| matches!(probe.verdict, Verdict::Pass | Verdict::Residual));
-        let Some(out) = self.context.job.out.as_deref().filter(|_| !green) else { return };
+            && self
+                .cell
+                .probes
+                .iter()
+                .all(|probe| matches!(probe.verdict, Verdict::Pass | Verdict::Residual));
+        let Some(out) = self.context.job.out.as_deref().filter(|_| !green) else {
+            return;
+        };
         match evidence::write(out, &self.cell, self.context.job, guest, rules, outcomes) {
             Ok(files) => self.cell.evidence = files,
             Err(error) => (self.context.tell)(Event::Note {
@@ -280,7 +376,13 @@ fn teeth_fate(teeth: &Outcome, id: &str) -> Option<Fate> {
     Some(control_fate(seen(teeth, probe, Bounds::default())))
 }
 
-fn note(verdict: Verdict, probe: &Probe, control: Fate, filtered: Fate, fault: Option<String>) -> Option<String> {
+fn note(
+    verdict: Verdict,
+    probe: &Probe,
+    control: Fate,
+    filtered: Fate,
+    fault: Option<String>,
+) -> Option<String> {
     match verdict {
         Verdict::Residual => probe.residual.map(str::to_owned),
         Verdict::Inconclusive => Some(fault.unwrap_or_else(|| reason(control, filtered))),

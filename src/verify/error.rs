@@ -41,6 +41,10 @@ impl VerifyError {
             Self::Guest(GuestError::Nic { .. }) => ErrorKind::Usage,
             Self::Lab(_) | Self::Guest(_) | Self::Cell(_) => ErrorKind::Cell,
         };
-        CellError { phase: phase.to_owned(), message: self.to_string(), kind }
+        CellError {
+            phase: phase.to_owned(),
+            message: self.to_string(),
+            kind,
+        }
     }
 }

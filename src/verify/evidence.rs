@@ -31,14 +31,26 @@ pub fn write(
         ("domain.xml".to_owned(), guest.xml().into_bytes()),
         ("serial.log".to_owned(), guest.console_text()),
         ("rules.txt".to_owned(), rules.as_bytes().to_vec()),
-        ("libvirtd.log".to_owned(), std::fs::read(LIBVIRTD_LOG).unwrap_or_default()),
-        ("dnsmasq.log".to_owned(), std::fs::read(log_path("dnsmasq")).unwrap_or_default()),
+        (
+            "libvirtd.log".to_owned(),
+            std::fs::read(LIBVIRTD_LOG).unwrap_or_default(),
+        ),
+        (
+            "dnsmasq.log".to_owned(),
+            std::fs::read(log_path("dnsmasq")).unwrap_or_default(),
+        ),
         ("frames.pcapng".to_owned(), capture(cell, outcomes)?),
     ];
-    files.extend(job.filters.iter().map(|filter| (format!("filter-{}.xml", filter.name), filter.xml.clone().into_bytes())));
+    files.extend(job.filters.iter().map(|filter| {
+        (
+            format!("filter-{}.xml", filter.name),
+            filter.xml.clone().into_bytes(),
+        )
+    }));
     let mut names = Vec::new();
     for (name, content) in files {
-        std::fs::write(dir.join(&name), content).map_err(|error| format!("{folder}/{name}: {error}"))?;
+        std::fs::write(dir.join(&name), content)
+            .map_err(|error| format!("{folder}/{name}: {error}"))?;
         names.push(format!("{folder}/{name}"));
     }
     Ok(names)
@@ -46,20 +58,38 @@ pub fn write(
 
 /// All frames of all phases in the order of time, each with its probe's verdict as comment.
 fn capture(cell: &Cell, outcomes: &[Option<&Outcome>]) -> Result<Vec<u8>, String> {
-    let results: HashMap<&str, &ProbeResult> = cell.probes.iter().map(|result| (result.id.as_str(), result)).collect();
+    let results: HashMap<&str, &ProbeResult> = cell
+        .probes
+        .iter()
+        .map(|result| (result.id.as_str(), result))
+        .collect();
     let mut packets = Vec::new();
     for outcome in outcomes.iter().flatten() {
         for (place, seen) in outcome.sightings.frames() {
             let tag = Tag::find(&seen.frame);
-            let probe = tag.and_then(|tag| outcome.probes.get(usize::from(tag.index)).map(|probe| (tag, probe)));
+            let probe = tag.and_then(|tag| {
+                outcome
+                    .probes
+                    .get(usize::from(tag.index))
+                    .map(|probe| (tag, probe))
+            });
             let comment = probe.and_then(|(tag, probe)| {
                 let result = results.get(probe.id.as_str())?;
-                Some(format!("{} {:?}: {}; {}", probe.id, tag.phase, probe.summary, verdict(result.verdict)))
+                Some(format!(
+                    "{} {:?}: {}; {}",
+                    probe.id,
+                    tag.phase,
+                    probe.summary,
+                    verdict(result.verdict)
+                ))
             });
             packets.push(EvidencePacket {
                 interface: interface(place).to_owned(),
                 at: Duration::from_nanos(seen.at_ns),
-                outgoing: seen.direction == Direction::Out,
+                direction: match seen.direction {
+                    Direction::In => pcapng::Direction::In,
+                    Direction::Out => pcapng::Direction::Out,
+                },
                 frame: seen.frame.clone(),
                 comment,
             });
@@ -67,7 +97,8 @@ fn capture(cell: &Cell, outcomes: &[Option<&Outcome>]) -> Result<Vec<u8>, String
     }
     packets.sort_by_key(|packet| packet.at);
     let mut bytes = Vec::new();
-    pcapng::write_pcapng(&mut bytes, &packets).map_err(|error| format!("frames.pcapng: {error}"))?;
+    pcapng::write_pcapng(&mut bytes, &packets)
+        .map_err(|error| format!("frames.pcapng: {error}"))?;
     Ok(bytes)
 }
 

@@ -35,7 +35,10 @@ impl Workers {
     pub fn start(job: &Job, jobs: usize) -> std::io::Result<Self> {
         let mut children = Vec::new();
         for cells in shares(&job.cells, jobs) {
-            let share = Job { cells: cells.clone(), ..job.clone() };
+            let share = Job {
+                cells: cells.clone(),
+                ..job.clone()
+            };
             let mut child = Command::new(std::env::current_exe()?)
                 .args([WORKER, &std::process::id().to_string()])
                 .stdin(Stdio::piped())
@@ -74,12 +77,16 @@ impl Workers {
             let status = child.wait();
             for plan in &plans {
                 if !gathered.cells.iter().any(|cell| cell.name == plan.name) {
-                    gathered.cells.push(orphan(plan, status.as_ref().ok().copied()));
+                    gathered
+                        .cells
+                        .push(orphan(plan, status.as_ref().ok().copied()));
                 }
             }
             order.extend(plans);
         }
-        gathered.cells.sort_by_key(|cell| order.iter().position(|plan| plan.name == cell.name));
+        gathered
+            .cells
+            .sort_by_key(|cell| order.iter().position(|plan| plan.name == cell.name));
         gathered
     }
 }
@@ -90,14 +97,20 @@ fn forward(stdout: Option<impl std::io::Read>, sender: &mpsc::Sender<Event>) {
         match serde_json::from_str(&line) {
             Ok(event) => drop(sender.send(event)),
             // Something in the worker printed to its standard output; nothing is lost by showing it.
-            Err(_) => drop(sender.send(Event::Note { cell: None, text: line })),
+            Err(_) => drop(sender.send(Event::Note {
+                cell: None,
+                text: line,
+            })),
         }
     }
 }
 
 /// A cell whose worker died before it could report.
 fn orphan(plan: &CellPlan, status: Option<ExitStatus>) -> Cell {
-    let ended = status.map_or_else(|| "vanished".to_owned(), |status| format!("ended early ({status})"));
+    let ended = status.map_or_else(
+        || "vanished".to_owned(),
+        |status| format!("ended early ({status})"),
+    );
     Cell {
         name: plan.name.clone(),
         guest: plan.guest.clone(),
@@ -107,7 +120,9 @@ fn orphan(plan: &CellPlan, status: Option<ExitStatus>) -> Cell {
         timings: Vec::new(),
         error: Some(CellError {
             phase: "worker".into(),
-            message: format!("the process that ran this cell {ended}; its lab went with it, run the cell again"),
+            message: format!(
+                "the process that ran this cell {ended}; its lab went with it, run the cell again"
+            ),
             kind: ErrorKind::Cell,
         }),
         teeth: None,
@@ -140,30 +155,55 @@ pub struct Decided {
 /// Believes KVM only after our own guest reached READY under it. The answer is
 /// kept by boot id: an existing /dev/kvm, an open() and an ioctl prove nothing (measured).
 pub fn decide_accel(job: &Job, cache: &Path) -> Decided {
-    if let Err(error) = std::fs::File::options().read(true).write(true).open("/dev/kvm") {
-        return Decided { kvm: false, reason: format!("/dev/kvm: {error}"), fell_back: false };
+    if let Err(error) = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/kvm")
+    {
+        return Decided {
+            kvm: false,
+            reason: format!("/dev/kvm: {error}"),
+            fell_back: false,
+        };
     }
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let path = cache.join(format!("kvm-{}", boot.trim()));
     let (works, reason) = match std::fs::read_to_string(&path) {
         Ok(text) => {
             let (works, reason) = text.split_once(' ').unwrap_or(("no", &text));
-            (works == "yes", format!("{} (tried earlier in this boot of the host)", reason.trim()))
+            (
+                works == "yes",
+                format!("{} (tried earlier in this boot of the host)", reason.trim()),
+            )
         }
         Err(_) => {
             let (works, reason) = try_kvm(job);
             // An unwritable cache only means that the next run tries again.
-            let _ = std::fs::write(&path, format!("{} {reason}\n", if works { "yes" } else { "no" }));
+            let _ = std::fs::write(
+                &path,
+                format!("{} {reason}\n", if works { "yes" } else { "no" }),
+            );
             (works, reason)
         }
     };
-    Decided { kvm: works, reason, fell_back: !works }
+    Decided {
+        kvm: works,
+        reason,
+        fell_back: !works,
+    }
 }
 
 /// Boots the guest once under KVM.
 fn try_kvm(job: &Job) -> (bool, String) {
     let cells = job.cells.first().cloned().into_iter().collect();
-    let trial = Job { kvm: true, boot_only: true, cells, sabotage: None, out: None, ..job.clone() };
+    let trial = Job {
+        kvm: true,
+        boot_only: true,
+        cells,
+        sabotage: None,
+        out: None,
+        ..job.clone()
+    };
     let gathered = Workers::start(&trial, 1).map(|workers| workers.gather(|_| {}));
     match gathered.map(|gathered| gathered.cells.into_iter().next().map(|cell| cell.error)) {
         Ok(Some(None)) => (true, "the guest reached READY under KVM".into()),
@@ -172,7 +212,10 @@ fn try_kvm(job: &Job) -> (bool, String) {
             (false, format!("no guest reached READY under KVM: {first}"))
         }
         Ok(None) => (false, "nothing to boot".into()),
-        Err(error) => (false, format!("the trial under KVM could not be started: {error}")),
+        Err(error) => (
+            false,
+            format!("the trial under KVM could not be started: {error}"),
+        ),
     }
 }
 
@@ -182,7 +225,11 @@ mod tests {
     use rstest::rstest;
 
     fn plans(count: usize) -> Vec<CellPlan> {
-        let plan = |number| CellPlan { name: format!("linux/{number}"), guest: "linux".into(), nic: "pcnet".into() };
+        let plan = |number| CellPlan {
+            name: format!("linux/{number}"),
+            guest: "linux".into(),
+            nic: "pcnet".into(),
+        };
         (0..count).map(plan).collect()
     }
 
@@ -192,7 +239,11 @@ mod tests {
     #[case::uneven(5, 2, vec![3, 2])]
     #[case::zero_means_one(2, 0, vec![2])]
     #[case::nothing(0, 2, vec![])]
-    fn cells_are_dealt_out(#[case] cells: usize, #[case] jobs: usize, #[case] expected: Vec<usize>) {
+    fn cells_are_dealt_out(
+        #[case] cells: usize,
+        #[case] jobs: usize,
+        #[case] expected: Vec<usize>,
+    ) {
         let sizes: Vec<usize> = shares(&plans(cells), jobs).iter().map(Vec::len).collect();
         assert_eq!(sizes, expected);
     }

@@ -55,7 +55,8 @@ pub fn judge(expect: Expect, residual: bool, control: Fate, filtered: Fate) -> V
         // A leak is a leak whatever became of the control: the frame was seen.
         (_, Fate::Delivered, Expect::Drop) if residual => Verdict::Residual,
         (_, Fate::Delivered, Expect::Drop) => Verdict::Fail(Failure::Leak),
-        (Fate::Delivered, Fate::Delivered, Expect::Pass) | (Fate::Delivered, Fate::Dropped, Expect::Drop) => Verdict::Pass,
+        (Fate::Delivered, Fate::Delivered, Expect::Pass)
+        | (Fate::Delivered, Fate::Dropped, Expect::Drop) => Verdict::Pass,
         (Fate::Delivered, Fate::Dropped, Expect::Pass) => Verdict::Fail(Failure::Blocked),
         _ => Verdict::Inconclusive,
     }
@@ -64,7 +65,10 @@ pub fn judge(expect: Expect, residual: bool, control: Fate, filtered: Fate) -> V
 /// Why a verdict is inconclusive, in words.
 pub fn reason(control: Fate, filtered: Fate) -> String {
     if control != Fate::Delivered {
-        return format!("without the filter the frame was {}, so nothing is proven about the filter", words(control));
+        return format!(
+            "without the filter the frame was {}, so nothing is proven about the filter",
+            words(control)
+        );
     }
     format!("with the filter the frame was {}", words(filtered))
 }
@@ -85,7 +89,13 @@ mod tests {
     use proptest::prelude::*;
     use rstest::rstest;
 
-    const ALL: Seen = Seen { near: true, arrived: true, escaped: true, bounded: true, sound: true };
+    const ALL: Seen = Seen {
+        near: true,
+        arrived: true,
+        escaped: true,
+        bounded: true,
+        sound: true,
+    };
 
     #[rstest]
     #[case::arrived(ALL, Fate::Delivered)]
@@ -100,7 +110,10 @@ mod tests {
 
     #[test]
     fn an_escape_off_the_expected_path_is_a_leak_but_no_delivery() {
-        let seen = Seen { arrived: false, ..ALL };
+        let seen = Seen {
+            arrived: false,
+            ..ALL
+        };
         assert_eq!(filtered_fate(seen, Expect::Drop), Fate::Delivered);
         assert_eq!(filtered_fate(seen, Expect::Pass), Fate::Dropped);
         assert_eq!(control_fate(seen), Fate::Dropped);
@@ -109,22 +122,49 @@ mod tests {
     #[rstest]
     #[case::stopped_as_wanted(Expect::Drop, Fate::Delivered, Fate::Dropped, Verdict::Pass)]
     #[case::through_as_wanted(Expect::Pass, Fate::Delivered, Fate::Delivered, Verdict::Pass)]
-    #[case::leak(Expect::Drop, Fate::Delivered, Fate::Delivered, Verdict::Fail(Failure::Leak))]
-    #[case::blocked(Expect::Pass, Fate::Delivered, Fate::Dropped, Verdict::Fail(Failure::Blocked))]
+    #[case::leak(
+        Expect::Drop,
+        Fate::Delivered,
+        Fate::Delivered,
+        Verdict::Fail(Failure::Leak)
+    )]
+    #[case::blocked(
+        Expect::Pass,
+        Fate::Delivered,
+        Fate::Dropped,
+        Verdict::Fail(Failure::Blocked)
+    )]
     #[case::no_control(Expect::Drop, Fate::Lost, Fate::Dropped, Verdict::Inconclusive)]
     #[case::lost(Expect::Drop, Fate::Delivered, Fate::Lost, Verdict::Inconclusive)]
-    fn verdicts(#[case] expect: Expect, #[case] control: Fate, #[case] filtered: Fate, #[case] expected: Verdict) {
+    fn verdicts(
+        #[case] expect: Expect,
+        #[case] control: Fate,
+        #[case] filtered: Fate,
+        #[case] expected: Verdict,
+    ) {
         assert_eq!(judge(expect, false, control, filtered), expected);
     }
 
     #[test]
     fn a_residual_that_is_stopped_passes() {
-        assert_eq!(judge(Expect::Drop, true, Fate::Delivered, Fate::Dropped), Verdict::Pass);
-        assert_eq!(judge(Expect::Drop, true, Fate::Delivered, Fate::Delivered), Verdict::Residual);
+        assert_eq!(
+            judge(Expect::Drop, true, Fate::Delivered, Fate::Dropped),
+            Verdict::Pass
+        );
+        assert_eq!(
+            judge(Expect::Drop, true, Fate::Delivered, Fate::Delivered),
+            Verdict::Residual
+        );
     }
 
     fn any_fate() -> impl Strategy<Value = Fate> {
-        prop_oneof![Just(Fate::Delivered), Just(Fate::Dropped), Just(Fate::NeverSent), Just(Fate::Lost), Just(Fate::Unknown)]
+        prop_oneof![
+            Just(Fate::Delivered),
+            Just(Fate::Dropped),
+            Just(Fate::NeverSent),
+            Just(Fate::Lost),
+            Just(Fate::Unknown)
+        ]
     }
 
     proptest! {

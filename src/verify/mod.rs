@@ -20,8 +20,15 @@ pub use worker::run as run_worker;
 /// A number that no other run has: tags and nonces must not repeat.
 fn random() -> u32 {
     let mut bytes = [0; 4];
-    let read = std::fs::File::open("/dev/urandom").and_then(|mut file| std::io::Read::read_exact(&mut file, &mut bytes));
+    let read = std::fs::File::open("/dev/urandom")
+        .and_then(|mut file| std::io::Read::read_exact(&mut file, &mut bytes));
     // Without /dev/urandom the clock still differs between runs.
-    let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.subsec_nanos());
-    if read.is_ok() { u32::from_ne_bytes(bytes) } else { clock ^ std::process::id() }
+    let clock = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |time| time.subsec_nanos());
+    if read.is_ok() {
+        u32::from_ne_bytes(bytes)
+    } else {
+        clock ^ std::process::id()
+    }
 }

@@ -69,7 +69,9 @@ impl Outcome {
     pub fn completed(&self, probe: &Probe) -> bool {
         match (&probe.stimulus, probe.far_at) {
             (Stimulus::Ssh, _) => self.ssh.unwrap_or(false),
-            (Stimulus::Dhcp(step), Point::TapToGuest) => self.dhcp.iter().any(|(done, ok)| done == step && *ok),
+            (Stimulus::Dhcp(step), Point::TapToGuest) => {
+                self.dhcp.iter().any(|(done, ok)| done == step && *ok)
+            }
             _ => true,
         }
     }
@@ -84,25 +86,48 @@ pub async fn run(
     probes: Vec<Probe>,
 ) -> Result<Outcome, GuestError> {
     let steps = dhcp_steps(&probes);
-    let dhcp = if steps.is_empty() { Vec::new() } else { sender.dhcp(&steps).await? };
+    let dhcp = if steps.is_empty() {
+        Vec::new()
+    } else {
+        sender.dhcp(&steps).await?
+    };
     sender.meet_neighbours().await?;
-    let ssh = if probes.iter().any(|probe| probe.stimulus == Stimulus::Ssh) { Some(sender.ssh()?) } else { None };
+    let ssh = if probes.iter().any(|probe| probe.stimulus == Stimulus::Ssh) {
+        Some(sender.ssh()?)
+    } else {
+        None
+    };
     sender.send(&probes).await?;
     departed(&watch, &probes).await;
-    let mut bounds = Bounds { outbound: true, inbound: true, wan: true };
+    let mut bounds = Bounds {
+        outbound: true,
+        inbound: true,
+        wan: true,
+    };
     for round in 0..ROUNDS {
         let first = (phase as u16 * ROUNDS + round) * PER_ROUND;
         bounds = sentinel_round(sender, &watch, run, first, bounds).await?;
     }
     let sightings = watch.sightings();
-    Ok(Outcome { probes, sightings, bounds, fault: watch.fault(), dhcp, ssh })
+    Ok(Outcome {
+        probes,
+        sightings,
+        bounds,
+        fault: watch.fault(),
+        dhcp,
+        ssh,
+    })
 }
 
 /// The steps that the probes watch, in the order of a lease's life.
 fn dhcp_steps(probes: &[Probe]) -> Vec<DhcpStep> {
     [DhcpStep::Bind, DhcpStep::Renew, DhcpStep::Release]
         .into_iter()
-        .filter(|step| probes.iter().any(|probe| probe.stimulus == Stimulus::Dhcp(*step)))
+        .filter(|step| {
+            probes
+                .iter()
+                .any(|probe| probe.stimulus == Stimulus::Dhcp(*step))
+        })
         .collect()
 }
 
@@ -111,7 +136,11 @@ fn dhcp_steps(probes: &[Probe]) -> Vec<DhcpStep> {
 async fn departed(watch: &Watch<'_>, probes: &[Probe]) {
     let deadline = Instant::now() + LEAVE;
     for probe in probes.iter().filter(|probe| probe.origin == Origin::Guest) {
-        watch.wait_for(Place::At(Point::TapFromGuest), deadline, |frame| probe.near.matches(frame)).await;
+        watch
+            .wait_for(Place::At(Point::TapFromGuest), deadline, |frame| {
+                probe.near.matches(frame)
+            })
+            .await;
     }
 }
 
@@ -123,19 +152,36 @@ async fn sentinel_round(
     first: u16,
     before: Bounds,
 ) -> Result<Bounds, GuestError> {
-    let tag = |index: u16| Tag { run, phase: Phase::Sentinel, index: first + index };
+    let tag = |index: u16| Tag {
+        run,
+        phase: Phase::Sentinel,
+        index: first + index,
+    };
     let is_round = |frame: &[u8]| {
         Tag::find(frame).is_some_and(|tag| {
-            tag.run == run && tag.phase == Phase::Sentinel && (first..first + PER_ROUND).contains(&tag.index)
+            tag.run == run
+                && tag.phase == Phase::Sentinel
+                && (first..first + PER_ROUND).contains(&tag.index)
         })
     };
     let scene = sender.scene;
     let mut after = Bounds::default();
     if before.outbound {
-        sender.frames(sentinels(scene, tag).iter().map(|frame| to_hex(frame)).collect()).await?;
+        sender
+            .frames(
+                sentinels(scene, tag)
+                    .iter()
+                    .map(|frame| to_hex(frame))
+                    .collect(),
+            )
+            .await?;
         let deadline = Instant::now() + SENTINEL;
-        after.outbound = watch.wait_for(Place::At(Point::Peer), deadline, is_round).await
-            && watch.wait_for(Place::At(Point::Gateway), deadline, is_round).await;
+        after.outbound = watch
+            .wait_for(Place::At(Point::Peer), deadline, is_round)
+            .await
+            && watch
+                .wait_for(Place::At(Point::Gateway), deadline, is_round)
+                .await;
     }
     if before.inbound {
         let inbound = |index: u16| tag(PER_ROUND / 2 + index);
@@ -146,25 +192,40 @@ async fn sentinel_round(
         for frame in inbound_sentinels(&behind_router, inbound) {
             sender.lab.gateway_sender.send(&frame)?;
         }
-        after.inbound = watch.wait_for(Place::At(Point::TapToGuest), Instant::now() + SENTINEL, is_round).await;
+        after.inbound = watch
+            .wait_for(
+                Place::At(Point::TapToGuest),
+                Instant::now() + SENTINEL,
+                is_round,
+            )
+            .await;
     }
     if before.wan {
         to_far_side(sender, &tag(PER_ROUND - 1).to_bytes())?;
-        after.wan = watch.wait_for(Place::At(Point::Wan), Instant::now() + SENTINEL, is_round).await;
+        after.wan = watch
+            .wait_for(Place::At(Point::Wan), Instant::now() + SENTINEL, is_round)
+            .await;
     }
     Ok(after)
 }
 
 /// The scene with the router in the peer's place: sentinels from the router's port.
 fn as_gateway(scene: &Scene) -> Scene {
-    Scene { peer: scene.gateway.clone(), ..scene.clone() }
+    Scene {
+        peer: scene.gateway.clone(),
+        ..scene.clone()
+    }
 }
 
 /// A datagram from the LAN peer through the router: the path behind the bridge works.
 fn to_far_side(sender: &Sender<'_>, payload: &[u8]) -> Result<(), LabError> {
     let send = || -> std::io::Result<()> {
-        UdpSocket::bind("0.0.0.0:0")?.send_to(payload, (WAN4, 9)).map(drop)
+        UdpSocket::bind("0.0.0.0:0")?
+            .send_to(payload, (WAN4, 9))
+            .map(drop)
     };
     let sent = tokio::task::block_in_place(|| sender.lab.network.peer.run(send))?;
-    sent.map_err(|source| LabError::system("send a sentinel from the LAN peer to the far side", source))
+    sent.map_err(|source| {
+        LabError::system("send a sentinel from the LAN peer to the far side", source)
+    })
 }

@@ -3,7 +3,8 @@
 use super::stimulate::scoped;
 use crate::lab::topology::{WAN4, WAN6};
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrStorage, bind, sendto, setsockopt, socket, sockopt,
+    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrStorage, bind, sendto,
+    setsockopt, socket, sockopt,
 };
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -17,8 +18,15 @@ pub fn send(far_side: bool, to: IpAddr, payload: &[u8]) -> io::Result<()> {
     };
     let fd = socket(family, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol)?;
     if far_side {
-        let from: IpAddr = if to.is_ipv4() { WAN4.into() } else { WAN6.into() };
-        bind(fd.as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(from, 0)))?;
+        let from: IpAddr = if to.is_ipv4() {
+            WAN4.into()
+        } else {
+            WAN6.into()
+        };
+        bind(
+            fd.as_raw_fd(),
+            &SockaddrStorage::from(SocketAddr::new(from, 0)),
+        )?;
     }
     // Type, code, checksum, identifier, sequence number (RFC 792, RFC 4443).
     let mut message = vec![kind, 0, 0, 0, 0x6c, 0x66, 0, 1];
@@ -36,11 +44,22 @@ pub fn send(far_side: bool, to: IpAddr, payload: &[u8]) -> io::Result<()> {
 /// A non-blocking TCP socket bound to an address, not yet connected. Closing
 /// it resets the connection at once, so that no retransmission outlives a phase.
 pub fn stream_socket(from: SocketAddr) -> io::Result<OwnedFd> {
-    let family = if from.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let family = if from.is_ipv4() {
+        AddressFamily::Inet
+    } else {
+        AddressFamily::Inet6
+    };
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let fd = socket(family, SockType::Stream, flags, None)?;
     setsockopt(&fd, sockopt::ReuseAddr, &true)?;
-    setsockopt(&fd, sockopt::Linger, &nix::libc::linger { l_onoff: 1, l_linger: 0 })?;
+    setsockopt(
+        &fd,
+        sockopt::Linger,
+        &nix::libc::linger {
+            l_onoff: 1,
+            l_linger: 0,
+        },
+    )?;
     bind(fd.as_raw_fd(), &SockaddrStorage::from(from))?;
     Ok(fd)
 }

@@ -16,7 +16,9 @@ pub struct Key {
 
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Key").field("public", &self.public).finish_non_exhaustive()
+        f.debug_struct("Key")
+            .field("public", &self.public)
+            .finish_non_exhaustive()
     }
 }
 
@@ -28,14 +30,27 @@ impl Key {
     pub fn generate() -> Result<Self, String> {
         let path = format!("{}/key", crate::lab::STATE);
         let output = Command::new("ssh-keygen")
-            .args(["-q", "-t", "ecdsa", "-b", "256", "-m", "PEM", "-N", "", "-C", "lanfence", "-f", &path])
+            .args([
+                "-q", "-t", "ecdsa", "-b", "256", "-m", "PEM", "-N", "", "-C", "lanfence", "-f",
+                &path,
+            ])
             .output()
-            .map_err(|error| format!("ssh-keygen: {error}; `cargo xtask setup` installs openssh-client"))?;
+            .map_err(|error| {
+                format!("ssh-keygen: {error}; `cargo xtask setup` installs openssh-client")
+            })?;
         if !output.status.success() {
-            return Err(format!("ssh-keygen: {}", String::from_utf8_lossy(&output.stderr).trim()));
+            return Err(format!(
+                "ssh-keygen: {}",
+                String::from_utf8_lossy(&output.stderr).trim()
+            ));
         }
-        let read = |path: String| std::fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"));
-        Ok(Self { public: read(format!("{path}.pub"))?.trim().to_owned(), private: read(path)? })
+        let read = |path: String| {
+            std::fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))
+        };
+        Ok(Self {
+            public: read(format!("{path}.pub"))?.trim().to_owned(),
+            private: read(path)?,
+        })
     }
 }
 

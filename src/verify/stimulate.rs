@@ -2,8 +2,8 @@
 
 use super::ssh;
 use crate::guest::{AgentClient, GuestError};
-use crate::lab::{Lab, LabError, Netns};
 use crate::lab::topology::{WAN4, WAN6};
+use crate::lab::{Lab, LabError, Netns};
 use crate::probe::{Origin, Probe, Scene, Stimulus};
 use lanfence_agent::{Answer, DhcpStep, Op, to_hex};
 use std::io::Write as _;
@@ -47,7 +47,11 @@ impl Sender<'_> {
     pub async fn dhcp(&mut self, steps: &[DhcpStep]) -> Result<Vec<(DhcpStep, bool)>, GuestError> {
         let mut done = Vec::new();
         for step in steps {
-            let op = Op::Dhcp { dev: self.dev.into(), step: *step, deadline_ms: millis(DHCP) };
+            let op = Op::Dhcp {
+                dev: self.dev.into(),
+                step: *step,
+                deadline_ms: millis(DHCP),
+            };
             let answer = self.agent.ask(op, DHCP + ANSWER).await;
             let ok = match answer {
                 Ok(Answer::Dhcp { ok, .. }) => ok,
@@ -69,8 +73,17 @@ impl Sender<'_> {
             format!("{}/{}", guest.v6, self.lab.plan.lan6.prefix_len()),
             format!("{}/64", guest.link_local),
         ];
-        let routers = vec![self.scene.gateway.v4.into(), self.scene.gateway.link_local.into()];
-        self.ask(Op::Configure { dev: self.dev.into(), addresses, routers }).await.map(drop)
+        let routers = vec![
+            self.scene.gateway.v4.into(),
+            self.scene.gateway.link_local.into(),
+        ];
+        self.ask(Op::Configure {
+            dev: self.dev.into(),
+            addresses,
+            routers,
+        })
+        .await
+        .map(drop)
     }
 
     /// Lets the guest's kernel find its neighbours, so that no probe waits in a
@@ -87,7 +100,11 @@ impl Sender<'_> {
             peer.v6.into(),
         ];
         for address in neighbours {
-            let op = Op::Resolve { dev: self.dev.into(), address, deadline_ms: millis(NEIGHBOUR) };
+            let op = Op::Resolve {
+                dev: self.dev.into(),
+                address,
+                deadline_ms: millis(NEIGHBOUR),
+            };
             self.ask(op).await?;
         }
         Ok(())
@@ -116,20 +133,48 @@ impl Sender<'_> {
         if frames.is_empty() {
             return Ok(());
         }
-        self.ask(Op::Frames { dev: self.dev.into(), frames }).await.map(drop)
+        self.ask(Op::Frames {
+            dev: self.dev.into(),
+            frames,
+        })
+        .await
+        .map(drop)
     }
 
     async fn through_stack(&mut self, stimulus: &Stimulus) -> Result<(), GuestError> {
         let dev = self.dev.to_owned();
         let op = match stimulus {
-            Stimulus::Udp { source_port, to, payload } => {
-                Op::Udp { dev, source_port: *source_port, to: *to, payload: to_hex(payload) }
-            }
-            Stimulus::Ping { to, payload } => Op::Ping { dev, to: *to, payload: to_hex(payload) },
-            Stimulus::Tcp { source_port, to, payload } => {
-                Op::Tcp { dev, source_port: *source_port, to: *to, payload: to_hex(payload), deadline_ms: 0 }
-            }
-            Stimulus::Join { group, port } => Op::Join { dev, group: *group, port: *port },
+            Stimulus::Udp {
+                source_port,
+                to,
+                payload,
+            } => Op::Udp {
+                dev,
+                source_port: *source_port,
+                to: *to,
+                payload: to_hex(payload),
+            },
+            Stimulus::Ping { to, payload } => Op::Ping {
+                dev,
+                to: *to,
+                payload: to_hex(payload),
+            },
+            Stimulus::Tcp {
+                source_port,
+                to,
+                payload,
+            } => Op::Tcp {
+                dev,
+                source_port: *source_port,
+                to: *to,
+                payload: to_hex(payload),
+                deadline_ms: 0,
+            },
+            Stimulus::Join { group, port } => Op::Join {
+                dev,
+                group: *group,
+                port: *port,
+            },
             Stimulus::Frames(_) | Stimulus::Dhcp(_) | Stimulus::Ssh => return Ok(()),
         };
         match self.ask(op).await {
@@ -153,12 +198,26 @@ impl Sender<'_> {
         let far_side = probe.origin == Origin::Wan;
         match &probe.stimulus {
             Stimulus::Frames(frames) => frames.iter().try_for_each(|frame| sender.send(frame))?,
-            Stimulus::Udp { source_port, to, payload } => {
-                in_namespace(netns, || udp(source(far_side, *to, *source_port), *to, payload))?;
+            Stimulus::Udp {
+                source_port,
+                to,
+                payload,
+            } => {
+                in_namespace(netns, || {
+                    udp(source(far_side, *to, *source_port), *to, payload)
+                })?;
             }
-            Stimulus::Ping { to, payload } => in_namespace(netns, || super::ping::send(far_side, *to, payload))?,
-            Stimulus::Tcp { source_port, to, payload } => {
-                in_namespace(netns, || tcp(source(far_side, *to, *source_port), *to, payload))?;
+            Stimulus::Ping { to, payload } => {
+                in_namespace(netns, || super::ping::send(far_side, *to, payload))?
+            }
+            Stimulus::Tcp {
+                source_port,
+                to,
+                payload,
+            } => {
+                in_namespace(netns, || {
+                    tcp(source(far_side, *to, *source_port), *to, payload)
+                })?;
             }
             Stimulus::Join { .. } | Stimulus::Dhcp(_) | Stimulus::Ssh => {}
         }
@@ -168,13 +227,21 @@ impl Sender<'_> {
     /// Logs in from the LAN peer and runs a command; whether it answered.
     pub fn ssh(&self) -> Result<bool, LabError> {
         let to = SocketAddr::new(self.scene.guest.v4.into(), 22);
-        tokio::task::block_in_place(|| self.lab.network.peer.run(|| ssh::exchange(to, self.key, SSH)))
+        tokio::task::block_in_place(|| {
+            self.lab
+                .network
+                .peer
+                .run(|| ssh::exchange(to, self.key, SSH))
+        })
     }
 }
 
 /// Runs a sending closure in a namespace. That the kernel refuses to send is no
 /// breakdown: the sensor at the origin will not have seen the frame.
-fn in_namespace(netns: &Netns, send: impl FnOnce() -> std::io::Result<()> + Send) -> Result<(), LabError> {
+fn in_namespace(
+    netns: &Netns,
+    send: impl FnOnce() -> std::io::Result<()> + Send,
+) -> Result<(), LabError> {
     tokio::task::block_in_place(|| netns.run(|| drop(send())))
 }
 
@@ -201,7 +268,9 @@ pub(super) fn scoped(to: SocketAddr) -> SocketAddr {
 
 fn udp(from: SocketAddr, to: SocketAddr, payload: &[u8]) -> std::io::Result<()> {
     let socket = UdpSocket::bind(from)?;
-    socket.set_broadcast(true).or_else(|error| if to.is_ipv4() { Err(error) } else { Ok(()) })?;
+    socket
+        .set_broadcast(true)
+        .or_else(|error| if to.is_ipv4() { Err(error) } else { Ok(()) })?;
     socket.send_to(payload, scoped(to)).map(drop)
 }
 
@@ -210,7 +279,10 @@ const CONNECT: Duration = Duration::from_millis(300);
 
 fn tcp(from: SocketAddr, to: SocketAddr, payload: &[u8]) -> std::io::Result<()> {
     let socket = super::ping::stream_socket(from)?;
-    let _ = nix::sys::socket::connect(std::os::fd::AsRawFd::as_raw_fd(&socket), &nix::sys::socket::SockaddrStorage::from(scoped(to)));
+    let _ = nix::sys::socket::connect(
+        std::os::fd::AsRawFd::as_raw_fd(&socket),
+        &nix::sys::socket::SockaddrStorage::from(scoped(to)),
+    );
     let mut stream = TcpStream::from(socket);
     stream.set_write_timeout(Some(CONNECT))?;
     // Writing succeeds only once connected; a refused or dropped SYN is decided by the sensors.

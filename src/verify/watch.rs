@@ -28,13 +28,25 @@ impl<'a> Watch<'a> {
     /// Bookmarks every sensor.
     pub fn start(lab: &'a Lab, tap: &'a Sensor) -> Self {
         let entry = |sensor: &'a Sensor, incoming, outgoing| {
-            (sensor, sensor.mark(), [(Direction::In, incoming), (Direction::Out, outgoing)])
+            (
+                sensor,
+                sensor.mark(),
+                [(Direction::In, incoming), (Direction::Out, outgoing)],
+            )
         };
         Self {
             sensors: [
-                entry(tap, Place::At(Point::TapFromGuest), Place::At(Point::TapToGuest)),
+                entry(
+                    tap,
+                    Place::At(Point::TapFromGuest),
+                    Place::At(Point::TapToGuest),
+                ),
                 entry(&lab.peer_sensor, Place::At(Point::Peer), Place::PeerOut),
-                entry(&lab.gateway_sensor, Place::At(Point::Gateway), Place::GatewayOut),
+                entry(
+                    &lab.gateway_sensor,
+                    Place::At(Point::Gateway),
+                    Place::GatewayOut,
+                ),
                 entry(&lab.wan_sensor, Place::At(Point::Wan), Place::WanOut),
             ],
         }
@@ -46,10 +58,19 @@ impl<'a> Watch<'a> {
     }
 
     /// Waits until a frame that satisfies the predicate is seen at the place.
-    pub async fn wait_for(&self, place: Place, deadline: Instant, wanted: impl Fn(&[u8]) -> bool) -> bool {
+    pub async fn wait_for(
+        &self,
+        place: Place,
+        deadline: Instant,
+        wanted: impl Fn(&[u8]) -> bool,
+    ) -> bool {
         for (sensor, mark, places) in &self.sensors {
             if let Some((direction, _)) = places.iter().find(|(_, candidate)| *candidate == place) {
-                return sensor.wait_for(*mark, deadline, |seen| seen.direction == *direction && wanted(&seen.frame)).await;
+                return sensor
+                    .wait_for(*mark, deadline, |seen| {
+                        seen.direction == *direction && wanted(&seen.frame)
+                    })
+                    .await;
             }
         }
         false
@@ -60,7 +81,10 @@ impl<'a> Watch<'a> {
         let mut all = Sightings::default();
         for (sensor, mark, places) in &self.sensors {
             for seen in sensor.since(*mark) {
-                let place = places.iter().find(|(direction, _)| *direction == seen.direction).map(|(_, place)| *place);
+                let place = places
+                    .iter()
+                    .find(|(direction, _)| *direction == seen.direction)
+                    .map(|(_, place)| *place);
                 all.add(place.expect("both directions have a place"), seen);
             }
         }
@@ -87,13 +111,18 @@ impl Sightings {
     pub fn at(&self, place: Place, sighting: &Sighting) -> bool {
         match sighting {
             Sighting::Tag(tag) => self.tags.contains_key(&(place, *tag)),
-            other => self.frames.get(&place).is_some_and(|frames| frames.iter().any(|seen| other.matches(&seen.frame))),
+            other => self
+                .frames
+                .get(&place)
+                .is_some_and(|frames| frames.iter().any(|seen| other.matches(&seen.frame))),
         }
     }
 
     /// Frames at a place, for evidence.
     pub fn frames(&self) -> impl Iterator<Item = (Place, &Sighted)> {
-        self.frames.iter().flat_map(|(place, frames)| frames.iter().map(|seen| (*place, seen)))
+        self.frames
+            .iter()
+            .flat_map(|(place, frames)| frames.iter().map(|seen| (*place, seen)))
     }
 
     /// Whether the probe's frame left its origin and entered the path.
@@ -103,7 +132,9 @@ impl Sightings {
             Origin::Peer => self.at(Place::PeerOut, &probe.near),
             Origin::Gateway => self.at(Place::GatewayOut, &probe.near),
             // What the router did not forward never met the filter.
-            Origin::Wan => self.at(Place::WanOut, &probe.near) && self.at(Place::GatewayOut, &probe.far),
+            Origin::Wan => {
+                self.at(Place::WanOut, &probe.near) && self.at(Place::GatewayOut, &probe.far)
+            }
         }
     }
 

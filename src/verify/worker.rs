@@ -1,10 +1,11 @@
 //! A worker: one process in its own namespaces with one lab, running cells one after the other.
 
+use super::VerifyError;
 use super::cell::{self, Context};
 use super::job::Job;
-use super::VerifyError;
 use crate::guest::{Accel, Image};
 use crate::lab::{Lab, Topology};
+use crate::nwfilter;
 use crate::policy::Policy;
 use crate::report::live::Event;
 use crate::report::model::{Cell, Host};
@@ -26,27 +27,45 @@ pub async fn run(job: &Job, tell: &dyn Fn(Event)) {
                 teeth: None,
                 evidence: Vec::new(),
             };
-            tell(Event::CellDone { cell: Box::new(cell) });
+            tell(Event::CellDone {
+                cell: Box::new(cell),
+            });
         }
     }
 }
 
 async fn run_cells(job: &Job, tell: &dyn Fn(Event)) -> Result<(), VerifyError> {
     let started = Instant::now();
-    let policy = Policy::parse(&job.policy, &job.policy_origin).map_err(|error| VerifyError::Usage(error.to_string()))?;
+    let policy = Policy::parse(&job.policy, &job.policy_origin)
+        .map_err(|error| VerifyError::Usage(error.to_string()))?;
     let image = Image::open(&job.guest)?;
     let lab = Lab::up(topology(&policy)?).await?;
     define_filters(&lab, job)?;
     tell(Event::Host(host(&lab, job)));
     let lab_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let accel = if job.kvm { Accel::Kvm } else { Accel::Tcg };
-    let context = Context { lab: &lab, job, policy: &policy, image: &image, accel, tell };
+    let context = Context {
+        lab: &lab,
+        job,
+        policy: &policy,
+        image: &image,
+        accel,
+        tell,
+    };
     for (number, plan) in (1..).zip(&job.cells) {
         let mut cell = cell::run(&context, plan, number).await;
         if number == 1 {
-            cell.timings.insert(0, crate::report::model::Timing { phase: "lab".into(), ms: lab_ms });
+            cell.timings.insert(
+                0,
+                crate::report::model::Timing {
+                    phase: "lab".into(),
+                    ms: lab_ms,
+                },
+            );
         }
-        tell(Event::CellDone { cell: Box::new(cell) });
+        tell(Event::CellDone {
+            cell: Box::new(cell),
+        });
     }
     Ok(())
 }
@@ -55,9 +74,16 @@ async fn run_cells(job: &Job, tell: &dyn Fn(Event)) -> Result<(), VerifyError> {
 /// that is not link-local.
 fn topology(policy: &Policy) -> Result<Topology, VerifyError> {
     let lan4 = policy.lan4.first().copied();
-    let lan4 = lan4.ok_or_else(|| VerifyError::Usage("the policy names no IPv4 prefix, and the lab's guests need one".into()))?;
-    let global = |net: &&ipnet::Ipv6Net| !net.network().is_unicast_link_local() && net.prefix_len() <= 64;
-    let lan6 = policy.lan6.iter().find(global).map(|net| ipnet::Ipv6Net::new_assert(net.network(), 64));
+    let lan4 = lan4.ok_or_else(|| {
+        VerifyError::Usage("the policy names no IPv4 prefix, and the lab's guests need one".into())
+    })?;
+    let global =
+        |net: &&ipnet::Ipv6Net| !net.network().is_unicast_link_local() && net.prefix_len() <= 64;
+    let lan6 = policy
+        .lan6
+        .iter()
+        .find(global)
+        .map(|net| ipnet::Ipv6Net::new_assert(net.network(), 64));
     Ok(Topology::plan(lan4, policy.gateway, lan6)?)
 }
 
@@ -72,14 +98,21 @@ fn define_filters(lab: &Lab, job: &Job) -> Result<(), VerifyError> {
             continue;
         }
         same_meaning(&filter.xml, &dumped).map_err(|difference| {
-            VerifyError::Usage(format!("libvirt understood filter {} differently: {difference}", filter.name))
+            VerifyError::Usage(format!(
+                "libvirt understood filter {} differently: {difference}",
+                filter.name
+            ))
         })?;
     }
     Ok(())
 }
 
 fn host(lab: &Lab, job: &Job) -> Host {
-    let read = |path: &str| std::fs::read_to_string(path).map(|text| text.trim().to_owned()).unwrap_or_default();
+    let read = |path: &str| {
+        std::fs::read_to_string(path)
+            .map(|text| text.trim().to_owned())
+            .unwrap_or_default()
+    };
     let sysctl = |name: &str| format!("{name}={}", read(&format!("/proc/sys/net/bridge/{name}")));
     Host {
         accel: if job.kvm { "kvm" } else { "tcg" }.into(),
@@ -89,6 +122,20 @@ fn host(lab: &Lab, job: &Job) -> Host {
         qemu: lab.libvirt.qemu_version(),
         guest_kernel: String::new(),
         privilege: String::new(),
-        sysctls: ["bridge-nf-call-iptables", "bridge-nf-call-ip6tables", "bridge-nf-call-arptables"].map(sysctl).to_vec(),
+        sysctls: [
+            "bridge-nf-call-iptables",
+            "bridge-nf-call-ip6tables",
+            "bridge-nf-call-arptables",
+        ]
+        .map(sysctl)
+        .to_vec(),
     }
+}
+
+/// Compares what libvirt made of a filter with what was given to it: libvirt
+/// drops what it does not know without a word (measured).
+fn same_meaning(given: &str, dumped: &str) -> Result<(), String> {
+    let given = nwfilter::read(given, "the filter").map_err(|error| error.to_string())?;
+    let dumped = nwfilter::read(dumped, "libvirt's dump").map_err(|error| error.to_string())?;
+    nwfilter::difference(&given, &dumped).map_or(Ok(()), Err)
 }

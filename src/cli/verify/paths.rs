@@ -5,13 +5,25 @@ use std::path::{Path, PathBuf};
 
 /// The cache directory: `LANFENCE_CACHE`, else `lanfence` below `XDG_CACHE_HOME` or `~/.cache`.
 pub fn cache() -> Result<PathBuf, Failure> {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let set = |name: &str| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
     let dir = set("LANFENCE_CACHE")
         .or_else(|| set("XDG_CACHE_HOME").map(|dir| dir.join("lanfence")))
         .or_else(|| set("HOME").map(|dir| dir.join(".cache/lanfence")))
-        .ok_or_else(|| Failure::host("no cache directory: none of LANFENCE_CACHE, XDG_CACHE_HOME and HOME is set"))?;
-    std::fs::create_dir_all(&dir)
-        .map_err(|error| Failure::host(format!("{}: {error}; LANFENCE_CACHE names another place", dir.display())))?;
+        .ok_or_else(|| {
+            Failure::host(
+                "no cache directory: none of LANFENCE_CACHE, XDG_CACHE_HOME and HOME is set",
+            )
+        })?;
+    std::fs::create_dir_all(&dir).map_err(|error| {
+        Failure::host(format!(
+            "{}: {error}; LANFENCE_CACHE names another place",
+            dir.display()
+        ))
+    })?;
     Ok(dir)
 }
 

@@ -1,0 +1,112 @@
+//! Which filter is verified: the generated one, the user's own, or none.
+
+use super::super::generate::POLICY;
+use super::generated;
+use crate::cli::Failure;
+use crate::nwfilter::{self, FilterSet, write};
+use crate::policy::Policy;
+use crate::report::model::FilterInfo;
+use crate::verify::job::FilterText;
+use std::path::{Path, PathBuf};
+
+/// Where libvirt's packages keep the filters that they ship.
+const SHIPPED: &str = "/usr/share/libvirt/nwfilter";
+
+/// The filters to define and what the report says of them.
+pub struct Chosen {
+    /// In the order to define them; the bound one last.
+    pub texts: Vec<FilterText>,
+    /// For the report.
+    pub info: FilterInfo,
+}
+
+/// Chooses by the command line.
+pub fn choose(
+    files: &[PathBuf],
+    none: bool,
+    policy: &Policy,
+    origin: &str,
+) -> Result<Chosen, Failure> {
+    if none {
+        let info = FilterInfo {
+            name: None,
+            source: "none".into(),
+            rules: 0,
+        };
+        return Ok(Chosen {
+            texts: Vec::new(),
+            info,
+        });
+    }
+    if files.is_empty() {
+        let filter = nwfilter::generate(policy);
+        let info = FilterInfo {
+            name: Some(filter.name.clone()),
+            source: format!("generated from {origin}"),
+            rules: filter.rule_count(),
+        };
+        return Ok(Chosen {
+            texts: vec![generated(policy)],
+            info,
+        });
+    }
+    own(files)
+}
+
+/// The user's own filters, and those of libvirt that they refer to.
+fn own(files: &[PathBuf]) -> Result<Chosen, Failure> {
+    let set = FilterSet::load(files, &|name| shipped(name).is_some()).map_err(Failure::usage)?;
+    let mut texts = Vec::new();
+    let mut wanted: Vec<String> = set.externals().map(str::to_owned).collect();
+    let mut rules = set.rule_count();
+    // Shipped filters refer to each other; a reference before its target is fine for libvirt.
+    while let Some(name) = wanted.pop() {
+        if texts.iter().any(|text: &FilterText| text.name == name) {
+            continue;
+        }
+        let (path, xml) = shipped(&name).ok_or_else(|| {
+            Failure::usage(format!("filter {name} is neither given nor in {SHIPPED}"))
+        })?;
+        let filter = nwfilter::read(&xml, &path).map_err(Failure::usage)?;
+        rules += filter.rule_count();
+        wanted.extend(filter.references().map(str::to_owned));
+        texts.push(FilterText {
+            name,
+            xml,
+            shipped: true,
+        });
+    }
+    texts.extend(set.in_order().iter().map(|filter| FilterText {
+        name: filter.name.clone(),
+        xml: write(filter),
+        shipped: false,
+    }));
+    let source = files
+        .iter()
+        .map(|file| file.display().to_string())
+        .collect::<Vec<_>>()
+        .join(", ");
+    let info = FilterInfo {
+        name: Some(set.top().name.clone()),
+        source,
+        rules,
+    };
+    Ok(Chosen { texts, info })
+}
+
+/// A filter that libvirt ships: its file and text.
+fn shipped(name: &str) -> Option<(String, String)> {
+    let path = Path::new(SHIPPED).join(format!("{name}.xml"));
+    let text = std::fs::read_to_string(&path).ok()?;
+    Some((path.display().to_string(), text))
+}
+
+/// The policy's text for the worker: it parses it again on its side of the pipe.
+pub fn policy_text(given: Option<&Path>) -> Result<String, Failure> {
+    let here = Path::new(POLICY);
+    match given.or_else(|| here.exists().then_some(here)) {
+        Some(path) => std::fs::read_to_string(path)
+            .map_err(|error| Failure::usage(format!("{}: {error}", path.display()))),
+        None => Ok(Policy::EXAMPLE.to_owned()),
+    }
+}
