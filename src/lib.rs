@@ -5,6 +5,7 @@
 //! throwaway guests on a private bridge and judges what really gets through.
 
 pub mod frame;
+mod nearest;
 pub mod nwfilter;
 pub mod policy;
 pub mod probe;

@@ -1,0 +1,206 @@
+//! Several files that make one filter tree.
+
+use super::model::Filter;
+use super::read::{ReadError, read};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use thiserror::Error;
+
+/// Files that do not make a tree.
+#[derive(Debug, Error)]
+pub enum SetError {
+    /// A file that cannot be read.
+    #[error("{path}: {source}", path = .path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file that is no filter.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// Two files with one filter's name.
+    #[error("filter {name} is given twice, the second time in {origin}")]
+    Twice {
+        /// The name.
+        name: String,
+        /// The second file.
+        origin: String,
+    },
+    /// A reference to nothing.
+    #[error(
+        "filter {from} refers to {to}, which is neither given nor shipped with libvirt here\n  cure: give its file with another --filter"
+    )]
+    Undefined {
+        /// The filter with the reference.
+        from: String,
+        /// The missing filter.
+        to: String,
+    },
+    /// References in a circle.
+    #[error("the filters refer to each other in a circle: {}", .0.join(" -> "))]
+    Cycle(Vec<String>),
+    /// More than one filter that nothing refers to.
+    #[error("several filters could be bound, since nothing refers to them: {}\n  cure: give the one to verify and those that it refers to", .0.join(", "))]
+    SeveralTops(Vec<String>),
+}
+
+/// Filters in an order in which libvirt can define them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FilterSet {
+    filters: Vec<Filter>,
+    externals: BTreeSet<String>,
+}
+
+impl FilterSet {
+    /// Reads the files and resolves their references. `known` says which
+    /// other filters exist (those that libvirt ships).
+    pub fn load(paths: &[PathBuf], known: &dyn Fn(&str) -> bool) -> Result<Self, SetError> {
+        let mut filters: Vec<Filter> = Vec::new();
+        for path in paths {
+            let origin = path.display().to_string();
+            let bytes = std::fs::read(path).map_err(|source| SetError::File {
+                path: path.clone(),
+                source,
+            })?;
+            let filter = read(&String::from_utf8_lossy(&bytes), &origin)?;
+            if filters.iter().any(|other| other.name == filter.name) {
+                return Err(SetError::Twice {
+                    name: filter.name,
+                    origin,
+                });
+            }
+            filters.push(filter);
+        }
+        Self::of(filters, known)
+    }
+
+    /// Resolves the references of filters that have been read already.
+    pub fn of(filters: Vec<Filter>, known: &dyn Fn(&str) -> bool) -> Result<Self, SetError> {
+        let mut externals = BTreeSet::new();
+        for filter in &filters {
+            for to in filter.references() {
+                if filters.iter().any(|other| other.name == to) {
+                    continue;
+                }
+                if !known(to) {
+                    return Err(SetError::Undefined {
+                        from: filter.name.clone(),
+                        to: to.to_owned(),
+                    });
+                }
+                externals.insert(to.to_owned());
+            }
+        }
+        let ordered = order(filters)?;
+        let tops: Vec<String> = tops(&ordered).map(|filter| filter.name.clone()).collect();
+        if tops.len() > 1 {
+            return Err(SetError::SeveralTops(tops));
+        }
+        Ok(Self {
+            filters: ordered,
+            externals,
+        })
+    }
+
+    /// Every filter, what it refers to before it.
+    pub fn in_order(&self) -> &[Filter] {
+        &self.filters
+    }
+
+    /// The filter to bind.
+    ///
+    /// # Panics
+    /// When the set is empty, which the command line rules out.
+    pub fn top(&self) -> &Filter {
+        self.filters.last().expect("a set has a filter")
+    }
+
+    /// Filters that are referred to and not in the set.
+    pub fn externals(&self) -> impl Iterator<Item = &str> {
+        self.externals.iter().map(String::as_str)
+    }
+
+    /// Rules in the whole set.
+    pub fn rule_count(&self) -> usize {
+        self.filters.iter().map(Filter::rule_count).sum()
+    }
+}
+
+fn tops(filters: &[Filter]) -> impl Iterator<Item = &Filter> {
+    filters.iter().filter(|filter| {
+        !filters
+            .iter()
+            .any(|other| other.references().any(|to| to == filter.name))
+    })
+}
+
+/// Dependencies first. Stops with the filters that wait for each other.
+fn order(mut waiting: Vec<Filter>) -> Result<Vec<Filter>, SetError> {
+    let mut done: Vec<Filter> = Vec::new();
+    while !waiting.is_empty() {
+        let names: Vec<String> = waiting.iter().map(|filter| filter.name.clone()).collect();
+        let free = |filter: &Filter| {
+            !filter
+                .references()
+                .any(|to| names.iter().any(|name| name == to))
+        };
+        let Some(at) = waiting.iter().position(free) else {
+            return Err(SetError::Cycle(names));
+        };
+        done.push(waiting.remove(at));
+    }
+    Ok(done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filter(name: &str, references: &[&str]) -> Filter {
+        let references: String = references
+            .iter()
+            .map(|to| format!("<filterref filter='{to}'/>"))
+            .collect();
+        read(
+            &format!("<filter name='{name}'>{references}</filter>"),
+            "test",
+        )
+        .unwrap()
+    }
+
+    fn names(set: &FilterSet) -> Vec<&str> {
+        set.in_order()
+            .iter()
+            .map(|filter| filter.name.as_str())
+            .collect()
+    }
+
+    #[test]
+    fn what_is_referred_to_comes_first() {
+        let filters = vec![
+            filter("top", &["a", "b"]),
+            filter("a", &["b"]),
+            filter("b", &["clean-traffic"]),
+        ];
+        let set = FilterSet::of(filters, &|name| name == "clean-traffic").unwrap();
+        assert_eq!(names(&set), ["b", "a", "top"]);
+        assert_eq!(set.top().name, "top");
+        assert_eq!(set.externals().collect::<Vec<_>>(), ["clean-traffic"]);
+    }
+
+    #[test]
+    fn broken_sets_are_told_apart() {
+        let nothing = |_: &str| false;
+        let message = |filters| FilterSet::of(filters, &nothing).unwrap_err().to_string();
+        insta::assert_snapshot!(
+            [
+                message(vec![filter("a", &["b"]), filter("b", &["a"])]),
+                message(vec![filter("a", &["missing"])]),
+                message(vec![filter("a", &[]), filter("b", &[])]),
+            ]
+            .join("\n")
+        );
+    }
+}

@@ -1,0 +1,62 @@
+//! What is wrong with a policy, where, and the cure.
+
+use thiserror::Error;
+
+/// A policy that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{place}: {what}\n  cure: {cure}")]
+pub struct PolicyError {
+    place: String,
+    what: String,
+    cure: String,
+}
+
+impl PolicyError {
+    pub(super) fn at(
+        origin: &str,
+        text: &str,
+        offset: usize,
+        what: impl Into<String>,
+        cure: impl Into<String>,
+    ) -> Self {
+        let (line, column) = position(text, offset);
+        Self {
+            place: format!("{origin}:{line}:{column}"),
+            what: what.into(),
+            cure: cure.into(),
+        }
+    }
+
+    pub(super) fn unreadable(origin: &str, error: &std::io::Error) -> Self {
+        let cure =
+            "give the path of a policy file; `lanfence.toml` of this project is an example to copy";
+        Self {
+            place: origin.into(),
+            what: error.to_string(),
+            cure: cure.into(),
+        }
+    }
+
+    pub(super) fn not_utf8(origin: &str, error: &std::string::FromUtf8Error) -> Self {
+        let offset = error.utf8_error().valid_up_to();
+        Self {
+            place: origin.into(),
+            what: format!("byte {offset} is not UTF-8"),
+            cure: "save the file as UTF-8".into(),
+        }
+    }
+}
+
+/// Line and column, both from 1, of a byte offset.
+fn position(text: &str, offset: usize) -> (usize, usize) {
+    let before = text.get(..offset).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before
+        .rsplit('\n')
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .count()
+        + 1;
+    (line, column)
+}
