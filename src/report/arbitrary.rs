@@ -10,7 +10,7 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-const GROUPS: [Group; 15] = [
+pub(super) const GROUPS: [Group; 15] = [
     Group::Dhcp,
     Group::LanUnicast,
     Group::Broadcast,

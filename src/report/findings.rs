@@ -123,7 +123,8 @@ pub fn teeth(run: &Run) -> Vec<(bool, String)> {
     merged.into_iter().map(print).collect()
 }
 
-fn teeth_of(cell: &Cell, filter: &FilterInfo) -> (bool, String) {
+/// What one cell shows of its teeth, and whether it is good.
+pub(super) fn teeth_of(cell: &Cell, filter: &FilterInfo) -> (bool, String) {
     let (arrived, sent) = cell.teeth_counts();
     match cell.teeth {
         _ if filter.name.is_none() => (

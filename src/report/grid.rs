@@ -78,3 +78,30 @@ pub fn counts_text(counts: Counts) -> String {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::pass([12, 0, 0, 0, 0], "pass 12")]
+    #[case::leak([11, 3, 0, 0, 0], "LEAK 3 of 14")]
+    #[case::blocked([8, 0, 1, 0, 0], "BLOCKED 1 of 9")]
+    #[case::unproven([7, 0, 0, 0, 2], "? 2 of 9")]
+    #[case::leak_and_unproven([6, 2, 0, 0, 1], "LEAK 2, ? 1 of 9")]
+    #[case::residual([5, 0, 0, 1, 0], "pass 5 +1 residual")]
+    #[case::only_residual([0, 0, 0, 2, 0], "residual 2")]
+    #[case::leak_and_residual([5, 1, 0, 1, 0], "LEAK 1 of 7 +1 residual")]
+    fn entries(#[case] counts: [usize; 5], #[case] expected: &str) {
+        let [passed, leaked, blocked, residual, inconclusive] = counts;
+        let counts = Counts {
+            passed,
+            leaked,
+            blocked,
+            residual,
+            inconclusive,
+        };
+        assert_eq!(counts_text(counts), expected);
+    }
+}

@@ -96,12 +96,14 @@ fn print_closing(page: &mut Page, run: &Run) {
         plural(run.cells.len(), "cell")
     )];
     let errors = how_many(|cell| cell.error.is_some());
+    let empty = how_many(|cell| cell.error.is_none() && cell.probes.is_empty());
     let toothless = how_many(|cell| cell.error.is_none() && cell.teeth != Some(true));
     let filtered = run.filter.name.is_some();
     let faults = [
         (counts.leaked, "leak"),
         (counts.blocked, "wrong block"),
         (errors, "cell error"),
+        (empty, "empty cell"),
         (if filtered { toothless } else { 0 }, "toothless cell"),
     ];
     let faults = faults.into_iter().filter(|(count, _)| *count > 0);

@@ -64,3 +64,17 @@ pub fn unproven(fate: Fate) -> Option<&'static str> {
         Fate::Unknown => Some("no sensor could tell"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::arbitrary::GROUPS;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn titles_are_short_and_tell_the_groups_apart() {
+        let titles: BTreeSet<&str> = GROUPS.into_iter().map(title).collect();
+        assert_eq!(titles.len(), GROUPS.len());
+        assert!(titles.iter().all(|title| title.len() <= 28), "{titles:?}");
+    }
+}

@@ -172,7 +172,7 @@ proptest! {
     #[test]
     fn any_packets_read_back(
         packets in proptest::collection::vec(
-            ("[a-z0-9-]{1,15}", any::<u64>(), any::<bool>(), proptest::collection::vec(any::<u8>(), 0..200), proptest::option::of(any::<String>())),
+            ("[a-z0-9-]{1,15}", prop_oneof![0u64..4, any::<u64>()], any::<bool>(), proptest::collection::vec(any::<u8>(), 0..200), proptest::option::of(any::<String>())),
             0..20,
         )
     ) {
