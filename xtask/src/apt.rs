@@ -1,8 +1,8 @@
 //! apt: refreshing lists, installing, and downloading without installing.
 
+use crate::cache::Cache;
 use crate::distro::Release;
 use crate::failure::Unfit;
-use crate::packages::BACKPORTS;
 use crate::privilege::Privilege;
 use crate::services;
 use crate::sources;
@@ -31,11 +31,22 @@ const INSTALL: [&str; 9] = [
     "Dpkg::Options::=--force-confold",
 ];
 
+/// Debian 12's suite of newer packages.
+const BACKPORTS: &str = "bookworm-backports";
+
+/// Lets QEMU and libvirt, and nothing else, come from backports: raising the
+/// whole suite (`apt-get -t`) also upgrades systemd, curl and more.
+const PIN: &str = "Package: src:qemu src:libvirt src:seabios\n\
+                   Pin: release n=bookworm-backports\n\
+                   Pin-Priority: 990\n";
+
 /// Installs the packages, adding the backports suite and refreshing apt's
 /// lists where that is needed.
-pub fn install(requests: &[String], release: Release) -> Result<()> {
+pub fn install(names: &[&str], release: Release, cache: &Cache) -> Result<()> {
+    let preferences = preferences(release, cache)?;
+    let arguments = arguments(names, preferences.as_deref());
     let new_source = missing_source(release)?;
-    let privilege = Privilege::acquire(&by_hand(requests, new_source.as_deref()))?;
+    let privilege = Privilege::acquire(&by_hand(&arguments, new_source.as_deref()))?;
     if let Some(text) = &new_source {
         eprintln!("adding the suite {BACKPORTS}: QEMU or libvirt was installed from it");
         privilege.write(BACKPORTS_FILE, text)?;
@@ -46,11 +57,6 @@ pub fn install(requests: &[String], release: Release) -> Result<()> {
         fresh = true;
     }
     let units = services::enabled();
-    let arguments: Vec<&str> = ["install"]
-        .into_iter()
-        .chain(INSTALL)
-        .chain(requests.iter().map(String::as_str))
-        .collect();
     let mut result = privilege.run("apt-get", &arguments);
     if result.is_err() && !fresh {
         // Old lists name versions that the archive no longer has.
@@ -62,16 +68,46 @@ pub fn install(requests: &[String], release: Release) -> Result<()> {
     disabled
 }
 
-/// What a person would type instead of us.
-fn by_hand(requests: &[String], new_source: Option<&str>) -> String {
+/// What root would have to type instead of us.
+pub fn commands(names: &[&str], release: Release, cache: &Cache) -> Result<String> {
+    let preferences = preferences(release, cache)?;
+    let new_source = missing_source(release)?;
+    Ok(by_hand(
+        &arguments(names, preferences.as_deref()),
+        new_source.as_deref(),
+    ))
+}
+
+fn arguments<'a>(names: &[&'a str], preferences: Option<&'a str>) -> Vec<&'a str> {
+    ["install"]
+        .into_iter()
+        .chain(INSTALL)
+        .chain(preferences.into_iter().flat_map(|option| ["-o", option]))
+        .chain(names.iter().copied())
+        .collect()
+}
+
+fn by_hand(arguments: &[&str], new_source: Option<&str>) -> String {
     let mut text = String::new();
     if let Some(source) = new_source {
         let _ = writeln!(text, "cat > {BACKPORTS_FILE} <<END\n{source}END");
     }
-    text.push_str("apt-get update\n");
-    text.push_str("apt-get install --no-install-recommends ");
-    text.push_str(&requests.join(" "));
+    let mut command = Command::new("apt-get");
+    command.args(arguments);
+    let _ = write!(text, "apt-get update\n{}", tool::shell_line(&command));
     text
+}
+
+/// The option that makes apt read the machine's preferences with our pin
+/// added: for this one call, so that nothing stays behind in /etc.
+fn preferences(release: Release, cache: &Cache) -> Result<Option<String>> {
+    if release != Release::BookwormBackports {
+        return Ok(None);
+    }
+    let own = fs::read_to_string("/etc/apt/preferences").unwrap_or_default();
+    let path = cache.path("apt-preferences");
+    cache.replace(&path, format!("{PIN}\n{own}").as_bytes())?;
+    Ok(Some(format!("Dir::Etc::preferences={}", path.display())))
 }
 
 /// The text of the backports source, when it is needed and absent.
@@ -191,12 +227,31 @@ mod tests {
     }
 
     #[test]
-    fn the_command_for_root_is_complete() {
-        let requests = ["ipxe-qemu".to_owned(), "qemu-utils/s".to_owned()];
+    fn the_commands_for_root_are_complete() {
         assert_eq!(
-            by_hand(&requests, Some("Types: deb\n")),
+            by_hand(&["install", "-y", "ipxe-qemu"], Some("Types: deb\n")),
             "cat > /etc/apt/sources.list.d/lanfence-backports.sources <<END\nTypes: deb\nEND\n\
-             apt-get update\napt-get install --no-install-recommends ipxe-qemu qemu-utils/s"
+             apt-get update\napt-get install -y ipxe-qemu"
+        );
+    }
+
+    #[test]
+    fn only_the_backports_form_is_pinned() {
+        let directory = tempfile::tempdir().expect("scratch directory");
+        let cache = Cache::at(directory.path()).expect("cache");
+        for release in [Release::Bookworm, Release::Trixie, Release::Noble] {
+            assert_eq!(preferences(release, &cache).expect("none needed"), None);
+        }
+        let option = preferences(Release::BookwormBackports, &cache)
+            .expect("writable")
+            .expect("needed");
+        let path = option
+            .strip_prefix("Dir::Etc::preferences=")
+            .expect("apt option");
+        let text = fs::read_to_string(path).expect("written");
+        assert!(
+            text.starts_with("Package: src:qemu src:libvirt src:seabios\n"),
+            "{text}"
         );
     }
 }

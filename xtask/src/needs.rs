@@ -42,36 +42,36 @@ const fn need(proof: Proof, purpose: &'static str, package: Package) -> Need {
 
 /// Everything, builders' tools first.
 pub const NEEDS: &[Need] = {
-    use Package::{Own, SplitDriver, Virtualisation};
+    use Package::{Named, SplitDriver};
     use Proof::{AnyFile, Library, PkgConfig, Program};
     &[
-        need(Program("cc"), "links Rust programs", Own("gcc")),
+        need(Program("cc"), "links Rust programs", Named("gcc")),
         need(
             Library("libc.a"),
             "links the guest agent statically",
-            Own("libc6-dev"),
+            Named("libc6-dev"),
         ),
         need(
             Program("pkg-config"),
             "finds C libraries",
-            Own("pkg-config"),
+            Named("pkg-config"),
         ),
         need(
             PkgConfig("libvirt-qemu"),
             "libvirt's headers",
-            Virtualisation("libvirt-dev"),
+            Named("libvirt-dev"),
         ),
-        need(PkgConfig("openssl"), "SSH", Own("libssl-dev")),
-        need(PkgConfig("zlib"), "SSH", Own("zlib1g-dev")),
+        need(PkgConfig("openssl"), "SSH", Named("libssl-dev")),
+        need(PkgConfig("zlib"), "SSH", Named("zlib1g-dev")),
         need(
             Program("qemu-system-x86_64"),
             "runs guests",
-            Virtualisation("qemu-system-x86"),
+            Named("qemu-system-x86"),
         ),
         need(
             Program("qemu-img"),
             "overlays over foreign disks",
-            Virtualisation("qemu-utils"),
+            Named("qemu-utils"),
         ),
         need(
             AnyFile(&[
@@ -80,7 +80,7 @@ pub const NEEDS: &[Need] = {
                 "/usr/local/share/qemu/bios-256k.bin",
             ]),
             "guests' firmware",
-            Own("seabios"),
+            Named("seabios"),
         ),
         need(
             AnyFile(&[
@@ -89,17 +89,17 @@ pub const NEEDS: &[Need] = {
                 "/usr/local/share/qemu/efi-pcnet.rom",
             ]),
             "boot ROMs of guests' NICs",
-            Own("ipxe-qemu"),
+            Named("ipxe-qemu"),
         ),
         need(
             Program("libvirtd"),
             "applies filters",
-            Virtualisation("libvirt-daemon"),
+            Named("libvirt-daemon"),
         ),
         need(
             Library("libvirt/connection-driver/libvirt_driver_qemu.so"),
             "libvirt's QEMU driver",
-            Virtualisation("libvirt-daemon-driver-qemu"),
+            Named("libvirt-daemon-driver-qemu"),
         ),
         need(
             Library("libvirt/connection-driver/libvirt_driver_nwfilter.so"),
@@ -112,45 +112,53 @@ pub const NEEDS: &[Need] = {
         need(
             Program("ebtables"),
             "libvirt's layer-2 rules",
-            Own("iptables"),
+            Named("iptables"),
         ),
         need(
             Program("ebtables-save"),
             "evidence: rules and counters",
-            Own("iptables"),
+            Named("iptables"),
         ),
-        need(Program("iptables"), "libvirt's IPv4 rules", Own("iptables")),
+        need(
+            Program("iptables"),
+            "libvirt's IPv4 rules",
+            Named("iptables"),
+        ),
         need(
             Program("ip6tables"),
             "libvirt's IPv6 rules",
-            Own("iptables"),
+            Named("iptables"),
         ),
         need(
             Program("nft"),
             "evidence: rules and counters",
-            Own("nftables"),
+            Named("nftables"),
         ),
-        need(Program("ip"), "the lab's links", Own("iproute2")),
+        need(Program("ip"), "the lab's links", Named("iproute2")),
         need(
             Program("dnsmasq"),
             "the lab's DHCP server",
-            Own("dnsmasq-base"),
+            Named("dnsmasq-base"),
         ),
         need(
             Program("newuidmap"),
             "the lab of an ordinary user",
-            Own("uidmap"),
+            Named("uidmap"),
         ),
         need(
             Program("dropbear"),
             "the guest's SSH server",
-            Own("dropbear-bin"),
+            Named("dropbear-bin"),
         ),
-        need(Program("dpkg-deb"), "unpacks the guest kernel", Own("dpkg")),
-        need(Program("tar"), "unpacks the guest kernel", Own("tar")),
-        need(Program("xz"), "unpacks the guest kernel", Own("xz-utils")),
-        need(Program("zstd"), "unpacks the guest kernel", Own("zstd")),
-        need(Program("gzip"), "unpacks the guest kernel", Own("gzip")),
+        need(
+            Program("dpkg-deb"),
+            "unpacks the guest kernel",
+            Named("dpkg"),
+        ),
+        need(Program("tar"), "unpacks the guest kernel", Named("tar")),
+        need(Program("xz"), "unpacks the guest kernel", Named("xz-utils")),
+        need(Program("zstd"), "unpacks the guest kernel", Named("zstd")),
+        need(Program("gzip"), "unpacks the guest kernel", Named("gzip")),
     ]
 };
 
@@ -227,13 +235,13 @@ mod tests {
             Proof::Library("no-such-library.so"),
             Proof::AnyFile(&["/no/such/file"]),
         ] {
-            assert_eq!(need(proof, "", Package::Own("none")).locate(), None);
+            assert_eq!(need(proof, "", Package::Named("none")).locate(), None);
         }
     }
 
     #[test]
     fn a_shell_is_located() {
-        let shell = need(Proof::Program("sh"), "", Package::Own("dash"));
+        let shell = need(Proof::Program("sh"), "", Package::Named("dash"));
         assert!(shell.locate().is_some());
     }
 

@@ -7,10 +7,8 @@ use std::fmt::Write as _;
 /// Where something comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Package {
-    /// The distribution's own package, called the same everywhere.
-    Own(&'static str),
-    /// A package of QEMU or libvirt: these must all come from one suite.
-    Virtualisation(&'static str),
+    /// A package that is called the same everywhere.
+    Named(&'static str),
     /// A libvirt driver that Debian moved out of `libvirt-daemon` between
     /// libvirt 10.0 and 11.3.
     SplitDriver {
@@ -25,41 +23,24 @@ impl Package {
     /// The package's name in the release.
     pub fn name(self, release: Release) -> &'static str {
         match self {
-            Package::Own(name) | Package::Virtualisation(name) => name,
+            Package::Named(name) => name,
             Package::SplitDriver { before, since } => match release {
                 Release::Bookworm | Release::Noble => before,
                 Release::BookwormBackports | Release::Trixie => since,
             },
         }
     }
-
-    /// What apt is told to install. In the backports form every package of
-    /// QEMU and libvirt is asked for from there by name, which lets apt take
-    /// their dependencies from there too where it must. Raising the whole
-    /// suite (`apt-get -t`) would also upgrade what is none of our business,
-    /// systemd for one.
-    pub fn request(self, release: Release) -> String {
-        let name = self.name(release);
-        match (release, self) {
-            (Release::BookwormBackports, Package::Own(_)) => name.to_owned(),
-            (Release::BookwormBackports, _) => format!("{name}/{BACKPORTS}"),
-            _ => name.to_owned(),
-        }
-    }
 }
 
-/// Debian 12's suite of newer packages.
-pub const BACKPORTS: &str = "bookworm-backports";
-
 /// The packages to install for what is missing, each once, sorted.
-pub fn requests(missing: &[Need], release: Release) -> Vec<String> {
-    let mut requests: Vec<_> = missing
+pub fn names(missing: &[Need], release: Release) -> Vec<&'static str> {
+    let mut names: Vec<_> = missing
         .iter()
-        .map(|need| need.package.request(release))
+        .map(|need| need.package.name(release))
         .collect();
-    requests.sort();
-    requests.dedup();
-    requests
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 /// One line a need: what is missing, what for, and in which package it is.
@@ -89,31 +70,19 @@ mod tests {
     };
 
     #[rstest]
-    #[case::own(Release::Bookworm, "libvirt-daemon")]
-    #[case::backports(
-        Release::BookwormBackports,
-        "libvirt-daemon-driver-nwfilter/bookworm-backports"
-    )]
+    #[case::bookworm(Release::Bookworm, "libvirt-daemon")]
+    #[case::backports(Release::BookwormBackports, "libvirt-daemon-driver-nwfilter")]
     #[case::trixie(Release::Trixie, "libvirt-daemon-driver-nwfilter")]
     #[case::noble(Release::Noble, "libvirt-daemon")]
     fn the_filter_driver_has_moved(#[case] release: Release, #[case] expected: &str) {
-        assert_eq!(FILTER_DRIVER.request(release), expected);
-    }
-
-    #[rstest]
-    #[case::own(Release::Bookworm, "qemu-system-x86")]
-    #[case::backports(Release::BookwormBackports, "qemu-system-x86/bookworm-backports")]
-    #[case::trixie(Release::Trixie, "qemu-system-x86")]
-    fn only_the_backports_form_names_a_suite(#[case] release: Release, #[case] expected: &str) {
-        let package = Package::Virtualisation("qemu-system-x86");
-        assert_eq!(package.request(release), expected);
-        assert_eq!(Package::Own("iproute2").request(release), "iproute2");
+        assert_eq!(FILTER_DRIVER.name(release), expected);
+        assert_eq!(Package::Named("iproute2").name(release), "iproute2");
     }
 
     #[test]
     fn a_bare_debian_12_gets_each_package_once() {
         assert_eq!(
-            requests(NEEDS, Release::Bookworm).join(" "),
+            names(NEEDS, Release::Bookworm).join(" "),
             "dnsmasq-base dpkg dropbear-bin gcc gzip iproute2 iptables ipxe-qemu libc6-dev \
              libssl-dev libvirt-daemon libvirt-daemon-driver-qemu libvirt-dev nftables \
              pkg-config qemu-system-x86 qemu-utils seabios tar uidmap xz-utils zlib1g-dev zstd"

@@ -49,7 +49,7 @@ pub fn ensure(context: Context, update_kernel: bool) -> Result<Ready> {
     let cache = Cache::open()?;
     let missing = needs::missing();
     if !missing.is_empty() {
-        install(context, &distro, &missing)?;
+        install(context, &distro, &missing, &cache)?;
     }
     let Some(release) = distro.release else {
         bail!(unknown(&distro, &missing));
@@ -79,22 +79,21 @@ pub fn ensure(context: Context, update_kernel: bool) -> Result<Ready> {
     Ok(Ready { cache, guest })
 }
 
-fn install(context: Context, distro: &Distro, missing: &[Need]) -> Result<()> {
+fn install(context: Context, distro: &Distro, missing: &[Need], cache: &Cache) -> Result<()> {
     let distro = distro.clone().with_form()?;
     let Some(release) = distro.release else {
         bail!(unknown(&distro, missing));
     };
-    let requests = packages::requests(missing, release);
+    let names = packages::names(missing, release);
     if context.offline {
         bail!(Unfit(format!(
-            "missing, and --offline forbids installing:\n{}install with: apt-get install \
-             --no-install-recommends {}",
+            "missing, and --offline forbids installing:\n{}run this as root:\n\n{}",
             packages::describe(missing, release),
-            requests.join(" ")
+            apt::commands(&names, release, cache)?
         )));
     }
     eprint!("missing:\n{}", packages::describe(missing, release));
-    apt::install(&requests, release)?;
+    apt::install(&names, release, cache)?;
     let still = needs::missing();
     if !still.is_empty() {
         bail!(Unfit(format!(
