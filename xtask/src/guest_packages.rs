@@ -1,0 +1,287 @@
+//! Packages that only the guest uses: its kernel and its busybox. They are
+//! downloaded and unpacked into the cache and never installed, so the machine
+//! keeps its own kernel and its own busybox.
+
+use crate::apt::{self, Candidate};
+use crate::cache::{Cache, Lock};
+use crate::distro::Release;
+use crate::failure::Unfit;
+use anyhow::{Context as _, Result};
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The package with a static busybox.
+const BUSYBOX: &str = "busybox-static";
+
+/// Downloaded packages, as the cache remembers them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GuestPackages {
+    /// Name of the package that holds the kernel image.
+    pub kernel: String,
+    /// Version of that package.
+    pub kernel_version: String,
+    /// Archives of the kernel: the image, and its modules where they are
+    /// packaged apart.
+    pub kernel_archives: Vec<PathBuf>,
+    /// Archive of busybox.
+    pub busybox_archive: PathBuf,
+}
+
+/// What the cache has for the release; none if anything is absent.
+pub fn present(cache: &Cache, release: Release) -> Option<GuestPackages> {
+    let text = fs::read_to_string(record(cache, release)).ok()?;
+    let directory = cache.path("packages");
+    let packages = parse_record(&text, &directory)?;
+    let all_there = packages
+        .kernel_archives
+        .iter()
+        .chain([&packages.busybox_archive])
+        .all(|archive| archive.exists());
+    all_there.then_some(packages)
+}
+
+/// What is missing, in a line for people.
+pub fn describe(release: Release) -> String {
+    format!(
+        "  the guest's kernel and busybox (downloaded, not installed), packages {}, {BUSYBOX}\n",
+        release.kernel_package()
+    )
+}
+
+/// Downloads the newest kernel and busybox of the release.
+pub fn fetch(cache: &Cache, release: Release, lock: &Lock) -> Result<GuestPackages> {
+    let once = || -> Result<Vec<Candidate>> {
+        let mut wanted = kernel_candidates(release)?;
+        wanted.push(show(BUSYBOX, release)?);
+        download(cache, &wanted, lock)?;
+        Ok(wanted)
+    };
+    let wanted = once().or_else(|error| {
+        if cache_is_full(&error) {
+            return Err(cache.explain_full(error));
+        }
+        eprintln!("{error:#}");
+        eprintln!("refreshing apt's lists, they are missing or old");
+        apt::refresh()?;
+        once().map_err(|error| {
+            Unfit(format!(
+                "the guest's packages cannot be downloaded: {error:#}"
+            ))
+            .into()
+        })
+    })?;
+    let text = write_record(&wanted, &cache.path("packages"))?;
+    cache.replace(&record(cache, release), text.as_bytes())?;
+    forget_old_archives(cache);
+    present(cache, release).context("the downloaded packages are not in the cache")
+}
+
+fn cache_is_full(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|error| error.kind() == std::io::ErrorKind::StorageFull)
+    })
+}
+
+fn show(package: &str, release: Release) -> Result<Candidate> {
+    apt::show(package)?.with_context(|| {
+        format!(
+            "apt knows no package {package}; {} main has to be among its sources",
+            release.codename()
+        )
+    })
+}
+
+/// The packages of the newest kernel, the one with the image first.
+fn kernel_candidates(release: Release) -> Result<Vec<Candidate>> {
+    let meta = show(release.kernel_package(), release)?;
+    let mut names: Vec<String> = dependencies(&meta.depends)
+        .into_iter()
+        .filter(|name| name.starts_with("linux-image-") || name.starts_with("linux-modules-"))
+        .collect();
+    names.sort_by_key(|name| !name.starts_with("linux-image-"));
+    let image = names
+        .first()
+        .cloned()
+        .with_context(|| format!("{} does not depend on any kernel image", meta.package))?;
+    if release == Release::Noble {
+        // Ubuntu's image package depends on its modules; the meta package does not.
+        let modules = image.replace("linux-image-", "linux-modules-");
+        if !names.contains(&modules) {
+            names.push(modules);
+        }
+    }
+    names.iter().map(|name| show(name, release)).collect()
+}
+
+/// The first choice of each dependency, without versions.
+fn dependencies(field: &str) -> Vec<String> {
+    field
+        .split(',')
+        .filter_map(|choice| choice.split(['|', '(', ':']).next())
+        .map(|name| name.trim().to_owned())
+        .filter(|name| !name.is_empty())
+        .collect()
+}
+
+fn download(cache: &Cache, wanted: &[Candidate], lock: &Lock) -> Result<()> {
+    let packages = cache.path("packages");
+    crate::cache::make_directory(&packages)?;
+    let scratch = cache.scratch(lock)?;
+    apt::download(wanted, scratch.path())?;
+    for archive in archives(scratch.path()) {
+        let name = archive.file_name().context("an archive has a name")?;
+        let target = packages.join(name);
+        fs::rename(&archive, &target).map_err(|error| cache.explain(error, &target))?;
+    }
+    Ok(())
+}
+
+fn archives(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    entries
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "deb"))
+        .collect()
+}
+
+/// The file that says which archives belong to a release. Machines with
+/// different releases may share a cache.
+fn record(cache: &Cache, release: Release) -> PathBuf {
+    cache.path(&format!("packages/{}", release.codename()))
+}
+
+/// One line an archive: package, version, file name; busybox last.
+fn write_record(wanted: &[Candidate], directory: &Path) -> Result<String> {
+    let mut text = String::new();
+    let files = archives(directory);
+    for candidate in wanted {
+        let prefix = format!("{}_{}_", candidate.package, escaped(&candidate.version));
+        let file = files
+            .iter()
+            .filter_map(|file| file.file_name()?.to_str())
+            .find(|name| name.starts_with(&prefix))
+            .with_context(|| format!("apt downloaded no file {prefix}*.deb"))?;
+        let _ = writeln!(text, "{} {} {file}", candidate.package, candidate.version);
+    }
+    Ok(text)
+}
+
+/// The version as apt writes it into file names.
+fn escaped(version: &str) -> String {
+    version.replace(':', "%3a")
+}
+
+fn parse_record(text: &str, directory: &Path) -> Option<GuestPackages> {
+    let mut lines: Vec<[&str; 3]> = text
+        .lines()
+        .map(|line| line.split(' ').collect::<Vec<_>>().try_into().ok())
+        .collect::<Option<_>>()?;
+    let [_, _, busybox] = lines.pop().filter(|[name, ..]| *name == BUSYBOX)?;
+    let [kernel, kernel_version, _] = *lines.first()?;
+    Some(GuestPackages {
+        kernel: kernel.to_owned(),
+        kernel_version: kernel_version.to_owned(),
+        kernel_archives: lines
+            .iter()
+            .map(|[.., file]| directory.join(file))
+            .collect(),
+        busybox_archive: directory.join(busybox),
+    })
+}
+
+/// Removes archives that no release's record names; a kernel takes 70 MB.
+fn forget_old_archives(cache: &Cache) {
+    let directory = cache.path("packages");
+    let mut used = BTreeSet::new();
+    for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
+        let text = fs::read_to_string(entry.path()).unwrap_or_default();
+        if let Some(packages) = parse_record(&text, &directory) {
+            used.insert(packages.busybox_archive);
+            used.extend(packages.kernel_archives);
+        }
+    }
+    for archive in archives(&directory) {
+        if !used.contains(&archive) {
+            let _ = fs::remove_file(archive);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::debian("linux-image-6.1.0-56-amd64 (= 6.1.192-2)", &["linux-image-6.1.0-56-amd64"])]
+    #[case::ubuntu(
+        "linux-image-6.8.0-31-generic, linux-modules-extra-6.8.0-31-generic, linux-firmware | x, thermald:any",
+        &["linux-image-6.8.0-31-generic", "linux-modules-extra-6.8.0-31-generic", "linux-firmware", "thermald"]
+    )]
+    #[case::none("", &[])]
+    fn dependencies_are_named(#[case] field: &str, #[case] expected: &[&str]) {
+        assert_eq!(dependencies(field), expected);
+    }
+
+    fn candidate(package: &str, version: &str) -> Candidate {
+        Candidate {
+            package: package.into(),
+            version: version.into(),
+            depends: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_record_is_read_back() {
+        let directory = tempfile::tempdir().expect("scratch directory");
+        for name in [
+            "linux-image-6_6.1_amd64.deb",
+            "busybox-static_1%3a1.35_amd64.deb",
+        ] {
+            fs::write(directory.path().join(name), "").expect("file");
+        }
+        let wanted = [
+            candidate("linux-image-6", "6.1"),
+            candidate(BUSYBOX, "1:1.35"),
+        ];
+        let text = write_record(&wanted, directory.path()).expect("both are there");
+        let packages = parse_record(&text, directory.path()).expect("own text");
+        assert_eq!(packages.kernel, "linux-image-6");
+        assert_eq!(packages.kernel_version, "6.1");
+        assert_eq!(packages.kernel_archives.len(), 1);
+        assert!(packages.busybox_archive.exists());
+    }
+
+    #[rstest]
+    #[case::empty("")]
+    #[case::no_busybox("linux-image-6 6.1 a.deb\n")]
+    #[case::no_kernel("busybox-static 1 b.deb\n")]
+    #[case::cut("linux-image-6 6.1\nbusybox-static 1 b.deb\n")]
+    fn a_broken_record_counts_as_absent(#[case] text: &str) {
+        assert_eq!(parse_record(text, Path::new("/x")), None);
+    }
+
+    #[test]
+    fn archives_without_a_record_are_removed() {
+        let directory = tempfile::tempdir().expect("scratch directory");
+        let cache = Cache::at(directory.path()).expect("cache");
+        let packages = cache.path("packages");
+        fs::create_dir(&packages).expect("directory");
+        for name in ["old.deb", "k.deb", "b.deb"] {
+            fs::write(packages.join(name), "").expect("file");
+        }
+        fs::write(
+            packages.join("trixie"),
+            "linux-image-6 6.1 k.deb\nbusybox-static 1 b.deb\n",
+        )
+        .expect("record");
+        forget_old_archives(&cache);
+        assert!(!packages.join("old.deb").exists());
+        assert!(present(&cache, Release::Trixie).is_some());
+        assert!(present(&cache, Release::Bookworm).is_none());
+    }
+}

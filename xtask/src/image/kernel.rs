@@ -1,0 +1,201 @@
+//! The guest kernel: an uncompressed ELF for QEMU to start through PVH, and the
+//! modules, both out of the distribution's package.
+
+use crate::cache::{Cache, hex_sum, make_directory, write_readable};
+use crate::guest_packages::GuestPackages;
+use crate::image::bzimage;
+use crate::image::modules::{self, Selection, Tree};
+use crate::tool;
+use anyhow::{Context as _, Result};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Raised when the same package has to be unpacked into something else.
+const FORMAT: u32 = 1;
+
+/// Trees of the kernel package that hold no NIC driver and most of its bytes.
+const SKIPPED: [&str; 9] = [
+    "*/kernel/sound",
+    "*/kernel/fs",
+    "*/kernel/drivers/gpu",
+    "*/kernel/drivers/media",
+    "*/kernel/drivers/scsi",
+    "*/kernel/drivers/infiniband",
+    "*/kernel/drivers/iio",
+    "*/kernel/drivers/net/wireless",
+    "*/usr/share",
+];
+
+/// An unpacked kernel in the cache.
+#[derive(Debug)]
+pub struct Kernel {
+    /// Holds `vmlinux`, `release`, `order`, `pci`, `absent`, `modules/` and `busybox`.
+    pub directory: PathBuf,
+}
+
+impl Kernel {
+    /// A file of it.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    /// A text file of it.
+    pub fn text(&self, name: &str) -> Result<String> {
+        let path = self.path(name);
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+    }
+
+    /// Its modules, sorted by name.
+    pub fn modules(&self) -> Result<Vec<PathBuf>> {
+        let path = self.path("modules");
+        let list = || format!("cannot list {}", path.display());
+        let mut modules = fs::read_dir(&path)
+            .with_context(list)?
+            .map(|entry| Ok(entry?.path()))
+            .collect::<Result<Vec<_>>>()
+            .with_context(list)?;
+        modules.sort();
+        Ok(modules)
+    }
+}
+
+/// The kernel of the packages, unpacked now unless it was before.
+pub fn unpacked(cache: &Cache, packages: &GuestPackages) -> Result<Kernel> {
+    let directory = cache.path(&format!("kernel/{}", name(packages)));
+    if directory.is_dir() {
+        return Ok(Kernel { directory });
+    }
+    let lock = cache.lock()?;
+    if directory.is_dir() {
+        return Ok(Kernel { directory });
+    }
+    eprintln!("unpacking {} {}", packages.kernel, packages.kernel_version);
+    let scratch = cache.scratch(&lock)?;
+    unpack(packages, scratch.path()).map_err(|error| cache.explain_full(error))?;
+    scratch.keep("kernel", &directory)?;
+    Ok(Kernel { directory })
+}
+
+/// Names everything that the unpacked kernel depends on.
+fn name(packages: &GuestPackages) -> String {
+    let busybox = packages.busybox_archive.file_name().unwrap_or_default();
+    let recipe = format!("{FORMAT}\n{}\n{}", modules::LIST, busybox.display());
+    format!(
+        "{}_{}_{}",
+        packages.kernel,
+        packages.kernel_version.replace(':', "%3a"),
+        &hex_sum(recipe.as_bytes())[..12]
+    )
+}
+
+fn unpack(packages: &GuestPackages, scratch: &Path) -> Result<()> {
+    let root = scratch.join("package");
+    make_directory(&root)?;
+    let skipped: Vec<String> = SKIPPED
+        .iter()
+        .map(|pattern| format!("--exclude={pattern}"))
+        .collect();
+    for archive in &packages.kernel_archives {
+        extract(archive, &root, &skipped)?;
+    }
+    extract(
+        &packages.busybox_archive,
+        &root,
+        &["--exclude=*/usr/share".into()],
+    )?;
+    let (release, tree) = module_tree(&root)?;
+    let image = root.join(format!("boot/vmlinuz-{release}"));
+    let image = fs::read(&image).with_context(|| format!("cannot read {}", image.display()))?;
+    let selection = modules::select(&modules::parse_list(modules::LIST)?, &tree)?;
+    let busybox = ["bin/busybox", "usr/bin/busybox"]
+        .iter()
+        .find_map(|path| fs::read(root.join(path)).ok())
+        .context("the busybox package has no busybox")?;
+    let target = scratch.join("kernel");
+    make_directory(&target)?;
+    write_readable(&target.join("vmlinux"), &bzimage::vmlinux(&image)?)?;
+    write_readable(&target.join("release"), release.as_bytes())?;
+    write_readable(&target.join("busybox"), &busybox)?;
+    write_selection(&selection, &target)
+}
+
+fn write_selection(selection: &Selection, target: &Path) -> Result<()> {
+    let modules = target.join("modules");
+    make_directory(&modules)?;
+    for (file, content) in &selection.files {
+        write_readable(&modules.join(file), content)?;
+    }
+    write_readable(&target.join("order"), selection.order.as_bytes())?;
+    write_readable(&target.join("pci"), selection.pci.as_bytes())?;
+    write_readable(
+        &target.join("absent"),
+        selection.absent.join(" ").as_bytes(),
+    )?;
+    Ok(())
+}
+
+fn extract(archive: &Path, root: &Path, options: &[String]) -> Result<()> {
+    tool::pipe(
+        Command::new("dpkg-deb").arg("--fsys-tarfile").arg(archive),
+        Command::new("tar")
+            .args(["--extract", "--no-same-owner", "--no-same-permissions"])
+            .arg("--wildcards")
+            .args(options)
+            .arg("--directory")
+            .arg(root),
+    )
+    .with_context(|| format!("cannot unpack {}", archive.display()))
+}
+
+/// The kernel's release and its modules; Debian 13 has them below /usr.
+fn module_tree(root: &Path) -> Result<(String, Tree)> {
+    let directory = ["lib/modules", "usr/lib/modules"]
+        .iter()
+        .filter_map(|path| fs::read_dir(root.join(path)).ok())
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+        .find(|path| path.join("modules.builtin").exists())
+        .context("the kernel package has no modules")?;
+    let release = directory
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .context("the modules' directory has no name")?;
+    Ok((release, Tree::read(&directory)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packages(version: &str, busybox: &str) -> GuestPackages {
+        GuestPackages {
+            kernel: "linux-image-6".into(),
+            kernel_version: version.into(),
+            kernel_archives: Vec::new(),
+            busybox_archive: busybox.into(),
+        }
+    }
+
+    #[test]
+    fn the_name_changes_with_each_package() {
+        let one = name(&packages("6.1.1", "/a/busybox_1.deb"));
+        assert_eq!(one, name(&packages("6.1.1", "/b/busybox_1.deb")));
+        assert_ne!(one, name(&packages("6.1.2", "/a/busybox_1.deb")));
+        assert_ne!(one, name(&packages("6.1.1", "/a/busybox_2.deb")));
+        assert!(one.starts_with("linux-image-6_6.1.1_"), "{one}");
+    }
+
+    #[test]
+    fn both_places_of_modules_are_found() {
+        for place in ["lib/modules", "usr/lib/modules"] {
+            let root = tempfile::tempdir().expect("scratch directory");
+            let directory = root.path().join(place).join("6.1.0-1-amd64");
+            fs::create_dir_all(directory.join("kernel")).expect("directory");
+            fs::write(directory.join("modules.builtin"), "").expect("list");
+            let (release, _) = module_tree(root.path()).expect("found");
+            assert_eq!(release, "6.1.0-1-amd64");
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! The verbs that set up, build the image and then hand over to another
+//! command, whose exit code is theirs.
+
+use crate::Context;
+use crate::image;
+use crate::setup;
+use crate::tool;
+use anyhow::{Context as _, Result};
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+/// Tells lanfence and its tests where the guest image is.
+const GUEST: &str = "LANFENCE_GUEST";
+
+/// `cargo xtask verify`.
+pub fn verify(context: Context, arguments: Vec<OsString>) -> Result<()> {
+    let mut command = prepared(context)?;
+    command.args([
+        "run",
+        "--quiet",
+        "--package",
+        "lanfence",
+        "--bin",
+        "lanfence",
+    ]);
+    command.args(["--", "verify"]).args(arguments);
+    hand_over(&mut command)
+}
+
+/// `cargo xtask test`.
+pub fn test(context: Context, arguments: Vec<OsString>) -> Result<()> {
+    let mut command = prepared(context)?;
+    command.args(["test", "--workspace"]).args(arguments);
+    hand_over(&mut command)
+}
+
+/// `cargo xtask bench`.
+pub fn bench(context: Context, arguments: Vec<OsString>) -> Result<()> {
+    let mut command = prepared(context)?;
+    command.args(["run", "--quiet", "--release", "--package", "lanfence"]);
+    command
+        .args(["--bin", "lanfence", "--", "bench"])
+        .args(arguments);
+    hand_over(&mut command)
+}
+
+/// Cargo for this workspace, after set-up and with the image's place in its
+/// environment. It runs where the user stands, so that paths mean what they say.
+fn prepared(context: Context) -> Result<Command> {
+    let ready = setup::ensure(context, false)?;
+    let guest = image::ensure(context, &ready)?;
+    let mut command = image::cargo(context.offline);
+    command.env(GUEST, guest);
+    Ok(command)
+}
+
+/// Becomes the command: signals and exit code need no forwarding. `cargo run`
+/// becomes the program in turn.
+fn hand_over(command: &mut Command) -> Result<()> {
+    let line = tool::shell_line(command);
+    Err(command.exec()).with_context(|| format!("cannot run `{line}`"))
+}

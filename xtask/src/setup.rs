@@ -1,0 +1,211 @@
+//! Set-up: find what is missing, say it, install it.
+//!
+//! What it changes on the machine: packages (without recommended ones), one
+//! apt source on Debian 12 with QEMU from backports, and the cache directory.
+//! No daemon is started or left enabled, no kernel is installed.
+
+use crate::Context;
+use crate::apt;
+use crate::cache::Cache;
+use crate::distro::{self, Distro, Release};
+use crate::failure::{self, Unfit};
+use crate::guest_packages::{self, GuestPackages};
+use crate::host;
+use crate::needs::{self, NEEDS, Need};
+use crate::packages;
+use anyhow::{Result, bail};
+use std::ffi::OsString;
+
+/// What set-up has made sure of.
+#[derive(Debug)]
+pub struct Ready {
+    /// The cache directory.
+    pub cache: Cache,
+    /// The guest's packages in it.
+    pub guest: GuestPackages,
+}
+
+/// `cargo xtask setup`.
+pub fn setup_verb(context: Context, arguments: Vec<OsString>) -> Result<()> {
+    no_arguments(arguments)?;
+    let ready = ensure(context, false)?;
+    eprintln!(
+        "set-up is complete; the guest's kernel is {} {}",
+        ready.guest.kernel, ready.guest.kernel_version
+    );
+    Ok(())
+}
+
+/// Makes sure of everything; says nothing when nothing is missing. With
+/// `update_kernel` the newest guest kernel is fetched even if there is one.
+pub fn ensure(context: Context, update_kernel: bool) -> Result<Ready> {
+    if std::env::consts::ARCH != "x86_64" {
+        bail!(Unfit(format!(
+            "this machine is {}; lanfence's guests and their NIC models are x86_64 only",
+            std::env::consts::ARCH
+        )));
+    }
+    let distro = distro::detect();
+    let cache = Cache::open()?;
+    let missing = needs::missing();
+    if !missing.is_empty() {
+        install(context, &distro, &missing, &cache)?;
+    }
+    let Some(release) = distro.release else {
+        bail!(unknown(&distro, &missing));
+    };
+    if let Some(guest) = guest_packages::present(&cache, release)
+        && !update_kernel
+    {
+        return Ok(Ready { cache, guest });
+    }
+    if context.offline {
+        bail!(Unfit(format!(
+            "missing, and --offline forbids downloading:\n{}",
+            guest_packages::describe(release)
+        )));
+    }
+    let lock = cache.lock()?;
+    // Whoever held the lock may have fetched them.
+    if let Some(guest) = guest_packages::present(&cache, release)
+        && !update_kernel
+    {
+        drop(lock);
+        return Ok(Ready { cache, guest });
+    }
+    eprint!("downloading:\n{}", guest_packages::describe(release));
+    let guest = guest_packages::fetch(&cache, release, &lock)?;
+    drop(lock);
+    Ok(Ready { cache, guest })
+}
+
+fn install(context: Context, distro: &Distro, missing: &[Need], cache: &Cache) -> Result<()> {
+    let distro = distro.clone().with_form()?;
+    let Some(release) = distro.release else {
+        bail!(unknown(&distro, missing));
+    };
+    let names = packages::names(missing, release);
+    if context.offline {
+        bail!(Unfit(format!(
+            "missing, and --offline forbids installing:\n{}run this as root:\n\n{}",
+            packages::describe(missing, release),
+            apt::commands(&names, release, cache)?
+        )));
+    }
+    eprint!("missing:\n{}", packages::describe(missing, release));
+    apt::install(&names, release, cache)?;
+    let still = needs::missing();
+    if !still.is_empty() {
+        bail!(Unfit(format!(
+            "these are still missing after their packages were installed:\n{}",
+            packages::describe(&still, release)
+        )));
+    }
+    Ok(())
+}
+
+/// The exact list for a distribution whose package names are not known.
+fn unknown(distro: &Distro, missing: &[Need]) -> Unfit {
+    // Debian's newest names are the best hint for a neighbour's.
+    let hint = Release::Trixie;
+    let mut list = packages::describe(missing, hint);
+    list.push_str(&guest_packages::describe(hint));
+    Unfit(format!(
+        "{} is not one of Debian 12, Debian 13 and Ubuntu 24.04, so set-up does not know its \
+         package names. Missing here, with Debian 13's names:\n{}",
+        distro.name,
+        list.trim_end()
+    ))
+}
+
+/// `cargo xtask doctor`: looks, says, changes nothing.
+pub fn doctor_verb(_: Context, arguments: Vec<OsString>) -> Result<()> {
+    no_arguments(arguments)?;
+    let distro = distro::detect().with_form()?;
+    let hint = distro.release.unwrap_or(Release::Trixie);
+    println!("{}", distro.name);
+    let mut bad = 0;
+    for need in NEEDS {
+        let state = need.locate().map_or_else(
+            || {
+                bad += 1;
+                format!("MISSING, package {}", need.package.name(hint))
+            },
+            |path| path.display().to_string(),
+        );
+        println!(
+            "  {:<55} {state}",
+            format!("{} ({})", short(need), need.purpose)
+        );
+    }
+    let cache = Cache::open()?;
+    println!("cache {}", cache.path("").display());
+    if let Some(guest) = guest_packages::present(&cache, hint) {
+        println!("  guest kernel {} {}", guest.kernel, guest.kernel_version);
+    } else {
+        bad += 1;
+        print!("  MISSING{}", guest_packages::describe(hint));
+    }
+    for obstacle in host::obstacles() {
+        bad += 1;
+        println!("{}; as root: {}", obstacle.what, obstacle.cure);
+    }
+    if distro.release.is_none() {
+        bail!(unknown(&distro, &needs::missing()));
+    }
+    if bad > 0 {
+        bail!(Unfit(format!(
+            "{bad} of the things above are missing; `cargo xtask setup` installs packages"
+        )));
+    }
+    println!("nothing is missing");
+    Ok(())
+}
+
+/// A need's subject without its directories.
+fn short(need: &Need) -> String {
+    let subject = need.subject();
+    subject
+        .rsplit('/')
+        .next()
+        .map_or_else(|| subject.clone(), str::to_owned)
+}
+
+/// Refuses arguments, saying which.
+fn no_arguments(arguments: Vec<OsString>) -> Result<()> {
+    let mut parser = lexopt::Parser::from_args(arguments);
+    match parser.next() {
+        Ok(None) => Ok(()),
+        Ok(Some(argument)) => Err(failure::usage(&argument.unexpected())),
+        Err(error) => Err(failure::usage(&error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_distribution_gets_the_whole_list() {
+        let distro = Distro {
+            name: "Fedora Linux 42".into(),
+            release: None,
+        };
+        let text = unknown(&distro, NEEDS).to_string();
+        assert!(text.starts_with("Fedora Linux 42 is not one of"));
+        for word in [
+            "libvirt-daemon-driver-nwfilter",
+            "zlib1g-dev",
+            "linux-image-amd64",
+        ] {
+            assert!(text.contains(word), "{word} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn arguments_that_nobody_takes_are_refused() {
+        let error = no_arguments(vec!["--frob".into()]).expect_err("unknown");
+        assert_eq!(failure::exit_code(&error), failure::USAGE);
+        assert!(no_arguments(Vec::new()).is_ok());
+    }
+}
