@@ -341,15 +341,21 @@ mod tests {
 
     #[test]
     fn few_rules() {
-        // 18 ms a rule and 0.13 s besides (measured) must stay under 0.9 s; the
-        // last rule stands for two.
-        assert!(generate(&Policy::example()).rule_count() < 40);
+        // Some 22 ms a rule and 0.15 s besides (measured on a busy machine) must
+        // stay under 0.9 s; the last rule stands for two.
+        assert!(generate(&Policy::example()).rule_count() < 32);
     }
 
     #[test]
     fn two_lans_outside_hosts_and_a_distant_server() {
         let text_of = "[lan]\nprefixes = [\"10.1.0.0/16\", \"10.2.0.0/16\", \"fe80::/10\", \"fd00:1::/64\"]\n\
                        [dhcp]\nservers = [\"10.9.0.1\"]\n[allow]\nhosts = [\"203.0.113.5/32\", \"2001:db8::5/128\"]\n";
+        insta::assert_snapshot!(text(&Policy::parse(text_of, "test").unwrap()));
+    }
+
+    #[test]
+    fn link_local_addresses() {
+        let text_of = "[lan]\nprefixes = [\"192.168.1.0/24\"]\nlink-local = true\n";
         insta::assert_snapshot!(text(&Policy::parse(text_of, "test").unwrap()));
     }
 
