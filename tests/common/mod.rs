@@ -1,0 +1,93 @@
+//! What the tests that boot guests share.
+
+#![allow(dead_code, reason = "each test binary uses a part of this")]
+
+use lanfence::report::json;
+use lanfence::report::model::{ProbeResult, Run, Verdict};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use tempfile::TempDir;
+
+/// The directory of the guest image, which `cargo xtask test` builds and names.
+pub fn guest_image() -> PathBuf {
+    let dir = std::env::var_os("LANFENCE_GUEST")
+        .expect("LANFENCE_GUEST is not set: these tests boot guests, run them with `cargo xtask test`");
+    PathBuf::from(dir)
+}
+
+/// The program under test.
+pub fn lanfence() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_lanfence"))
+}
+
+/// A finished `verify` with its report.
+pub struct Verified {
+    /// Exit code.
+    pub code: i32,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+    /// The report, where one was written.
+    pub run: Option<Run>,
+    /// The directory that it wrote into, as `out` and `run.json`.
+    pub dir: TempDir,
+}
+
+impl Verified {
+    /// The report.
+    pub fn run(&self) -> &Run {
+        self.run.as_ref().unwrap_or_else(|| panic!("no report was written\n{}{}", self.stdout, self.stderr))
+    }
+
+    /// Results of all cells with this verdict.
+    pub fn with(&self, verdict: Verdict) -> Vec<&ProbeResult> {
+        self.run().cells.iter().flat_map(|cell| &cell.probes).filter(|probe| probe.verdict == verdict).collect()
+    }
+
+    /// Everything that was printed, for messages.
+    pub fn printed(&self) -> String {
+        format!("exit code {}\n{}\n{}", self.code, self.stdout, self.stderr)
+    }
+}
+
+/// Runs `lanfence verify` with the arguments, on emulation, with the shipped policy.
+pub fn verify(arguments: &[&str]) -> Verified {
+    verify_with(lanfence(), arguments)
+}
+
+/// The same with a command that has been prepared.
+pub fn verify_with(mut command: Command, arguments: &[&str]) -> Verified {
+    let dir = tempfile::tempdir().expect("a directory for reports");
+    let report = dir.path().join("run.json");
+    let output = command
+        .arg("verify")
+        .args(["--accel", "tcg", "--policy", concat!(env!("CARGO_MANIFEST_DIR"), "/lanfence.toml")])
+        .arg("--json")
+        .arg(&report)
+        .arg("--out")
+        .arg(dir.path().join("out"))
+        .args(arguments)
+        .env("LANFENCE_GUEST", guest_image())
+        .env("CI", "true")
+        .output()
+        .expect("lanfence can be started");
+    collect(output, &report, dir)
+}
+
+fn collect(output: Output, report: &Path, dir: TempDir) -> Verified {
+    let text = std::fs::read_to_string(report).unwrap_or_default();
+    let run = (!text.is_empty()).then(|| json::from_json(&text).expect("the report can be read back"));
+    Verified {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        run,
+        dir,
+    }
+}
+
+/// A file of tests/fixtures.
+pub fn fixture(name: &str) -> String {
+    format!("{}/tests/fixtures/{name}", env!("CARGO_MANIFEST_DIR"))
+}
