@@ -14,12 +14,29 @@ fn the_generated_filter_is_green_on_pcnet_and_virtio() {
     let run = done.run();
     assert_eq!(run.cells.len(), 2);
     for cell in &run.cells {
-        assert!(cell.probes.len() > 100, "{} has only {} probes", cell.name, cell.probes.len());
+        assert!(
+            cell.probes.len() > 100,
+            "{} has only {} probes",
+            cell.name,
+            cell.probes.len()
+        );
         assert_eq!(cell.teeth, Some(true), "{}", cell.name);
         assert!(cell.evidence.is_empty(), "a green cell leaves no bundle");
     }
-    assert!(run.cells.iter().any(|cell| cell.driver.as_deref() == Some("pcnet32")), "{}", done.printed());
-    assert!(run.cells.iter().any(|cell| cell.driver.as_deref() == Some("virtio_net")), "{}", done.printed());
+    assert!(
+        run.cells
+            .iter()
+            .any(|cell| cell.driver.as_deref() == Some("pcnet32")),
+        "{}",
+        done.printed()
+    );
+    assert!(
+        run.cells
+            .iter()
+            .any(|cell| cell.driver.as_deref() == Some("virtio_net")),
+        "{}",
+        done.printed()
+    );
     let last = done.stdout.trim_end().lines().last().unwrap_or_default();
     assert!(last.contains(" passed, 0 failed"), "{last}");
 }
@@ -28,14 +45,42 @@ fn the_generated_filter_is_green_on_pcnet_and_virtio() {
 fn the_articles_filter_is_red_and_its_leaks_are_named() {
     let done = verify(&["--nic", "pcnet", "--filter", &fixture("no-out-traffic.xml")]);
     assert_eq!(done.code, 1, "{}", done.printed());
-    let leaks: Vec<&str> = done.with(Verdict::Fail(Failure::Leak)).iter().map(|probe| probe.id.as_str()).collect();
-    for group in ["wan-ipv6/", "encapsulation/", "reflection/", "wan-edges/", "tunnels/", "rogue/", "wan-inbound/"] {
-        assert!(leaks.iter().any(|id| id.starts_with(group)), "no leak in {group}: {leaks:?}");
+    let leaks: Vec<&str> = done
+        .with(Verdict::Fail(Failure::Leak))
+        .iter()
+        .map(|probe| probe.id.as_str())
+        .collect();
+    for group in [
+        "wan-ipv6/",
+        "encapsulation/",
+        "reflection/",
+        "wan-edges/",
+        "tunnels/",
+        "rogue/",
+        "wan-inbound/",
+    ] {
+        assert!(
+            leaks.iter().any(|id| id.starts_with(group)),
+            "no leak in {group}: {leaks:?}"
+        );
     }
-    let blocked: Vec<&str> = done.with(Verdict::Fail(Failure::Blocked)).iter().map(|probe| probe.id.as_str()).collect();
-    assert!(blocked.iter().any(|id| id.starts_with("multicast/")), "{blocked:?}");
+    let blocked: Vec<&str> = done
+        .with(Verdict::Fail(Failure::Blocked))
+        .iter()
+        .map(|probe| probe.id.as_str())
+        .collect();
+    assert!(
+        blocked.iter().any(|id| id.starts_with("multicast/")),
+        "{blocked:?}"
+    );
     // The WAN over plain IPv4 is what the article's filter does close.
-    assert!(done.with(Verdict::Pass).iter().any(|probe| probe.id.starts_with("wan-ipv4/")), "{}", done.printed());
+    assert!(
+        done.with(Verdict::Pass)
+            .iter()
+            .any(|probe| probe.id.starts_with("wan-ipv4/")),
+        "{}",
+        done.printed()
+    );
     for leak in leaks {
         assert!(done.stdout.contains(leak), "the table does not name {leak}");
     }
@@ -43,30 +88,56 @@ fn the_articles_filter_is_red_and_its_leaks_are_named() {
 
 #[test]
 fn a_red_cell_leaves_its_evidence() {
-    let done = verify(&["--nic", "virtio", "--filter", &fixture("no-out-traffic.xml")]);
+    let done = verify(&[
+        "--nic",
+        "virtio",
+        "--filter",
+        &fixture("no-out-traffic.xml"),
+    ]);
     let cell = &done.run().cells[0];
     let out = done.dir.path().join("out");
-    for name in ["frames.pcapng", "rules.txt", "filter-no-out-traffic.xml", "domain.xml", "serial.log", "libvirtd.log"] {
+    for name in [
+        "frames.pcapng",
+        "rules.txt",
+        "filter-no-out-traffic.xml",
+        "domain.xml",
+        "serial.log",
+        "libvirtd.log",
+    ] {
         let file = cell.evidence.iter().find(|file| file.ends_with(name));
         let file = file.unwrap_or_else(|| panic!("{name} is not among {:?}", cell.evidence));
         let content = std::fs::read(out.join(file)).expect("the file that the report names");
         assert!(!content.is_empty(), "{file} is empty");
     }
     let rules = std::fs::read_to_string(out.join("linux-virtio/rules.txt")).expect("the rules");
-    assert!(rules.contains("192.168.1.0/24"), "the rules of the filter with their counters: {rules}");
+    assert!(
+        rules.contains("192.168.1.0/24"),
+        "the rules of the filter with their counters: {rules}"
+    );
     let capture = std::fs::read(out.join("linux-virtio/frames.pcapng")).expect("the capture");
     let text = String::from_utf8_lossy(&capture);
-    assert!(text.contains("leak"), "the capture's comments name the verdict");
+    assert!(
+        text.contains("leak"),
+        "the capture's comments name the verdict"
+    );
 }
 
 #[test]
 fn without_a_filter_everything_leaks() {
     let done = verify(&["--nic", "virtio", "--no-filter"]);
     assert_eq!(done.code, 1, "{}", done.printed());
-    let stopped = done.run().cells[0].probes.iter().filter(|probe| probe.verdict == Verdict::Pass);
-    let stopped: Vec<&str> =
-        stopped.filter(|probe| probe.expect == lanfence::probe::Expect::Drop).map(|probe| probe.id.as_str()).collect();
-    assert!(stopped.is_empty(), "nothing can be stopped without a filter: {stopped:?}");
+    let stopped = done.run().cells[0]
+        .probes
+        .iter()
+        .filter(|probe| probe.verdict == Verdict::Pass);
+    let stopped: Vec<&str> = stopped
+        .filter(|probe| probe.expect == lanfence::probe::Expect::Drop)
+        .map(|probe| probe.id.as_str())
+        .collect();
+    assert!(
+        stopped.is_empty(),
+        "nothing can be stopped without a filter: {stopped:?}"
+    );
 }
 
 #[rstest]
@@ -76,7 +147,11 @@ fn without_a_filter_everything_leaks() {
 fn what_breaks_in_mid_run_is_inconclusive(#[case] part: &str) {
     let done = verify(&["--nic", "virtio", "--break", part]);
     assert_eq!(done.code, 5, "{}", done.printed());
-    let dropped = done.with(Verdict::Pass).iter().filter(|probe| probe.expect == lanfence::probe::Expect::Drop).count();
+    let dropped = done
+        .with(Verdict::Pass)
+        .iter()
+        .filter(|probe| probe.expect == lanfence::probe::Expect::Drop)
+        .count();
     assert_eq!(dropped, 0, "no drop may be believed: {}", done.printed());
 }
 
@@ -84,5 +159,9 @@ fn what_breaks_in_mid_run_is_inconclusive(#[case] part: &str) {
 fn rules_that_vanish_behind_libvirts_back_are_a_leak() {
     let done = verify(&["--nic", "virtio", "--break", "flush"]);
     assert_eq!(done.code, 1, "{}", done.printed());
-    assert!(done.with(Verdict::Fail(Failure::Leak)).len() > 50, "{}", done.printed());
+    assert!(
+        done.with(Verdict::Fail(Failure::Leak)).len() > 50,
+        "{}",
+        done.printed()
+    );
 }

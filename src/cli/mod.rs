@@ -52,7 +52,7 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "lab")]
         Verb::Verify(options) => verify::run(&options),
         #[cfg(feature = "lab")]
-        Verb::Worker(options) => worker::run(options),
+        Verb::Worker(options) => worker::run(&options),
     };
     match done {
         Ok(code) => code,
@@ -71,14 +71,14 @@ struct Failure {
 }
 
 impl Failure {
-    fn usage(message: impl ToString) -> Self {
+    fn usage(message: impl std::fmt::Display) -> Self {
         Self {
             exit: Exit::Usage,
             message: message.to_string(),
         }
     }
 
-    fn host(message: impl ToString) -> Self {
+    fn host(message: impl std::fmt::Display) -> Self {
         Self {
             exit: Exit::Host,
             message: message.to_string(),

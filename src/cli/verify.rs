@@ -148,11 +148,11 @@ fn job(
     cache: &Path,
 ) -> Result<Job, Failure> {
     let mut nics: Vec<&String> = Vec::new();
-    options.nics.iter().for_each(|nic| {
+    for nic in &options.nics {
         if !nics.contains(&nic) {
-            nics.push(nic)
+            nics.push(nic);
         }
-    });
+    }
     let plan = |nic: &String| CellPlan {
         name: format!("linux/{nic}"),
         guest: "linux".into(),
@@ -274,9 +274,9 @@ fn report(options: &Options, run: &Run) -> Result<ExitCode, Failure> {
     })?;
     file(&options.verdicts, &|| Ok(verdict::verdict_lines(run)))?;
     if std::env::var_os("GITHUB_ACTIONS").is_some() {
-        github::annotations(run)
-            .iter()
-            .for_each(|line| println!("{line}"));
+        for line in github::annotations(run) {
+            println!("{line}");
+        }
         if let Some(path) = std::env::var_os("GITHUB_STEP_SUMMARY") {
             let appended = std::fs::File::options()
                 .append(true)

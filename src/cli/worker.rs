@@ -20,7 +20,7 @@ pub struct Options {
 
 /// Reads the job from standard input, enters the lab's namespaces and runs the
 /// cells. Events go to standard output, one JSON document a line.
-pub fn run(options: Options) -> Result<ExitCode, Failure> {
+pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let mut text = String::new();
     std::io::stdin()
         .read_to_string(&mut text)
@@ -53,9 +53,9 @@ pub fn run(options: Options) -> Result<ExitCode, Failure> {
             kind,
         };
         job.cells.iter().for_each(|plan| {
-            tell(Event::CellDone {
+            tell(&Event::CellDone {
                 cell: Box::new(failed(plan, &error)),
-            })
+            });
         });
         return Ok(Exit::Pass.into());
     }
@@ -69,7 +69,7 @@ pub fn run(options: Options) -> Result<ExitCode, Failure> {
     Ok(Exit::Pass.into())
 }
 
-fn tell(event: Event) {
+fn tell(event: &Event) {
     let mut out = std::io::stdout().lock();
     // A reader that is gone has killed this process too.
     let _ = writeln!(out, "{}", event.to_line());

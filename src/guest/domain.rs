@@ -107,7 +107,7 @@ impl Xml {
 
     fn text(&mut self, name: &str, attributes: Attributes<'_>, text: &str) {
         self.open(name, attributes, |xml| {
-            xml.event(Event::Text(BytesText::new(text)))
+            xml.event(Event::Text(BytesText::new(text)));
         });
     }
 

@@ -210,15 +210,20 @@ fn assert_alone() -> Result<(), LabError> {
 }
 
 fn hypervisor_links() -> String {
-    let mut lines =
-        format!("link add {BRIDGE} type bridge stp_state 0 forward_delay 0 mcast_snooping 0\n");
-    for (port, namespace, mac) in [("lan0", "lan", PEER_MAC), ("gw0", "gateway", GATEWAY_MAC)] {
-        let mac = mac_text(mac);
-        lines +=
-            &format!("link add {port} type veth peer name eth0 address {mac} netns {namespace}\n");
-        lines += &format!("link set {port} master {BRIDGE} up\n");
-    }
-    lines + &format!("link set {BRIDGE} up\n")
+    let port = |(port, namespace, mac)| {
+        format!(
+            "link add {port} type veth peer name eth0 address {} netns {namespace}\n\
+             link set {port} master {BRIDGE} up\n",
+            mac_text(mac)
+        )
+    };
+    let ports = [("lan0", "lan", PEER_MAC), ("gw0", "gateway", GATEWAY_MAC)]
+        .map(port)
+        .concat();
+    format!(
+        "link add {BRIDGE} type bridge stp_state 0 forward_delay 0 mcast_snooping 0\n\
+         {ports}link set {BRIDGE} up\n"
+    )
 }
 
 /// Entries that a guest which claims another's MAC cannot move.

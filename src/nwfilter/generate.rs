@@ -101,16 +101,16 @@ fn arp(rules: &mut Rules, policy: &Policy) {
 fn from_guest4(rules: &mut Rules, policy: &Policy) {
     let udp = || Match::new("ip").protocol("udp");
     // A DHCP server's answers, whoever they are for.
-    rules.add(Drop, Out, udp().from_port(67));
+    rules.add(Drop, Out, udp().source_port(67));
     if policy.dhcp.client {
         let discover = Match::new("ip")
-            .to_mac(BROADCAST, ALL_ONES)
-            .from(host4(Ipv4Addr::UNSPECIFIED));
+            .group_mac(BROADCAST, ALL_ONES)
+            .sent_by(host4(Ipv4Addr::UNSPECIFIED));
         let discover = discover
-            .to(host4(Ipv4Addr::BROADCAST))
+            .toward(host4(Ipv4Addr::BROADCAST))
             .protocol("udp")
-            .from_port(68)
-            .to_port(67);
+            .source_port(68)
+            .target_port(67);
         rules.add(Accept, Out, discover);
     }
     for (source, destination) in pairs4(policy) {
@@ -119,8 +119,8 @@ fn from_guest4(rules: &mut Rules, policy: &Policy) {
                 Accept,
                 Out,
                 Match::new("ip")
-                    .from(source)
-                    .to(destination)
+                    .sent_by(source)
+                    .toward(destination)
                     .protocol(upper),
             );
         }
@@ -128,16 +128,16 @@ fn from_guest4(rules: &mut Rules, policy: &Policy) {
     for source in sources4(policy) {
         if policy.broadcast {
             let everyone = Match::new("ip")
-                .to_mac(BROADCAST, ALL_ONES)
-                .from(source)
-                .to(host4(Ipv4Addr::BROADCAST));
+                .group_mac(BROADCAST, ALL_ONES)
+                .sent_by(source)
+                .toward(host4(Ipv4Addr::BROADCAST));
             rules.add(Accept, Out, everyone.protocol("udp"));
         }
         for group in &policy.groups4 {
             let group = Match::new("ip")
-                .to_mac(GROUP4.0, GROUP4.1)
-                .from(source)
-                .to(*group);
+                .group_mac(GROUP4.0, GROUP4.1)
+                .sent_by(source)
+                .toward(*group);
             rules.add(Accept, Out, group.protocol("udp"));
         }
     }
@@ -149,19 +149,19 @@ fn from_guest4(rules: &mut Rules, policy: &Policy) {
             Accept,
             Out,
             Match::new("ip")
-                .to_mac(GROUP4.0, GROUP4.1)
-                .to(all)
+                .group_mac(GROUP4.0, GROUP4.1)
+                .toward(all)
                 .protocol("igmp"),
         );
     }
     for server in &policy.dhcp.servers {
         for source in &policy.lan4 {
             let renew = Match::new("ip")
-                .from(*source)
-                .to(host4(*server))
+                .sent_by(*source)
+                .toward(host4(*server))
                 .protocol("udp")
-                .from_port(68)
-                .to_port(67);
+                .source_port(68)
+                .target_port(67);
             rules.add(Accept, Out, renew);
         }
     }
@@ -175,7 +175,10 @@ fn from_guest4(rules: &mut Rules, policy: &Policy) {
                 rules.add(
                     Accept,
                     Out,
-                    Match::new("ip").from(*source).to(*host).protocol(upper),
+                    Match::new("ip")
+                        .sent_by(*source)
+                        .toward(*host)
+                        .protocol(upper),
                 );
             }
         }
@@ -207,7 +210,11 @@ fn from_guest6(rules: &mut Rules, policy: &Policy) {
     // Router advertisement and redirect (RFC 4861) would make the guest a router.
     rules.add(Drop, Out, icmp().with("type", 134));
     rules.add(Drop, Out, icmp().with("type", 137));
-    rules.add(Drop, Out, Match::new("ipv6").protocol("udp").from_port(547));
+    rules.add(
+        Drop,
+        Out,
+        Match::new("ipv6").protocol("udp").source_port(547),
+    );
     // Address detection and early MLD reports come from ::. The protocol is
     // not tested: MLD stands behind a hop-by-hop header, which libvirt's nftables
     // backend does not look past, and ff02 never leaves the link.
@@ -216,9 +223,9 @@ fn from_guest6(rules: &mut Rules, policy: &Policy) {
         Accept,
         Out,
         Match::new("ipv6")
-            .to_mac(GROUP6.0, GROUP6.1)
-            .from(unspecified6())
-            .to(link),
+            .group_mac(GROUP6.0, GROUP6.1)
+            .sent_by(unspecified6())
+            .toward(link),
     );
     for source in &policy.lan6 {
         for group in &policy.groups6 {
@@ -226,9 +233,9 @@ fn from_guest6(rules: &mut Rules, policy: &Policy) {
                 Accept,
                 Out,
                 Match::new("ipv6")
-                    .to_mac(GROUP6.0, GROUP6.1)
-                    .from(*source)
-                    .to(*group),
+                    .group_mac(GROUP6.0, GROUP6.1)
+                    .sent_by(*source)
+                    .toward(*group),
             );
         }
         for destination in &policy.lan6 {
@@ -243,8 +250,8 @@ fn from_guest6(rules: &mut Rules, policy: &Policy) {
                     Accept,
                     Out,
                     Match::new("ipv6")
-                        .from(*source)
-                        .to(*destination)
+                        .sent_by(*source)
+                        .toward(*destination)
                         .protocol(upper),
                 );
             }
@@ -255,7 +262,10 @@ fn from_guest6(rules: &mut Rules, policy: &Policy) {
                     rules.add(
                         Accept,
                         Out,
-                        Match::new("ipv6").from(*source).to(*host).protocol(upper),
+                        Match::new("ipv6")
+                            .sent_by(*source)
+                            .toward(*host)
+                            .protocol(upper),
                     );
                 }
             }
@@ -266,7 +276,7 @@ fn from_guest6(rules: &mut Rules, policy: &Policy) {
 /// QEMU announces a migrated guest with a RARP request about itself.
 fn rarp(rules: &mut Rules) {
     let announce = Match::new("rarp")
-        .to_mac(BROADCAST, ALL_ONES)
+        .group_mac(BROADCAST, ALL_ONES)
         .with("opcode", "Request_Reverse")
         .with("arpsrcmacaddr", "$MAC")
         .with("arpdstmacaddr", "$MAC");
@@ -283,17 +293,17 @@ fn to_guest(rules: &mut Rules, policy: &Policy) {
         }
     });
     for source in sources4(policy).into_iter().chain(outside4) {
-        rules.add(Accept, In, Match::new("ip").from(source));
+        rules.add(Accept, In, Match::new("ip").sent_by(source));
     }
     for server in &policy.dhcp.servers {
         rules.add(
             Accept,
             In,
             Match::new("ip")
-                .from(host4(*server))
+                .sent_by(host4(*server))
                 .protocol("udp")
-                .from_port(67)
-                .to_port(68),
+                .source_port(67)
+                .target_port(68),
         );
     }
     // Switches without an address of their own ask for groups from 0.0.0.0.
@@ -301,7 +311,7 @@ fn to_guest(rules: &mut Rules, policy: &Policy) {
         Accept,
         In,
         Match::new("ip")
-            .from(host4(Ipv4Addr::UNSPECIFIED))
+            .sent_by(host4(Ipv4Addr::UNSPECIFIED))
             .protocol("igmp"),
     );
     if policy.lan6.is_empty() {
@@ -321,7 +331,7 @@ fn to_guest(rules: &mut Rules, policy: &Policy) {
         .chain([unspecified6()])
         .chain(outside6)
     {
-        rules.add(Accept, In, Match::new("ipv6").from(source));
+        rules.add(Accept, In, Match::new("ipv6").sent_by(source));
     }
 }
 

@@ -124,7 +124,7 @@ impl Parser<'_> {
 
     fn error(&self, what: impl Into<String>) -> ReadError {
         let before = &self.text.as_bytes()[..self.at.min(self.text.len())];
-        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = String::from_utf8_lossy(before).matches('\n').count() + 1;
         let start = before
             .iter()
             .rposition(|byte| *byte == b'\n')
@@ -148,7 +148,7 @@ impl Parser<'_> {
         }
         let attributes = self.attributes(start, &name)?;
         let opened = match (self.open.last_mut(), name.as_str()) {
-            (None, "filter") => self.filter(attributes)?,
+            (None, "filter") => self.filter(&attributes)?,
             (None, other) => {
                 return Err(self.error(format!(
                     "<{other}> is no filter; the file must hold one <filter>"
@@ -289,23 +289,23 @@ impl Parser<'_> {
         }
     }
 
-    fn filter(&mut self, attributes: Attributes) -> Result<Open, ReadError> {
+    fn filter(&mut self, attributes: &Attributes) -> Result<Open, ReadError> {
         if self.filter.is_some() {
             return Err(
                 self.error("a second <filter> in one file; write each into a file of its own")
             );
         }
-        self.only(&attributes, "<filter>", &["name", "chain", "priority"])?;
-        let name = self.required(&attributes, "<filter>", "name")?.to_owned();
+        self.only(attributes, "<filter>", &["name", "chain", "priority"])?;
+        let name = self.required(attributes, "<filter>", "name")?.to_owned();
         if name.is_empty() || name.contains('/') || name.starts_with('.') {
             return Err(self.error(format!(
                 "`{}` cannot be the name of a filter: libvirt makes a file of it",
                 shorten(&name)
             )));
         }
-        let chain = find(&attributes, "chain").unwrap_or("root").to_owned();
+        let chain = find(attributes, "chain").unwrap_or("root").to_owned();
         self.chain(&chain)?;
-        let priority = self.priority(&attributes)?;
+        let priority = self.priority(attributes)?;
         self.filter = Some(Filter {
             name,
             chain,

@@ -2,6 +2,7 @@
 
 use super::model::{Action, Direction, Element, Entry, Rule};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use std::fmt::Display;
 
 /// A list of rules in order; each gets a priority of its own, so that the
 /// order does not depend on how a backend breaks ties.
@@ -76,27 +77,28 @@ impl Match {
     }
 
     /// Adds an attribute.
-    pub fn with(mut self, name: &str, value: impl ToString) -> Self {
+    pub fn with(mut self, name: &str, value: impl Display) -> Self {
         self.element
             .attributes
             .push((name.into(), value.to_string()));
         self
     }
 
-    /// Destination MAC under a mask: how a group address is tied to group frames.
-    pub fn to_mac(self, address: &str, mask: &str) -> Self {
+    /// Destination MAC under a mask:
+    /// how a group address is tied to group frames.
+    pub fn group_mac(self, address: &str, mask: &str) -> Self {
         self.with("dstmacaddr", address).with("dstmacmask", mask)
     }
 
     /// Source prefix.
-    pub fn from(self, net: impl Into<IpNet>) -> Self {
+    pub fn sent_by(self, net: impl Into<IpNet>) -> Self {
         let net = net.into();
         self.with("srcipaddr", net.network())
             .with("srcipmask", net.prefix_len())
     }
 
     /// Destination prefix.
-    pub fn to(self, net: impl Into<IpNet>) -> Self {
+    pub fn toward(self, net: impl Into<IpNet>) -> Self {
         let net = net.into();
         self.with("dstipaddr", net.network())
             .with("dstipmask", net.prefix_len())
@@ -108,12 +110,12 @@ impl Match {
     }
 
     /// Source port.
-    pub fn from_port(self, port: u16) -> Self {
+    pub fn source_port(self, port: u16) -> Self {
         self.with("srcportstart", port)
     }
 
     /// Destination port.
-    pub fn to_port(self, port: u16) -> Self {
+    pub fn target_port(self, port: u16) -> Self {
         self.with("dstportstart", port)
     }
 }

@@ -162,7 +162,8 @@ mod tests {
         let references: String = references
             .iter()
             .map(|to| format!("<filterref filter='{to}'/>"))
-            .collect();
+            .collect::<Vec<_>>()
+            .concat();
         read(
             &format!("<filter name='{name}'>{references}</filter>"),
             "test",

@@ -112,20 +112,15 @@ impl Checker<'_> {
 
     fn net(&self, value: &Spanned<String>) -> Result<IpNet, PolicyError> {
         let text = value.get_ref();
-        let net: IpNet = match text.parse() {
-            Ok(net) => net,
-            Err(_) => {
-                let cure = match text.parse::<IpAddr>() {
-                    Ok(IpAddr::V4(v4)) => format!(
-                        "write the prefix length: `{v4}/32` for one host, `{v4}/24` for a LAN"
-                    ),
-                    Ok(IpAddr::V6(v6)) => {
-                        format!("write the prefix length: `{v6}/128` for one host")
-                    }
-                    Err(_) => "write it as `192.168.1.0/24` or `fd00:1::/64`".to_owned(),
-                };
-                return Err(self.error(value, format!("`{text}` is no prefix"), cure));
-            }
+        let Ok(net) = text.parse::<IpNet>() else {
+            let cure = match text.parse::<IpAddr>() {
+                Ok(IpAddr::V4(v4)) => {
+                    format!("write the prefix length: `{v4}/32` for one host, `{v4}/24` for a LAN")
+                }
+                Ok(IpAddr::V6(v6)) => format!("write the prefix length: `{v6}/128` for one host"),
+                Err(_) => "write it as `192.168.1.0/24` or `fd00:1::/64`".to_owned(),
+            };
+            return Err(self.error(value, format!("`{text}` is no prefix"), cure));
         };
         if net != net.trunc() {
             let what = format!("`{text}` has host bits set under its mask");

@@ -33,7 +33,7 @@ pub struct Context<'a> {
     /// Accelerator.
     pub accel: Accel,
     /// Tells the user interface what happens.
-    pub tell: &'a dyn Fn(Event),
+    pub tell: &'a dyn Fn(&Event),
 }
 
 /// A cell while it runs.
@@ -63,7 +63,7 @@ pub async fn run(context: &Context<'_>, plan: &CellPlan, number: u8) -> Cell {
         cell,
         phase: ("boot", Instant::now()),
     };
-    (context.tell)(Event::Phase {
+    (context.tell)(&Event::Phase {
         cell: plan.name.clone(),
         phase: "boot".into(),
     });
@@ -80,7 +80,7 @@ impl Running<'_> {
     fn enter(&mut self, phase: &'static str) {
         self.end_phase();
         self.phase = (phase, Instant::now());
-        (self.context.tell)(Event::Phase {
+        (self.context.tell)(&Event::Phase {
             cell: self.plan.name.clone(),
             phase: phase.into(),
         });
@@ -93,7 +93,7 @@ impl Running<'_> {
             phase: phase.into(),
             ms,
         });
-        (self.context.tell)(Event::PhaseDone {
+        (self.context.tell)(&Event::PhaseDone {
             cell: self.plan.name.clone(),
             phase: phase.into(),
             ms,
@@ -353,7 +353,7 @@ impl Running<'_> {
         };
         match evidence::write(out, &self.cell, self.context.job, guest, rules, outcomes) {
             Ok(files) => self.cell.evidence = files,
-            Err(error) => (self.context.tell)(Event::Note {
+            Err(error) => (self.context.tell)(&Event::Note {
                 cell: Some(self.plan.name.clone()),
                 text: format!("the evidence could not be written: {error}"),
             }),

@@ -32,13 +32,13 @@ impl VerifyError {
     /// As it stands in the report.
     pub fn in_phase(&self, phase: &str) -> CellError {
         let kind = match self {
-            Self::Refused(_) | Self::Usage(_) => ErrorKind::Usage,
             Self::Host(_) => ErrorKind::Host,
-            Self::Lab(error) if error.is_host() => ErrorKind::Host,
             // Without a lab there is no cell: the host is not fit for it.
-            Self::Lab(_) if phase == "lab" => ErrorKind::Host,
+            Self::Lab(error) if error.is_host() || phase == "lab" => ErrorKind::Host,
             Self::Guest(error) if error.is_host() => ErrorKind::Host,
-            Self::Guest(GuestError::Nic { .. }) => ErrorKind::Usage,
+            Self::Refused(_) | Self::Usage(_) | Self::Guest(GuestError::Nic { .. }) => {
+                ErrorKind::Usage
+            }
             Self::Lab(_) | Self::Guest(_) | Self::Cell(_) => ErrorKind::Cell,
         };
         CellError {

@@ -168,23 +168,20 @@ pub fn decide_accel(job: &Job, cache: &Path) -> Decided {
     }
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let path = cache.join(format!("kvm-{}", boot.trim()));
-    let (works, reason) = match std::fs::read_to_string(&path) {
-        Ok(text) => {
-            let (works, reason) = text.split_once(' ').unwrap_or(("no", &text));
-            (
-                works == "yes",
-                format!("{} (tried earlier in this boot of the host)", reason.trim()),
-            )
-        }
-        Err(_) => {
-            let (works, reason) = try_kvm(job);
-            // An unwritable cache only means that the next run tries again.
-            let _ = std::fs::write(
-                &path,
-                format!("{} {reason}\n", if works { "yes" } else { "no" }),
-            );
-            (works, reason)
-        }
+    let (works, reason) = if let Ok(text) = std::fs::read_to_string(&path) {
+        let (works, reason) = text.split_once(' ').unwrap_or(("no", &text));
+        (
+            works == "yes",
+            format!("{} (tried earlier in this boot of the host)", reason.trim()),
+        )
+    } else {
+        let (works, reason) = try_kvm(job);
+        // An unwritable cache only means that the next run tries again.
+        let _ = std::fs::write(
+            &path,
+            format!("{} {reason}\n", if works { "yes" } else { "no" }),
+        );
+        (works, reason)
     };
     Decided {
         kvm: works,

@@ -4,6 +4,10 @@ use crate::probe::Expect;
 use crate::report::model::{Failure, Fate, Verdict};
 
 /// What the sensors said of one probe in one phase.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "five independent observations, not a state machine"
+)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Seen {
     /// The frame left its origin.

@@ -219,12 +219,12 @@ fn as_gateway(scene: &Scene) -> Scene {
 
 /// A datagram from the LAN peer through the router: the path behind the bridge works.
 fn to_far_side(sender: &Sender<'_>, payload: &[u8]) -> Result<(), LabError> {
-    let send = || -> std::io::Result<()> {
+    let datagram = || -> std::io::Result<()> {
         UdpSocket::bind("0.0.0.0:0")?
             .send_to(payload, (WAN4, 9))
             .map(drop)
     };
-    let sent = tokio::task::block_in_place(|| sender.lab.network.peer.run(send))?;
+    let sent = tokio::task::block_in_place(|| sender.lab.network.peer.run(datagram))?;
     sent.map_err(|source| {
         LabError::system("send a sentinel from the LAN peer to the far side", source)
     })

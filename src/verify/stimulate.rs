@@ -123,7 +123,7 @@ impl Sender<'_> {
         }
         self.frames(raw).await?;
         for probe in probes.iter().filter(|probe| probe.origin != Origin::Guest) {
-            self.from_outside(probe).await?;
+            self.send_from_outside(probe)?;
         }
         Ok(())
     }
@@ -184,7 +184,7 @@ impl Sender<'_> {
         }
     }
 
-    async fn from_outside(&mut self, probe: &Probe) -> Result<(), GuestError> {
+    fn send_from_outside(&mut self, probe: &Probe) -> Result<(), GuestError> {
         let network = &self.lab.network;
         let netns = match probe.origin {
             Origin::Peer | Origin::Guest => &network.peer,
@@ -208,7 +208,7 @@ impl Sender<'_> {
                 })?;
             }
             Stimulus::Ping { to, payload } => {
-                in_namespace(netns, || super::ping::send(far_side, *to, payload))?
+                in_namespace(netns, || super::ping::send(far_side, *to, payload))?;
             }
             Stimulus::Tcp {
                 source_port,

@@ -19,9 +19,12 @@ pub enum Place {
     WanOut,
 }
 
+/// A sensor, its bookmark, and what its two directions are called.
+type Watched<'a> = (&'a Sensor, usize, [(Direction, Place); 2]);
+
 /// Sensors of a cell with the bookmark at which a phase began.
 pub struct Watch<'a> {
-    sensors: [(&'a Sensor, usize, [(Direction, Place); 2]); 4],
+    sensors: [Watched<'a>; 4],
 }
 
 impl<'a> Watch<'a> {

@@ -13,7 +13,7 @@ use std::time::Instant;
 
 /// Runs the job. Events go to `tell`; every cell of the plan gets a
 /// [`Event::CellDone`], with an error in it where the lab did not come up.
-pub async fn run(job: &Job, tell: &dyn Fn(Event)) {
+pub async fn run(job: &Job, tell: &dyn Fn(&Event)) {
     if let Err(error) = run_cells(job, tell).await {
         for plan in &job.cells {
             let cell = Cell {
@@ -27,21 +27,21 @@ pub async fn run(job: &Job, tell: &dyn Fn(Event)) {
                 teeth: None,
                 evidence: Vec::new(),
             };
-            tell(Event::CellDone {
+            tell(&Event::CellDone {
                 cell: Box::new(cell),
             });
         }
     }
 }
 
-async fn run_cells(job: &Job, tell: &dyn Fn(Event)) -> Result<(), VerifyError> {
+async fn run_cells(job: &Job, tell: &dyn Fn(&Event)) -> Result<(), VerifyError> {
     let started = Instant::now();
     let policy = Policy::parse(&job.policy, &job.policy_origin)
         .map_err(|error| VerifyError::Usage(error.to_string()))?;
     let image = Image::open(&job.guest)?;
     let lab = Lab::up(topology(&policy)?).await?;
     define_filters(&lab, job)?;
-    tell(Event::Host(host(&lab, job)));
+    tell(&Event::Host(host(&lab, job)));
     let lab_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let accel = if job.kvm { Accel::Kvm } else { Accel::Tcg };
     let context = Context {
@@ -63,7 +63,7 @@ async fn run_cells(job: &Job, tell: &dyn Fn(Event)) -> Result<(), VerifyError> {
                 },
             );
         }
-        tell(Event::CellDone {
+        tell(&Event::CellDone {
             cell: Box::new(cell),
         });
     }

@@ -10,8 +10,9 @@ use tempfile::TempDir;
 
 /// The directory of the guest image, which `cargo xtask test` builds and names.
 pub fn guest_image() -> PathBuf {
-    let dir = std::env::var_os("LANFENCE_GUEST")
-        .expect("LANFENCE_GUEST is not set: these tests boot guests, run them with `cargo xtask test`");
+    let dir = std::env::var_os("LANFENCE_GUEST").expect(
+        "LANFENCE_GUEST is not set: these tests boot guests, run them with `cargo xtask test`",
+    );
     PathBuf::from(dir)
 }
 
@@ -37,12 +38,19 @@ pub struct Verified {
 impl Verified {
     /// The report.
     pub fn run(&self) -> &Run {
-        self.run.as_ref().unwrap_or_else(|| panic!("no report was written\n{}{}", self.stdout, self.stderr))
+        self.run
+            .as_ref()
+            .unwrap_or_else(|| panic!("no report was written\n{}{}", self.stdout, self.stderr))
     }
 
     /// Results of all cells with this verdict.
     pub fn with(&self, verdict: Verdict) -> Vec<&ProbeResult> {
-        self.run().cells.iter().flat_map(|cell| &cell.probes).filter(|probe| probe.verdict == verdict).collect()
+        self.run()
+            .cells
+            .iter()
+            .flat_map(|cell| &cell.probes)
+            .filter(|probe| probe.verdict == verdict)
+            .collect()
     }
 
     /// Everything that was printed, for messages.
@@ -62,7 +70,12 @@ pub fn verify_with(mut command: Command, arguments: &[&str]) -> Verified {
     let report = dir.path().join("run.json");
     let output = command
         .arg("verify")
-        .args(["--accel", "tcg", "--policy", concat!(env!("CARGO_MANIFEST_DIR"), "/lanfence.toml")])
+        .args([
+            "--accel",
+            "tcg",
+            "--policy",
+            concat!(env!("CARGO_MANIFEST_DIR"), "/lanfence.toml"),
+        ])
         .arg("--json")
         .arg(&report)
         .arg("--out")
@@ -72,12 +85,13 @@ pub fn verify_with(mut command: Command, arguments: &[&str]) -> Verified {
         .env("CI", "true")
         .output()
         .expect("lanfence can be started");
-    collect(output, &report, dir)
+    collect(&output, &report, dir)
 }
 
-fn collect(output: Output, report: &Path, dir: TempDir) -> Verified {
+fn collect(output: &Output, report: &Path, dir: TempDir) -> Verified {
     let text = std::fs::read_to_string(report).unwrap_or_default();
-    let run = (!text.is_empty()).then(|| json::from_json(&text).expect("the report can be read back"));
+    let run =
+        (!text.is_empty()).then(|| json::from_json(&text).expect("the report can be read back"));
     Verified {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
