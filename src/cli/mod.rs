@@ -1,5 +1,7 @@
 //! The command line: one file a verb, each thin.
 
+#[cfg(feature = "lab")]
+mod bench;
 mod exit;
 mod generate;
 #[cfg(feature = "lab")]
@@ -27,6 +29,9 @@ enum Verb {
     /// Prove a filter with real guests, and print a verdict for every cell.
     #[cfg(feature = "lab")]
     Verify(Box<verify::Options>),
+    /// Measure where the time goes.
+    #[cfg(feature = "lab")]
+    Bench(bench::Options),
     /// Run cells in namespaces of its own; started by `verify`.
     #[cfg(feature = "lab")]
     #[command(name = "__worker", hide = true)]
@@ -51,6 +56,8 @@ pub fn main() -> ExitCode {
         Verb::Generate(options) => generate::run(&options),
         #[cfg(feature = "lab")]
         Verb::Verify(options) => verify::run(&options),
+        #[cfg(feature = "lab")]
+        Verb::Bench(options) => bench::run(&options),
         #[cfg(feature = "lab")]
         Verb::Worker(options) => worker::run(&options),
     };

@@ -129,7 +129,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     {
         paths::writable(file)?;
     }
-    let mut job = job(options, &origin, &chosen, out, &cache)?;
+    let mut job = job(options, &policy, &origin, &chosen, out)?;
     let (accel, reason) = accelerate(options, &job, &cache)?;
     job.kvm = accel;
     let mut run = show(options, &job)?;
@@ -142,43 +142,36 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
 
 fn job(
     options: &Options,
+    policy: &crate::policy::Policy,
     origin: &str,
     chosen: &filters::Chosen,
     out: Option<PathBuf>,
-    cache: &Path,
 ) -> Result<Job, Failure> {
-    let mut nics: Vec<&String> = Vec::new();
+    let mut nics: Vec<&str> = Vec::new();
     for nic in &options.nics {
-        if !nics.contains(&nic) {
+        if !nics.contains(&nic.as_str()) {
             nics.push(nic);
         }
     }
-    let plan = |nic: &String| CellPlan {
-        name: format!("linux/{nic}"),
-        guest: "linux".into(),
-        nic: nic.clone(),
-    };
-    let libvirt_cache = cache.join("libvirt");
-    std::fs::create_dir_all(&libvirt_cache)
-        .map_err(|error| Failure::host(format!("{}: {error}", libvirt_cache.display())))?;
+    let plain = plain_job(
+        policy,
+        origin,
+        options.policy.as_deref(),
+        &options.guest,
+        &nics,
+    )?;
     Ok(Job {
-        policy: filters::policy_text(options.policy.as_deref())?,
-        policy_origin: origin.to_owned(),
         filters: chosen.texts.clone(),
         bind: chosen.info.name.clone(),
         parameters: options.parameters.clone(),
-        kvm: false,
-        guest: std::path::absolute(&options.guest).map_err(Failure::usage)?,
-        libvirt_cache: Some(libvirt_cache),
         out,
-        cells: nics.into_iter().map(plan).collect(),
         sabotage: options.sabotage.map(|part| match part {
             Break::Sensor => Sabotage::Sensor,
             Break::Link => Sabotage::Link,
             Break::Pause => Sabotage::Pause,
             Break::Flush => Sabotage::Flush,
         }),
-        boot_only: false,
+        ..plain
     })
 }
 
@@ -289,6 +282,43 @@ fn report(options: &Options, run: &Run) -> Result<ExitCode, Failure> {
         }
     }
     Ok(ExitCode::from(run.exit_code()))
+}
+
+/// A job with nothing out of the ordinary: the generated filter under emulation.
+pub fn plain_job(
+    policy: &crate::policy::Policy,
+    origin: &str,
+    file: Option<&Path>,
+    guest: &Path,
+    nics: &[&str],
+) -> Result<Job, Failure> {
+    let filter = generated(policy);
+    let libvirt_cache = paths::cache()?.join("libvirt");
+    std::fs::create_dir_all(&libvirt_cache)
+        .map_err(|error| Failure::host(format!("{}: {error}", libvirt_cache.display())))?;
+    Ok(Job {
+        policy: filters::policy_text(file)?,
+        policy_origin: origin.to_owned(),
+        bind: Some(filter.name.clone()),
+        filters: vec![filter],
+        parameters: Vec::new(),
+        kvm: false,
+        guest: std::path::absolute(guest).map_err(Failure::usage)?,
+        libvirt_cache: Some(libvirt_cache),
+        out: None,
+        cells: nics.iter().map(|nic| linux(nic)).collect(),
+        sabotage: None,
+        boot_only: false,
+    })
+}
+
+/// The cell of the Linux guest with a NIC model.
+fn linux(nic: &str) -> CellPlan {
+    CellPlan {
+        name: format!("linux/{nic}"),
+        guest: "linux".into(),
+        nic: nic.into(),
+    }
 }
 
 /// The text of a generated filter, for the job.

@@ -145,7 +145,7 @@ impl Interface {
 }
 
 /// The kernel command line: console, no second chance after a panic, the nonce.
-fn command_line(nonce: &str) -> String {
+pub fn command_line(nonce: &str) -> String {
     format!(
         "console=ttyS0 panic=-1 loglevel=4 random.trust_cpu=on tsc=reliable lanfence.nonce={nonce}"
     )

@@ -10,7 +10,7 @@ mod models;
 
 pub use agent::AgentClient;
 pub use boot::{Guest, boot};
-pub use domain::{Accel, DomainSpec, FilterRef, Interface};
+pub use domain::{Accel, DomainSpec, FilterRef, Interface, command_line};
 pub use error::GuestError;
 pub use image::Image;
 pub use models::{check_model, qemu_models};

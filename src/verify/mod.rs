@@ -1,5 +1,6 @@
 //! Plan, run and judge: the cells of a matrix, each proven with a real guest.
 
+mod bare;
 mod cell;
 mod error;
 mod evidence;
@@ -13,6 +14,7 @@ mod stimulate;
 mod watch;
 mod worker;
 
+pub use bare::bare_boot;
 pub use error::VerifyError;
 pub use front::{Workers, decide_accel};
 pub use worker::run as run_worker;

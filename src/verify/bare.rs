@@ -1,0 +1,72 @@
+//! The same kernel and initramfs under QEMU alone: what the lab's boot is measured against.
+
+use crate::guest::Image;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Longest boot that is waited for.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Boots once under emulation without libvirt, network or agent port; milliseconds to READY.
+///
+/// # Errors
+/// When QEMU cannot be started or the guest does not reach READY.
+pub fn bare_boot(image: &Image) -> Result<u64, String> {
+    let started = Instant::now();
+    let mut child = Command::new("qemu-system-x86_64")
+        .args([
+            "-accel",
+            "tcg",
+            "-machine",
+            "pc",
+            "-m",
+            "128",
+            "-nodefaults",
+            "-display",
+            "none",
+            "-no-reboot",
+        ])
+        .args([
+            "-serial",
+            "stdio",
+            "-device",
+            "virtio-serial-pci",
+            "-chardev",
+            "null,id=agent",
+            "-device",
+        ])
+        .arg(format!(
+            "virtserialport,chardev=agent,name={}",
+            lanfence_agent::PORT_NAME
+        ))
+        .arg("-kernel")
+        .arg(&image.kernel)
+        .arg("-initrd")
+        .arg(&image.initramfs)
+        .args(["-append", &crate::guest::command_line("bare")])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("qemu-system-x86_64: {error}; `cargo xtask setup` installs it"))?;
+    let lines = child
+        .stdout
+        .take()
+        .map(BufReader::new)
+        .into_iter()
+        .flat_map(BufRead::lines)
+        .map_while(Result::ok);
+    let mut ready = None;
+    for line in lines {
+        if line.contains(lanfence_agent::READY) {
+            ready = u64::try_from(started.elapsed().as_millis()).ok();
+            break;
+        }
+        if started.elapsed() > DEADLINE {
+            break;
+        }
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+    ready.ok_or_else(|| "the guest did not reach READY under QEMU alone".to_owned())
+}
