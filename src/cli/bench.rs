@@ -122,7 +122,7 @@ fn measure(job: &Job) -> Result<(Phases, u64), Failure> {
 
 fn table(series: &mut [Series]) -> Table {
     let mut table = Table::new();
-    table.load_preset(comfy_table::presets::ASCII_MARKDOWN);
+    table.load_style(comfy_table::presets::ASCII_MARKDOWN);
     table.set_header(["ms", "min", "median", "max", "at most"]);
     for row in series {
         row.ms.sort_unstable();

@@ -1,7 +1,7 @@
 //! The same kernel and initramfs under QEMU alone: what the lab's boot is measured against.
 
 use crate::guest::Image;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
