@@ -43,8 +43,8 @@ pub struct Scratch {
 
 impl Cache {
     /// The user's cache: `LANFENCE_CACHE`, else `lanfence` below
-    /// `XDG_CACHE_HOME` or `~/.cache`.
-    pub fn open() -> Result<Cache> {
+    /// `XDG_CACHE_HOME` or `~/.cache`. It may not exist yet.
+    pub fn named() -> Result<Cache> {
         let named = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
         let root = named("LANFENCE_CACHE")
             .map(PathBuf::from)
@@ -56,7 +56,12 @@ impl Cache {
             })
             .or_else(|| named("HOME").map(|home| PathBuf::from(home).join(".cache/lanfence")))
             .context("no cache directory: set LANFENCE_CACHE, XDG_CACHE_HOME or HOME")?;
-        Cache::at(&root)
+        Ok(Cache { root })
+    }
+
+    /// The user's cache, made if it is absent.
+    pub fn open() -> Result<Cache> {
+        Cache::at(&Cache::named()?.root)
     }
 
     /// A cache in the given directory, which is made if it is absent.
