@@ -43,8 +43,8 @@ pub struct Scratch {
 
 impl Cache {
     /// The user's cache: `LANFENCE_CACHE`, else `lanfence` below
-    /// `XDG_CACHE_HOME` or `~/.cache`.
-    pub fn open() -> Result<Cache> {
+    /// `XDG_CACHE_HOME` or `~/.cache`. It may not exist yet.
+    pub fn named() -> Result<Cache> {
         let named = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
         let root = named("LANFENCE_CACHE")
             .map(PathBuf::from)
@@ -56,7 +56,12 @@ impl Cache {
             })
             .or_else(|| named("HOME").map(|home| PathBuf::from(home).join(".cache/lanfence")))
             .context("no cache directory: set LANFENCE_CACHE, XDG_CACHE_HOME or HOME")?;
-        Cache::at(&root)
+        Ok(Cache { root })
+    }
+
+    /// The user's cache, made if it is absent.
+    pub fn open() -> Result<Cache> {
+        Cache::at(&Cache::named()?.root)
     }
 
     /// A cache in the given directory, which is made if it is absent.
@@ -114,14 +119,13 @@ impl Cache {
     }
 
     /// A new scratch directory inside the cache, hence on the same file system
-    /// as everything else in it. What a killed builder left is removed first:
-    /// nobody else can be using it while we hold the lock.
+    /// as everything else in it. What a killed builder left is removed as far
+    /// as it goes: an orphan of his, tar for one, may still be writing there,
+    /// which is also why no two builders use the same name.
     pub fn scratch(&self, _held: &Lock) -> Result<Scratch> {
-        let path = self.path("scratch");
-        if path.exists() {
-            fs::remove_dir_all(&path)
-                .with_context(|| format!("cannot remove {}", path.display()))?;
-        }
+        let all = self.path("scratch");
+        let _ = fs::remove_dir_all(&all);
+        let path = all.join(std::process::id().to_string());
         make_directory(&path).map_err(|error| self.explain(error, &path))?;
         Ok(Scratch { path })
     }
@@ -145,7 +149,7 @@ impl Cache {
         });
         if full {
             error.context(format!(
-                "the disk that holds {} is full: free 300 MB there or set LANFENCE_CACHE to a \
+                "the disk that holds {} is full: free 500 MB there or set LANFENCE_CACHE to a \
                  directory on another disk",
                 self.root.display()
             ))
@@ -306,9 +310,10 @@ mod tests {
         scratch
             .keep("image", &cache.path("guest/key"))
             .expect("keep");
+        let path = scratch.path().to_path_buf();
         drop(scratch);
         assert!(cache.path("guest/key").is_dir());
-        assert!(!cache.path("scratch").exists());
+        assert!(!path.exists());
     }
 
     #[test]

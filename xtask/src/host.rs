@@ -4,6 +4,7 @@
 
 use nix::unistd::{Uid, User};
 use std::fs::{self, OpenOptions};
+use std::io;
 
 /// Subordinate ids that the lab's user namespace maps besides root.
 const WANTED_IDS: u64 = 65_536;
@@ -20,16 +21,7 @@ pub struct Obstacle {
 /// What stands in the way of a lab of the present user.
 pub fn obstacles() -> Vec<Obstacle> {
     let mut found = Vec::new();
-    let tun = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open("/dev/net/tun");
-    if let Err(error) = tun {
-        found.push(Obstacle {
-            what: format!("/dev/net/tun cannot be opened: {error}"),
-            cure: "modprobe tun; mkdir -p /dev/net; mknod -m 666 /dev/net/tun c 10 200".into(),
-        });
-    }
+    found.extend(tun());
     let uid = Uid::effective();
     if uid.is_root() {
         return found;
@@ -50,6 +42,24 @@ pub fn obstacles() -> Vec<Obstacle> {
     }
     found.extend(SWITCHES.iter().filter_map(Switch::obstacle));
     found
+}
+
+/// The lab's taps come from this device.
+fn tun() -> Option<Obstacle> {
+    let error = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/net/tun")
+        .err()?;
+    let cure = if error.kind() == io::ErrorKind::PermissionDenied {
+        "chmod 666 /dev/net/tun"
+    } else {
+        "modprobe tun; mkdir -p /dev/net; mknod -m 666 /dev/net/tun c 10 200"
+    };
+    Some(Obstacle {
+        what: format!("/dev/net/tun cannot be opened: {error}"),
+        cure: cure.to_owned(),
+    })
 }
 
 /// A kernel setting that forbids user namespaces.

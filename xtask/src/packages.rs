@@ -9,12 +9,12 @@ use std::fmt::Write as _;
 pub enum Package {
     /// A package that is called the same everywhere.
     Named(&'static str),
-    /// A libvirt driver that Debian moved out of `libvirt-daemon` between
-    /// libvirt 10.0 and 11.3.
+    /// A libvirt driver that Debian moved out of `libvirt-daemon` between its
+    /// packages of libvirt 10.4 and 10.9.
     SplitDriver {
-        /// Name up to libvirt 10.0 (Debian 12, Ubuntu 24.04).
+        /// Name before (Debian 12's 9.0, Ubuntu 24.04's 10.0).
         before: &'static str,
-        /// Name since then (Debian 13 and bookworm-backports).
+        /// Name since (11.3 in Debian 13 and bookworm-backports).
         since: &'static str,
     },
 }

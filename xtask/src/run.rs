@@ -16,14 +16,8 @@ const GUEST: &str = "LANFENCE_GUEST";
 /// `cargo xtask verify`.
 pub fn verify(context: Context, arguments: Vec<OsString>) -> Result<()> {
     let mut command = prepared(context)?;
-    command.args([
-        "run",
-        "--quiet",
-        "--package",
-        "lanfence",
-        "--bin",
-        "lanfence",
-    ]);
+    // Not --quiet: the first build takes a minute or two, and silence looks like a hang.
+    command.args(["run", "--package", "lanfence", "--bin", "lanfence"]);
     command.args(["--", "verify"]).args(arguments);
     hand_over(&mut command)
 }
@@ -38,7 +32,7 @@ pub fn test(context: Context, arguments: Vec<OsString>) -> Result<()> {
 /// `cargo xtask bench`.
 pub fn bench(context: Context, arguments: Vec<OsString>) -> Result<()> {
     let mut command = prepared(context)?;
-    command.args(["run", "--quiet", "--release", "--package", "lanfence"]);
+    command.args(["run", "--release", "--package", "lanfence"]);
     command
         .args(["--bin", "lanfence", "--", "bench"])
         .args(arguments);

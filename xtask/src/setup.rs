@@ -138,8 +138,8 @@ pub fn doctor_verb(_: Context, arguments: Vec<OsString>) -> Result<()> {
             format!("{} ({})", short(need), need.purpose)
         );
     }
-    let cache = Cache::open()?;
-    println!("cache {}", cache.path("").display());
+    let cache = Cache::named()?;
+    println!("cache {}", cache.path(".").display());
     if let Some(guest) = guest_packages::present(&cache, hint) {
         println!("  guest kernel {} {}", guest.kernel, guest.kernel_version);
     } else {

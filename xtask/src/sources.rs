@@ -147,7 +147,7 @@ mod tests {
     const DEB822: &str = "\
 # comment
 Types: deb deb-src
-URIs: http://deb.example/debian
+URIs: http://archive.example/debian
 Suites: bookworm bookworm-updates
 Components: main contrib
 Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
@@ -164,7 +164,7 @@ Components: main
         assert_eq!(
             sibling(&sources, "bookworm", "bookworm-backports").expect("bookworm is served"),
             "Types: deb\n\
-             URIs: http://deb.example/debian\n\
+             URIs: http://archive.example/debian\n\
              Suites: bookworm-backports\n\
              Components: main\n\
              Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n"
@@ -188,11 +188,11 @@ Components: main
     #[test]
     fn a_one_line_source_becomes_deb822() {
         let sources = parse_lines(
-            "deb [signed-by=/k.gpg lang=none] http://deb.example/debian bookworm main # x\n",
+            "deb [signed-by=/k.gpg lang=none] http://archive.example/debian bookworm main # x\n",
         );
         assert_eq!(
             sibling(&sources, "bookworm", "bookworm-backports").expect("served"),
-            "Types: deb\nURIs: http://deb.example/debian\nSuites: bookworm-backports\n\
+            "Types: deb\nURIs: http://archive.example/debian\nSuites: bookworm-backports\n\
              Components: main\nSigned-By: /k.gpg\n"
         );
     }
