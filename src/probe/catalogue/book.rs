@@ -1,0 +1,325 @@
+//! Collecting probes: indices, tags, ports and the fields that a row shares.
+
+use crate::frame::{Ip4, Ip6, Link, Mac, Phase, TAG_LEN, Tag, ethertype};
+use crate::policy::Policy;
+use crate::probe::{Expect, Group, Origin, Point, Probe, Scene, Sighting, Stimulus};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// First source port of the first phase, and how many ports a phase has.
+const FIRST_PORT: u16 = 20_000;
+const PORTS_PER_PHASE: u16 = 10_000;
+
+/// Source port of the probe with this tag, so that no port returns in another
+/// phase, where connection tracking or TIME_WAIT could tell them apart. The
+/// run's number turns the range, since hosts of the lab outlive a cell.
+pub fn source_port(tag: Tag) -> u16 {
+    let phase = match tag.phase {
+        Phase::Control => 0,
+        Phase::Filtered => 1,
+        Phase::Teeth => 2,
+        Phase::Sentinel => 3,
+    };
+    let turned =
+        (tag.run % u32::from(PORTS_PER_PHASE) + u32::from(tag.index)) % u32::from(PORTS_PER_PHASE);
+    let turned = u16::try_from(turned).expect("less than the ports of a phase");
+    FIRST_PORT + phase * PORTS_PER_PHASE + turned
+}
+
+/// The probes so far and what they are made from.
+pub struct Book<'a> {
+    /// The policy that expectations come from.
+    pub policy: &'a Policy,
+    /// Who is where.
+    pub scene: &'a Scene,
+    tag_of: &'a dyn Fn(u16) -> Tag,
+    probes: Vec<Probe>,
+}
+
+impl<'a> Book<'a> {
+    /// An empty book.
+    pub fn new(policy: &'a Policy, scene: &'a Scene, tag_of: &'a dyn Fn(u16) -> Tag) -> Self {
+        Self {
+            policy,
+            scene,
+            tag_of,
+            probes: Vec::new(),
+        }
+    }
+
+    /// Probes of a row that share expectation and far side, sent by the guest.
+    pub fn row(&mut self, group: Group, expect: impl Into<Expect>, far_at: Point) -> Row<'_, 'a> {
+        Row {
+            group,
+            expect: expect.into(),
+            far_at,
+            origin: Origin::Guest,
+            residual: None,
+            book: self,
+        }
+    }
+
+    /// All probes.
+    pub fn finish(self) -> Vec<Probe> {
+        self.probes
+    }
+
+    fn draft(&self) -> Draft<'a> {
+        let index = u16::try_from(self.probes.len()).expect("a catalogue has under 10000 probes");
+        Draft::new(self.scene, (self.tag_of)(index))
+    }
+}
+
+/// Fields that the probes of a call share.
+pub struct Row<'b, 'a> {
+    book: &'b mut Book<'a>,
+    group: Group,
+    expect: Expect,
+    far_at: Point,
+    origin: Origin,
+    residual: Option<&'static str>,
+}
+
+impl<'a> Row<'_, 'a> {
+    /// The same row with another far side.
+    pub fn at(&mut self, far_at: Point) -> Row<'_, 'a> {
+        Row {
+            far_at,
+            ..self.again()
+        }
+    }
+
+    /// The same row with another expectation.
+    pub fn expect(&mut self, expect: impl Into<Expect>) -> Row<'_, 'a> {
+        Row {
+            expect: expect.into(),
+            ..self.again()
+        }
+    }
+
+    /// The same row sent from elsewhere.
+    pub fn from(&mut self, origin: Origin) -> Row<'_, 'a> {
+        Row {
+            origin,
+            ..self.again()
+        }
+    }
+
+    /// The same row as a hole that nwfilter cannot close: must be stopped, is not.
+    pub fn residual(&mut self, remedy: &'static str) -> Row<'_, 'a> {
+        Row {
+            expect: Expect::Drop,
+            residual: Some(remedy),
+            ..self.again()
+        }
+    }
+
+    /// The policy that the book is for.
+    pub fn policy(&self) -> &'a Policy {
+        self.book.policy
+    }
+
+    fn again(&mut self) -> Row<'_, 'a> {
+        Row {
+            group: self.group,
+            expect: self.expect,
+            far_at: self.far_at,
+            origin: self.origin,
+            residual: self.residual,
+            book: self.book,
+        }
+    }
+
+    /// One raw frame.
+    pub fn raw(&mut self, name: &str, summary: &str, build: impl FnOnce(&Draft) -> Vec<u8>) {
+        self.raws(name, summary, |draft| vec![build(draft)]);
+    }
+
+    /// Several raw frames in order.
+    pub fn raws(&mut self, name: &str, summary: &str, build: impl FnOnce(&Draft) -> Vec<Vec<u8>>) {
+        let draft = self.book.draft();
+        self.tagged(name, summary, Stimulus::Frames(build(&draft)));
+    }
+
+    /// A datagram through the sender's stack, with a payload that holds the tag.
+    pub fn udp(
+        &mut self,
+        name: &str,
+        summary: &str,
+        to: (impl Into<IpAddr>, u16),
+        payload: impl FnOnce(&Draft) -> Vec<u8>,
+    ) {
+        let draft = self.book.draft();
+        let stimulus = Stimulus::Udp {
+            source_port: draft.port,
+            to: SocketAddr::new(to.0.into(), to.1),
+            payload: payload(&draft),
+        };
+        self.tagged(name, summary, stimulus);
+    }
+
+    /// An echo request through the sender's stack.
+    pub fn ping(&mut self, name: &str, summary: &str, to: impl Into<IpAddr>) {
+        let payload = self.book.draft().bytes().to_vec();
+        let to = to.into();
+        self.tagged(name, summary, Stimulus::Ping { to, payload });
+    }
+
+    /// A connection through the sender's stack, recognised by its SYN.
+    pub fn tcp(&mut self, name: &str, summary: &str, to: (impl Into<IpAddr>, u16)) {
+        let draft = self.book.draft();
+        let to = SocketAddr::new(to.0.into(), to.1);
+        let stimulus = Stimulus::Tcp {
+            source_port: draft.port,
+            to,
+            payload: draft.bytes().to_vec(),
+        };
+        let seen = Sighting::TcpSyn {
+            to: to.ip(),
+            port: to.port(),
+            source_port: Some(draft.port),
+        };
+        self.push(name, summary, stimulus, seen);
+    }
+
+    /// A question for a name that only this probe asks for. Recognised by the
+    /// name, which a resolver that forwards the question keeps.
+    pub fn dns(&mut self, name: &str, summary: &str, to: impl Into<IpAddr>) {
+        let draft = self.book.draft();
+        let question = draft.dns_name();
+        let stimulus = Stimulus::Udp {
+            source_port: draft.port,
+            to: SocketAddr::new(to.into(), crate::frame::names::DNS_PORT),
+            payload: crate::frame::names::question(draft.tag.index, true, &question, None),
+        };
+        self.push(name, summary, stimulus, Sighting::Dns { name: question });
+    }
+
+    /// Any stimulus whose frames hold the tag.
+    fn tagged(&mut self, name: &str, summary: &str, stimulus: Stimulus) {
+        let seen = Sighting::Tag(self.book.draft().tag);
+        self.push(name, summary, stimulus, seen);
+    }
+
+    /// Any stimulus, recognised alike on both sides.
+    pub fn push(&mut self, name: &str, summary: &str, stimulus: Stimulus, seen: Sighting) {
+        self.book.probes.push(Probe {
+            id: format!("{}/{name}", self.group.slug()),
+            group: self.group,
+            summary: summary.to_owned(),
+            expect: self.expect,
+            residual: self.residual,
+            origin: self.origin,
+            stimulus,
+            near: seen.clone(),
+            near_at: match self.origin {
+                Origin::Guest => Point::TapFromGuest,
+                Origin::Peer => Point::Peer,
+                Origin::Gateway => Point::Gateway,
+                Origin::Wan => Point::Wan,
+            },
+            far: seen,
+            far_at: self.far_at,
+        });
+    }
+}
+
+/// What one probe is built from.
+pub struct Draft<'a> {
+    /// Who is where.
+    pub scene: &'a Scene,
+    /// Its tag.
+    pub tag: Tag,
+    /// Its source port.
+    pub port: u16,
+}
+
+impl<'a> Draft<'a> {
+    /// The draft of the probe with this tag.
+    pub fn new(scene: &'a Scene, tag: Tag) -> Self {
+        let port = source_port(tag);
+        Self { scene, tag, port }
+    }
+
+    /// The tag's bytes.
+    pub fn bytes(&self) -> [u8; TAG_LEN] {
+        self.tag.to_bytes()
+    }
+
+    /// A name under `lanfence.test` that no other probe asks for.
+    pub fn dns_name(&self) -> String {
+        let Tag { run, phase, index } = self.tag;
+        format!("q{index}-{}-{run:08x}.lanfence.test", phase as u8)
+    }
+
+    /// A frame from the guest to this MAC.
+    pub fn link(&self, dst: Mac) -> Link {
+        Link::new(self.scene.guest.mac, dst)
+    }
+
+    /// An IPv4 packet in a frame from the guest to the router.
+    pub fn to_router4(&self, packet: &[u8]) -> Vec<u8> {
+        self.link(self.scene.gateway.mac)
+            .frame(ethertype::IPV4, packet)
+    }
+
+    /// An IPv6 packet in a frame from the guest to the router.
+    pub fn to_router6(&self, packet: &[u8]) -> Vec<u8> {
+        self.link(self.scene.gateway.mac)
+            .frame(ethertype::IPV6, packet)
+    }
+
+    /// An IPv4 packet in a frame from the guest to the peer.
+    pub fn to_peer4(&self, packet: &[u8]) -> Vec<u8> {
+        self.link(self.scene.peer.mac)
+            .frame(ethertype::IPV4, packet)
+    }
+
+    /// An IPv6 packet in a frame from the guest to the peer.
+    pub fn to_peer6(&self, packet: &[u8]) -> Vec<u8> {
+        self.link(self.scene.peer.mac)
+            .frame(ethertype::IPV6, packet)
+    }
+
+    /// A header from the guest to this address.
+    pub fn ip4(&self, to: Ipv4Addr) -> Ip4 {
+        Ip4::new(self.scene.guest.v4, to)
+    }
+
+    /// A header from the guest's address in the LAN's prefix to this address.
+    pub fn ip6(&self, to: Ipv6Addr) -> Ip6 {
+        Ip6::new(self.scene.guest.v6, to)
+    }
+
+    /// A header from the guest's link-local address to this address.
+    pub fn local6(&self, to: Ipv6Addr) -> Ip6 {
+        Ip6::new(self.scene.guest.link_local, to)
+    }
+
+    /// A datagram with the tag from the guest to a WAN host: what tunnels carry.
+    pub fn inner4(&self) -> Vec<u8> {
+        self.ip4(self.scene.wan4).udp(self.port, 9, &self.bytes())
+    }
+
+    /// The same over IPv6.
+    pub fn inner6(&self) -> Vec<u8> {
+        self.ip6(self.scene.wan6).udp(self.port, 9, &self.bytes())
+    }
+
+    /// The datagram of `ip`, cut in two at a multiple of eight bytes, with the
+    /// tag in both halves.
+    pub fn halves(&self, datagram: &[u8]) -> (Vec<u8>, Vec<u8>) {
+        let (first, later) = datagram.split_at(FIRST_HALF);
+        (first.to_vec(), later.to_vec())
+    }
+
+    /// A payload that puts the tag on both sides of [`FIRST_HALF`].
+    pub fn long_payload(&self) -> Vec<u8> {
+        let tag = self.bytes();
+        [&tag[..], &[0x6c; 16], &tag, &[0x6c; 8]].concat()
+    }
+}
+
+/// Bytes of a datagram in its first fragment; the same number in units of eight is [`LATER`].
+const FIRST_HALF: usize = 40;
+/// Fragment offset of the second half.
+pub const LATER: u16 = 5;

@@ -1,0 +1,130 @@
+//! The life of a lease, several probes watching each step of a real client.
+
+use super::book::Book;
+use super::rules;
+use crate::frame::dhcp::{self, Message, message};
+use crate::probe::{Group, Origin, Point, Sighting, Stimulus};
+use lanfence_agent::DhcpStep;
+use std::net::Ipv4Addr;
+
+/// One message of one step.
+struct Step {
+    name: &'static str,
+    summary: &'static str,
+    step: DhcpStep,
+    message: u8,
+    to: Option<Ipv4Addr>,
+}
+
+/// Adds the row.
+pub fn add(book: &mut Book<'_>) {
+    let client = book.policy.dhcp.client;
+    for step in from_guest(book) {
+        lease(book, Origin::Guest, client, Point::Gateway, step);
+    }
+    for step in from_server(book) {
+        lease(book, Origin::Gateway, client, Point::TapToGuest, step);
+    }
+    add_remote_servers(book);
+}
+
+fn from_guest(book: &Book<'_>) -> Vec<Step> {
+    let router = book.scene.gateway.v4;
+    vec![
+        Step {
+            name: "discover",
+            summary: "DHCP discover reaches the server",
+            step: DhcpStep::Bind,
+            message: message::DISCOVER,
+            to: Some(Ipv4Addr::BROADCAST),
+        },
+        Step {
+            name: "request",
+            summary: "DHCP request for the offered address",
+            step: DhcpStep::Bind,
+            message: message::REQUEST,
+            to: Some(Ipv4Addr::BROADCAST),
+        },
+        Step {
+            name: "renew",
+            summary: "DHCP renewal, unicast to the server",
+            step: DhcpStep::Renew,
+            message: message::REQUEST,
+            to: Some(router),
+        },
+        Step {
+            name: "release",
+            summary: "DHCP release, unicast to the server",
+            step: DhcpStep::Release,
+            message: message::RELEASE,
+            to: Some(router),
+        },
+    ]
+}
+
+fn from_server(book: &Book<'_>) -> Vec<Step> {
+    vec![
+        Step {
+            name: "offer",
+            summary: "DHCP offer reaches the guest",
+            step: DhcpStep::Bind,
+            message: message::OFFER,
+            to: None,
+        },
+        Step {
+            name: "ack",
+            summary: "DHCP ack reaches the guest: the lease is bound",
+            step: DhcpStep::Bind,
+            message: message::ACK,
+            to: None,
+        },
+        Step {
+            name: "renew-ack",
+            summary: "DHCP ack of the renewal",
+            step: DhcpStep::Renew,
+            message: message::ACK,
+            to: Some(book.scene.guest.v4),
+        },
+    ]
+}
+
+fn lease(book: &mut Book<'_>, origin: Origin, client: bool, far: Point, step: Step) {
+    let seen = Sighting::Dhcp {
+        message: step.message,
+        client: book.scene.guest.mac,
+        to: step.to,
+    };
+    // Without a client in the policy only the discover is sent with the filter
+    // on, and all later messages are missing for want of an answer to it.
+    if !client && step.name != "discover" {
+        return;
+    }
+    book.row(Group::Dhcp, client, far).from(origin).push(
+        step.name,
+        step.summary,
+        Stimulus::Dhcp(step.step),
+        seen,
+    );
+}
+
+/// Renewals at servers off the LAN, which a relay makes necessary.
+fn add_remote_servers(book: &mut Book<'_>) {
+    let (policy, scene) = (book.policy, book.scene);
+    for (at, &server) in policy.dhcp.servers.iter().enumerate() {
+        let far = rules::routed4(scene, server);
+        book.row(Group::Dhcp, policy.dhcp.client, far).raw(
+            &format!("renew-at-server-{}", at + 1),
+            &format!("DHCP renewal at the server {server} behind a relay"),
+            |d| {
+                let message = Message {
+                    from: scene.guest.v4,
+                    server: Some(server),
+                    ..Message::from_client(message::REQUEST, scene.guest.mac)
+                };
+                let body = message.to_bytes(&d.bytes());
+                let (from, to) = (dhcp::CLIENT_PORT, dhcp::SERVER_PORT);
+                d.to_router4(&d.ip4(server).udp(from, to, &body))
+            },
+        );
+    }
+}

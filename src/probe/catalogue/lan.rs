@@ -1,0 +1,236 @@
+//! Unicast and broadcast on the LAN.
+
+use super::book::{Book, Draft, LATER};
+use super::rules;
+use crate::frame::l4::{self, flag};
+use crate::frame::{BROADCAST, Ip4, ethertype, names, protocol};
+use crate::probe::{Group, Point};
+use std::net::Ipv4Addr;
+
+/// Discard and echo (RFC 863, RFC 862): nobody minds what comes to them.
+pub const DISCARD: u16 = 9;
+/// Where a host on the LAN echoes a TCP connection.
+pub const ECHO: u16 = 7;
+
+/// Adds the rows.
+pub fn add(book: &mut Book<'_>) {
+    add_stack4(book);
+    add_stack6(book);
+    add_raw(book);
+    add_allowed(book);
+    add_broadcast(book);
+}
+
+fn tag(draft: &Draft<'_>) -> Vec<u8> {
+    draft.bytes().to_vec()
+}
+
+fn add_stack4(book: &mut Book<'_>) {
+    let (policy, scene) = (book.policy, book.scene);
+    let (guest, peer, router) = (scene.guest.v4, scene.peer.v4, scene.gateway.v4);
+    let mut row = book.row(
+        Group::LanUnicast,
+        rules::unicast(policy, guest, peer),
+        Point::Peer,
+    );
+    row.udp("udp-peer", "UDP to a host on the LAN", (peer, DISCARD), tag);
+    row.tcp("tcp-peer", "TCP to a host on the LAN", (peer, ECHO));
+    row.ping("ping-peer", "ping to a host on the LAN", peer);
+    let mut row = book.row(
+        Group::LanUnicast,
+        rules::unicast(policy, guest, router),
+        Point::Gateway,
+    );
+    row.udp(
+        "udp-router",
+        "UDP to the router itself",
+        (router, DISCARD),
+        tag,
+    );
+    row.tcp("tcp-router", "TCP to the router itself", (router, ECHO));
+    row.ping("ping-router", "ping to the router itself", router);
+    row.dns("dns-router", "DNS question to the router", router);
+}
+
+fn add_stack6(book: &mut Book<'_>) {
+    let (policy, scene) = (book.policy, book.scene);
+    let (guest, peer, router) = (&scene.guest, &scene.peer, &scene.gateway);
+    let local = rules::unicast(policy, guest.link_local, peer.link_local);
+    let mut row = book.row(Group::LanUnicast, local, Point::Peer);
+    let to = peer.link_local;
+    row.udp(
+        "udp6-link-local",
+        "UDP over IPv6 link-local to a host on the LAN",
+        (to, DISCARD),
+        tag,
+    );
+    row.tcp(
+        "tcp6-link-local",
+        "TCP over IPv6 link-local to a host on the LAN",
+        (to, ECHO),
+    );
+    row.ping(
+        "ping6-link-local",
+        "ping over IPv6 link-local to a host on the LAN",
+        to,
+    );
+    row.at(Point::Gateway).ping(
+        "ping6-router-link-local",
+        "ping over IPv6 link-local to the router itself",
+        router.link_local,
+    );
+    let prefix = rules::unicast(policy, guest.v6, peer.v6);
+    let mut row = book.row(Group::LanUnicast, prefix, Point::Peer);
+    row.udp(
+        "udp6-prefix",
+        "UDP to a host in the link's IPv6 prefix",
+        (peer.v6, DISCARD),
+        tag,
+    );
+    row.ping(
+        "ping6-prefix",
+        "ping to a host in the link's IPv6 prefix",
+        peer.v6,
+    );
+}
+
+fn add_raw(book: &mut Book<'_>) {
+    let (policy, scene) = (book.policy, book.scene);
+    let (guest, peer) = (&scene.guest, &scene.peer);
+    let expect = rules::unicast(policy, guest.v4, peer.v4);
+    let mut row = book.row(Group::LanUnicast, expect, Point::Peer);
+    row.raw("raw-udp-peer", "raw UDP frame to a host on the LAN", |d| {
+        d.to_peer4(&d.ip4(peer.v4).udp(d.port, DISCARD, &d.bytes()))
+    });
+    row.raw(
+        "raw-tcp-syn-peer",
+        "raw TCP SYN to a host on the LAN",
+        |d| d.to_peer4(&d.ip4(peer.v4).tcp(d.port, DISCARD, flag::SYN, &d.bytes())),
+    );
+    row.raw(
+        "raw-echo-reply-peer",
+        "raw echo reply to a host on the LAN",
+        |d| d.to_peer4(&d.ip4(peer.v4).icmp(0, 0, l4::ECHO_ID, &d.bytes())),
+    );
+    row.raw(
+        "udp-first-fragment",
+        "first fragment of a UDP datagram on the LAN",
+        |d| fragments(d, peer.v4).0,
+    );
+    row.raw(
+        "udp-later-fragment",
+        "later fragment of a UDP datagram on the LAN",
+        |d| fragments(d, peer.v4).1,
+    );
+    let local = rules::unicast(policy, guest.link_local, peer.link_local);
+    row.expect(local).raw(
+        "raw-udp6-link-local",
+        "raw UDP frame over IPv6 link-local",
+        |d| d.to_peer6(&d.local6(peer.link_local).udp(d.port, DISCARD, &d.bytes())),
+    );
+    row.expect(policy.link_local).raw(
+        "link-local4",
+        "UDP between IPv4 link-local addresses (RFC 3927)",
+        |d| {
+            let ip = Ip4::new(
+                Ipv4Addr::new(169, 254, 77, 1),
+                Ipv4Addr::new(169, 254, 10, 1),
+            );
+            d.to_peer4(&ip.udp(d.port, DISCARD, &d.bytes()))
+        },
+    );
+}
+
+fn fragments(d: &Draft<'_>, to: Ipv4Addr) -> (Vec<u8>, Vec<u8>) {
+    let ip = d.ip4(to);
+    let datagram = l4::udp(ip.ends(), d.port, DISCARD, &d.long_payload());
+    let (first, later) = d.halves(&datagram);
+    (
+        d.to_peer4(&ip.clone().fragment(0, true).packet(protocol::UDP, &first)),
+        d.to_peer4(&ip.fragment(LATER, false).packet(protocol::UDP, &later)),
+    )
+}
+
+/// Hosts outside the LAN that the policy allows all the same.
+fn add_allowed(book: &mut Book<'_>) {
+    let (policy, scene) = (book.policy, book.scene);
+    for (at, net) in policy.allow.iter().enumerate() {
+        let name = format!("allowed-{}", at + 1);
+        let summary = format!("UDP to {net}, which the policy allows");
+        match net.addr() {
+            std::net::IpAddr::V4(to) => {
+                let expect = rules::unicast(policy, scene.guest.v4, to);
+                let far = rules::routed4(scene, to);
+                book.row(Group::LanUnicast, expect, far)
+                    .raw(&name, &summary, |d| {
+                        d.to_router4(&d.ip4(to).udp(d.port, DISCARD, &d.bytes()))
+                    });
+            }
+            std::net::IpAddr::V6(to) => {
+                let expect = rules::unicast(policy, scene.guest.v6, to);
+                let far = rules::routed6(scene, to);
+                book.row(Group::LanUnicast, expect, far)
+                    .raw(&name, &summary, |d| {
+                        d.to_router6(&d.ip6(to).udp(d.port, DISCARD, &d.bytes()))
+                    });
+            }
+        }
+    }
+}
+
+fn add_broadcast(book: &mut Book<'_>) {
+    let (policy, scene) = (book.policy, book.scene);
+    let guest = scene.guest.v4;
+    let all = scene.lan4.broadcast();
+    let directed = rules::unicast(policy, guest, all);
+    let mut row = book.row(Group::Broadcast, directed, Point::Peer);
+    row.udp(
+        "netbios-name",
+        "NetBIOS name query to the LAN's broadcast address",
+        (all, names::NETBIOS_NS_PORT),
+        |d| names::netbios_query("LANFENCE", d.tag),
+    );
+    row.udp(
+        "netbios-datagram",
+        "NetBIOS datagram to the LAN's broadcast address",
+        (all, names::NETBIOS_DGM_PORT),
+        |d| names::netbios_datagram(guest, d.tag),
+    );
+    row.raw(
+        "raw-directed",
+        "raw UDP frame to the LAN's broadcast address",
+        |d| {
+            let packet = d.ip4(all).udp(d.port, DISCARD, &d.bytes());
+            d.link(BROADCAST).frame(ethertype::IPV4, &packet)
+        },
+    );
+    row.raw(
+        "ping-directed",
+        "echo request to the LAN's broadcast address",
+        |d| {
+            d.link(BROADCAST)
+                .frame(ethertype::IPV4, &d.ip4(all).echo(&d.bytes()))
+        },
+    );
+    let limited = policy.broadcast && rules::on_lan(policy, guest);
+    let mut row = book.row(Group::Broadcast, limited, Point::Peer);
+    let everyone = Ipv4Addr::BROADCAST;
+    row.udp(
+        "limited",
+        "UDP to 255.255.255.255",
+        (everyone, DISCARD),
+        tag,
+    );
+    row.raw("raw-limited", "raw UDP frame to 255.255.255.255", |d| {
+        let packet = d.ip4(everyone).udp(d.port, DISCARD, &d.bytes());
+        d.link(BROADCAST).frame(ethertype::IPV4, &packet)
+    });
+    row.expect(false).raw(
+        "limited-no-address",
+        "UDP from 0.0.0.0 to 255.255.255.255 that is not DHCP",
+        |d| {
+            let packet = Ip4::new(Ipv4Addr::UNSPECIFIED, everyone).udp(d.port, DISCARD, &d.bytes());
+            d.link(BROADCAST).frame(ethertype::IPV4, &packet)
+        },
+    );
+}

@@ -1,0 +1,53 @@
+//! The probe set, row by row.
+
+mod book;
+mod control;
+mod dhcp;
+mod edges;
+mod encapsulation;
+mod inbound;
+mod lan;
+mod multicast;
+mod reflection;
+mod rogue;
+mod rules;
+mod tunnels;
+mod wan4;
+mod wan6;
+
+pub(super) use book::{Draft, source_port};
+
+use super::{Probe, Scene};
+use crate::frame::Tag;
+use crate::policy::Policy;
+use book::Book;
+
+/// All probes for a policy, in a fixed order.
+///
+/// `phase_tag` makes the tag of the probe at an index of the vector. The same
+/// policy and scene give the same ids, stimuli and expectations for every
+/// phase; only tags, source ports and asked names differ. Source ports are in
+/// 20000 to 59999 and repeat in no other phase of the run.
+///
+/// In the control run every probe must be seen at its `far_at`; what the lab
+/// has to provide for that is written beside the probes that need it.
+pub fn catalogue(policy: &Policy, scene: &Scene, phase_tag: impl Fn(u16) -> Tag) -> Vec<Probe> {
+    let mut book = Book::new(policy, scene, &phase_tag);
+    dhcp::add(&mut book);
+    lan::add(&mut book);
+    multicast::add(&mut book);
+    control::add(&mut book);
+    inbound::add_lan(&mut book);
+    wan4::add(&mut book);
+    wan6::add(&mut book);
+    edges::add(&mut book);
+    tunnels::add(&mut book);
+    reflection::add(&mut book);
+    encapsulation::add(&mut book);
+    rogue::add(&mut book);
+    inbound::add_wan(&mut book);
+    book.finish()
+}
+
+#[cfg(test)]
+mod tests;

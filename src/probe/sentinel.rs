@@ -1,0 +1,108 @@
+//! Frames that bound a wait: sent after the probes, they tell "dropped" from "not yet here".
+
+use super::catalogue::{Draft, source_port};
+use super::{Host, Scene};
+use crate::frame::dhcp::{self, Message, message};
+use crate::frame::{
+    BROADCAST, Ip4, Ip6, Link, Mac, Tag, arp, ethertype, group_mac4, group_mac6, names, nd,
+    solicited_node,
+};
+use std::net::Ipv4Addr;
+
+const DISCARD: u16 = 9;
+const MDNS: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);
+
+/// Raw frames from the guest of such different kinds that almost any filter
+/// that lets the LAN be used lets one of them pass to the peer and one to the
+/// router. `tag_of` makes the tag of the frame at an index; its phase is to be
+/// [`Phase::Sentinel`](crate::frame::Phase::Sentinel).
+pub fn sentinels(scene: &Scene, tag_of: impl Fn(u16) -> Tag) -> Vec<Vec<u8>> {
+    let (guest, peer, router) = (&scene.guest, &scene.peer, &scene.gateway);
+    let builders: [&dyn Fn(&Draft<'_>) -> Vec<u8>; 9] = [
+        &|d| arp::request((guest.mac, guest.v4), peer.v4, &d.bytes()),
+        &|d| arp::request((guest.mac, guest.v4), router.v4, &d.bytes()),
+        &|d| datagram(guest, peer.mac, peer.v4, d),
+        &|d| datagram(guest, router.mac, router.v4, d),
+        &|d| datagram(guest, BROADCAST, scene.lan4.broadcast(), d),
+        &|d| discover(guest.mac, d),
+        &|d| mdns(guest, d),
+        &|d| neighbour_solicit(guest, peer, d),
+        &|d| neighbour_solicit(guest, router, d),
+    ];
+    numbered(scene, tag_of, &builders)
+}
+
+/// The same towards the guest, as raw frames sent from the peer.
+pub fn inbound_sentinels(scene: &Scene, tag_of: impl Fn(u16) -> Tag) -> Vec<Vec<u8>> {
+    let (guest, peer) = (&scene.guest, &scene.peer);
+    let builders: [&dyn Fn(&Draft<'_>) -> Vec<u8>; 7] = [
+        &|d| arp::request((peer.mac, peer.v4), guest.v4, &d.bytes()),
+        &|d| datagram(peer, guest.mac, guest.v4, d),
+        &|d| {
+            let packet = Ip4::new(peer.v4, guest.v4).echo(&d.bytes());
+            Link::new(peer.mac, guest.mac).frame(ethertype::IPV4, &packet)
+        },
+        &|d| datagram(peer, BROADCAST, scene.lan4.broadcast(), d),
+        &|d| dhcp_reply(guest, peer, d),
+        &|d| mdns(peer, d),
+        &|d| neighbour_solicit(peer, guest, d),
+    ];
+    numbered(scene, tag_of, &builders)
+}
+
+fn numbered(
+    scene: &Scene,
+    tag_of: impl Fn(u16) -> Tag,
+    builders: &[&dyn Fn(&Draft<'_>) -> Vec<u8>],
+) -> Vec<Vec<u8>> {
+    (0..)
+        .zip(builders)
+        .map(|(index, build)| build(&Draft::new(scene, tag_of(index))))
+        .collect()
+}
+
+fn datagram(from: &Host, mac: Mac, to: Ipv4Addr, d: &Draft<'_>) -> Vec<u8> {
+    let packet = Ip4::new(from.v4, to).udp(source_port(d.tag), DISCARD, &d.bytes());
+    Link::new(from.mac, mac).frame(ethertype::IPV4, &packet)
+}
+
+/// A discover without its message type: a filter sees ports and addresses of
+/// DHCP, a DHCP server sees a BOOTP client that it does not serve, and no
+/// sighting of the real client's discover matches.
+fn discover(mac: Mac, d: &Draft<'_>) -> Vec<u8> {
+    let message = Message {
+        kind: None,
+        ..Message::from_client(message::DISCOVER, mac)
+    };
+    let body = message.to_bytes(&d.bytes());
+    let ip = Ip4::new(Ipv4Addr::UNSPECIFIED, Ipv4Addr::BROADCAST);
+    let packet = ip.udp(dhcp::CLIENT_PORT, dhcp::SERVER_PORT, &body);
+    Link::new(mac, BROADCAST).frame(ethertype::IPV4, &packet)
+}
+
+/// What looks like a server's answer, for a transaction and client that are not there.
+fn dhcp_reply(guest: &Host, peer: &Host, d: &Draft<'_>) -> Vec<u8> {
+    let message = Message {
+        yours: guest.v4,
+        server: Some(peer.v4),
+        ..Message::from_client(message::OFFER, peer.mac)
+    };
+    let body = message.to_bytes(&d.bytes());
+    let packet = Ip4::new(peer.v4, guest.v4).udp(dhcp::SERVER_PORT, dhcp::CLIENT_PORT, &body);
+    Link::new(peer.mac, guest.mac).frame(ethertype::IPV4, &packet)
+}
+
+fn mdns(from: &Host, d: &Draft<'_>) -> Vec<u8> {
+    let question = names::question(0, false, "lanfence.local", Some(d.tag));
+    let ip = Ip4::new(from.v4, MDNS).ttl(255);
+    let packet = ip.udp(source_port(d.tag), names::MDNS_PORT, &question);
+    Link::new(from.mac, group_mac4(MDNS)).frame(ethertype::IPV4, &packet)
+}
+
+fn neighbour_solicit(from: &Host, to: &Host, d: &Draft<'_>) -> Vec<u8> {
+    let group = solicited_node(to.link_local);
+    let body = nd::solicit(to.link_local, Some(from.mac), d.tag);
+    let ip = Ip6::new(from.link_local, group).hops(255);
+    let packet = ip.icmp(nd::kind::NEIGHBOUR_SOLICIT, 0, &body);
+    Link::new(from.mac, group_mac6(group)).frame(ethertype::IPV6, &packet)
+}

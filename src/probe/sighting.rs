@@ -1,0 +1,195 @@
+//! Recognising the frames of a probe.
+
+use super::Sighting;
+use crate::frame::group::{igmp_reported, mld_reported};
+use crate::frame::l4::flag;
+use crate::frame::{Tag, Upper, View, dhcp, names, protocol};
+use std::net::{IpAddr, Ipv4Addr};
+
+impl Sighting {
+    /// Whether the frame, as captured with its VLAN tags in place, is one of
+    /// the probe's. Never panics, whatever the bytes.
+    pub fn matches(&self, frame: &[u8]) -> bool {
+        if let Self::Tag(tag) = self {
+            return Tag::find(frame) == Some(*tag);
+        }
+        let Some(view) = View::parse(frame) else {
+            return false;
+        };
+        view.upper().is_some_and(|upper| self.matches_upper(&upper))
+    }
+
+    fn matches_upper(&self, upper: &Upper<'_>) -> bool {
+        match self {
+            Self::Tag(_) => false,
+            Self::TcpSyn {
+                to,
+                port,
+                source_port,
+            } => is_syn(upper) && reaches(upper, *to, *port, *source_port),
+            Self::Dns { name } => asks(upper, name),
+            Self::Igmp { group } => {
+                let igmp = upper.protocol == protocol::IGMP && upper.has_header;
+                igmp && igmp_reported(upper.payload).contains(group)
+            }
+            Self::Mld { group } => {
+                let icmp6 = upper.protocol == protocol::ICMPV6 && upper.has_header;
+                icmp6 && mld_reported(upper.payload).contains(group)
+            }
+            Self::Dhcp {
+                message,
+                client,
+                to,
+            } => is_dhcp(upper, *message, *client, *to),
+        }
+    }
+}
+
+fn is_syn(upper: &Upper<'_>) -> bool {
+    let flags = upper.tcp_flags().unwrap_or_default();
+    flags & (flag::SYN | flag::ACK) == flag::SYN
+}
+
+fn reaches(upper: &Upper<'_>, to: IpAddr, port: u16, source: Option<u16>) -> bool {
+    upper.ports().is_some_and(|(from, at)| {
+        upper.dst == to && at == port && source.is_none_or(|source| source == from)
+    })
+}
+
+fn asks(upper: &Upper<'_>, name: &str) -> bool {
+    const PORTS: [u16; 3] = [names::DNS_PORT, names::MDNS_PORT, names::LLMNR_PORT];
+    let Some(payload) = upper.udp_payload() else {
+        return false;
+    };
+    // The destination alone: an answer repeats the question.
+    let asked = upper.ports().is_some_and(|(_, to)| PORTS.contains(&to));
+    asked && names::is_query(payload) && names::questioned(payload).as_deref() == Some(name)
+}
+
+fn is_dhcp(upper: &Upper<'_>, kind: u8, client: [u8; 6], to: Option<Ipv4Addr>) -> bool {
+    const PORTS: [u16; 2] = [dhcp::SERVER_PORT, dhcp::CLIENT_PORT];
+    let ports = upper
+        .ports()
+        .is_some_and(|(from, at)| PORTS.contains(&from) && PORTS.contains(&at));
+    let addressed = to.is_none_or(|to| upper.dst == IpAddr::V4(to));
+    let Some(payload) = upper.udp_payload().filter(|_| ports && addressed) else {
+        return false;
+    };
+    dhcp::Message::parse(payload)
+        .is_some_and(|message| message.kind == Some(kind) && message.client == client)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::{Ip4, Ip6, Link, Phase, VlanTag, ethertype, group};
+    use proptest::prelude::*;
+    use rstest::rstest;
+    use std::net::Ipv6Addr;
+
+    const LINK: Link = Link::new([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]);
+    const TAG: Tag = Tag {
+        run: 5,
+        phase: Phase::Control,
+        index: 7,
+    };
+    const A: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 77);
+    const B: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 1);
+    const GROUP6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0xfb);
+
+    fn v4(packet: &[u8]) -> Vec<u8> {
+        LINK.frame(ethertype::IPV4, packet)
+    }
+
+    fn syn(port: u16, source_port: Option<u16>) -> Sighting {
+        let to = B.into();
+        Sighting::TcpSyn {
+            to,
+            port,
+            source_port,
+        }
+    }
+
+    fn dns(name: &str) -> Sighting {
+        Sighting::Dns {
+            name: name.to_owned(),
+        }
+    }
+
+    fn lease(message: u8, to: Option<Ipv4Addr>) -> Sighting {
+        let client = LINK.src;
+        Sighting::Dhcp {
+            message,
+            client,
+            to,
+        }
+    }
+
+    fn tcp(flags: u8) -> Vec<u8> {
+        v4(&Ip4::new(A, B).tcp(40000, 22, flags, b""))
+    }
+
+    fn question(port: u16) -> Vec<u8> {
+        v4(&Ip4::new(A, B).udp(40000, port, &names::question(1, true, "A.test", None)))
+    }
+
+    fn request() -> Vec<u8> {
+        let body = dhcp::Message::from_client(3, LINK.src).to_bytes(&[]);
+        v4(&Ip4::new(A, B).udp(68, 67, &body))
+    }
+
+    fn mld_frame() -> Vec<u8> {
+        let body = group::mld2_report_body(4, GROUP6, &[]);
+        let ip = Ip6::new(Ipv6Addr::LOCALHOST, GROUP6).ext(crate::frame::Ext::router_alert());
+        LINK.frame(ethertype::IPV6, &ip.icmp(group::mld::REPORT_V2, 0, &body))
+    }
+
+    fn igmp_frame() -> Vec<u8> {
+        v4(&Ip4::new(A, B).packet(protocol::IGMP, &group::igmp3_report(4, B, &[])))
+    }
+
+    #[rstest]
+    #[case::tag(Sighting::Tag(TAG), v4(&Ip4::new(A, B).echo(&TAG.to_bytes())), true)]
+    #[case::other_tag(Sighting::Tag(Tag { index: 8, ..TAG }), v4(&Ip4::new(A, B).echo(&TAG.to_bytes())), false)]
+    #[case::syn(syn(22, None), tcp(flag::SYN), true)]
+    #[case::syn_of_port(syn(22, Some(40000)), tcp(flag::SYN), true)]
+    #[case::syn_of_other_port(syn(22, Some(40001)), tcp(flag::SYN), false)]
+    #[case::syn_ack(syn(22, None), tcp(flag::SYN | flag::ACK), false)]
+    #[case::syn_elsewhere(syn(23, None), tcp(flag::SYN), false)]
+    #[case::dns(dns("a.test"), question(53), true)]
+    #[case::mdns(dns("a.test"), question(5353), true)]
+    #[case::not_dns(dns("a.test"), question(54), false)]
+    #[case::other_name(dns("b.test"), question(53), false)]
+    #[case::igmp(Sighting::Igmp { group: B }, igmp_frame(), true)]
+    #[case::other_group(Sighting::Igmp { group: A }, igmp_frame(), false)]
+    #[case::mld(Sighting::Mld { group: GROUP6 }, mld_frame(), true)]
+    #[case::other_group6(Sighting::Mld { group: Ipv6Addr::LOCALHOST }, mld_frame(), false)]
+    #[case::request(lease(3, None), request(), true)]
+    #[case::request_to(lease(3, Some(B)), request(), true)]
+    #[case::request_to_all(lease(3, Some(Ipv4Addr::BROADCAST)), request(), false)]
+    #[case::ack(lease(5, None), request(), false)]
+    fn recognises(#[case] sighting: Sighting, #[case] frame: Vec<u8>, #[case] expected: bool) {
+        assert_eq!(sighting.matches(&frame), expected);
+    }
+
+    #[test]
+    fn tags_do_not_hide_a_frame() {
+        let packet = Ip4::new(A, B).tcp(40000, 22, flag::SYN, b"");
+        let frame = LINK.stacked(&[VlanTag::q(0), VlanTag::q(7)], ethertype::IPV4, &packet);
+        assert!(syn(22, None).matches(&frame));
+    }
+
+    proptest! {
+        #[test]
+        fn cut_frames_never_panic(which in 0..5_usize, cut in any::<prop::sample::Index>(), byte: u8) {
+            let mut frame = [tcp(flag::SYN), question(53), request(), mld_frame(), igmp_frame()][which].clone();
+            let at = cut.index(frame.len());
+            frame[at] = byte;
+            for sighting in [Sighting::Tag(TAG), syn(22, None), dns("a.test"), lease(3, Some(B)), Sighting::Igmp { group: B }, Sighting::Mld { group: GROUP6 }] {
+                for end in [at, frame.len()] {
+                    let _ = sighting.matches(&frame[..end]);
+                }
+            }
+        }
+    }
+}
