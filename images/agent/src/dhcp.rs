@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::address::{Flush, flush, metric};
 use crate::children::{Children, last_line};
+use crate::hold::Hold;
 use crate::netlink::{Neighbour, Netlink};
 use crate::wait::{Deadline, ms_since, ready, until};
 
@@ -29,15 +30,14 @@ use crate::wait::{Deadline, ms_since, ready, until};
 pub const HOOK: &str = "udhcpc-hook";
 
 const HOOK_PATH: &str = "/run/udhcpc-hook";
+const CLIENT_PORT: u16 = 68;
+const SERVER_PORT: u16 = 67;
+
 const SOCKET: &str = "/run/udhcpc.sock";
 
-/// How long hook and PID 1 wait for each other; both are local and busy with nothing else,
-/// except that a released lease waits for [`QUEUED_MS`].
-const TALK: Duration = Duration::from_secs(10);
-
-/// How long a DHCPRELEASE may be queued behind the resolution of the server:
-/// the kernel asks three times, a second apart.
-const QUEUED_MS: u64 = 3500;
+/// How long hook and PID 1 wait for each other. An event between two requests
+/// waits for the request in hand, hence the length.
+const TALK: Duration = Duration::from_secs(60);
 
 /// How often a client that may have died is looked at.
 const LOOK_MS: u64 = 50;
@@ -115,13 +115,10 @@ impl Dhcp {
         let deadline = Deadline::in_ms(deadline_ms);
         // Events of the past, so that none is taken for the answer to this step.
         while self.take_event(netlink)?.is_some() {}
-        let mut wait = |dhcp: &mut Self, children: &mut Children, event| {
-            dhcp.wait_for(netlink, children, dev, event, deadline)
-        };
         let event = match step {
             DhcpStep::Bind => {
                 self.start(children, dev)?;
-                let event = wait(self, children, "bound")?;
+                let event = self.wait_for(netlink, children, dev, "bound", deadline)?;
                 if event.is_none() {
                     // It would go on asking while the next probes run.
                     self.end(children, dev);
@@ -129,13 +126,13 @@ impl Dhcp {
                 event
             }
             DhcpStep::Renew => {
-                children.signal(self.bound(dev)?, Signal::SIGUSR1)?;
-                wait(self, children, "renew")?
+                self.ask_to_renew(netlink, children, dev, deadline)?;
+                self.wait_for(netlink, children, dev, "renew", deadline)?
             }
             DhcpStep::Release => {
-                let pid = self.bound(dev)?;
+                let (pid, _) = self.ready_for_unicast(netlink, dev, deadline)?;
                 children.signal(pid, Signal::SIGUSR2)?;
-                let event = wait(self, children, "deconfig")?;
+                let event = self.wait_for(netlink, children, dev, "deconfig", deadline)?;
                 // It has said all it had to say; SIGTERM without `-R` sends nothing more.
                 let _ = children.signal(pid, Signal::SIGTERM);
                 self.end(children, dev);
@@ -150,12 +147,36 @@ impl Dhcp {
         self.take_event(netlink).map(drop)
     }
 
-    fn bound(&self, dev: &str) -> Result<Pid, String> {
-        self.clients
-            .get(dev)
-            .filter(|client| client.lease.is_some())
-            .map(|client| client.pid)
-            .ok_or_else(|| format!("no lease is bound on {dev}"))
+    /// The device's client, bound, and the first hop to its server if that answers.
+    fn ready_for_unicast(
+        &self,
+        netlink: &mut Netlink,
+        dev: &str,
+        deadline: Deadline,
+    ) -> Result<(Pid, Option<Hop>), String> {
+        let client = self.clients.get(dev);
+        let Some((pid, lease)) = client.and_then(|it| Some((it.pid, it.lease.as_ref()?))) else {
+            return Err(format!("no lease is bound on {dev}"));
+        };
+        Ok((pid, resolve_server(netlink, lease, deadline)?))
+    }
+
+    /// Tells the client to renew, and sees to it that it can hear the answer.
+    fn ask_to_renew(
+        &self,
+        netlink: &mut Netlink,
+        children: &mut Children,
+        dev: &str,
+        deadline: Deadline,
+    ) -> Result<(), String> {
+        let (pid, hop) = self.ready_for_unicast(netlink, dev, deadline)?;
+        let Some(Hop { index, ip, mac }) = hop else {
+            return children.signal(pid, Signal::SIGUSR1);
+        };
+        let hold = Hold::start(netlink, dev, index, ip, mac)?;
+        children.signal(pid, Signal::SIGUSR1)?;
+        hold.wait_for_sender(netlink, CLIENT_PORT, SERVER_PORT)?;
+        hold.release(netlink)
     }
 
     fn start(&mut self, children: &mut Children, dev: &str) -> Result<(), String> {
@@ -235,9 +256,7 @@ impl Dhcp {
         let index = netlink.link_by_name(&event.interface)?.index;
         match event.name.as_str() {
             "deconfig" => {
-                if let Some(lease) = client.lease.take() {
-                    wait_for_queue(netlink, index, &lease)?;
-                }
+                client.lease = None;
                 flush(netlink, index, Flush::V4)
             }
             "bound" | "renew" => {
@@ -264,17 +283,51 @@ fn ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The kernel queues a unicast DHCPRELEASE until the next hop is resolved, and
-/// drops it when the source address goes away first.
-fn wait_for_queue(netlink: &mut Netlink, index: u32, lease: &Event) -> Result<(), String> {
-    let deadline = Deadline::in_ms(QUEUED_MS);
-    for hop in [lease.server, lease.router].into_iter().flatten() {
-        until(deadline, Duration::from_millis(2), || {
-            let pending = netlink.neighbour(index, IpAddr::from(hop))? == Neighbour::Pending;
-            Ok::<_, String>((!pending).then_some(()))
-        })?;
+/// The first hop to a server.
+#[derive(Debug)]
+struct Hop {
+    index: u32,
+    ip: IpAddr,
+    mac: [u8; 6],
+}
+
+/// Has the way to the server resolved before udhcpc speaks to it alone: a
+/// DHCPRELEASE that is queued behind the resolution would be dropped when its
+/// source address goes away. Nothing if nobody answers.
+fn resolve_server(
+    netlink: &mut Netlink,
+    lease: &Event,
+    deadline: Deadline,
+) -> Result<Option<Hop>, String> {
+    let Some(ip) = first_hop(lease).map(IpAddr::from) else {
+        return Ok(None);
+    };
+    let index = netlink.link_by_name(&lease.interface)?.index;
+    netlink.solicit(index, ip)?;
+    let known = until(deadline, Duration::from_millis(1), || {
+        let state = netlink.neighbour(index, ip)?;
+        Ok::<_, String>((state != Neighbour::Pending).then_some(state))
+    })?;
+    Ok(match known {
+        Some(Neighbour::Known(mac)) => Some(Hop { index, ip, mac }),
+        _ => None,
+    })
+}
+
+/// The server itself when it is on the lease's own network, else the router.
+fn first_hop(lease: &Event) -> Option<Ipv4Addr> {
+    let (ip, server) = (lease.ip?, lease.server?);
+    if same_net(ip, server, lease.prefix?) {
+        return Some(server);
     }
-    Ok(())
+    lease.router
+}
+
+fn same_net(one: Ipv4Addr, other: Ipv4Addr, prefix: u8) -> bool {
+    let mask = u32::MAX
+        .checked_shl(32 - u32::from(prefix.min(32)))
+        .unwrap_or(0);
+    (u32::from(one) ^ u32::from(other)) & mask == 0
 }
 
 fn answer(event: Option<&Event>, took_ms: u64) -> Answer {
@@ -359,6 +412,15 @@ mod tests {
         here.write_all(&serde_json::to_vec(&sent).unwrap()).unwrap();
         here.shutdown(Shutdown::Write).unwrap();
         assert_eq!(receive(&mut there).unwrap(), sent);
+    }
+
+    #[test]
+    fn on_link_is_told_from_off_link() {
+        let [one, other] = [[192, 168, 1, 7], [192, 168, 2, 7]].map(Ipv4Addr::from);
+        assert!(same_net(one, other, 16));
+        assert!(!same_net(one, other, 24));
+        assert!(!same_net(one, other, 32));
+        assert!(same_net(one, other, 0));
     }
 
     #[test]

@@ -43,11 +43,12 @@ impl Body {
         ])
     }
 
-    /// `struct ndmsg`.
-    pub fn neighbour(family: u8, index: u32) -> Self {
+    /// `struct ndmsg` with `NUD_…` state and `NTF_…` flags.
+    pub fn neighbour(family: u8, index: u32, state: u16, flags: u8) -> Self {
         let mut bytes = vec![family, 0, 0, 0];
         bytes.extend(index.to_ne_bytes());
-        bytes.extend([0; 4]);
+        bytes.extend(state.to_ne_bytes());
+        bytes.extend([flags, 0]);
         Self(bytes)
     }
 
@@ -132,7 +133,7 @@ mod tests {
     #[test]
     fn messages_round_trip() {
         let one = Body::link(7, 1, 1).framed(16, 5, 42);
-        let two = Body::neighbour(2, 7).framed(30, 1, 43);
+        let two = Body::neighbour(2, 7, 0, 0).framed(30, 1, 43);
         let back: Vec<Message> = messages(&[one, two].concat()).collect();
         assert_eq!(back.len(), 2);
         assert_eq!((back[0].kind, back[0].sequence), (16, 42));

@@ -194,7 +194,7 @@ impl Netlink {
 
     /// What the kernel knows about a neighbour on the device.
     pub fn neighbour(&mut self, index: u32, ip: IpAddr) -> Result<Neighbour, String> {
-        let mut body = Body::neighbour(family(ip), index);
+        let mut body = Body::neighbour(family(ip), index, 0, 0);
         body.attribute(NDA_DST, &octets(ip));
         match self.request(libc::RTM_GETNEIGH, 0, &body) {
             Ok(found) => Ok(found
@@ -204,6 +204,36 @@ impl Netlink {
             Err(Errno::ENOENT) => Ok(Neighbour::Unknown),
             Err(errno) => Err(format!("cannot look up the neighbour {ip}: {errno}")),
         }
+    }
+
+    /// Makes the kernel resolve a neighbour as if it had something to send to it.
+    pub fn solicit(&mut self, index: u32, ip: IpAddr) -> Result<(), String> {
+        let mut body = Body::neighbour(family(ip), index, 0, NTF_USE);
+        body.attribute(NDA_DST, &octets(ip));
+        self.request(libc::RTM_NEWNEIGH, libc::NLM_F_CREATE, &body)
+            .map(drop)
+            .map_err(|errno| format!("cannot solicit the neighbour {ip}: {errno}"))
+    }
+
+    /// Removes what the kernel knows about a neighbour.
+    pub fn forget(&mut self, index: u32, ip: IpAddr) -> Result<(), String> {
+        let mut body = Body::neighbour(family(ip), index, 0, 0);
+        body.attribute(NDA_DST, &octets(ip));
+        match self.request(libc::RTM_DELNEIGH, 0, &body) {
+            Ok(_) | Err(Errno::ENOENT) => Ok(()),
+            Err(errno) => Err(format!("cannot forget the neighbour {ip}: {errno}")),
+        }
+    }
+
+    /// Tells the kernel a neighbour's MAC address as if it had just been heard.
+    pub fn learn(&mut self, index: u32, ip: IpAddr, mac: [u8; 6]) -> Result<(), String> {
+        let mut body = Body::neighbour(family(ip), index, NUD_REACHABLE, 0);
+        body.attribute(NDA_DST, &octets(ip));
+        body.attribute(NDA_LLADDR, &mac);
+        let flags = libc::NLM_F_CREATE | libc::NLM_F_REPLACE;
+        self.request(libc::RTM_NEWNEIGH, flags, &body)
+            .map(drop)
+            .map_err(|errno| format!("cannot set the neighbour {ip}: {errno}"))
     }
 
     fn request(&mut self, kind: u16, flags: i32, body: &Body) -> Result<Vec<Message>, Errno> {
@@ -247,10 +277,12 @@ impl Netlink {
 
 const IFA_F_NODAD: u8 = 0x02;
 const IFA_F_TENTATIVE: u8 = 0x40;
+const NTF_USE: u8 = 0x01;
 const NDA_DST: u16 = 1;
 const NDA_LLADDR: u16 = 2;
 const IFLA_CARRIER: u16 = 33;
 const NUD_INCOMPLETE: u16 = 0x01;
+const NUD_REACHABLE: u16 = 0x02;
 const NUD_FAILED: u16 = 0x20;
 
 fn family(ip: IpAddr) -> u8 {

@@ -13,6 +13,12 @@ use crate::wait::{Deadline, ms_since, until};
 /// How often a device or carrier that is not there yet is looked for.
 const STEP: Duration = Duration::from_millis(3);
 
+/// So many looks, each with a pause of [`STEP`] in which the kernel's workers run.
+const STALE_LOOKS: u32 = 10;
+
+/// The kernel's own choice.
+const LINK_LOCAL_PREFIX: u8 = 64;
+
 const NET: &str = "/sys/class/net";
 
 /// Waits for the device with this MAC, loading its driver when its PCI device
@@ -40,7 +46,11 @@ pub fn bring_up(
         .set_up(link.index)
         .map_err(|error| format!("{dev} with driver {}: {error}", driver_of(&dev)))?;
     let link_local = link_local(octets);
-    until(deadline, STEP, || can_send(netlink, &dev, link_local))?.ok_or_else(|| {
+    let mut stale = 0;
+    until(deadline, STEP, || {
+        can_send(netlink, &dev, link_local, &mut stale)
+    })?
+    .ok_or_else(|| {
         format!(
             "{dev} with driver {} has no carrier within {deadline_ms} ms",
             driver_of(&dev)
@@ -54,13 +64,32 @@ pub fn bring_up(
     })
 }
 
-/// A carrier alone is not enough: until the kernel's link watcher has run, the
-/// queue in front of the driver swallows every frame. The link-local address
-/// is assigned only once that queue works, so its presence is the proof.
-fn can_send(netlink: &mut Netlink, dev: &str, link_local: IpAddr) -> Result<Option<()>, String> {
+/// A carrier alone is not enough: when it comes after the device was set up, the
+/// queue in front of the driver swallows every frame until the kernel's link
+/// watcher has run. The kernel assigns the link-local address once that queue
+/// works, so its presence is the proof.
+///
+/// When the carrier was there first, the queue works from the start, but the
+/// watcher, which handles such news once a second only, leaves the device not
+/// "running" meanwhile (virtio, vmxnet3). News that a queue depends on it handles at
+/// once; so a carrier that is still no news after [`STALE_LOOKS`] is of this kind,
+/// and the address is given here instead.
+fn can_send(
+    netlink: &mut Netlink,
+    dev: &str,
+    link_local: IpAddr,
+    stale: &mut u32,
+) -> Result<Option<()>, String> {
     let link = netlink.link_by_name(dev)?;
-    if !(link.running && link.carrier) {
+    if !link.carrier {
+        *stale = 0;
         return Ok(None);
+    }
+    if !link.running {
+        *stale += 1;
+        if *stale == STALE_LOOKS {
+            netlink.add_address(link.index, link_local, LINK_LOCAL_PREFIX)?;
+        }
     }
     let addresses = netlink.addresses(link.index)?;
     let usable = addresses

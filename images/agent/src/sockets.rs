@@ -50,30 +50,34 @@ pub fn open(kind: Kind, peer: IpAddr) -> Result<OwnedFd, Errno> {
     Ok(fd)
 }
 
-/// Ties a socket to the device and lets it send to groups and broadcast
-/// addresses there, without hearing itself.
-pub fn tie(fd: &OwnedFd, dev: &str, index: u32, peer: IpAddr) -> Result<(), Errno> {
+/// Ties a socket to the device.
+pub fn tie(fd: &OwnedFd, dev: &str, peer: IpAddr) -> Result<(), Errno> {
     setsockopt(fd, sockopt::BindToDevice, &OsString::from(dev))?;
-    setsockopt(fd, sockopt::Broadcast, &true)?;
     setsockopt(fd, sockopt::ReuseAddr, &true)?;
+    if peer.is_ipv6() {
+        set(fd, libc::IPPROTO_IPV6, libc::IPV6_UNICAST_HOPS, &HOPS)
+    } else {
+        set(fd, libc::IPPROTO_IP, libc::IP_TTL, &HOPS)
+    }
+}
+
+/// Ties a datagram socket to the device and lets it send to groups and
+/// broadcast addresses there, without hearing itself.
+fn tie_datagrams(fd: &OwnedFd, dev: &str, index: u32, peer: IpAddr) -> Result<(), Errno> {
+    tie(fd, dev, peer)?;
+    setsockopt(fd, sockopt::Broadcast, &true)?;
     let index = index.cast_signed();
     if peer.is_ipv6() {
         let level = libc::IPPROTO_IPV6;
-        set(fd, level, libc::IPV6_UNICAST_HOPS, &HOPS)?;
         set(fd, level, libc::IPV6_MULTICAST_HOPS, &HOPS)?;
         set(fd, level, libc::IPV6_MULTICAST_LOOP, &0)?;
         set(fd, level, libc::IPV6_MULTICAST_IF, &index)
     } else {
         let level = libc::IPPROTO_IP;
-        set(fd, level, libc::IP_TTL, &HOPS)?;
         set(fd, level, libc::IP_MULTICAST_TTL, &HOPS)?;
         set(fd, level, libc::IP_MULTICAST_LOOP, &0)?;
-        set(
-            fd,
-            level,
-            libc::IP_MULTICAST_IF,
-            &membership(Ipv4Addr::UNSPECIFIED, index),
-        )
+        let device = membership(Ipv4Addr::UNSPECIFIED, index);
+        set(fd, level, libc::IP_MULTICAST_IF, &device)
     }
 }
 
@@ -125,7 +129,7 @@ pub fn udp(
     payload: &[u8],
 ) -> Result<Answer, String> {
     let made = open(Kind::Udp, to.ip()).and_then(|fd| {
-        tie(&fd, dev, index, to.ip())?;
+        tie_datagrams(&fd, dev, index, to.ip())?;
         bind_to(&fd, SocketAddr::new(any(to.ip()), source_port))?;
         Ok(fd)
     });
@@ -140,7 +144,7 @@ pub fn udp(
 /// Sends one echo request; the kernel fills in identifier and checksum.
 pub fn ping(dev: &str, index: u32, to: IpAddr, payload: &[u8]) -> Result<Answer, String> {
     let made = open(Kind::Ping, to).and_then(|fd| {
-        tie(&fd, dev, index, to)?;
+        tie_datagrams(&fd, dev, index, to)?;
         Ok(fd)
     });
     let fd = made.map_err(|errno| format!("cannot open a ping socket on {dev}: {errno}"))?;
@@ -221,7 +225,7 @@ impl Listeners {
 /// get what is sent to other groups, and broadcasts a second time.
 fn joined(dev: &str, index: u32, group: IpAddr, port: u16) -> Result<UdpSocket, Errno> {
     let fd = open(Kind::Udp, group)?;
-    tie(&fd, dev, index, group)?;
+    tie_datagrams(&fd, dev, index, group)?;
     match group {
         IpAddr::V4(group) => {
             let membership = membership(group, index.cast_signed());

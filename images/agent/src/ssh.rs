@@ -10,6 +10,7 @@ use lanfence_agent::Answer;
 use nix::unistd::Pid;
 
 use crate::children::{Children, last_line};
+use crate::proc_net::{LISTEN, sockets};
 use crate::wait::{Deadline, until};
 
 const LOG: &str = "/run/dropbear.log";
@@ -117,17 +118,9 @@ fn program(name: &str) -> Option<PathBuf> {
 /// Whether port 22 is open in both families. Asked of the kernel, because a
 /// connection would make dropbear start a session.
 fn listens() -> bool {
-    ["/proc/net/tcp", "/proc/net/tcp6"]
-        .iter()
-        .all(|table| fs::read_to_string(table).is_ok_and(|text| has_listener(&text, 22)))
-}
-
-/// Whether `/proc/net/tcp` shows a socket in state LISTEN (0A) on the port.
-fn has_listener(table: &str, port: u16) -> bool {
-    let port = format!(":{port:04X}");
-    table.lines().skip(1).any(|line| {
-        let words: Vec<&str> = line.split_ascii_whitespace().take(4).collect();
-        matches!(words[..], [_, local, _, "0A"] if local.ends_with(&port))
+    ["/proc/net/tcp", "/proc/net/tcp6"].iter().all(|table| {
+        fs::read_to_string(table)
+            .is_ok_and(|text| sockets(&text).any(|it| it.local_port == 22 && it.state == LISTEN))
     })
 }
 
@@ -143,17 +136,5 @@ mod tests {
                     Fingerprint: SHA256:abc\n";
         assert_eq!(public_key(text).as_deref(), Some("ssh-ed25519 AAAAC3Nz"));
         assert_eq!(public_key("Could not open file\n"), None);
-    }
-
-    #[test]
-    fn only_a_listener_counts() {
-        let head = "  sl  local_address rem_address   st tx_queue\n";
-        let line = |port: &str, state: &str| {
-            format!("{head}   0: 00000000:{port} 00000000:0000 {state} 00000000:00000000\n")
-        };
-        assert!(has_listener(&line("0016", "0A"), 22));
-        assert!(!has_listener(&line("0016", "01"), 22));
-        assert!(!has_listener(&line("1600", "0A"), 22));
-        assert!(!has_listener(head, 22));
     }
 }

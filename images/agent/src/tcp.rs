@@ -77,7 +77,7 @@ fn fate(connected: bool, echoed: bool) -> Answer {
 fn start(attempt: Attempt<'_>) -> Result<OwnedFd, Errno> {
     let ip = attempt.to.ip();
     let fd = open(Kind::Tcp, ip)?;
-    tie(&fd, attempt.dev, attempt.index, ip)?;
+    tie(&fd, attempt.dev, ip)?;
     // Closing resets instead of lingering in FIN-WAIT, so that the port is free at once.
     let reset = libc::linger {
         l_onoff: 1,
