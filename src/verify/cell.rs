@@ -314,10 +314,13 @@ impl Running<'_> {
                 control_fate,
                 filtered_fate,
             );
-            let fault = control
-                .fault
-                .clone()
-                .or_else(|| filtered.and_then(|outcome| outcome.fault.clone()));
+            let faults = [Some(control), filtered].into_iter().flatten();
+            let fault = faults.clone().find_map(|outcome| outcome.fault.clone());
+            let refusal = faults
+                .into_iter()
+                .find_map(|outcome| outcome.refused.get(&probe.id));
+            let fault =
+                fault.or_else(|| refusal.map(|why| format!("its sender could not send it: {why}")));
             self.cell.probes.push(ProbeResult {
                 id: probe.id.clone(),
                 group: probe.group,

@@ -1,6 +1,6 @@
 //! One phase of a cell: send the probes, bound the wait with sentinels, collect the sightings.
 
-use super::stimulate::Sender;
+use super::stimulate::{Refusals, Sender};
 use super::watch::{Place, Sightings, Watch};
 use crate::frame::{Phase, Tag};
 use crate::guest::GuestError;
@@ -60,6 +60,8 @@ pub struct Outcome {
     pub fault: Option<String>,
     /// DHCP steps and whether the client completed them.
     pub dhcp: Vec<(DhcpStep, bool)>,
+    /// What was refused before it became a frame, and why, by the probe's id.
+    pub refused: Refusals,
     /// Whether the command over SSH was answered; none when not tried.
     pub ssh: Option<bool>,
 }
@@ -85,6 +87,7 @@ pub async fn run(
     phase: Phase,
     probes: Vec<Probe>,
 ) -> Result<Outcome, GuestError> {
+    sender.start_afresh().await?;
     let steps = dhcp_steps(&probes);
     let dhcp = if steps.is_empty() {
         Vec::new()
@@ -97,7 +100,7 @@ pub async fn run(
     } else {
         None
     };
-    sender.send(&probes).await?;
+    let refused = sender.send(&probes).await?;
     departed(&watch, &probes).await;
     let mut bounds = Bounds {
         outbound: true,
@@ -115,6 +118,7 @@ pub async fn run(
         bounds,
         fault: watch.fault(),
         dhcp,
+        refused,
         ssh,
     })
 }

@@ -6,6 +6,7 @@ use crate::lab::topology::{WAN4, WAN6};
 use crate::lab::{Lab, LabError, Netns};
 use crate::probe::{Origin, Probe, Scene, Stimulus};
 use lanfence_agent::{Answer, DhcpStep, Op, to_hex};
+use std::collections::HashMap;
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6, TcpStream, UdpSocket};
 use std::time::Duration;
@@ -21,6 +22,9 @@ const NEIGHBOUR: Duration = Duration::from_millis(1500);
 
 /// Longest SSH exchange with a guest under emulation.
 pub const SSH: Duration = Duration::from_secs(8);
+
+/// Why a probe's sender did not send it, by the probe's id.
+pub type Refusals = HashMap<String, String>;
 
 /// The guest's side of a phase.
 pub struct Sender<'a> {
@@ -112,20 +116,33 @@ impl Sender<'_> {
 
     /// Sends every probe that is not a DHCP step: first those that use the
     /// guest's stack, then the raw frames, then those from outside.
-    pub async fn send(&mut self, probes: &[Probe]) -> Result<(), GuestError> {
+    ///
+    /// Returns what the guest's stack refused to send, and why, by probe.
+    pub async fn send(&mut self, probes: &[Probe]) -> Result<Refusals, GuestError> {
         let mut raw = Vec::new();
+        let mut refused = Refusals::new();
         for probe in probes.iter().filter(|probe| probe.origin == Origin::Guest) {
             match &probe.stimulus {
                 Stimulus::Frames(frames) => raw.extend(frames.iter().map(|frame| to_hex(frame))),
                 Stimulus::Dhcp(_) | Stimulus::Ssh => {}
-                other => self.through_stack(other).await?,
+                other => {
+                    if let Some(why) = self.through_stack(other).await? {
+                        refused.insert(probe.id.clone(), why);
+                    }
+                }
             }
         }
         self.frames(raw).await?;
         for probe in probes.iter().filter(|probe| probe.origin != Origin::Guest) {
             self.send_from_outside(probe)?;
         }
-        Ok(())
+        Ok(refused)
+    }
+
+    /// Takes the guest out of the groups and connections of an earlier phase,
+    /// so that it joins and connects anew.
+    pub async fn start_afresh(&mut self) -> Result<(), GuestError> {
+        self.ask(Op::Leave).await.map(drop)
     }
 
     /// Writes raw frames in the guest.
@@ -141,7 +158,7 @@ impl Sender<'_> {
         .map(drop)
     }
 
-    async fn through_stack(&mut self, stimulus: &Stimulus) -> Result<(), GuestError> {
+    async fn through_stack(&mut self, stimulus: &Stimulus) -> Result<Option<String>, GuestError> {
         let dev = self.dev.to_owned();
         let op = match stimulus {
             Stimulus::Udp {
@@ -175,11 +192,12 @@ impl Sender<'_> {
                 group: *group,
                 port: *port,
             },
-            Stimulus::Frames(_) | Stimulus::Dhcp(_) | Stimulus::Ssh => return Ok(()),
+            Stimulus::Frames(_) | Stimulus::Dhcp(_) | Stimulus::Ssh => return Ok(None),
         };
         match self.ask(op).await {
             // A socket that refuses (no route, no address) has sent nothing; the tap's sensor says so.
-            Ok(_) | Err(GuestError::Agent { .. }) => Ok(()),
+            Ok(_) => Ok(None),
+            Err(GuestError::Agent { message, .. }) => Ok(Some(message)),
             Err(error) => Err(error),
         }
     }
