@@ -308,6 +308,7 @@ pub fn plain_job(
         out: None,
         cells: nics.iter().map(|nic| linux(nic)).collect(),
         sabotage: None,
+        rootless: !nix::unistd::geteuid().is_root(),
         boot_only: false,
     })
 }

@@ -13,7 +13,7 @@ use crate::lab::{Lab, ruleset};
 use crate::policy::Policy;
 use crate::probe::{Host, Probe, Scene, catalogue};
 use crate::report::live::Event;
-use crate::report::model::{Cell, Fate, ProbeResult, Timing, Verdict};
+use crate::report::model::{self, Cell, Fate, ProbeResult, Timing, Verdict};
 use lanfence_agent::{Answer, DhcpStep, Op};
 use std::time::{Duration, Instant};
 
@@ -28,6 +28,8 @@ pub struct Context<'a> {
     pub job: &'a Job,
     /// The policy.
     pub policy: &'a Policy,
+    /// What the lab said of its host.
+    pub host: &'a model::Host,
     /// Kernel and initramfs.
     pub image: &'a Image,
     /// Accelerator.
@@ -104,6 +106,13 @@ impl Running<'_> {
         let mut guest = self.boot(number).await?;
         if self.context.job.boot_only {
             return Ok(());
+        }
+        if let Answer::Hello { kernel, .. } = guest.agent.ask(Op::Hello, ANSWER).await? {
+            let host = model::Host {
+                guest_kernel: kernel,
+                ..self.context.host.clone()
+            };
+            (self.context.tell)(&Event::Host(host));
         }
         self.enter("nic");
         let (dev, scene) = self.meet(&mut guest, number).await?;
@@ -365,9 +374,13 @@ impl Running<'_> {
 }
 
 fn seen(outcome: &Outcome, probe: &Probe, later: Bounds) -> Seen {
+    let (arrived, completed) = (outcome.sightings.arrived(probe), outcome.completed(probe));
+    // An exchange that broke off after its first frame had arrived counts as
+    // sent only if the answer was heard leaving the guest.
+    let began = !arrived || completed || outcome.answered(probe);
     Seen {
-        near: outcome.sightings.near(probe),
-        arrived: outcome.sightings.arrived(probe) && outcome.completed(probe),
+        near: outcome.sightings.near(probe) && began,
+        arrived: arrived && completed,
         escaped: outcome.sightings.escaped(probe),
         bounded: outcome.bounds.cover(probe) || later.cover(probe),
         sound: outcome.fault.is_none(),

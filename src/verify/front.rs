@@ -64,7 +64,12 @@ impl Workers {
             }
             drop(sender);
             for event in events {
-                tell(&event);
+                // Every worker describes the same host, first without its guest's kernel.
+                let repeated = matches!(&event, Event::Host(host)
+                    if host.guest_kernel.is_empty() || gathered.host.as_ref() == Some(host));
+                if !repeated {
+                    tell(&event);
+                }
                 match event {
                     Event::CellDone { cell } => gathered.cells.push(*cell),
                     Event::Host(host) => gathered.host = Some(host),

@@ -64,6 +64,8 @@ pub struct Job {
     pub cells: Vec<CellPlan>,
     /// What to break.
     pub sabotage: Option<Sabotage>,
+    /// Whether an ordinary user runs this, in a user namespace.
+    pub rootless: bool,
     /// Only boot the first cell's guest, to see whether the accelerator works.
     pub boot_only: bool,
 }

@@ -67,6 +67,15 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Whether the far end of an exchange was heard answering at the guest's tap.
+    /// Where it was not, the guest is to blame for what is missing and not the filter.
+    pub fn answered(&self, probe: &Probe) -> bool {
+        probe.stimulus == Stimulus::Ssh
+            && self
+                .sightings
+                .any(Place::At(Point::TapFromGuest), is_from_ssh)
+    }
+
     /// Whether the exchange behind a probe was completed as far as its user can tell.
     pub fn completed(&self, probe: &Probe) -> bool {
         match (&probe.stimulus, probe.far_at) {
@@ -79,7 +88,17 @@ impl Outcome {
     }
 }
 
-/// Runs a phase. `catalogue` builds the probes once the guest's address is known.
+/// An IPv4 TCP segment from port 22.
+fn is_from_ssh(frame: &[u8]) -> bool {
+    let header = frame
+        .get(14)
+        .map_or(0, |first| usize::from(first & 0x0f) * 4);
+    frame.get(12..14) == Some(&[0x08, 0x00])
+        && frame.get(23) == Some(&6)
+        && frame.get(14 + header..16 + header) == Some(&22_u16.to_be_bytes())
+}
+
+/// Runs a phase with the probes that were built for it.
 pub async fn run(
     sender: &mut Sender<'_>,
     watch: Watch<'_>,

@@ -51,6 +51,11 @@ impl Sender<'_> {
     pub async fn dhcp(&mut self, steps: &[DhcpStep]) -> Result<Vec<(DhcpStep, bool)>, GuestError> {
         let mut done = Vec::new();
         for step in steps {
+            if done.iter().any(|(_, ok)| !ok) {
+                // Without a lease there is none to renew or to give back.
+                done.push((*step, false));
+                continue;
+            }
             let op = Op::Dhcp {
                 dev: self.dev.into(),
                 step: *step,

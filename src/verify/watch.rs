@@ -121,6 +121,13 @@ impl Sightings {
         }
     }
 
+    /// Whether a frame at the place satisfies the predicate.
+    pub fn any(&self, place: Place, wanted: impl Fn(&[u8]) -> bool) -> bool {
+        self.frames
+            .get(&place)
+            .is_some_and(|frames| frames.iter().any(|seen| wanted(&seen.frame)))
+    }
+
     /// Frames at a place, for evidence.
     pub fn frames(&self) -> impl Iterator<Item = (Place, &Sighted)> {
         self.frames

@@ -41,13 +41,15 @@ async fn run_cells(job: &Job, tell: &dyn Fn(&Event)) -> Result<(), VerifyError> 
     let image = Image::open(&job.guest)?;
     let lab = Lab::up(topology(&policy)?).await?;
     define_filters(&lab, job)?;
-    tell(&Event::Host(host(&lab, job)));
+    let host = host(&lab, job);
+    tell(&Event::Host(host.clone()));
     let lab_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let accel = if job.kvm { Accel::Kvm } else { Accel::Tcg };
     let context = Context {
         lab: &lab,
         job,
         policy: &policy,
+        host: &host,
         image: &image,
         accel,
         tell,
@@ -121,7 +123,12 @@ fn host(lab: &Lab, job: &Job) -> Host {
         libvirt: lab.libvirt.version(),
         qemu: lab.libvirt.qemu_version(),
         guest_kernel: String::new(),
-        privilege: String::new(),
+        privilege: if job.rootless {
+            "user namespace"
+        } else {
+            "root"
+        }
+        .into(),
         sysctls: [
             "bridge-nf-call-iptables",
             "bridge-nf-call-ip6tables",
