@@ -147,12 +147,17 @@ fn without_a_filter_everything_leaks() {
 fn what_breaks_in_mid_run_is_inconclusive(#[case] part: &str) {
     let done = verify(&["--nic", "virtio", "--break", part]);
     assert_eq!(done.code, 5, "{}", done.printed());
-    let dropped = done
+    let believed: Vec<&str> = done
         .with(Verdict::Pass)
         .iter()
-        .filter(|probe| probe.expect == lanfence::probe::Expect::Drop)
-        .count();
-    assert_eq!(dropped, 0, "no drop may be believed: {}", done.printed());
+        .map(|probe| probe.id.as_str())
+        .filter(|id| id.starts_with("wan-ipv4/") || id.starts_with("wan-ipv6/"))
+        .collect();
+    assert!(
+        believed.is_empty(),
+        "no drop may be believed: {believed:?}\n{}",
+        done.printed()
+    );
 }
 
 #[test]

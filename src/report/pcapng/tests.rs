@@ -137,10 +137,8 @@ fn a_full_disk_is_said() {
     assert!(matches!(error, PcapngError::Write(_)), "{error:?}");
 }
 
-/// Another implementation must agree. Not every machine has tshark, so this one
-/// is run by name: `cargo test -- --ignored tshark`.
+/// Another implementation must agree, where there is one.
 #[test]
-#[ignore = "needs tshark"]
 fn tshark_reads_comments_directions_and_nanoseconds() {
     let mut command = Command::new("tshark");
     command.args(["-r", "-", "-t", "e", "-T", "fields", "-E", "separator=;"]);
@@ -152,12 +150,14 @@ fn tshark_reads_comments_directions_and_nanoseconds() {
     ] {
         command.args(["-e", field]);
     }
-    let mut child = command
+    command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("tshark");
+        .stderr(Stdio::null());
+    let Ok(mut child) = command.spawn() else {
+        println!("skipped: tshark is not installed");
+        return;
+    };
     child
         .stdin
         .take()
