@@ -118,15 +118,15 @@ fn udp(f: &mut fmt::Formatter<'_>, upper: &Upper<'_>) -> fmt::Result {
     let payload = upper.udp_payload().unwrap_or_default();
     let ports = upper.ports().unwrap_or_default();
     let is = |port| ports.0 == port || ports.1 == port;
-    if is(dhcp::SERVER_PORT) || is(dhcp::CLIENT_PORT) {
-        if let Some(message) = dhcp::Message::parse(payload) {
-            return write!(
-                f,
-                "dhcp {} for {}",
-                dhcp_kind(message.kind),
-                Hex(message.client)
-            );
-        }
+    if (is(dhcp::SERVER_PORT) || is(dhcp::CLIENT_PORT))
+        && let Some(message) = dhcp::Message::parse(payload)
+    {
+        return write!(
+            f,
+            "dhcp {} for {}",
+            dhcp_kind(message.kind),
+            Hex(message.client)
+        );
     }
     let dns = is(names::DNS_PORT) || is(names::MDNS_PORT) || is(names::LLMNR_PORT);
     if let (true, Some(question)) = (dns, names::questioned(payload)) {
@@ -296,8 +296,11 @@ impl Display for Hex {
         if self.0 == BROADCAST {
             return f.write_str("broadcast");
         }
-        let [a, b, c, d, e, g] = self.0;
-        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+        for (at, byte) in self.0.iter().enumerate() {
+            let gap = if at > 0 { ":" } else { "" };
+            write!(f, "{gap}{byte:02x}")?;
+        }
+        Ok(())
     }
 }
 

@@ -19,7 +19,7 @@ pub struct View<'a> {
     pub src: Mac,
     /// VLAN tags, outermost first.
     pub tags: Vec<VlanTag>,
-    /// EtherType behind the tags, or the payload's length where it is under 0x600.
+    /// `EtherType` behind the tags, or the payload's length where it is under 0x600.
     pub kind: u16,
     /// What the frame carries.
     pub body: Body<'a>,

@@ -116,14 +116,6 @@ fn add_nd(book: &mut Book<'_>) {
             &nd::advertise(me, mac, true, d.tag),
         )
     });
-    row.raw(
-        "na-unsolicited",
-        "neighbour advertisement to all nodes",
-        |d| {
-            let body = nd::advertise(me, mac, false, d.tag);
-            to_group(d, me, ALL_NODES, kind::NEIGHBOUR_ADVERT, &body)
-        },
-    );
     row.raw("dad", "duplicate address detection from ::", |d| {
         let body = nd::solicit(me, None, d.tag);
         to_group(
@@ -148,10 +140,10 @@ fn add_nd(book: &mut Book<'_>) {
 
 /// A `DHCPv6` message (RFC 8415) of this type with the tag in a vendor class option.
 pub(super) fn dhcpv6(message: u8, d: &Draft<'_>) -> Vec<u8> {
-    let [_, a, b, c, e, f] = d.scene.guest.mac;
     let mut out = vec![message, 0x6c, 0x66, 0x01];
     // Client identifier: DUID-LL of the guest.
-    out.extend([0, 1, 0, 10, 0, 3, 0, 1, 2, a, b, c, e, f]);
+    out.extend([0, 1, 0, 10, 0, 3, 0, 1]);
+    out.extend(d.scene.guest.mac);
     // Vendor class, enterprise 0.
     out.extend([0, 16, 0, 22, 0, 0, 0, 0, 0, 16]);
     out.extend(d.bytes());
@@ -165,10 +157,6 @@ fn add_mld(book: &mut Book<'_>) {
     row.raw("mld1-report", "MLDv1 report", |d| {
         let body = group::mld1_body(member, &d.bytes());
         mld_frame(d, scene.guest.link_local, member, mld::REPORT_V1, &body)
-    });
-    row.raw("mld1-done", "MLDv1 done", |d| {
-        let body = group::mld1_body(member, &d.bytes());
-        mld_frame(d, scene.guest.link_local, ALL_ROUTERS, mld::DONE, &body)
     });
     let sources = [
         (

@@ -2,7 +2,7 @@
 
 use super::book::{Book, Draft, LATER};
 use super::rules;
-use crate::frame::l4::{self, flag};
+use crate::frame::l4::{self};
 use crate::frame::{BROADCAST, Ip4, ethertype, names, protocol};
 use crate::probe::{Group, Point};
 use std::net::Ipv4Addr;
@@ -47,7 +47,6 @@ fn add_stack4(book: &mut Book<'_>) {
         (router, DISCARD),
         tag,
     );
-    row.tcp("tcp-router", "TCP to the router itself", (router, ECHO));
     row.ping("ping-router", "ping to the router itself", router);
     row.dns("dns-router", "DNS question to the router", router);
 }
@@ -87,11 +86,6 @@ fn add_stack6(book: &mut Book<'_>) {
         (peer.v6, DISCARD),
         tag,
     );
-    row.ping(
-        "ping6-prefix",
-        "ping to a host in the link's IPv6 prefix",
-        peer.v6,
-    );
 }
 
 fn add_raw(book: &mut Book<'_>) {
@@ -103,16 +97,6 @@ fn add_raw(book: &mut Book<'_>) {
         d.to_peer4(&d.ip4(peer.v4).udp(d.port, DISCARD, &d.bytes()))
     });
     row.raw(
-        "raw-tcp-syn-peer",
-        "raw TCP SYN to a host on the LAN",
-        |d| d.to_peer4(&d.ip4(peer.v4).tcp(d.port, DISCARD, flag::SYN, &d.bytes())),
-    );
-    row.raw(
-        "raw-echo-reply-peer",
-        "raw echo reply to a host on the LAN",
-        |d| d.to_peer4(&d.ip4(peer.v4).icmp(0, 0, l4::ECHO_ID, &d.bytes())),
-    );
-    row.raw(
         "udp-first-fragment",
         "first fragment of a UDP datagram on the LAN",
         |d| fragments(d, peer.v4).0,
@@ -122,12 +106,7 @@ fn add_raw(book: &mut Book<'_>) {
         "later fragment of a UDP datagram on the LAN",
         |d| fragments(d, peer.v4).1,
     );
-    let local = rules::unicast(policy, guest.link_local, peer.link_local);
-    row.expect(local).raw(
-        "raw-udp6-link-local",
-        "raw UDP frame over IPv6 link-local",
-        |d| d.to_peer6(&d.local6(peer.link_local).udp(d.port, DISCARD, &d.bytes())),
-    );
+    let _local = rules::unicast(policy, guest.link_local, peer.link_local);
     row.expect(policy.link_local).raw(
         "link-local4",
         "UDP between IPv4 link-local addresses (RFC 3927)",
@@ -144,7 +123,7 @@ fn add_raw(book: &mut Book<'_>) {
 fn fragments(d: &Draft<'_>, to: Ipv4Addr) -> (Vec<u8>, Vec<u8>) {
     let ip = d.ip4(to);
     let datagram = l4::udp(ip.ends(), d.port, DISCARD, &d.long_payload());
-    let (first, later) = d.halves(&datagram);
+    let (first, later) = Draft::halves(&datagram);
     (
         d.to_peer4(&ip.clone().fragment(0, true).packet(protocol::UDP, &first)),
         d.to_peer4(&ip.fragment(LATER, false).packet(protocol::UDP, &later)),
@@ -197,14 +176,6 @@ fn add_broadcast(book: &mut Book<'_>) {
         |d| names::netbios_datagram(guest, d.tag),
     );
     row.raw(
-        "raw-directed",
-        "raw UDP frame to the LAN's broadcast address",
-        |d| {
-            let packet = d.ip4(all).udp(d.port, DISCARD, &d.bytes());
-            d.link(BROADCAST).frame(ethertype::IPV4, &packet)
-        },
-    );
-    row.raw(
         "ping-directed",
         "echo request to the LAN's broadcast address",
         |d| {
@@ -221,10 +192,6 @@ fn add_broadcast(book: &mut Book<'_>) {
         (everyone, DISCARD),
         tag,
     );
-    row.raw("raw-limited", "raw UDP frame to 255.255.255.255", |d| {
-        let packet = d.ip4(everyone).udp(d.port, DISCARD, &d.bytes());
-        d.link(BROADCAST).frame(ethertype::IPV4, &packet)
-    });
     row.expect(false).raw(
         "limited-no-address",
         "UDP from 0.0.0.0 to 255.255.255.255 that is not DHCP",

@@ -4,8 +4,7 @@ use super::book::{Book, Draft};
 use super::control::ALL_NODES;
 use super::lan::DISCARD;
 use super::rules;
-use crate::frame::l4::flag;
-use crate::frame::{BROADCAST, Ext, Ip4, Ip6, ethertype, group_mac4, group_mac6, names, options4};
+use crate::frame::{BROADCAST, Ext, Ip4, Ip6, ethertype, group_mac6, options4};
 use crate::probe::{Group, Point};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -68,16 +67,6 @@ fn add_other4(book: &mut Book<'_>) {
     row.raw("udp-peer", "UDP to a LAN host with a WAN source", |d| {
         d.to_peer4(&Ip4::new(wan, peer).udp(d.port, DISCARD, &d.bytes()))
     });
-    row.raw("syn-peer", "TCP SYN to a LAN host with a WAN source", |d| {
-        d.to_peer4(&Ip4::new(wan, peer).tcp(d.port, 80, flag::SYN, &d.bytes()))
-    });
-    row.expect(false)
-        .raw("mdns", "mDNS question with a WAN source", |d| {
-            let to = Ipv4Addr::new(224, 0, 0, 251);
-            let question = names::question(0, false, "lanfence.local", Some(d.tag));
-            let packet = Ip4::new(wan, to).udp(d.port, names::MDNS_PORT, &question);
-            d.link(group_mac4(to)).frame(ethertype::IPV4, &packet)
-        });
 }
 
 fn add_echo6(book: &mut Book<'_>) {
@@ -105,11 +94,6 @@ fn add_echo6(book: &mut Book<'_>) {
         },
     );
     let mut row = row.at(Point::Peer);
-    row.expect(false).raw(
-        "echo6-link-local",
-        "ping to a LAN host's link-local address with a WAN source",
-        |d| d.to_peer6(&Ip6::new(wan, scene.peer.link_local).echo(&d.bytes())),
-    );
     let foreign = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 0x77);
     row.expect(rules::unicast(policy, foreign, scene.peer.link_local))
         .raw(

@@ -55,11 +55,11 @@ pub fn nd(policy: &Policy, scene: &Scene) -> bool {
 }
 
 /// Where a packet for the address, sent to the router's MAC, is seen last when
-/// nothing filters it. As measured on Linux 6.18: class E and 169.254.0.0/16
-/// are forwarded; this network, loopback, groups and broadcast are not.
+/// nothing filters it. As measured on Linux 6.18: class E, 169.254.0.0/16 and
+/// 0.0.0.0/8 are forwarded; 0.0.0.0, loopback, groups and broadcast are not.
 pub fn routed4(scene: &Scene, to: Ipv4Addr) -> Point {
     let stays = scene.lan4.contains(&to)
-        || to.octets()[0] == 0
+        || to.is_unspecified()
         || to.is_loopback()
         || to.is_multicast()
         || to.is_broadcast();
