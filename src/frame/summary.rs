@@ -108,8 +108,10 @@ fn upper(f: &mut fmt::Formatter<'_>, upper: &Upper<'_>) -> fmt::Result {
         protocol::IGMP => igmp_line(f, upper.payload),
         other => write!(f, "{}, {} bytes", name(other), upper.payload.len()),
     }?;
-    if upper.sum_ok() == Some(false) {
-        f.write_str(", bad checksum")?;
+    match upper.sum_ok() {
+        Some(false) if upper.is_offloaded() => f.write_str(", checksum left to offload")?,
+        Some(false) => f.write_str(", bad checksum")?,
+        _ => {}
     }
     Ok(())
 }
@@ -406,6 +408,16 @@ mod tests {
         fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..120)) {
             prop_assert!(!summary(&bytes).is_empty());
         }
+    }
+
+    #[test]
+    fn a_sum_left_to_offload_is_told_from_a_bad_one() {
+        let mut frame = v4(&ip().udp(40000, 9, b"abc"));
+        // Pseudo-header of 192.168.1.77 > 203.0.113.10, protocol 17, 11 bytes.
+        frame[40..42].copy_from_slice(&0xfe1c_u16.to_be_bytes());
+        assert!(summary(&frame).ends_with("udp 3 bytes, checksum left to offload"));
+        frame[41] ^= 1;
+        assert!(summary(&frame).ends_with("udp 3 bytes, bad checksum"));
     }
 
     #[test]

@@ -337,6 +337,19 @@ impl Upper<'_> {
         self.payload.get(8..).filter(|_| udp)
     }
 
+    /// Whether the checksum field holds the pseudo-header's sum alone: the
+    /// sender left the rest to a NIC that a virtual link does not have.
+    pub fn is_offloaded(&self) -> bool {
+        let at = match self.protocol {
+            protocol::UDP => 6,
+            protocol::TCP => 16,
+            _ => return false,
+        };
+        let blank = vec![0; self.payload.len()];
+        let pseudo = !self.ends.checksum(&blank, usize::MAX, self.protocol);
+        !self.is_fragment && self.payload.get(at..at + 2) == Some(&pseudo.to_be_bytes())
+    }
+
     /// Whether the segment's own checksum is right; none where there is none
     /// to check (other protocols, fragments, a UDP sum of zero over IPv4).
     pub fn sum_ok(&self) -> Option<bool> {

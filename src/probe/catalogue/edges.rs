@@ -95,27 +95,30 @@ pub fn foreign_private(policy: &Policy) -> Ipv4Addr {
 /// The addresses right outside each prefix of the policy.
 fn add_neighbours(book: &mut Book<'_>) {
     let policy = book.policy;
-    let lan = policy.lan4.iter().copied().map(IpNet::V4);
-    let lan6 = policy.lan6.iter().copied().map(IpNet::V6);
-    let nets = lan
-        .map(|net| ("lan", net))
-        .chain(lan6.map(|net| ("lan6", net)));
-    let allowed = policy.allow.iter().map(|net| ("allowed", *net));
-    for (at, (what, net)) in nets.chain(allowed).enumerate() {
-        let (below, above) = rules::neighbours(net);
-        let sides = [("below", below), ("above", above)];
-        for (side, to) in sides {
-            let name = format!("{side}-{what}-{}", at + 1);
-            match to {
-                Some(IpAddr::V4(to)) if is_unicast4(to) => {
-                    unicast4(book, &name, &format!("UDP to {to}, right {side} {net}"), to);
-                }
-                Some(IpAddr::V6(to)) if !to.is_multicast() && to.segments()[0] != 0 => {
-                    unicast6(book, &name, &format!("UDP to {to}, right {side} {net}"), to);
-                }
-                _ => {}
+    let lan4: Vec<_> = policy.lan4.iter().copied().map(IpNet::V4).collect();
+    let lan6: Vec<_> = policy.lan6.iter().copied().map(IpNet::V6).collect();
+    let kinds = [("lan", &lan4), ("lan6", &lan6), ("allowed", &policy.allow)];
+    for (kind, nets) in kinds {
+        for (at, &net) in nets.iter().enumerate() {
+            let (below, above) = rules::neighbours(net);
+            for (side, to) in [("below", below), ("above", above)] {
+                let name = format!("{side}-{kind}-{}", at + 1);
+                neighbour(book, &name, &format!("right {side} {net}"), to);
             }
         }
+    }
+}
+
+/// A neighbour that can be sent to as unicast.
+fn neighbour(book: &mut Book<'_>, name: &str, place: &str, to: Option<IpAddr>) {
+    match to {
+        Some(IpAddr::V4(to)) if is_unicast4(to) => {
+            unicast4(book, name, &format!("UDP to {to}, {place}"), to);
+        }
+        Some(IpAddr::V6(to)) if !to.is_multicast() && to.segments()[0] != 0 => {
+            unicast6(book, name, &format!("UDP to {to}, {place}"), to);
+        }
+        _ => {}
     }
 }
 
