@@ -126,7 +126,13 @@ fn add_nd(book: &mut Book<'_>) {
             &body,
         )
     });
-    let mut row = row.at(Point::Gateway);
+    add_router_discovery(book);
+}
+
+fn add_router_discovery(book: &mut Book<'_>) {
+    let (policy, scene) = (book.policy, book.scene);
+    let (me, mac) = (scene.guest.link_local, scene.guest.mac);
+    let mut row = book.row(Group::Ipv6Control, rules::nd(policy, scene), Point::Gateway);
     row.raw("rs", "router solicitation", |d| {
         let body = nd::router_solicit(mac, d.tag);
         to_group(d, me, ALL_ROUTERS, kind::ROUTER_SOLICIT, &body)

@@ -128,7 +128,7 @@ fn is_unicast4(address: Ipv4Addr) -> bool {
 }
 
 fn unicast4(book: &mut Book<'_>, name: &str, summary: &str, to: Ipv4Addr) {
-    let expect = rules::unicast(book.policy, book.scene.guest.v4, to);
+    let expect = rules::outbound(book.policy, book.scene.guest.v4, to);
     let far = rules::routed4(book.scene, to);
     book.row(Group::WanEdges, expect, far)
         .raw(name, summary, |d| {
@@ -137,7 +137,7 @@ fn unicast4(book: &mut Book<'_>, name: &str, summary: &str, to: Ipv4Addr) {
 }
 
 fn unicast6(book: &mut Book<'_>, name: &str, summary: &str, to: Ipv6Addr) {
-    let expect = rules::unicast(book.policy, book.scene.guest.v6, to);
+    let expect = rules::outbound(book.policy, book.scene.guest.v6, to);
     let far = rules::routed6(book.scene, to);
     book.row(Group::WanEdges, expect, far)
         .raw(name, summary, |d| {

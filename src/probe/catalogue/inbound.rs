@@ -33,7 +33,7 @@ fn add_lan_stack(book: &mut Book<'_>) {
     let (policy, scene) = (book.policy, book.scene);
     let (guest, peer, router) = (&scene.guest, &scene.peer, &scene.gateway);
     let far = Point::TapToGuest;
-    let expect = rules::unicast(policy, peer.v4, guest.v4);
+    let expect = rules::inbound(policy, peer.v4);
     let mut row = book.row(Group::LanInbound, expect, far);
     let mut row = row.from(Origin::Peer);
     row.push(
@@ -49,7 +49,7 @@ fn add_lan_stack(book: &mut Book<'_>) {
     row.udp("udp", "UDP from a LAN host", (guest.v4, DISCARD), tag);
     row.tcp("tcp", "TCP from a LAN host", (guest.v4, ECHO));
     row.ping("ping", "ping from a LAN host", guest.v4);
-    let local = rules::unicast(policy, peer.link_local, guest.link_local);
+    let local = rules::inbound(policy, peer.link_local);
     let mut local_row = row.expect(local);
     let to = guest.link_local;
     local_row.udp(
@@ -63,13 +63,13 @@ fn add_lan_stack(book: &mut Book<'_>) {
         "ping over IPv6 link-local from a LAN host",
         to,
     );
-    row.expect(rules::unicast(policy, peer.v6, guest.v6)).udp(
+    row.expect(rules::inbound(policy, peer.v6)).udp(
         "udp6-prefix",
         "UDP from a host in the link's IPv6 prefix",
         (guest.v6, DISCARD),
         tag,
     );
-    let expect = rules::unicast(policy, router.v4, guest.v4);
+    let expect = rules::inbound(policy, router.v4);
     let mut row = book.row(Group::LanInbound, expect, far);
     let mut row = row.from(Origin::Gateway);
     row.udp(
@@ -82,8 +82,8 @@ fn add_lan_stack(book: &mut Book<'_>) {
 
 fn add_lan_raw(book: &mut Book<'_>) {
     let (policy, scene) = (book.policy, book.scene);
-    let (guest, peer) = (&scene.guest, &scene.peer);
-    let expect = rules::unicast(policy, peer.v4, guest.v4);
+    let peer = &scene.peer;
+    let expect = rules::inbound(policy, peer.v4);
     let mut row = book.row(Group::LanInbound, expect, Point::TapToGuest);
     let mut row = row.from(Origin::Peer);
     let destinations = [
@@ -191,7 +191,7 @@ pub fn add_wan(book: &mut Book<'_>) {
 fn add_wan_stack(book: &mut Book<'_>) {
     let (policy, scene) = (book.policy, book.scene);
     let guest = &scene.guest;
-    let expect = rules::unicast(policy, scene.wan4, guest.v4);
+    let expect = rules::inbound(policy, scene.wan4);
     let mut row = book.row(Group::WanInbound, expect, Point::TapToGuest);
     let mut row = row.from(Origin::Wan);
     row.udp(
@@ -206,7 +206,7 @@ fn add_wan_stack(book: &mut Book<'_>) {
         (guest.v4, ECHO),
     );
     row.ping("ping", "ping from a WAN host through the router", guest.v4);
-    let mut row = row.expect(rules::unicast(policy, scene.wan6, guest.v6));
+    let mut row = row.expect(rules::inbound(policy, scene.wan6));
     row.udp(
         "udp6",
         "UDP from an IPv6 WAN host through the router",
@@ -230,7 +230,7 @@ fn add_wan_raw4(book: &mut Book<'_>) {
     let (policy, scene) = (book.policy, book.scene);
     let (guest, wan) = (&scene.guest, scene.wan4);
     let link = Link::new(scene.gateway.mac, guest.mac);
-    let expect = rules::unicast(policy, wan, guest.v4);
+    let expect = rules::inbound(policy, wan);
     let mut row = book.row(Group::WanInbound, expect, Point::TapToGuest);
     let mut row = row.from(Origin::Gateway);
     let ip = Ip4::new(wan, guest.v4);
@@ -254,7 +254,7 @@ fn add_wan_raw4(book: &mut Book<'_>) {
         },
     );
     let private = super::edges::foreign_private(policy);
-    row.expect(rules::unicast(policy, private, guest.v4)).raw(
+    row.expect(rules::inbound(policy, private)).raw(
         "raw-private",
         "UDP from another private network through the router",
         |d| frame(Ip4::new(private, guest.v4).udp(d.port, DISCARD, &d.bytes())),
@@ -265,7 +265,7 @@ fn add_wan_raw6(book: &mut Book<'_>) {
     let (policy, scene) = (book.policy, book.scene);
     let (guest, wan) = (&scene.guest, scene.wan6);
     let link = Link::new(scene.gateway.mac, guest.mac);
-    let expect = rules::unicast(policy, wan, guest.v6);
+    let expect = rules::inbound(policy, wan);
     let mut row = book.row(Group::WanInbound, expect, Point::TapToGuest);
     let mut row = row.from(Origin::Gateway);
     let ip = Ip6::new(wan, guest.v6);

@@ -5,7 +5,8 @@ use super::rules;
 use crate::frame::l4::{self};
 use crate::frame::{BROADCAST, Ip4, ethertype, names, protocol};
 use crate::probe::{Group, Point};
-use std::net::Ipv4Addr;
+use ipnet::IpNet;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// Discard and echo (RFC 863, RFC 862): nobody minds what comes to them.
 pub const DISCARD: u16 = 9;
@@ -17,7 +18,7 @@ pub fn add(book: &mut Book<'_>) {
     add_stack4(book);
     add_stack6(book);
     add_raw(book);
-    add_allowed(book);
+    add_behind_router(book);
     add_broadcast(book);
 }
 
@@ -30,7 +31,7 @@ fn add_stack4(book: &mut Book<'_>) {
     let (guest, peer, router) = (scene.guest.v4, scene.peer.v4, scene.gateway.v4);
     let mut row = book.row(
         Group::LanUnicast,
-        rules::unicast(policy, guest, peer),
+        rules::outbound(policy, guest, peer),
         Point::Peer,
     );
     row.udp("udp-peer", "UDP to a host on the LAN", (peer, DISCARD), tag);
@@ -38,7 +39,7 @@ fn add_stack4(book: &mut Book<'_>) {
     row.ping("ping-peer", "ping to a host on the LAN", peer);
     let mut row = book.row(
         Group::LanUnicast,
-        rules::unicast(policy, guest, router),
+        rules::outbound(policy, guest, router),
         Point::Gateway,
     );
     row.udp(
@@ -54,7 +55,7 @@ fn add_stack4(book: &mut Book<'_>) {
 fn add_stack6(book: &mut Book<'_>) {
     let (policy, scene) = (book.policy, book.scene);
     let (guest, peer, router) = (&scene.guest, &scene.peer, &scene.gateway);
-    let local = rules::unicast(policy, guest.link_local, peer.link_local);
+    let local = rules::outbound(policy, guest.link_local, peer.link_local);
     let mut row = book.row(Group::LanUnicast, local, Point::Peer);
     let to = peer.link_local;
     row.udp(
@@ -78,7 +79,7 @@ fn add_stack6(book: &mut Book<'_>) {
         "ping over IPv6 link-local to the router itself",
         router.link_local,
     );
-    let prefix = rules::unicast(policy, guest.v6, peer.v6);
+    let prefix = rules::outbound(policy, guest.v6, peer.v6);
     let mut row = book.row(Group::LanUnicast, prefix, Point::Peer);
     row.udp(
         "udp6-prefix",
@@ -91,7 +92,7 @@ fn add_stack6(book: &mut Book<'_>) {
 fn add_raw(book: &mut Book<'_>) {
     let (policy, scene) = (book.policy, book.scene);
     let (guest, peer) = (&scene.guest, &scene.peer);
-    let expect = rules::unicast(policy, guest.v4, peer.v4);
+    let expect = rules::outbound(policy, guest.v4, peer.v4);
     let mut row = book.row(Group::LanUnicast, expect, Point::Peer);
     row.raw("raw-udp-peer", "raw UDP frame to a host on the LAN", |d| {
         d.to_peer4(&d.ip4(peer.v4).udp(d.port, DISCARD, &d.bytes()))
@@ -106,7 +107,7 @@ fn add_raw(book: &mut Book<'_>) {
         "later fragment of a UDP datagram on the LAN",
         |d| fragments(d, peer.v4).1,
     );
-    let _local = rules::unicast(policy, guest.link_local, peer.link_local);
+    let _local = rules::outbound(policy, guest.link_local, peer.link_local);
     row.expect(policy.link_local).raw(
         "link-local4",
         "UDP between IPv4 link-local addresses (RFC 3927)",
@@ -130,29 +131,59 @@ fn fragments(d: &Draft<'_>, to: Ipv4Addr) -> (Vec<u8>, Vec<u8>) {
     )
 }
 
-/// Hosts outside the LAN that the policy allows all the same.
-fn add_allowed(book: &mut Book<'_>) {
+/// Hosts behind the router that count as LAN or are allowed all the same.
+fn add_behind_router(book: &mut Book<'_>) {
     let (policy, scene) = (book.policy, book.scene);
-    for (at, net) in policy.allow.iter().enumerate() {
-        let name = format!("allowed-{}", at + 1);
-        let summary = format!("UDP to {net}, which the policy allows");
-        match net.addr() {
-            std::net::IpAddr::V4(to) => {
-                let expect = rules::unicast(policy, scene.guest.v4, to);
-                let far = rules::routed4(scene, to);
-                book.row(Group::LanUnicast, expect, far)
-                    .raw(&name, &summary, |d| {
-                        d.to_router4(&d.ip4(to).udp(d.port, DISCARD, &d.bytes()))
-                    });
-            }
-            std::net::IpAddr::V6(to) => {
-                let expect = rules::unicast(policy, scene.guest.v6, to);
-                let far = rules::routed6(scene, to);
-                book.row(Group::LanUnicast, expect, far)
-                    .raw(&name, &summary, |d| {
-                        d.to_router6(&d.ip6(to).udp(d.port, DISCARD, &d.bytes()))
-                    });
-            }
+    let hosts = [scene.guest.link_local, scene.guest.v6];
+    let lan4 = policy
+        .lan4
+        .iter()
+        .filter(|net| !net.contains(&scene.guest.v4));
+    let lan6 = policy
+        .lan6
+        .iter()
+        .filter(|net| !hosts.iter().any(|host| net.contains(host)));
+    let lan = lan4
+        .copied()
+        .map(IpNet::V4)
+        .chain(lan6.copied().map(IpNet::V6));
+    for (at, net) in lan.enumerate() {
+        behind_router(
+            book,
+            &format!("other-lan-{}", at + 1),
+            &format!("UDP to {net}, which is LAN too"),
+            net,
+        );
+    }
+    for (at, &net) in policy.allow.iter().enumerate() {
+        behind_router(
+            book,
+            &format!("allowed-{}", at + 1),
+            &format!("UDP to {net}, which the policy allows"),
+            net,
+        );
+    }
+}
+
+/// A datagram to the first host of a net, handed to the router.
+fn behind_router(book: &mut Book<'_>, name: &str, summary: &str, net: IpNet) {
+    let (policy, scene) = (book.policy, book.scene);
+    match net.hosts().next().unwrap_or(net.addr()) {
+        IpAddr::V4(to) => {
+            let expect = rules::outbound(policy, scene.guest.v4, to);
+            let far = rules::routed4(scene, to);
+            book.row(Group::LanUnicast, expect, far)
+                .raw(name, summary, |d| {
+                    d.to_router4(&d.ip4(to).udp(d.port, DISCARD, &d.bytes()))
+                });
+        }
+        IpAddr::V6(to) => {
+            let expect = rules::outbound(policy, scene.guest.v6, to);
+            let far = rules::routed6(scene, to);
+            book.row(Group::LanUnicast, expect, far)
+                .raw(name, summary, |d| {
+                    d.to_router6(&d.ip6(to).udp(d.port, DISCARD, &d.bytes()))
+                });
         }
     }
 }
@@ -161,7 +192,7 @@ fn add_broadcast(book: &mut Book<'_>) {
     let (policy, scene) = (book.policy, book.scene);
     let guest = scene.guest.v4;
     let all = scene.lan4.broadcast();
-    let directed = rules::unicast(policy, guest, all);
+    let directed = rules::outbound(policy, guest, all);
     let mut row = book.row(Group::Broadcast, directed, Point::Peer);
     row.udp(
         "netbios-name",

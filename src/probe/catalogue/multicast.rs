@@ -159,7 +159,7 @@ fn add_membership(book: &mut Book<'_>) {
             },
             Sighting::Mld { group: JOINED6 },
         );
-    let from_peer = rules::unicast(policy, scene.peer.v4, scene.guest.v4);
+    let from_peer = rules::inbound(policy, scene.peer.v4);
     book.row(Group::Multicast, from_peer, Point::TapToGuest)
         .from(Origin::Peer)
         .udp(
@@ -168,7 +168,7 @@ fn add_membership(book: &mut Book<'_>) {
             (JOINED, JOINED_PORT),
             |d| d.bytes().to_vec(),
         );
-    let from_peer = rules::unicast(policy, scene.peer.link_local, scene.guest.link_local);
+    let from_peer = rules::inbound(policy, scene.peer.link_local);
     book.row(Group::Multicast, from_peer, Point::TapToGuest)
         .from(Origin::Peer)
         .udp(

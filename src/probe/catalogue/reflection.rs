@@ -29,7 +29,7 @@ fn echo_from(d: &Draft<'_>, from: Ipv4Addr, to: Ipv4Addr) -> Vec<u8> {
 fn add_echo4(book: &mut Book<'_>) {
     let (policy, scene) = (book.policy, book.scene);
     let (peer, router, wan) = (scene.peer.v4, scene.gateway.v4, scene.wan4);
-    let expect = rules::unicast(policy, wan, peer);
+    let expect = rules::outbound(policy, wan, peer);
     let mut row = book.row(Group::Reflection, expect, Point::Wan);
     row.raw(
         "echo-peer",
@@ -62,7 +62,7 @@ fn add_echo4(book: &mut Book<'_>) {
 fn add_other4(book: &mut Book<'_>) {
     let (policy, scene) = (book.policy, book.scene);
     let (peer, wan) = (scene.peer.v4, scene.wan4);
-    let expect = rules::unicast(policy, wan, peer);
+    let expect = rules::outbound(policy, wan, peer);
     let mut row = book.row(Group::Reflection, expect, Point::Peer);
     row.raw("udp-peer", "UDP to a LAN host with a WAN source", |d| {
         d.to_peer4(&Ip4::new(wan, peer).udp(d.port, DISCARD, &d.bytes()))
@@ -72,7 +72,7 @@ fn add_other4(book: &mut Book<'_>) {
 fn add_echo6(book: &mut Book<'_>) {
     let (policy, scene) = (book.policy, book.scene);
     let wan = scene.wan6;
-    let expect = rules::unicast(policy, wan, scene.peer.v6);
+    let expect = rules::outbound(policy, wan, scene.peer.v6);
     let mut row = book.row(Group::Reflection, expect, Point::Wan);
     row.raw(
         "echo6-peer",
@@ -95,7 +95,7 @@ fn add_echo6(book: &mut Book<'_>) {
     );
     let mut row = row.at(Point::Peer);
     let foreign = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 0x77);
-    row.expect(rules::unicast(policy, foreign, scene.peer.link_local))
+    row.expect(rules::outbound(policy, foreign, scene.peer.link_local))
         .raw(
             "udp6-unique-local",
             "UDP to a LAN host with a foreign unique-local source",

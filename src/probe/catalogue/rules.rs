@@ -33,12 +33,15 @@ pub fn allowed(policy: &Policy, address: impl Into<IpAddr>) -> bool {
     on_lan(policy, address) || policy.allow.iter().any(|net| net.contains(&address))
 }
 
-/// What becomes of unicast from one address to another, outbound or inbound.
-pub fn unicast(policy: &Policy, from: impl Into<IpAddr>, to: impl Into<IpAddr>) -> Expect {
-    let (from, to) = (from.into(), to.into());
-    let ok =
-        on_lan(policy, from) && allowed(policy, to) || allowed(policy, from) && on_lan(policy, to);
-    ok.into()
+/// What becomes of unicast that the guest sends: its source must be on the LAN,
+/// the destination there or allowed.
+pub fn outbound(policy: &Policy, from: impl Into<IpAddr>, to: impl Into<IpAddr>) -> Expect {
+    (on_lan(policy, from) && allowed(policy, to)).into()
+}
+
+/// What becomes of unicast towards the guest: its source decides.
+pub fn inbound(policy: &Policy, from: impl Into<IpAddr>) -> Expect {
+    allowed(policy, from).into()
 }
 
 /// Whether a group may be sent to.

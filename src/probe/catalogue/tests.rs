@@ -320,6 +320,7 @@ fn every_row_has_probes_and_teeth_where_it_drops() {
 #[case::wide_lan("wan-edges/net-192-168-0", |p: &mut Policy| p.lan4 = vec!["192.168.0.0/16".parse().unwrap()], Expect::Pass)]
 #[case::allowed_host("wan-ipv4/udp-53", |p: &mut Policy| p.allow.push("203.0.113.10/32".parse().unwrap()), Expect::Pass)]
 #[case::allowed_net("lan-unicast/allowed-1", |p: &mut Policy| p.allow.push("198.51.100.0/24".parse().unwrap()), Expect::Pass)]
+#[case::other_lan("lan-unicast/other-lan-1", |p: &mut Policy| p.lan4.push("10.0.0.0/8".parse().unwrap()), Expect::Pass)]
 #[case::beside_allowed("wan-edges/above-allowed-1", |p: &mut Policy| p.allow.push("198.51.100.0/24".parse().unwrap()), Expect::Drop)]
 #[case::dhcp_server("dhcp/renew-at-server-1", |p: &mut Policy| p.dhcp.servers.push(Ipv4Addr::new(10, 0, 0, 1)), Expect::Pass)]
 fn expectations_follow_the_policy(
@@ -335,6 +336,17 @@ fn expectations_follow_the_policy(
     if let Some(before) = original.iter().find(|probe| probe.id == id) {
         assert_ne!(before.expect, expected, "the change makes no difference");
     }
+}
+
+#[test]
+fn an_allowed_host_is_no_source_for_the_guest() {
+    let policy = Policy {
+        allow: vec!["203.0.113.10/32".parse().unwrap()],
+        ..example()
+    };
+    let probes = build(&policy, Phase::Control);
+    assert_eq!(expectation(&probes, "reflection/echo-peer"), Expect::Drop);
+    assert_eq!(expectation(&probes, "wan-inbound/udp"), Expect::Pass);
 }
 
 #[test]
@@ -377,7 +389,7 @@ prop_compose! {
         let base = example();
         let dhcp = Dhcp { client, servers };
         let gateway = base.gateway.filter(|_| gateway);
-        Policy { lan4, lan6, groups4, allow, dhcp, link_local, broadcast, gateway, ..base }
+        Policy { lan4, lan6, gateway, link_local, dhcp, broadcast, groups4, allow, ..base }
     }
 }
 

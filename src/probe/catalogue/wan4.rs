@@ -19,7 +19,7 @@ pub fn add(book: &mut Book<'_>) {
 }
 
 fn expect(book: &Book<'_>) -> Expect {
-    rules::unicast(book.policy, book.scene.guest.v4, book.scene.wan4)
+    rules::outbound(book.policy, book.scene.guest.v4, book.scene.wan4)
 }
 
 fn tag(draft: &Draft<'_>) -> Vec<u8> {

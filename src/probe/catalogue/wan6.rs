@@ -17,7 +17,7 @@ pub fn add(book: &mut Book<'_>) {
 }
 
 fn expect(book: &Book<'_>) -> Expect {
-    rules::unicast(book.policy, book.scene.guest.v6, book.scene.wan6)
+    rules::outbound(book.policy, book.scene.guest.v6, book.scene.wan6)
 }
 
 fn tag(draft: &Draft<'_>) -> Vec<u8> {
@@ -154,7 +154,7 @@ fn add_headers(book: &mut Book<'_>) {
         "UDP with hop limit 1 to an IPv6 WAN host",
         |d| d.to_router6(&d.ip6(wan).hops(1).udp(d.port, 33434, &d.bytes())),
     );
-    let local = rules::unicast(row.policy(), scene.guest.link_local, wan);
+    let local = rules::outbound(row.policy(), scene.guest.link_local, wan);
     row.expect(local).raw(
         "from-link-local",
         "UDP from the link-local address to an IPv6 WAN host",
