@@ -11,7 +11,7 @@ pub const MIN_FRAME: usize = 60;
 /// Greatest length of an untagged frame in bytes, without FCS.
 pub const MAX_FRAME: usize = 1514;
 
-/// EtherTypes, as assigned by the IEEE.
+/// `EtherTypes`, as assigned by the IEEE.
 pub mod ethertype {
     /// IPv4.
     pub const IPV4: u16 = 0x0800;
@@ -42,7 +42,7 @@ pub mod ethertype {
 /// One tag of a VLAN stack, outermost first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VlanTag {
-    /// EtherType of the tag: 0x8100, 0x88a8, 0x9100.
+    /// `EtherType` of the tag: 0x8100, 0x88a8, 0x9100.
     pub tpid: u16,
     /// Priority, 0 to 7.
     pub priority: u8,
@@ -56,7 +56,7 @@ impl VlanTag {
         Self::new(ethertype::VLAN, vid)
     }
 
-    /// A tag of priority 0 with this EtherType.
+    /// A tag of priority 0 with this `EtherType`.
     pub const fn new(tpid: u16, vid: u16) -> Self {
         let priority = 0;
         Self {
@@ -112,7 +112,7 @@ impl Link {
         pad(frame)
     }
 
-    /// An 802.3 frame: the payload's length instead of an EtherType.
+    /// An 802.3 frame: the payload's length instead of an `EtherType`.
     pub fn length_frame(self, payload: &[u8]) -> Vec<u8> {
         let length = u16::try_from(payload.len()).expect("a frame's payload is under 1501 bytes");
         self.frame(length, payload)
@@ -136,8 +136,7 @@ fn pad(mut frame: Vec<u8>) -> Vec<u8> {
 }
 
 pub(super) fn mac_addr(mac: Mac) -> MacAddr {
-    let [a, b, c, d, e, f] = mac;
-    MacAddr::new(a, b, c, d, e, f)
+    MacAddr::from(mac)
 }
 
 #[cfg(test)]

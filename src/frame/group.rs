@@ -135,7 +135,7 @@ pub fn mld_reported(message: &[u8]) -> Vec<Ipv6Addr> {
 }
 
 /// Addresses of the records that mean membership, of a report whose addresses
-/// have N bytes. IGMPv3 and MLDv2 share the layout.
+/// have N bytes. `IGMPv3` and `MLDv2` share the layout.
 fn records<const N: usize>(message: &[u8]) -> Vec<[u8; N]> {
     let count = message
         .get(6..8)

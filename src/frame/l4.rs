@@ -153,7 +153,7 @@ pub fn crc32c(bytes: &[u8]) -> u32 {
     })
 }
 
-/// A GRE header without options around a packet of the given EtherType.
+/// A GRE header without options around a packet of the given `EtherType`.
 pub fn gre(ethertype: u16, payload: &[u8]) -> Vec<u8> {
     [&[0, 0][..], &ethertype.to_be_bytes(), payload].concat()
 }

@@ -1,6 +1,6 @@
 //! Payloads right above Ethernet: `PPPoE`, LLC/SNAP, MPLS, LLDP, EAPOL, BPDU.
 
-/// LLC and SNAP header before a packet of the given EtherType (RFC 1042).
+/// LLC and SNAP header before a packet of the given `EtherType` (RFC 1042).
 pub fn snap(ethertype: u16, payload: &[u8]) -> Vec<u8> {
     snap_of([0, 0, 0], ethertype, payload)
 }

@@ -1,4 +1,4 @@
-//! Payloads of name services and discovery: DNS, mDNS, LLMNR, NetBIOS, SSDP.
+//! Payloads of name services and discovery: DNS, mDNS, LLMNR, `NetBIOS`, SSDP.
 
 use super::Tag;
 
@@ -8,9 +8,9 @@ pub const DNS_PORT: u16 = 53;
 pub const MDNS_PORT: u16 = 5353;
 /// Port of LLMNR (RFC 4795).
 pub const LLMNR_PORT: u16 = 5355;
-/// Port of the NetBIOS name service (RFC 1002).
+/// Port of the `NetBIOS` name service (RFC 1002).
 pub const NETBIOS_NS_PORT: u16 = 137;
-/// Port of the NetBIOS datagram service.
+/// Port of the `NetBIOS` datagram service.
 pub const NETBIOS_DGM_PORT: u16 = 138;
 /// Port of SSDP.
 pub const SSDP_PORT: u16 = 1900;
@@ -90,7 +90,7 @@ pub fn is_query(message: &[u8]) -> bool {
     message.get(2).is_some_and(|flags| flags & 0x80 == 0)
 }
 
-/// A NetBIOS broadcast name query (RFC 1002 4.2.12) for a name of up to 15
+/// A `NetBIOS` broadcast name query (RFC 1002 4.2.12) for a name of up to 15
 /// characters; the tag follows the message.
 pub fn netbios_query(name: &str, tag: Tag) -> Vec<u8> {
     // Recursion desired and the broadcast flag.
@@ -113,7 +113,7 @@ fn first_level(name: &str) -> Vec<u8> {
         .collect()
 }
 
-/// A NetBIOS direct-group datagram (RFC 1002 4.4.2) with the tag as user data.
+/// A `NetBIOS` direct-group datagram (RFC 1002 4.4.2) with the tag as user data.
 pub fn netbios_datagram(source: std::net::Ipv4Addr, tag: Tag) -> Vec<u8> {
     let mut body = Vec::new();
     for name in ["LANFENCE", "WORKGROUP"] {

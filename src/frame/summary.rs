@@ -108,8 +108,10 @@ fn upper(f: &mut fmt::Formatter<'_>, upper: &Upper<'_>) -> fmt::Result {
         protocol::IGMP => igmp_line(f, upper.payload),
         other => write!(f, "{}, {} bytes", name(other), upper.payload.len()),
     }?;
-    if upper.sum_ok() == Some(false) {
-        f.write_str(", bad checksum")?;
+    match upper.sum_ok() {
+        Some(false) if upper.is_offloaded() => f.write_str(", checksum left to offload")?,
+        Some(false) => f.write_str(", bad checksum")?,
+        _ => {}
     }
     Ok(())
 }
@@ -118,15 +120,15 @@ fn udp(f: &mut fmt::Formatter<'_>, upper: &Upper<'_>) -> fmt::Result {
     let payload = upper.udp_payload().unwrap_or_default();
     let ports = upper.ports().unwrap_or_default();
     let is = |port| ports.0 == port || ports.1 == port;
-    if is(dhcp::SERVER_PORT) || is(dhcp::CLIENT_PORT) {
-        if let Some(message) = dhcp::Message::parse(payload) {
-            return write!(
-                f,
-                "dhcp {} for {}",
-                dhcp_kind(message.kind),
-                Hex(message.client)
-            );
-        }
+    if (is(dhcp::SERVER_PORT) || is(dhcp::CLIENT_PORT))
+        && let Some(message) = dhcp::Message::parse(payload)
+    {
+        return write!(
+            f,
+            "dhcp {} for {}",
+            dhcp_kind(message.kind),
+            Hex(message.client)
+        );
     }
     let dns = is(names::DNS_PORT) || is(names::MDNS_PORT) || is(names::LLMNR_PORT);
     if let (true, Some(question)) = (dns, names::questioned(payload)) {
@@ -296,8 +298,11 @@ impl Display for Hex {
         if self.0 == BROADCAST {
             return f.write_str("broadcast");
         }
-        let [a, b, c, d, e, g] = self.0;
-        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+        for (at, byte) in self.0.iter().enumerate() {
+            let gap = if at > 0 { ":" } else { "" };
+            write!(f, "{gap}{byte:02x}")?;
+        }
+        Ok(())
     }
 }
 
@@ -403,6 +408,16 @@ mod tests {
         fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..120)) {
             prop_assert!(!summary(&bytes).is_empty());
         }
+    }
+
+    #[test]
+    fn a_sum_left_to_offload_is_told_from_a_bad_one() {
+        let mut frame = v4(&ip().udp(40000, 9, b"abc"));
+        // Pseudo-header of 192.168.1.77 > 203.0.113.10, protocol 17, 11 bytes.
+        frame[40..42].copy_from_slice(&0xfe1c_u16.to_be_bytes());
+        assert!(summary(&frame).ends_with("udp 3 bytes, checksum left to offload"));
+        frame[41] ^= 1;
+        assert!(summary(&frame).ends_with("udp 3 bytes, bad checksum"));
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub struct View<'a> {
     pub src: Mac,
     /// VLAN tags, outermost first.
     pub tags: Vec<VlanTag>,
-    /// EtherType behind the tags, or the payload's length where it is under 0x600.
+    /// `EtherType` behind the tags, or the payload's length where it is under 0x600.
     pub kind: u16,
     /// What the frame carries.
     pub body: Body<'a>,
@@ -335,6 +335,19 @@ impl Upper<'_> {
     pub fn udp_payload(&self) -> Option<&[u8]> {
         let udp = self.has_header && self.protocol == protocol::UDP;
         self.payload.get(8..).filter(|_| udp)
+    }
+
+    /// Whether the checksum field holds the pseudo-header's sum alone: the
+    /// sender left the rest to a NIC that a virtual link does not have.
+    pub fn is_offloaded(&self) -> bool {
+        let at = match self.protocol {
+            protocol::UDP => 6,
+            protocol::TCP => 16,
+            _ => return false,
+        };
+        let blank = vec![0; self.payload.len()];
+        let pseudo = !self.ends.checksum(&blank, usize::MAX, self.protocol);
+        !self.is_fragment && self.payload.get(at..at + 2) == Some(&pseudo.to_be_bytes())
     }
 
     /// Whether the segment's own checksum is right; none where there is none

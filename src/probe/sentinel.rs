@@ -10,6 +10,9 @@ use crate::frame::{
 use std::net::Ipv4Addr;
 
 const DISCARD: u16 = 9;
+/// Builds one of them.
+type Build<'a> = &'a dyn Fn(&Draft<'_>) -> Vec<u8>;
+
 const MDNS: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);
 
 /// Raw frames from the guest of such different kinds that almost any filter
@@ -18,7 +21,7 @@ const MDNS: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);
 /// [`Phase::Sentinel`](crate::frame::Phase::Sentinel).
 pub fn sentinels(scene: &Scene, tag_of: impl Fn(u16) -> Tag) -> Vec<Vec<u8>> {
     let (guest, peer, router) = (&scene.guest, &scene.peer, &scene.gateway);
-    let builders: [&dyn Fn(&Draft<'_>) -> Vec<u8>; 9] = [
+    let builders: &[Build<'_>] = &[
         &|d| arp::request((guest.mac, guest.v4), peer.v4, &d.bytes()),
         &|d| arp::request((guest.mac, guest.v4), router.v4, &d.bytes()),
         &|d| datagram(guest, peer.mac, peer.v4, d),
@@ -29,13 +32,13 @@ pub fn sentinels(scene: &Scene, tag_of: impl Fn(u16) -> Tag) -> Vec<Vec<u8>> {
         &|d| neighbour_solicit(guest, peer, d),
         &|d| neighbour_solicit(guest, router, d),
     ];
-    numbered(scene, tag_of, &builders)
+    numbered(scene, tag_of, builders)
 }
 
 /// The same towards the guest, as raw frames sent from the peer.
 pub fn inbound_sentinels(scene: &Scene, tag_of: impl Fn(u16) -> Tag) -> Vec<Vec<u8>> {
     let (guest, peer) = (&scene.guest, &scene.peer);
-    let builders: [&dyn Fn(&Draft<'_>) -> Vec<u8>; 7] = [
+    let builders: &[Build<'_>] = &[
         &|d| arp::request((peer.mac, peer.v4), guest.v4, &d.bytes()),
         &|d| datagram(peer, guest.mac, guest.v4, d),
         &|d| {
@@ -47,14 +50,10 @@ pub fn inbound_sentinels(scene: &Scene, tag_of: impl Fn(u16) -> Tag) -> Vec<Vec<
         &|d| mdns(peer, d),
         &|d| neighbour_solicit(peer, guest, d),
     ];
-    numbered(scene, tag_of, &builders)
+    numbered(scene, tag_of, builders)
 }
 
-fn numbered(
-    scene: &Scene,
-    tag_of: impl Fn(u16) -> Tag,
-    builders: &[&dyn Fn(&Draft<'_>) -> Vec<u8>],
-) -> Vec<Vec<u8>> {
+fn numbered(scene: &Scene, tag_of: impl Fn(u16) -> Tag, builders: &[Build<'_>]) -> Vec<Vec<u8>> {
     (0..)
         .zip(builders)
         .map(|(index, build)| build(&Draft::new(scene, tag_of(index))))

@@ -99,7 +99,7 @@ pub enum Group {
     Tunnels,
     /// A LAN host or the router made to answer to the WAN.
     Reflection,
-    /// 802.1Q, 802.1ad, PPPoE, SNAP and other EtherTypes.
+    /// 802.1Q, 802.1ad, `PPPoE`, SNAP and other `EtherTypes`.
     Encapsulation,
     /// Playing DHCP server, router or another host.
     Rogue,
@@ -189,7 +189,7 @@ pub enum Sighting {
         /// Group.
         group: Ipv6Addr,
     },
-    /// A DHCPv4 message.
+    /// A `DHCPv4` message.
     Dhcp {
         /// Option 53: 1 discover, 2 offer, 3 request, 5 ack, 7 release (RFC 2131, RFC 2132 9.6).
         message: u8,

@@ -10,7 +10,7 @@ const FIRST_PORT: u16 = 20_000;
 const PORTS_PER_PHASE: u16 = 10_000;
 
 /// Source port of the probe with this tag, so that no port returns in another
-/// phase, where connection tracking or TIME_WAIT could tell them apart. The
+/// phase, where connection tracking or `TIME_WAIT` could tell them apart. The
 /// run's number turns the range, since hosts of the lab outlive a cell.
 pub fn source_port(tag: Tag) -> u16 {
     let phase = match tag.phase {
@@ -305,9 +305,9 @@ impl<'a> Draft<'a> {
         self.ip6(self.scene.wan6).udp(self.port, 9, &self.bytes())
     }
 
-    /// The datagram of `ip`, cut in two at a multiple of eight bytes, with the
-    /// tag in both halves.
-    pub fn halves(&self, datagram: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    /// A datagram around [`Draft::long_payload`], cut in two at a multiple of
+    /// eight bytes, so that the tag is in both halves.
+    pub fn halves(datagram: &[u8]) -> (Vec<u8>, Vec<u8>) {
         let (first, later) = datagram.split_at(FIRST_HALF);
         (first.to_vec(), later.to_vec())
     }

@@ -116,14 +116,6 @@ fn add_nd(book: &mut Book<'_>) {
             &nd::advertise(me, mac, true, d.tag),
         )
     });
-    row.raw(
-        "na-unsolicited",
-        "neighbour advertisement to all nodes",
-        |d| {
-            let body = nd::advertise(me, mac, false, d.tag);
-            to_group(d, me, ALL_NODES, kind::NEIGHBOUR_ADVERT, &body)
-        },
-    );
     row.raw("dad", "duplicate address detection from ::", |d| {
         let body = nd::solicit(me, None, d.tag);
         to_group(
@@ -134,7 +126,13 @@ fn add_nd(book: &mut Book<'_>) {
             &body,
         )
     });
-    let mut row = row.at(Point::Gateway);
+    add_router_discovery(book);
+}
+
+fn add_router_discovery(book: &mut Book<'_>) {
+    let (policy, scene) = (book.policy, book.scene);
+    let (me, mac) = (scene.guest.link_local, scene.guest.mac);
+    let mut row = book.row(Group::Ipv6Control, rules::nd(policy, scene), Point::Gateway);
     row.raw("rs", "router solicitation", |d| {
         let body = nd::router_solicit(mac, d.tag);
         to_group(d, me, ALL_ROUTERS, kind::ROUTER_SOLICIT, &body)
@@ -148,10 +146,10 @@ fn add_nd(book: &mut Book<'_>) {
 
 /// A `DHCPv6` message (RFC 8415) of this type with the tag in a vendor class option.
 pub(super) fn dhcpv6(message: u8, d: &Draft<'_>) -> Vec<u8> {
-    let [_, a, b, c, e, f] = d.scene.guest.mac;
     let mut out = vec![message, 0x6c, 0x66, 0x01];
     // Client identifier: DUID-LL of the guest.
-    out.extend([0, 1, 0, 10, 0, 3, 0, 1, 2, a, b, c, e, f]);
+    out.extend([0, 1, 0, 10, 0, 3, 0, 1]);
+    out.extend(d.scene.guest.mac);
     // Vendor class, enterprise 0.
     out.extend([0, 16, 0, 22, 0, 0, 0, 0, 0, 16]);
     out.extend(d.bytes());
@@ -165,10 +163,6 @@ fn add_mld(book: &mut Book<'_>) {
     row.raw("mld1-report", "MLDv1 report", |d| {
         let body = group::mld1_body(member, &d.bytes());
         mld_frame(d, scene.guest.link_local, member, mld::REPORT_V1, &body)
-    });
-    row.raw("mld1-done", "MLDv1 done", |d| {
-        let body = group::mld1_body(member, &d.bytes());
-        mld_frame(d, scene.guest.link_local, ALL_ROUTERS, mld::DONE, &body)
     });
     let sources = [
         (

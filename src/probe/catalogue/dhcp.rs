@@ -11,7 +11,7 @@ use std::net::Ipv4Addr;
 struct Step {
     name: &'static str,
     summary: &'static str,
-    step: DhcpStep,
+    asked: DhcpStep,
     message: u8,
     to: Option<Ipv4Addr>,
 }
@@ -20,10 +20,10 @@ struct Step {
 pub fn add(book: &mut Book<'_>) {
     let client = book.policy.dhcp.client;
     for step in from_guest(book) {
-        lease(book, Origin::Guest, client, Point::Gateway, step);
+        lease(book, Origin::Guest, client, Point::Gateway, &step);
     }
     for step in from_server(book) {
-        lease(book, Origin::Gateway, client, Point::TapToGuest, step);
+        lease(book, Origin::Gateway, client, Point::TapToGuest, &step);
     }
     add_remote_servers(book);
 }
@@ -34,28 +34,28 @@ fn from_guest(book: &Book<'_>) -> Vec<Step> {
         Step {
             name: "discover",
             summary: "DHCP discover reaches the server",
-            step: DhcpStep::Bind,
+            asked: DhcpStep::Bind,
             message: message::DISCOVER,
             to: Some(Ipv4Addr::BROADCAST),
         },
         Step {
             name: "request",
             summary: "DHCP request for the offered address",
-            step: DhcpStep::Bind,
+            asked: DhcpStep::Bind,
             message: message::REQUEST,
             to: Some(Ipv4Addr::BROADCAST),
         },
         Step {
             name: "renew",
             summary: "DHCP renewal, unicast to the server",
-            step: DhcpStep::Renew,
+            asked: DhcpStep::Renew,
             message: message::REQUEST,
             to: Some(router),
         },
         Step {
             name: "release",
             summary: "DHCP release, unicast to the server",
-            step: DhcpStep::Release,
+            asked: DhcpStep::Release,
             message: message::RELEASE,
             to: Some(router),
         },
@@ -67,28 +67,28 @@ fn from_server(book: &Book<'_>) -> Vec<Step> {
         Step {
             name: "offer",
             summary: "DHCP offer reaches the guest",
-            step: DhcpStep::Bind,
+            asked: DhcpStep::Bind,
             message: message::OFFER,
             to: None,
         },
         Step {
             name: "ack",
             summary: "DHCP ack reaches the guest: the lease is bound",
-            step: DhcpStep::Bind,
+            asked: DhcpStep::Bind,
             message: message::ACK,
             to: None,
         },
         Step {
             name: "renew-ack",
             summary: "DHCP ack of the renewal",
-            step: DhcpStep::Renew,
+            asked: DhcpStep::Renew,
             message: message::ACK,
             to: Some(book.scene.guest.v4),
         },
     ]
 }
 
-fn lease(book: &mut Book<'_>, origin: Origin, client: bool, far: Point, step: Step) {
+fn lease(book: &mut Book<'_>, origin: Origin, client: bool, far: Point, step: &Step) {
     let seen = Sighting::Dhcp {
         message: step.message,
         client: book.scene.guest.mac,
@@ -102,7 +102,7 @@ fn lease(book: &mut Book<'_>, origin: Origin, client: bool, far: Point, step: St
     book.row(Group::Dhcp, client, far).from(origin).push(
         step.name,
         step.summary,
-        Stimulus::Dhcp(step.step),
+        Stimulus::Dhcp(step.asked),
         seen,
     );
 }

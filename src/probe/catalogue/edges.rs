@@ -3,14 +3,14 @@
 use super::book::Book;
 use super::lan::DISCARD;
 use super::rules;
-use crate::frame::{ethertype, group_mac4, group_mac6};
+use crate::frame::{ethertype, group_mac6};
 use crate::policy::Policy;
 use crate::probe::{Group, Point};
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Well-known addresses of every kind; those on the policy's LAN are expected to pass.
-const ADDRESSES4: [(&str, &str, [u8; 4]); 15] = [
+const ADDRESSES4: &[(&str, &str, [u8; 4])] = &[
     ("net-10", "private network 10.0.0.0/8", [10, 11, 12, 13]),
     (
         "net-172-16",
@@ -22,24 +22,9 @@ const ADDRESSES4: [(&str, &str, [u8; 4]); 15] = [
         "the neighbouring private network 192.168.0.0/24",
         [192, 168, 0, 5],
     ),
-    (
-        "net-192-168-255",
-        "the last private network 192.168.255.0/24",
-        [192, 168, 255, 254],
-    ),
     ("cgnat", "carrier-grade NAT 100.64.0.0/10", [100, 64, 0, 1]),
     ("dns-8-8-8-8", "the public resolver 8.8.8.8", [8, 8, 8, 8]),
     ("dns-1-1-1-1", "the public resolver 1.1.1.1", [1, 1, 1, 1]),
-    (
-        "metadata-range",
-        "benchmarking 198.18.0.0/15",
-        [198, 18, 0, 1],
-    ),
-    (
-        "below-groups",
-        "223.255.255.254, right below multicast",
-        [223, 255, 255, 254],
-    ),
     (
         "above-groups",
         "240.0.0.1, class E right above multicast",
@@ -57,10 +42,9 @@ const ADDRESSES4: [(&str, &str, [u8; 4]); 15] = [
     ),
     ("zero", "0.0.0.0, the old broadcast address", [0, 0, 0, 0]),
     ("this-network", "0.1.2.3 in \"this network\"", [0, 1, 2, 3]),
-    ("loopback", "127.0.0.1 sent to the router", [127, 0, 0, 1]),
 ];
 
-const ADDRESSES6: [(&str, &str, Ipv6Addr); 6] = [
+const ADDRESSES6: &[(&str, &str, Ipv6Addr)] = &[
     (
         "unique-local6",
         "a unique-local address",
@@ -81,25 +65,15 @@ const ADDRESSES6: [(&str, &str, Ipv6Addr); 6] = [
         "Teredo 2001::/32",
         Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 1),
     ),
-    (
-        "nat64",
-        "NAT64 64:ff9b::/96",
-        Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0xcb00, 0x710a),
-    ),
-    (
-        "unassigned6",
-        "an unassigned prefix 4000::/3",
-        Ipv6Addr::new(0x4000, 0, 0, 0, 0, 0, 0, 1),
-    ),
 ];
 
 /// Adds the row.
 pub fn add(book: &mut Book<'_>) {
     add_neighbours(book);
-    for (name, summary, to) in ADDRESSES4 {
+    for &(name, summary, to) in ADDRESSES4 {
         unicast4(book, name, &format!("UDP to {summary}"), to.into());
     }
-    for (name, summary, to) in ADDRESSES6 {
+    for &(name, summary, to) in ADDRESSES6 {
         unicast6(book, name, &format!("UDP to {summary}"), to);
     }
     add_link_local(book);
@@ -121,27 +95,30 @@ pub fn foreign_private(policy: &Policy) -> Ipv4Addr {
 /// The addresses right outside each prefix of the policy.
 fn add_neighbours(book: &mut Book<'_>) {
     let policy = book.policy;
-    let lan = policy.lan4.iter().copied().map(IpNet::V4);
-    let lan6 = policy.lan6.iter().copied().map(IpNet::V6);
-    let nets = lan
-        .map(|net| ("lan", net))
-        .chain(lan6.map(|net| ("lan6", net)));
-    let allowed = policy.allow.iter().map(|net| ("allowed", *net));
-    for (at, (what, net)) in nets.chain(allowed).enumerate() {
-        let (below, above) = rules::neighbours(net);
-        let sides = [("below", below), ("above", above)];
-        for (side, to) in sides {
-            let name = format!("{side}-{what}-{}", at + 1);
-            match to {
-                Some(IpAddr::V4(to)) if is_unicast4(to) => {
-                    unicast4(book, &name, &format!("UDP to {to}, right {side} {net}"), to);
-                }
-                Some(IpAddr::V6(to)) if !to.is_multicast() && to.segments()[0] != 0 => {
-                    unicast6(book, &name, &format!("UDP to {to}, right {side} {net}"), to);
-                }
-                _ => {}
+    let lan4: Vec<_> = policy.lan4.iter().copied().map(IpNet::V4).collect();
+    let lan6: Vec<_> = policy.lan6.iter().copied().map(IpNet::V6).collect();
+    let kinds = [("lan", &lan4), ("lan6", &lan6), ("allowed", &policy.allow)];
+    for (kind, nets) in kinds {
+        for (at, &net) in nets.iter().enumerate() {
+            let (below, above) = rules::neighbours(net);
+            for (side, to) in [("below", below), ("above", above)] {
+                let name = format!("{side}-{kind}-{}", at + 1);
+                neighbour(book, &name, &format!("right {side} {net}"), to);
             }
         }
+    }
+}
+
+/// A neighbour that can be sent to as unicast.
+fn neighbour(book: &mut Book<'_>, name: &str, place: &str, to: Option<IpAddr>) {
+    match to {
+        Some(IpAddr::V4(to)) if is_unicast4(to) => {
+            unicast4(book, name, &format!("UDP to {to}, {place}"), to);
+        }
+        Some(IpAddr::V6(to)) if !to.is_multicast() && to.segments()[0] != 0 => {
+            unicast6(book, name, &format!("UDP to {to}, {place}"), to);
+        }
+        _ => {}
     }
 }
 
@@ -151,7 +128,7 @@ fn is_unicast4(address: Ipv4Addr) -> bool {
 }
 
 fn unicast4(book: &mut Book<'_>, name: &str, summary: &str, to: Ipv4Addr) {
-    let expect = rules::unicast(book.policy, book.scene.guest.v4, to);
+    let expect = rules::outbound(book.policy, book.scene.guest.v4, to);
     let far = rules::routed4(book.scene, to);
     book.row(Group::WanEdges, expect, far)
         .raw(name, summary, |d| {
@@ -160,7 +137,7 @@ fn unicast4(book: &mut Book<'_>, name: &str, summary: &str, to: Ipv4Addr) {
 }
 
 fn unicast6(book: &mut Book<'_>, name: &str, summary: &str, to: Ipv6Addr) {
-    let expect = rules::unicast(book.policy, book.scene.guest.v6, to);
+    let expect = rules::outbound(book.policy, book.scene.guest.v6, to);
     let far = rules::routed6(book.scene, to);
     book.row(Group::WanEdges, expect, far)
         .raw(name, summary, |d| {
@@ -200,11 +177,6 @@ fn add_groups4(book: &mut Book<'_>) {
             [224, 0, 0, 1],
         ),
         (
-            "group-225-to-router",
-            "UDP to 225.1.2.3 in a frame for the router alone",
-            [225, 1, 2, 3],
-        ),
-        (
             "group-239-to-router",
             "UDP to 239.1.2.3 in a frame for the router alone",
             [239, 1, 2, 3],
@@ -220,17 +192,6 @@ fn add_groups4(book: &mut Book<'_>) {
             d.to_router4(&d.ip4(to.into()).udp(d.port, DISCARD, &d.bytes()))
         });
     }
-    row.raw(
-        "unicast-in-multicast",
-        "UDP to 8.8.4.4 in a frame for 224.0.0.251's MAC",
-        |d| {
-            let mac = group_mac4(Ipv4Addr::new(224, 0, 0, 251));
-            let packet = d
-                .ip4(Ipv4Addr::new(8, 8, 4, 4))
-                .udp(d.port, DISCARD, &d.bytes());
-            d.link(mac).frame(ethertype::IPV4, &packet)
-        },
-    );
 }
 
 fn add_groups6(book: &mut Book<'_>) {

@@ -5,7 +5,7 @@ use super::control::ALL_NODES;
 use super::lan::{DISCARD, ECHO};
 use super::rules;
 use crate::frame::group::{self, igmp, mld};
-use crate::frame::l4::{self, flag};
+use crate::frame::l4::flag;
 use crate::frame::nd::{self, kind};
 use crate::frame::{
     BROADCAST, Ext, Ip4, Ip6, Link, arp, ethertype, group_mac4, group_mac6, names, options4,
@@ -33,7 +33,7 @@ fn add_lan_stack(book: &mut Book<'_>) {
     let (policy, scene) = (book.policy, book.scene);
     let (guest, peer, router) = (&scene.guest, &scene.peer, &scene.gateway);
     let far = Point::TapToGuest;
-    let expect = rules::unicast(policy, peer.v4, guest.v4);
+    let expect = rules::inbound(policy, peer.v4);
     let mut row = book.row(Group::LanInbound, expect, far);
     let mut row = row.from(Origin::Peer);
     row.push(
@@ -49,7 +49,7 @@ fn add_lan_stack(book: &mut Book<'_>) {
     row.udp("udp", "UDP from a LAN host", (guest.v4, DISCARD), tag);
     row.tcp("tcp", "TCP from a LAN host", (guest.v4, ECHO));
     row.ping("ping", "ping from a LAN host", guest.v4);
-    let local = rules::unicast(policy, peer.link_local, guest.link_local);
+    let local = rules::inbound(policy, peer.link_local);
     let mut local_row = row.expect(local);
     let to = guest.link_local;
     local_row.udp(
@@ -58,23 +58,18 @@ fn add_lan_stack(book: &mut Book<'_>) {
         (to, DISCARD),
         tag,
     );
-    local_row.tcp(
-        "tcp6-link-local",
-        "TCP over IPv6 link-local from a LAN host",
-        (to, ECHO),
-    );
     local_row.ping(
         "ping6-link-local",
         "ping over IPv6 link-local from a LAN host",
         to,
     );
-    row.expect(rules::unicast(policy, peer.v6, guest.v6)).udp(
+    row.expect(rules::inbound(policy, peer.v6)).udp(
         "udp6-prefix",
         "UDP from a host in the link's IPv6 prefix",
         (guest.v6, DISCARD),
         tag,
     );
-    let expect = rules::unicast(policy, router.v4, guest.v4);
+    let expect = rules::inbound(policy, router.v4);
     let mut row = book.row(Group::LanInbound, expect, far);
     let mut row = row.from(Origin::Gateway);
     row.udp(
@@ -83,13 +78,12 @@ fn add_lan_stack(book: &mut Book<'_>) {
         (guest.v4, DISCARD),
         tag,
     );
-    row.ping("ping-router", "ping from the router itself", guest.v4);
 }
 
 fn add_lan_raw(book: &mut Book<'_>) {
     let (policy, scene) = (book.policy, book.scene);
-    let (guest, peer) = (&scene.guest, &scene.peer);
-    let expect = rules::unicast(policy, peer.v4, guest.v4);
+    let peer = &scene.peer;
+    let expect = rules::inbound(policy, peer.v4);
     let mut row = book.row(Group::LanInbound, expect, Point::TapToGuest);
     let mut row = row.from(Origin::Peer);
     let destinations = [
@@ -117,16 +111,6 @@ fn add_lan_raw(book: &mut Book<'_>) {
             .udp(d.port, names::MDNS_PORT, &question);
         Link::new(peer.mac, group_mac4(MDNS)).frame(ethertype::IPV4, &packet)
     });
-    row.raw(
-        "udp-later-fragment",
-        "later fragment of a UDP datagram from a LAN host",
-        |d| {
-            let ip = Ip4::new(peer.v4, guest.v4).fragment(super::book::LATER, false);
-            let datagram = l4::udp(ip.ends(), d.port, DISCARD, &d.long_payload());
-            let packet = ip.packet(protocol::UDP, &d.halves(&datagram).1);
-            Link::new(peer.mac, guest.mac).frame(ethertype::IPV4, &packet)
-        },
-    );
 }
 
 fn add_lan_control(book: &mut Book<'_>) {
@@ -138,29 +122,12 @@ fn add_lan_control(book: &mut Book<'_>) {
     row.raw("arp-request", "ARP request for the guest", |d| {
         arp::request(them, guest.v4, &d.bytes())
     });
-    row.raw("arp-reply", "ARP reply to the guest", |d| {
-        arp::reply(them, (guest.mac, guest.v4), &d.bytes())
-    });
     let mut nd_row = row.expect(rules::nd(policy, scene));
     nd_row.raw("ns", "neighbour solicitation for the guest", |d| {
         let body = nd::solicit(guest.link_local, Some(peer.mac), d.tag);
         let to = solicited_node(guest.link_local);
         to_group6(peer, peer.link_local, to, kind::NEIGHBOUR_SOLICIT, &body)
     });
-    nd_row.raw(
-        "dad",
-        "duplicate address detection of a LAN host from ::",
-        |d| {
-            let body = nd::solicit(peer.link_local, None, d.tag);
-            to_group6(
-                peer,
-                Ipv6Addr::UNSPECIFIED,
-                ALL_NODES,
-                kind::NEIGHBOUR_SOLICIT,
-                &body,
-            )
-        },
-    );
     let mut nd_row = nd_row.from(Origin::Gateway);
     nd_row.raw("ra", "router advertisement from the router", |d| {
         let body = nd::router_advert(router.mac, d.tag);
@@ -224,7 +191,7 @@ pub fn add_wan(book: &mut Book<'_>) {
 fn add_wan_stack(book: &mut Book<'_>) {
     let (policy, scene) = (book.policy, book.scene);
     let guest = &scene.guest;
-    let expect = rules::unicast(policy, scene.wan4, guest.v4);
+    let expect = rules::inbound(policy, scene.wan4);
     let mut row = book.row(Group::WanInbound, expect, Point::TapToGuest);
     let mut row = row.from(Origin::Wan);
     row.udp(
@@ -239,7 +206,7 @@ fn add_wan_stack(book: &mut Book<'_>) {
         (guest.v4, ECHO),
     );
     row.ping("ping", "ping from a WAN host through the router", guest.v4);
-    let mut row = row.expect(rules::unicast(policy, scene.wan6, guest.v6));
+    let mut row = row.expect(rules::inbound(policy, scene.wan6));
     row.udp(
         "udp6",
         "UDP from an IPv6 WAN host through the router",
@@ -263,7 +230,7 @@ fn add_wan_raw4(book: &mut Book<'_>) {
     let (policy, scene) = (book.policy, book.scene);
     let (guest, wan) = (&scene.guest, scene.wan4);
     let link = Link::new(scene.gateway.mac, guest.mac);
-    let expect = rules::unicast(policy, wan, guest.v4);
+    let expect = rules::inbound(policy, wan);
     let mut row = book.row(Group::WanInbound, expect, Point::TapToGuest);
     let mut row = row.from(Origin::Gateway);
     let ip = Ip4::new(wan, guest.v4);
@@ -278,9 +245,6 @@ fn add_wan_raw4(book: &mut Book<'_>) {
         let quoted = d.ip4(wan).udp(d.port, DISCARD, &d.bytes());
         frame(ip.icmp(3, 1, [0; 4], &quoted))
     });
-    row.raw("raw-gre", "GRE from a WAN host", |d| {
-        frame(ip.packet(protocol::GRE, &l4::gre(ethertype::IPV4, &d.inner4())))
-    });
     row.raw(
         "raw-broadcast",
         "UDP from a WAN address to the LAN's broadcast address",
@@ -289,16 +253,8 @@ fn add_wan_raw4(book: &mut Book<'_>) {
             Link::new(scene.gateway.mac, BROADCAST).frame(ethertype::IPV4, &packet)
         },
     );
-    row.raw(
-        "raw-multicast",
-        "UDP from a WAN address to 224.0.0.251",
-        |d| {
-            let packet = Ip4::new(wan, MDNS).udp(d.port, names::MDNS_PORT, &d.bytes());
-            Link::new(scene.gateway.mac, group_mac4(MDNS)).frame(ethertype::IPV4, &packet)
-        },
-    );
     let private = super::edges::foreign_private(policy);
-    row.expect(rules::unicast(policy, private, guest.v4)).raw(
+    row.expect(rules::inbound(policy, private)).raw(
         "raw-private",
         "UDP from another private network through the router",
         |d| frame(Ip4::new(private, guest.v4).udp(d.port, DISCARD, &d.bytes())),
@@ -309,7 +265,7 @@ fn add_wan_raw6(book: &mut Book<'_>) {
     let (policy, scene) = (book.policy, book.scene);
     let (guest, wan) = (&scene.guest, scene.wan6);
     let link = Link::new(scene.gateway.mac, guest.mac);
-    let expect = rules::unicast(policy, wan, guest.v6);
+    let expect = rules::inbound(policy, wan);
     let mut row = book.row(Group::WanInbound, expect, Point::TapToGuest);
     let mut row = row.from(Origin::Gateway);
     let ip = Ip6::new(wan, guest.v6);
@@ -320,16 +276,6 @@ fn add_wan_raw6(book: &mut Book<'_>) {
             link.frame(
                 ethertype::IPV6,
                 &ip.udp(names::DNS_PORT, d.port, &d.bytes()),
-            )
-        },
-    );
-    row.raw(
-        "raw-tcp6-syn-ack",
-        "TCP SYN and ACK of an IPv6 WAN host",
-        |d| {
-            link.frame(
-                ethertype::IPV6,
-                &ip.tcp(d.port, 443, flag::SYN | flag::ACK, &d.bytes()),
             )
         },
     );

@@ -2,10 +2,11 @@
 
 use super::book::{Book, Draft, LATER};
 use super::rules;
-use crate::frame::l4::{self, flag};
+use crate::frame::l4::{self};
 use crate::frame::{BROADCAST, Ip4, ethertype, names, protocol};
 use crate::probe::{Group, Point};
-use std::net::Ipv4Addr;
+use ipnet::IpNet;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// Discard and echo (RFC 863, RFC 862): nobody minds what comes to them.
 pub const DISCARD: u16 = 9;
@@ -17,7 +18,7 @@ pub fn add(book: &mut Book<'_>) {
     add_stack4(book);
     add_stack6(book);
     add_raw(book);
-    add_allowed(book);
+    add_behind_router(book);
     add_broadcast(book);
 }
 
@@ -30,7 +31,7 @@ fn add_stack4(book: &mut Book<'_>) {
     let (guest, peer, router) = (scene.guest.v4, scene.peer.v4, scene.gateway.v4);
     let mut row = book.row(
         Group::LanUnicast,
-        rules::unicast(policy, guest, peer),
+        rules::outbound(policy, guest, peer),
         Point::Peer,
     );
     row.udp("udp-peer", "UDP to a host on the LAN", (peer, DISCARD), tag);
@@ -38,7 +39,7 @@ fn add_stack4(book: &mut Book<'_>) {
     row.ping("ping-peer", "ping to a host on the LAN", peer);
     let mut row = book.row(
         Group::LanUnicast,
-        rules::unicast(policy, guest, router),
+        rules::outbound(policy, guest, router),
         Point::Gateway,
     );
     row.udp(
@@ -47,7 +48,6 @@ fn add_stack4(book: &mut Book<'_>) {
         (router, DISCARD),
         tag,
     );
-    row.tcp("tcp-router", "TCP to the router itself", (router, ECHO));
     row.ping("ping-router", "ping to the router itself", router);
     row.dns("dns-router", "DNS question to the router", router);
 }
@@ -55,7 +55,7 @@ fn add_stack4(book: &mut Book<'_>) {
 fn add_stack6(book: &mut Book<'_>) {
     let (policy, scene) = (book.policy, book.scene);
     let (guest, peer, router) = (&scene.guest, &scene.peer, &scene.gateway);
-    let local = rules::unicast(policy, guest.link_local, peer.link_local);
+    let local = rules::outbound(policy, guest.link_local, peer.link_local);
     let mut row = book.row(Group::LanUnicast, local, Point::Peer);
     let to = peer.link_local;
     row.udp(
@@ -79,7 +79,7 @@ fn add_stack6(book: &mut Book<'_>) {
         "ping over IPv6 link-local to the router itself",
         router.link_local,
     );
-    let prefix = rules::unicast(policy, guest.v6, peer.v6);
+    let prefix = rules::outbound(policy, guest.v6, peer.v6);
     let mut row = book.row(Group::LanUnicast, prefix, Point::Peer);
     row.udp(
         "udp6-prefix",
@@ -87,31 +87,16 @@ fn add_stack6(book: &mut Book<'_>) {
         (peer.v6, DISCARD),
         tag,
     );
-    row.ping(
-        "ping6-prefix",
-        "ping to a host in the link's IPv6 prefix",
-        peer.v6,
-    );
 }
 
 fn add_raw(book: &mut Book<'_>) {
     let (policy, scene) = (book.policy, book.scene);
     let (guest, peer) = (&scene.guest, &scene.peer);
-    let expect = rules::unicast(policy, guest.v4, peer.v4);
+    let expect = rules::outbound(policy, guest.v4, peer.v4);
     let mut row = book.row(Group::LanUnicast, expect, Point::Peer);
     row.raw("raw-udp-peer", "raw UDP frame to a host on the LAN", |d| {
         d.to_peer4(&d.ip4(peer.v4).udp(d.port, DISCARD, &d.bytes()))
     });
-    row.raw(
-        "raw-tcp-syn-peer",
-        "raw TCP SYN to a host on the LAN",
-        |d| d.to_peer4(&d.ip4(peer.v4).tcp(d.port, DISCARD, flag::SYN, &d.bytes())),
-    );
-    row.raw(
-        "raw-echo-reply-peer",
-        "raw echo reply to a host on the LAN",
-        |d| d.to_peer4(&d.ip4(peer.v4).icmp(0, 0, l4::ECHO_ID, &d.bytes())),
-    );
     row.raw(
         "udp-first-fragment",
         "first fragment of a UDP datagram on the LAN",
@@ -122,12 +107,7 @@ fn add_raw(book: &mut Book<'_>) {
         "later fragment of a UDP datagram on the LAN",
         |d| fragments(d, peer.v4).1,
     );
-    let local = rules::unicast(policy, guest.link_local, peer.link_local);
-    row.expect(local).raw(
-        "raw-udp6-link-local",
-        "raw UDP frame over IPv6 link-local",
-        |d| d.to_peer6(&d.local6(peer.link_local).udp(d.port, DISCARD, &d.bytes())),
-    );
+    let _local = rules::outbound(policy, guest.link_local, peer.link_local);
     row.expect(policy.link_local).raw(
         "link-local4",
         "UDP between IPv4 link-local addresses (RFC 3927)",
@@ -144,36 +124,66 @@ fn add_raw(book: &mut Book<'_>) {
 fn fragments(d: &Draft<'_>, to: Ipv4Addr) -> (Vec<u8>, Vec<u8>) {
     let ip = d.ip4(to);
     let datagram = l4::udp(ip.ends(), d.port, DISCARD, &d.long_payload());
-    let (first, later) = d.halves(&datagram);
+    let (first, later) = Draft::halves(&datagram);
     (
         d.to_peer4(&ip.clone().fragment(0, true).packet(protocol::UDP, &first)),
         d.to_peer4(&ip.fragment(LATER, false).packet(protocol::UDP, &later)),
     )
 }
 
-/// Hosts outside the LAN that the policy allows all the same.
-fn add_allowed(book: &mut Book<'_>) {
+/// Hosts behind the router that count as LAN or are allowed all the same.
+fn add_behind_router(book: &mut Book<'_>) {
     let (policy, scene) = (book.policy, book.scene);
-    for (at, net) in policy.allow.iter().enumerate() {
-        let name = format!("allowed-{}", at + 1);
-        let summary = format!("UDP to {net}, which the policy allows");
-        match net.addr() {
-            std::net::IpAddr::V4(to) => {
-                let expect = rules::unicast(policy, scene.guest.v4, to);
-                let far = rules::routed4(scene, to);
-                book.row(Group::LanUnicast, expect, far)
-                    .raw(&name, &summary, |d| {
-                        d.to_router4(&d.ip4(to).udp(d.port, DISCARD, &d.bytes()))
-                    });
-            }
-            std::net::IpAddr::V6(to) => {
-                let expect = rules::unicast(policy, scene.guest.v6, to);
-                let far = rules::routed6(scene, to);
-                book.row(Group::LanUnicast, expect, far)
-                    .raw(&name, &summary, |d| {
-                        d.to_router6(&d.ip6(to).udp(d.port, DISCARD, &d.bytes()))
-                    });
-            }
+    let hosts = [scene.guest.link_local, scene.guest.v6];
+    let lan4 = policy
+        .lan4
+        .iter()
+        .filter(|net| !net.contains(&scene.guest.v4));
+    let lan6 = policy
+        .lan6
+        .iter()
+        .filter(|net| !hosts.iter().any(|host| net.contains(host)));
+    let lan = lan4
+        .copied()
+        .map(IpNet::V4)
+        .chain(lan6.copied().map(IpNet::V6));
+    for (at, net) in lan.enumerate() {
+        behind_router(
+            book,
+            &format!("other-lan-{}", at + 1),
+            &format!("UDP to {net}, which is LAN too"),
+            net,
+        );
+    }
+    for (at, &net) in policy.allow.iter().enumerate() {
+        behind_router(
+            book,
+            &format!("allowed-{}", at + 1),
+            &format!("UDP to {net}, which the policy allows"),
+            net,
+        );
+    }
+}
+
+/// A datagram to the first host of a net, handed to the router.
+fn behind_router(book: &mut Book<'_>, name: &str, summary: &str, net: IpNet) {
+    let (policy, scene) = (book.policy, book.scene);
+    match net.hosts().next().unwrap_or(net.addr()) {
+        IpAddr::V4(to) => {
+            let expect = rules::outbound(policy, scene.guest.v4, to);
+            let far = rules::routed4(scene, to);
+            book.row(Group::LanUnicast, expect, far)
+                .raw(name, summary, |d| {
+                    d.to_router4(&d.ip4(to).udp(d.port, DISCARD, &d.bytes()))
+                });
+        }
+        IpAddr::V6(to) => {
+            let expect = rules::outbound(policy, scene.guest.v6, to);
+            let far = rules::routed6(scene, to);
+            book.row(Group::LanUnicast, expect, far)
+                .raw(name, summary, |d| {
+                    d.to_router6(&d.ip6(to).udp(d.port, DISCARD, &d.bytes()))
+                });
         }
     }
 }
@@ -182,7 +192,7 @@ fn add_broadcast(book: &mut Book<'_>) {
     let (policy, scene) = (book.policy, book.scene);
     let guest = scene.guest.v4;
     let all = scene.lan4.broadcast();
-    let directed = rules::unicast(policy, guest, all);
+    let directed = rules::outbound(policy, guest, all);
     let mut row = book.row(Group::Broadcast, directed, Point::Peer);
     row.udp(
         "netbios-name",
@@ -195,14 +205,6 @@ fn add_broadcast(book: &mut Book<'_>) {
         "NetBIOS datagram to the LAN's broadcast address",
         (all, names::NETBIOS_DGM_PORT),
         |d| names::netbios_datagram(guest, d.tag),
-    );
-    row.raw(
-        "raw-directed",
-        "raw UDP frame to the LAN's broadcast address",
-        |d| {
-            let packet = d.ip4(all).udp(d.port, DISCARD, &d.bytes());
-            d.link(BROADCAST).frame(ethertype::IPV4, &packet)
-        },
     );
     row.raw(
         "ping-directed",
@@ -221,10 +223,6 @@ fn add_broadcast(book: &mut Book<'_>) {
         (everyone, DISCARD),
         tag,
     );
-    row.raw("raw-limited", "raw UDP frame to 255.255.255.255", |d| {
-        let packet = d.ip4(everyone).udp(d.port, DISCARD, &d.bytes());
-        d.link(BROADCAST).frame(ethertype::IPV4, &packet)
-    });
     row.expect(false).raw(
         "limited-no-address",
         "UDP from 0.0.0.0 to 255.255.255.255 that is not DHCP",

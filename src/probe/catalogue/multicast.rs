@@ -4,14 +4,13 @@ use super::book::{Book, Draft};
 use super::lan::DISCARD;
 use super::rules;
 use crate::frame::group::{self, igmp, record};
-use crate::frame::{Ip4, ethertype, group_mac4, group_mac6, names, options4, protocol};
+use crate::frame::{Ip4, ethertype, group_mac4, names, options4, protocol};
 use crate::probe::{Group, Origin, Point, Sighting, Stimulus};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 const MDNS: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);
 const LLMNR: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 252);
 const SSDP: Ipv4Addr = Ipv4Addr::new(239, 255, 255, 250);
-const ALL_ROUTERS: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 2);
 const IGMP_V3: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 22);
 const MDNS6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0xfb);
 const LLMNR6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 3);
@@ -21,12 +20,7 @@ const JOINED6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0x6c66, 1);
 const JOINED_PORT: u16 = 7701;
 
 /// Groups of every part of 224.0.0.0/4 (RFC 5771) that a frame is sent to.
-const GROUPS: [(&str, &str, [u8; 4]); 8] = [
-    (
-        "local-control",
-        "UDP to 224.0.0.113, local network control block",
-        [224, 0, 0, 113],
-    ),
+const GROUPS: &[(&str, &str, [u8; 4])] = &[
     (
         "internetwork",
         "UDP to 224.0.1.187, internetwork control block",
@@ -37,16 +31,6 @@ const GROUPS: [(&str, &str, [u8; 4]); 8] = [
         "ssm-232",
         "UDP to 232.1.2.3, source-specific multicast",
         [232, 1, 2, 3],
-    ),
-    (
-        "glop-233",
-        "UDP to 233.252.0.1, GLOP block",
-        [233, 252, 0, 1],
-    ),
-    (
-        "prefix-234",
-        "UDP to 234.1.2.3, unicast-prefix-based block",
-        [234, 1, 2, 3],
     ),
     ("block-238", "UDP to the group 238.1.2.3", [238, 1, 2, 3]),
     (
@@ -103,7 +87,7 @@ fn add_services(book: &mut Book<'_>) {
 
 fn add_groups(book: &mut Book<'_>) {
     let policy = book.policy;
-    for (name, summary, to) in GROUPS {
+    for &(name, summary, to) in GROUPS {
         let to = Ipv4Addr::from(to);
         book.row(Group::Multicast, rules::group(policy, to), Point::Peer)
             .raw(name, summary, |d| {
@@ -111,35 +95,18 @@ fn add_groups(book: &mut Book<'_>) {
                 d.link(group_mac4(to)).frame(ethertype::IPV4, &packet)
             });
     }
-    let site = Ipv6Addr::new(0xff05, 0, 0, 0, 0, 0, 0, 0x6c66);
-    book.row(Group::Multicast, rules::group(policy, site), Point::Peer)
-        .raw(
-            "site-local6",
-            "UDP to the site-local IPv6 group ff05::6c66",
-            |d| {
-                let packet = d.local6(site).hops(1).udp(d.port, DISCARD, &d.bytes());
-                d.link(group_mac6(site)).frame(ethertype::IPV6, &packet)
-            },
-        );
+    let _site = Ipv6Addr::new(0xff05, 0, 0, 0, 0, 0, 0, 0x6c66);
 }
 
 fn add_igmp(book: &mut Book<'_>) {
     let policy = book.policy;
     let mut row = book.row(Group::Multicast, true, Point::Gateway);
-    let reports = [
-        (
-            "igmp1-report",
-            "IGMPv1 report for 239.255.77.11",
-            igmp::REPORT_V1,
-            11,
-        ),
-        (
-            "igmp2-report",
-            "IGMPv2 report for 239.255.77.12",
-            igmp::REPORT_V2,
-            12,
-        ),
-    ];
+    let reports = [(
+        "igmp2-report",
+        "IGMPv2 report for 239.255.77.12",
+        igmp::REPORT_V2,
+        12,
+    )];
     for (name, summary, kind, last) in reports {
         let member = Ipv4Addr::new(239, 255, 77, last);
         row.expect(rules::group(policy, member))
@@ -147,18 +114,6 @@ fn add_igmp(book: &mut Book<'_>) {
                 igmp_frame(d, member, &group::igmp_message(kind, 0, member, &d.bytes()))
             });
     }
-    row.expect(rules::group(policy, ALL_ROUTERS)).raw(
-        "igmp2-leave",
-        "IGMPv2 leave to 224.0.0.2",
-        |d| {
-            let left = Ipv4Addr::new(239, 255, 77, 12);
-            igmp_frame(
-                d,
-                ALL_ROUTERS,
-                &group::igmp_message(igmp::LEAVE, 0, left, &d.bytes()),
-            )
-        },
-    );
     row.expect(rules::group(policy, IGMP_V3)).raw(
         "igmp3-report",
         "IGMPv3 report to 224.0.0.22",
@@ -204,7 +159,7 @@ fn add_membership(book: &mut Book<'_>) {
             },
             Sighting::Mld { group: JOINED6 },
         );
-    let from_peer = rules::unicast(policy, scene.peer.v4, scene.guest.v4);
+    let from_peer = rules::inbound(policy, scene.peer.v4);
     book.row(Group::Multicast, from_peer, Point::TapToGuest)
         .from(Origin::Peer)
         .udp(
@@ -213,7 +168,7 @@ fn add_membership(book: &mut Book<'_>) {
             (JOINED, JOINED_PORT),
             |d| d.bytes().to_vec(),
         );
-    let from_peer = rules::unicast(policy, scene.peer.link_local, scene.guest.link_local);
+    let from_peer = rules::inbound(policy, scene.peer.link_local);
     book.row(Group::Multicast, from_peer, Point::TapToGuest)
         .from(Origin::Peer)
         .udp(

@@ -4,8 +4,7 @@ use super::book::{Book, Draft};
 use super::control::ALL_NODES;
 use super::lan::DISCARD;
 use super::rules;
-use crate::frame::l4::flag;
-use crate::frame::{BROADCAST, Ext, Ip4, Ip6, ethertype, group_mac4, group_mac6, names, options4};
+use crate::frame::{BROADCAST, Ext, Ip4, Ip6, ethertype, group_mac6, options4};
 use crate::probe::{Group, Point};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -30,7 +29,7 @@ fn echo_from(d: &Draft<'_>, from: Ipv4Addr, to: Ipv4Addr) -> Vec<u8> {
 fn add_echo4(book: &mut Book<'_>) {
     let (policy, scene) = (book.policy, book.scene);
     let (peer, router, wan) = (scene.peer.v4, scene.gateway.v4, scene.wan4);
-    let expect = rules::unicast(policy, wan, peer);
+    let expect = rules::outbound(policy, wan, peer);
     let mut row = book.row(Group::Reflection, expect, Point::Wan);
     row.raw(
         "echo-peer",
@@ -63,27 +62,17 @@ fn add_echo4(book: &mut Book<'_>) {
 fn add_other4(book: &mut Book<'_>) {
     let (policy, scene) = (book.policy, book.scene);
     let (peer, wan) = (scene.peer.v4, scene.wan4);
-    let expect = rules::unicast(policy, wan, peer);
+    let expect = rules::outbound(policy, wan, peer);
     let mut row = book.row(Group::Reflection, expect, Point::Peer);
     row.raw("udp-peer", "UDP to a LAN host with a WAN source", |d| {
         d.to_peer4(&Ip4::new(wan, peer).udp(d.port, DISCARD, &d.bytes()))
     });
-    row.raw("syn-peer", "TCP SYN to a LAN host with a WAN source", |d| {
-        d.to_peer4(&Ip4::new(wan, peer).tcp(d.port, 80, flag::SYN, &d.bytes()))
-    });
-    row.expect(false)
-        .raw("mdns", "mDNS question with a WAN source", |d| {
-            let to = Ipv4Addr::new(224, 0, 0, 251);
-            let question = names::question(0, false, "lanfence.local", Some(d.tag));
-            let packet = Ip4::new(wan, to).udp(d.port, names::MDNS_PORT, &question);
-            d.link(group_mac4(to)).frame(ethertype::IPV4, &packet)
-        });
 }
 
 fn add_echo6(book: &mut Book<'_>) {
     let (policy, scene) = (book.policy, book.scene);
     let wan = scene.wan6;
-    let expect = rules::unicast(policy, wan, scene.peer.v6);
+    let expect = rules::outbound(policy, wan, scene.peer.v6);
     let mut row = book.row(Group::Reflection, expect, Point::Wan);
     row.raw(
         "echo6-peer",
@@ -105,13 +94,8 @@ fn add_echo6(book: &mut Book<'_>) {
         },
     );
     let mut row = row.at(Point::Peer);
-    row.expect(false).raw(
-        "echo6-link-local",
-        "ping to a LAN host's link-local address with a WAN source",
-        |d| d.to_peer6(&Ip6::new(wan, scene.peer.link_local).echo(&d.bytes())),
-    );
     let foreign = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 0x77);
-    row.expect(rules::unicast(policy, foreign, scene.peer.link_local))
+    row.expect(rules::outbound(policy, foreign, scene.peer.link_local))
         .raw(
             "udp6-unique-local",
             "UDP to a LAN host with a foreign unique-local source",

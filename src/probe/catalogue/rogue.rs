@@ -70,18 +70,6 @@ fn add_router(book: &mut Book<'_>) {
         },
     );
     row.raw(
-        "ra-unicast",
-        "router advertisement of the guest to a LAN host",
-        |d| {
-            let body = nd::router_advert(mac, d.tag);
-            d.to_peer6(
-                &d.local6(peer.link_local)
-                    .hops(255)
-                    .icmp(kind::ROUTER_ADVERT, 0, &body),
-            )
-        },
-    );
-    row.raw(
         "redirect6",
         "IPv6 redirect of the guest to a LAN host",
         |d| {

@@ -33,12 +33,15 @@ pub fn allowed(policy: &Policy, address: impl Into<IpAddr>) -> bool {
     on_lan(policy, address) || policy.allow.iter().any(|net| net.contains(&address))
 }
 
-/// What becomes of unicast from one address to another, outbound or inbound.
-pub fn unicast(policy: &Policy, from: impl Into<IpAddr>, to: impl Into<IpAddr>) -> Expect {
-    let (from, to) = (from.into(), to.into());
-    let ok =
-        on_lan(policy, from) && allowed(policy, to) || allowed(policy, from) && on_lan(policy, to);
-    ok.into()
+/// What becomes of unicast that the guest sends: its source must be on the LAN,
+/// the destination there or allowed.
+pub fn outbound(policy: &Policy, from: impl Into<IpAddr>, to: impl Into<IpAddr>) -> Expect {
+    (on_lan(policy, from) && allowed(policy, to)).into()
+}
+
+/// What becomes of unicast towards the guest: its source decides.
+pub fn inbound(policy: &Policy, from: impl Into<IpAddr>) -> Expect {
+    allowed(policy, from).into()
 }
 
 /// Whether a group may be sent to.
@@ -55,11 +58,11 @@ pub fn nd(policy: &Policy, scene: &Scene) -> bool {
 }
 
 /// Where a packet for the address, sent to the router's MAC, is seen last when
-/// nothing filters it. As measured on Linux 6.18: class E and 169.254.0.0/16
-/// are forwarded; this network, loopback, groups and broadcast are not.
+/// nothing filters it. As measured on Linux 6.18: class E, 169.254.0.0/16 and
+/// 0.0.0.0/8 are forwarded; 0.0.0.0, loopback, groups and broadcast are not.
 pub fn routed4(scene: &Scene, to: Ipv4Addr) -> Point {
     let stays = scene.lan4.contains(&to)
-        || to.octets()[0] == 0
+        || to.is_unspecified()
         || to.is_loopback()
         || to.is_multicast()
         || to.is_broadcast();

@@ -11,7 +11,7 @@ const TEREDO: u16 = 3544;
 /// Builds what the tunnel's header carries.
 type Payload = fn(&Draft<'_>) -> Vec<u8>;
 
-const OVER4: [(&str, &str, u8, Payload); 9] = [
+const OVER4: &[(&str, &str, u8, Payload)] = &[
     ("ipip", "IPv4 in IPv4", protocol::IPIP, |d| d.inner4()),
     ("6in4", "IPv6 in IPv4", protocol::IPV6, |d| d.inner6()),
     ("gre", "GRE", protocol::GRE, |d| {
@@ -27,25 +27,13 @@ const OVER4: [(&str, &str, u8, Payload); 9] = [
     ("etherip", "EtherIP", protocol::ETHERIP, |d| {
         [&[0x30, 0][..], &ethernet(d)].concat()
     }),
-    ("mpls", "MPLS in IP", protocol::MPLS, |d| {
-        crate::frame::link::mpls(16, &d.inner4())
-    }),
-    ("experiment", "IP protocol 253", protocol::EXPERIMENT, |d| {
-        d.inner4()
-    }),
 ];
 
-const OVER6: [(&str, &str, u8, Payload); 5] = [
+const OVER6: &[(&str, &str, u8, Payload)] = &[
     ("6in6", "IPv6 in IPv6", protocol::IPV6, |d| d.inner6()),
     ("4in6", "IPv4 in IPv6", protocol::IPIP, |d| d.inner4()),
     ("gre6", "GRE over IPv6", protocol::GRE, |d| {
         l4::gre(ethertype::IPV6, &d.inner6())
-    }),
-    ("esp6", "ESP over IPv6", protocol::ESP, |d| {
-        l4::esp(&d.inner6())
-    }),
-    ("ah6", "AH over IPv6 with IPv6 inside", protocol::AH, |d| {
-        l4::ah(protocol::IPV6, &d.inner6())
     }),
 ];
 
@@ -57,14 +45,14 @@ fn ethernet(d: &Draft<'_>) -> Vec<u8> {
 pub fn add(book: &mut Book<'_>) {
     let scene = book.scene;
     let mut row = book.row(Group::Tunnels, false, Point::Gateway);
-    for (name, what, number, payload) in OVER4 {
+    for &(name, what, number, payload) in OVER4 {
         row.raw(
             name,
             &format!("{what} to the router with a WAN packet inside"),
             |d| d.to_router4(&d.ip4(scene.gateway.v4).packet(number, &payload(d))),
         );
     }
-    for (name, what, number, payload) in OVER6 {
+    for &(name, what, number, payload) in OVER6 {
         row.raw(
             name,
             &format!("{what} to the router with a WAN packet inside"),

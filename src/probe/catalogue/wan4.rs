@@ -5,7 +5,7 @@ use super::lan::DISCARD;
 use super::rules;
 use crate::frame::group::{self, igmp};
 use crate::frame::l4::{self, flag};
-use crate::frame::{BROADCAST, Ip4, dhcp, ethertype, group_mac4, names, options4, protocol};
+use crate::frame::{BROADCAST, Ip4, dhcp, ethertype, names, options4, protocol};
 use crate::probe::{Expect, Group, Point};
 use std::net::Ipv4Addr;
 
@@ -19,7 +19,7 @@ pub fn add(book: &mut Book<'_>) {
 }
 
 fn expect(book: &Book<'_>) -> Expect {
-    rules::unicast(book.policy, book.scene.guest.v4, book.scene.wan4)
+    rules::outbound(book.policy, book.scene.guest.v4, book.scene.wan4)
 }
 
 fn tag(draft: &Draft<'_>) -> Vec<u8> {
@@ -48,9 +48,7 @@ fn add_stack(book: &mut Book<'_>) {
         (wan, 443),
         tag,
     );
-    row.tcp("tcp-80", "TCP to the HTTP port of a WAN host", (wan, 80));
     row.tcp("tcp-443", "TCP to the HTTPS port of a WAN host", (wan, 443));
-    row.tcp("tcp-22", "TCP to the SSH port of a WAN host", (wan, 22));
     row.ping("ping", "ping to a WAN host", wan);
 }
 
@@ -65,11 +63,6 @@ fn add_transport(book: &mut Book<'_>) {
         ("raw-tcp-syn", "raw TCP SYN to a WAN host", flag::SYN),
         ("raw-tcp-ack", "raw TCP ACK to a WAN host", flag::ACK),
         ("raw-tcp-rst", "raw TCP RST to a WAN host", flag::RST),
-        (
-            "raw-tcp-fin",
-            "raw TCP FIN and ACK to a WAN host",
-            flag::FIN | flag::ACK,
-        ),
     ];
     for (name, summary, flags) in flags {
         row.raw(name, summary, |d| {
@@ -78,9 +71,6 @@ fn add_transport(book: &mut Book<'_>) {
     }
     row.raw("raw-echo", "raw echo request to a WAN host", |d| {
         d.to_router4(&d.ip4(wan).echo(&d.bytes()))
-    });
-    row.raw("raw-echo-reply", "raw echo reply to a WAN host", |d| {
-        d.to_router4(&d.ip4(wan).icmp(0, 0, l4::ECHO_ID, &d.bytes()))
     });
     row.raw("raw-unreachable", "ICMP unreachable to a WAN host", |d| {
         let quoted = Ip4::new(wan, d.scene.guest.v4).udp(DISCARD, d.port, &d.bytes());
@@ -102,7 +92,7 @@ fn add_transport(book: &mut Book<'_>) {
 /// Builds the payload of an IP protocol.
 type Payload = fn(&Draft<'_>) -> Vec<u8>;
 
-const PROTOCOLS: [(&str, &str, u8, Payload); 13] = [
+const PROTOCOLS: &[(&str, &str, u8, Payload)] = &[
     ("sctp", "SCTP to a WAN host", protocol::SCTP, |d| {
         l4::sctp_data(d.port, 80, &d.bytes())
     }),
@@ -126,47 +116,19 @@ const PROTOCOLS: [(&str, &str, u8, Payload); 13] = [
     ("ipip", "IPv4 in IPv4 to a WAN host", protocol::IPIP, |d| {
         d.inner4()
     }),
-    ("6in4", "IPv6 in IPv4 to a WAN host", protocol::IPV6, |d| {
-        d.inner6()
-    }),
     ("gre", "GRE to a WAN host", protocol::GRE, |d| {
         l4::gre(ethertype::IPV4, &d.inner4())
     }),
     ("esp", "ESP to a WAN host", protocol::ESP, |d| {
         l4::esp(&d.bytes())
     }),
-    ("ah", "AH to a WAN host", protocol::AH, |d| {
-        let inner = l4::udp(d.ip4(d.scene.wan4).ends(), d.port, DISCARD, &d.bytes());
-        l4::ah(protocol::UDP, &inner)
-    }),
-    (
-        "l2tp",
-        "L2TPv3 over IP to a WAN host",
-        protocol::L2TP,
-        |d| l4::esp(&d.bytes()),
-    ),
-    ("ospf", "OSPF packet to a WAN host", 89, |d| {
-        [&[2, 1, 0, 16][..], &d.bytes()].concat()
-    }),
-    (
-        "icmpv6",
-        "ICMPv6 in IPv4 to a WAN host",
-        protocol::ICMPV6,
-        |d| d.bytes().to_vec(),
-    ),
-    (
-        "experiment",
-        "IP protocol 253 to a WAN host",
-        protocol::EXPERIMENT,
-        |d| d.bytes().to_vec(),
-    ),
 ];
 
 fn add_protocols(book: &mut Book<'_>) {
     let wan = book.scene.wan4;
     // A host that is allowed is allowed TCP, UDP and ICMP, not tunnels.
     let mut row = book.row(Group::WanIpv4, false, Point::Wan);
-    for (name, summary, number, payload) in PROTOCOLS {
+    for &(name, summary, number, payload) in PROTOCOLS {
         row.raw(name, summary, |d| {
             d.to_router4(&d.ip4(wan).packet(number, &payload(d)))
         });
@@ -191,14 +153,6 @@ fn add_headers(book: &mut Book<'_>) {
             d.to_router4(&ip.udp(d.port, DISCARD, &d.bytes()))
         },
     );
-    row.raw(
-        "router-alert",
-        "UDP with the router-alert option to a WAN host",
-        |d| {
-            let ip = d.ip4(wan).options(options4::router_alert());
-            d.to_router4(&ip.udp(d.port, DISCARD, &d.bytes()))
-        },
-    );
     // The router answers this one with time exceeded.
     row.at(Point::Gateway)
         .raw("ttl-1", "UDP with TTL 1 to a WAN host", |d| {
@@ -209,7 +163,7 @@ fn add_headers(book: &mut Book<'_>) {
 fn fragments(d: &Draft<'_>, to: Ipv4Addr) -> (Vec<u8>, Vec<u8>) {
     let ip = d.ip4(to);
     let datagram = l4::udp(ip.ends(), d.port, DISCARD, &d.long_payload());
-    let (first, later) = d.halves(&datagram);
+    let (first, later) = Draft::halves(&datagram);
     (
         d.to_router4(&ip.clone().fragment(0, true).packet(protocol::UDP, &first)),
         d.to_router4(&ip.fragment(LATER, false).packet(protocol::UDP, &later)),
@@ -224,14 +178,6 @@ fn add_frames(book: &mut Book<'_>) {
         "broadcast-mac",
         "UDP to a WAN host in a broadcast frame",
         |d| d.link(BROADCAST).frame(ethertype::IPV4, &d.inner4()),
-    );
-    row.raw(
-        "multicast-mac",
-        "UDP to a WAN host in a multicast frame",
-        |d| {
-            let mac = group_mac4(Ipv4Addr::new(224, 0, 0, 1));
-            d.link(mac).frame(ethertype::IPV4, &d.inner4())
-        },
     );
     row.at(Point::Peer).raw(
         "by-way-of-peer",

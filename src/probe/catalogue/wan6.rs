@@ -4,7 +4,7 @@ use super::book::{Book, Draft, LATER};
 use super::lan::DISCARD;
 use super::rules;
 use crate::frame::l4::{self, flag};
-use crate::frame::{Ext, Ip6, ethertype, group_mac6, names, protocol};
+use crate::frame::{Ext, Ip6, names, protocol};
 use crate::probe::{Expect, Group, Point};
 
 /// Adds the row.
@@ -17,7 +17,7 @@ pub fn add(book: &mut Book<'_>) {
 }
 
 fn expect(book: &Book<'_>) -> Expect {
-    rules::unicast(book.policy, book.scene.guest.v6, book.scene.wan6)
+    rules::outbound(book.policy, book.scene.guest.v6, book.scene.wan6)
 }
 
 fn tag(draft: &Draft<'_>) -> Vec<u8> {
@@ -55,10 +55,7 @@ fn add_transport(book: &mut Book<'_>) {
     row.raw("raw-udp", "raw UDP frame to an IPv6 WAN host", |d| {
         d.to_router6(&d.inner6())
     });
-    let flags = [
-        ("raw-tcp-syn", "raw TCP SYN to an IPv6 WAN host", flag::SYN),
-        ("raw-tcp-ack", "raw TCP ACK to an IPv6 WAN host", flag::ACK),
-    ];
+    let flags = [("raw-tcp-syn", "raw TCP SYN to an IPv6 WAN host", flag::SYN)];
     for (name, summary, flags) in flags {
         row.raw(name, summary, |d| {
             d.to_router6(&d.ip6(wan).tcp(d.port, 443, flags, &d.bytes()))
@@ -80,16 +77,10 @@ fn add_transport(book: &mut Book<'_>) {
 /// Builds the payload behind the IPv6 header.
 type Payload = fn(&Draft<'_>) -> Vec<u8>;
 
-const PROTOCOLS: [(&str, &str, u8, Payload); 8] = [
+const PROTOCOLS: &[(&str, &str, u8, Payload)] = &[
     ("sctp", "SCTP to an IPv6 WAN host", protocol::SCTP, |d| {
         l4::sctp_data(d.port, 80, &d.bytes())
     }),
-    (
-        "udplite",
-        "UDP-Lite to an IPv6 WAN host",
-        protocol::UDPLITE,
-        |d| l4::udplite(d.ip6(d.scene.wan6).ends(), d.port, 53, &d.bytes()),
-    ),
     (
         "4in6",
         "IPv4 in IPv6 to an IPv6 WAN host",
@@ -102,22 +93,10 @@ const PROTOCOLS: [(&str, &str, u8, Payload); 8] = [
         protocol::IPV6,
         |d| d.inner6(),
     ),
-    ("gre", "GRE to an IPv6 WAN host", protocol::GRE, |d| {
-        l4::gre(ethertype::IPV6, &d.inner6())
-    }),
-    ("esp", "ESP to an IPv6 WAN host", protocol::ESP, |d| {
-        l4::esp(&d.bytes())
-    }),
     (
         "no-next-header",
         "bytes behind \"no next header\" to an IPv6 WAN host",
         59,
-        |d| d.bytes().to_vec(),
-    ),
-    (
-        "experiment",
-        "protocol 253 to an IPv6 WAN host",
-        protocol::EXPERIMENT,
         |d| d.bytes().to_vec(),
     ),
 ];
@@ -125,7 +104,7 @@ const PROTOCOLS: [(&str, &str, u8, Payload); 8] = [
 fn add_protocols(book: &mut Book<'_>) {
     let wan = book.scene.wan6;
     let mut row = book.row(Group::WanIpv6, false, Point::Wan);
-    for (name, summary, number, payload) in PROTOCOLS {
+    for &(name, summary, number, payload) in PROTOCOLS {
         row.raw(name, summary, |d| {
             d.to_router6(&d.ip6(wan).packet(number, &payload(d)))
         });
@@ -153,11 +132,6 @@ fn add_headers(book: &mut Book<'_>) {
             Ext::HopByHop(vec![]),
         ),
         (
-            "destination-options",
-            "UDP behind destination options to an IPv6 WAN host",
-            Ext::Destination(vec![]),
-        ),
-        (
             "routing-header",
             "UDP behind a spent routing header to an IPv6 WAN host",
             Ext::Routing {
@@ -180,7 +154,7 @@ fn add_headers(book: &mut Book<'_>) {
         "UDP with hop limit 1 to an IPv6 WAN host",
         |d| d.to_router6(&d.ip6(wan).hops(1).udp(d.port, 33434, &d.bytes())),
     );
-    let local = rules::unicast(row.policy(), scene.guest.link_local, wan);
+    let local = rules::outbound(row.policy(), scene.guest.link_local, wan);
     row.expect(local).raw(
         "from-link-local",
         "UDP from the link-local address to an IPv6 WAN host",
@@ -191,7 +165,7 @@ fn add_headers(book: &mut Book<'_>) {
 fn fragments(d: &Draft<'_>) -> (Vec<u8>, Vec<u8>) {
     let ip = d.ip6(d.scene.wan6);
     let datagram = l4::udp(ip.ends(), d.port, DISCARD, &d.long_payload());
-    let (first, later) = d.halves(&datagram);
+    let (first, later) = Draft::halves(&datagram);
     let part = |offset, more| ip.clone().ext(Ext::Fragment { offset, more });
     (
         d.to_router6(&part(0, true).packet(protocol::UDP, &first)),
@@ -202,14 +176,6 @@ fn fragments(d: &Draft<'_>) -> (Vec<u8>, Vec<u8>) {
 fn add_frames(book: &mut Book<'_>) {
     let expect = expect(book);
     let mut row = book.row(Group::WanIpv6, expect, Point::Gateway);
-    row.raw(
-        "multicast-mac",
-        "UDP to an IPv6 WAN host in a multicast frame",
-        |d| {
-            let mac = group_mac6(super::control::ALL_NODES);
-            d.link(mac).frame(ethertype::IPV6, &d.inner6())
-        },
-    );
     row.at(Point::Peer).raw(
         "by-way-of-peer",
         "UDP to an IPv6 WAN host handed to a LAN host as if it were a router",
