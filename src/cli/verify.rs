@@ -116,7 +116,13 @@ fn parameter(text: &str) -> Result<(String, String), String> {
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let started = Instant::now();
     let (policy, origin) = generate::policy(options.policy.as_deref())?;
-    let chosen = filters::choose(&options.filters, options.no_filter, &policy, &origin)?;
+    let chosen = filters::choose(
+        &options.filters,
+        &options.parameters,
+        options.no_filter,
+        &policy,
+        &origin,
+    )?;
     let models = qemu_models().map_err(Failure::host)?;
     for nic in &options.nics {
         check_model(nic, &models).map_err(Failure::usage)?;

@@ -129,6 +129,27 @@ impl Filter {
         })
     }
 
+    /// Names of the variables that its rules use, without `$` and iterator.
+    pub fn variables(&self) -> impl Iterator<Item = &str> {
+        let attributes = self
+            .rules()
+            .flat_map(|rule| &rule.elements)
+            .flat_map(|element| &element.attributes);
+        attributes.filter_map(|(_, value)| value.strip_prefix('$')?.split('[').next())
+    }
+
+    /// Parameters that it sets on the filters it refers to.
+    pub fn parameters(&self) -> impl Iterator<Item = &str> {
+        self.entries
+            .iter()
+            .filter_map(|entry| match entry {
+                Entry::Rule(_) => None,
+                Entry::Reference(reference) => Some(&reference.parameters),
+            })
+            .flatten()
+            .map(|(name, _)| name.as_str())
+    }
+
     /// Names of the filters it refers to.
     pub fn references(&self) -> impl Iterator<Item = &str> {
         self.entries.iter().filter_map(|entry| match entry {

@@ -117,6 +117,24 @@ impl FilterSet {
         self.filters.last().expect("a set has a filter")
     }
 
+    /// A variable that nothing sets, with the filter that uses it. libvirt sets
+    /// `MAC` itself and can learn `IP`.
+    pub fn unset_variable(&self, set: &[(String, String)]) -> Option<(&Filter, &str)> {
+        let is_set = |name: &str| {
+            matches!(name, "MAC" | "IP")
+                || set.iter().any(|(set, _)| set == name)
+                || self
+                    .filters
+                    .iter()
+                    .any(|filter| filter.parameters().any(|set| set == name))
+        };
+        let mut used = self
+            .filters
+            .iter()
+            .flat_map(|filter| filter.variables().map(move |name| (filter, name)));
+        used.find(|(_, name)| !is_set(name))
+    }
+
     /// Filters that are referred to and not in the set.
     pub fn externals(&self) -> impl Iterator<Item = &str> {
         self.externals.iter().map(String::as_str)

@@ -23,6 +23,7 @@ pub struct Chosen {
 /// Chooses by the command line.
 pub fn choose(
     files: &[PathBuf],
+    parameters: &[(String, String)],
     none: bool,
     policy: &Policy,
     origin: &str,
@@ -50,12 +51,18 @@ pub fn choose(
             info,
         });
     }
-    own(files)
+    own(files, parameters)
 }
 
 /// The user's own filters, and those of libvirt that they refer to.
-fn own(files: &[PathBuf]) -> Result<Chosen, Failure> {
+fn own(files: &[PathBuf], parameters: &[(String, String)]) -> Result<Chosen, Failure> {
     let set = FilterSet::load(files, &|name| shipped(name).is_some()).map_err(Failure::usage)?;
+    if let Some((filter, name)) = set.unset_variable(parameters) {
+        return Err(Failure::usage(format!(
+            "filter {} uses ${name}, which nothing sets\n  cure: give it with --param {name}=VALUE",
+            filter.name
+        )));
+    }
     let mut texts = Vec::new();
     let mut wanted: Vec<String> = set.externals().map(str::to_owned).collect();
     let mut rules = set.rule_count();
