@@ -2,10 +2,12 @@
 
 mod catalogue;
 mod group;
+mod lookup;
 mod sentinel;
 mod sighting;
 mod types;
 
 pub use catalogue::catalogue;
+pub use lookup::Lookup;
 pub use sentinel::{inbound_sentinels, sentinels};
 pub use types::{Expect, Group, Host, Mac, Origin, Point, Probe, Scene, Sighting, Stimulus};

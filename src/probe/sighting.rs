@@ -19,7 +19,8 @@ impl Sighting {
         view.upper().is_some_and(|upper| self.matches_upper(&upper))
     }
 
-    fn matches_upper(&self, upper: &Upper<'_>) -> bool {
+    /// The same for what is above IP; a tag is looked for in whole frames only.
+    pub(super) fn matches_upper(&self, upper: &Upper<'_>) -> bool {
         match self {
             Self::Tag(_) => false,
             Self::TcpSyn {

@@ -3,7 +3,9 @@
 use super::*;
 use crate::frame::{Body, MAX_FRAME, MIN_FRAME, Phase, View};
 use crate::policy::Dhcp;
-use crate::probe::{Expect, Host, Origin, Point, Sighting, Stimulus, inbound_sentinels, sentinels};
+use crate::probe::{
+    Expect, Host, Lookup, Origin, Point, Sighting, Stimulus, inbound_sentinels, sentinels,
+};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use proptest::prelude::*;
 use rstest::rstest;
@@ -147,6 +149,45 @@ fn frames_are_recognised_and_by_no_other_probe() {
                 assert!(!taken, "{} is taken for {}", probe.id, other.id);
             }
         }
+    }
+}
+
+#[test]
+fn the_lookup_finds_what_each_sighting_matches() {
+    let probes = build(&example(), Phase::Control);
+    let lookup = Lookup::new(probes.iter().map(|probe| &probe.far));
+    let marks = sentinels(&scene(), tag(Phase::Sentinel));
+    for frame in probes.iter().flat_map(frames).chain(&marks) {
+        let asked = |(at, probe): (usize, &Probe)| probe.far.matches(frame).then_some(at);
+        let each: Vec<_> = probes.iter().enumerate().filter_map(asked).collect();
+        assert_eq!(lookup.hits(frame), each);
+    }
+    // Frames of the stack have no tag: a SYN and a question stand for them.
+    let d = Draft::new(&scene(), tag(Phase::Control)(0)).ip4(Ipv4Addr::new(192, 168, 1, 10));
+    for probe in &probes {
+        let packet = match (&probe.stimulus, &probe.far) {
+            (
+                Stimulus::Tcp {
+                    source_port, to, ..
+                },
+                _,
+            ) if to.ip() == d.dst => d.tcp(*source_port, to.port(), 2, b""),
+            (
+                Stimulus::Udp {
+                    source_port,
+                    to,
+                    payload,
+                },
+                Sighting::Dns { .. },
+            ) => d.udp(*source_port, to.port(), payload),
+            _ => continue,
+        };
+        let frame = crate::frame::Link::new([2; 6], [4; 6]).frame(0x0800, &packet);
+        let found = lookup.hits(&frame);
+        assert_eq!(
+            found.iter().map(|at| &probes[*at].id).collect::<Vec<_>>(),
+            [&probe.id]
+        );
     }
 }
 
