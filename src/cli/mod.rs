@@ -85,6 +85,7 @@ impl Failure {
         }
     }
 
+    #[cfg(feature = "lab")]
     fn host(message: impl std::fmt::Display) -> Self {
         Self {
             exit: Exit::Host,

@@ -226,9 +226,15 @@ fn hypervisor_links() -> String {
     )
 }
 
-/// Entries that a guest which claims another's MAC cannot move.
+/// Entries that a guest which claims another's MAC cannot move: without
+/// `sticky` even a static entry follows the sender (measured).
 fn static_fdb() -> Result<(), LabError> {
-    let entry = |(port, mac)| format!("fdb replace {} dev {port} master static\n", mac_text(mac));
+    let entry = |(port, mac)| {
+        format!(
+            "fdb replace {} dev {port} master static sticky\n",
+            mac_text(mac)
+        )
+    };
     bridge_batch(
         &[("lan0", PEER_MAC), ("gw0", GATEWAY_MAC)]
             .map(entry)
