@@ -204,7 +204,7 @@ fn show(options: &Options, job: &Job) -> Result<Run, Failure> {
     let terminal = std::io::stderr().is_terminal() && std::env::var_os("CI").is_none();
     let mode = if terminal {
         Mode::Terminal {
-            width: 100,
+            width: terminal_size::terminal_size().map_or(80, |(width, _)| width.0),
             color: paint(options, true),
         }
     } else {
@@ -217,7 +217,14 @@ fn show(options: &Options, job: &Job) -> Result<Run, Failure> {
     // What cannot be shown does not change the verdicts.
     let _ = live.event(&Event::Started { cells: names }, started.elapsed());
     let workers = Workers::start(job, options.jobs.unwrap_or(cores)).map_err(Failure::host)?;
-    let gathered = workers.gather(|event| drop(live.event(event, started.elapsed())));
+    let gathered = workers.gather(|event| {
+        let now = started.elapsed();
+        // As above: a broken display is no reason to stop.
+        let _ = match event {
+            Some(event) => live.event(event, now),
+            None => live.tick(now),
+        };
+    });
     let _ = live.finish();
     Ok(Run {
         schema_version: SCHEMA_VERSION,

@@ -27,13 +27,15 @@ pub fn installed(interface: &str) -> Result<Installed, LabError> {
 /// The whole ruleset with counters as one text, for evidence.
 pub fn evidence() -> String {
     [
+        ("nft", "list ruleset"),
         ("ebtables-save", "-c"),
         ("iptables-save", "-c"),
         ("ip6tables-save", "-c"),
     ]
-    .map(|(program, option)| {
-        let text = dump(program, &[option]).unwrap_or_else(|error| error.to_string());
-        format!("# {program} {option}\n{text}\n")
+    .map(|(program, options)| {
+        let words: Vec<&str> = options.split(' ').collect();
+        let text = dump(program, &words).unwrap_or_else(|error| error.to_string());
+        format!("# {program} {options}\n{text}\n")
     })
     .concat()
 }

@@ -116,9 +116,7 @@ impl Running<'_> {
         }
         self.enter("nic");
         let (dev, scene) = self.meet(&mut guest, number).await?;
-        let key = ssh::Key::generate().map_err(VerifyError::Host)?;
-        let authorized_key = key.public.clone();
-        guest.agent.ask(Op::Ssh { authorized_key }, ANSWER).await?;
+        let key = self.log_in(&mut guest).await?;
         let run = super::random();
         self.enter("control");
         let control = self
@@ -227,6 +225,19 @@ impl Running<'_> {
         };
         let _ = guest.agent.ask(release, ANSWER).await;
         Ok((dev, scene))
+    }
+
+    /// Makes a key for this cell and starts the guest's SSH server with it.
+    async fn log_in(&self, guest: &mut Guest) -> Result<ssh::Key, VerifyError> {
+        let mut key = ssh::Key::generate().map_err(VerifyError::Host)?;
+        let authorized_key = key.public.clone();
+        match guest.agent.ask(Op::Ssh { authorized_key }, ANSWER).await? {
+            Answer::Ssh { host_key } => {
+                key.host = host_key;
+                Ok(key)
+            }
+            _ => Err(unexpected("ssh")),
+        }
     }
 
     async fn phase(

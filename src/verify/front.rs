@@ -7,9 +7,13 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
+use std::time::Duration;
 
 /// The hidden verb that makes this program a worker.
 pub const WORKER: &str = "__worker";
+
+/// How often the display is refreshed while nothing happens.
+const TICK: Duration = Duration::from_millis(100);
 
 /// What all workers together found.
 #[derive(Debug, Default)]
@@ -53,8 +57,9 @@ impl Workers {
         Ok(Self { children })
     }
 
-    /// Hands every event on as it comes, and returns when all workers have ended.
-    pub fn gather(mut self, mut tell: impl FnMut(&Event)) -> Gathered {
+    /// Hands every event on as it comes, and none now and then, so that the
+    /// display can show that time passes. Returns when all workers have ended.
+    pub fn gather(mut self, mut tell: impl FnMut(Option<&Event>)) -> Gathered {
         let (sender, events) = mpsc::channel();
         let mut gathered = Gathered::default();
         std::thread::scope(|scope| {
@@ -63,12 +68,20 @@ impl Workers {
                 scope.spawn(move || forward(stdout, &sender));
             }
             drop(sender);
-            for event in events {
+            loop {
+                let event = match events.recv_timeout(TICK) {
+                    Ok(event) => event,
+                    Err(mpsc::RecvTimeoutError::Timeout) => {
+                        tell(None);
+                        continue;
+                    }
+                    Err(mpsc::RecvTimeoutError::Disconnected) => break,
+                };
                 // Every worker describes the same host, first without its guest's kernel.
                 let repeated = matches!(&event, Event::Host(host)
                     if host.guest_kernel.is_empty() || gathered.host.as_ref() == Some(host));
                 if !repeated {
-                    tell(&event);
+                    tell(Some(&event));
                 }
                 match event {
                     Event::CellDone { cell } => gathered.cells.push(*cell),

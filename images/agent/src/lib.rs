@@ -8,7 +8,9 @@
 //! An empty line is ignored. A host that opens the port anew begins with one, so
 //! that what its predecessor left unfinished ends there; that rest, if any, is
 //! answered with an error and the id 0, like every line whose id can't be read.
-//! A reply that nobody reads is dropped when the host closes the port.
+//! A reply that nobody reads is dropped when the host closes the port. A host
+//! should wait for a reply between opening and closing: QEMU loses the news of
+//! an opening when many come within milliseconds, and then Linux refuses to write.
 
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -302,5 +304,79 @@ mod tests {
         assert_eq!(from_hex("zz"), None);
         assert_eq!(from_hex("+6"), None);
         assert_eq!(from_hex("é"), None);
+    }
+
+    fn request(op: &str) -> Result<Request, serde_json::Error> {
+        serde_json::from_str(&format!(r#"{{"id":7,"op":{op}}}"#))
+    }
+
+    /// The words on the wire: host and image can be of different builds, so a
+    /// renamed field has to be seen here.
+    const OPS: [&str; 15] = [
+        r#"{"do":"hello"}"#,
+        r#"{"do":"nic","mac":"52:54:00:12:34:56","deadline_ms":5000}"#,
+        r#"{"do":"configure","dev":"eth0","addresses":["192.168.1.50/24"],"routers":["192.168.1.1","fe80::1"]}"#,
+        r#"{"do":"resolve","dev":"eth0","address":"fe80::1","deadline_ms":500}"#,
+        r#"{"do":"dhcp","dev":"eth0","step":"bind","deadline_ms":5000}"#,
+        r#"{"do":"frames","dev":"eth0","frames":["00ff"]}"#,
+        r#"{"do":"udp","dev":"eth0","source_port":9,"to":"[ff02::fb]:5353","payload":"00"}"#,
+        r#"{"do":"ping","dev":"eth0","to":"8.8.8.8","payload":""}"#,
+        r#"{"do":"tcp","dev":"eth0","source_port":9,"to":"1.1.1.1:443","payload":"","deadline_ms":0}"#,
+        r#"{"do":"join","dev":"eth0","group":"ff02::fb","port":5353}"#,
+        r#"{"do":"listen","port":5353}"#,
+        r#"{"do":"received"}"#,
+        r#"{"do":"leave"}"#,
+        r#"{"do":"ssh","authorized_key":"ssh-ed25519 AAAA"}"#,
+        r#"{"do":"power-off"}"#,
+    ];
+
+    #[test]
+    fn every_op_round_trips() {
+        for op in OPS {
+            let request = request(op).unwrap_or_else(|error| panic!("{op}: {error}"));
+            assert_eq!(serde_json::to_string(&request.op).unwrap(), op);
+        }
+    }
+
+    #[test]
+    fn unknown_ops_and_fields_are_refused() {
+        for op in [
+            r#"{"do":"dance"}"#,
+            "{}",
+            r#"{"do":"listen","port":1,"dev":"eth0"}"#,
+            r#"{"do":"dhcp","dev":"eth0","step":"rebind","deadline_ms":1}"#,
+            r#"{"do":"ping","dev":"eth0","to":"localhost","payload":""}"#,
+        ] {
+            assert!(request(op).is_err(), "{op}");
+        }
+    }
+
+    #[test]
+    fn replies_round_trip() {
+        let answers = [
+            Answer::Done,
+            Answer::Neighbour { mac: None },
+            Answer::Dhcp {
+                ok: true,
+                address: Some(Ipv4Addr::new(192, 168, 1, 57)),
+                prefix: Some(24),
+                router: None,
+                server: None,
+                took_ms: 170,
+            },
+            Answer::Received {
+                datagrams: vec![Datagram {
+                    port: 5353,
+                    from: "[fe80::1]:5353".parse().unwrap(),
+                    payload: "00ff".into(),
+                }],
+            },
+        ];
+        for result in answers.map(Ok).into_iter().chain([Err("no".to_owned())]) {
+            let reply = Reply { id: 7, result };
+            let text = serde_json::to_string(&reply).unwrap();
+            let back: Reply = serde_json::from_str(&text).unwrap();
+            assert_eq!((back.id, back.result), (reply.id, reply.result), "{text}");
+        }
     }
 }

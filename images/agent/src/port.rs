@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use lanfence_agent::{MAX_LINE, PORT_NAME};
-use nix::poll::PollFlags;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::wait::{Deadline, ready, until};
 
@@ -21,11 +22,19 @@ const APPEAR_STEP: Duration = Duration::from_millis(2);
 /// How long the host may leave a reply unread before it is thrown away.
 const UNREAD_MS: u64 = 30_000;
 
+/// How long a host that seems to have closed its end may take to be back. A
+/// request and the news that its sender has opened the port travel on different
+/// queues, and the reply can be ready before that news.
+const BACK_MS: u64 = 1000;
+const BACK_STEP: Duration = Duration::from_millis(2);
+
 /// The open port.
 #[derive(Debug)]
 pub struct Port {
     file: File,
     lines: Lines,
+    /// Until when a host that seems to be away is waited for.
+    back: Option<Deadline>,
 }
 
 /// What reading the port brought.
@@ -52,6 +61,7 @@ impl Port {
         Ok(Self {
             file,
             lines: Lines::default(),
+            back: None,
         })
     }
 
@@ -61,9 +71,10 @@ impl Port {
         let mut buffer = vec![0; 32 * 1024];
         loop {
             match self.file.read(&mut buffer) {
-                // The driver's word for "the host has closed its end".
+                // The driver's word for "the host has closed its end". It can be old
+                // news that comes after the first bytes of the next host, since it
+                // travels on another queue; so the line in hand is kept.
                 Ok(0) => {
-                    self.lines = Lines::default();
                     batch.host_away = true;
                     return Ok(batch);
                 }
@@ -82,7 +93,10 @@ impl Port {
         let mut left = line;
         while !left.is_empty() {
             match self.file.write(left) {
-                Ok(count) => left = &left[count..],
+                Ok(count) => {
+                    left = &left[count..];
+                    self.back = None;
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     if !self.has_room(deadline)? {
                         return Ok(false);
@@ -95,17 +109,28 @@ impl Port {
         Ok(true)
     }
 
-    /// Waits until the port takes more; `false` when the host is away or the deadline has passed.
-    fn has_room(&self, deadline: Deadline) -> Result<bool, String> {
-        use nix::poll::{PollFd, PollTimeout, poll};
-        let wait = |errno| format!("cannot wait for the virtio port: {errno}");
-        if !ready(self.as_fd(), PollFlags::POLLOUT, deadline).map_err(wait)? {
-            return Ok(false);
+    /// Waits until the port takes more; `false` when the host stays away or the
+    /// deadline has passed.
+    fn has_room(&mut self, deadline: Deadline) -> Result<bool, String> {
+        // One wait for all replies that are due while the host is away.
+        let back = *self.back.get_or_insert_with(|| Deadline::in_ms(BACK_MS));
+        let room = until(deadline, BACK_STEP, || {
+            if !ready(self.as_fd(), PollFlags::POLLOUT, deadline)? {
+                return Ok(Some(false));
+            }
+            let mut fds = [PollFd::new(self.as_fd(), PollFlags::POLLOUT)];
+            poll(&mut fds, PollTimeout::ZERO)?;
+            let seen = fds[0].revents().unwrap_or(PollFlags::empty());
+            let away = seen.contains(PollFlags::POLLHUP);
+            Ok((!away || back.passed()).then_some(!away))
+        });
+        let room = room
+            .map_err(|errno: Errno| format!("cannot wait for the virtio port: {errno}"))?
+            .unwrap_or(false);
+        if room {
+            self.back = None;
         }
-        let mut fds = [PollFd::new(self.as_fd(), PollFlags::POLLOUT)];
-        poll(&mut fds, PollTimeout::ZERO).map_err(wait)?;
-        let seen = fds[0].revents().unwrap_or(PollFlags::empty());
-        Ok(!seen.contains(PollFlags::POLLHUP))
+        Ok(room)
     }
 }
 
