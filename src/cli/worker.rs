@@ -3,8 +3,8 @@
 use super::{Exit, Failure};
 use crate::lab::{EnterOptions, enter};
 use crate::report::live::Event;
-use crate::report::model::{Cell, CellError, ErrorKind};
-use crate::verify::job::{CellPlan, Job};
+use crate::report::model::{CellError, ErrorKind};
+use crate::verify::job::Job;
 use crate::verify::run_worker;
 use clap::Args;
 use std::io::{Read as _, Write as _};
@@ -54,7 +54,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         };
         job.cells.iter().for_each(|plan| {
             tell(&Event::CellDone {
-                cell: Box::new(failed(plan, &error)),
+                cell: Box::new(plan.failed(error.clone())),
             });
         });
         return Ok(Exit::Pass.into());
@@ -74,18 +74,4 @@ fn tell(event: &Event) {
     // A reader that is gone has killed this process too.
     let _ = writeln!(out, "{}", event.to_line());
     let _ = out.flush();
-}
-
-fn failed(plan: &CellPlan, error: &CellError) -> Cell {
-    Cell {
-        name: plan.name.clone(),
-        guest: plan.guest.clone(),
-        nic: plan.nic.clone(),
-        driver: None,
-        probes: Vec::new(),
-        timings: Vec::new(),
-        error: Some(error.clone()),
-        teeth: None,
-        evidence: Vec::new(),
-    }
 }

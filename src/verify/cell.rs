@@ -48,21 +48,10 @@ struct Running<'a> {
 
 /// Runs a cell to its end. Never fails: what went wrong is in the cell.
 pub async fn run(context: &Context<'_>, plan: &CellPlan, number: u8) -> Cell {
-    let cell = Cell {
-        name: plan.name.clone(),
-        guest: plan.guest.clone(),
-        nic: plan.nic.clone(),
-        driver: None,
-        probes: Vec::new(),
-        timings: Vec::new(),
-        error: None,
-        teeth: None,
-        evidence: Vec::new(),
-    };
     let mut running = Running {
         context,
         plan,
-        cell,
+        cell: plan.cell(),
         phase: ("boot", Instant::now()),
     };
     (context.tell)(&Event::Phase {

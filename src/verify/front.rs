@@ -129,23 +129,13 @@ fn orphan(plan: &CellPlan, status: Option<ExitStatus>) -> Cell {
         || "vanished".to_owned(),
         |status| format!("ended early ({status})"),
     );
-    Cell {
-        name: plan.name.clone(),
-        guest: plan.guest.clone(),
-        nic: plan.nic.clone(),
-        driver: None,
-        probes: Vec::new(),
-        timings: Vec::new(),
-        error: Some(CellError {
-            phase: "worker".into(),
-            message: format!(
-                "the process that ran this cell {ended}; its lab went with it, run the cell again"
-            ),
-            kind: ErrorKind::Cell,
-        }),
-        teeth: None,
-        evidence: Vec::new(),
-    }
+    plan.failed(CellError {
+        phase: "worker".into(),
+        message: format!(
+            "the process that ran this cell {ended}; its lab went with it, run the cell again"
+        ),
+        kind: ErrorKind::Cell,
+    })
 }
 
 /// Deals the cells out, round robin, over at most `jobs` workers.

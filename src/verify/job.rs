@@ -1,5 +1,6 @@
 //! What a worker is asked to do. Plain data: it crosses a pipe.
 
+use crate::report::model::{Cell, CellError};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -37,6 +38,31 @@ pub struct CellPlan {
     pub guest: String,
     /// libvirt's NIC model name.
     pub nic: String,
+}
+
+impl CellPlan {
+    /// The cell before anything has happened in it.
+    pub fn cell(&self) -> Cell {
+        Cell {
+            name: self.name.clone(),
+            guest: self.guest.clone(),
+            nic: self.nic.clone(),
+            driver: None,
+            probes: Vec::new(),
+            timings: Vec::new(),
+            error: None,
+            teeth: None,
+            evidence: Vec::new(),
+        }
+    }
+
+    /// The cell when it could not be run.
+    pub fn failed(&self, error: CellError) -> Cell {
+        Cell {
+            error: Some(error),
+            ..self.cell()
+        }
+    }
 }
 
 /// Everything a worker needs.

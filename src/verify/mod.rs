@@ -8,7 +8,7 @@ mod front;
 pub mod job;
 pub mod judge;
 mod phase;
-mod ping;
+mod sockets;
 mod ssh;
 mod stimulate;
 mod watch;

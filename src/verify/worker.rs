@@ -8,7 +8,7 @@ use crate::lab::{Lab, Topology};
 use crate::nwfilter;
 use crate::policy::Policy;
 use crate::report::live::Event;
-use crate::report::model::{Cell, Host};
+use crate::report::model::Host;
 use std::time::Instant;
 
 /// Runs the job. Events go to `tell`; every cell of the plan gets a
@@ -16,20 +16,8 @@ use std::time::Instant;
 pub async fn run(job: &Job, tell: &dyn Fn(&Event)) {
     if let Err(error) = run_cells(job, tell).await {
         for plan in &job.cells {
-            let cell = Cell {
-                name: plan.name.clone(),
-                guest: plan.guest.clone(),
-                nic: plan.nic.clone(),
-                driver: None,
-                probes: Vec::new(),
-                timings: Vec::new(),
-                error: Some(error.in_phase("lab")),
-                teeth: None,
-                evidence: Vec::new(),
-            };
-            tell(&Event::CellDone {
-                cell: Box::new(cell),
-            });
+            let cell = Box::new(plan.failed(error.in_phase("lab")));
+            tell(&Event::CellDone { cell });
         }
     }
 }
