@@ -208,6 +208,17 @@ fn from_guest6(rules: &mut Rules, policy: &Policy) {
     for (source, group) in product(&policy.lan6, &policy.groups6) {
         rules.accept_out(in_group6().sent_by(source).toward(group));
     }
+    if !policy.groups6.iter().any(|group| group.contains(&link)) {
+        // Without the whole link scope among the groups there would be no IPv6 at
+        // all: neighbours, routers and group members are asked for and told there.
+        for source in &policy.lan6 {
+            let own = in_group6().sent_by(*source).toward(link);
+            let own = own.protocol("icmpv6");
+            // MLD reports and done, router and neighbour messages; then MLDv2 reports.
+            rules.accept_out(own.clone().with("type", 131).with("typeend", 136));
+            rules.accept_out(own.with("type", 143));
+        }
+    }
     for (source, destination) in product(&policy.lan6, &policy.lan6) {
         // Across prefixes hosts speak neighbour discovery, and little else.
         let upper: &[&str] = if source == destination {
@@ -297,6 +308,15 @@ mod tests {
     fn ipv4_only_without_broadcast_and_groups() {
         let text_of = "[lan]\nprefixes = [\"10.1.0.0/16\"]\n[dhcp]\nclient = false\n[broadcast]\nlimited = false\n[multicast]\ngroups = []\n";
         insta::assert_snapshot!(text(&Policy::parse(text_of, "test").unwrap()));
+    }
+
+    #[test]
+    fn ipv6_works_without_groups() {
+        let text_of =
+            "[lan]\nprefixes = [\"192.168.1.0/24\", \"fe80::/10\"]\n[multicast]\ngroups = []\n";
+        let filter = text(&Policy::parse(text_of, "test").unwrap());
+        assert!(filter.contains("type='131' typeend='136'"), "{filter}");
+        assert!(!text(&Policy::example()).contains("typeend"), "not needed");
     }
 
     #[test]

@@ -96,7 +96,10 @@ impl Policy {
                 self.groups4.iter().any(|net| net.contains(&v4))
                     || (self.broadcast && v4.is_broadcast())
             }
-            IpAddr::V6(v6) => self.groups6.iter().any(|net| net.contains(&v6)),
+            // Without an IPv6 prefix there is no address to send from.
+            IpAddr::V6(v6) => {
+                !self.lan6.is_empty() && self.groups6.iter().any(|net| net.contains(&v6))
+            }
         };
         group || self.contains(address) || self.allow.iter().any(|net| net.contains(&address))
     }

@@ -135,6 +135,7 @@ pub async fn run(
     } else {
         sender.dhcp(&steps).await?
     };
+    sender.introduce()?;
     sender.meet_neighbours().await?;
     let ssh = if probes.iter().any(|probe| probe.stimulus == Stimulus::Ssh) {
         Some(sender.ssh()?)
