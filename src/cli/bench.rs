@@ -33,15 +33,9 @@ struct Series {
 
 /// Measures and prints a table of minimum, median and maximum.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
-    let (policy, origin) = generate::policy(options.policy.as_deref())?;
+    let source = generate::policy(options.policy.as_deref())?;
     let image = Image::open(&options.guest).map_err(Failure::host)?;
-    let job = verify::plain_job(
-        &policy,
-        &origin,
-        options.policy.as_deref(),
-        &options.guest,
-        &["pcnet", "virtio"],
-    )?;
+    let job = verify::plain_job(&source, &options.guest, &["pcnet", "virtio"])?;
     let mut series = [
         Series {
             name: "bare QEMU boot to READY",

@@ -115,13 +115,13 @@ fn parameter(text: &str) -> Result<(String, String), String> {
 /// Runs the cells and reports.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let started = Instant::now();
-    let (policy, origin) = generate::policy(options.policy.as_deref())?;
+    let source = generate::policy(options.policy.as_deref())?;
     let chosen = filters::choose(
         &options.filters,
         &options.parameters,
         options.no_filter,
-        &policy,
-        &origin,
+        &source.policy,
+        &source.origin,
     )?;
     let models = qemu_models().map_err(Failure::host)?;
     for nic in &options.nics {
@@ -135,12 +135,12 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     {
         paths::writable(file)?;
     }
-    let mut job = job(options, &policy, &origin, &chosen, out)?;
+    let mut job = job(options, &source, &chosen, out)?;
     let (accel, reason) = accelerate(options, &job, &cache)?;
     job.kvm = accel;
     let mut run = show(options, &job)?;
     run.host.accel_reason = reason;
-    run.policy = origin;
+    run.policy = source.origin;
     run.filter = chosen.info;
     run.wall_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     report(options, &run)
@@ -148,8 +148,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
 
 fn job(
     options: &Options,
-    policy: &crate::policy::Policy,
-    origin: &str,
+    source: &generate::Source,
     chosen: &filters::Chosen,
     out: Option<PathBuf>,
 ) -> Result<Job, Failure> {
@@ -159,13 +158,7 @@ fn job(
             nics.push(nic);
         }
     }
-    let plain = plain_job(
-        policy,
-        origin,
-        options.policy.as_deref(),
-        &options.guest,
-        &nics,
-    )?;
+    let plain = plain_job(source, &options.guest, &nics)?;
     Ok(Job {
         filters: chosen.texts.clone(),
         bind: chosen.info.name.clone(),
@@ -298,20 +291,14 @@ fn report(options: &Options, run: &Run) -> Result<ExitCode, Failure> {
 }
 
 /// A job with nothing out of the ordinary: the generated filter under emulation.
-pub fn plain_job(
-    policy: &crate::policy::Policy,
-    origin: &str,
-    file: Option<&Path>,
-    guest: &Path,
-    nics: &[&str],
-) -> Result<Job, Failure> {
-    let filter = generated(policy);
+pub fn plain_job(source: &generate::Source, guest: &Path, nics: &[&str]) -> Result<Job, Failure> {
+    let filter = generated(&source.policy);
     let libvirt_cache = paths::cache()?.join("libvirt");
     std::fs::create_dir_all(&libvirt_cache)
         .map_err(|error| Failure::host(format!("{}: {error}", libvirt_cache.display())))?;
     Ok(Job {
-        policy: filters::policy_text(file)?,
-        policy_origin: origin.to_owned(),
+        policy: source.text.clone(),
+        policy_origin: source.origin.clone(),
         bind: Some(filter.name.clone()),
         filters: vec![filter],
         parameters: Vec::new(),

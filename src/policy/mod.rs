@@ -62,12 +62,15 @@ impl Policy {
 
     /// Reads and checks a policy file.
     pub fn read(path: &Path) -> Result<Self, PolicyError> {
+        Self::parse(&Self::text(path)?, &path.display().to_string())
+    }
+
+    /// The text of a policy file.
+    pub fn text(path: &Path) -> Result<String, PolicyError> {
         let origin = path.display().to_string();
         let bytes =
             std::fs::read(path).map_err(|error| PolicyError::unreadable(&origin, &error))?;
-        let text =
-            String::from_utf8(bytes).map_err(|error| PolicyError::not_utf8(&origin, &error))?;
-        Self::parse(&text, &origin)
+        String::from_utf8(bytes).map_err(|error| PolicyError::not_utf8(&origin, &error))
     }
 
     /// The shipped example, parsed.
