@@ -1,6 +1,6 @@
 //! `lanfence verify`: the run, its progress and its reports.
 
-use super::{Failure, generate};
+use super::{Failure, complain, generate, note, say};
 use crate::guest::{check_model, qemu_models};
 use crate::nwfilter::{self, write};
 use crate::report::color;
@@ -9,7 +9,7 @@ use crate::report::live::{Event, Live, Mode};
 use crate::report::model::{FilterInfo, Host, Run, SCHEMA_VERSION};
 use crate::report::{json, junit, markdown, table, verdict};
 use crate::verify::job::{CellPlan, FilterText, Job, Sabotage};
-use crate::verify::{Workers, decide_accel};
+use crate::verify::{Workers, decide_accel, silence};
 use clap::{Args, ValueEnum};
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -187,7 +187,10 @@ fn accelerate(options: &Options, job: &Job, cache: &Path) -> Result<(bool, Strin
         )));
     }
     if decided.fell_back {
-        eprintln!("note: falling back to emulation (TCG): {}", decided.reason);
+        note(&format!(
+            "falling back to emulation (TCG): {}",
+            decided.reason
+        ));
     }
     Ok((decided.kvm, decided.reason))
 }
@@ -210,7 +213,7 @@ fn show(options: &Options, job: &Job) -> Result<Run, Failure> {
     // What cannot be shown does not change the verdicts.
     let _ = live.event(&Event::Started { cells: names }, started.elapsed());
     let workers = Workers::start(job, options.jobs.unwrap_or(cores)).map_err(Failure::host)?;
-    let gathered = workers.gather(|event| {
+    let gathered = workers.gather(silence(job), |event| {
         let now = started.elapsed();
         // As above: a broken display is no reason to stop.
         let _ = match event {
@@ -255,39 +258,52 @@ fn paint(options: &Options, terminal: bool) -> bool {
     )
 }
 
-/// Prints the table and writes the files.
+/// Prints the table and writes the files: each of them, whatever became of the
+/// others, and a file that cannot be written never hides what was proven.
 fn report(options: &Options, run: &Run) -> Result<ExitCode, Failure> {
     let terminal = std::io::stdout().is_terminal();
-    print!("{}", table::table(run, None, paint(options, terminal)));
-    let file = |path: &Option<PathBuf>,
-                text: &dyn Fn() -> Result<String, String>|
-     -> Result<(), Failure> {
-        let Some(path) = path else { return Ok(()) };
+    let mut bad = Vec::new();
+    bad.extend(say(&table::table(run, None, paint(options, terminal))).err());
+    let mut file = |path: &Option<PathBuf>, text: &dyn Fn() -> Result<String, String>| {
+        let Some(path) = path else { return };
         let written =
             text().and_then(|text| std::fs::write(path, text).map_err(|error| error.to_string()));
-        written.map_err(|error| Failure::host(format!("{}: {error}", path.display())))
+        let named = written.map_err(|error| format!("{}: {error}", path.display()));
+        bad.extend(named.err());
     };
-    file(&options.json, &|| Ok(json::to_json(run)))?;
+    file(&options.json, &|| Ok(json::to_json(run)));
     file(&options.junit, &|| {
         junit::to_junit(run).map_err(|error| error.to_string())
-    })?;
-    file(&options.verdicts, &|| Ok(verdict::verdict_lines(run)))?;
+    });
+    file(&options.verdicts, &|| Ok(verdict::verdict_lines(run)));
     if std::env::var_os("GITHUB_ACTIONS").is_some() {
-        for line in github::annotations(run) {
-            println!("{line}");
-        }
-        if let Some(path) = std::env::var_os("GITHUB_STEP_SUMMARY") {
-            let appended = std::fs::File::options()
-                .append(true)
-                .create(true)
-                .open(&path)
-                .and_then(|mut summary| summary.write_all(markdown::markdown(run).as_bytes()));
-            appended.map_err(|error| {
-                Failure::host(format!("{}: {error}", Path::new(&path).display()))
-            })?;
+        bad.extend(to_github(run).err());
+    }
+    match (bad.join("\n"), run.exit_code()) {
+        (bad, code) if bad.is_empty() => Ok(ExitCode::from(code)),
+        (bad, 0) => Err(Failure::host(bad)),
+        (bad, code) => {
+            complain(&bad);
+            Ok(ExitCode::from(code))
         }
     }
-    Ok(ExitCode::from(run.exit_code()))
+}
+
+fn to_github(run: &Run) -> Result<(), String> {
+    let lines: Vec<String> = github::annotations(run)
+        .into_iter()
+        .map(|line| format!("{line}\n"))
+        .collect();
+    say(&lines.concat())?;
+    let Some(path) = std::env::var_os("GITHUB_STEP_SUMMARY") else {
+        return Ok(());
+    };
+    std::fs::File::options()
+        .append(true)
+        .create(true)
+        .open(&path)
+        .and_then(|mut summary| summary.write_all(markdown::markdown(run).as_bytes()))
+        .map_err(|error| format!("{}: {error}", Path::new(&path).display()))
 }
 
 /// A job with nothing out of the ordinary: the generated filter under emulation.

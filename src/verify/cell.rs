@@ -58,7 +58,14 @@ pub async fn run(context: &Context<'_>, plan: &CellPlan, number: u8) -> Cell {
         cell: plan.name.clone(),
         phase: "boot".into(),
     });
-    if let Err(error) = running.through(number).await {
+    let ended = running.through(number).await;
+    // A dead daemon explains whatever else went wrong, and spoils what went well.
+    let ended = match (context.lab.fault(), ended) {
+        (Some(fault), Ok(())) => Err(VerifyError::Cell(fault)),
+        (Some(fault), Err(error)) => Err(VerifyError::Cell(format!("{error}\n{fault}"))),
+        (None, ended) => ended,
+    };
+    if let Err(error) = ended {
         let phase = running.phase.0;
         running.cell.error = Some(error.in_phase(phase));
     }
@@ -276,9 +283,12 @@ impl Running<'_> {
             filter: filter.clone(),
             parameters: job.parameters.clone(),
         };
-        guest
-            .set_filter(Some(reference))
-            .map_err(|error| VerifyError::Refused(error.to_string()))?;
+        let bound = guest.set_filter(Some(reference));
+        bound.map_err(|error| match error {
+            error if guest.alive() => refused(self.context.lab, error.into()),
+            // A guest that died meanwhile is no refusal either.
+            error => error.into(),
+        })?;
         let tap = &guest.interface().tap;
         let installed = ruleset::installed(tap)?;
         let has_rules = job
@@ -433,6 +443,15 @@ fn note(
         Verdict::Residual => probe.residual.map(str::to_owned),
         Verdict::Inconclusive => Some(fault.unwrap_or_else(|| reason(control, filtered))),
         Verdict::Pass | Verdict::Fail(_) => None,
+    }
+}
+
+/// What libvirt says of a filter: a refusal, unless libvirt itself is gone.
+pub(super) fn refused(lab: &Lab, error: VerifyError) -> VerifyError {
+    if lab.libvirt.alive() {
+        VerifyError::Refused(error.to_string())
+    } else {
+        error
     }
 }
 

@@ -83,7 +83,7 @@ fn define_filters(lab: &Lab, job: &Job) -> Result<(), VerifyError> {
         let dumped = lab
             .libvirt
             .define_filter(&filter.name, &filter.xml)
-            .map_err(|error| VerifyError::Refused(error.to_string()))?;
+            .map_err(|error| cell::refused(lab, error.into()))?;
         if filter.shipped {
             continue;
         }
