@@ -5,9 +5,9 @@ use super::judge::{Seen, control_fate, filtered_fate, judge, reason};
 use super::phase::{self, Bounds, Outcome};
 use super::stimulate::{ANSWER, Sender};
 use super::watch::{Sightings, Watch};
-use super::{VerifyError, evidence, ssh};
+use super::{VerifyError, bind, evidence, ssh};
 use crate::frame::{Phase, Tag};
-use crate::guest::{Accel, DomainSpec, FilterRef, Guest, GuestError, Image, Interface, boot};
+use crate::guest::{Accel, DomainSpec, Guest, GuestError, Image, Interface, boot};
 use crate::lab::topology::{GATEWAY_MAC, Mac, PEER_MAC, WAN_MAC, WAN4, WAN6, link_local, mac_text};
 use crate::lab::{Lab, ruleset};
 use crate::policy::Policy;
@@ -119,7 +119,7 @@ impl Running<'_> {
             .phase(&mut guest, &dev, &scene, &key, run, Phase::Control)
             .await?;
         self.enter("bind");
-        self.bind(&mut guest)?;
+        bind::bind(self.context, &mut guest, scene.guest.v4)?;
         let broken = self.sabotage(&mut guest)?;
         self.enter("filtered");
         let filtered = self
@@ -273,36 +273,6 @@ impl Running<'_> {
         phase::run(&mut sender, watch, run, phase, probes).await
     }
 
-    /// Binds the filter through libvirt and checks that its rules are really in the kernel.
-    fn bind(&mut self, guest: &mut Guest) -> Result<(), VerifyError> {
-        let job = self.context.job;
-        let Some(filter) = &job.bind else {
-            return Ok(());
-        };
-        let reference = FilterRef {
-            filter: filter.clone(),
-            parameters: job.parameters.clone(),
-        };
-        let bound = guest.set_filter(Some(reference));
-        bound.map_err(|error| match error {
-            error if guest.alive() => refused(self.context.lab, error.into()),
-            // A guest that died meanwhile is no refusal either.
-            error => error.into(),
-        })?;
-        let tap = &guest.interface().tap;
-        let installed = ruleset::installed(tap)?;
-        let has_rules = job
-            .filters
-            .iter()
-            .any(|filter| filter.xml.contains("<rule"));
-        if has_rules && !installed.hooked {
-            return Err(VerifyError::Cell(format!(
-                "libvirt bound {filter} to {tap}, but the kernel has no rule for {tap}: {installed:?}"
-            )));
-        }
-        Ok(())
-    }
-
     fn sabotage(&self, guest: &mut Guest) -> Result<bool, VerifyError> {
         match self.context.job.sabotage {
             None => return Ok(false),
@@ -443,15 +413,6 @@ fn note(
         Verdict::Residual => probe.residual.map(str::to_owned),
         Verdict::Inconclusive => Some(fault.unwrap_or_else(|| reason(control, filtered))),
         Verdict::Pass | Verdict::Fail(_) => None,
-    }
-}
-
-/// What libvirt says of a filter: a refusal, unless libvirt itself is gone.
-pub(super) fn refused(lab: &Lab, error: VerifyError) -> VerifyError {
-    if lab.libvirt.alive() {
-        VerifyError::Refused(error.to_string())
-    } else {
-        error
     }
 }
 

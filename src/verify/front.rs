@@ -3,6 +3,7 @@
 use super::job::{CellPlan, Job};
 use crate::report::live::Event;
 use crate::report::model::{Cell, CellError, ErrorKind, Host};
+use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -64,6 +65,7 @@ impl Workers {
             };
             let mut child = Command::new(std::env::current_exe()?)
                 .args([WORKER, &std::process::id().to_string()])
+                .env("PATH", search_path())
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
                 .spawn()?;
@@ -128,6 +130,14 @@ impl Workers {
         gathered.cells.sort_by_key(place);
         gathered
     }
+}
+
+/// The search path with the directories of system programs: an ordinary
+/// user's on Debian lacks them, and libvirtd, dnsmasq and ebtables are there.
+fn search_path() -> OsString {
+    let mut path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
+    path.push(":/usr/local/sbin:/usr/sbin:/sbin");
+    path
 }
 
 /// How a worker ended.

@@ -1,6 +1,7 @@
 //! Plan, run and judge: the cells of a matrix, each proven with a real guest.
 
 mod bare;
+mod bind;
 mod cell;
 mod error;
 mod evidence;

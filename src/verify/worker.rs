@@ -1,6 +1,7 @@
 //! A worker: one process in its own namespaces with one lab, running cells one after the other.
 
 use super::VerifyError;
+use super::bind::refused;
 use super::cell::{self, Context};
 use super::job::Job;
 use crate::guest::{Accel, Image};
@@ -83,7 +84,7 @@ fn define_filters(lab: &Lab, job: &Job) -> Result<(), VerifyError> {
         let dumped = lab
             .libvirt
             .define_filter(&filter.name, &filter.xml)
-            .map_err(|error| cell::refused(lab, error.into()))?;
+            .map_err(|error| refused(lab, error.into()))?;
         if filter.shipped {
             continue;
         }
