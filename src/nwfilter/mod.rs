@@ -1,12 +1,14 @@
-//! libvirt's filter language: model, strict reader, canonical writer and the generator.
+//! libvirt's filter language: model, strict reader, canonical writer, generator, evaluator and lint.
 
 mod compare;
+pub mod evaluate;
 mod generate;
 mod model;
 mod read;
 mod residual;
 mod rules;
 mod set;
+pub mod sets;
 mod vocabulary;
 mod write;
 
