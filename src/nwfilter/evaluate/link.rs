@@ -11,9 +11,6 @@ use crate::nwfilter::sets::Set;
 /// Group MAC of the spanning tree protocol, which `<stp>` stands for.
 const BRIDGES: u128 = 0x0180_c200_0000;
 
-/// Elements that become ebtables rules.
-pub const PROTOCOLS2: [&str; 7] = ["mac", "vlan", "stp", "arp", "rarp", "ip", "ipv6"];
-
 /// The tests of a layer-2 element, source and destination exchanged where `swap` says so.
 pub fn tests(attributes: &Attributes<'_>, swap: bool) -> Result<Tests, CompileError> {
     let mut tests = Tests::default();
