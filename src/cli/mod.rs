@@ -3,7 +3,9 @@
 #[cfg(feature = "lab")]
 mod bench;
 mod exit;
+mod explain;
 mod generate;
+mod tree;
 #[cfg(feature = "lab")]
 mod verify;
 #[cfg(feature = "lab")]
@@ -27,6 +29,8 @@ struct Cli {
 enum Verb {
     /// Print the nwfilter that the policy asks for.
     Generate(generate::Options),
+    /// Say what a filter does to frames, and by which rules.
+    Explain(explain::Options),
     /// Prove a filter with real guests, and print a verdict for every cell.
     #[cfg(feature = "lab")]
     Verify(Box<verify::Options>),
@@ -60,6 +64,7 @@ fn dispatch() -> ExitCode {
     };
     let done = match cli.verb {
         Verb::Generate(options) => generate::run(&options),
+        Verb::Explain(options) => explain::run(&options),
         #[cfg(feature = "lab")]
         Verb::Verify(options) => verify::run(&options),
         #[cfg(feature = "lab")]
