@@ -2,7 +2,7 @@
 
 use super::daemon::Daemon;
 use super::error::LabError;
-use std::path::Path;
+use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::time::Duration;
 use virt::connect::Connect;
@@ -45,10 +45,10 @@ pub fn start() -> Result<Daemon, LabError> {
     )
 }
 
-/// Waits for the socket and connects.
+/// Waits until the socket is listened on and connects; the file is there a moment earlier.
 pub async fn connect(daemon: &Daemon) -> Result<Libvirt, LabError> {
     daemon
-        .until("libvirtd's socket", START, || Path::new(SOCKET).exists())
+        .until("libvirtd's socket", START, || UnixStream::connect(SOCKET).is_ok())
         .await?;
     // libvirt prints every error to stderr unless told not to; ours are returned.
     virt::error::clear_error_callback();
