@@ -125,16 +125,19 @@ impl Tree {
             .collect()
     }
 
-    /// A rule in words: its number and filter, where it stands, what it says.
-    pub fn describe(&self, origin: &Origin) -> String {
+    /// `file:line:column` of a rule; none where the filter has no file.
+    pub fn place(&self, origin: &Origin) -> Option<String> {
         let source = self
             .sources
             .iter()
-            .find(|source| source.filter == origin.filter);
-        let place = source.and_then(|source| {
-            let (line, column) = source.places.get(origin.rule.checked_sub(1)?)?;
-            Some(format!(" ({}:{line}:{column})", source.path))
-        });
+            .find(|source| source.filter == origin.filter)?;
+        let (line, column) = source.places.get(origin.rule.checked_sub(1)?)?;
+        Some(format!("{}:{line}:{column}", source.path))
+    }
+
+    /// A rule in words: its number and filter, where it stands, what it says.
+    pub fn describe(&self, origin: &Origin) -> String {
+        let place = self.place(origin).map(|place| format!(" ({place})"));
         format!(
             "{origin}{}: {}",
             place.unwrap_or_default(),

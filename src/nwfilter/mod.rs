@@ -3,6 +3,7 @@
 mod compare;
 pub mod evaluate;
 mod generate;
+pub mod lint;
 mod model;
 mod places;
 mod read;

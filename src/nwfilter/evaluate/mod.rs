@@ -23,6 +23,7 @@ pub use chains::{Chains, Layer2, Layer3, Step, Sub};
 pub use error::CompileError;
 pub use rule::{Rule, State, Test};
 pub use run::{Decision, Event, Outcome};
+pub use value::prefix_length;
 
 use super::model::Filter;
 use crate::frame::Mac;
@@ -54,6 +55,11 @@ pub enum Way {
     FromGuest,
     /// It is on its way to the guest.
     ToGuest,
+}
+
+/// Whether an element becomes a rule of iptables rather than ebtables.
+pub fn is_layer3(protocol: &str) -> bool {
+    network::is_v6(protocol).is_some()
 }
 
 /// A filter as an interface gets it.
