@@ -156,6 +156,8 @@ pub(super) fn green() -> Run {
             ],
         },
         cells: vec![cell("pcnet", "pcnet32"), cell("virtio", "virtio_net")],
+        skipped: Vec::new(),
+        matrix: Vec::new(),
         wall_ms: 15_432,
         started: None,
     }
@@ -187,6 +189,7 @@ fn cell(nic: &str, driver: &str) -> Cell {
         error: None,
         teeth: Some(true),
         evidence: Vec::new(),
+        flaky: None,
     }
 }
 

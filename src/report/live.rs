@@ -117,6 +117,8 @@ impl<W: Write> Live<W> {
                 let whose = cell.as_deref().map_or_else(|| "lanfence".to_owned(), clean);
                 Some(format!("[{whose}] {}", clean(text)))
             }
+            // Between the workers and whoever deals out the cells.
+            Event::Ready | Event::NoLab { .. } => None,
             Event::Phase { cell, phase } => {
                 self.enter(&clean(cell), clean(phase), now);
                 None

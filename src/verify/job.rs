@@ -1,5 +1,6 @@
 //! What a worker is asked to do. Plain data: it crosses a pipe.
 
+use crate::report::model::{Cell, CellError};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -39,6 +40,41 @@ pub struct CellPlan {
     pub nic: String,
 }
 
+impl CellPlan {
+    /// The cell of the Linux guest with a NIC model.
+    pub fn linux(nic: &str) -> Self {
+        Self {
+            name: format!("linux/{nic}"),
+            guest: "linux".into(),
+            nic: nic.into(),
+        }
+    }
+
+    /// The cell before anything is known of it.
+    pub fn blank(&self) -> Cell {
+        Cell {
+            name: self.name.clone(),
+            guest: self.guest.clone(),
+            nic: self.nic.clone(),
+            driver: None,
+            probes: Vec::new(),
+            timings: Vec::new(),
+            error: None,
+            teeth: None,
+            evidence: Vec::new(),
+            flaky: None,
+        }
+    }
+
+    /// The cell that never came to its probes.
+    pub fn failed(&self, error: CellError) -> Cell {
+        Cell {
+            error: Some(error),
+            ..self.blank()
+        }
+    }
+}
+
 /// Everything a worker needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
@@ -60,8 +96,12 @@ pub struct Job {
     pub libvirt_cache: Option<PathBuf>,
     /// Where evidence goes.
     pub out: Option<PathBuf>,
-    /// Cells to run, one after the other.
+    /// Cells to run, in the order in which they are begun.
     pub cells: Vec<CellPlan>,
+    /// How often a cell that is not green is tried again.
+    pub retries: u32,
+    /// Whether no further cell is begun after one that is not green.
+    pub fail_fast: bool,
     /// What to break.
     pub sabotage: Option<Sabotage>,
     /// Whether an ordinary user runs this, in a user namespace.

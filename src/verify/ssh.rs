@@ -28,7 +28,8 @@ impl Key {
     /// # Errors
     /// What ssh-keygen printed.
     pub fn generate() -> Result<Self, String> {
-        let path = format!("{}/key", crate::lab::STATE);
+        // A name of its own: ssh-keygen asks before it overwrites the last cell's.
+        let path = format!("{}/key-{:08x}", crate::lab::STATE, super::random());
         let output = Command::new("ssh-keygen")
             .args([
                 "-q", "-t", "ecdsa", "-b", "256", "-m", "PEM", "-N", "", "-C", "lanfence", "-f",
