@@ -4,6 +4,7 @@
 mod bench;
 mod exit;
 mod generate;
+mod report;
 #[cfg(feature = "lab")]
 mod verify;
 #[cfg(feature = "lab")]
@@ -26,6 +27,8 @@ struct Cli {
 enum Verb {
     /// Print the nwfilter that the policy asks for.
     Generate(generate::Options),
+    /// Work with the reports of finished runs.
+    Report(report::Options),
     /// Prove a filter with real guests, and print a verdict for every cell.
     #[cfg(feature = "lab")]
     Verify(Box<verify::Options>),
@@ -54,6 +57,7 @@ pub fn main() -> ExitCode {
     };
     let done = match cli.verb {
         Verb::Generate(options) => generate::run(&options),
+        Verb::Report(options) => report::run(&options),
         #[cfg(feature = "lab")]
         Verb::Verify(options) => verify::run(&options),
         #[cfg(feature = "lab")]
@@ -81,6 +85,14 @@ impl Failure {
     fn usage(message: impl std::fmt::Display) -> Self {
         Self {
             exit: Exit::Usage,
+            message: message.to_string(),
+        }
+    }
+
+    #[cfg(feature = "lab")]
+    fn nothing(message: impl std::fmt::Display) -> Self {
+        Self {
+            exit: Exit::Nothing,
             message: message.to_string(),
         }
     }

@@ -1,16 +1,16 @@
 //! `lanfence verify`: the run, its progress and its reports.
 
-use super::{Failure, generate};
-use crate::guest::{check_model, qemu_models};
+use super::{Exit, Failure, generate};
 use crate::nwfilter::{self, write};
 use crate::report::color;
 use crate::report::github;
 use crate::report::live::{Event, Live, Mode};
-use crate::report::model::{FilterInfo, Host, Run, SCHEMA_VERSION};
+use crate::report::model::{Cell, FilterInfo, Host, Run, SCHEMA_VERSION};
 use crate::report::{json, junit, markdown, table, verdict};
 use crate::verify::job::{CellPlan, FilterText, Job, Sabotage};
 use crate::verify::{Workers, decide_accel};
 use clap::{Args, ValueEnum};
+use select::Select;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -18,6 +18,7 @@ use std::time::Instant;
 
 mod filters;
 mod paths;
+mod select;
 
 /// `--accel`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -62,15 +63,20 @@ pub struct Options {
     /// A parameter for the filterref.
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameter)]
     parameters: Vec<(String, String)>,
-    /// NIC model by libvirt's name; may be repeated.
-    #[arg(long = "nic", value_name = "MODEL", default_values = ["pcnet", "virtio"])]
-    nics: Vec<String>,
+    #[command(flatten)]
+    select: Select,
     /// Accelerator.
     #[arg(long, value_enum, default_value_t = AccelChoice::Auto)]
     accel: AccelChoice,
     /// Cells to run side by side, each in a lab of its own [default: one a core].
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
+    /// Begin no further cell after one that is not green.
+    #[arg(long)]
+    fail_fast: bool,
+    /// Try a cell that is not green again; one that is green only then is flaky, not green.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    retries: u32,
     /// Write the run as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -115,6 +121,11 @@ fn parameter(text: &str) -> Result<(String, String), String> {
 /// Runs the cells and reports.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let started = Instant::now();
+    let plan = options.select.plan(&options.guest)?;
+    if options.select.only_lists() {
+        print!("{}", options.select.listing(&plan));
+        return Ok(Exit::Pass.into());
+    }
     let (policy, origin) = generate::policy(options.policy.as_deref())?;
     let chosen = filters::choose(
         &options.filters,
@@ -123,10 +134,6 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         &policy,
         &origin,
     )?;
-    let models = qemu_models().map_err(Failure::host)?;
-    for nic in &options.nics {
-        check_model(nic, &models).map_err(Failure::usage)?;
-    }
     let cache = paths::cache()?;
     let out = options.out.as_deref().map(paths::output).transpose()?;
     for file in [&options.json, &options.junit, &options.verdicts]
@@ -136,9 +143,15 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         paths::writable(file)?;
     }
     let mut job = job(options, &policy, &origin, &chosen, out)?;
+    job.cells.clone_from(&plan.cells);
+    select::order(&mut job.cells, &cache);
     let (accel, reason) = accelerate(options, &job, &cache)?;
     job.kvm = accel;
     let mut run = show(options, &job)?;
+    select::remember(&run.cells, &cache);
+    let place = |cell: &Cell| plan.matrix.iter().position(|name| *name == cell.name);
+    run.cells.sort_by_key(place);
+    (run.skipped, run.matrix) = (plan.skipped, plan.matrix);
     run.host.accel_reason = reason;
     run.policy = origin;
     run.filter = chosen.info;
@@ -153,23 +166,13 @@ fn job(
     chosen: &filters::Chosen,
     out: Option<PathBuf>,
 ) -> Result<Job, Failure> {
-    let mut nics: Vec<&str> = Vec::new();
-    for nic in &options.nics {
-        if !nics.contains(&nic.as_str()) {
-            nics.push(nic);
-        }
-    }
-    let plain = plain_job(
-        policy,
-        origin,
-        options.policy.as_deref(),
-        &options.guest,
-        &nics,
-    )?;
+    let plain = plain_job(policy, origin, options.policy.as_deref(), &options.guest)?;
     Ok(Job {
         filters: chosen.texts.clone(),
         bind: chosen.info.name.clone(),
         parameters: options.parameters.clone(),
+        retries: options.retries,
+        fail_fast: options.fail_fast,
         out,
         sabotage: options.sabotage.map(|part| match part {
             Break::Sensor => Sabotage::Sensor,
@@ -237,6 +240,8 @@ fn show(options: &Options, job: &Job) -> Result<Run, Failure> {
         },
         host: gathered.host.unwrap_or_else(Host::default),
         cells: gathered.cells,
+        skipped: Vec::new(),
+        matrix: Vec::new(),
         wall_ms: 0,
         started: None,
     })
@@ -297,13 +302,12 @@ fn report(options: &Options, run: &Run) -> Result<ExitCode, Failure> {
     Ok(ExitCode::from(run.exit_code()))
 }
 
-/// A job with nothing out of the ordinary: the generated filter under emulation.
+/// A job with nothing out of the ordinary: the generated filter under emulation, pcnet and virtio.
 pub fn plain_job(
     policy: &crate::policy::Policy,
     origin: &str,
     file: Option<&Path>,
     guest: &Path,
-    nics: &[&str],
 ) -> Result<Job, Failure> {
     let filter = generated(policy);
     let libvirt_cache = paths::cache()?.join("libvirt");
@@ -319,20 +323,13 @@ pub fn plain_job(
         guest: std::path::absolute(guest).map_err(Failure::usage)?,
         libvirt_cache: Some(libvirt_cache),
         out: None,
-        cells: nics.iter().map(|nic| linux(nic)).collect(),
+        cells: ["pcnet", "virtio"].map(CellPlan::linux).to_vec(),
+        retries: 0,
+        fail_fast: false,
         sabotage: None,
         rootless: !nix::unistd::geteuid().is_root(),
         boot_only: false,
     })
-}
-
-/// The cell of the Linux guest with a NIC model.
-fn linux(nic: &str) -> CellPlan {
-    CellPlan {
-        name: format!("linux/{nic}"),
-        guest: "linux".into(),
-        nic: nic.into(),
-    }
 }
 
 /// The text of a generated filter, for the job.

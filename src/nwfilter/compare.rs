@@ -136,7 +136,20 @@ fn normal(protocol: &str, name: &str, value: &str) -> String {
     if let Ok(address) = value.parse::<IpAddr>() {
         return address.to_string();
     }
-    let words: &[(&str, u32)] = match (protocol, name) {
+    if name == "gratuitous" {
+        return matches!(value, "true" | "yes" | "1").to_string();
+    }
+    let lower = value.to_ascii_lowercase();
+    let word = words(protocol, name)
+        .iter()
+        .find(|(word, _)| *word == lower);
+    let number = word.map(|(_, number)| *number).or_else(|| number(&lower));
+    number.map_or_else(|| value.to_owned(), |number| number.to_string())
+}
+
+/// Words that libvirt prints for numbers, by attribute.
+fn words(protocol: &str, name: &str) -> &'static [(&'static str, u32)] {
+    match (protocol, name) {
         ("ip" | "ipv6", "protocol") => &[
             ("icmp", 1),
             ("igmp", 2),
@@ -166,16 +179,8 @@ fn normal(protocol: &str, name: &str, value: &str) -> String {
             ("inarp_request", 8),
             ("arp_nak", 9),
         ],
-        (_, "gratuitous") => return matches!(value, "true" | "yes" | "1").to_string(),
         _ => &[],
-    };
-    let lower = value.to_ascii_lowercase();
-    let number = words
-        .iter()
-        .find(|(word, _)| *word == lower)
-        .map(|(_, number)| *number)
-        .or_else(|| number(&lower));
-    number.map_or_else(|| value.to_owned(), |number| number.to_string())
+    }
 }
 
 fn number(text: &str) -> Option<u32> {

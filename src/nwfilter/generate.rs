@@ -21,14 +21,11 @@
 //! reason a guest with a link-local IPv4 address reaches link-local addresses
 //! only.
 
-use super::model::{Action, Direction, Filter};
+use super::model::Filter;
 use super::rules::{Match, Rules, host4, unspecified6};
 use crate::policy::{LINK_LOCAL4, Policy};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use std::net::Ipv4Addr;
-
-use Action::{Accept, Drop};
-use Direction::{In, Out};
 
 const BROADCAST: &str = "ff:ff:ff:ff:ff:ff";
 const ALL_ONES: &str = "ff:ff:ff:ff:ff:ff";
@@ -49,11 +46,7 @@ const NAMESPACE: uuid::Uuid = uuid::uuid!("6f1a2f0e-0d6c-5b8e-9b57-6c616e66656e"
 pub fn generate(policy: &Policy) -> Filter {
     let mut rules = Rules::default();
     // Nothing under a foreign address: replies would go elsewhere.
-    rules.add(
-        Drop,
-        Out,
-        Match::new("mac").not().with("srcmacaddr", "$MAC"),
-    );
+    rules.drop_out(Match::new("mac").not().with("srcmacaddr", "$MAC"));
     arp(&mut rules, policy);
     from_guest4(&mut rules, policy);
     from_guest6(&mut rules, policy);
@@ -83,7 +76,7 @@ fn arp(rules: &mut Rules, policy: &Policy) {
         let claim = Match::new("arp")
             .with("arpsrcipaddr", gateway)
             .with("arpsrcipmask", 32);
-        rules.add(Drop, Out, claim);
+        rules.drop_out(claim);
     }
     let unspecified = host4(Ipv4Addr::UNSPECIFIED);
     // Probes and announcements before an address is taken (RFC 5227) come from 0.0.0.0.
@@ -94,181 +87,143 @@ fn arp(rules: &mut Rules, policy: &Policy) {
             .with("arpsrcmacaddr", "$MAC")
             .with("arpsrcipaddr", net.network())
             .with("arpsrcipmask", net.prefix_len());
-        rules.add(Accept, Out, own);
+        rules.accept_out(own);
     }
 }
 
 fn from_guest4(rules: &mut Rules, policy: &Policy) {
-    let udp = || Match::new("ip").protocol("udp");
     // A DHCP server's answers, whoever they are for.
-    rules.add(Drop, Out, udp().source_port(67));
+    rules.drop_out(Match::new("ip").protocol("udp").source_port(67));
+    dhcp4(rules, policy);
+    for (source, destination) in pairs4(policy) {
+        for upper in UPPER4 {
+            let neighbour = Match::new("ip").sent_by(source).toward(destination);
+            rules.accept_out(neighbour.protocol(upper));
+        }
+    }
+    groups4(rules, policy);
+    for host in outside4(policy) {
+        for (source, upper) in product(&policy.lan4, &UPPER4) {
+            let outside = Match::new("ip").sent_by(source).toward(host);
+            rules.accept_out(outside.protocol(upper));
+        }
+    }
+}
+
+fn dhcp4(rules: &mut Rules, policy: &Policy) {
+    let client = |found: Match| found.protocol("udp").source_port(68).target_port(67);
     if policy.dhcp.client {
         let discover = Match::new("ip")
             .group_mac(BROADCAST, ALL_ONES)
-            .sent_by(host4(Ipv4Addr::UNSPECIFIED));
-        let discover = discover
-            .toward(host4(Ipv4Addr::BROADCAST))
-            .protocol("udp")
-            .source_port(68)
-            .target_port(67);
-        rules.add(Accept, Out, discover);
+            .sent_by(host4(Ipv4Addr::UNSPECIFIED))
+            .toward(host4(Ipv4Addr::BROADCAST));
+        rules.accept_out(client(discover));
     }
-    for (source, destination) in pairs4(policy) {
-        for upper in UPPER4 {
-            rules.add(
-                Accept,
-                Out,
-                Match::new("ip")
-                    .sent_by(source)
-                    .toward(destination)
-                    .protocol(upper),
-            );
+    for server in &policy.dhcp.servers {
+        for source in &policy.lan4 {
+            let renew = Match::new("ip").sent_by(*source).toward(host4(*server));
+            rules.accept_out(client(renew));
         }
     }
+}
+
+/// Broadcast and multicast, each tied to its MAC.
+fn groups4(rules: &mut Rules, policy: &Policy) {
     for source in sources4(policy) {
         if policy.broadcast {
             let everyone = Match::new("ip")
                 .group_mac(BROADCAST, ALL_ONES)
                 .sent_by(source)
                 .toward(host4(Ipv4Addr::BROADCAST));
-            rules.add(Accept, Out, everyone.protocol("udp"));
+            rules.accept_out(everyone.protocol("udp"));
         }
         for group in &policy.groups4 {
-            let group = Match::new("ip")
-                .group_mac(GROUP4.0, GROUP4.1)
-                .sent_by(source)
-                .toward(*group);
-            rules.add(Accept, Out, group.protocol("udp"));
+            let group = in_group4().sent_by(source).toward(*group);
+            rules.accept_out(group.protocol("udp"));
         }
     }
     if !policy.groups4.is_empty() {
         // Reports may come from 0.0.0.0 (RFC 3376 section 4.2.13) and nobody answers their
         // sender, so the source is not tested.
-        let all: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(224, 0, 0, 0), 4);
-        rules.add(
-            Accept,
-            Out,
-            Match::new("ip")
-                .group_mac(GROUP4.0, GROUP4.1)
-                .toward(all)
-                .protocol("igmp"),
-        );
+        let all = Ipv4Net::new_assert(Ipv4Addr::new(224, 0, 0, 0), 4);
+        rules.accept_out(in_group4().toward(all).protocol("igmp"));
     }
-    for server in &policy.dhcp.servers {
-        for source in &policy.lan4 {
-            let renew = Match::new("ip")
-                .sent_by(*source)
-                .toward(host4(*server))
-                .protocol("udp")
-                .source_port(68)
-                .target_port(67);
-            rules.add(Accept, Out, renew);
-        }
-    }
-    for host in &policy.allow {
-        if let IpNet::V4(host) = host {
-            for (source, upper) in policy
-                .lan4
-                .iter()
-                .flat_map(|source| UPPER4.map(|upper| (source, upper)))
-            {
-                rules.add(
-                    Accept,
-                    Out,
-                    Match::new("ip")
-                        .sent_by(*source)
-                        .toward(*host)
-                        .protocol(upper),
-                );
-            }
-        }
-    }
+}
+
+fn in_group4() -> Match {
+    Match::new("ip").group_mac(GROUP4.0, GROUP4.1)
+}
+
+fn in_group6() -> Match {
+    Match::new("ipv6").group_mac(GROUP6.0, GROUP6.1)
 }
 
 /// Who may talk to whom: each LAN prefix to each; link-local to itself, and
 /// from the LAN to hosts that have nothing else (RFC 3927 section 2.6.2).
 fn pairs4(policy: &Policy) -> Vec<(Ipv4Net, Ipv4Net)> {
-    let mut pairs = Vec::new();
-    for source in &policy.lan4 {
-        pairs.extend(
-            sources4(policy)
-                .into_iter()
-                .map(|destination| (*source, destination)),
-        );
-    }
+    let mut pairs = product(&policy.lan4, &sources4(policy));
     if policy.link_local {
         pairs.push((LINK_LOCAL4, LINK_LOCAL4));
     }
     pairs
 }
 
+/// Every pair of the two, the first varying slowest.
+fn product<A: Copy, B: Copy>(first: &[A], second: &[B]) -> Vec<(A, B)> {
+    let pairs = |a: &A| {
+        let a = *a;
+        second.iter().map(move |b| (a, *b))
+    };
+    first.iter().flat_map(pairs).collect()
+}
+
+fn outside4(policy: &Policy) -> impl Iterator<Item = Ipv4Net> {
+    policy.allow.iter().filter_map(|net| match net {
+        IpNet::V4(net) => Some(*net),
+        IpNet::V6(_) => None,
+    })
+}
+
+fn outside6(policy: &Policy) -> impl Iterator<Item = Ipv6Net> {
+    policy.allow.iter().filter_map(|net| match net {
+        IpNet::V4(_) => None,
+        IpNet::V6(net) => Some(*net),
+    })
+}
+
 fn from_guest6(rules: &mut Rules, policy: &Policy) {
     if policy.lan6.is_empty() {
         return;
     }
-    let icmp = || Match::new("ipv6").protocol("icmpv6");
     // Router advertisement and redirect (RFC 4861) would make the guest a router.
-    rules.add(Drop, Out, icmp().with("type", 134));
-    rules.add(Drop, Out, icmp().with("type", 137));
-    rules.add(
-        Drop,
-        Out,
-        Match::new("ipv6").protocol("udp").source_port(547),
-    );
+    for kind in [134, 137] {
+        rules.drop_out(Match::new("ipv6").protocol("icmpv6").with("type", kind));
+    }
+    rules.drop_out(Match::new("ipv6").protocol("udp").source_port(547));
     // Address detection and early MLD reports come from ::. The protocol is
     // not tested: MLD stands behind a hop-by-hop header, which libvirt's nftables
     // backend does not look past, and ff02 never leaves the link.
-    let link: Ipv6Net = Ipv6Net::new_assert("ff02::".parse().expect("a constant"), 16);
-    rules.add(
-        Accept,
-        Out,
-        Match::new("ipv6")
-            .group_mac(GROUP6.0, GROUP6.1)
-            .sent_by(unspecified6())
-            .toward(link),
-    );
-    for source in &policy.lan6 {
-        for group in &policy.groups6 {
-            rules.add(
-                Accept,
-                Out,
-                Match::new("ipv6")
-                    .group_mac(GROUP6.0, GROUP6.1)
-                    .sent_by(*source)
-                    .toward(*group),
-            );
+    let link = Ipv6Net::new_assert("ff02::".parse().expect("a constant"), 16);
+    rules.accept_out(in_group6().sent_by(unspecified6()).toward(link));
+    for (source, group) in product(&policy.lan6, &policy.groups6) {
+        rules.accept_out(in_group6().sent_by(source).toward(group));
+    }
+    for (source, destination) in product(&policy.lan6, &policy.lan6) {
+        // Across prefixes hosts speak neighbour discovery, and little else.
+        let upper: &[&str] = if source == destination {
+            &UPPER6
+        } else {
+            &["icmpv6"]
+        };
+        for upper in upper {
+            let neighbour = Match::new("ipv6").sent_by(source).toward(destination);
+            rules.accept_out(neighbour.protocol(upper));
         }
-        for destination in &policy.lan6 {
-            // Across prefixes hosts speak neighbour discovery, and little else.
-            let upper: &[&str] = if source == destination {
-                &UPPER6
-            } else {
-                &["icmpv6"]
-            };
-            for upper in upper {
-                rules.add(
-                    Accept,
-                    Out,
-                    Match::new("ipv6")
-                        .sent_by(*source)
-                        .toward(*destination)
-                        .protocol(upper),
-                );
-            }
-        }
-        for host in &policy.allow {
-            if let IpNet::V6(host) = host {
-                for upper in UPPER6 {
-                    rules.add(
-                        Accept,
-                        Out,
-                        Match::new("ipv6")
-                            .sent_by(*source)
-                            .toward(*host)
-                            .protocol(upper),
-                    );
-                }
-            }
+    }
+    for host in outside6(policy) {
+        for (source, upper) in product(&policy.lan6, &UPPER6) {
+            let outside = Match::new("ipv6").sent_by(source).toward(host);
+            rules.accept_out(outside.protocol(upper));
         }
     }
 }
@@ -280,65 +235,34 @@ fn rarp(rules: &mut Rules) {
         .with("opcode", "Request_Reverse")
         .with("arpsrcmacaddr", "$MAC")
         .with("arpdstmacaddr", "$MAC");
-    rules.add(Accept, Out, announce);
+    rules.accept_out(announce);
 }
 
 fn to_guest(rules: &mut Rules, policy: &Policy) {
-    rules.add(Accept, In, Match::new("arp"));
-    let outside4 = policy.allow.iter().filter_map(|net| {
-        if let IpNet::V4(net) = net {
-            Some(*net)
-        } else {
-            None
-        }
-    });
-    for source in sources4(policy).into_iter().chain(outside4) {
-        rules.add(Accept, In, Match::new("ip").sent_by(source));
+    rules.accept_in(Match::new("arp"));
+    for source in sources4(policy).into_iter().chain(outside4(policy)) {
+        rules.accept_in(Match::new("ip").sent_by(source));
     }
     for server in &policy.dhcp.servers {
-        rules.add(
-            Accept,
-            In,
-            Match::new("ip")
-                .sent_by(host4(*server))
-                .protocol("udp")
-                .source_port(67)
-                .target_port(68),
-        );
+        let answer = Match::new("ip").sent_by(host4(*server)).protocol("udp");
+        rules.accept_in(answer.source_port(67).target_port(68));
     }
     // Switches without an address of their own ask for groups from 0.0.0.0.
-    rules.add(
-        Accept,
-        In,
-        Match::new("ip")
-            .sent_by(host4(Ipv4Addr::UNSPECIFIED))
-            .protocol("igmp"),
-    );
+    let querier = Match::new("ip").sent_by(host4(Ipv4Addr::UNSPECIFIED));
+    rules.accept_in(querier.protocol("igmp"));
     if policy.lan6.is_empty() {
         return;
     }
-    let outside6 = policy.allow.iter().filter_map(|net| {
-        if let IpNet::V6(net) = net {
-            Some(*net)
-        } else {
-            None
-        }
-    });
-    for source in policy
-        .lan6
-        .iter()
-        .copied()
-        .chain([unspecified6()])
-        .chain(outside6)
-    {
-        rules.add(Accept, In, Match::new("ipv6").sent_by(source));
+    let inside = policy.lan6.iter().copied().chain([unspecified6()]);
+    for source in inside.chain(outside6(policy)) {
+        rules.accept_in(Match::new("ipv6").sent_by(source));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nwfilter::{read, write};
+    use crate::nwfilter::{Action, Direction, read, write};
 
     fn text(policy: &Policy) -> String {
         write(&generate(policy))
@@ -389,7 +313,7 @@ mod tests {
         let last = filter.rules().last().unwrap();
         assert_eq!(
             (last.action, last.direction, last.elements.len()),
-            (Drop, Direction::InOut, 0)
+            (Action::Drop, Direction::InOut, 0)
         );
     }
 }

@@ -25,8 +25,22 @@ pub struct Match {
 }
 
 impl Rules {
-    /// Appends a rule.
-    pub fn add(&mut self, action: Action, direction: Direction, matching: Match) {
+    /// Lets frames from the guest pass.
+    pub fn accept_out(&mut self, matching: Match) {
+        self.add(Action::Accept, Direction::Out, matching);
+    }
+
+    /// Stops frames from the guest.
+    pub fn drop_out(&mut self, matching: Match) {
+        self.add(Action::Drop, Direction::Out, matching);
+    }
+
+    /// Lets frames to the guest pass.
+    pub fn accept_in(&mut self, matching: Match) {
+        self.add(Action::Accept, Direction::In, matching);
+    }
+
+    fn add(&mut self, action: Action, direction: Direction, matching: Match) {
         let priority = i16::try_from(self.entries.len())
             .ok()
             .and_then(|at| at.checked_add(FIRST))

@@ -106,7 +106,12 @@ fn cell() -> impl Strategy<Value = Cell> {
     let names = (text(), text(), text(), option::of(text()));
     let teeth = prop_oneof![4 => Just(Some(true)), 1 => Just(Some(false)), 1 => Just(None)];
     let flaky = option::weighted(0.1, text());
-    let ends = (option::weighted(0.15, error), teeth, vec(text(), 0..3), flaky);
+    let ends = (
+        option::weighted(0.15, error),
+        teeth,
+        vec(text(), 0..3),
+        flaky,
+    );
     (names, vec(probe(), 0..6), vec(timing, 0..4), ends).prop_map(
         |(names, probes, timings, ends)| Cell {
             name: names.0,

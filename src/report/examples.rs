@@ -131,7 +131,7 @@ const CATALOGUE: [(&str, Group, &str, Expect); 20] = [
 ];
 
 /// Everything as the policy wants it, one known residual.
-pub(super) fn green() -> Run {
+pub(crate) fn green() -> Run {
     Run {
         schema_version: SCHEMA_VERSION,
         version: "0.1.0".into(),
@@ -224,7 +224,7 @@ fn probe((id, group, summary, expect): (&str, Group, &str, Expect)) -> ProbeResu
 }
 
 /// The article's filter: leaks, and groups that it blocks without need.
-pub(super) fn red() -> Run {
+pub(crate) fn red() -> Run {
     let mut run = green();
     let name = Some("no-out-traffic".into());
     run.filter = FilterInfo {

@@ -12,6 +12,7 @@ pub mod json;
 pub mod junit;
 pub mod live;
 pub mod markdown;
+pub mod merge;
 pub mod model;
 pub mod pcapng;
 pub mod summary;
@@ -23,4 +24,4 @@ pub mod verdict;
 #[cfg(test)]
 mod arbitrary;
 #[cfg(test)]
-mod examples;
+pub(crate) mod examples;

@@ -7,7 +7,9 @@ use super::stimulate::{ANSWER, Sender};
 use super::watch::Watch;
 use super::{VerifyError, evidence, ssh};
 use crate::frame::{Phase, Tag};
-use crate::guest::{Accel, DomainSpec, FilterRef, Guest, GuestError, Image, Interface, boot};
+use crate::guest::{
+    Accel, DomainSpec, FilterRef, Guest, GuestError, Image, Interface, boot, quirk,
+};
 use crate::lab::topology::{GATEWAY_MAC, Mac, PEER_MAC, WAN_MAC, WAN4, WAN6, link_local, mac_text};
 use crate::lab::{Lab, ruleset};
 use crate::policy::Policy;
@@ -17,10 +19,8 @@ use crate::report::model::{self, Cell, Fate, ProbeResult, Timing, Verdict};
 use lanfence_agent::{Answer, DhcpStep, Op};
 use std::time::{Duration, Instant};
 
-/// Longest wait for the device and its carrier; e1000 negotiates for 3.7 s (measured).
-const CARRIER: Duration = Duration::from_secs(10);
-
 /// What a cell is run with.
+#[derive(Clone, Copy)]
 pub struct Context<'a> {
     /// The lab.
     pub lab: &'a Lab,
@@ -48,21 +48,10 @@ struct Running<'a> {
 
 /// Runs a cell to its end. Never fails: what went wrong is in the cell.
 pub async fn run(context: &Context<'_>, plan: &CellPlan, number: u8) -> Cell {
-    let cell = Cell {
-        name: plan.name.clone(),
-        guest: plan.guest.clone(),
-        nic: plan.nic.clone(),
-        driver: None,
-        probes: Vec::new(),
-        timings: Vec::new(),
-        error: None,
-        teeth: None,
-        evidence: Vec::new(),
-    };
     let mut running = Running {
         context,
         plan,
-        cell,
+        cell: plan.cell(),
         phase: ("boot", Instant::now()),
     };
     (context.tell)(&Event::Phase {
@@ -116,9 +105,7 @@ impl Running<'_> {
         }
         self.enter("nic");
         let (dev, scene) = self.meet(&mut guest, number).await?;
-        let key = ssh::Key::generate().map_err(VerifyError::Host)?;
-        let authorized_key = key.public.clone();
-        guest.agent.ask(Op::Ssh { authorized_key }, ANSWER).await?;
+        let key = self.log_in(&mut guest).await?;
         let run = super::random();
         self.enter("control");
         let control = self
@@ -166,7 +153,8 @@ impl Running<'_> {
             link: true,
             filter: None,
         };
-        let name = self.plan.name.replace('/', "-");
+        // Numbered, since libvirt may not yet have forgotten an earlier try.
+        let name = format!("{}-{number}", self.plan.name.replace('/', "-"));
         let spec = DomainSpec {
             name: &name,
             accel: self.context.accel,
@@ -185,11 +173,12 @@ impl Running<'_> {
     ) -> Result<(String, Scene), VerifyError> {
         let plan = &self.context.lab.plan;
         let mac = guest.interface().mac;
+        let deadline = quirk(&self.plan.nic).link_deadline();
         let op = Op::Nic {
             mac: mac_text(mac),
-            deadline_ms: millis(CARRIER),
+            deadline_ms: millis(deadline),
         };
-        let answer = guest.agent.ask(op, CARRIER + ANSWER).await?;
+        let answer = guest.agent.ask(op, deadline + ANSWER).await?;
         let Answer::Nic { dev, driver, .. } = answer else {
             return Err(unexpected("nic"));
         };
@@ -227,6 +216,19 @@ impl Running<'_> {
         };
         let _ = guest.agent.ask(release, ANSWER).await;
         Ok((dev, scene))
+    }
+
+    /// Makes a key for this cell and starts the guest's SSH server with it.
+    async fn log_in(&self, guest: &mut Guest) -> Result<ssh::Key, VerifyError> {
+        let mut key = ssh::Key::generate().map_err(VerifyError::Host)?;
+        let authorized_key = key.public.clone();
+        match guest.agent.ask(Op::Ssh { authorized_key }, ANSWER).await? {
+            Answer::Ssh { host_key } => {
+                key.host = host_key;
+                Ok(key)
+            }
+            _ => Err(unexpected("ssh")),
+        }
     }
 
     async fn phase(

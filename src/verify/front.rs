@@ -1,11 +1,12 @@
 //! The user's side: starts workers, gathers their events.
 
 use super::job::{CellPlan, Job};
+use super::queue::Queue;
 use crate::report::live::Event;
 use crate::report::model::{Cell, CellError, ErrorKind, Host};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -18,109 +19,150 @@ const TICK: Duration = Duration::from_millis(100);
 /// What all workers together found.
 #[derive(Debug, Default)]
 pub struct Gathered {
-    /// Finished cells, in the order of the plan.
+    /// A cell for every cell of the job, in its order.
     pub cells: Vec<Cell>,
     /// What a lab said of its host.
     pub host: Option<Host>,
+}
+
+/// A worker and the cell that it runs now.
+struct Worker {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    running: Option<CellPlan>,
 }
 
 /// Running workers. Each dies with this process (`PR_SET_PDEATHSIG`), so this
 /// must be used from the main thread: the kernel means the thread that started
 /// the worker.
 pub struct Workers {
-    children: Vec<(Child, Vec<CellPlan>)>,
+    workers: Vec<Worker>,
+    queue: Queue,
 }
 
 impl Workers {
-    /// Starts one worker per share of the cells.
+    /// Starts at most `jobs` workers, and no more than there are cells.
     ///
     /// # Errors
     /// When this program cannot start itself again.
     pub fn start(job: &Job, jobs: usize) -> std::io::Result<Self> {
-        let mut children = Vec::new();
-        for cells in shares(&job.cells, jobs) {
-            let share = Job {
-                cells: cells.clone(),
-                ..job.clone()
-            };
+        let text = serde_json::to_string(&job).map_err(std::io::Error::other)?;
+        let mut workers = Vec::new();
+        for _ in 0..jobs.max(1).min(job.cells.len()) {
             let mut child = Command::new(std::env::current_exe()?)
                 .args([WORKER, &std::process::id().to_string()])
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
                 .spawn()?;
-            let text = serde_json::to_vec(&share).map_err(std::io::Error::other)?;
-            if let Some(mut stdin) = child.stdin.take() {
-                stdin.write_all(&text)?;
+            let mut stdin = child.stdin.take();
+            if let Some(stdin) = &mut stdin {
+                writeln!(stdin, "{text}")?;
             }
-            children.push((child, cells));
+            workers.push(Worker {
+                child,
+                stdin,
+                running: None,
+            });
         }
-        Ok(Self { children })
+        let queue = Queue::new(&job.cells, job.fail_fast);
+        Ok(Self { workers, queue })
     }
 
-    /// Hands every event on as it comes, and none now and then, so that the
-    /// display can show that time passes. Returns when all workers have ended.
+    /// Deals the cells out one by one, hands every event on as it comes, and none
+    /// now and then, so that the display can show that time passes. Returns when
+    /// all workers have ended.
     pub fn gather(mut self, mut tell: impl FnMut(Option<&Event>)) -> Gathered {
         let (sender, events) = mpsc::channel();
-        let mut gathered = Gathered::default();
+        let mut host = None;
         std::thread::scope(|scope| {
-            for (child, _) in &mut self.children {
-                let (sender, stdout) = (sender.clone(), child.stdout.take());
-                scope.spawn(move || forward(stdout, &sender));
+            for (number, worker) in self.workers.iter_mut().enumerate() {
+                let (sender, stdout) = (sender.clone(), worker.child.stdout.take());
+                scope.spawn(move || forward(number, stdout, &sender));
             }
             drop(sender);
             loop {
-                let event = match events.recv_timeout(TICK) {
-                    Ok(event) => event,
-                    Err(mpsc::RecvTimeoutError::Timeout) => {
-                        tell(None);
-                        continue;
-                    }
+                match events.recv_timeout(TICK) {
+                    Err(mpsc::RecvTimeoutError::Timeout) => tell(None),
                     Err(mpsc::RecvTimeoutError::Disconnected) => break,
-                };
-                // Every worker describes the same host, first without its guest's kernel.
-                let repeated = matches!(&event, Event::Host(host)
-                    if host.guest_kernel.is_empty() || gathered.host.as_ref() == Some(host));
-                if !repeated {
-                    tell(Some(&event));
-                }
-                match event {
-                    Event::CellDone { cell } => gathered.cells.push(*cell),
-                    Event::Host(host) => gathered.host = Some(host),
-                    _ => {}
+                    Ok((number, None)) => self.lost(number, &mut tell),
+                    Ok((number, Some(event))) => {
+                        if worth_showing(&event, host.as_ref()) {
+                            tell(Some(&event));
+                        }
+                        match event {
+                            Event::Host(new) => host = Some(new),
+                            event => self.answer(number, event),
+                        }
+                    }
                 }
             }
         });
-        let mut order = Vec::new();
-        for (mut child, plans) in self.children {
-            let status = child.wait();
-            for plan in &plans {
-                if !gathered.cells.iter().any(|cell| cell.name == plan.name) {
-                    gathered
-                        .cells
-                        .push(orphan(plan, status.as_ref().ok().copied()));
+        let cells = self.queue.into_cells();
+        Gathered { cells, host }
+    }
+
+    /// Takes what a worker found and gives it its next cell, or closes its input.
+    fn answer(&mut self, number: usize, event: Event) {
+        let worker = &mut self.workers[number];
+        match event {
+            Event::CellDone { cell } => {
+                worker.running = None;
+                self.queue.done(*cell);
+            }
+            Event::NoLab { error } => self.queue.no_lab(error),
+            Event::Ready => {
+                worker.running = self.queue.next();
+                let given = worker.running.as_ref().zip(worker.stdin.as_mut());
+                match given.map(|(plan, stdin)| give(plan, stdin)) {
+                    Some(Ok(())) => {}
+                    // A worker that cannot be written to is dead, which its output tells.
+                    Some(Err(_)) | None => worker.stdin = None,
                 }
             }
-            order.extend(plans);
+            _ => {}
         }
-        gathered
-            .cells
-            .sort_by_key(|cell| order.iter().position(|plan| plan.name == cell.name));
-        gathered
+    }
+
+    /// A worker's output has ended: what it was running will not be finished.
+    fn lost(&mut self, number: usize, tell: &mut impl FnMut(Option<&Event>)) {
+        let worker = &mut self.workers[number];
+        worker.stdin = None;
+        let status = worker.child.wait().ok();
+        if let Some(plan) = worker.running.take() {
+            let cell = Box::new(orphan(&plan, status));
+            let event = Event::CellDone { cell };
+            tell(Some(&event));
+            self.answer(number, event);
+        }
     }
 }
 
-fn forward(stdout: Option<impl std::io::Read>, sender: &mpsc::Sender<Event>) {
+/// Every worker describes the same host, first without its guest's kernel.
+fn worth_showing(event: &Event, host: Option<&Host>) -> bool {
+    !matches!(event, Event::Host(new) if new.guest_kernel.is_empty() || host == Some(new))
+}
+
+fn give(plan: &CellPlan, stdin: &mut ChildStdin) -> std::io::Result<()> {
+    let line = serde_json::to_string(plan).map_err(std::io::Error::other)?;
+    writeln!(stdin, "{line}")
+}
+
+/// The worker's events, then none at its end.
+fn forward(
+    number: usize,
+    stdout: Option<impl std::io::Read>,
+    sender: &mpsc::Sender<(usize, Option<Event>)>,
+) {
     let Some(stdout) = stdout else { return };
     for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-        match serde_json::from_str(&line) {
-            Ok(event) => drop(sender.send(event)),
-            // Something in the worker printed to its standard output; nothing is lost by showing it.
-            Err(_) => drop(sender.send(Event::Note {
-                cell: None,
-                text: line,
-            })),
-        }
+        // Something in the worker printed to its standard output; nothing is lost by showing it.
+        let event = serde_json::from_str(&line).unwrap_or(Event::Note {
+            cell: None,
+            text: line,
+        });
+        let _ = sender.send((number, Some(event)));
     }
+    let _ = sender.send((number, None));
 }
 
 /// A cell whose worker died before it could report.
@@ -129,34 +171,13 @@ fn orphan(plan: &CellPlan, status: Option<ExitStatus>) -> Cell {
         || "vanished".to_owned(),
         |status| format!("ended early ({status})"),
     );
-    Cell {
-        name: plan.name.clone(),
-        guest: plan.guest.clone(),
-        nic: plan.nic.clone(),
-        driver: None,
-        probes: Vec::new(),
-        timings: Vec::new(),
-        error: Some(CellError {
-            phase: "worker".into(),
-            message: format!(
-                "the process that ran this cell {ended}; its lab went with it, run the cell again"
-            ),
-            kind: ErrorKind::Cell,
-        }),
-        teeth: None,
-        evidence: Vec::new(),
-    }
-}
-
-/// Deals the cells out, round robin, over at most `jobs` workers.
-fn shares(cells: &[CellPlan], jobs: usize) -> Vec<Vec<CellPlan>> {
-    let workers = jobs.clamp(1, cells.len().max(1));
-    let mut shares = vec![Vec::new(); workers];
-    for (index, cell) in cells.iter().enumerate() {
-        shares[index % workers].push(cell.clone());
-    }
-    shares.retain(|share| !share.is_empty());
-    shares
+    plan.failed(CellError {
+        phase: "worker".into(),
+        message: format!(
+            "the process that ran this cell {ended}; its lab went with it, run the cell again"
+        ),
+        kind: ErrorKind::Cell,
+    })
 }
 
 /// The accelerator that will be used, and why.
@@ -214,6 +235,7 @@ fn try_kvm(job: &Job) -> (bool, String) {
     let trial = Job {
         kvm: true,
         boot_only: true,
+        retries: 0,
         cells,
         sabotage: None,
         out: None,
@@ -237,35 +259,10 @@ fn try_kvm(job: &Job) -> (bool, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rstest::rstest;
-
-    fn plans(count: usize) -> Vec<CellPlan> {
-        let plan = |number| CellPlan {
-            name: format!("linux/{number}"),
-            guest: "linux".into(),
-            nic: "pcnet".into(),
-        };
-        (0..count).map(plan).collect()
-    }
-
-    #[rstest]
-    #[case::one_worker(3, 1, vec![3])]
-    #[case::fewer_cells_than_workers(2, 8, vec![1, 1])]
-    #[case::uneven(5, 2, vec![3, 2])]
-    #[case::zero_means_one(2, 0, vec![2])]
-    #[case::nothing(0, 2, vec![])]
-    fn cells_are_dealt_out(
-        #[case] cells: usize,
-        #[case] jobs: usize,
-        #[case] expected: Vec<usize>,
-    ) {
-        let sizes: Vec<usize> = shares(&plans(cells), jobs).iter().map(Vec::len).collect();
-        assert_eq!(sizes, expected);
-    }
 
     #[test]
     fn a_dead_worker_leaves_an_inconclusive_cell() {
-        let cell = orphan(&plans(1)[0], None);
+        let cell = orphan(&CellPlan::linux("pcnet"), None);
         assert_eq!(cell.error.map(|error| error.kind), Some(ErrorKind::Cell));
     }
 }

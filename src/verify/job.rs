@@ -50,8 +50,8 @@ impl CellPlan {
         }
     }
 
-    /// The cell before anything is known of it.
-    pub fn blank(&self) -> Cell {
+    /// The cell before anything has happened in it.
+    pub fn cell(&self) -> Cell {
         Cell {
             name: self.name.clone(),
             guest: self.guest.clone(),
@@ -66,11 +66,11 @@ impl CellPlan {
         }
     }
 
-    /// The cell that never came to its probes.
+    /// The cell when it could not be run.
     pub fn failed(&self, error: CellError) -> Cell {
         Cell {
             error: Some(error),
-            ..self.blank()
+            ..self.cell()
         }
     }
 }

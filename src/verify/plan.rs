@@ -93,11 +93,7 @@ pub struct Plan {
 ///
 /// What runs and what is skipped is dealt out separately, so that a slice is a
 /// fair share of the work.
-pub fn select(
-    entries: Vec<Entry>,
-    globs: &[glob::Pattern],
-    partition: Option<Partition>,
-) -> Plan {
+pub fn select(entries: Vec<Entry>, globs: &[glob::Pattern], partition: Option<Partition>) -> Plan {
     let mut plan = Plan::default();
     let mut places = [0, 0];
     for entry in entries {
@@ -121,9 +117,7 @@ pub fn select(
 /// Longest cell first, so that none is left over for one worker at the end. A
 /// cell that was never timed may be the longest of all and goes first.
 pub fn longest_first(cells: &mut [CellPlan], times: &HashMap<String, u64>) {
-    cells.sort_by_key(|cell| {
-        std::cmp::Reverse(times.get(&cell.name).copied().unwrap_or(u64::MAX))
-    });
+    cells.sort_by_key(|cell| std::cmp::Reverse(times.get(&cell.name).copied().unwrap_or(u64::MAX)));
 }
 
 #[cfg(test)]
@@ -222,7 +216,11 @@ mod tests {
     #[test]
     fn longest_first_and_the_unknown_before_all() {
         let mut cells = select(matrix(), &[], None).cells;
-        let times = [("linux/pcnet", 10), ("linux/virtio", 30), ("linux/e1000", 20)];
+        let times = [
+            ("linux/pcnet", 10),
+            ("linux/virtio", 30),
+            ("linux/e1000", 20),
+        ];
         let times = times.map(|(name, ms)| (name.to_owned(), ms)).into();
         longest_first(&mut cells, &times);
         let order: Vec<&str> = cells.iter().map(|cell| cell.nic.as_str()).collect();

@@ -1,6 +1,6 @@
 //! A login from the LAN peer into the guest and a command over it, with libssh2.
 
-use ssh2::Session;
+use ssh2::{CheckResult, KnownHostFileKind, Session};
 use std::fmt;
 use std::io::Read as _;
 use std::net::{SocketAddr, TcpStream};
@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 pub struct Key {
     /// The line for authorized_keys.
     pub public: String,
+    /// The guest's host key line, as the agent told it outside the network.
+    pub host: String,
     private: String,
 }
 
@@ -51,12 +53,29 @@ impl Key {
         Ok(Self {
             public: read(format!("{path}.pub"))?.trim().to_owned(),
             private: read(path)?,
+            host: String::new(),
         })
     }
 }
 
 /// What the guest is asked over SSH; the answer cannot come from anywhere else.
 const COMMAND: &str = "cat /proc/cmdline";
+
+/// Refuses a host that is not the guest: another host's answer would prove nothing.
+fn is_guest(
+    session: &Session,
+    to: SocketAddr,
+    line: &str,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let host = to.ip().to_string();
+    let mut known = session.known_hosts()?;
+    known.read_str(&format!("{host} {line}"), KnownHostFileKind::OpenSSH)?;
+    let (key, _) = session.host_key().ok_or("the host showed no key")?;
+    match known.check(&host, key) {
+        CheckResult::Match => Ok(()),
+        _ => Err("the host's key is not the guest's".into()),
+    }
+}
 
 /// Connects, logs in as root, runs the command; true when the guest answered.
 pub fn exchange(to: SocketAddr, key: &Key, deadline: Duration) -> bool {
@@ -70,6 +89,7 @@ pub fn exchange(to: SocketAddr, key: &Key, deadline: Duration) -> bool {
         session.set_timeout(u32::try_from(left.as_millis())?);
         session.set_tcp_stream(stream);
         session.handshake()?;
+        is_guest(&session, to, &key.host)?;
         session.userauth_pubkey_memory("root", Some(&key.public), &key.private, None)?;
         let mut channel = session.channel_session()?;
         channel.exec(COMMAND)?;

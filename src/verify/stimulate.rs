@@ -1,6 +1,6 @@
 //! Sends the probes of one phase from where they start.
 
-use super::ssh;
+use super::{sockets, ssh};
 use crate::guest::{AgentClient, GuestError};
 use crate::lab::topology::{WAN4, WAN6};
 use crate::lab::{Lab, LabError, Netns};
@@ -8,7 +8,7 @@ use crate::probe::{Origin, Probe, Scene, Stimulus};
 use lanfence_agent::{Answer, DhcpStep, Op, to_hex};
 use std::collections::HashMap;
 use std::io::Write as _;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
 /// Longest answer of the agent to a request without a deadline of its own.
@@ -231,7 +231,7 @@ impl Sender<'_> {
                 })?;
             }
             Stimulus::Ping { to, payload } => {
-                in_namespace(netns, || super::ping::send(far_side, *to, payload))?;
+                in_namespace(netns, || sockets::ping(far_side, *to, payload))?;
             }
             Stimulus::Tcp {
                 source_port,
@@ -278,33 +278,22 @@ fn source(far_side: bool, to: SocketAddr, port: u16) -> SocketAddr {
     }
 }
 
-/// Link-local destinations need the interface; every host's LAN side is eth0.
-pub(super) fn scoped(to: SocketAddr) -> SocketAddr {
-    match to {
-        SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() || v6.ip().is_multicast() => {
-            let scope = nix::net::if_::if_nametoindex("eth0").unwrap_or(0);
-            SocketAddrV6::new(*v6.ip(), v6.port(), 0, scope).into()
-        }
-        other => other,
-    }
-}
-
 fn udp(from: SocketAddr, to: SocketAddr, payload: &[u8]) -> std::io::Result<()> {
     let socket = UdpSocket::bind(from)?;
     socket
         .set_broadcast(true)
         .or_else(|error| if to.is_ipv4() { Err(error) } else { Ok(()) })?;
-    socket.send_to(payload, scoped(to)).map(drop)
+    socket.send_to(payload, sockets::scoped(to)).map(drop)
 }
 
 /// Long enough for the guest's SYN+ACK under emulation; the probe is the SYN.
 const CONNECT: Duration = Duration::from_millis(300);
 
 fn tcp(from: SocketAddr, to: SocketAddr, payload: &[u8]) -> std::io::Result<()> {
-    let socket = super::ping::stream_socket(from)?;
+    let socket = sockets::stream_socket(from)?;
     let _ = nix::sys::socket::connect(
         std::os::fd::AsRawFd::as_raw_fd(&socket),
-        &nix::sys::socket::SockaddrStorage::from(scoped(to)),
+        &nix::sys::socket::SockaddrStorage::from(sockets::scoped(to)),
     );
     let mut stream = TcpStream::from(socket);
     stream.set_write_timeout(Some(CONNECT))?;

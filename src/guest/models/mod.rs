@@ -87,8 +87,7 @@ fn unknown(device: &Device) -> Nic {
 /// # Errors
 /// [`GuestError::Nic`] with the names that begin alike.
 pub fn find<'a>(nics: &'a [Nic], name: &str) -> Result<&'a Nic, GuestError> {
-    let named =
-        |nic: &&Nic| nic.name == name || nic.devices.iter().any(|device| device == name);
+    let named = |nic: &&Nic| nic.name == name || nic.devices.iter().any(|device| device == name);
     if let Some(nic) = nics.iter().find(named) {
         return Ok(nic);
     }
@@ -108,7 +107,6 @@ pub fn find<'a>(nics: &'a [Nic], name: &str) -> Result<&'a Nic, GuestError> {
         nearest,
     })
 }
-
 
 #[cfg(test)]
 mod tests;

@@ -1,17 +1,27 @@
 //! Sockets that the standard library has no constructor for.
 
-use super::stimulate::scoped;
 use crate::lab::topology::{WAN4, WAN6};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrStorage, bind, sendto,
     setsockopt, socket, sockopt,
 };
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 
+/// Link-local destinations need the interface; every host's LAN side is eth0.
+pub fn scoped(to: SocketAddr) -> SocketAddr {
+    match to {
+        SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() || v6.ip().is_multicast() => {
+            let scope = nix::net::if_::if_nametoindex("eth0").unwrap_or(0);
+            SocketAddrV6::new(*v6.ip(), v6.port(), 0, scope).into()
+        }
+        other => other,
+    }
+}
+
 /// Sends one ICMP echo request from a raw socket in the current namespace.
-pub fn send(far_side: bool, to: IpAddr, payload: &[u8]) -> io::Result<()> {
+pub fn ping(far_side: bool, to: IpAddr, payload: &[u8]) -> io::Result<()> {
     let (family, protocol, kind) = match to {
         IpAddr::V4(_) => (AddressFamily::Inet, SockProtocol::Icmp, 8),
         IpAddr::V6(_) => (AddressFamily::Inet6, SockProtocol::IcmpV6, 128),
