@@ -172,7 +172,6 @@ fn job(
         bind: chosen.info.name.clone(),
         parameters: options.parameters.clone(),
         retries: options.retries,
-        fail_fast: options.fail_fast,
         out,
         sabotage: options.sabotage.map(|part| match part {
             Break::Sensor => Sabotage::Sensor,
@@ -220,6 +219,7 @@ fn show(options: &Options, job: &Job) -> Result<Run, Failure> {
     // What cannot be shown does not change the verdicts.
     let _ = live.event(&Event::Started { cells: names }, started.elapsed());
     let workers = Workers::start(job, options.jobs.unwrap_or(cores)).map_err(Failure::host)?;
+    let workers = workers.fail_fast(options.fail_fast);
     let gathered = workers.gather(|event| {
         let now = started.elapsed();
         // As above: a broken display is no reason to stop.
@@ -325,7 +325,6 @@ pub fn plain_job(
         out: None,
         cells: ["pcnet", "virtio"].map(CellPlan::linux).to_vec(),
         retries: 0,
-        fail_fast: false,
         sabotage: None,
         rootless: !nix::unistd::geteuid().is_root(),
         boot_only: false,

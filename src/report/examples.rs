@@ -369,3 +369,18 @@ pub(super) fn all() -> Vec<Run> {
         wide(),
     ]
 }
+
+/// A matrix: one cell flaky, two that cannot run.
+pub(super) fn matrix() -> Run {
+    let mut run = wide();
+    run.cells[1].flaky = Some("it passed on try 2".into());
+    let skipped = |name: &str, reason: &str| crate::report::model::Skipped {
+        name: name.into(),
+        reason: reason.into(),
+    };
+    run.skipped = vec![
+        skipped("linux/ne2k_isa", "the guest's kernel has no module `ne`"),
+        skipped("linux/rocker", "it is a switch, not a NIC"),
+    ];
+    run
+}

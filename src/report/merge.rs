@@ -219,7 +219,7 @@ mod tests {
         let twice = merge(vec![report("a", whole()), report("b", whole())]);
         let errors = [differs, twice, merge(Vec::new())];
         let texts = errors.map(|merged| merged.expect_err("refused").to_string());
-        insta::assert_snapshot!(texts.join("\n"), @"");
+        insta::assert_snapshot!(texts.join("\n"));
     }
 
     #[test]

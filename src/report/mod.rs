@@ -12,6 +12,7 @@ pub mod json;
 pub mod junit;
 pub mod live;
 pub mod markdown;
+pub mod matrix;
 pub mod merge;
 pub mod model;
 pub mod pcapng;

@@ -148,7 +148,7 @@ impl Running<'_> {
         let nonce = format!("{:08x}", super::random());
         let interface = Interface {
             model: self.plan.nic.clone(),
-            mac: guest_mac(number),
+            mac: guest_mac(number, &self.plan.nic),
             tap: format!("tap{number}"),
             link: true,
             filter: None,
@@ -408,9 +408,12 @@ fn note(
     }
 }
 
-/// Guests are numbered within a lab; the number is in the MAC.
-fn guest_mac(number: u8) -> Mac {
-    [0x52, 0x54, 0x00, 0x00, 0x01, number]
+/// Guests are numbered within a lab; the number is in the MAC. Where the device
+/// replaces the first octet, the domain gets that octet too: filters know the
+/// domain's MAC only.
+fn guest_mac(number: u8, nic: &str) -> Mac {
+    let first = quirk(nic).mac_octet.unwrap_or(0x52);
+    [first, 0x54, 0x00, 0x00, 0x01, number]
 }
 
 fn unexpected(doing: &str) -> VerifyError {

@@ -64,8 +64,15 @@ impl Workers {
                 running: None,
             });
         }
-        let queue = Queue::new(&job.cells, job.fail_fast);
+        let queue = Queue::new(&job.cells);
         Ok(Self { workers, queue })
+    }
+
+    /// Begins no further cell after one that is not green.
+    #[must_use]
+    pub fn fail_fast(mut self, wanted: bool) -> Self {
+        self.queue.fail_fast = wanted;
+        self
     }
 
     /// Deals the cells out one by one, hands every event on as it comes, and none

@@ -100,8 +100,6 @@ pub struct Job {
     pub cells: Vec<CellPlan>,
     /// How often a cell that is not green is tried again.
     pub retries: u32,
-    /// Whether no further cell is begun after one that is not green.
-    pub fail_fast: bool,
     /// What to break.
     pub sabotage: Option<Sabotage>,
     /// Whether an ordinary user runs this, in a user namespace.

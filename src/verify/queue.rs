@@ -11,7 +11,8 @@ pub struct Queue {
     plans: Vec<CellPlan>,
     waiting: VecDeque<CellPlan>,
     done: Vec<Cell>,
-    fail_fast: bool,
+    /// Begin no cell after one that is not green.
+    pub fail_fast: bool,
     /// The cell after which no other is begun.
     stopped_by: Option<String>,
     /// Why a worker has no lab.
@@ -20,12 +21,12 @@ pub struct Queue {
 
 impl Queue {
     /// A queue in the order of the plans.
-    pub fn new(plans: &[CellPlan], fail_fast: bool) -> Self {
+    pub fn new(plans: &[CellPlan]) -> Self {
         Self {
             plans: plans.to_vec(),
             waiting: plans.iter().cloned().collect(),
             done: Vec::new(),
-            fail_fast,
+            fail_fast: false,
             stopped_by: None,
             no_lab: None,
         }
@@ -94,7 +95,7 @@ mod tests {
 
     #[test]
     fn cells_come_back_in_the_order_of_the_plans() {
-        let mut queue = Queue::new(&plans(), false);
+        let mut queue = Queue::new(&plans());
         let begun: Vec<CellPlan> = std::iter::from_fn(|| queue.next()).collect();
         for plan in begun.iter().rev() {
             queue.done(plan.cell());
@@ -109,7 +110,8 @@ mod tests {
 
     #[test]
     fn fail_fast_begins_nothing_after_a_cell_that_is_not_green() {
-        let mut queue = Queue::new(&plans(), true);
+        let mut queue = Queue::new(&plans());
+        queue.fail_fast = true;
         let first = queue.next().expect("a cell");
         queue.done(first.cell());
         assert_eq!(queue.next(), None);
@@ -119,7 +121,7 @@ mod tests {
 
     #[test]
     fn without_fail_fast_it_goes_on() {
-        let mut queue = Queue::new(&plans(), false);
+        let mut queue = Queue::new(&plans());
         let first = queue.next().expect("a cell");
         queue.done(first.cell());
         assert!(queue.next().is_some());
@@ -127,7 +129,7 @@ mod tests {
 
     #[test]
     fn cells_without_a_lab_say_why_there_is_none() {
-        let mut queue = Queue::new(&plans(), false);
+        let mut queue = Queue::new(&plans());
         queue.no_lab(CellError {
             phase: "lab".into(),
             message: "no bridge".into(),
@@ -142,7 +144,7 @@ mod tests {
 
     #[test]
     fn nothing_is_lost_when_all_workers_die() {
-        let queue = Queue::new(&plans(), false);
+        let queue = Queue::new(&plans());
         assert!(errors(queue).iter().all(|text| text.contains("died")));
     }
 }

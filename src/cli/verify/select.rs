@@ -8,7 +8,7 @@ use crate::verify::job::CellPlan;
 use crate::verify::plan::{Entry, Partition, Plan, longest_first, select};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The NIC models without a word from the user: the one that old guests want
@@ -163,7 +163,7 @@ fn work(cell: &Cell) -> u64 {
     own.fold(0, |sum, timing| sum.saturating_add(timing.ms))
 }
 
-fn times(cache: &Path) -> HashMap<String, u64> {
+fn times(cache: &Path) -> BTreeMap<String, u64> {
     std::fs::read(cache.join(TIMES))
         .ok()
         .and_then(|text| serde_json::from_slice(&text).ok())
@@ -188,12 +188,12 @@ mod tests {
 
     #[test]
     fn listed_as_text() {
-        insta::assert_snapshot!(text(&plan()), @"");
+        insta::assert_snapshot!(text(&plan()));
     }
 
     #[test]
     fn listed_as_json() {
-        insta::assert_snapshot!(json(&plan()), @"");
+        insta::assert_snapshot!(json(&plan()));
     }
 
     #[test]

@@ -34,6 +34,8 @@ pub struct Quirk {
     pub link_ms: u64,
     /// Whether it can hand unfinished checksums to the tap (virtio-net header).
     pub vnet_header: bool,
+    /// First octet of the MAC that the guest believes to have, where the device replaces it.
+    pub mac_octet: Option<u8>,
     /// Why no guest can be given one here; none where it can.
     pub unfit: Option<&'static str>,
     /// What is peculiar, and where that is known from.
@@ -63,6 +65,7 @@ pub const ORDINARY: Quirk = Quirk {
     firmware: None,
     link_ms: 0,
     vnet_header: false,
+    mac_octet: None,
     unfit: None,
     source: "not in the table of quirks",
 };
@@ -173,7 +176,8 @@ pub const QUIRKS: &[Quirk] = &[
         driver: "usbnet",
         bus: Bus::Usb,
         hot_plug: false,
-        source: "QEMU hw/usb/dev-network.c, CDC Ethernet and RNDIS at full speed; its controller must be there at boot",
+        mac_octet: Some(0x40),
+        source: "QEMU hw/usb/dev-network.c: over CDC Ethernet it tells the guest a MAC that begins with 40, so a filter with $MAC stops the guest unless the domain's MAC begins so too",
         ..same("usb-net", ORDINARY)
     },
     Quirk {
