@@ -25,7 +25,7 @@ mknod -m "$mode" "$T/tun" c 10 200 && mount --bind "$T/tun" /dev/net/tun
 { cat /etc/passwd; echo 'lanfence-test:x:12345:12345::/:/bin/sh'; } > "$T/passwd" && mount --bind "$T/passwd" /etc/passwd
 : > "$T/sub"; [ "$BROKEN" = subuid ] || echo 'lanfence-test:200000:65536' > "$T/sub"
 for file in /etc/subuid /etc/subgid; do [ -e "$file" ] || : > "$file"; mount --bind "$T/sub" "$file"; done
-export HOME="$T/home" LANFENCE_GUEST="$T/guest" LANFENCE_CACHE="$T/home/cache"
+export PATH=/usr/bin:/bin HOME="$T/home" LANFENCE_GUEST="$T/guest" LANFENCE_CACHE="$T/home/cache"
 cd "$T/home"
 exec setpriv --reuid=12345 --regid=12345 --clear-groups "$T/lanfence" verify --accel tcg --nic virtio
 "#;

@@ -11,6 +11,7 @@ mod verify;
 mod worker;
 
 use clap::{Parser, Subcommand};
+use std::io::Write as _;
 use std::process::ExitCode;
 
 pub use exit::Exit;
@@ -41,8 +42,13 @@ enum Verb {
     Worker(worker::Options),
 }
 
-/// Parses the command line and does what it says.
+/// Parses the command line and does what it says. A panic ends with the exit
+/// code of a bug; Rust has printed where it happened.
 pub fn main() -> ExitCode {
+    std::panic::catch_unwind(dispatch).unwrap_or(Exit::Internal.into())
+}
+
+fn dispatch() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -68,10 +74,33 @@ pub fn main() -> ExitCode {
     match done {
         Ok(code) => code,
         Err(failure) => {
-            eprintln!("error: {}", failure.message);
+            complain(&failure.message);
             failure.exit.into()
         }
     }
+}
+
+/// Prints to standard output. A reader that has seen enough (`| head -1`) is no
+/// error; a disk that is full is.
+fn say(text: &str) -> Result<(), String> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(format!("standard output: {error}"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Prints an error. Where standard error is gone the exit code still tells.
+fn complain(message: &str) {
+    let _ = writeln!(std::io::stderr(), "error: {message}");
+}
+
+/// Prints what the user should know.
+#[cfg(feature = "lab")]
+fn note(message: &str) {
+    let _ = writeln!(std::io::stderr(), "note: {message}");
 }
 
 /// Why a verb could not do its work.

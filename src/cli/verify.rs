@@ -1,6 +1,6 @@
 //! `lanfence verify`: the run, its progress and its reports.
 
-use super::{Exit, Failure, generate};
+use super::{Exit, Failure, complain, generate, note, say};
 use crate::nwfilter::{self, write};
 use crate::report::color;
 use crate::report::github;
@@ -8,7 +8,7 @@ use crate::report::live::{Event, Live, Mode};
 use crate::report::model::{Cell, FilterInfo, Host, Run, SCHEMA_VERSION};
 use crate::report::{json, junit, markdown, table, verdict};
 use crate::verify::job::{CellPlan, FilterText, Job, Sabotage};
-use crate::verify::{Workers, decide_accel};
+use crate::verify::{Workers, decide_accel, silence};
 use clap::{Args, ValueEnum};
 use select::Select;
 use std::io::{IsTerminal as _, Write as _};
@@ -123,16 +123,16 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let started = Instant::now();
     let plan = options.select.plan(&options.guest)?;
     if options.select.only_lists() {
-        print!("{}", options.select.listing(&plan));
+        say(&options.select.listing(&plan)).map_err(Failure::host)?;
         return Ok(Exit::Pass.into());
     }
-    let (policy, origin) = generate::policy(options.policy.as_deref())?;
+    let source = generate::policy(options.policy.as_deref())?;
     let chosen = filters::choose(
         &options.filters,
         &options.parameters,
         options.no_filter,
-        &policy,
-        &origin,
+        &source.policy,
+        &source.origin,
     )?;
     let cache = paths::cache()?;
     let out = options.out.as_deref().map(paths::output).transpose()?;
@@ -142,7 +142,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     {
         paths::writable(file)?;
     }
-    let mut job = job(options, &policy, &origin, &chosen, out)?;
+    let mut job = job(options, &source, &chosen, out)?;
     job.cells.clone_from(&plan.cells);
     select::order(&mut job.cells, &cache);
     let (accel, reason) = accelerate(options, &job, &cache)?;
@@ -153,7 +153,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     run.cells.sort_by_key(place);
     (run.skipped, run.matrix) = (plan.skipped, plan.matrix);
     run.host.accel_reason = reason;
-    run.policy = origin;
+    run.policy = source.origin;
     run.filter = chosen.info;
     run.wall_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     report(options, &run)
@@ -161,12 +161,11 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
 
 fn job(
     options: &Options,
-    policy: &crate::policy::Policy,
-    origin: &str,
+    source: &generate::Source,
     chosen: &filters::Chosen,
     out: Option<PathBuf>,
 ) -> Result<Job, Failure> {
-    let plain = plain_job(policy, origin, options.policy.as_deref(), &options.guest)?;
+    let plain = plain_job(source, &options.guest)?;
     Ok(Job {
         filters: chosen.texts.clone(),
         bind: chosen.info.name.clone(),
@@ -196,7 +195,10 @@ fn accelerate(options: &Options, job: &Job, cache: &Path) -> Result<(bool, Strin
         )));
     }
     if decided.fell_back {
-        eprintln!("note: falling back to emulation (TCG): {}", decided.reason);
+        note(&format!(
+            "falling back to emulation (TCG): {}",
+            decided.reason
+        ));
     }
     Ok((decided.kvm, decided.reason))
 }
@@ -220,7 +222,7 @@ fn show(options: &Options, job: &Job) -> Result<Run, Failure> {
     let _ = live.event(&Event::Started { cells: names }, started.elapsed());
     let workers = Workers::start(job, options.jobs.unwrap_or(cores)).map_err(Failure::host)?;
     let workers = workers.fail_fast(options.fail_fast);
-    let gathered = workers.gather(|event| {
+    let gathered = workers.gather(silence(job), |event| {
         let now = started.elapsed();
         // As above: a broken display is no reason to stop.
         let _ = match event {
@@ -267,55 +269,63 @@ fn paint(options: &Options, terminal: bool) -> bool {
     )
 }
 
-/// Prints the table and writes the files.
+/// Prints the table and writes the files: each of them, whatever became of the
+/// others, and a file that cannot be written never hides what was proven.
 fn report(options: &Options, run: &Run) -> Result<ExitCode, Failure> {
     let terminal = std::io::stdout().is_terminal();
-    print!("{}", table::table(run, None, paint(options, terminal)));
-    let file = |path: &Option<PathBuf>,
-                text: &dyn Fn() -> Result<String, String>|
-     -> Result<(), Failure> {
-        let Some(path) = path else { return Ok(()) };
+    let mut bad = Vec::new();
+    bad.extend(say(&table::table(run, None, paint(options, terminal))).err());
+    let mut file = |path: &Option<PathBuf>, text: &dyn Fn() -> Result<String, String>| {
+        let Some(path) = path else { return };
         let written =
             text().and_then(|text| std::fs::write(path, text).map_err(|error| error.to_string()));
-        written.map_err(|error| Failure::host(format!("{}: {error}", path.display())))
+        let named = written.map_err(|error| format!("{}: {error}", path.display()));
+        bad.extend(named.err());
     };
-    file(&options.json, &|| Ok(json::to_json(run)))?;
+    file(&options.json, &|| Ok(json::to_json(run)));
     file(&options.junit, &|| {
         junit::to_junit(run).map_err(|error| error.to_string())
-    })?;
-    file(&options.verdicts, &|| Ok(verdict::verdict_lines(run)))?;
+    });
+    file(&options.verdicts, &|| Ok(verdict::verdict_lines(run)));
     if std::env::var_os("GITHUB_ACTIONS").is_some() {
-        for line in github::annotations(run) {
-            println!("{line}");
-        }
-        if let Some(path) = std::env::var_os("GITHUB_STEP_SUMMARY") {
-            let appended = std::fs::File::options()
-                .append(true)
-                .create(true)
-                .open(&path)
-                .and_then(|mut summary| summary.write_all(markdown::markdown(run).as_bytes()));
-            appended.map_err(|error| {
-                Failure::host(format!("{}: {error}", Path::new(&path).display()))
-            })?;
+        bad.extend(to_github(run).err());
+    }
+    match (bad.join("\n"), run.exit_code()) {
+        (bad, code) if bad.is_empty() => Ok(ExitCode::from(code)),
+        (bad, 0) => Err(Failure::host(bad)),
+        (bad, code) => {
+            complain(&bad);
+            Ok(ExitCode::from(code))
         }
     }
-    Ok(ExitCode::from(run.exit_code()))
+}
+
+fn to_github(run: &Run) -> Result<(), String> {
+    let lines: Vec<String> = github::annotations(run)
+        .into_iter()
+        .map(|line| format!("{line}\n"))
+        .collect();
+    say(&lines.concat())?;
+    let Some(path) = std::env::var_os("GITHUB_STEP_SUMMARY") else {
+        return Ok(());
+    };
+    std::fs::File::options()
+        .append(true)
+        .create(true)
+        .open(&path)
+        .and_then(|mut summary| summary.write_all(markdown::markdown(run).as_bytes()))
+        .map_err(|error| format!("{}: {error}", Path::new(&path).display()))
 }
 
 /// A job with nothing out of the ordinary: the generated filter under emulation, pcnet and virtio.
-pub fn plain_job(
-    policy: &crate::policy::Policy,
-    origin: &str,
-    file: Option<&Path>,
-    guest: &Path,
-) -> Result<Job, Failure> {
-    let filter = generated(policy);
+pub fn plain_job(source: &generate::Source, guest: &Path) -> Result<Job, Failure> {
+    let filter = generated(&source.policy);
     let libvirt_cache = paths::cache()?.join("libvirt");
     std::fs::create_dir_all(&libvirt_cache)
         .map_err(|error| Failure::host(format!("{}: {error}", libvirt_cache.display())))?;
     Ok(Job {
-        policy: filters::policy_text(file)?,
-        policy_origin: origin.to_owned(),
+        policy: source.text.clone(),
+        policy_origin: source.origin.clone(),
         bind: Some(filter.name.clone()),
         filters: vec![filter],
         parameters: Vec::new(),

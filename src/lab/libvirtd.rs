@@ -44,7 +44,7 @@ pub fn start() -> Result<Daemon, LabError> {
 }
 
 /// Waits for the socket and connects.
-pub async fn connect(daemon: &mut Daemon) -> Result<Libvirt, LabError> {
+pub async fn connect(daemon: &Daemon) -> Result<Libvirt, LabError> {
     daemon
         .until("libvirtd's socket", START, || Path::new(SOCKET).exists())
         .await?;
@@ -74,6 +74,11 @@ impl Libvirt {
         self.connect
             .hyp_version()
             .map_or_else(|_| "unknown".into(), dotted)
+    }
+
+    /// Whether it still answers: what it says after its death is no refusal.
+    pub fn alive(&self) -> bool {
+        tokio::task::block_in_place(|| self.connect.is_alive()).unwrap_or(false)
     }
 
     /// Creates a transient domain that ends with this connection, its CPUs still stopped.

@@ -157,17 +157,17 @@ async fn read(fd: AsyncFd<PacketSocket>, shared: Arc<Shared>) {
         let Ok(mut ready) = fd.readable().await else {
             break;
         };
-        match fd.get_ref().receive() {
+        let received = fd.get_ref().receive();
+        // Before anybody hears of the frame: whoever sees one that came after a
+        // loss (a sentinel, say) must see the loss too.
+        let lost = fd.get_ref().lost().unwrap_or(1);
+        shared.lost.fetch_add(lost, Ordering::AcqRel);
+        match received {
             Ok(Some(received)) => {
                 shared.frames().push(sighted(received));
                 shared.news.notify_waiters();
             }
-            Ok(None) => {
-                shared
-                    .lost
-                    .fetch_add(fd.get_ref().lost().unwrap_or(0), Ordering::AcqRel);
-                ready.clear_ready();
-            }
+            Ok(None) => ready.clear_ready(),
             Err(_) => break,
         }
     }

@@ -5,7 +5,6 @@ mod generate;
 mod model;
 mod read;
 mod residual;
-mod rules;
 mod set;
 mod vocabulary;
 mod write;

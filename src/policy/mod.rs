@@ -13,6 +13,11 @@ use std::path::Path;
 /// IPv4 link-local addresses (RFC 3927).
 pub const LINK_LOCAL4: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(169, 254, 0, 0), 16);
 
+/// Whether a prefix is within IPv6 link-local (RFC 4291 section 2.5.6).
+pub fn is_link_local(net: &Ipv6Net) -> bool {
+    net.network().is_unicast_link_local() && net.prefix_len() >= 10
+}
+
 /// A checked policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
@@ -62,12 +67,15 @@ impl Policy {
 
     /// Reads and checks a policy file.
     pub fn read(path: &Path) -> Result<Self, PolicyError> {
+        Self::parse(&Self::text(path)?, &path.display().to_string())
+    }
+
+    /// The text of a policy file.
+    pub fn text(path: &Path) -> Result<String, PolicyError> {
         let origin = path.display().to_string();
         let bytes =
             std::fs::read(path).map_err(|error| PolicyError::unreadable(&origin, &error))?;
-        let text =
-            String::from_utf8(bytes).map_err(|error| PolicyError::not_utf8(&origin, &error))?;
-        Self::parse(&text, &origin)
+        String::from_utf8(bytes).map_err(|error| PolicyError::not_utf8(&origin, &error))
     }
 
     /// The shipped example, parsed.

@@ -19,6 +19,16 @@ impl Sighting {
         view.upper().is_some_and(|upper| self.matches_upper(&upper))
     }
 
+    /// Whether it recognises the frames of one phase only: tags, asked names and
+    /// source ports differ between phases, groups and DHCP messages do not.
+    pub fn is_of_one_phase(&self) -> bool {
+        match self {
+            Self::Tag(_) | Self::Dns { .. } => true,
+            Self::TcpSyn { source_port, .. } => source_port.is_some(),
+            Self::Igmp { .. } | Self::Mld { .. } | Self::Dhcp { .. } => false,
+        }
+    }
+
     /// The same for what is above IP; a tag is looked for in whole frames only.
     pub(super) fn matches_upper(&self, upper: &Upper<'_>) -> bool {
         match self {

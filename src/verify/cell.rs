@@ -4,7 +4,7 @@ use super::job::{CellPlan, Job, Sabotage};
 use super::judge::{Seen, control_fate, filtered_fate, judge, reason};
 use super::phase::{self, Bounds, Outcome};
 use super::stimulate::{ANSWER, Sender};
-use super::watch::Watch;
+use super::watch::{Sightings, Watch};
 use super::{VerifyError, evidence, ssh};
 use crate::frame::{Phase, Tag};
 use crate::guest::{
@@ -13,7 +13,7 @@ use crate::guest::{
 use crate::lab::topology::{GATEWAY_MAC, Mac, PEER_MAC, WAN_MAC, WAN4, WAN6, link_local, mac_text};
 use crate::lab::{Lab, ruleset};
 use crate::policy::Policy;
-use crate::probe::{Host, Probe, Scene, catalogue};
+use crate::probe::{Host, Origin, Probe, Scene, catalogue};
 use crate::report::live::Event;
 use crate::report::model::{self, Cell, Fate, ProbeResult, Timing, Verdict};
 use lanfence_agent::{Answer, DhcpStep, Op};
@@ -58,7 +58,14 @@ pub async fn run(context: &Context<'_>, plan: &CellPlan, number: u8) -> Cell {
         cell: plan.name.clone(),
         phase: "boot".into(),
     });
-    if let Err(error) = running.through(number).await {
+    let ended = running.through(number).await;
+    // A dead daemon explains whatever else went wrong, and spoils what went well.
+    let ended = match (context.lab.fault(), ended) {
+        (Some(fault), Ok(())) => Err(VerifyError::Cell(fault)),
+        (Some(fault), Err(error)) => Err(VerifyError::Cell(format!("{error}\n{fault}"))),
+        (None, ended) => ended,
+    };
+    if let Err(error) = ended {
         let phase = running.phase.0;
         running.cell.error = Some(error.in_phase(phase));
     }
@@ -122,17 +129,23 @@ impl Running<'_> {
         let (filtered, teeth) = match filtered {
             Ok(filtered) => {
                 self.enter("unbind");
-                guest.set_filter(None)?;
-                self.enter("teeth");
-                let teeth = self
-                    .phase(&mut guest, &dev, &scene, &key, run, Phase::Teeth)
-                    .await;
-                (Some(filtered), teeth)
+                // An error here must not hide what the filtered run has shown.
+                let teeth = match guest.set_filter(None) {
+                    Ok(()) => {
+                        self.enter("teeth");
+                        self.phase(&mut guest, &dev, &scene, &key, run, Phase::Teeth)
+                            .await
+                    }
+                    Err(error) => Err(error),
+                };
+                let late = Watch::resume(self.context.lab, &guest.tap, filtered.end);
+                (Some((filtered, late.sightings().0)), teeth)
             }
             Err(error) => (None, Err(error)),
         };
         let stopped = teeth.as_ref().err().map(ToString::to_string);
         self.judge(&control, filtered.as_ref(), teeth.as_ref().ok());
+        let filtered = filtered.map(|(filtered, _)| filtered);
         self.keep_evidence(
             &guest,
             &rules,
@@ -272,9 +285,12 @@ impl Running<'_> {
             filter: filter.clone(),
             parameters: job.parameters.clone(),
         };
-        guest
-            .set_filter(Some(reference))
-            .map_err(|error| VerifyError::Refused(error.to_string()))?;
+        let bound = guest.set_filter(Some(reference));
+        bound.map_err(|error| match error {
+            error if guest.alive() => refused(self.context.lab, error.into()),
+            // A guest that died meanwhile is no refusal either.
+            error => error.into(),
+        })?;
         let tap = &guest.interface().tap;
         let installed = ruleset::installed(tap)?;
         let has_rules = job
@@ -301,18 +317,24 @@ impl Running<'_> {
     }
 
     /// Turns what was seen into verdicts, in catalogue order.
-    fn judge(&mut self, control: &Outcome, filtered: Option<&Outcome>, teeth: Option<&Outcome>) {
+    /// The filtered run comes with what was seen after its end.
+    fn judge(
+        &mut self,
+        control: &Outcome,
+        filtered: Option<&(Outcome, Sightings)>,
+        teeth: Option<&Outcome>,
+    ) {
         let later = teeth
             .filter(|teeth| teeth.fault.is_none())
             .map(|teeth| teeth.bounds)
             .unwrap_or_default();
         for (index, probe) in control.probes.iter().enumerate() {
-            let control_fate = control_fate(seen(control, probe, Bounds::default()));
+            let control_fate = control_fate(seen(control, probe));
             let (filtered_fate, last_seen) = match filtered {
                 None => (Fate::Unknown, None),
-                Some(filtered) => {
+                Some((filtered, late)) => {
                     let probe = &filtered.probes[index];
-                    let seen = seen(filtered, probe, later);
+                    let seen = seen_filtered(filtered, late, probe, later);
                     (
                         filtered_fate(seen, probe.expect),
                         filtered.sightings.last_seen(probe),
@@ -325,6 +347,7 @@ impl Running<'_> {
                 control_fate,
                 filtered_fate,
             );
+            let filtered = filtered.map(|(outcome, _)| outcome);
             let faults = [Some(control), filtered].into_iter().flatten();
             let fault = faults.clone().find_map(|outcome| outcome.fault.clone());
             let refusal = faults
@@ -375,7 +398,7 @@ impl Running<'_> {
     }
 }
 
-fn seen(outcome: &Outcome, probe: &Probe, later: Bounds) -> Seen {
+fn seen(outcome: &Outcome, probe: &Probe) -> Seen {
     let (arrived, completed) = (outcome.sightings.arrived(probe), outcome.completed(probe));
     // An exchange that broke off after its first frame had arrived counts as
     // sent only if the answer was heard leaving the guest.
@@ -384,14 +407,31 @@ fn seen(outcome: &Outcome, probe: &Probe, later: Bounds) -> Seen {
         near: outcome.sightings.near(probe) && began,
         arrived: arrived && completed,
         escaped: outcome.sightings.escaped(probe),
-        bounded: outcome.bounds.cover(probe) || later.cover(probe),
+        bounded: outcome.bounds.cover(probe),
         sound: outcome.fault.is_none(),
+    }
+}
+
+/// The same with what came after the filtered run: sentinels that were sent
+/// once the filter was gone bound it too, and frames that come late belong to it.
+fn seen_filtered(outcome: &Outcome, late: &Sightings, probe: &Probe, later: Bounds) -> Seen {
+    let seen = seen(outcome, probe);
+    let came_late = late.came_late(probe);
+    // The kernel shows the sensor what a guest sends and asks the filter in one
+    // go, so what is late there has passed it. What was on its way to the guest
+    // may have waited until the filter was gone, and proves nothing.
+    let passed = came_late && probe.origin == Origin::Guest;
+    Seen {
+        arrived: seen.arrived || (passed && late.arrived(probe)),
+        escaped: seen.escaped || passed,
+        bounded: (seen.bounded || later.cover(probe)) && !came_late,
+        ..seen
     }
 }
 
 fn teeth_fate(teeth: &Outcome, id: &str) -> Option<Fate> {
     let probe = teeth.probes.iter().find(|probe| probe.id == id)?;
-    Some(control_fate(seen(teeth, probe, Bounds::default())))
+    Some(control_fate(seen(teeth, probe)))
 }
 
 fn note(
@@ -405,6 +445,15 @@ fn note(
         Verdict::Residual => probe.residual.map(str::to_owned),
         Verdict::Inconclusive => Some(fault.unwrap_or_else(|| reason(control, filtered))),
         Verdict::Pass | Verdict::Fail(_) => None,
+    }
+}
+
+/// What libvirt says of a filter: a refusal, unless libvirt itself is gone.
+pub(super) fn refused(lab: &Lab, error: VerifyError) -> VerifyError {
+    if lab.libvirt.alive() {
+        VerifyError::Refused(error.to_string())
+    } else {
+        error
     }
 }
 

@@ -19,7 +19,7 @@ mod worker;
 
 pub use bare::bare_boot;
 pub use error::VerifyError;
-pub use front::{Workers, decide_accel};
+pub use front::{Workers, decide_accel, silence};
 pub use worker::run as run_worker;
 
 /// A number that no other run has: tags and nonces must not repeat.

@@ -1,7 +1,7 @@
 //! One phase of a cell: send the probes, bound the wait with sentinels, collect the sightings.
 
 use super::stimulate::{Refusals, Sender};
-use super::watch::{Place, Sightings, Watch};
+use super::watch::{Marks, Place, Sightings, Watch};
 use crate::frame::{Phase, Tag};
 use crate::guest::GuestError;
 use crate::lab::LabError;
@@ -9,6 +9,7 @@ use crate::lab::topology::WAN4;
 use crate::probe::{Origin, Point, Probe, Scene, Stimulus, inbound_sentinels, sentinels};
 use lanfence_agent::{DhcpStep, to_hex};
 use std::net::UdpSocket;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 /// Longest wait for the frames of a phase to leave. They are on their way when
@@ -26,23 +27,46 @@ const ROUNDS: u16 = 2;
 /// Tags of one round.
 const PER_ROUND: u16 = 64;
 
+/// Tags of a round by the path that they were sent on, so that a sentinel of
+/// one path, or an error message that quotes it, is not taken for another's.
+const OUTBOUND: Range<u16> = 0..16;
+const FROM_PEER: Range<u16> = 16..32;
+const FROM_GATEWAY: Range<u16> = 32..48;
+const TO_WAN: Range<u16> = 48..PER_ROUND;
+
 /// Paths on which sentinels that were sent last have arrived.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one fact a path, all combinations occur"
+)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Bounds {
     /// Guest to both LAN-side ports.
     pub outbound: bool,
-    /// LAN to the guest's tap.
-    pub inbound: bool,
+    /// LAN peer to the guest's tap.
+    pub from_peer: bool,
+    /// Router to the guest's tap.
+    pub from_gateway: bool,
     /// LAN through the router to the far side.
     pub wan: bool,
 }
 
 impl Bounds {
+    /// Nothing has failed to arrive yet.
+    const ALL: Self = Self {
+        outbound: true,
+        from_peer: true,
+        from_gateway: true,
+        wan: true,
+    };
+
     /// Whether an absence of the probe's frame is proven by these sentinels.
     pub fn cover(self, probe: &Probe) -> bool {
         match probe.origin {
             Origin::Guest => self.outbound && (self.wan || probe.far_at != Point::Wan),
-            Origin::Peer | Origin::Gateway | Origin::Wan => self.inbound,
+            Origin::Peer => self.from_peer,
+            // What comes from the far side has been seen leaving the router.
+            Origin::Gateway | Origin::Wan => self.from_gateway,
         }
     }
 }
@@ -54,6 +78,8 @@ pub struct Outcome {
     pub probes: Vec<Probe>,
     /// What the sensors saw.
     pub sightings: Sightings,
+    /// Where in the sensors' records those sightings end.
+    pub end: Marks,
     /// What the sentinels prove.
     pub bounds: Bounds,
     /// Why the sensors are not to be trusted, if so.
@@ -121,19 +147,18 @@ pub async fn run(
     };
     let refused = sender.send(&probes).await?;
     departed(&watch, &probes).await;
-    let mut bounds = Bounds {
-        outbound: true,
-        inbound: true,
-        wan: true,
-    };
+    let mut bounds = Bounds::ALL;
     for round in 0..ROUNDS {
         let first = (phase as u16 * ROUNDS + round) * PER_ROUND;
-        bounds = sentinel_round(sender, &watch, run, first, bounds).await?;
+        let watch = &watch;
+        let round = Round { watch, run, first };
+        bounds = sentinel_round(sender, &round, bounds).await?;
     }
-    let sightings = watch.sightings();
+    let (sightings, end) = watch.sightings();
     Ok(Outcome {
         probes,
         sightings,
+        end,
         bounds,
         fault: watch.fault(),
         dhcp,
@@ -167,67 +192,70 @@ async fn departed(watch: &Watch<'_>, probes: &[Probe]) {
     }
 }
 
+/// The sentinels of one round.
+struct Round<'a, 'b> {
+    watch: &'a Watch<'b>,
+    run: u32,
+    first: u16,
+}
+
+impl Round<'_, '_> {
+    /// The tag of a sentinel on a path.
+    fn tag(&self, path: &Range<u16>, index: u16) -> Tag {
+        Tag {
+            run: self.run,
+            phase: Phase::Sentinel,
+            index: self.first + path.start + index,
+        }
+    }
+
+    /// Waits until a sentinel of the path is seen at the point.
+    async fn arrives(&self, path: &Range<u16>, point: Point) -> bool {
+        let wanted = self.tag(path, 0).index..self.first + path.end;
+        let is_wanted = |frame: &[u8]| {
+            Tag::find(frame).is_some_and(|tag| {
+                tag.run == self.run && tag.phase == Phase::Sentinel && wanted.contains(&tag.index)
+            })
+        };
+        let deadline = Instant::now() + SENTINEL;
+        self.watch
+            .wait_for(Place::At(point), deadline, is_wanted)
+            .await
+    }
+}
+
 /// Sends one round of sentinels on every path that still answers.
 async fn sentinel_round(
     sender: &mut Sender<'_>,
-    watch: &Watch<'_>,
-    run: u32,
-    first: u16,
+    round: &Round<'_, '_>,
     before: Bounds,
 ) -> Result<Bounds, GuestError> {
-    let tag = |index: u16| Tag {
-        run,
-        phase: Phase::Sentinel,
-        index: first + index,
-    };
-    let is_round = |frame: &[u8]| {
-        Tag::find(frame).is_some_and(|tag| {
-            tag.run == run
-                && tag.phase == Phase::Sentinel
-                && (first..first + PER_ROUND).contains(&tag.index)
-        })
-    };
     let scene = sender.scene;
     let mut after = Bounds::default();
     if before.outbound {
+        let frames = sentinels(scene, |index| round.tag(&OUTBOUND, index));
         sender
-            .frames(
-                sentinels(scene, tag)
-                    .iter()
-                    .map(|frame| to_hex(frame))
-                    .collect(),
-            )
+            .frames(frames.iter().map(|frame| to_hex(frame)).collect())
             .await?;
-        let deadline = Instant::now() + SENTINEL;
-        after.outbound = watch
-            .wait_for(Place::At(Point::Peer), deadline, is_round)
-            .await
-            && watch
-                .wait_for(Place::At(Point::Gateway), deadline, is_round)
-                .await;
+        after.outbound = round.arrives(&OUTBOUND, Point::Peer).await
+            && round.arrives(&OUTBOUND, Point::Gateway).await;
     }
-    if before.inbound {
-        let inbound = |index: u16| tag(PER_ROUND / 2 + index);
-        let behind_router = as_gateway(scene);
-        for frame in inbound_sentinels(scene, inbound) {
+    if before.from_peer {
+        for frame in inbound_sentinels(scene, |index| round.tag(&FROM_PEER, index)) {
             sender.lab.peer_sender.send(&frame)?;
         }
-        for frame in inbound_sentinels(&behind_router, inbound) {
+        after.from_peer = round.arrives(&FROM_PEER, Point::TapToGuest).await;
+    }
+    if before.from_gateway {
+        let scene = as_gateway(scene);
+        for frame in inbound_sentinels(&scene, |index| round.tag(&FROM_GATEWAY, index)) {
             sender.lab.gateway_sender.send(&frame)?;
         }
-        after.inbound = watch
-            .wait_for(
-                Place::At(Point::TapToGuest),
-                Instant::now() + SENTINEL,
-                is_round,
-            )
-            .await;
+        after.from_gateway = round.arrives(&FROM_GATEWAY, Point::TapToGuest).await;
     }
     if before.wan {
-        to_far_side(sender, &tag(PER_ROUND - 1).to_bytes())?;
-        after.wan = watch
-            .wait_for(Place::At(Point::Wan), Instant::now() + SENTINEL, is_round)
-            .await;
+        to_far_side(sender, &round.tag(&TO_WAN, 0).to_bytes())?;
+        after.wan = round.arrives(&TO_WAN, Point::Wan).await;
     }
     Ok(after)
 }
@@ -251,4 +279,60 @@ fn to_far_side(sender: &Sender<'_>, payload: &[u8]) -> Result<(), LabError> {
     sent.map_err(|source| {
         LabError::system("send a sentinel from the LAN peer to the far side", source)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::probe::Sighting;
+    use crate::probe::{Expect, Group};
+    use rstest::rstest;
+
+    fn probe(origin: Origin, far_at: Point) -> Probe {
+        let sighting = Sighting::Dns { name: "a".into() };
+        Probe {
+            id: "group/name".into(),
+            group: Group::LanUnicast,
+            summary: String::new(),
+            expect: Expect::Drop,
+            residual: None,
+            origin,
+            stimulus: Stimulus::Frames(Vec::new()),
+            near: sighting.clone(),
+            near_at: Point::TapFromGuest,
+            far: sighting,
+            far_at,
+        }
+    }
+
+    const PEER_ONLY: Bounds = Bounds {
+        from_gateway: false,
+        ..Bounds::ALL
+    };
+    const NO_WAN: Bounds = Bounds {
+        wan: false,
+        ..Bounds::ALL
+    };
+
+    #[rstest]
+    #[case::peer(PEER_ONLY, Origin::Peer, Point::TapToGuest, true)]
+    #[case::router(PEER_ONLY, Origin::Gateway, Point::TapToGuest, false)]
+    #[case::far_side(PEER_ONLY, Origin::Wan, Point::TapToGuest, false)]
+    #[case::guest_to_lan(NO_WAN, Origin::Guest, Point::Peer, true)]
+    #[case::guest_to_wan(NO_WAN, Origin::Guest, Point::Wan, false)]
+    fn a_sentinel_bounds_its_own_path_only(
+        #[case] bounds: Bounds,
+        #[case] origin: Origin,
+        #[case] far_at: Point,
+        #[case] covered: bool,
+    ) {
+        assert_eq!(bounds.cover(&probe(origin, far_at)), covered);
+    }
+
+    #[test]
+    fn the_tags_of_a_round_are_split_between_the_paths() {
+        let paths = [OUTBOUND, FROM_PEER, FROM_GATEWAY, TO_WAN];
+        let all: Vec<u16> = paths.into_iter().flatten().collect();
+        assert_eq!(all, (0..PER_ROUND).collect::<Vec<_>>());
+    }
 }

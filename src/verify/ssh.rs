@@ -30,8 +30,18 @@ impl Key {
     /// # Errors
     /// What ssh-keygen printed.
     pub fn generate() -> Result<Self, String> {
-        // A name of its own: ssh-keygen asks before it overwrites the last cell's.
-        let path = format!("{}/key-{:08x}", crate::lab::STATE, super::random());
+        // A directory of its own: ssh-keygen asks before it overwrites, and the
+        // cells of a worker share a lab.
+        let dir = format!("{}/key-{:08x}", crate::lab::STATE, super::random());
+        std::fs::create_dir(&dir).map_err(|error| format!("{dir}: {error}"))?;
+        let key = Self::generate_in(&dir);
+        // What is left over goes with the lab.
+        let _ = std::fs::remove_dir_all(&dir);
+        key
+    }
+
+    fn generate_in(dir: &str) -> Result<Self, String> {
+        let path = format!("{dir}/key");
         let output = Command::new("ssh-keygen")
             .args([
                 "-q", "-t", "ecdsa", "-b", "256", "-m", "PEM", "-N", "", "-C", "lanfence", "-f",
@@ -43,7 +53,9 @@ impl Key {
             })?;
         if !output.status.success() {
             return Err(format!(
-                "ssh-keygen: {}",
+                "ssh-keygen: {}: {}{}",
+                output.status,
+                String::from_utf8_lossy(&output.stdout).trim(),
                 String::from_utf8_lossy(&output.stderr).trim()
             ));
         }

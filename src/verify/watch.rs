@@ -27,13 +27,23 @@ pub struct Watch<'a> {
     sensors: [Watched<'a>; 4],
 }
 
+/// A bookmark in each sensor's record.
+pub type Marks = [usize; 4];
+
 impl<'a> Watch<'a> {
     /// Bookmarks every sensor.
     pub fn start(lab: &'a Lab, tap: &'a Sensor) -> Self {
-        let entry = |sensor: &'a Sensor, incoming, outgoing| {
+        let sensors = [tap, &lab.peer_sensor, &lab.gateway_sensor, &lab.wan_sensor];
+        Self::resume(lab, tap, sensors.map(Sensor::mark))
+    }
+
+    /// Watches on from where an earlier watch ended.
+    pub fn resume(lab: &'a Lab, tap: &'a Sensor, marks: Marks) -> Self {
+        let mut marks = marks.into_iter();
+        let mut entry = |sensor: &'a Sensor, incoming, outgoing| {
             (
                 sensor,
-                sensor.mark(),
+                marks.next().expect("a mark for each sensor"),
                 [(Direction::In, incoming), (Direction::Out, outgoing)],
             )
         };
@@ -79,19 +89,22 @@ impl<'a> Watch<'a> {
         false
     }
 
-    /// Everything since the start, by place.
-    pub fn sightings(&self) -> Sightings {
+    /// Everything since the start, by place, and where it ends.
+    pub fn sightings(&self) -> (Sightings, Marks) {
         let mut all = Sightings::default();
-        for (sensor, mark, places) in &self.sensors {
-            for seen in sensor.since(*mark) {
+        let end = self.sensors.each_ref().map(|(sensor, mark, places)| {
+            let frames = sensor.since(*mark);
+            let end = mark + frames.len();
+            for seen in frames {
                 let place = places
                     .iter()
                     .find(|(direction, _)| *direction == seen.direction)
                     .map(|(_, place)| *place);
                 all.add(place.expect("both directions have a place"), seen);
             }
-        }
-        all
+            end
+        });
+        (all, end)
     }
 }
 
@@ -164,6 +177,18 @@ impl Sightings {
         })
     }
 
+    /// Whether these, taken after a phase had ended, show a frame of that phase
+    /// behind the filter which nobody sent again. Only what no other phase
+    /// repeats can be told from a later probe's frame.
+    pub fn came_late(&self, probe: &Probe) -> bool {
+        let far = &probe.far;
+        far.is_of_one_phase()
+            && !self.near(probe)
+            && behind(probe.origin)
+                .iter()
+                .any(|point| self.at(Place::At(*point), far))
+    }
+
     /// The last place on the way at which the probe's frame was seen.
     pub fn last_seen(&self, probe: &Probe) -> Option<Point> {
         let way: &[Point] = match probe.origin {
@@ -183,5 +208,78 @@ fn behind(origin: Origin) -> &'static [Point] {
     match origin {
         Origin::Guest => &[Point::Peer, Point::Gateway, Point::Wan],
         Origin::Peer | Origin::Gateway | Origin::Wan => &[Point::TapToGuest],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::Phase;
+    use crate::probe::{Group, Stimulus};
+    use rstest::rstest;
+    use std::net::Ipv4Addr;
+
+    const TAG: Tag = Tag {
+        run: 1,
+        phase: Phase::Filtered,
+        index: 7,
+    };
+    const OUT: Place = Place::At(Point::TapFromGuest);
+    const FAR: Place = Place::At(Point::Wan);
+
+    fn probe(origin: Origin, far_at: Point, sighting: Sighting) -> Probe {
+        Probe {
+            id: "wan-ipv4/x".into(),
+            group: Group::WanIpv4,
+            summary: String::new(),
+            expect: Expect::Drop,
+            residual: None,
+            origin,
+            stimulus: Stimulus::Frames(Vec::new()),
+            near: sighting.clone(),
+            near_at: Point::TapFromGuest,
+            far: sighting,
+            far_at,
+        }
+    }
+
+    fn seen_at(places: &[Place]) -> Sightings {
+        let mut all = Sightings::default();
+        for place in places {
+            let frame = [&[0; 60][..], &TAG.to_bytes()].concat();
+            let seen = Sighted {
+                direction: Direction::In,
+                at_ns: 0,
+                checksum_pending: false,
+                frame,
+            };
+            all.add(*place, seen);
+        }
+        all
+    }
+
+    #[rstest]
+    #[case::reordered(&[FAR], true)]
+    #[case::sent_again_after_the_filter_went(&[OUT, FAR], false)]
+    #[case::nothing(&[], false)]
+    #[case::only_sent(&[OUT], false)]
+    fn late_frames(#[case] places: &[Place], #[case] late: bool) {
+        let probe = probe(Origin::Guest, Point::Wan, Sighting::Tag(TAG));
+        assert_eq!(seen_at(places).came_late(&probe), late);
+    }
+
+    #[test]
+    fn what_came_to_the_guest_is_late_at_its_tap_only() {
+        let probe = probe(Origin::Peer, Point::TapToGuest, Sighting::Tag(TAG));
+        assert!(seen_at(&[Place::At(Point::TapToGuest)]).came_late(&probe));
+        assert!(!seen_at(&[FAR]).came_late(&probe));
+    }
+
+    #[test]
+    fn what_every_phase_repeats_is_never_called_late() {
+        let group = Ipv4Addr::new(224, 0, 0, 251);
+        let probe = probe(Origin::Guest, Point::Gateway, Sighting::Igmp { group });
+        assert!(!probe.far.is_of_one_phase());
+        assert!(!seen_at(&[FAR]).came_late(&probe));
     }
 }

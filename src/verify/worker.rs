@@ -1,7 +1,7 @@
 //! A worker: one process in its own namespaces with one lab, running cells one after the other.
 
 use super::VerifyError;
-use super::cell::Context;
+use super::cell::{self, Context};
 use super::job::{CellPlan, Job};
 use super::retry;
 use crate::guest::{Accel, Image};
@@ -97,7 +97,7 @@ fn define_filters(lab: &Lab, job: &Job) -> Result<(), VerifyError> {
         let dumped = lab
             .libvirt
             .define_filter(&filter.name, &filter.xml)
-            .map_err(|error| VerifyError::Refused(error.to_string()))?;
+            .map_err(|error| cell::refused(lab, error.into()))?;
         if filter.shipped {
             continue;
         }

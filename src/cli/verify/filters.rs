@@ -1,6 +1,5 @@
 //! Which filter is verified: the generated one, the user's own, or none.
 
-use super::super::generate::POLICY;
 use super::generated;
 use crate::cli::Failure;
 use crate::nwfilter::{self, FilterSet, write};
@@ -106,14 +105,4 @@ fn shipped(name: &str) -> Option<(String, String)> {
     let path = Path::new(SHIPPED).join(format!("{name}.xml"));
     let text = std::fs::read_to_string(&path).ok()?;
     Some((path.display().to_string(), text))
-}
-
-/// The policy's text for the worker: it parses it again on its side of the pipe.
-pub fn policy_text(given: Option<&Path>) -> Result<String, Failure> {
-    let here = Path::new(POLICY);
-    match given.or_else(|| here.exists().then_some(here)) {
-        Some(path) => std::fs::read_to_string(path)
-            .map_err(|error| Failure::usage(format!("{}: {error}", path.display()))),
-        None => Ok(Policy::EXAMPLE.to_owned()),
-    }
 }
