@@ -79,7 +79,7 @@ impl Checked {
 
 /// Checks and prints.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
-    let (policy, origin) = generate::policy(options.policy.as_deref())?;
+    let generate::Source { policy, origin, .. } = generate::policy(options.policy.as_deref())?;
     let tree = if options.filters.is_empty() {
         Tree::generated(crate::nwfilter::generate(&policy))
     } else {
