@@ -53,8 +53,12 @@ impl Scene {
 
 /// The link-local address that a host derives from its MAC (RFC 4291 appendix A).
 fn link_local(mac: Mac) -> Ipv6Addr {
-    let [a, b, c, d, e, f] = mac;
     let word = |high: u8, low: u8| u16::from_be_bytes([high, low]);
-    let words = [word(a ^ 0x02, b), word(c, 0xff), word(0xfe, d), word(e, f)];
+    let words = [
+        word(mac[0] ^ 0x02, mac[1]),
+        word(mac[2], 0xff),
+        word(0xfe, mac[3]),
+        word(mac[4], mac[5]),
+    ];
     Ipv6Addr::new(0xfe80, 0, 0, 0, words[0], words[1], words[2], words[3])
 }
