@@ -16,6 +16,7 @@ use crate::policy::Policy;
 use crate::probe::Scene;
 use clap::Args;
 use probes::{Judged, Verdict, judge_all};
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -90,21 +91,23 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     if options.no_bridge_nf {
         filter = filter.without_bridge_nf();
     }
-    let checked = check(policy, origin, tree, &filter, &scene);
-    if options.json {
-        println!("{}", json::json(&checked));
+    let checked = check(&policy, origin, tree, &filter, &scene);
+    let text = if options.json {
+        json::json(&checked) + "\n"
     } else {
-        print!("{}", print::text(&checked));
-    }
+        print::text(&checked)
+    };
+    // A pipe that is closed early does not change what was found.
+    let _ = std::io::stdout().write_all(text.as_bytes());
     Ok(ExitCode::from(checked.exit()))
 }
 
-fn check(policy: Policy, origin: String, tree: Tree, filter: &Compiled, scene: &Scene) -> Checked {
+fn check(policy: &Policy, origin: String, tree: Tree, filter: &Compiled, scene: &Scene) -> Checked {
     Checked {
         policy: origin,
         lint: lint::lint(&tree.filters, &tree.top, filter),
-        probes: judge_all(filter, &policy, scene),
-        classes: classes(filter, &policy, &usual(scene)),
+        probes: judge_all(filter, policy, scene),
+        classes: classes(filter, policy, &usual(scene)),
         tree,
     }
 }
@@ -119,6 +122,11 @@ fn scene(policy: &Policy, mac: Option<Mac>) -> Result<Scene, Failure> {
         scene.guest.mac = mac;
     }
     Ok(scene)
+}
+
+/// A frame in hexadecimal, as `explain --frame` takes it.
+fn hex(frame: &[u8]) -> String {
+    lanfence_agent::to_hex(frame)
 }
 
 /// Values that make an example look like something that a guest would send.
@@ -144,6 +152,7 @@ fn usual(scene: &Scene) -> Vec<(Field, u128)> {
         (Field::IcmpType, 128),
         (Field::TcpFlags, u128::from(crate::frame::l4::flag::SYN)),
         (Field::EtherType, u128::from(crate::frame::ethertype::VLAN)),
+        (Field::VlanEncap, u128::from(crate::frame::ethertype::IPV4)),
         (Field::ArpOperation, 2),
         (Field::ArpSrcMac, mac(scene.guest.mac)),
         (Field::ArpDstMac, mac(scene.peer.mac)),

@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use pcap_file::DataLink;
 use pcap_file::pcap::PcapReader;
 use pcap_file::pcapng::{Block, PcapNgReader};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -55,7 +56,7 @@ fn hex(text: &str) -> Result<Hex, String> {
         .chars()
         .filter(|c| !c.is_whitespace() && *c != ':')
         .collect();
-    if digits.len() % 2 != 0 {
+    if !digits.len().is_multiple_of(2) {
         return Err("an odd number of hexadecimal digits".into());
     }
     let bytes = digits.as_bytes().chunks(2).map(|pair| {
@@ -93,7 +94,10 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         .unwrap_or_default();
     let filter = tree.compile(guest, &options.parameters)?;
     for frame in &frames {
-        print!("{}", explain(&tree, &filter, frame, way));
+        let text = explain(&tree, &filter, frame, way);
+        if std::io::stdout().write_all(text.as_bytes()).is_err() {
+            break;
+        }
     }
     Ok(Exit::Pass.into())
 }
