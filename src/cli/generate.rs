@@ -46,7 +46,6 @@ pub struct Source {
     #[cfg_attr(not(feature = "lab"), expect(dead_code, reason = "verify reads it"))]
     /// Its text, read once: the file may be a pipe.
     pub text: String,
-    #[cfg_attr(not(feature = "lab"), expect(dead_code, reason = "verify reads it"))]
     /// Where the text came from, for messages.
     pub origin: String,
 }
