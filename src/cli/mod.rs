@@ -2,8 +2,11 @@
 
 #[cfg(feature = "lab")]
 mod bench;
+mod check;
 mod exit;
+mod explain;
 mod generate;
+mod tree;
 #[cfg(feature = "lab")]
 mod verify;
 #[cfg(feature = "lab")]
@@ -27,6 +30,10 @@ struct Cli {
 enum Verb {
     /// Print the nwfilter that the policy asks for.
     Generate(generate::Options),
+    /// Hold a filter against the policy without guests: lint, every probe, exact sets.
+    Check(check::Options),
+    /// Say what a filter does to frames, and by which rules.
+    Explain(explain::Options),
     /// Prove a filter with real guests, and print a verdict for every cell.
     #[cfg(feature = "lab")]
     Verify(Box<verify::Options>),
@@ -60,6 +67,8 @@ fn dispatch() -> ExitCode {
     };
     let done = match cli.verb {
         Verb::Generate(options) => generate::run(&options),
+        Verb::Check(options) => check::run(&options),
+        Verb::Explain(options) => explain::run(&options),
         #[cfg(feature = "lab")]
         Verb::Verify(options) => verify::run(&options),
         #[cfg(feature = "lab")]

@@ -1,5 +1,6 @@
 //! `lanfence verify`: the run, its progress and its reports.
 
+use super::tree::parameter;
 use super::{Failure, complain, generate, note, say};
 use crate::guest::{check_model, qemu_models};
 use crate::nwfilter::{self, write};
@@ -92,24 +93,6 @@ pub struct Options {
     /// Break a part in the middle of each cell.
     #[arg(long = "break", value_enum, hide = true)]
     sabotage: Option<Break>,
-}
-
-fn parameter(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE")?;
-    let good = |text: &str, more: &str| {
-        !text.is_empty()
-            && text
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || c == '_' || more.contains(c))
-    };
-    // libvirt skips a parameter with any other character without a word (measured).
-    if !good(name, "") {
-        return Err("a parameter's name has letters, digits and _ only".into());
-    }
-    if !good(value, ".:") {
-        return Err("a parameter's value has letters, digits, _, . and : only".into());
-    }
-    Ok((name.to_owned(), value.to_owned()))
 }
 
 /// Runs the cells and reports.

@@ -2,7 +2,7 @@
 
 use super::daemon::Daemon;
 use super::error::LabError;
-use std::path::Path;
+use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::time::Duration;
 use virt::connect::Connect;
@@ -19,8 +19,10 @@ const START: Duration = Duration::from_secs(20);
 const QEMU_CONF: &str = "stdio_handler = \"file\"\nsecurity_driver = \"none\"\ncgroup_controllers = []\nnamespaces = []\n\
                          user = \"root\"\ngroup = \"root\"\nremember_owner = 0\n";
 
+/// The whole log is evidence; errors also go to stderr, where a daemon's last
+/// words are looked for when it does not start.
 const LIBVIRTD_CONF: &str = "auth_unix_rw = \"none\"\nauth_unix_ro = \"none\"\nunix_sock_group = \"root\"\n\
-                             log_filters = \"3:util 3:rpc 1:util.command\"\nlog_outputs = \"2:file:/var/log/libvirtd.log\"\n";
+                             log_filters = \"3:util 3:rpc 1:util.command\"\nlog_outputs = \"2:file:/var/log/libvirtd.log 4:stderr\"\n";
 
 /// Where libvirtd writes its log.
 pub const LOG: &str = "/var/log/libvirtd.log";
@@ -43,10 +45,10 @@ pub fn start() -> Result<Daemon, LabError> {
     )
 }
 
-/// Waits for the socket and connects.
+/// Waits until the socket is listened on and connects; the file is there a moment earlier.
 pub async fn connect(daemon: &Daemon) -> Result<Libvirt, LabError> {
     daemon
-        .until("libvirtd's socket", START, || Path::new(SOCKET).exists())
+        .until("libvirtd's socket", START, || UnixStream::connect(SOCKET).is_ok())
         .await?;
     // libvirt prints every error to stderr unless told not to; ours are returned.
     virt::error::clear_error_callback();

@@ -1,9 +1,11 @@
 //! The hermetic world: namespaces, topology, private libvirtd, DHCP server and sensors.
 
+mod accounts;
 mod daemon;
 mod dnsmasq;
 mod enter;
 mod error;
+mod graft;
 mod idmap;
 mod libvirtd;
 mod mounts;

@@ -3,16 +3,22 @@
 //! Everything libvirt, iptables and dnsmasq would write on the host lands in
 //! tmpfs mounts that vanish with the mount namespace.
 
+use super::accounts;
 use super::error::LabError;
+use super::graft;
+use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use std::path::Path;
 
 /// Where the lab keeps its sockets, logs and leases.
 pub const STATE: &str = "/run/lanfence";
 
-/// Directories that get an empty tmpfs. All of them come with libvirt's packages
-/// or the base system.
+/// Directories that get an empty tmpfs. The base system or libvirt's packages
+/// bring them; [`graft`] makes up for those that do not.
 const PRIVATE: [&str; 4] = ["/run", "/etc/libvirt", "/var/lib/libvirt", "/var/log"];
+
+/// What libvirt learned about QEMU.
+const LIBVIRT_CACHE: &str = "/var/cache/libvirt";
 
 /// Directories under the fresh /run that programs expect.
 const RUN_DIRS: [&str; 5] = [
@@ -25,17 +31,18 @@ const RUN_DIRS: [&str; 5] = [
 
 /// Makes the mounts. Must run as PID 1 of a new PID, mount and network namespace.
 pub fn make(libvirt_cache: Option<&Path>) -> Result<(), LabError> {
-    let none: Option<&str> = None;
-    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)
-        .map_err(|errno| LabError::system("make the mounts private", errno))?;
+    private()?;
     // /run/user and the like hold files that the user may have named on the
     // command line; those are read before the lab is entered.
     for target in PRIVATE {
         tmpfs(target)?;
     }
     match libvirt_cache {
-        Some(cache) => bind(cache, "/var/cache/libvirt")?,
-        None => tmpfs("/var/cache/libvirt")?,
+        Some(cache) => {
+            graft::ensure(Path::new(LIBVIRT_CACHE))?;
+            bind(cache, LIBVIRT_CACHE)?;
+        }
+        None => tmpfs(LIBVIRT_CACHE)?,
     }
     // libvirt reads /sys/class/net and /proc/sys/net: both must be this namespace's.
     kernel_fs("proc", "/proc")?;
@@ -46,16 +53,27 @@ pub fn make(libvirt_cache: Option<&Path>) -> Result<(), LabError> {
             source,
         })?;
     }
-    Ok(())
+    accounts::ensure()
+}
+
+/// Keeps the lab's mounts from the namespace that it came from.
+fn private() -> Result<(), LabError> {
+    let none: Option<&str> = None;
+    match mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none) {
+        Ok(()) => Ok(()),
+        // A chroot into a plain directory: the mount that holds it cannot be
+        // named from inside, so it cannot be made private either (measured).
+        Err(Errno::EINVAL) => Err(LabError::host(
+            "/ is not a mount point, as in a chroot into a plain directory: \
+             the lab's mounts could not be kept from the host",
+            "before the chroot, `mount --bind DIR DIR`; or enter it with systemd-nspawn",
+        )),
+        Err(errno) => Err(LabError::system("make the mounts private", errno)),
+    }
 }
 
 fn tmpfs(target: &str) -> Result<(), LabError> {
-    if !Path::new(target).is_dir() {
-        return Err(LabError::host(
-            format!("{target} does not exist, so libvirt is not installed"),
-            "`cargo xtask setup` installs what is missing",
-        ));
-    }
+    graft::ensure(Path::new(target))?;
     mount(
         Some("lanfence"),
         target,
@@ -66,7 +84,8 @@ fn tmpfs(target: &str) -> Result<(), LabError> {
     .map_err(|errno| LabError::system(format!("mount a tmpfs on {target}"), errno))
 }
 
-fn bind(source: &Path, target: &str) -> Result<(), LabError> {
+/// Shows a file or directory in the place of another.
+pub fn bind(source: &Path, target: &str) -> Result<(), LabError> {
     let none: Option<&str> = None;
     mount(Some(source), target, none, MsFlags::MS_BIND, none)
         .map_err(|errno| LabError::system(format!("bind {} on {target}", source.display()), errno))
