@@ -6,7 +6,7 @@ mod probes;
 
 use super::explain::mac;
 use super::tree::{Tree, parameter};
-use super::{Exit, Failure, generate};
+use super::{Exit, Failure, generate, say};
 use crate::frame::Mac;
 use crate::nwfilter::evaluate::Compiled;
 use crate::nwfilter::evaluate::field::Field;
@@ -79,7 +79,7 @@ impl Checked {
 
 /// Checks and prints.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
-    let (policy, origin) = generate::policy(options.policy.as_deref())?;
+    let generate::Source { policy, origin, .. } = generate::policy(options.policy.as_deref())?;
     let tree = if options.filters.is_empty() {
         Tree::generated(crate::nwfilter::generate(&policy))
     } else {
@@ -91,11 +91,12 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         filter = filter.without_bridge_nf();
     }
     let checked = check(policy, origin, tree, &filter, &scene);
-    if options.json {
-        println!("{}", json::json(&checked));
+    let text = if options.json {
+        format!("{}\n", json::json(&checked))
     } else {
-        print!("{}", print::text(&checked));
-    }
+        print::text(&checked)
+    };
+    say(&text).map_err(Failure::usage)?;
     Ok(ExitCode::from(checked.exit()))
 }
 

@@ -1,7 +1,7 @@
 //! `lanfence explain`: what a filter does to a frame, and by which rules.
 
 use super::tree::{Tree, parameter};
-use super::{Exit, Failure};
+use super::{Exit, Failure, say};
 use crate::frame::{Mac, View, summary};
 use crate::nwfilter::evaluate::{Compiled, Decision, Event, Outcome, Way};
 use clap::{Args, ValueEnum};
@@ -93,7 +93,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         .unwrap_or_default();
     let filter = tree.compile(guest, &options.parameters)?;
     for frame in &frames {
-        print!("{}", explain(&tree, &filter, frame, way));
+        say(&explain(&tree, &filter, frame, way)).map_err(Failure::usage)?;
     }
     Ok(Exit::Pass.into())
 }

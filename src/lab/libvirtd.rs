@@ -48,7 +48,9 @@ pub fn start() -> Result<Daemon, LabError> {
 /// Waits until the socket is listened on and connects; the file is there a moment earlier.
 pub async fn connect(daemon: &Daemon) -> Result<Libvirt, LabError> {
     daemon
-        .until("libvirtd's socket", START, || UnixStream::connect(SOCKET).is_ok())
+        .until("libvirtd's socket", START, || {
+            UnixStream::connect(SOCKET).is_ok()
+        })
         .await?;
     // libvirt prints every error to stderr unless told not to; ours are returned.
     virt::error::clear_error_callback();
