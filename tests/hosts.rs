@@ -162,6 +162,32 @@ fn a_guest_that_never_boots_is_told_apart() {
     assert_eq!(output.status.code(), Some(5), "{}", text(&output));
 }
 
+#[test]
+fn a_leak_is_not_hidden_by_a_report_that_cannot_be_written() {
+    let output = lanfence()
+        .args(["verify", "--accel", "tcg", "--nic", "virtio", "--no-filter"])
+        .args(["--json", "/dev/full"])
+        .env("LANFENCE_GUEST", guest_image())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    assert!(text(&output).contains("/dev/full"), "{}", text(&output));
+}
+
+#[test]
+fn a_policy_may_come_through_a_pipe_and_a_reader_may_leave() {
+    let policy = concat!(env!("CARGO_MANIFEST_DIR"), "/lanfence.toml");
+    let script = "cat \"$POLICY\" | \"$PROGRAM\" verify --accel tcg --nic virtio --policy /dev/stdin | true; exit ${PIPESTATUS[1]}";
+    let output = Command::new("bash")
+        .args(["-c", script])
+        .env("POLICY", policy)
+        .env("PROGRAM", env!("CARGO_BIN_EXE_lanfence"))
+        .env("LANFENCE_GUEST", guest_image())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+}
+
 /// All processes below one, itself included.
 fn family(root: u32) -> BTreeSet<u32> {
     let parent = |pid: u32| -> Option<u32> {
@@ -193,6 +219,12 @@ fn family(root: u32) -> BTreeSet<u32> {
     }
 }
 
+/// The name of a process's program, at most 15 bytes of it (proc(5)).
+fn command(pid: u32) -> String {
+    let name = std::fs::read_to_string(format!("/proc/{pid}/comm"));
+    name.unwrap_or_default().trim_end().to_owned()
+}
+
 fn alive(pid: u32) -> bool {
     // A zombie has ended; it waits for its parent only.
     std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
@@ -204,9 +236,12 @@ fn alive(pid: u32) -> bool {
 }
 
 #[rstest]
-#[case::the_front("front")]
-#[case::the_worker("worker")]
-fn a_kill_leaves_nothing_behind(#[case] victim: &str) {
+#[case::the_front("front", "boot")]
+#[case::the_worker("worker", "boot")]
+#[case::libvirtd_before_the_bind("libvirtd", "control")]
+#[case::the_guest("qemu-system-x86", "nic")]
+#[case::dnsmasq("dnsmasq", "filtered")]
+fn a_kill_leaves_nothing_behind(#[case] victim: &str, #[case] after: &str) {
     let cache = tempfile::tempdir().unwrap();
     let mut child = lanfence()
         .args(["verify", "--accel", "tcg", "--nic", "virtio"])
@@ -221,30 +256,40 @@ fn a_kill_leaves_nothing_behind(#[case] victim: &str) {
     let mut lines = BufReader::new(child.stderr.take().unwrap())
         .lines()
         .map_while(Result::ok);
-    assert!(lines.any(|line| line.contains("boot")), "the guest booted");
+    let reached = |line: String| line.contains(&format!("] {after} "));
+    assert!(lines.any(reached), "the cell got past {after}");
     let family = family(child.id());
     assert!(
         family.len() >= 6,
         "front, keeper, init, main, libvirtd, dnsmasq, QEMU: {family:?}"
     );
-    let target = if victim == "front" {
-        child.id()
-    } else {
-        *family.iter().find(|pid| **pid != child.id()).unwrap()
+    let target = match victim {
+        "front" => child.id(),
+        "worker" => *family.iter().find(|pid| **pid != child.id()).unwrap(),
+        program => {
+            let found = family.iter().find(|pid| command(**pid) == program);
+            *found.unwrap_or_else(|| panic!("no {program} in {family:?}"))
+        }
     };
     nix::sys::signal::kill(
         nix::unistd::Pid::from_raw(target.cast_signed()),
         nix::sys::signal::Signal::SIGKILL,
     )
     .unwrap();
-    drop(lines);
+    let rest: Vec<String> = lines.collect();
     let status = child.wait().unwrap();
-    if victim == "worker" {
+    if victim != "front" {
         assert_eq!(
             status.code(),
             Some(5),
-            "a cell whose worker died is not proven"
+            "what died under a cell leaves it not proven, and blames no input: {rest:?}"
         );
+    }
+    if ["libvirtd", "dnsmasq"].contains(&victim) {
+        let named = rest
+            .iter()
+            .any(|line| line.contains(&format!("lab's {victim} died")));
+        assert!(named, "{rest:?}");
     }
     let deadline = Instant::now() + Duration::from_secs(10);
     while family.iter().any(|pid| alive(*pid)) {

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{fixture, verify};
+use common::{fixture, verify, verify_policy};
 use lanfence::report::model::{Failure, Verdict};
 use rstest::rstest;
 
@@ -39,6 +39,52 @@ fn the_generated_filter_is_green_on_pcnet_and_virtio() {
     );
     let last = done.stdout.trim_end().lines().last().unwrap_or_default();
     assert!(last.contains(" passed, 0 failed"), "{last}");
+}
+
+#[test]
+fn the_cells_of_one_worker_share_its_lab() {
+    let done = verify(&["--jobs", "1", "--nic", "virtio", "--nic", "pcnet"]);
+    assert_eq!(done.code, 0, "{}", done.printed());
+}
+
+/// Policies far from the shipped one: the generated filter and the catalogue's
+/// expectations follow.
+#[rstest]
+#[case::a_small_ipv4_lan("[lan]\nprefixes = [\"192.168.7.16/28\"]\n")]
+#[case::no_dhcp("[lan]\nprefixes = [\"192.168.1.0/24\", \"fe80::/10\"]\n[dhcp]\nclient = false\n")]
+#[case::no_groups(
+    "[lan]\nprefixes = [\"192.168.1.0/24\", \"fe80::/10\"]\n[multicast]\ngroups = []\n"
+)]
+#[case::nothing_but_unicast(
+    "[lan]\nprefixes = [\"172.16.0.0/20\"]\n[dhcp]\nclient = false\n[broadcast]\nlimited = false\n[multicast]\ngroups = []\n"
+)]
+#[case::two_lans_and_a_host(
+    "[lan]\nprefixes = [\"192.168.1.0/24\", \"10.20.0.0/16\", \"fd00:1::/64\", \"fe80::/10\"]\n[allow]\nhosts = [\"203.0.113.77/32\"]\n"
+)]
+fn other_policies_are_green_too(#[case] policy: &str) {
+    let dir = tempfile::tempdir().expect("a directory for the policy");
+    let file = dir.path().join("policy.toml");
+    std::fs::write(&file, policy).expect("the policy");
+    let file = file.to_str().expect("a name in UTF-8");
+    let done = verify_policy(file, &["--nic", "virtio"]);
+    assert_eq!(done.code, 0, "{}", done.printed());
+}
+
+#[test]
+fn a_filter_that_stops_everything_is_called_so() {
+    let dir = tempfile::tempdir().expect("a directory for the filter");
+    let file = dir.path().join("f.xml");
+    let xml = "<filter name='all'><rule action='drop' direction='inout' priority='0'/></filter>";
+    std::fs::write(&file, xml).expect("the filter");
+    let file = file.to_str().expect("a name in UTF-8");
+    let done = verify(&["--nic", "virtio", "--filter", file]);
+    assert_eq!(done.code, 1, "{}", done.printed());
+    assert!(
+        done.with(Verdict::Fail(Failure::Blocked)).len() > 40,
+        "{}",
+        done.printed()
+    );
+    assert!(done.with(Verdict::Fail(Failure::Leak)).is_empty());
 }
 
 #[test]

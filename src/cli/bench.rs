@@ -1,9 +1,9 @@
 //! `lanfence bench`: where the time goes, measured side by side in one run.
 
-use super::{Exit, Failure, generate, verify};
+use super::{Exit, Failure, generate, note, say, verify};
 use crate::guest::Image;
 use crate::verify::job::Job;
-use crate::verify::{Workers, bare_boot};
+use crate::verify::{Workers, bare_boot, silence};
 use clap::Args;
 use comfy_table::Table;
 use std::path::PathBuf;
@@ -35,7 +35,7 @@ struct Series {
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let source = generate::policy(options.policy.as_deref())?;
     let image = Image::open(&options.guest).map_err(Failure::host)?;
-    let job = verify::plain_job(&source, &options.guest, &["pcnet", "virtio"])?;
+    let job = verify::plain_job(&source, &options.guest)?;
     let mut series = [
         Series {
             name: "bare QEMU boot to READY",
@@ -64,7 +64,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         },
     ];
     for round in 1..=options.rounds {
-        eprintln!("round {round} of {}", options.rounds);
+        note(&format!("round {round} of {}", options.rounds));
         series[0].ms.push(bare_boot(&image).map_err(Failure::host)?);
         let alone = Job {
             cells: job.cells[..1].to_vec(),
@@ -83,7 +83,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         let (_, wall) = measure(&job)?;
         series[4].ms.push(wall);
     }
-    println!("{}", table(&mut series));
+    say(&format!("{}\n", table(&mut series))).map_err(Failure::host)?;
     Ok(Exit::Pass.into())
 }
 
@@ -95,7 +95,7 @@ fn measure(job: &Job) -> Result<(Phases, u64), Failure> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let gathered = Workers::start(job, cores)
         .map_err(Failure::host)?
-        .gather(|_| {});
+        .gather(silence(job), |_| {});
     let wall = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let cell = gathered
         .cells

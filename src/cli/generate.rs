@@ -1,6 +1,6 @@
 //! `lanfence generate`: the filter as text.
 
-use super::{Exit, Failure};
+use super::{Exit, Failure, say};
 use crate::nwfilter::{generate, write};
 use crate::policy::Policy;
 use clap::Args;
@@ -27,13 +27,13 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let filter = generate(&source.policy);
     let text = write(&filter);
     match &options.out {
-        None => print!("{text}"),
+        None => say(&text).map_err(Failure::usage)?,
         Some(dir) => {
             let path = dir.join(format!("{}.xml", filter.name));
             std::fs::create_dir_all(dir)
                 .and_then(|()| std::fs::write(&path, text))
                 .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
-            println!("{}", path.display());
+            say(&format!("{}\n", path.display())).map_err(Failure::usage)?;
         }
     }
     Ok(Exit::Pass.into())
@@ -43,8 +43,10 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
 pub struct Source {
     /// The checked policy.
     pub policy: Policy,
+    #[cfg_attr(not(feature = "lab"), expect(dead_code, reason = "verify reads it"))]
     /// Its text, read once: the file may be a pipe.
     pub text: String,
+    #[cfg_attr(not(feature = "lab"), expect(dead_code, reason = "verify reads it"))]
     /// Where the text came from, for messages.
     pub origin: String,
 }

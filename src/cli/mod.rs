@@ -2,14 +2,19 @@
 
 #[cfg(feature = "lab")]
 mod bench;
+mod check;
 mod exit;
+mod explain;
 mod generate;
+mod report;
+mod tree;
 #[cfg(feature = "lab")]
 mod verify;
 #[cfg(feature = "lab")]
 mod worker;
 
 use clap::{Parser, Subcommand};
+use std::io::Write as _;
 use std::process::ExitCode;
 
 pub use exit::Exit;
@@ -26,6 +31,12 @@ struct Cli {
 enum Verb {
     /// Print the nwfilter that the policy asks for.
     Generate(generate::Options),
+    /// Hold a filter against the policy without guests: lint, every probe, exact sets.
+    Check(check::Options),
+    /// Say what a filter does to frames, and by which rules.
+    Explain(explain::Options),
+    /// Work with the reports of finished runs.
+    Report(report::Options),
     /// Prove a filter with real guests, and print a verdict for every cell.
     #[cfg(feature = "lab")]
     Verify(Box<verify::Options>),
@@ -38,8 +49,13 @@ enum Verb {
     Worker(worker::Options),
 }
 
-/// Parses the command line and does what it says.
+/// Parses the command line and does what it says. A panic ends with the exit
+/// code of a bug; Rust has printed where it happened.
 pub fn main() -> ExitCode {
+    std::panic::catch_unwind(dispatch).unwrap_or(Exit::Internal.into())
+}
+
+fn dispatch() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -54,6 +70,9 @@ pub fn main() -> ExitCode {
     };
     let done = match cli.verb {
         Verb::Generate(options) => generate::run(&options),
+        Verb::Check(options) => check::run(&options),
+        Verb::Explain(options) => explain::run(&options),
+        Verb::Report(options) => report::run(&options),
         #[cfg(feature = "lab")]
         Verb::Verify(options) => verify::run(&options),
         #[cfg(feature = "lab")]
@@ -64,10 +83,33 @@ pub fn main() -> ExitCode {
     match done {
         Ok(code) => code,
         Err(failure) => {
-            eprintln!("error: {}", failure.message);
+            complain(&failure.message);
             failure.exit.into()
         }
     }
+}
+
+/// Prints to standard output. A reader that has seen enough (`| head -1`) is no
+/// error; a disk that is full is.
+fn say(text: &str) -> Result<(), String> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(format!("standard output: {error}"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Prints an error. Where standard error is gone the exit code still tells.
+fn complain(message: &str) {
+    let _ = writeln!(std::io::stderr(), "error: {message}");
+}
+
+/// Prints what the user should know.
+#[cfg(feature = "lab")]
+fn note(message: &str) {
+    let _ = writeln!(std::io::stderr(), "note: {message}");
 }
 
 /// Why a verb could not do its work.
@@ -81,6 +123,14 @@ impl Failure {
     fn usage(message: impl std::fmt::Display) -> Self {
         Self {
             exit: Exit::Usage,
+            message: message.to_string(),
+        }
+    }
+
+    #[cfg(feature = "lab")]
+    fn nothing(message: impl std::fmt::Display) -> Self {
+        Self {
+            exit: Exit::Nothing,
             message: message.to_string(),
         }
     }

@@ -170,6 +170,11 @@ impl Guest {
             .map_err(|error| LabError::libvirt("suspend the domain", &error).into())
     }
 
+    /// Whether libvirt still counts the domain among the running.
+    pub fn alive(&self) -> bool {
+        tokio::task::block_in_place(|| self.domain.is_active()).unwrap_or(false)
+    }
+
     /// The interface as it is now.
     pub fn interface(&self) -> &Interface {
         &self.interface

@@ -5,13 +5,14 @@ use super::mounts::STATE;
 use super::netns::Netns;
 use std::fs::File;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// A running daemon; dropping it kills it.
 #[derive(Debug)]
 pub struct Daemon {
     name: &'static str,
-    child: Child,
+    child: Mutex<Child>,
 }
 
 /// How often a condition that has no event to wait for is looked at.
@@ -39,7 +40,10 @@ impl Daemon {
             None => command.spawn(),
         };
         match spawned {
-            Ok(child) => Ok(Self { name, child }),
+            Ok(child) => Ok(Self {
+                name,
+                child: Mutex::new(child),
+            }),
             Err(error) => Err(LabError::host(
                 format!(
                     "{} cannot be started: {error}",
@@ -52,17 +56,17 @@ impl Daemon {
 
     /// Waits until the daemon is ready; ends early when it exits.
     pub async fn until(
-        &mut self,
+        &self,
         what: &str,
         deadline: Duration,
         mut ready: impl FnMut() -> bool,
     ) -> Result<(), LabError> {
         let end = Instant::now() + deadline;
         while !ready() {
-            if let Ok(Some(status)) = self.child.try_wait() {
+            if let Some(death) = self.death() {
                 return Err(LabError::Program {
                     program: self.name.into(),
-                    detail: format!("{status}{}", self.last_words()),
+                    detail: death,
                 });
             }
             if Instant::now() > end {
@@ -77,14 +81,21 @@ impl Daemon {
         Ok(())
     }
 
-    /// Whether it still runs.
-    pub fn alive(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(None))
+    /// How it ended; none while it runs.
+    fn death(&self) -> Option<String> {
+        let status = self.child().try_wait();
+        let status = status.ok().flatten()?;
+        Some(format!("{status}{}", self.last_words()))
     }
 
-    /// Its process id in the lab's PID namespace.
-    pub fn pid(&self) -> u32 {
-        self.child.id()
+    /// Why what depends on it cannot be trusted; none while it runs.
+    pub fn fault(&self) -> Option<String> {
+        let death = self.death()?;
+        Some(format!("the lab's {} died: {death}", self.name))
+    }
+
+    fn child(&self) -> MutexGuard<'_, Child> {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The end of its log, for error messages.
@@ -103,8 +114,9 @@ impl Daemon {
 impl Drop for Daemon {
     fn drop(&mut self) {
         // Already dead is fine; the namespace would end it anyway.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let mut child = self.child();
+        let _ = child.kill();
+        let _ = child.wait();
     }
 }
 

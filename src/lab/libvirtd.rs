@@ -2,7 +2,7 @@
 
 use super::daemon::Daemon;
 use super::error::LabError;
-use std::path::Path;
+use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::time::Duration;
 use virt::connect::Connect;
@@ -45,10 +45,12 @@ pub fn start() -> Result<Daemon, LabError> {
     )
 }
 
-/// Waits for the socket and connects.
-pub async fn connect(daemon: &mut Daemon) -> Result<Libvirt, LabError> {
+/// Waits until the socket is listened on and connects; the file is there a moment earlier.
+pub async fn connect(daemon: &Daemon) -> Result<Libvirt, LabError> {
     daemon
-        .until("libvirtd's socket", START, || Path::new(SOCKET).exists())
+        .until("libvirtd's socket", START, || {
+            UnixStream::connect(SOCKET).is_ok()
+        })
         .await?;
     // libvirt prints every error to stderr unless told not to; ours are returned.
     virt::error::clear_error_callback();
@@ -76,6 +78,11 @@ impl Libvirt {
         self.connect
             .hyp_version()
             .map_or_else(|_| "unknown".into(), dotted)
+    }
+
+    /// Whether it still answers: what it says after its death is no refusal.
+    pub fn alive(&self) -> bool {
+        tokio::task::block_in_place(|| self.connect.is_alive()).unwrap_or(false)
     }
 
     /// Creates a transient domain that ends with this connection, its CPUs still stopped.

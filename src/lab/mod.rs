@@ -61,9 +61,9 @@ impl Lab {
     /// Builds the lab in the namespaces that [`enter`] has made.
     pub async fn up(plan: Topology) -> Result<Self, LabError> {
         tun_device()?;
-        let mut libvirtd = libvirtd::start()?;
+        let libvirtd = libvirtd::start()?;
         let network = topology::build(&plan)?;
-        let mut dnsmasq = dnsmasq::start(&plan, &network.gateway)?;
+        let dnsmasq = dnsmasq::start(&plan, &network.gateway)?;
         let peer_sensor = sense("peer", &network.peer, "eth0")?;
         let gateway_sensor = sense("gateway", &network.gateway, "eth0")?;
         let wan_sensor = sense("wan", &network.wan, "eth0")?;
@@ -74,7 +74,7 @@ impl Lab {
                 dnsmasq::ready(&network.gateway)
             })
             .await?;
-        let libvirt = libvirtd::connect(&mut libvirtd).await?;
+        let libvirt = libvirtd::connect(&libvirtd).await?;
         Ok(Self {
             plan,
             network,
@@ -90,13 +90,10 @@ impl Lab {
     }
 
     /// Why the lab can no longer be trusted; none while its daemons run.
-    pub fn fault(&mut self) -> Option<String> {
-        [&mut self.libvirtd, &mut self.dnsmasq]
+    pub fn fault(&self) -> Option<String> {
+        [&self.libvirtd, &self.dnsmasq]
             .into_iter()
-            .find_map(|daemon| {
-                (!daemon.alive())
-                    .then(|| format!("a daemon of the lab died; see {}", log_path("libvirtd")))
-            })
+            .find_map(Daemon::fault)
     }
 }
 

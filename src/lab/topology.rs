@@ -1,9 +1,11 @@
 //! Who is where: the bridge, the LAN peer, the router and the world behind it.
 
+pub use crate::frame::link_local;
+
 use super::error::LabError;
 use super::netns::{Netns, bridge_batch, ip_batch, set_sysctls};
 use ipnet::{Ipv4Net, Ipv6Net};
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A MAC address.
 pub type Mac = [u8; 6];
@@ -25,6 +27,12 @@ pub const WAN4: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 10);
 /// IPv6 host on the far side (RFC 3849).
 pub const WAN6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 0x10);
 
+/// Ends of the link between the router and the far side.
+const UPLINK4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+const FAR4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
+const UPLINK6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0xffff, 0, 0, 0, 1);
+const FAR6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0xffff, 0, 0, 0, 2);
+
 /// Addresses of the lab's LAN.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topology {
@@ -43,6 +51,22 @@ pub struct Topology {
 /// IPv6 prefix of the LAN where the policy names none (RFC 3849): what a provider would delegate.
 const DELEGATED: &str = "2001:db8:1::/64";
 
+impl Network {
+    /// Tells the LAN's hosts who has the guest's addresses, for good. They would
+    /// ask, and a filter that stops the question stops what was to follow: the
+    /// probe would never be sent.
+    pub fn introduce(&self, mac: Mac, addresses: &[IpAddr]) -> Result<(), LabError> {
+        let mac = mac_text(mac);
+        let entry =
+            |address| format!("neigh replace {address} lladdr {mac} dev eth0 nud permanent\n");
+        let entries: String = addresses.iter().map(entry).collect();
+        for host in [&self.peer, &self.gateway] {
+            ip_batch(&["-n", host.name()], &entries)?;
+        }
+        Ok(())
+    }
+}
+
 impl Topology {
     /// Lays the hosts out in the prefix. The router is where the policy says,
     /// else at the first address.
@@ -54,6 +78,7 @@ impl Topology {
         gateway: Option<Ipv4Addr>,
         lan6: Option<Ipv6Net>,
     ) -> Result<Self, LabError> {
+        apart(lan4, lan6)?;
         let hosts: Vec<Ipv4Addr> = lan4.hosts().take(250).collect();
         let gateway4 = gateway
             .filter(|address| lan4.contains(address))
@@ -95,23 +120,27 @@ impl Topology {
     }
 }
 
-fn host6(net: Ipv6Net, host: u128) -> Ipv6Addr {
-    Ipv6Addr::from_bits(net.network().to_bits() | host)
+/// A LAN that holds the lab's far side would be its own WAN.
+fn apart(lan4: Ipv4Net, lan6: Option<Ipv6Net>) -> Result<(), LabError> {
+    let taken4 = [WAN4, UPLINK4, FAR4].into_iter();
+    let taken4 = taken4.filter(|taken| lan4.contains(taken)).map(IpAddr::V4);
+    let taken6 = [WAN6, UPLINK6, FAR6].into_iter();
+    let taken6 = taken6
+        .filter(|taken| lan6.is_some_and(|lan6| lan6.contains(taken)))
+        .map(IpAddr::V6);
+    let Some(taken) = taken4.chain(taken6).next() else {
+        return Ok(());
+    };
+    Err(LabError::host(
+        format!(
+            "the policy's LAN holds {taken}, which the lab's far side has (RFC 5737, RFC 3849)"
+        ),
+        "documentation addresses are on no real LAN: put another of your LAN's prefixes first",
+    ))
 }
 
-/// The link-local address that the kernel derives from a MAC (RFC 4291 appendix A).
-pub fn link_local(mac: Mac) -> Ipv6Addr {
-    let word = |high: u8, low: u8| u16::from_be_bytes([high, low]);
-    Ipv6Addr::new(
-        0xfe80,
-        0,
-        0,
-        0,
-        word(mac[0] ^ 0x02, mac[1]),
-        word(mac[2], 0xff),
-        word(0xfe, mac[3]),
-        word(mac[4], mac[5]),
-    )
+fn host6(net: Ipv6Net, host: u128) -> Ipv6Addr {
+    Ipv6Addr::from_bits(net.network().to_bits() | host)
 }
 
 /// `52:54:00:…`
@@ -266,10 +295,10 @@ fn gateway_links(plan: &Topology) -> String {
          neigh replace {peer4} lladdr {peer_mac} dev eth0 nud permanent\n\
          neigh replace {peer6} lladdr {peer_mac} dev eth0 nud permanent\n\
          link add wan0 address {up_mac} type veth peer name eth0 address {wan_mac} netns wan\nlink set wan0 up\n\
-         addr add 192.0.2.1/30 dev wan0\naddr add 2001:db8:0:ffff::1/64 dev wan0 nodad\n\
-         neigh replace 192.0.2.2 lladdr {wan_mac} dev wan0 nud permanent\n\
-         neigh replace 2001:db8:0:ffff::2 lladdr {wan_mac} dev wan0 nud permanent\n\
-         route add default via 192.0.2.2\nroute add default via 2001:db8:0:ffff::2\n",
+         addr add {UPLINK4}/30 dev wan0\naddr add {UPLINK6}/64 dev wan0 nodad\n\
+         neigh replace {FAR4} lladdr {wan_mac} dev wan0 nud permanent\n\
+         neigh replace {FAR6} lladdr {wan_mac} dev wan0 nud permanent\n\
+         route add default via {FAR4}\nroute add default via {FAR6}\n",
         gw4 = plan.gateway4,
         len4 = plan.lan4.prefix_len(),
         gw6 = plan.gateway6(),
@@ -287,11 +316,11 @@ fn gateway_links(plan: &Topology) -> String {
 fn wan_links(plan: &Topology) -> String {
     format!(
         "link set lo up\nlink set eth0 up\n\
-         addr add 192.0.2.2/30 dev eth0\naddr add 2001:db8:0:ffff::2/64 dev eth0 nodad\n\
+         addr add {FAR4}/30 dev eth0\naddr add {FAR6}/64 dev eth0 nodad\n\
          addr add {WAN4}/32 dev lo\naddr add {WAN6}/128 dev lo nodad\n\
-         neigh replace 192.0.2.1 lladdr {up_mac} dev eth0 nud permanent\n\
-         neigh replace 2001:db8:0:ffff::1 lladdr {up_mac} dev eth0 nud permanent\n\
-         route add {lan4} via 192.0.2.1\nroute add {lan6} via 2001:db8:0:ffff::1\n\
+         neigh replace {UPLINK4} lladdr {up_mac} dev eth0 nud permanent\n\
+         neigh replace {UPLINK6} lladdr {up_mac} dev eth0 nud permanent\n\
+         route add {lan4} via {UPLINK4}\nroute add {lan6} via {UPLINK6}\n\
          route add local 0.0.0.0/0 dev lo table 100\nroute add local ::/0 dev lo table 100\n\
          rule add iif eth0 lookup 100 pref 10\n",
         up_mac = mac_text(UPLINK_MAC),
@@ -314,7 +343,7 @@ mod tests {
         "192.168.1.9"
     )]
     #[case::no_router_named("10.0.0.0/8", None, "10.0.0.1", "10.0.0.10")]
-    #[case::small("192.0.2.0/29", None, "192.0.2.1", "192.0.2.2")]
+    #[case::small("192.168.7.0/29", None, "192.168.7.1", "192.168.7.2")]
     fn hosts_have_their_places(
         #[case] net: &str,
         #[case] router: Option<&str>,
@@ -336,9 +365,23 @@ mod tests {
         assert!(!taken.contains(&plan.leases.0) && !taken.contains(&plan.leases.1));
     }
 
+    #[rstest]
+    #[case::far_side("203.0.113.0/24", None, "203.0.113.10")]
+    #[case::uplink("192.0.2.0/29", None, "192.0.2.1")]
+    #[case::far_side6("10.0.0.0/8", Some("2001:db8:ffff::/64"), "2001:db8:ffff::10")]
+    fn a_lan_that_holds_the_far_side_is_refused(
+        #[case] lan4: &str,
+        #[case] lan6: Option<&str>,
+        #[case] named: &str,
+    ) {
+        let lan6 = lan6.map(|text| text.parse().unwrap());
+        let error = Topology::plan(lan4.parse().unwrap(), None, lan6).unwrap_err();
+        assert!(error.to_string().contains(named), "{error}");
+    }
+
     #[test]
     fn a_prefix_without_room_is_refused() {
-        let error = Topology::plan("192.0.2.0/30".parse().unwrap(), None, None).unwrap_err();
+        let error = Topology::plan("192.168.7.0/30".parse().unwrap(), None, None).unwrap_err();
         assert!(error.to_string().contains("too small"), "{error}");
     }
 

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 /// libvirt's priority of a rule that has none.
-const DEFAULT_PRIORITY: i16 = 500;
+pub(super) const DEFAULT_PRIORITY: i16 = 500;
 
 /// libvirt's priorities of chains that have none, by the prefix of their name.
 const CHAINS: [(&str, i16); 6] = [
@@ -54,7 +54,8 @@ pub fn difference(given: &Filter, dumped: &Filter) -> Option<String> {
     }
 }
 
-fn chain_priority(filter: &Filter) -> i16 {
+/// Priority of a filter's chain in its parent.
+pub(super) fn chain_priority(filter: &Filter) -> i16 {
     // The priority of the root chain is stored but has no effect.
     if filter.chain == "root" {
         return 0;

@@ -1,19 +1,23 @@
-//! libvirt's filter language: model, strict reader, canonical writer and the generator.
+//! libvirt's filter language: model, strict reader, canonical writer, generator, evaluator and lint.
 
 mod compare;
+pub mod evaluate;
 mod generate;
+pub mod lint;
 mod model;
+mod places;
 mod read;
 mod residual;
-mod rules;
 mod set;
+pub mod sets;
 mod vocabulary;
 mod write;
 
 pub use compare::difference;
 pub use generate::generate;
 pub use model::{Action, Direction, Element, Entry, Filter, FilterRef, Rule};
+pub use places::{Place, rule_places};
 pub use read::{ReadError, read};
 pub use residual::{RESIDUALS, Residual};
 pub use set::{FilterSet, SetError};
-pub use write::write;
+pub use write::{element, write};

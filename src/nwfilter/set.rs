@@ -30,7 +30,7 @@ pub enum SetError {
     },
     /// A reference to nothing.
     #[error(
-        "filter {from} refers to {to}, which is neither given nor shipped with libvirt here\n  cure: give its file with another --filter"
+        "filter {from} refers to {to}, which is neither given nor shipped with libvirt here\n  cure: give its file with another --filter (libvirt's own come with the package libvirt-daemon-config-nwfilter)"
     )]
     Undefined {
         /// The filter with the reference.
@@ -117,21 +117,21 @@ impl FilterSet {
         self.filters.last().expect("a set has a filter")
     }
 
-    /// A variable that nothing sets, with the filter that uses it. libvirt sets
-    /// `MAC` itself and can learn `IP`.
-    pub fn unset_variable(&self, set: &[(String, String)]) -> Option<(&Filter, &str)> {
+    /// A variable that nothing sets, with the filter that uses it, in the set
+    /// or among the filters of libvirt that it refers to. libvirt sets `MAC`
+    /// itself and can learn `IP`.
+    pub fn unset_variable<'a>(
+        &'a self,
+        shipped: &'a [Filter],
+        set: &[(String, String)],
+    ) -> Option<(&'a Filter, &'a str)> {
+        let all = || self.filters.iter().chain(shipped);
         let is_set = |name: &str| {
             matches!(name, "MAC" | "IP")
                 || set.iter().any(|(set, _)| set == name)
-                || self
-                    .filters
-                    .iter()
-                    .any(|filter| filter.parameters().any(|set| set == name))
+                || all().any(|filter| filter.parameters().any(|set| set == name))
         };
-        let mut used = self
-            .filters
-            .iter()
-            .flat_map(|filter| filter.variables().map(move |name| (filter, name)));
+        let mut used = all().flat_map(|filter| filter.variables().map(move |name| (filter, name)));
         used.find(|(_, name)| !is_set(name))
     }
 

@@ -52,14 +52,20 @@ fn write_rule(out: &mut String, rule: &Rule) {
 }
 
 fn write_element(out: &mut String, element: &Element) {
-    let _ = write!(out, "    <{}", element.protocol);
+    let _ = writeln!(out, "    {}", self::element(element));
+}
+
+/// A protocol element as XML, without indentation.
+pub fn element(element: &Element) -> String {
+    let mut out = format!("<{}", element.protocol);
     if !element.positive {
         out.push_str(" match='no'");
     }
     for (name, value) in &element.attributes {
         let _ = write!(out, " {name}='{}'", escape(value));
     }
-    out.push_str("/>\n");
+    out.push_str("/>");
+    out
 }
 
 fn write_reference(out: &mut String, reference: &FilterRef) {

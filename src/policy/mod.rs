@@ -13,6 +13,11 @@ use std::path::Path;
 /// IPv4 link-local addresses (RFC 3927).
 pub const LINK_LOCAL4: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(169, 254, 0, 0), 16);
 
+/// Whether a prefix is within IPv6 link-local (RFC 4291 section 2.5.6).
+pub fn is_link_local(net: &Ipv6Net) -> bool {
+    net.network().is_unicast_link_local() && net.prefix_len() >= 10
+}
+
 /// A checked policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
@@ -96,7 +101,10 @@ impl Policy {
                 self.groups4.iter().any(|net| net.contains(&v4))
                     || (self.broadcast && v4.is_broadcast())
             }
-            IpAddr::V6(v6) => self.groups6.iter().any(|net| net.contains(&v6)),
+            // Without an IPv6 prefix there is no address to send from.
+            IpAddr::V6(v6) => {
+                !self.lan6.is_empty() && self.groups6.iter().any(|net| net.contains(&v6))
+            }
         };
         group || self.contains(address) || self.allow.iter().any(|net| net.contains(&address))
     }

@@ -72,3 +72,10 @@ fn a_missing_file_and_foreign_bytes_are_told_apart() {
     let foreign = Policy::read(&path).unwrap_err().to_string();
     assert!(foreign.contains("byte 8 is not UTF-8"), "{foreign}");
 }
+
+#[test]
+fn without_an_ipv6_prefix_no_ipv6_group_may_be_sent_to() {
+    let policy = Policy::parse("[lan]\nprefixes = [\"192.168.7.16/28\"]\n", "test").unwrap();
+    assert!(!policy.may_send_to("ff02::fb".parse().unwrap()));
+    assert!(policy.may_send_to("224.0.0.251".parse().unwrap()));
+}

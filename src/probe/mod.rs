@@ -1,13 +1,16 @@
 //! The catalogue: from a policy to probes, each with a stimulus and an expected fate.
 
 mod catalogue;
+mod frames;
 mod group;
 mod lookup;
+mod scene;
 mod sentinel;
 mod sighting;
 mod types;
 
 pub use catalogue::catalogue;
+pub use frames::Wire;
 pub use lookup::Lookup;
 pub use sentinel::{inbound_sentinels, sentinels};
 pub use types::{Expect, Group, Host, Mac, Origin, Point, Probe, Scene, Sighting, Stimulus};

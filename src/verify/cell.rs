@@ -5,9 +5,9 @@ use super::judge::{Seen, control_fate, filtered_fate, judge, reason};
 use super::phase::{self, Bounds, Outcome};
 use super::stimulate::{ANSWER, Sender};
 use super::watch::{Sightings, Watch};
-use super::{VerifyError, evidence, ssh};
+use super::{VerifyError, bind, evidence, ssh};
 use crate::frame::{Phase, Tag};
-use crate::guest::{Accel, DomainSpec, FilterRef, Guest, GuestError, Image, Interface, boot};
+use crate::guest::{Accel, DomainSpec, Guest, GuestError, Image, Interface, boot, quirk};
 use crate::lab::topology::{GATEWAY_MAC, Mac, PEER_MAC, WAN_MAC, WAN4, WAN6, link_local, mac_text};
 use crate::lab::{Lab, ruleset};
 use crate::policy::Policy;
@@ -17,10 +17,8 @@ use crate::report::model::{self, Cell, Fate, ProbeResult, Timing, Verdict};
 use lanfence_agent::{Answer, DhcpStep, Op};
 use std::time::{Duration, Instant};
 
-/// Longest wait for the device and its carrier; e1000 negotiates for 3.7 s (measured).
-const CARRIER: Duration = Duration::from_secs(10);
-
 /// What a cell is run with.
+#[derive(Clone, Copy)]
 pub struct Context<'a> {
     /// The lab.
     pub lab: &'a Lab,
@@ -58,7 +56,14 @@ pub async fn run(context: &Context<'_>, plan: &CellPlan, number: u8) -> Cell {
         cell: plan.name.clone(),
         phase: "boot".into(),
     });
-    if let Err(error) = running.through(number).await {
+    let ended = running.through(number).await;
+    // A dead daemon explains whatever else went wrong, and spoils what went well.
+    let ended = match (context.lab.fault(), ended) {
+        (Some(fault), Ok(())) => Err(VerifyError::Cell(fault)),
+        (Some(fault), Err(error)) => Err(VerifyError::Cell(format!("{error}\n{fault}"))),
+        (None, ended) => ended,
+    };
+    if let Err(error) = ended {
         let phase = running.phase.0;
         running.cell.error = Some(error.in_phase(phase));
     }
@@ -112,7 +117,7 @@ impl Running<'_> {
             .phase(&mut guest, &dev, &scene, &key, run, Phase::Control)
             .await?;
         self.enter("bind");
-        self.bind(&mut guest)?;
+        bind::bind(self.context, &mut guest, scene.guest.v4)?;
         let broken = self.sabotage(&mut guest)?;
         self.enter("filtered");
         let filtered = self
@@ -154,12 +159,13 @@ impl Running<'_> {
         let nonce = format!("{:08x}", super::random());
         let interface = Interface {
             model: self.plan.nic.clone(),
-            mac: guest_mac(number),
+            mac: guest_mac(number, &self.plan.nic),
             tap: format!("tap{number}"),
             link: true,
             filter: None,
         };
-        let name = self.plan.name.replace('/', "-");
+        // Numbered, since libvirt may not yet have forgotten an earlier try.
+        let name = format!("{}-{number}", self.plan.name.replace('/', "-"));
         let spec = DomainSpec {
             name: &name,
             accel: self.context.accel,
@@ -178,11 +184,12 @@ impl Running<'_> {
     ) -> Result<(String, Scene), VerifyError> {
         let plan = &self.context.lab.plan;
         let mac = guest.interface().mac;
+        let deadline = quirk(&self.plan.nic).link_deadline();
         let op = Op::Nic {
             mac: mac_text(mac),
-            deadline_ms: millis(CARRIER),
+            deadline_ms: millis(deadline),
         };
-        let answer = guest.agent.ask(op, CARRIER + ANSWER).await?;
+        let answer = guest.agent.ask(op, deadline + ANSWER).await?;
         let Answer::Nic { dev, driver, .. } = answer else {
             return Err(unexpected("nic"));
         };
@@ -264,33 +271,6 @@ impl Running<'_> {
             sender.configure().await?;
         }
         phase::run(&mut sender, watch, run, phase, probes).await
-    }
-
-    /// Binds the filter through libvirt and checks that its rules are really in the kernel.
-    fn bind(&mut self, guest: &mut Guest) -> Result<(), VerifyError> {
-        let job = self.context.job;
-        let Some(filter) = &job.bind else {
-            return Ok(());
-        };
-        let reference = FilterRef {
-            filter: filter.clone(),
-            parameters: job.parameters.clone(),
-        };
-        guest
-            .set_filter(Some(reference))
-            .map_err(|error| VerifyError::Refused(error.to_string()))?;
-        let tap = &guest.interface().tap;
-        let installed = ruleset::installed(tap)?;
-        let has_rules = job
-            .filters
-            .iter()
-            .any(|filter| filter.xml.contains("<rule"));
-        if has_rules && !installed.hooked {
-            return Err(VerifyError::Cell(format!(
-                "libvirt bound {filter} to {tap}, but the kernel has no rule for {tap}: {installed:?}"
-            )));
-        }
-        Ok(())
     }
 
     fn sabotage(&self, guest: &mut Guest) -> Result<bool, VerifyError> {
@@ -436,9 +416,12 @@ fn note(
     }
 }
 
-/// Guests are numbered within a lab; the number is in the MAC.
-fn guest_mac(number: u8) -> Mac {
-    [0x52, 0x54, 0x00, 0x00, 0x01, number]
+/// Guests are numbered within a lab; the number is in the MAC. Where the device
+/// replaces the first octet, the domain gets that octet too: filters know the
+/// domain's MAC only.
+fn guest_mac(number: u8, nic: &str) -> Mac {
+    let first = quirk(nic).mac_octet.unwrap_or(0x52);
+    [first, 0x54, 0x00, 0x00, 0x01, number]
 }
 
 fn unexpected(doing: &str) -> VerifyError {

@@ -1,6 +1,7 @@
 //! Plan, run and judge: the cells of a matrix, each proven with a real guest.
 
 mod bare;
+mod bind;
 mod cell;
 mod error;
 mod evidence;
@@ -8,6 +9,9 @@ mod front;
 pub mod job;
 pub mod judge;
 mod phase;
+pub mod plan;
+mod queue;
+mod retry;
 mod sockets;
 mod ssh;
 mod stimulate;
@@ -16,7 +20,7 @@ mod worker;
 
 pub use bare::bare_boot;
 pub use error::VerifyError;
-pub use front::{Workers, decide_accel};
+pub use front::{Workers, decide_accel, silence};
 pub use worker::run as run_worker;
 
 /// A number that no other run has: tags and nonces must not repeat.

@@ -35,6 +35,10 @@ const FROM_GATEWAY: Range<u16> = 32..48;
 const TO_WAN: Range<u16> = 48..PER_ROUND;
 
 /// Paths on which sentinels that were sent last have arrived.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one fact a path, all combinations occur"
+)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Bounds {
     /// Guest to both LAN-side ports.
@@ -135,6 +139,7 @@ pub async fn run(
     } else {
         sender.dhcp(&steps).await?
     };
+    sender.introduce()?;
     sender.meet_neighbours().await?;
     let ssh = if probes.iter().any(|probe| probe.stimulus == Stimulus::Ssh) {
         Some(sender.ssh()?)

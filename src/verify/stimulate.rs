@@ -95,6 +95,15 @@ impl Sender<'_> {
         .map(drop)
     }
 
+    /// Makes the guest known to its neighbours. In every phase anew: dnsmasq
+    /// turns the entry of an address that it leases into one that ages.
+    pub fn introduce(&self) -> Result<(), LabError> {
+        let guest = &self.scene.guest;
+        let addresses = [guest.v4.into(), guest.link_local.into(), guest.v6.into()];
+        let network = &self.lab.network;
+        tokio::task::block_in_place(|| network.introduce(guest.mac, &addresses))
+    }
+
     /// Lets the guest's kernel find its neighbours, so that no probe waits in a
     /// queue behind an ARP question. One that is not found is no error here:
     /// its probes will be seen never to have left.

@@ -65,17 +65,22 @@ pub fn verify(arguments: &[&str]) -> Verified {
 }
 
 /// The same with a command that has been prepared.
-pub fn verify_with(mut command: Command, arguments: &[&str]) -> Verified {
+pub fn verify_with(command: Command, arguments: &[&str]) -> Verified {
+    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/lanfence.toml");
+    run(command, shipped, arguments)
+}
+
+/// The same with another policy.
+pub fn verify_policy(policy: &str, arguments: &[&str]) -> Verified {
+    run(lanfence(), policy, arguments)
+}
+
+fn run(mut command: Command, policy: &str, arguments: &[&str]) -> Verified {
     let dir = tempfile::tempdir().expect("a directory for reports");
     let report = dir.path().join("run.json");
     let output = command
         .arg("verify")
-        .args([
-            "--accel",
-            "tcg",
-            "--policy",
-            concat!(env!("CARGO_MANIFEST_DIR"), "/lanfence.toml"),
-        ])
+        .args(["--accel", "tcg", "--policy", policy])
         .arg("--json")
         .arg(&report)
         .arg("--out")

@@ -2,7 +2,7 @@
 
 use super::generated;
 use crate::cli::Failure;
-use crate::nwfilter::{self, FilterSet, write};
+use crate::nwfilter::{self, Filter, FilterSet, write};
 use crate::policy::Policy;
 use crate::report::model::FilterInfo;
 use crate::verify::job::FilterText;
@@ -56,32 +56,15 @@ pub fn choose(
 /// The user's own filters, and those of libvirt that they refer to.
 fn own(files: &[PathBuf], parameters: &[(String, String)]) -> Result<Chosen, Failure> {
     let set = FilterSet::load(files, &|name| shipped(name).is_some()).map_err(Failure::usage)?;
-    if let Some((filter, name)) = set.unset_variable(parameters) {
+    let (mut texts, libvirts) = from_libvirt(&set)?;
+    if let Some((filter, name)) = set.unset_variable(&libvirts, parameters) {
         return Err(Failure::usage(format!(
             "filter {} uses ${name}, which nothing sets\n  cure: give it with --param {name}=VALUE",
             filter.name
         )));
     }
-    let mut texts = Vec::new();
-    let mut wanted: Vec<String> = set.externals().map(str::to_owned).collect();
-    let mut rules = set.rule_count();
-    // Shipped filters refer to each other; a reference before its target is fine for libvirt.
-    while let Some(name) = wanted.pop() {
-        if texts.iter().any(|text: &FilterText| text.name == name) {
-            continue;
-        }
-        let (path, xml) = shipped(&name).ok_or_else(|| {
-            Failure::usage(format!("filter {name} is neither given nor in {SHIPPED}"))
-        })?;
-        let filter = nwfilter::read(&xml, &path).map_err(Failure::usage)?;
-        rules += filter.rule_count();
-        wanted.extend(filter.references().map(str::to_owned));
-        texts.push(FilterText {
-            name,
-            xml,
-            shipped: true,
-        });
-    }
+    let rules = libvirts.iter().map(Filter::rule_count);
+    let rules = set.rule_count() + rules.sum::<usize>();
     texts.extend(set.in_order().iter().map(|filter| FilterText {
         name: filter.name.clone(),
         xml: write(filter),
@@ -98,6 +81,30 @@ fn own(files: &[PathBuf], parameters: &[(String, String)]) -> Result<Chosen, Fai
         rules,
     };
     Ok(Chosen { texts, info })
+}
+
+/// The filters of libvirt that the set needs, as text and read.
+fn from_libvirt(set: &FilterSet) -> Result<(Vec<FilterText>, Vec<Filter>), Failure> {
+    let (mut texts, mut filters) = (Vec::new(), Vec::new());
+    let mut wanted: Vec<String> = set.externals().map(str::to_owned).collect();
+    // They refer to each other; a reference before its target is fine for libvirt.
+    while let Some(name) = wanted.pop() {
+        if texts.iter().any(|text: &FilterText| text.name == name) {
+            continue;
+        }
+        let (path, xml) = shipped(&name).ok_or_else(|| {
+            Failure::usage(format!("filter {name} is neither given nor in {SHIPPED}"))
+        })?;
+        let filter = nwfilter::read(&xml, &path).map_err(Failure::usage)?;
+        wanted.extend(filter.references().map(str::to_owned));
+        filters.push(filter);
+        texts.push(FilterText {
+            name,
+            xml,
+            shipped: true,
+        });
+    }
+    Ok((texts, filters))
 }
 
 /// A filter that libvirt ships: its file and text.

@@ -137,11 +137,13 @@ fn add_router_discovery(book: &mut Book<'_>) {
         let body = nd::router_solicit(mac, d.tag);
         to_group(d, me, ALL_ROUTERS, kind::ROUTER_SOLICIT, &body)
     });
-    row.raw("dhcpv6-solicit", "DHCPv6 solicit to ff02::1:2", |d| {
-        let body = dhcpv6(1, d);
-        let packet = d.local6(DHCPV6).hops(1).udp(546, 547, &body);
-        d.link(group_mac6(DHCPV6)).frame(ethertype::IPV6, &packet)
-    });
+    let dhcpv6_may = rules::link_group6(policy, scene, DHCPV6);
+    row.expect(dhcpv6_may)
+        .raw("dhcpv6-solicit", "DHCPv6 solicit to ff02::1:2", |d| {
+            let body = dhcpv6(1, d);
+            let packet = d.local6(DHCPV6).hops(1).udp(546, 547, &body);
+            d.link(group_mac6(DHCPV6)).frame(ethertype::IPV6, &packet)
+        });
 }
 
 /// A `DHCPv6` message (RFC 8415) of this type with the tag in a vendor class option.

@@ -49,8 +49,9 @@ pub fn add(book: &mut Book<'_>) {
 }
 
 fn add_services(book: &mut Book<'_>) {
-    let policy = book.policy;
+    let (policy, scene) = (book.policy, book.scene);
     let ok = |to: IpAddr| rules::group(policy, to);
+    let ok6 = |to| rules::link_group6(policy, scene, to);
     let question = |d: &Draft<'_>| names::question(0, false, "lanfence.local", Some(d.tag));
     let mut row = book.row(Group::Multicast, true, Point::Peer);
     row.expect(ok(MDNS.into())).udp(
@@ -71,13 +72,13 @@ fn add_services(book: &mut Book<'_>) {
         (SSDP, names::SSDP_PORT),
         |d| names::ssdp_search(d.tag),
     );
-    row.expect(ok(MDNS6.into())).udp(
+    row.expect(ok6(MDNS6)).udp(
         "mdns6",
         "mDNS question to ff02::fb",
         (MDNS6, names::MDNS_PORT),
         question,
     );
-    row.expect(ok(LLMNR6.into())).udp(
+    row.expect(ok6(LLMNR6)).udp(
         "llmnr6",
         "LLMNR question to ff02::1:3",
         (LLMNR6, names::LLMNR_PORT),

@@ -5,7 +5,7 @@ use super::control::{ALL_NODES, dhcpv6};
 use super::lan::DISCARD;
 use crate::frame::dhcp::{self, Message, message};
 use crate::frame::nd::{self, kind};
-use crate::frame::{BROADCAST, Ext, Ip6, Link, Mac, arp, ethertype, group_mac6, l4, protocol};
+use crate::frame::{BROADCAST, Ext, Ip4, Ip6, Link, Mac, arp, ethertype, group_mac6, l4, protocol};
 use crate::probe::{Group, Point};
 use std::net::Ipv4Addr;
 
@@ -13,6 +13,9 @@ use std::net::Ipv4Addr;
 /// well for the filter, but a bridge moves even a static entry to the port
 /// where it sees the address as a source.
 const FOREIGN: Mac = [0x02, 0x6c, 0x66, 0x00, 0x00, 0x99];
+
+/// OSPF's protocol number (RFC 5340 section 2.5).
+const OSPF: u8 = 89;
 
 /// Adds the row.
 pub fn add(book: &mut Book<'_>) {
@@ -47,6 +50,26 @@ fn add_dhcp(book: &mut Book<'_>) {
         d.to_peer4(&d.ip4(scene.peer.v4).udp(from, to, &offer(d, message::ACK)))
     });
     row.raw(
+        "dhcp-odd-port",
+        "DHCP ack of the guest from a port that no server uses",
+        |d| {
+            d.to_peer4(
+                &d.ip4(scene.peer.v4)
+                    .udp(d.port, to, &offer(d, message::ACK)),
+            )
+        },
+    );
+    row.raw(
+        "dhcpv6-odd-port",
+        "DHCPv6 advertise of the guest from a port that no server uses",
+        |d| {
+            d.to_peer6(
+                &d.local6(scene.peer.link_local)
+                    .udp(d.port, 546, &dhcpv6(2, d)),
+            )
+        },
+    );
+    row.raw(
         "dhcpv6-advertise",
         "DHCPv6 advertise of the guest to a LAN host",
         |d| d.to_peer6(&d.local6(scene.peer.link_local).udp(547, 546, &dhcpv6(2, d))),
@@ -69,6 +92,11 @@ fn add_router(book: &mut Book<'_>) {
                 .frame(ethertype::IPV6, &packet)
         },
     );
+    row.raw("ospf6", "OSPFv3 of the guest to the link's routers", |d| {
+        let routers = "ff02::5".parse().expect("a constant");
+        let packet = Ip6::new(me, routers).hops(1).packet(OSPF, &d.bytes());
+        d.link(group_mac6(routers)).frame(ethertype::IPV6, &packet)
+    });
     row.raw(
         "redirect6",
         "IPv6 redirect of the guest to a LAN host",
@@ -98,7 +126,23 @@ fn add_arp(book: &mut Book<'_>) {
             "ARP announcement of the router's address",
             |d| arp::request((guest.mac, router), router, &d.bytes()),
         );
+        row.raw(
+            "router-ipv4",
+            "UDP to a LAN host from the router's address",
+            |d| {
+                let packet = Ip4::new(router, peer.v4).udp(d.port, DISCARD, &d.bytes());
+                d.to_peer4(&packet)
+            },
+        );
     }
+    row.raw(
+        "arp-reply-nobody",
+        "ARP reply without a sender address",
+        |d| {
+            let nobody = (guest.mac, Ipv4Addr::UNSPECIFIED);
+            arp::reply(nobody, (peer.mac, peer.v4), &d.bytes())
+        },
+    );
     row.raw(
         "arp-foreign-mac",
         "ARP reply with another sender MAC in the body",
@@ -166,8 +210,7 @@ fn add_open(book: &mut Book<'_>) {
         "redirect4",
         "ICMP redirect of the guest to a LAN host",
         |d| {
-            let quoted =
-                crate::frame::Ip4::new(peer.v4, d.scene.wan4).udp(d.port, DISCARD, &d.bytes());
+            let quoted = Ip4::new(peer.v4, d.scene.wan4).udp(d.port, DISCARD, &d.bytes());
             d.to_peer4(&d.ip4(peer.v4).icmp(5, 1, guest.v4.octets(), &quoted))
         },
     );

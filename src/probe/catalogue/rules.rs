@@ -52,7 +52,13 @@ pub fn group(policy: &Policy, group: impl Into<IpAddr>) -> bool {
     }
 }
 
-/// Whether neighbour discovery and MLD work: they need link-local addresses and `ff02::/16`.
+/// The same for an IPv6 group of the link, which the guest's stack sends to
+/// from its link-local address.
+pub fn link_group6(policy: &Policy, scene: &Scene, to: Ipv6Addr) -> bool {
+    group(policy, to) && on_lan(policy, scene.guest.link_local)
+}
+
+/// Whether neighbour discovery and MLD work: they need link-local addresses.
 pub fn nd(policy: &Policy, scene: &Scene) -> bool {
     on_lan(policy, scene.guest.link_local)
 }

@@ -1,0 +1,153 @@
+//! `lanfence check`: a filter held against the policy, without a guest.
+
+mod json;
+mod print;
+mod probes;
+
+use super::explain::mac;
+use super::tree::{Tree, parameter};
+use super::{Exit, Failure, generate};
+use crate::frame::Mac;
+use crate::nwfilter::evaluate::Compiled;
+use crate::nwfilter::evaluate::field::Field;
+use crate::nwfilter::lint::{self, Finding};
+use crate::nwfilter::sets::{Class, classes};
+use crate::policy::Policy;
+use crate::probe::Scene;
+use clap::Args;
+use probes::{Judged, Verdict, judge_all};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Options of `check`.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Filter files, or folders of them; without any, the filter generated from the policy.
+    #[arg(value_name = "FILTER.xml")]
+    filters: Vec<PathBuf>,
+    /// Policy file; without it, lanfence.toml here, else the shipped example.
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    /// The filter that the interface refers to, where several could be bound.
+    #[arg(long, value_name = "NAME", requires = "filters")]
+    bind: Option<String>,
+    /// A parameter of the filterref; a repeated name makes a list.
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameter)]
+    parameters: Vec<(String, String)>,
+    /// The guest's MAC; any will do.
+    #[arg(long, value_name = "MAC", value_parser = mac)]
+    mac: Option<Mac>,
+    /// Judge for a host with net.bridge.bridge-nf-call-iptables=0, where layer-3 rules do nothing.
+    #[arg(long)]
+    no_bridge_nf: bool,
+    /// Print JSON instead of text.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Everything that is found out about a filter.
+struct Checked {
+    policy: String,
+    tree: Tree,
+    lint: Vec<Finding>,
+    probes: Vec<Judged>,
+    classes: Vec<Class>,
+}
+
+impl Checked {
+    fn with(&self, verdict: Verdict) -> impl Iterator<Item = &Judged> {
+        self.probes
+            .iter()
+            .filter(move |judged| judged.verdict == verdict)
+    }
+
+    /// 0 proven, 1 leaks or blocks, 5 not known.
+    fn exit(&self) -> u8 {
+        let bad = |judged: &Judged| matches!(judged.verdict, Verdict::Leak | Verdict::Blocked);
+        let wrong = |class: &Class| !class.leaked.is_empty() || !class.blocked.is_empty();
+        if self.probes.iter().any(bad) || self.classes.iter().any(wrong) {
+            1
+        } else if self.with(Verdict::Undecided).next().is_some()
+            || !self.classes.iter().all(Class::is_proven)
+        {
+            5
+        } else {
+            Exit::Pass as u8
+        }
+    }
+}
+
+/// Checks and prints.
+pub fn run(options: &Options) -> Result<ExitCode, Failure> {
+    let generate::Source { policy, origin, .. } = generate::policy(options.policy.as_deref())?;
+    let tree = if options.filters.is_empty() {
+        Tree::generated(crate::nwfilter::generate(&policy))
+    } else {
+        Tree::load(&options.filters, options.bind.as_deref())?
+    };
+    let scene = scene(&policy, options.mac)?;
+    let mut filter = tree.compile(scene.guest.mac, &options.parameters)?;
+    if options.no_bridge_nf {
+        filter = filter.without_bridge_nf();
+    }
+    let checked = check(policy, origin, tree, &filter, &scene);
+    if options.json {
+        println!("{}", json::json(&checked));
+    } else {
+        print!("{}", print::text(&checked));
+    }
+    Ok(ExitCode::from(checked.exit()))
+}
+
+fn check(policy: Policy, origin: String, tree: Tree, filter: &Compiled, scene: &Scene) -> Checked {
+    Checked {
+        policy: origin,
+        lint: lint::lint(&tree.filters, &tree.top, filter),
+        probes: judge_all(filter, &policy, scene),
+        classes: classes(filter, &policy, &usual(scene)),
+        tree,
+    }
+}
+
+fn scene(policy: &Policy, mac: Option<Mac>) -> Result<Scene, Failure> {
+    let mut scene = Scene::imagined(policy).ok_or_else(|| {
+        Failure::usage(
+            "the policy's first IPv4 prefix has no room for a router, a peer and a guest\n  cure: put a wider prefix first",
+        )
+    })?;
+    if let Some(mac) = mac {
+        scene.guest.mac = mac;
+    }
+    Ok(scene)
+}
+
+/// Values that make an example look like something that a guest would send.
+fn usual(scene: &Scene) -> Vec<(Field, u128)> {
+    let mac = |mac: Mac| {
+        mac.iter()
+            .fold(0, |value, octet| value << 8 | u128::from(*octet))
+    };
+    vec![
+        (Field::SrcMac, mac(scene.guest.mac)),
+        (Field::DstMac, mac(scene.gateway.mac)),
+        (Field::DstMac, mac(crate::frame::BROADCAST)),
+        (Field::Src, scene.guest.v4.to_bits().into()),
+        (Field::Src, scene.guest.v6.to_bits()),
+        (Field::Src, scene.guest.link_local.to_bits()),
+        (Field::Dst, scene.wan4.to_bits().into()),
+        (Field::Dst, scene.wan6.to_bits()),
+        (Field::Dst, scene.peer.v4.to_bits().into()),
+        (Field::SrcPort, 40_000),
+        (Field::DstPort, 443),
+        (Field::Protocol, u128::from(crate::frame::protocol::GRE)),
+        (Field::IcmpType, 8),
+        (Field::IcmpType, 128),
+        (Field::TcpFlags, u128::from(crate::frame::l4::flag::SYN)),
+        (Field::EtherType, u128::from(crate::frame::ethertype::VLAN)),
+        (Field::ArpOperation, 2),
+        (Field::ArpSrcMac, mac(scene.guest.mac)),
+        (Field::ArpDstMac, mac(scene.peer.mac)),
+        (Field::ArpSrc, scene.gateway.v4.to_bits().into()),
+        (Field::ArpDst, scene.peer.v4.to_bits().into()),
+    ]
+}

@@ -1,0 +1,73 @@
+//! A finished check for programs.
+
+use super::Checked;
+use super::probes::{Fate, Judged};
+use crate::cli::explain::trace;
+use crate::nwfilter::lint::Finding;
+use crate::nwfilter::sets::Class;
+use serde::Serialize;
+use serde_json::json;
+
+/// Grows when a field changes its meaning or goes away.
+const SCHEMA_VERSION: u32 = 1;
+
+/// The document.
+pub fn json(checked: &Checked) -> String {
+    let document = json!({
+        "schema_version": SCHEMA_VERSION,
+        "version": env!("CARGO_PKG_VERSION"),
+        "filter": checked.tree.top,
+        "files": checked.tree.paths(),
+        "policy": checked.policy,
+        "exit_code": checked.exit(),
+        "lint": checked.lint.iter().map(|finding| lint(checked, finding)).collect::<Vec<_>>(),
+        "probes": checked.probes.iter().map(|judged| probe(checked, judged)).collect::<Vec<_>>(),
+        "classes": checked.classes.iter().map(class).collect::<Vec<_>>(),
+    });
+    serde_json::to_string_pretty(&document).expect("strings and numbers only")
+}
+
+fn lint(checked: &Checked, finding: &Finding) -> impl Serialize {
+    json!({
+        "rule": finding.rule,
+        "severity": finding.severity.word(),
+        "filter": finding.filter,
+        "number": finding.origin.as_ref().map(|origin| origin.rule),
+        "place": finding.origin.as_ref().and_then(|origin| checked.tree.place(origin)),
+        "message": finding.what,
+    })
+}
+
+fn probe(checked: &Checked, judged: &Judged) -> impl Serialize {
+    let (fate, note) = match &judged.fate {
+        Fate::Delivered => ("delivered", None),
+        Fate::Dropped => ("dropped", None),
+        Fate::Undecided(why) => ("undecided", Some(why)),
+    };
+    json!({
+        "id": judged.probe.id,
+        "summary": judged.probe.summary,
+        "expect": judged.probe.expect,
+        "fate": fate,
+        "verdict": judged.verdict.word(),
+        "note": note,
+        "frame": hex(&judged.frame),
+        "trace": trace(&checked.tree, &judged.outcome),
+    })
+}
+
+fn class(class: &Class) -> impl Serialize {
+    json!({
+        "name": class.name,
+        "proven": class.is_proven(),
+        "accepted": class.list(&class.accepted),
+        "leaked": class.list(&class.leaked),
+        "blocked": class.list(&class.blocked),
+        "example": class.example.as_deref().map(hex),
+        "inexact": class.inexact,
+    })
+}
+
+fn hex(frame: &[u8]) -> String {
+    frame.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,197 @@
+//! `lanfence explain`: what a filter does to a frame, and by which rules.
+
+use super::tree::{Tree, parameter};
+use super::{Exit, Failure};
+use crate::frame::{Mac, View, summary};
+use crate::nwfilter::evaluate::{Compiled, Decision, Event, Outcome, Way};
+use clap::{Args, ValueEnum};
+use pcap_file::DataLink;
+use pcap_file::pcap::PcapReader;
+use pcap_file::pcapng::{Block, PcapNgReader};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// `--direction`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Direction {
+    /// The guest sends the frame.
+    Out,
+    /// It is on its way to the guest.
+    In,
+}
+
+/// Options of `explain`.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Filter files, or folders of them.
+    #[arg(required = true, value_name = "FILTER.xml")]
+    filters: Vec<PathBuf>,
+    /// The filter that the interface refers to, where several could be bound.
+    #[arg(long, value_name = "NAME")]
+    bind: Option<String>,
+    /// A frame in hexadecimal from the destination MAC on; blanks and colons are skipped.
+    #[arg(long = "frame", value_name = "HEX", value_parser = hex, required_unless_present = "pcap")]
+    frames: Vec<Hex>,
+    /// A capture (pcap or pcapng) of Ethernet frames.
+    #[arg(long, value_name = "FILE")]
+    pcap: Option<PathBuf>,
+    /// Which way the frames go, from the guest's point of view.
+    #[arg(long, value_enum, default_value_t = Direction::Out)]
+    direction: Direction,
+    /// The guest's MAC; without it that of the first frame.
+    #[arg(long, value_name = "MAC", value_parser = mac)]
+    mac: Option<Mac>,
+    /// A parameter of the filterref; a repeated name makes a list.
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameter)]
+    parameters: Vec<(String, String)>,
+}
+
+/// The bytes of one frame.
+#[derive(Debug, Clone)]
+struct Hex(Vec<u8>);
+
+fn hex(text: &str) -> Result<Hex, String> {
+    let digits: String = text
+        .chars()
+        .filter(|c| !c.is_whitespace() && *c != ':')
+        .collect();
+    if digits.len() % 2 != 0 {
+        return Err("an odd number of hexadecimal digits".into());
+    }
+    let bytes = digits.as_bytes().chunks(2).map(|pair| {
+        let text = std::str::from_utf8(pair).map_err(|_| "this is not hexadecimal".to_owned())?;
+        u8::from_str_radix(text, 16).map_err(|_| format!("`{text}` is not hexadecimal"))
+    });
+    bytes.collect::<Result<_, _>>().map(Hex)
+}
+
+/// A MAC as libvirt writes it.
+pub fn mac(text: &str) -> Result<Mac, String> {
+    let octets: Option<Vec<u8>> = text
+        .split(':')
+        .map(|octet| u8::from_str_radix(octet, 16).ok())
+        .collect();
+    octets
+        .and_then(|octets| octets.try_into().ok())
+        .ok_or_else(|| "write it as 52:54:00:12:34:56".to_owned())
+}
+
+/// Explains every frame.
+pub fn run(options: &Options) -> Result<ExitCode, Failure> {
+    let tree = Tree::load(&options.filters, options.bind.as_deref())?;
+    let mut frames: Vec<Vec<u8>> = options.frames.iter().map(|hex| hex.0.clone()).collect();
+    if let Some(path) = &options.pcap {
+        frames.extend(capture(path)?);
+    }
+    let way = match options.direction {
+        Direction::Out => Way::FromGuest,
+        Direction::In => Way::ToGuest,
+    };
+    let guest = options
+        .mac
+        .or_else(|| guess(frames.first()?, way))
+        .unwrap_or_default();
+    let filter = tree.compile(guest, &options.parameters)?;
+    for frame in &frames {
+        print!("{}", explain(&tree, &filter, frame, way));
+    }
+    Ok(Exit::Pass.into())
+}
+
+/// The guest's MAC, as the first frame has it.
+fn guess(frame: &[u8], way: Way) -> Option<Mac> {
+    let view = View::parse(frame)?;
+    Some(if way == Way::FromGuest {
+        view.src
+    } else {
+        view.dst
+    })
+}
+
+/// A frame's fate in words.
+fn explain(tree: &Tree, filter: &Compiled, frame: &[u8], way: Way) -> String {
+    let outcome = filter.evaluate(frame, way);
+    let direction = if way == Way::FromGuest {
+        "from the guest"
+    } else {
+        "to the guest"
+    };
+    let verdict = match &outcome.decision {
+        Decision::Accept => "passes".to_owned(),
+        Decision::Drop => "is dropped".to_owned(),
+        Decision::Undecided(why) => format!("is not evaluated: {why}"),
+    };
+    let mut out = format!("{}\n  {direction}, {verdict}\n", summary(frame));
+    for line in trace(tree, &outcome) {
+        out.push_str("    ");
+        out.push_str(&line);
+        out.push('\n');
+    }
+    out
+}
+
+/// What happened to a frame, a line an event.
+pub fn trace(tree: &Tree, outcome: &Outcome) -> Vec<String> {
+    let line = |event: &Event| match event {
+        Event::NotForwarded => "the bridge never forwards frames to this group MAC".to_owned(),
+        Event::Unfiltered => "no layer-2 rule is for this direction".to_owned(),
+        Event::Entered(chain) => format!("enters the chain {chain}"),
+        Event::Matched(origin, _) => format!("matches {}", tree.describe(origin)),
+        Event::Matched3(origin, _) => format!("matches, at layer 3, {}", tree.describe(origin)),
+        Event::RanOff(chain) => {
+            format!("matches no other rule of the chain {chain}, whose end accepts")
+        }
+        Event::RanOff3 => "matches no layer-3 rule, which accepts".to_owned(),
+        Event::Malformed => {
+            "br_netfilter drops it for its broken IP header (bridge-nf-call-iptables=1)".to_owned()
+        }
+    };
+    outcome.trace.iter().map(line).collect()
+}
+
+/// The frames of a capture.
+fn capture(path: &Path) -> Result<Vec<Vec<u8>>, Failure> {
+    let bad = |what: &dyn std::fmt::Display| Failure::usage(format!("{}: {what}", path.display()));
+    let bytes = std::fs::read(path).map_err(|error| bad(&error))?;
+    // The first block of a pcapng file has the type 0x0a0d0d0a, whatever the byte order.
+    let frames = if bytes.starts_with(&[0x0a, 0x0d, 0x0d, 0x0a]) {
+        pcapng_frames(&bytes)
+    } else {
+        pcap_frames(&bytes)
+    };
+    let frames = frames.map_err(|what| bad(&what))?;
+    if frames.is_empty() {
+        return Err(bad(&"there is no frame in it"));
+    }
+    Ok(frames)
+}
+
+const NOT_ETHERNET: &str = "its frames are not Ethernet; capture on the tap or on the bridge";
+
+fn pcap_frames(bytes: &[u8]) -> Result<Vec<Vec<u8>>, String> {
+    let mut reader = PcapReader::new(bytes).map_err(|error| error.to_string())?;
+    if reader.header().datalink != DataLink::ETHERNET {
+        return Err(NOT_ETHERNET.into());
+    }
+    let mut out = Vec::new();
+    while let Some(packet) = reader.next_packet() {
+        out.push(packet.map_err(|error| error.to_string())?.data.into_owned());
+    }
+    Ok(out)
+}
+
+fn pcapng_frames(bytes: &[u8]) -> Result<Vec<Vec<u8>>, String> {
+    let mut reader = PcapNgReader::new(bytes).map_err(|error| error.to_string())?;
+    let mut out = Vec::new();
+    while let Some(block) = reader.next_block() {
+        match block.map_err(|error| error.to_string())? {
+            Block::InterfaceDescription(interface) if interface.linktype != DataLink::ETHERNET => {
+                return Err(NOT_ETHERNET.into());
+            }
+            Block::EnhancedPacket(packet) => out.push(packet.data.into_owned()),
+            Block::SimplePacket(packet) => out.push(packet.data.into_owned()),
+            _ => {}
+        }
+    }
+    Ok(out)
+}

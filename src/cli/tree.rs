@@ -1,0 +1,214 @@
+//! Filter files from the command line, with those of libvirt that they refer to.
+
+use super::Failure;
+use crate::frame::Mac;
+use crate::nwfilter::evaluate::{Compiled, Origin};
+use crate::nwfilter::{self, Filter, FilterSet, Place, SetError, rule_places};
+use std::path::{Path, PathBuf};
+
+/// Where libvirt's packages keep the filters that they ship.
+const SHIPPED: &str = "/usr/share/libvirt/nwfilter";
+
+/// Filters and where they come from.
+pub struct Tree {
+    /// All of them.
+    pub filters: Vec<Filter>,
+    /// The one that an interface would refer to.
+    pub top: String,
+    sources: Vec<Source>,
+}
+
+struct Source {
+    filter: String,
+    path: String,
+    places: Vec<Place>,
+}
+
+impl Tree {
+    /// Reads files, and folders of them.
+    pub fn load(paths: &[PathBuf], bind: Option<&str>) -> Result<Self, Failure> {
+        let mut tree = Self {
+            filters: Vec::new(),
+            top: String::new(),
+            sources: Vec::new(),
+        };
+        for path in files(paths)? {
+            tree.add(&path)?;
+        }
+        tree.top = match bind {
+            Some(name) if tree.filters.iter().any(|filter| filter.name == name) => name.to_owned(),
+            Some(name) => {
+                return Err(Failure::usage(format!(
+                    "--bind {name}: none of the files has that filter"
+                )));
+            }
+            None => tree.unreferenced()?,
+        };
+        tree.add_shipped()?;
+        Ok(tree)
+    }
+
+    /// A filter that has no file.
+    pub fn generated(filter: Filter) -> Self {
+        Self {
+            top: filter.name.clone(),
+            filters: vec![filter],
+            sources: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, path: &Path) -> Result<(), Failure> {
+        let origin = path.display().to_string();
+        let bytes =
+            std::fs::read(path).map_err(|error| Failure::usage(format!("{origin}: {error}")))?;
+        let text = String::from_utf8_lossy(&bytes);
+        let filter = nwfilter::read(&text, &origin).map_err(Failure::usage)?;
+        if self.filters.iter().any(|other| other.name == filter.name) {
+            return Err(Failure::usage(SetError::Twice {
+                name: filter.name,
+                origin,
+            }));
+        }
+        self.sources.push(Source {
+            filter: filter.name.clone(),
+            path: origin,
+            places: rule_places(&text),
+        });
+        self.filters.push(filter);
+        Ok(())
+    }
+
+    fn unreferenced(&self) -> Result<String, Failure> {
+        let set = FilterSet::of(self.filters.clone(), &|_| true).map_err(|error| {
+            let more = match error {
+                SetError::SeveralTops(_) => ", or name the one to bind with --bind",
+                _ => "",
+            };
+            Failure::usage(format!("{error}{more}"))
+        })?;
+        Ok(set.top().name.clone())
+    }
+
+    /// Adds what is referred to and not given, from libvirt's own.
+    fn add_shipped(&mut self) -> Result<(), Failure> {
+        let mut at = 0;
+        while at < self.filters.len() {
+            let wanted: Vec<String> = self.filters[at].references().map(str::to_owned).collect();
+            for name in wanted {
+                let path = Path::new(SHIPPED).join(format!("{name}.xml"));
+                let known = self.filters.iter().any(|filter| filter.name == name);
+                // What is not there either is told by the compiler, with the reference.
+                if !known && path.exists() {
+                    self.add(&path)?;
+                }
+            }
+            at += 1;
+        }
+        Ok(())
+    }
+
+    /// Compiles it for an interface.
+    pub fn compile(&self, mac: Mac, parameters: &[(String, String)]) -> Result<Compiled, Failure> {
+        Compiled::new(&self.filters, &self.top, mac, parameters).map_err(Failure::usage)
+    }
+
+    /// How many rules the files have.
+    pub fn rule_count(&self) -> usize {
+        self.filters.iter().map(Filter::rule_count).sum()
+    }
+
+    /// The files, for a heading; none where the filter was generated.
+    pub fn paths(&self) -> Vec<&str> {
+        self.sources
+            .iter()
+            .map(|source| source.path.as_str())
+            .collect()
+    }
+
+    /// `file:line:column` of a rule; none where the filter has no file.
+    pub fn place(&self, origin: &Origin) -> Option<String> {
+        let source = self
+            .sources
+            .iter()
+            .find(|source| source.filter == origin.filter)?;
+        let (line, column) = source.places.get(origin.rule.checked_sub(1)?)?;
+        Some(format!("{}:{line}:{column}", source.path))
+    }
+
+    /// A rule in words: its number and filter, where it stands, what it says.
+    pub fn describe(&self, origin: &Origin) -> String {
+        let place = self.place(origin).map(|place| format!(" ({place})"));
+        format!(
+            "{origin}{}: {}",
+            place.unwrap_or_default(),
+            self.text(origin)
+        )
+    }
+
+    /// `drop out <ip dstipaddr='…'/>`
+    fn text(&self, origin: &Origin) -> String {
+        let filter = self
+            .filters
+            .iter()
+            .find(|filter| filter.name == origin.filter);
+        let rule = filter.and_then(|filter| filter.rules().nth(origin.rule.checked_sub(1)?));
+        let Some(rule) = rule else {
+            return String::new();
+        };
+        let elements = rule.elements.iter().map(nwfilter::element);
+        let elements: Vec<String> = elements.collect();
+        let what = if elements.is_empty() {
+            "every frame".to_owned()
+        } else {
+            elements.join(" ")
+        };
+        format!("{} {} {what}", rule.action, rule.direction)
+    }
+}
+
+/// The files; for a folder those in it that end in `.xml`, by name.
+fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    let mut out = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            out.push(path.clone());
+            continue;
+        }
+        let bad = |error: std::io::Error| Failure::usage(format!("{}: {error}", path.display()));
+        let mut inside = Vec::new();
+        for entry in std::fs::read_dir(path).map_err(bad)? {
+            let file = entry.map_err(bad)?.path();
+            if file.extension().is_some_and(|extension| extension == "xml") {
+                inside.push(file);
+            }
+        }
+        if inside.is_empty() {
+            return Err(Failure::usage(format!(
+                "{}: no .xml file is in this folder",
+                path.display()
+            )));
+        }
+        inside.sort();
+        out.append(&mut inside);
+    }
+    Ok(out)
+}
+
+/// `NAME=VALUE` of `--param`.
+pub fn parameter(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE")?;
+    let good = |text: &str, more: &str| {
+        !text.is_empty()
+            && text
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || c == '_' || more.contains(c))
+    };
+    // libvirt skips a parameter with any other character without a word (measured).
+    if !good(name, "") {
+        return Err("a parameter's name has letters, digits and _ only".into());
+    }
+    if !good(value, ".:") {
+        return Err("a parameter's value has letters, digits, _, . and : only".into());
+    }
+    Ok((name.to_owned(), value.to_owned()))
+}

@@ -1,0 +1,240 @@
+//! Rules sorted into the chains of one interface.
+
+use super::expand::expand;
+use super::field::Field;
+use super::flatten::Instance;
+use super::rule::{Attributes, Rule, State, Test};
+use super::{CompileError, MAX_RULES, link, network};
+use crate::nwfilter::model::Direction;
+use crate::nwfilter::sets::Set;
+
+/// The layer-2 chains of one direction.
+#[derive(Debug, Clone, Default)]
+pub struct Layer2 {
+    /// The root chain; none where nothing is filtered.
+    pub root: Option<Vec<Step>>,
+    /// Chains that the root jumps to.
+    pub subs: Vec<Sub>,
+    /// Groups of chains that libvirt enters in random order, since they have one priority.
+    pub tied: Vec<Vec<usize>>,
+}
+
+/// A step of the root chain.
+#[derive(Debug, Clone)]
+pub enum Step {
+    /// A rule.
+    Rule(Rule),
+    /// A jump to the chain with this position.
+    Jump(usize),
+}
+
+/// A chain that the root jumps to.
+#[derive(Debug, Clone)]
+pub struct Sub {
+    /// Name.
+    pub name: String,
+    /// Priority of the jump.
+    pub priority: i16,
+    /// Which frames enter.
+    pub guard: Option<Test>,
+    /// Its rules.
+    pub rules: Vec<Rule>,
+}
+
+/// The layer-3 rules of one IP version.
+#[derive(Debug, Clone, Default)]
+pub struct Layer3 {
+    /// For frames from the guest.
+    pub from_guest: Vec<Rule>,
+    /// For frames that the bridge hands to the guest.
+    pub to_guest: Vec<Rule>,
+}
+
+/// Everything that an interface gets.
+#[derive(Debug, Clone, Default)]
+pub struct Chains {
+    /// Frames from the guest.
+    pub from_guest: Layer2,
+    /// Frames to the guest.
+    pub to_guest: Layer2,
+    /// IPv4 that br_netfilter hands to iptables.
+    pub v4: Layer3,
+    /// IPv6 that br_netfilter hands to ip6tables.
+    pub v6: Layer3,
+    /// How many rules there are.
+    pub rules: usize,
+}
+
+/// A layer-2 rule before it is in a chain.
+struct Placed<'a> {
+    chain: &'a str,
+    chain_priority: i16,
+    priority: i16,
+    rule: Rule,
+}
+
+/// Sorts the rules, in their final order, into chains.
+pub fn chains(instances: &[Instance<'_>]) -> Result<Chains, CompileError> {
+    let mut out = Chains::default();
+    let (mut from_guest, mut to_guest) = (Vec::new(), Vec::new());
+    for instance in instances {
+        for attributes in expand(instance)? {
+            let protocol = instance.rule.elements.first();
+            let attributes = Attributes {
+                protocol: protocol.map_or("mac", |element| &element.protocol),
+                origin: &instance.origin,
+                all: &attributes,
+            };
+            out.rules += 1;
+            if out.rules > MAX_RULES {
+                return Err(CompileError::TooMany {
+                    origin: instance.origin.clone(),
+                    limit: MAX_RULES,
+                });
+            }
+            if let Some(v6) = network::is_v6(attributes.protocol) {
+                let layer = if v6 { &mut out.v6 } else { &mut out.v4 };
+                let (out, into) = network::rules(instance.rule, &attributes, v6)?;
+                layer.from_guest.extend(out);
+                layer.to_guest.extend(into);
+            } else {
+                place(instance, &attributes, &mut from_guest, &mut to_guest)?;
+            }
+        }
+    }
+    let priorities = chain_priorities(instances);
+    out.from_guest = layer2(from_guest, &priorities);
+    out.to_guest = layer2(to_guest, &priorities);
+    Ok(out)
+}
+
+/// Puts a layer-2 rule where its direction says. A rule for both directions is
+/// written from the viewpoint of frames to the guest, and turned round for the others.
+fn place<'a>(
+    instance: &Instance<'a>,
+    attributes: &Attributes<'_>,
+    from_guest: &mut Vec<Placed<'a>>,
+    to_guest: &mut Vec<Placed<'a>>,
+) -> Result<(), CompileError> {
+    let both = instance.rule.direction == Direction::InOut;
+    let placed = |swap| -> Result<Placed<'a>, CompileError> {
+        let tests = link::tests(attributes, swap)?;
+        Ok(Placed {
+            chain: instance.chain,
+            chain_priority: instance.chain_priority,
+            priority: instance.priority(),
+            rule: Rule {
+                origin: instance.origin.clone(),
+                action: instance.rule.action,
+                tests: tests.tests,
+                state: State::Any,
+                undecided: tests.undecided,
+            },
+        })
+    };
+    if instance.rule.direction != Direction::In {
+        from_guest.push(placed(both)?);
+    }
+    if instance.rule.direction != Direction::Out {
+        to_guest.push(placed(false)?);
+    }
+    Ok(())
+}
+
+/// The priority of each chain: that of its rule that sorts last.
+fn chain_priorities<'a>(instances: &[Instance<'a>]) -> Vec<(&'a str, i16)> {
+    let mut out: Vec<(&str, i16)> = Vec::new();
+    let layer2 = |instance: &&Instance<'_>| {
+        let protocol = instance.rule.elements.first();
+        protocol.is_none_or(|element| network::is_v6(&element.protocol).is_none())
+    };
+    for instance in instances.iter().filter(layer2) {
+        match out.iter_mut().find(|(name, _)| *name == instance.chain) {
+            Some((_, priority)) => *priority = instance.chain_priority,
+            None => out.push((instance.chain, instance.chain_priority)),
+        }
+    }
+    out
+}
+
+fn layer2(placed: Vec<Placed<'_>>, priorities: &[(&str, i16)]) -> Layer2 {
+    if placed.is_empty() {
+        return Layer2::default();
+    }
+    let mut subs: Vec<Sub> = Vec::new();
+    let mut roots = Vec::new();
+    for Placed {
+        chain,
+        chain_priority,
+        priority,
+        rule,
+    } in placed
+    {
+        if chain == "root" {
+            roots.push((priority, rule));
+            continue;
+        }
+        if let Some(sub) = subs.iter_mut().find(|sub| sub.name == chain) {
+            sub.rules.push(rule);
+            continue;
+        }
+        let known = priorities.iter().find(|(name, _)| *name == chain);
+        subs.push(Sub {
+            name: chain.to_owned(),
+            priority: known.map_or(chain_priority, |(_, priority)| *priority),
+            guard: guard(chain),
+            rules: vec![rule],
+        });
+    }
+    subs.sort_by(|a, b| (a.priority, &a.name).cmp(&(b.priority, &b.name)));
+    let mut root = Vec::new();
+    let mut next = 0;
+    for (priority, rule) in roots {
+        while subs.get(next).is_some_and(|sub| sub.priority <= priority) {
+            root.push(Step::Jump(next));
+            next += 1;
+        }
+        root.push(Step::Rule(rule));
+    }
+    root.extend((next..subs.len()).map(Step::Jump));
+    let tied = tied(&subs);
+    Layer2 {
+        root: Some(root),
+        subs,
+        tied,
+    }
+}
+
+fn tied(subs: &[Sub]) -> Vec<Vec<usize>> {
+    let positions: Vec<usize> = (0..subs.len()).collect();
+    positions
+        .chunk_by(|a, b| subs[*a].priority == subs[*b].priority)
+        .filter(|group| group.len() > 1)
+        .map(<[usize]>::to_vec)
+        .collect()
+}
+
+/// Which frames enter a chain, by the first known prefix of its name.
+fn guard(chain: &str) -> Option<Test> {
+    let by_prefix = [
+        ("ipv4", 0x0800),
+        ("ipv6", 0x86dd),
+        ("arp", 0x0806),
+        ("rarp", 0x8035),
+        ("vlan", 0x8100),
+    ];
+    if chain.starts_with("stp") {
+        let field = Field::DstMac;
+        return Some(Test {
+            field,
+            set: Set::one(0x0180_c200_0000),
+        });
+    }
+    let (_, kind) = by_prefix
+        .iter()
+        .find(|(prefix, _)| chain.starts_with(prefix))?;
+    Some(Test {
+        field: Field::EtherType,
+        set: Set::one(*kind),
+    })
+}

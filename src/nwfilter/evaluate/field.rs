@@ -1,0 +1,324 @@
+//! What rules can look at, read from a frame as the kernel's matches read it.
+//!
+//! Sources: experiments with libvirt 11.3.0, ebtables 1.8.9 and Linux 6.18.
+//! A field that the frame does not have holds [`ABSENT`], which is in no
+//! rule's set, negated or not: a later fragment, say, matches no port test.
+
+use crate::nwfilter::sets::Set;
+
+/// The value of a field that a frame does not have; above every real value of
+/// the fields that can be missing.
+pub const ABSENT: u128 = 1 << 64;
+
+/// Something that a rule can test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Field {
+    /// The outer EtherType, or the length of an 802.3 frame.
+    EtherType,
+    /// Destination MAC.
+    DstMac,
+    /// Source MAC.
+    SrcMac,
+    /// VLAN of a frame of type 0x8100.
+    VlanId,
+    /// EtherType behind the tag of a frame of type 0x8100.
+    VlanEncap,
+    /// 1 where the header of the frame's EtherType (IPv4, IPv6, ARP, RARP) is whole.
+    Header,
+    /// Source address, of either family.
+    Src,
+    /// Destination address, of either family.
+    Dst,
+    /// IP protocol; for IPv6 the one behind the extension headers.
+    Protocol,
+    /// Source port.
+    SrcPort,
+    /// Destination port.
+    DstPort,
+    /// TOS byte or traffic class.
+    Tos,
+    /// ICMP or ICMPv6 type.
+    IcmpType,
+    /// ICMP or ICMPv6 code.
+    IcmpCode,
+    /// Flags of a TCP segment.
+    TcpFlags,
+    /// ARP hardware type.
+    ArpHardware,
+    /// ARP protocol type.
+    ArpProtocol,
+    /// ARP operation.
+    ArpOperation,
+    /// 1 where both MACs in the ARP body are Ethernet's.
+    ArpMacs,
+    /// MAC of the sender in the ARP body.
+    ArpSrcMac,
+    /// MAC of the target in the ARP body.
+    ArpDstMac,
+    /// 1 where the ARP body has IPv4 addresses.
+    ArpAddresses,
+    /// IPv4 address of the sender in the ARP body.
+    ArpSrc,
+    /// IPv4 address of the target in the ARP body.
+    ArpDst,
+    /// 1 where both are the same.
+    ArpGratuitous,
+}
+
+/// How many fields there are.
+pub const COUNT: usize = Field::ArpGratuitous as usize + 1;
+
+impl Field {
+    /// Every field.
+    pub const ALL: [Self; COUNT] = [
+        Self::EtherType,
+        Self::DstMac,
+        Self::SrcMac,
+        Self::VlanId,
+        Self::VlanEncap,
+        Self::Header,
+        Self::Src,
+        Self::Dst,
+        Self::Protocol,
+        Self::SrcPort,
+        Self::DstPort,
+        Self::Tos,
+        Self::IcmpType,
+        Self::IcmpCode,
+        Self::TcpFlags,
+        Self::ArpHardware,
+        Self::ArpProtocol,
+        Self::ArpOperation,
+        Self::ArpMacs,
+        Self::ArpSrcMac,
+        Self::ArpDstMac,
+        Self::ArpAddresses,
+        Self::ArpSrc,
+        Self::ArpDst,
+        Self::ArpGratuitous,
+    ];
+
+    /// The greatest value that a frame can hold. Addresses are given the
+    /// width of IPv6; IPv4 uses the lowest 2^32.
+    pub fn greatest(self) -> u128 {
+        match self {
+            Self::Src | Self::Dst => u128::MAX,
+            Self::DstMac | Self::SrcMac | Self::ArpSrcMac | Self::ArpDstMac => (1 << 48) - 1,
+            Self::ArpSrc | Self::ArpDst => 0xffff_ffff,
+            Self::EtherType
+            | Self::VlanEncap
+            | Self::SrcPort
+            | Self::DstPort
+            | Self::ArpHardware
+            | Self::ArpProtocol
+            | Self::ArpOperation => 0xffff,
+            Self::VlanId => 0xfff,
+            Self::Protocol | Self::Tos | Self::IcmpType | Self::IcmpCode | Self::TcpFlags => 0xff,
+            Self::Header | Self::ArpMacs | Self::ArpAddresses | Self::ArpGratuitous => 1,
+        }
+    }
+
+    /// Everything that a frame can hold.
+    pub fn all(self) -> Set {
+        Set::range(0, self.greatest())
+    }
+
+    /// The field at the other end, for rules that are turned round.
+    #[must_use]
+    pub fn opposite(self) -> Self {
+        match self {
+            Self::DstMac => Self::SrcMac,
+            Self::SrcMac => Self::DstMac,
+            Self::Src => Self::Dst,
+            Self::Dst => Self::Src,
+            Self::SrcPort => Self::DstPort,
+            Self::DstPort => Self::SrcPort,
+            Self::ArpSrcMac => Self::ArpDstMac,
+            Self::ArpDstMac => Self::ArpSrcMac,
+            Self::ArpSrc => Self::ArpDst,
+            Self::ArpDst => Self::ArpSrc,
+            other => other,
+        }
+    }
+}
+
+/// The fields of one frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fields {
+    values: [u128; COUNT],
+    /// Whether it is a part of an IP packet.
+    pub fragment: bool,
+}
+
+impl Fields {
+    /// The value of a field, [`ABSENT`] where the frame does not have it.
+    pub fn get(&self, field: Field) -> u128 {
+        self.values[field as usize]
+    }
+
+    fn set(&mut self, field: Field, value: impl Into<u128>) {
+        self.values[field as usize] = value.into();
+    }
+
+    /// Reads a frame; none when it is shorter than an Ethernet header.
+    pub fn read(frame: &[u8]) -> Option<Self> {
+        let mut out = Self {
+            values: [ABSENT; COUNT],
+            fragment: false,
+        };
+        let kind = be16(frame, 12)?;
+        let payload = frame.get(14..)?;
+        out.set(Field::DstMac, mac(frame, 0)?);
+        out.set(Field::SrcMac, mac(frame, 6)?);
+        out.set(Field::EtherType, kind);
+        out.set(Field::Header, 0_u8);
+        // A missing address must not fall into a set of IPv6 addresses, whose
+        // values reach beyond ABSENT; `Header` keeps address tests from it.
+        let whole = match kind {
+            0x0800 => out.read_v4(payload),
+            0x86dd => out.read_v6(payload),
+            0x0806 | 0x8035 => out.read_arp(payload),
+            0x8100 => out.read_vlan(payload),
+            _ => None,
+        };
+        if whole.is_some() {
+            out.set(Field::Header, 1_u8);
+        }
+        Some(out)
+    }
+
+    fn read_vlan(&mut self, payload: &[u8]) -> Option<()> {
+        let (tag, encapsulated) = (be16(payload, 0)?, be16(payload, 2)?);
+        self.set(Field::VlanId, tag & 0xfff);
+        self.set(Field::VlanEncap, encapsulated);
+        Some(())
+    }
+
+    fn read_v4(&mut self, packet: &[u8]) -> Option<()> {
+        let header = packet.get(..20)?;
+        self.set(Field::Tos, header[1]);
+        self.set(Field::Protocol, header[9]);
+        self.set(Field::Src, be32(header, 12)?);
+        self.set(Field::Dst, be32(header, 16)?);
+        let fragment = be16(header, 6)?;
+        self.fragment = fragment & 0x3fff != 0;
+        if fragment & 0x1fff == 0 {
+            // The header's length is taken as it stands: ebtables does not check it.
+            let start = usize::from(header[0] & 0x0f) * 4;
+            self.read_upper(packet, start, header[9], 1);
+        }
+        Some(())
+    }
+
+    fn read_v6(&mut self, packet: &[u8]) -> Option<()> {
+        let header = packet.get(..40)?;
+        self.set(Field::Tos, (header[0] << 4) | (header[1] >> 4));
+        self.set(Field::Src, be128(header, 8)?);
+        self.set(Field::Dst, be128(header, 24)?);
+        if let Some((protocol, start)) = self.skip_extensions(packet, header[6]) {
+            self.set(Field::Protocol, protocol);
+            self.read_upper(packet, start, protocol, 58);
+        }
+        Some(())
+    }
+
+    /// The protocol behind the extension headers and where it starts. A later
+    /// fragment counts as protocol 44; a chain that is cut has no protocol.
+    fn skip_extensions(&mut self, packet: &[u8], first: u8) -> Option<(u8, usize)> {
+        let (mut next, mut at) = (first, 40);
+        while matches!(next, 0 | 43 | 44 | 51 | 59 | 60) {
+            if next == 59 {
+                return None;
+            }
+            let (following, length) = (*packet.get(at)?, usize::from(*packet.get(at + 1)?));
+            let size = match next {
+                44 => {
+                    self.fragment = true;
+                    if be16(packet, at + 2)? & !7 != 0 {
+                        return Some((44, at));
+                    }
+                    8
+                }
+                51 => (length + 2) * 4,
+                _ => (length + 1) * 8,
+            };
+            (next, at) = (following, at + size);
+        }
+        Some((next, at))
+    }
+
+    fn read_upper(&mut self, packet: &[u8], start: usize, protocol: u8, icmp: u8) {
+        let Some(head) = packet.get(start..start + 4) else {
+            return;
+        };
+        match protocol {
+            // TCP, UDP, DCCP, SCTP, UDP-Lite.
+            6 | 17 | 33 | 132 | 136 => {
+                self.set(Field::SrcPort, u16::from_be_bytes([head[0], head[1]]));
+                self.set(Field::DstPort, u16::from_be_bytes([head[2], head[3]]));
+                if let Some(flags) = packet.get(start + 13).filter(|_| protocol == 6) {
+                    self.set(Field::TcpFlags, *flags);
+                }
+            }
+            protocol if protocol == icmp => {
+                self.set(Field::IcmpType, head[0]);
+                self.set(Field::IcmpCode, head[1]);
+            }
+            _ => {}
+        }
+    }
+
+    fn read_arp(&mut self, body: &[u8]) -> Option<()> {
+        let header = body.get(..8)?;
+        let (hardware, protocol) = (be16(header, 0)?, be16(header, 2)?);
+        let (mac_len, address_len) = (usize::from(header[4]), usize::from(header[5]));
+        self.set(Field::ArpHardware, hardware);
+        self.set(Field::ArpProtocol, protocol);
+        self.set(Field::ArpOperation, be16(header, 6)?);
+        self.set(Field::ArpMacs, 0_u8);
+        self.set(Field::ArpAddresses, 0_u8);
+        let (sender, target) = (8 + mac_len, 8 + 2 * mac_len + address_len);
+        if address_len == 4 && protocol == 0x0800 {
+            if let (Some(from), Some(to)) = (be32(body, sender), be32(body, target)) {
+                self.set(Field::ArpAddresses, 1_u8);
+                self.set(Field::ArpSrc, from);
+                self.set(Field::ArpDst, to);
+                self.set(Field::ArpGratuitous, u8::from(from == to));
+            }
+        }
+        if mac_len == 6 && hardware == 1 {
+            if let Some(from) = mac(body, 8) {
+                self.set(Field::ArpMacs, 1_u8);
+                self.set(Field::ArpSrcMac, from);
+                if let Some(to) = mac(body, target - mac_len) {
+                    self.set(Field::ArpDstMac, to);
+                }
+            }
+        }
+        Some(())
+    }
+}
+
+fn be16(bytes: &[u8], at: usize) -> Option<u16> {
+    let bytes = bytes.get(at..at + 2)?;
+    Some(u16::from_be_bytes([bytes[0], bytes[1]]))
+}
+
+fn be32(bytes: &[u8], at: usize) -> Option<u32> {
+    let bytes: [u8; 4] = bytes.get(at..at + 4)?.try_into().ok()?;
+    Some(u32::from_be_bytes(bytes))
+}
+
+fn be128(bytes: &[u8], at: usize) -> Option<u128> {
+    let bytes: [u8; 16] = bytes.get(at..at + 16)?.try_into().ok()?;
+    Some(u128::from_be_bytes(bytes))
+}
+
+fn mac(bytes: &[u8], at: usize) -> Option<u64> {
+    let bytes: [u8; 6] = bytes.get(at..at + 6)?.try_into().ok()?;
+    Some(
+        bytes
+            .iter()
+            .fold(0, |value, byte| value << 8 | u64::from(*byte)),
+    )
+}

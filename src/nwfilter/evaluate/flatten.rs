@@ -1,0 +1,146 @@
+//! From a tree of filters to one ordered list of rules with their variables.
+
+use super::{CompileError, MAX_RULES, Origin};
+use crate::nwfilter::compare::{DEFAULT_PRIORITY, chain_priority};
+use crate::nwfilter::model::{Entry, Filter, Rule};
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+
+/// Variables: each a list of values.
+pub type Scope = BTreeMap<String, Vec<String>>;
+
+/// A rule where it is used.
+#[derive(Debug, Clone)]
+pub struct Instance<'a> {
+    /// Which rule.
+    pub origin: Origin,
+    /// Name of its filter's chain.
+    pub chain: &'a str,
+    /// Priority of that chain.
+    pub chain_priority: i16,
+    /// The rule.
+    pub rule: &'a Rule,
+    /// The variables that it sees.
+    pub scope: Rc<Scope>,
+}
+
+impl Instance<'_> {
+    /// Its priority, libvirt's default where it has none.
+    pub fn priority(&self) -> i16 {
+        self.rule.priority.unwrap_or(DEFAULT_PRIORITY)
+    }
+
+    /// Whether it stands in the root chain.
+    pub fn in_root(&self) -> bool {
+        self.chain == "root"
+    }
+}
+
+/// All rules below the filter, in the order in which libvirt applies them:
+/// document order, then those of root filters first, then by priority.
+pub fn flatten<'a>(
+    filters: &'a [Filter],
+    top: &str,
+    variables: Scope,
+) -> Result<Vec<Instance<'a>>, CompileError> {
+    let by_name = filters
+        .iter()
+        .map(|filter| (filter.name.as_str(), filter))
+        .collect();
+    let mut walk = Walk {
+        by_name,
+        path: Vec::new(),
+        visits: 0,
+        out: Vec::new(),
+    };
+    walk.filter(top, top, Rc::new(variables))?;
+    walk.out
+        .sort_by_key(|instance| (!instance.in_root(), instance.priority()));
+    Ok(walk.out)
+}
+
+struct Walk<'a> {
+    by_name: HashMap<&'a str, &'a Filter>,
+    /// Filters that are open, for circles.
+    path: Vec<String>,
+    visits: usize,
+    out: Vec<Instance<'a>>,
+}
+
+impl Walk<'_> {
+    fn filter(&mut self, from: &str, name: &str, scope: Rc<Scope>) -> Result<(), CompileError> {
+        let Some(filter) = self.by_name.get(name).copied() else {
+            return Err(CompileError::Missing {
+                from: from.to_owned(),
+                to: name.to_owned(),
+            });
+        };
+        if self.path.iter().any(|open| open == name) {
+            let circle = self.path.iter().cloned().chain([name.to_owned()]);
+            return Err(CompileError::Cycle(circle.collect()));
+        }
+        let origin = |number| Origin {
+            filter: filter.name.clone(),
+            rule: number,
+        };
+        // Filters without rules that refer to each other twice double with every level.
+        self.visits += 1;
+        if self.visits > MAX_RULES {
+            return Err(CompileError::TooMany {
+                origin: origin(0),
+                limit: MAX_RULES,
+            });
+        }
+        self.path.push(name.to_owned());
+        let mut number = 0;
+        for entry in &filter.entries {
+            match entry {
+                Entry::Rule(rule) => {
+                    number += 1;
+                    if self.out.len() >= MAX_RULES {
+                        return Err(CompileError::TooMany {
+                            origin: origin(number),
+                            limit: MAX_RULES,
+                        });
+                    }
+                    self.out.push(Instance {
+                        origin: origin(number),
+                        chain: &filter.chain,
+                        chain_priority: chain_priority(filter),
+                        rule,
+                        scope: Rc::clone(&scope),
+                    });
+                }
+                Entry::Reference(reference) => {
+                    let inner = inner(&scope, &reference.parameters);
+                    self.filter(name, &reference.filter, inner)?;
+                }
+            }
+        }
+        self.path.pop();
+        Ok(())
+    }
+}
+
+/// What a referred filter sees: its parameters are defaults, the outermost value wins.
+fn inner(outer: &Rc<Scope>, parameters: &[(String, String)]) -> Rc<Scope> {
+    if parameters.is_empty() {
+        return Rc::clone(outer);
+    }
+    let mut scope = lists(parameters);
+    scope.extend(
+        outer
+            .iter()
+            .map(|(name, values)| (name.clone(), values.clone())),
+    );
+    Rc::new(scope)
+}
+
+/// Parameters as variables: a repeated name makes a list.
+pub fn lists(parameters: &[(String, String)]) -> Scope {
+    let mut scope = Scope::new();
+    for (name, value) in parameters {
+        scope.entry(name.clone()).or_default().push(value.clone());
+    }
+    scope
+}

@@ -1,0 +1,271 @@
+//! Layer-2 elements as tests, as libvirt 11.3.0 has ebtables make them.
+
+use super::CompileError;
+use super::field::Field;
+use super::rule::{Attributes, Tests};
+use super::value::{
+    self, ETHERTYPES, OPERATIONS, PROTOCOLS, masked_address, masked_mac, number, word_or_number,
+};
+use crate::nwfilter::sets::Set;
+
+/// Group MAC of the spanning tree protocol, which `<stp>` stands for.
+const BRIDGES: u128 = 0x0180_c200_0000;
+
+/// The tests of a layer-2 element, source and destination exchanged where `swap` says so.
+pub fn tests(attributes: &Attributes<'_>, swap: bool) -> Result<Tests, CompileError> {
+    let mut tests = Tests::default();
+    macs(attributes, &mut tests)?;
+    match attributes.protocol {
+        "mac" => mac(attributes, &mut tests)?,
+        "vlan" => vlan(attributes, &mut tests)?,
+        "stp" => stp(attributes, &mut tests, swap)?,
+        "arp" => arp(attributes, &mut tests, 0x0806)?,
+        "rarp" => arp(attributes, &mut tests, 0x8035)?,
+        "ip" => ip(attributes, &mut tests, false)?,
+        "ipv6" => ip(attributes, &mut tests, true)?,
+        other => return Err(attributes.refused(format!("<{other}> is no layer-2 element"))),
+    }
+    if let Some(name) = attributes.repeated() {
+        tests.undecided(format!("{name} stands in it twice"));
+    }
+    let mut tests = if swap { tests.swapped() } else { tests };
+    if attributes.protocol == "stp" {
+        tests.add(Field::DstMac, Set::one(BRIDGES));
+    }
+    Ok(tests)
+}
+
+fn macs(attributes: &Attributes<'_>, tests: &mut Tests) -> Result<(), CompileError> {
+    let sides = [
+        ("srcmacaddr", "srcmacmask", Field::SrcMac),
+        ("dstmacaddr", "dstmacmask", Field::DstMac),
+    ];
+    for (name, mask, field) in sides {
+        let mask = attributes.value(mask);
+        if let Some((set, negated)) = attributes.read(name, |text| masked_mac(text, mask))? {
+            tests.signed(field, &set, negated);
+        }
+    }
+    Ok(())
+}
+
+fn mac(attributes: &Attributes<'_>, tests: &mut Tests) -> Result<(), CompileError> {
+    let read = |text: &str| word_or_number(text, &ETHERTYPES, 0xffff).filter(|kind| *kind >= 0x600);
+    if let Some((kind, negated)) = attributes.read("protocolid", read)? {
+        tests.signed(Field::EtherType, &Set::one(kind), negated);
+    }
+    Ok(())
+}
+
+fn vlan(attributes: &Attributes<'_>, tests: &mut Tests) -> Result<(), CompileError> {
+    tests.add(Field::EtherType, Set::one(0x8100));
+    if let Some((id, negated)) = attributes.read("vlanid", |text| number(text, 4095))? {
+        tests.signed(Field::VlanId, &Set::one(id), negated);
+    }
+    let Some(encap) = attributes.get("encap-protocol") else {
+        return Ok(());
+    };
+    let hexadecimal = |text: &str| {
+        let digits = text.strip_prefix("0x").unwrap_or(text);
+        u128::from_str_radix(digits, 16)
+            .ok()
+            .filter(|kind| *kind <= 0xffff)
+    };
+    // libvirt prints the number in decimal and ebtables reads it as hexadecimal;
+    // what a variable holds goes through as it is (measured).
+    let read = |text: &str| {
+        if encap.variable {
+            return hexadecimal(text);
+        }
+        let meant = word_or_number(text, &ETHERTYPES, 0xffff)?;
+        hexadecimal(&meant.to_string())
+    };
+    if let Some((kind, negated)) = attributes.read("encap-protocol", read)? {
+        tests.signed(Field::VlanEncap, &Set::one(kind), negated);
+    }
+    Ok(())
+}
+
+fn stp(attributes: &Attributes<'_>, tests: &mut Tests, swap: bool) -> Result<(), CompileError> {
+    if swap && attributes.get("srcmacaddr").is_some() {
+        return Err(attributes.refused("<stp> with srcmacaddr in an inout rule"));
+    }
+    let tested = attributes
+        .all
+        .iter()
+        .find(|attribute| !attribute.name.starts_with("srcmac"));
+    if let Some(attribute) = tested {
+        tests.undecided(format!(
+            "the kernel reads {} of <stp> from the wrong place",
+            attribute.name
+        ));
+    }
+    Ok(())
+}
+
+const ARP_ADDRESSES: [&str; 2] = ["arpsrcipaddr", "arpdstipaddr"];
+const ARP_MACS: [&str; 2] = ["arpsrcmacaddr", "arpdstmacaddr"];
+
+fn arp(attributes: &Attributes<'_>, tests: &mut Tests, kind: u128) -> Result<(), CompileError> {
+    tests.add(Field::EtherType, Set::one(kind));
+    let gratuitous = attributes
+        .get("gratuitous")
+        .filter(|flag| value::boolean(&flag.value));
+    let fields = [
+        ("hwtype", Field::ArpHardware),
+        ("protocoltype", Field::ArpProtocol),
+    ];
+    for (name, field) in fields {
+        if let Some((value, negated)) = attributes.read(name, |text| number(text, 0xffff))? {
+            tests.signed(field, &Set::one(value), negated);
+        }
+    }
+    let opcode = |text: &str| word_or_number(text, &OPERATIONS, 0xffff);
+    if let Some((value, negated)) = attributes.read("opcode", opcode)? {
+        tests.signed(Field::ArpOperation, &Set::one(value), negated);
+    }
+    if attributes.any(&ARP_MACS) {
+        tests.add(Field::ArpMacs, Set::one(1));
+    }
+    for (name, field) in ARP_MACS
+        .into_iter()
+        .zip([Field::ArpSrcMac, Field::ArpDstMac])
+    {
+        if let Some((mac, negated)) = attributes.read(name, value::mac)? {
+            tests.signed(field, &Set::one(mac), negated);
+        }
+    }
+    if attributes.any(&ARP_ADDRESSES) || gratuitous.is_some() {
+        tests.add(Field::ArpAddresses, Set::one(1));
+    }
+    let source_mask = attributes.value("arpsrcipmask");
+    // A target without a mask of its own gets the sender's (measured).
+    let inherited = source_mask.filter(|_| attributes.get("arpsrcipaddr").is_some());
+    let target_mask = attributes.value("arpdstipmask").or(inherited);
+    let sides = [(Field::ArpSrc, source_mask), (Field::ArpDst, target_mask)];
+    for (name, (field, mask)) in ARP_ADDRESSES.into_iter().zip(sides) {
+        let read = |text: &str| masked_address(text, mask, false);
+        if let Some((set, negated)) = attributes.read(name, read)? {
+            tests.signed(field, &set, negated);
+        }
+    }
+    if let Some(flag) = gratuitous {
+        tests.signed(Field::ArpGratuitous, &Set::one(1), flag.negated);
+    }
+    Ok(())
+}
+
+fn ip(attributes: &Attributes<'_>, tests: &mut Tests, v6: bool) -> Result<(), CompileError> {
+    tests.add(Field::EtherType, Set::one(if v6 { 0x86dd } else { 0x0800 }));
+    let macs = ["srcmacaddr", "srcmacmask", "dstmacaddr", "dstmacmask"];
+    if attributes
+        .all
+        .iter()
+        .any(|attribute| !macs.contains(&attribute.name.as_str()))
+    {
+        tests.add(Field::Header, Set::one(1));
+    }
+    let sides = [
+        ("srcipaddr", "srcipmask", Field::Src),
+        ("dstipaddr", "dstipmask", Field::Dst),
+    ];
+    for (name, mask, field) in sides {
+        let mask = attributes.value(mask);
+        let read = |text: &str| masked_address(text, mask, v6);
+        if let Some((set, negated)) = attributes.read(name, read)? {
+            tests.signed(field, &set, negated);
+        }
+    }
+    let protocol = protocol(attributes, tests)?;
+    ports(attributes, tests, protocol)?;
+    // libvirt hands the number to a test of the whole TOS byte (measured).
+    if let Some((value, negated)) = attributes.read("dscp", |text| number(text, 63))? {
+        tests.signed(Field::Tos, &Set::one(value), negated);
+    }
+    icmp6(attributes, tests, protocol)
+}
+
+fn protocol(
+    attributes: &Attributes<'_>,
+    tests: &mut Tests,
+) -> Result<Option<(u128, bool)>, CompileError> {
+    let read = |text: &str| word_or_number(text, &PROTOCOLS, 0xff);
+    let protocol = attributes.read("protocol", read)?;
+    if let Some((number, negated)) = protocol {
+        tests.signed(Field::Protocol, &Set::one(number), negated);
+    }
+    Ok(protocol)
+}
+
+fn ports(
+    attributes: &Attributes<'_>,
+    tests: &mut Tests,
+    protocol: Option<(u128, bool)>,
+) -> Result<(), CompileError> {
+    let sides = [
+        ("srcportstart", "srcportend", Field::SrcPort),
+        ("dstportstart", "dstportend", Field::DstPort),
+    ];
+    for (name, end, field) in sides {
+        let Some((set, negated)) = port_range(attributes, name, end)? else {
+            continue;
+        };
+        if !matches!(protocol, Some((6 | 17 | 33 | 132, false))) {
+            return Err(attributes.refused(format!(
+                "{name} needs a protocol with ports, in an element that is not negated"
+            )));
+        }
+        tests.signed(field, &set, negated);
+    }
+    Ok(())
+}
+
+/// Ports from `name` to `end`; one port where there is no end.
+pub fn port_range(
+    attributes: &Attributes<'_>,
+    name: &str,
+    end: &str,
+) -> Result<Option<(Set, bool)>, CompileError> {
+    let port = |text: &str| number(text, 0xffff);
+    let Some((low, negated)) = attributes.read(name, port)? else {
+        return Ok(None);
+    };
+    let high = attributes.read(end, port)?.map_or(low, |(high, _)| high);
+    if high < low {
+        return Err(attributes.refused(format!("{end} {high} is below {name} {low}")));
+    }
+    Ok(Some((Set::range(low, high), negated)))
+}
+
+fn icmp6(
+    attributes: &Attributes<'_>,
+    tests: &mut Tests,
+    protocol: Option<(u128, bool)>,
+) -> Result<(), CompileError> {
+    if !attributes.any(&["type", "typeend", "code", "codeend"]) {
+        return Ok(());
+    }
+    if protocol != Some((58, false)) {
+        return Err(attributes.refused("type and code need protocol='icmpv6'"));
+    }
+    let byte = |text: &str| number(text, 0xff);
+    let range =
+        |start: &str, end: &str| -> Result<Option<(Set, bool)>, CompileError> {
+            let low = attributes.read(start, byte)?;
+            let high = attributes.read(end, byte)?;
+            Ok(low.map(|(low, negated)| {
+                (Set::range(low, high.map_or(low, |(high, _)| high)), negated)
+            }))
+        };
+    let (kind, code) = (range("type", "typeend")?, range("code", "codeend")?);
+    match (kind, code) {
+        (Some((kind, negated)), None) => tests.signed(Field::IcmpType, &kind, negated),
+        (Some((kind, false)), Some((code, false))) => {
+            tests.add(Field::IcmpType, kind);
+            tests.add(Field::IcmpCode, code);
+        }
+        // One option in ebtables, so that its sign is that of the pair.
+        _ => tests.undecided("type and code are negated together, or stand without a start"),
+    }
+    Ok(())
+}

@@ -1,0 +1,148 @@
+//! What a filter does to a frame, without a kernel: libvirt's translation into
+//! ebtables and iptables rules, and the kernel's verdict over them.
+//!
+//! The facts are measured with libvirt 11.3.0 (ebtables back end), among them
+//! its bugs: the evaluator answers what happens, not what the XML seems to say.
+//! A filter that libvirt would not bind is a [`CompileError`]; a frame whose
+//! fate hangs on something that is not modelled is [`Decision::Undecided`].
+
+mod chains;
+mod error;
+mod expand;
+pub mod field;
+mod flatten;
+mod link;
+mod network;
+mod rule;
+mod run;
+#[cfg(test)]
+mod tests;
+mod value;
+
+pub use chains::{Chains, Layer2, Layer3, Step, Sub};
+pub use error::CompileError;
+pub use rule::{Rule, State, Test};
+pub use run::{Decision, Event, Outcome};
+pub use value::prefix_length;
+
+use super::model::Filter;
+use crate::frame::Mac;
+use std::fmt;
+
+/// Most rules that a filter may expand to. libvirt needs 15 ms for each, so
+/// that this many take five minutes to bind.
+pub const MAX_RULES: usize = 20_000;
+
+/// A rule of a filter.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Origin {
+    /// The filter's name.
+    pub filter: String,
+    /// Position among the filter's rules, from 1.
+    pub rule: usize,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "rule {} of {}", self.rule, self.filter)
+    }
+}
+
+/// Which way a frame goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Way {
+    /// The guest sends it.
+    FromGuest,
+    /// It is on its way to the guest.
+    ToGuest,
+}
+
+/// Whether an element becomes a rule of iptables rather than ebtables.
+pub fn is_layer3(protocol: &str) -> bool {
+    network::is_v6(protocol).is_some()
+}
+
+/// A filter as an interface gets it.
+#[derive(Debug, Clone)]
+pub struct Compiled {
+    chains: Chains,
+    bridge_nf: bool,
+}
+
+impl Compiled {
+    /// Compiles the filter named `top`. `filters` holds it and all that it
+    /// refers to; `parameters` are those of the interface's filterref, where a
+    /// repeated name makes a list. `MAC` is set to `mac` unless it is given.
+    ///
+    /// # Errors
+    /// Whatever makes libvirt refuse to define or to bind the filter.
+    pub fn new(
+        filters: &[Filter],
+        top: &str,
+        mac: Mac,
+        parameters: &[(String, String)],
+    ) -> Result<Self, CompileError> {
+        let mut scope = flatten::lists(parameters);
+        scope
+            .entry("MAC".to_owned())
+            .or_insert_with(|| vec![mac.map(|octet| format!("{octet:02x}")).join(":")]);
+        let instances = flatten::flatten(filters, top, scope)?;
+        Ok(Self {
+            chains: chains::chains(&instances)?,
+            bridge_nf: true,
+        })
+    }
+
+    /// The same filter on a host whose bridge does not call iptables
+    /// (`net.bridge.bridge-nf-call-iptables=0`): layer-3 rules do nothing.
+    #[must_use]
+    pub fn without_bridge_nf(self) -> Self {
+        Self {
+            bridge_nf: false,
+            ..self
+        }
+    }
+
+    /// The chains.
+    pub fn chains(&self) -> &Chains {
+        &self.chains
+    }
+
+    /// The layer-2 chains of a direction.
+    pub fn layer2(&self, way: Way) -> &Layer2 {
+        match way {
+            Way::FromGuest => &self.chains.from_guest,
+            Way::ToGuest => &self.chains.to_guest,
+        }
+    }
+
+    /// The layer-3 rules for frames of an EtherType; empty where there are
+    /// none or the host does not apply them.
+    pub fn layer3(&self, way: Way, ether_type: u128) -> &[Rule] {
+        let layer = match ether_type {
+            0x0800 => &self.chains.v4,
+            0x86dd => &self.chains.v6,
+            _ => return &[],
+        };
+        match way {
+            _ if !self.bridge_nf => &[],
+            Way::FromGuest => &layer.from_guest,
+            Way::ToGuest => &layer.to_guest,
+        }
+    }
+
+    /// Whether the host's bridge calls iptables.
+    pub fn bridge_nf(&self) -> bool {
+        self.bridge_nf
+    }
+
+    /// What becomes of a frame, and why.
+    pub fn evaluate(&self, frame: &[u8], way: Way) -> Outcome {
+        run::evaluate(self, frame, way)
+    }
+
+    /// What becomes of a frame.
+    pub fn decide(&self, frame: &[u8], way: Way) -> Decision {
+        run::decide(self, frame, way)
+    }
+}

@@ -1,0 +1,157 @@
+//! A rule as the kernel sees it: sets of values, one field each.
+
+use super::field::{Field, Fields};
+use super::{CompileError, Origin};
+use crate::nwfilter::model::Action;
+use crate::nwfilter::sets::Set;
+
+/// One test: the field's value is in the set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Test {
+    /// What is tested.
+    pub field: Field,
+    /// The values that pass.
+    pub set: Set,
+}
+
+/// What a layer-3 rule wants of the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Nothing.
+    Any,
+    /// That the frame may start one.
+    New,
+    /// That it belongs to one already.
+    Known,
+}
+
+/// One rule of one chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// Which rule of which filter.
+    pub origin: Origin,
+    /// What happens to a frame that matches.
+    pub action: Action,
+    /// All must pass.
+    pub tests: Vec<Test>,
+    /// What it wants of the connection.
+    pub state: State,
+    /// A test of it that is not modelled, in words.
+    pub undecided: Option<String>,
+}
+
+impl Rule {
+    /// Whether the frame passes every test that is modelled.
+    pub fn matches(&self, fields: &Fields) -> bool {
+        self.tests
+            .iter()
+            .all(|test| test.set.contains(fields.get(test.field)))
+    }
+}
+
+/// Tests under construction.
+#[derive(Debug, Clone, Default)]
+pub struct Tests {
+    /// The tests so far.
+    pub tests: Vec<Test>,
+    /// A test that is not modelled.
+    pub undecided: Option<String>,
+}
+
+impl Tests {
+    /// Adds a test.
+    pub fn add(&mut self, field: Field, set: Set) {
+        self.tests.push(Test { field, set });
+    }
+
+    /// Adds a test, turned round where it is negated. A field that the frame
+    /// does not have passes neither.
+    pub fn signed(&mut self, field: Field, set: &Set, negated: bool) {
+        let set = if negated {
+            field.all().minus(set)
+        } else {
+            set.clone()
+        };
+        self.add(field, set);
+    }
+
+    /// Notes a test that is not modelled.
+    pub fn undecided(&mut self, what: impl Into<String>) {
+        self.undecided.get_or_insert_with(|| what.into());
+    }
+
+    /// Source and destination exchanged.
+    #[must_use]
+    pub fn swapped(&self) -> Self {
+        let mut out = self.clone();
+        for test in &mut out.tests {
+            test.field = test.field.opposite();
+        }
+        out
+    }
+}
+
+/// The attributes of one rule, by name.
+pub struct Attributes<'a> {
+    /// The protocol element that they stand in.
+    pub protocol: &'a str,
+    /// Of which rule, for messages.
+    pub origin: &'a Origin,
+    /// All of them.
+    pub all: &'a [super::expand::Attribute],
+}
+
+impl<'a> Attributes<'a> {
+    /// The attribute with this name.
+    pub fn get(&self, name: &str) -> Option<&'a super::expand::Attribute> {
+        self.all.iter().find(|attribute| attribute.name == name)
+    }
+
+    /// Its value.
+    pub fn value(&self, name: &str) -> Option<&'a str> {
+        self.get(name).map(|attribute| attribute.value.as_str())
+    }
+
+    /// Whether any of the names stands there.
+    pub fn any(&self, names: &[&str]) -> bool {
+        names.iter().any(|name| self.get(name).is_some())
+    }
+
+    /// An attribute that stands there more than once: libvirt keeps one of them.
+    pub fn repeated(&self) -> Option<&'a str> {
+        let mut rest = self.all;
+        while let [first, tail @ ..] = rest {
+            if tail.iter().any(|other| other.name == first.name) {
+                return Some(&first.name);
+            }
+            rest = tail;
+        }
+        None
+    }
+
+    /// That the rule cannot be defined or bound.
+    pub fn refused(&self, what: impl Into<String>) -> CompileError {
+        CompileError::Refused {
+            origin: self.origin.clone(),
+            what: what.into(),
+        }
+    }
+
+    /// A value read by `read`, or the error that names the attribute.
+    pub fn read<T>(
+        &self,
+        name: &str,
+        read: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<(T, bool)>, CompileError> {
+        let Some(attribute) = self.get(name) else {
+            return Ok(None);
+        };
+        let value = read(&attribute.value).ok_or_else(|| {
+            self.refused(format!(
+                "`{}` cannot be the {name} of <{}>",
+                attribute.value, self.protocol
+            ))
+        })?;
+        Ok(Some((value, attribute.negated)))
+    }
+}

@@ -1,0 +1,64 @@
+//! Filters that do not mean what they say.
+//!
+//! Each rule has a name and stands for a behaviour of libvirt 11.3.0 that was
+//! measured. What libvirt ignores without a word (unknown names, priorities
+//! out of range, parameters with odd characters, elements of a second
+//! protocol) is refused by [`read`](super::read()) already, and what it
+//! refuses to bind by [`Compiled::new`].
+
+mod rules;
+mod trees;
+
+use super::evaluate::{Compiled, Origin};
+use super::model::Filter;
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Worth knowing.
+    Note,
+    /// Probably not what was meant.
+    Warning,
+    /// The filter does something else than it says.
+    Error,
+}
+
+impl Severity {
+    /// As compilers call it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Note => "note",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// Something found in a filter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Name of the lint.
+    pub rule: &'static str,
+    /// How bad it is.
+    pub severity: Severity,
+    /// The filter.
+    pub filter: String,
+    /// The rule; none where it is about the whole filter.
+    pub origin: Option<Origin>,
+    /// What is the matter, and the cure.
+    pub what: String,
+}
+
+/// Everything that is to be said of a tree of filters, the worst first.
+pub fn lint(filters: &[Filter], top: &str, compiled: &Compiled) -> Vec<Finding> {
+    let mut out = Vec::new();
+    for filter in filters {
+        rules::filter(filter, &mut out);
+    }
+    trees::tree(top, compiled, &mut out);
+    out.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    out
+}
+
+#[cfg(test)]
+mod tests;

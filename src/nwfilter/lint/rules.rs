@@ -1,0 +1,272 @@
+//! Lints of single rules.
+
+use super::{Finding, Severity};
+use crate::nwfilter::evaluate::{Origin, is_layer3};
+use crate::nwfilter::model::{Direction, Element, Filter, Rule};
+use ipnet::IpNet;
+use std::net::IpAddr;
+
+use Severity::{Error, Note, Warning};
+
+/// What a lint says of a rule: its name, severity and text.
+type Said = (&'static str, Severity, String);
+
+/// Lints a filter by itself.
+pub fn filter(filter: &Filter, out: &mut Vec<Finding>) {
+    let mut add = |origin: Option<Origin>, (rule, severity, what): Said| {
+        out.push(Finding {
+            rule,
+            severity,
+            filter: filter.name.clone(),
+            origin,
+            what,
+        });
+    };
+    if filter.chain.starts_with("stp") && filter.priority.is_none() {
+        let what = "an stp chain without a priority gets 0, not the -810 that the documentation names; write it down";
+        add(None, ("stp-chain-priority", Warning, what.into()));
+    }
+    if filter.chain == "root" && filter.priority.is_some_and(|priority| priority != 0) {
+        let what = "the priority of the root chain has no effect; give the rules priorities";
+        add(None, ("root-priority", Note, what.into()));
+    }
+    for (at, rule) in filter.rules().enumerate() {
+        let origin = Origin {
+            filter: filter.name.clone(),
+            rule: at + 1,
+        };
+        for said in said(filter, rule) {
+            add(Some(origin.clone()), said);
+        }
+    }
+}
+
+fn said(filter: &Filter, rule: &Rule) -> Vec<Said> {
+    let mut out: Vec<Option<Said>> = vec![
+        icmp_type_both_ways(rule),
+        asymmetric(rule),
+        chain_protocol(filter, rule),
+        layer3_chain(filter, rule),
+    ];
+    for element in &rule.elements {
+        out.extend([
+            lost_negation(rule, element),
+            icmp_code_alone(rule, element),
+            ipset_ignored(element),
+            arp_mask(rule, element),
+            dscp(element),
+            encapsulated(element),
+            stp(element),
+            negated_list(element),
+        ]);
+        out.extend(masks(element).into_iter().map(Some));
+    }
+    out.into_iter().flatten().collect()
+}
+
+fn has(rule: &Rule, name: &str) -> bool {
+    rule.elements
+        .iter()
+        .any(|element| value(element, name).is_some())
+}
+
+fn value<'e>(element: &'e Element, name: &str) -> Option<&'e str> {
+    let found = element.attributes.iter().find(|(found, _)| found == name);
+    found.map(|(_, value)| value.as_str())
+}
+
+/// Whether the rule is an iptables rule.
+fn layer3(rule: &Rule) -> bool {
+    rule.elements
+        .first()
+        .is_some_and(|element| is_layer3(&element.protocol))
+}
+
+fn lost_negation(rule: &Rule, element: &Element) -> Option<Said> {
+    let lost = layer3(rule)
+        && !element.positive
+        && value(element, "dstportstart").is_some()
+        && !has(rule, "srcportstart");
+    lost.then(|| {
+        let what = "match='no' is lost on dstportstart without srcportstart: the rule matches this port instead of all others; add srcportstart='0' srcportend='65535' in an element of its own, or match the other ports";
+        ("lost-negation", Error, what.into())
+    })
+}
+
+fn icmp_code_alone(rule: &Rule, element: &Element) -> Option<Said> {
+    let alone = matches!(element.protocol.as_str(), "icmp" | "icmpv6")
+        && value(element, "code").is_some()
+        && !has(rule, "type");
+    alone.then(|| {
+        let what =
+            "a code without a type is left out: the rule matches every type and code; add the type";
+        ("icmp-code-alone", Error, what.into())
+    })
+}
+
+fn ipset_ignored(element: &Element) -> Option<Said> {
+    let ignored = value(element, "ipset").is_some() && !element.protocol.starts_with("all");
+    ignored.then(|| {
+        let what = format!(
+            "ipset is left out on <{}>: the rule matches every address; only <all> takes it",
+            element.protocol
+        );
+        ("ipset-ignored", Error, what)
+    })
+}
+
+fn icmp_type_both_ways(rule: &Rule) -> Option<Said> {
+    let icmp = rule
+        .elements
+        .first()
+        .is_some_and(|element| matches!(element.protocol.as_str(), "icmp" | "icmpv6"));
+    (icmp && rule.direction == Direction::InOut && has(rule, "type")).then(|| {
+        let what = "an inout rule with an ICMP type makes no rule at all; write one for in and one for out";
+        ("icmp-type-inout", Error, what.into())
+    })
+}
+
+fn arp_mask(rule: &Rule, element: &Element) -> Option<Said> {
+    let inherited = has(rule, "arpsrcipaddr")
+        && has(rule, "arpsrcipmask")
+        && value(element, "arpdstipaddr").is_some()
+        && !has(rule, "arpdstipmask");
+    inherited.then(|| {
+        let what =
+            "without arpdstipmask the target is compared under the sender's mask; write both masks";
+        ("arp-mask-inherited", Error, what.into())
+    })
+}
+
+fn dscp(element: &Element) -> Option<Said> {
+    (element.protocol == "ip" && value(element, "dscp").is_some()).then(|| {
+        let what = "dscp on <ip> is compared with the whole TOS byte, so that it matches another class; use a layer-3 element, or leave it out";
+        ("dscp-is-tos", Error, what.into())
+    })
+}
+
+fn encapsulated(element: &Element) -> Option<Said> {
+    let literal = value(element, "encap-protocol").filter(|value| !value.starts_with('$'))?;
+    let what = format!(
+        "encap-protocol='{literal}' is printed in decimal and read as hexadecimal, so that it never matches; put the number into a variable (0x0806)"
+    );
+    Some(("vlan-encap", Error, what))
+}
+
+fn stp(element: &Element) -> Option<Said> {
+    let tested = element
+        .attributes
+        .iter()
+        .find(|(name, _)| !name.starts_with("srcmac") && name != "comment");
+    let (name, _) = tested.filter(|_| element.protocol == "stp")?;
+    let what = format!(
+        "{name} of <stp> is read from the wrong place of the frame; use <stp/> alone, or <mac dstmacaddr='01:80:c2:00:00:00'/>"
+    );
+    Some(("stp-attributes", Error, what))
+}
+
+fn negated_list(element: &Element) -> Option<Said> {
+    let variable = element
+        .attributes
+        .iter()
+        .find(|(_, value)| value.starts_with('$'));
+    let (name, value) = variable.filter(|_| !element.positive)?;
+    // One MAC is what the variable that libvirt sets itself always holds.
+    (value != "$MAC").then(|| {
+        let what = format!(
+            "if {value} is a list, {name} makes a rule `not this one` for each of its values, and together they match everything"
+        );
+        ("negated-list", Warning, what)
+    })
+}
+
+fn asymmetric(rule: &Rule) -> Option<Said> {
+    let sided = |name: &str| {
+        ["src", "dst", "arpsrc", "arpdst"]
+            .iter()
+            .any(|side| name.starts_with(side))
+    };
+    let mut names = rule
+        .elements
+        .iter()
+        .flat_map(|element| &element.attributes)
+        .map(|(name, _)| name);
+    let name = names.find(|name| sided(name) && !name.contains("mask"))?;
+    (rule.direction == Direction::InOut).then(|| {
+        let what = format!(
+            "inout is written from the viewpoint of frames to the guest: in those from the guest, {name} is the other end"
+        );
+        ("inout-turned-round", Warning, what)
+    })
+}
+
+fn chain_protocol(filter: &Filter, rule: &Rule) -> Option<Said> {
+    let element = rule.elements.first()?;
+    let of_chain = match filter.chain.as_str() {
+        chain if chain.starts_with("ipv4") => "ip",
+        chain if chain.starts_with("ipv6") => "ipv6",
+        chain if chain.starts_with("arp") => "arp",
+        chain if chain.starts_with("rarp") => "rarp",
+        chain if chain.starts_with("vlan") => "vlan",
+        _ => return None,
+    };
+    let other = !layer3(rule) && element.protocol != of_chain && element.protocol != "mac";
+    (other && element.protocol != "stp").then(|| {
+        let what = format!(
+            "<{}> never matches in the chain {}, which only <{of_chain}> frames enter",
+            element.protocol, filter.chain
+        );
+        ("chain-of-another-protocol", Error, what)
+    })
+}
+
+fn layer3_chain(filter: &Filter, rule: &Rule) -> Option<Said> {
+    (layer3(rule) && filter.chain != "root").then(|| {
+        let what = "a layer-3 rule of a filter whose chain is not root comes behind all layer-3 rules of root filters, whatever its priority";
+        ("layer-3-outside-root", Warning, what.into())
+    })
+}
+
+/// Addresses whose mask makes more, or something else, of them.
+fn masks(element: &Element) -> Vec<Said> {
+    let mut out = Vec::new();
+    for (name, mask) in [
+        ("srcipaddr", "srcipmask"),
+        ("dstipaddr", "dstipmask"),
+        ("arpsrcipaddr", "arpsrcipmask"),
+        ("arpdstipaddr", "arpdstipmask"),
+    ] {
+        let (Some(address), Some(mask)) = (value(element, name), value(element, mask)) else {
+            continue;
+        };
+        let net = address
+            .parse()
+            .ok()
+            .and_then(|address: IpAddr| net(address, mask));
+        let Some((address, net)) = net else {
+            continue;
+        };
+        let limited = matches!(address, IpAddr::V4(v4) if v4.is_broadcast());
+        if limited && net.prefix_len() != 32 {
+            let what = format!(
+                "{name} {address} under this mask is {net}, 2^{} addresses of which one is broadcast; use the mask 32",
+                32 - net.prefix_len()
+            );
+            out.push(("broadcast-mask", Warning, what));
+        } else if net.network() != address {
+            let what = format!("{name} {address} has bits under its mask: the rule is about {net}");
+            out.push(("host-bits", Warning, what));
+        } else if address == IpAddr::from([224, 0, 0, 0]) && net.prefix_len() != 4 {
+            let what =
+                format!("{name} {net} is a part of the groups only; all of them are 224.0.0.0/4");
+            out.push(("part-of-multicast", Note, what));
+        }
+    }
+    out
+}
+
+fn net(address: IpAddr, mask: &str) -> Option<(IpAddr, IpNet)> {
+    let length = crate::nwfilter::evaluate::prefix_length(mask, address.is_ipv6())?;
+    let net = IpNet::new(address, u8::try_from(length).ok()?).ok()?;
+    Some((address, net.trunc()))
+}

@@ -1,0 +1,164 @@
+use super::*;
+use crate::nwfilter::{generate, read};
+use crate::policy::Policy;
+use rstest::rstest;
+
+fn names(texts: &[&str]) -> Vec<&'static str> {
+    let filters: Vec<Filter> = texts
+        .iter()
+        .map(|text| read(text, "test").unwrap())
+        .collect();
+    let top = filters[0].name.clone();
+    let compiled =
+        Compiled::new(&filters, &top, [2; 6], &[("L".into(), "1.2.3.4".into())]).unwrap();
+    lint(&filters, &top, &compiled)
+        .iter()
+        .map(|finding| finding.rule)
+        .collect()
+}
+
+fn rule(direction: &str, element: &str) -> String {
+    format!(
+        "<filter name='x'><rule action='drop' direction='{direction}'>{element}</rule></filter>"
+    )
+}
+
+#[rstest]
+#[case::b1(
+    "lost-negation",
+    "out",
+    "<tcp match='no' dstportstart='80'/>",
+    "<tcp match='no' srcportstart='1' dstportstart='80'/>"
+)]
+#[case::b2(
+    "icmp-code-alone",
+    "out",
+    "<icmp code='1'/>",
+    "<icmp type='3' code='1'/>"
+)]
+#[case::b3(
+    "ipset-ignored",
+    "out",
+    "<tcp ipset='s' ipsetflags='dst'/>",
+    "<all ipset='s' ipsetflags='dst'/>"
+)]
+#[case::b7("icmp-type-inout", "inout", "<icmp type='8'/>", "<icmp/>")]
+#[case::b9(
+    "arp-mask-inherited",
+    "out",
+    "<arp arpsrcipaddr='1.0.0.0' arpsrcipmask='8' arpdstipaddr='1.2.3.4'/>",
+    "<arp arpsrcipaddr='1.0.0.0' arpsrcipmask='8' arpdstipaddr='1.2.3.4' arpdstipmask='32'/>"
+)]
+#[case::b10("dscp-is-tos", "out", "<ip dscp='46'/>", "<all dscp='46'/>")]
+#[case::b11(
+    "vlan-encap",
+    "out",
+    "<vlan encap-protocol='arp'/>",
+    "<vlan vlanid='5'/>"
+)]
+#[case::b12("stp-attributes", "out", "<stp type='0'/>", "<stp/>")]
+#[case::negated_list(
+    "negated-list",
+    "out",
+    "<ip match='no' dstipaddr='$L'/>",
+    "<mac match='no' srcmacaddr='$MAC'/>"
+)]
+#[case::turned_round(
+    "inout-turned-round",
+    "inout",
+    "<ip dstipaddr='1.2.3.4'/>",
+    "<ip protocol='udp'/>"
+)]
+#[case::broadcast(
+    "broadcast-mask",
+    "out",
+    "<ip dstipaddr='255.255.255.255' dstipmask='24'/>",
+    "<ip dstipaddr='255.255.255.255' dstipmask='32'/>"
+)]
+#[case::host_bits(
+    "host-bits",
+    "out",
+    "<ip dstipaddr='192.168.1.1' dstipmask='24'/>",
+    "<ip dstipaddr='192.168.1.0' dstipmask='24'/>"
+)]
+#[case::groups(
+    "part-of-multicast",
+    "out",
+    "<ip dstipaddr='224.0.0.0' dstipmask='8'/>",
+    "<ip dstipaddr='224.0.0.0' dstipmask='240.0.0.0'/>"
+)]
+#[case::network("layer-3", "out", "<tcp/>", "<ip protocol='tcp'/>")]
+#[case::open("default-accept", "out", "<ip/>", "")]
+#[case::one_way("direction-unfiltered", "out", "<ip/>", "<none/>")]
+fn of_rules(#[case] name: &str, #[case] direction: &str, #[case] bad: &str, #[case] good: &str) {
+    assert!(names(&[&rule(direction, bad)]).contains(&name), "{bad}");
+    // What is right for one direction only is right for both with another word.
+    let good = if good == "<none/>" {
+        rule("inout", "")
+    } else {
+        rule(direction, good)
+    };
+    assert!(!names(&[&good]).contains(&name), "{good}");
+}
+
+#[rstest]
+#[case::b13(
+    "stp-chain-priority",
+    "<filter name='x' chain='stp'/>",
+    "<filter name='x' chain='stp' priority='-810'/>"
+)]
+#[case::root(
+    "root-priority",
+    "<filter name='x' chain='root' priority='5'/>",
+    "<filter name='x' chain='ipv4' priority='5'/>"
+)]
+#[case::end(
+    "chain-end-accepts",
+    "<filter name='x' chain='ipv4'><rule action='drop' direction='out'><ip protocol='udp'/></rule></filter>",
+    "<filter name='x' chain='ipv4'><rule action='drop' direction='out'/></filter>"
+)]
+#[case::protocol(
+    "chain-of-another-protocol",
+    "<filter name='x' chain='ipv4'><rule action='drop' direction='out'><arp/></rule></filter>",
+    "<filter name='x' chain='arp'><rule action='drop' direction='out'><arp/></rule></filter>"
+)]
+#[case::layer3(
+    "layer-3-outside-root",
+    "<filter name='x' chain='ipv4'><rule action='drop' direction='out'><tcp/></rule></filter>",
+    "<filter name='x'><rule action='drop' direction='out'><tcp/></rule></filter>"
+)]
+fn of_filters(#[case] name: &str, #[case] bad: &str, #[case] good: &str) {
+    assert!(names(&[bad]).contains(&name));
+    assert!(!names(&[good]).contains(&name));
+}
+
+#[test]
+fn of_chains_of_one_priority() {
+    let top = "<filter name='x'><filterref filter='a'/><filterref filter='b'/></filter>";
+    let sub = |name: &str, priority| {
+        format!(
+            "<filter name='{name}' chain='ipv4-{name}' priority='{priority}'><rule action='drop' direction='out'/></filter>"
+        )
+    };
+    let name = "equal-chain-priority";
+    assert!(names(&[top, &sub("a", 1), &sub("b", 1)]).contains(&name));
+    assert!(!names(&[top, &sub("a", 1), &sub("b", 2)]).contains(&name));
+}
+
+#[test]
+fn of_many_rules() {
+    let many = |count| {
+        let rules = "<rule action='drop' direction='out'/>".repeat(count);
+        format!("<filter name='x'>{rules}</filter>")
+    };
+    assert!(names(&[&many(101)]).contains(&"many-rules"));
+    assert!(!names(&[&many(100)]).contains(&"many-rules"));
+}
+
+#[test]
+fn the_generated_filter_is_clean() {
+    let policy = Policy::example();
+    let filters = [generate(&policy)];
+    let compiled = Compiled::new(&filters, &policy.name, [2; 6], &[]).unwrap();
+    assert_eq!(lint(&filters, &policy.name, &compiled), []);
+}

@@ -1,0 +1,98 @@
+//! Lints of the chains that a whole tree makes.
+
+use super::{Finding, Severity};
+use crate::nwfilter::evaluate::{Compiled, Layer2, Rule, Step, Way};
+use crate::nwfilter::model::Action;
+
+/// Rules that libvirt needs more than two seconds for.
+const MANY: usize = 100;
+
+/// Lints what the filter named `top` compiles to.
+pub fn tree(top: &str, compiled: &Compiled, out: &mut Vec<Finding>) {
+    let mut add = |rule, severity, origin, what| {
+        out.push(Finding {
+            rule,
+            severity,
+            filter: top.to_owned(),
+            origin,
+            what,
+        });
+    };
+    for (way, words) in [
+        (Way::FromGuest, "from the guest"),
+        (Way::ToGuest, "to the guest"),
+    ] {
+        let layer = compiled.layer2(way);
+        for group in &layer.tied {
+            let names: Vec<&str> = group
+                .iter()
+                .map(|at| layer.subs[*at].name.as_str())
+                .collect();
+            let what = format!(
+                "the chains {} have one priority: libvirt enters them in random order; give each its own",
+                names.join(", ")
+            );
+            add("equal-chain-priority", Severity::Warning, None, what);
+        }
+        for sub in layer.subs.iter().filter(|sub| !ends(&sub.rules)) {
+            let last = sub.rules.last().map(|rule| rule.origin.clone());
+            let what = format!(
+                "frames {words} that no rule of the chain {} matches are accepted: a chain that runs off its end does not go back to the root; end it with a rule without a protocol",
+                sub.name
+            );
+            add("chain-end-accepts", Severity::Warning, last, what);
+        }
+        match &layer.root {
+            None => {
+                let what =
+                    format!("no layer-2 rule is about frames {words}: they are not filtered");
+                add("direction-unfiltered", Severity::Warning, None, what);
+            }
+            Some(_) if !closed(layer) => {
+                let what = format!(
+                    "frames {words} that no rule matches are accepted, among them EtherTypes that the filter does not name (VLAN, PPPoE); end the root chain with an unconditional drop"
+                );
+                add("default-accept", Severity::Warning, None, what);
+            }
+            Some(_) => {}
+        }
+    }
+    let chains = compiled.chains();
+    let mut network = [&chains.v4, &chains.v6]
+        .into_iter()
+        .flat_map(|layer| layer.from_guest.iter().chain(&layer.to_guest));
+    if let Some(rule) = network.next() {
+        let what = "layer-3 rules see only untagged IP, only with bridge-nf-call-iptables=1, and nothing that the host itself sends to the guest; use ip and ipv6 elements";
+        add(
+            "layer-3",
+            Severity::Warning,
+            Some(rule.origin.clone()),
+            what.into(),
+        );
+    }
+    if chains.rules > MANY {
+        let what = format!(
+            "{} rules take libvirt some {} s at each start of a guest",
+            chains.rules,
+            chains.rules * 15 / 1000
+        );
+        add("many-rules", Severity::Note, None, what);
+    }
+}
+
+/// Whether no frame gets past the last rule.
+fn ends(rules: &[Rule]) -> bool {
+    rules
+        .iter()
+        .any(|rule| rule.tests.is_empty() && rule.action != Action::Continue)
+}
+
+/// Whether the root chain ends with a rule that drops every frame.
+fn closed(layer: &Layer2) -> bool {
+    layer.root.iter().flatten().any(|step| match step {
+        Step::Rule(rule) => {
+            rule.tests.is_empty() && matches!(rule.action, Action::Drop | Action::Reject)
+        }
+        Step::Jump(_) => false,
+    })
+}

@@ -1,0 +1,112 @@
+//! Binding the filter under test to the guest's NIC.
+
+use super::VerifyError;
+use super::cell::Context;
+use super::job::Job;
+use crate::guest::{FilterRef, Guest};
+use crate::lab::{Lab, ruleset};
+use crate::nwfilter::{self, Filter};
+use std::net::Ipv4Addr;
+
+/// The variable that libvirt learns from the guest's traffic where it is not given.
+const IP: &str = "IP";
+
+/// Binds the filter through libvirt and checks that its rules are really in the kernel.
+pub fn bind(
+    context: &Context<'_>,
+    guest: &mut Guest,
+    address: Ipv4Addr,
+) -> Result<(), VerifyError> {
+    let job = context.job;
+    let Some(filter) = &job.bind else {
+        return Ok(());
+    };
+    let tree: Vec<Filter> = job
+        .filters
+        .iter()
+        .filter_map(|filter| nwfilter::read(&filter.xml, &filter.name).ok())
+        .collect();
+    let reference = FilterRef {
+        filter: filter.clone(),
+        parameters: parameters(job, &tree, address),
+    };
+    let bound = guest.set_filter(Some(reference));
+    bound.map_err(|error| match error {
+        error if guest.alive() => refused(context.lab, error.into()),
+        // A guest that died meanwhile is no refusal.
+        error => error.into(),
+    })?;
+    let tap = &guest.interface().tap;
+    let installed = ruleset::installed(tap)?;
+    let has_rules = tree.iter().any(|filter| filter.rule_count() > 0);
+    if has_rules && !installed.hooked {
+        return Err(VerifyError::Cell(format!(
+            "libvirt bound {filter} to {tap}, but the kernel has no rule for {tap}: {installed:?}"
+        )));
+    }
+    Ok(())
+}
+
+/// What the user gave, and the guest's address where a filter asks for it:
+/// libvirt would learn the same from the guest's traffic, but some time after the
+/// binding, and until then other rules are in force.
+fn parameters(job: &Job, tree: &[Filter], address: Ipv4Addr) -> Vec<(String, String)> {
+    let mut all = job.parameters.clone();
+    let given = all.iter().any(|(name, _)| name == IP);
+    let asked = tree
+        .iter()
+        .any(|filter| filter.variables().any(|name| name == IP));
+    if asked && !given {
+        all.push((IP.into(), address.to_string()));
+    }
+    all
+}
+
+/// What libvirt says of a filter: a refusal, unless libvirt itself is gone.
+pub fn refused(lab: &Lab, error: VerifyError) -> VerifyError {
+    if lab.libvirt.alive() {
+        VerifyError::Refused(error.to_string())
+    } else {
+        error
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    const USES: &str = "<filter name='f'><rule action='drop' direction='out'><ip match='no' srcipaddr='$IP'/></rule></filter>";
+    const USES_NOT: &str = "<filter name='f'><rule action='drop' direction='out'><ip srcipaddr='10.0.0.1'/></rule></filter>";
+
+    #[rstest]
+    #[case::asked_for(USES, None, Some("192.168.1.50"))]
+    #[case::given(USES, Some("10.0.0.9"), Some("10.0.0.9"))]
+    #[case::not_asked_for(USES_NOT, None, None)]
+    fn the_guests_address_is_given_where_it_is_asked_for(
+        #[case] xml: &str,
+        #[case] given: Option<&str>,
+        #[case] expected: Option<&str>,
+    ) {
+        let pair = |value: &str| (IP.to_owned(), value.to_owned());
+        let job = Job {
+            policy: String::new(),
+            policy_origin: String::new(),
+            filters: Vec::new(),
+            bind: None,
+            parameters: given.map(pair).into_iter().collect(),
+            kvm: false,
+            guest: "/".into(),
+            libvirt_cache: None,
+            out: None,
+            cells: Vec::new(),
+            sabotage: None,
+            rootless: false,
+            boot_only: false,
+            retries: 0,
+        };
+        let tree = [nwfilter::read(xml, "test").unwrap()];
+        let all = parameters(&job, &tree, Ipv4Addr::new(192, 168, 1, 50));
+        assert_eq!(all, expected.map(pair).into_iter().collect::<Vec<_>>());
+    }
+}
