@@ -6,7 +6,7 @@ mod probes;
 
 use super::explain::mac;
 use super::tree::{Tree, parameter};
-use super::{Exit, Failure, generate};
+use super::{Exit, Failure, generate, say};
 use crate::frame::Mac;
 use crate::nwfilter::evaluate::Compiled;
 use crate::nwfilter::evaluate::field::Field;
@@ -16,7 +16,6 @@ use crate::policy::Policy;
 use crate::probe::Scene;
 use clap::Args;
 use probes::{Judged, Verdict, judge_all};
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -93,12 +92,11 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     }
     let checked = check(&policy, origin, tree, &filter, &scene);
     let text = if options.json {
-        json::json(&checked) + "\n"
+        format!("{}\n", json::json(&checked))
     } else {
         print::text(&checked)
     };
-    // A pipe that is closed early does not change what was found.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    say(&text).map_err(Failure::usage)?;
     Ok(ExitCode::from(checked.exit()))
 }
 

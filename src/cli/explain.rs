@@ -1,14 +1,13 @@
 //! `lanfence explain`: what a filter does to a frame, and by which rules.
 
 use super::tree::{Tree, parameter};
-use super::{Exit, Failure};
+use super::{Exit, Failure, say};
 use crate::frame::{Mac, View, summary};
 use crate::nwfilter::evaluate::{Compiled, Decision, Event, Outcome, Way};
 use clap::{Args, ValueEnum};
 use pcap_file::DataLink;
 use pcap_file::pcap::PcapReader;
 use pcap_file::pcapng::{Block, PcapNgReader};
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -94,10 +93,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         .unwrap_or_default();
     let filter = tree.compile(guest, &options.parameters)?;
     for frame in &frames {
-        let text = explain(&tree, &filter, frame, way);
-        if std::io::stdout().write_all(text.as_bytes()).is_err() {
-            break;
-        }
+        say(&explain(&tree, &filter, frame, way)).map_err(Failure::usage)?;
     }
     Ok(Exit::Pass.into())
 }

@@ -303,9 +303,7 @@ fn to_github(run: &Run) -> Result<(), String> {
 /// A job with nothing out of the ordinary: the generated filter under emulation, pcnet and virtio.
 pub fn plain_job(source: &generate::Source, guest: &Path) -> Result<Job, Failure> {
     let filter = generated(&source.policy);
-    let libvirt_cache = paths::cache()?.join("libvirt");
-    std::fs::create_dir_all(&libvirt_cache)
-        .map_err(|error| Failure::host(format!("{}: {error}", libvirt_cache.display())))?;
+    let libvirt_cache = paths::libvirt_cache()?;
     Ok(Job {
         policy: source.text.clone(),
         policy_origin: source.origin.clone(),

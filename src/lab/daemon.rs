@@ -100,7 +100,12 @@ impl Daemon {
 
     /// The end of its log, for error messages.
     fn last_words(&self) -> String {
-        let log = std::fs::read_to_string(log_path(self.name)).unwrap_or_default();
+        // What libvirtd has to say before it can open its log is in the first.
+        let logs = [log_path(self.name), format!("/var/log/{}.log", self.name)];
+        let log: String = logs
+            .iter()
+            .filter_map(|path| std::fs::read_to_string(path).ok())
+            .collect();
         let lines: Vec<&str> = log.lines().rev().take(5).collect();
         let lines: Vec<&str> = lines.into_iter().rev().collect();
         if lines.is_empty() {

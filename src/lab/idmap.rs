@@ -1,6 +1,7 @@
 //! Maps a range of user and group ids into a new user namespace.
 
 use super::error::LabError;
+use super::in_path;
 use nix::unistd::{Gid, Uid, User};
 use std::io::{BufRead as _, Write as _};
 use std::process::{Child, Command, Stdio};
@@ -85,11 +86,6 @@ impl Mapper {
             "check /etc/subuid and /etc/subgid for your user and that newuidmap is set-uid root, or run as root",
         ))
     }
-}
-
-fn in_path(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|dir| dir.join(program).exists())
 }
 
 fn find(file: &str, name: &str, uid: u32) -> Result<Range, LabError> {

@@ -61,6 +61,7 @@ impl Lab {
     /// Builds the lab in the namespaces that [`enter`] has made.
     pub async fn up(plan: Topology) -> Result<Self, LabError> {
         tun_device()?;
+        ruleset::tools()?;
         let libvirtd = libvirtd::start()?;
         let network = topology::build(&plan)?;
         let dnsmasq = dnsmasq::start(&plan, &network.gateway)?;
@@ -95,6 +96,12 @@ impl Lab {
             .into_iter()
             .find_map(Daemon::fault)
     }
+}
+
+/// Whether a program can be found.
+fn in_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|dir| dir.join(program).exists())
 }
 
 fn sense(name: &str, netns: &Netns, interface: &str) -> Result<Sensor, LabError> {

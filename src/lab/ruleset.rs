@@ -4,6 +4,7 @@
 //! without a rule (measured), so the rules themselves are read.
 
 use super::error::LabError;
+use super::in_path;
 use std::process::Command;
 
 /// Rules that libvirt has for one interface, from ebtables and iptables.
@@ -15,6 +16,28 @@ pub struct Installed {
     pub layer3: usize,
     /// The built-in chains jump to the interface's chains.
     pub hooked: bool,
+}
+
+/// What libvirt's filter driver and this module run. Where one is missing,
+/// libvirt blames the filter.
+const TOOLS: [&str; 6] = [
+    "ebtables",
+    "ebtables-save",
+    "iptables",
+    "iptables-save",
+    "ip6tables",
+    "ip6tables-save",
+];
+
+/// Checks that the tools are there, before a guest is booted for them.
+pub fn tools() -> Result<(), LabError> {
+    let missing = TOOLS.into_iter().find(|program| !in_path(program));
+    missing.map_or(Ok(()), |program| {
+        Err(LabError::host(
+            format!("{program} is not installed"),
+            "`cargo xtask setup` installs iptables and ebtables",
+        ))
+    })
 }
 
 /// Counts the rules for the interface in the caller's namespace.
