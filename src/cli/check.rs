@@ -90,7 +90,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     if options.no_bridge_nf {
         filter = filter.without_bridge_nf();
     }
-    let checked = check(policy, origin, tree, &filter, &scene);
+    let checked = check(&policy, origin, tree, &filter, &scene);
     let text = if options.json {
         format!("{}\n", json::json(&checked))
     } else {
@@ -100,12 +100,12 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     Ok(ExitCode::from(checked.exit()))
 }
 
-fn check(policy: Policy, origin: String, tree: Tree, filter: &Compiled, scene: &Scene) -> Checked {
+fn check(policy: &Policy, origin: String, tree: Tree, filter: &Compiled, scene: &Scene) -> Checked {
     Checked {
         policy: origin,
         lint: lint::lint(&tree.filters, &tree.top, filter),
-        probes: judge_all(filter, &policy, scene),
-        classes: classes(filter, &policy, &usual(scene)),
+        probes: judge_all(filter, policy, scene),
+        classes: classes(filter, policy, &usual(scene)),
         tree,
     }
 }
@@ -120,6 +120,11 @@ fn scene(policy: &Policy, mac: Option<Mac>) -> Result<Scene, Failure> {
         scene.guest.mac = mac;
     }
     Ok(scene)
+}
+
+/// A frame in hexadecimal, as `explain --frame` takes it.
+fn hex(frame: &[u8]) -> String {
+    lanfence_agent::to_hex(frame)
 }
 
 /// Values that make an example look like something that a guest would send.
@@ -145,6 +150,7 @@ fn usual(scene: &Scene) -> Vec<(Field, u128)> {
         (Field::IcmpType, 128),
         (Field::TcpFlags, u128::from(crate::frame::l4::flag::SYN)),
         (Field::EtherType, u128::from(crate::frame::ethertype::VLAN)),
+        (Field::VlanEncap, u128::from(crate::frame::ethertype::IPV4)),
         (Field::ArpOperation, 2),
         (Field::ArpSrcMac, mac(scene.guest.mac)),
         (Field::ArpDstMac, mac(scene.peer.mac)),

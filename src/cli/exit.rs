@@ -12,6 +12,8 @@ pub enum Exit {
     Usage = 2,
     /// The host cannot do it.
     Host = 3,
+    /// No cell was selected.
+    Nothing = 4,
     /// A bug of lanfence.
     Internal = 70,
 }

@@ -55,7 +55,7 @@ fn hex(text: &str) -> Result<Hex, String> {
         .chars()
         .filter(|c| !c.is_whitespace() && *c != ':')
         .collect();
-    if digits.len() % 2 != 0 {
+    if !digits.len().is_multiple_of(2) {
         return Err("an odd number of hexadecimal digits".into());
     }
     let bytes = digits.as_bytes().chunks(2).map(|pair| {

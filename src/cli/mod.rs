@@ -6,6 +6,7 @@ mod check;
 mod exit;
 mod explain;
 mod generate;
+mod report;
 mod tree;
 #[cfg(feature = "lab")]
 mod verify;
@@ -34,6 +35,8 @@ enum Verb {
     Check(check::Options),
     /// Say what a filter does to frames, and by which rules.
     Explain(explain::Options),
+    /// Work with the reports of finished runs.
+    Report(report::Options),
     /// Prove a filter with real guests, and print a verdict for every cell.
     #[cfg(feature = "lab")]
     Verify(Box<verify::Options>),
@@ -69,6 +72,7 @@ fn dispatch() -> ExitCode {
         Verb::Generate(options) => generate::run(&options),
         Verb::Check(options) => check::run(&options),
         Verb::Explain(options) => explain::run(&options),
+        Verb::Report(options) => report::run(&options),
         #[cfg(feature = "lab")]
         Verb::Verify(options) => verify::run(&options),
         #[cfg(feature = "lab")]
@@ -119,6 +123,14 @@ impl Failure {
     fn usage(message: impl std::fmt::Display) -> Self {
         Self {
             exit: Exit::Usage,
+            message: message.to_string(),
+        }
+    }
+
+    #[cfg(feature = "lab")]
+    fn nothing(message: impl std::fmt::Display) -> Self {
+        Self {
+            exit: Exit::Nothing,
             message: message.to_string(),
         }
     }

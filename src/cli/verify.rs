@@ -1,17 +1,17 @@
 //! `lanfence verify`: the run, its progress and its reports.
 
 use super::tree::parameter;
-use super::{Failure, complain, generate, note, say};
-use crate::guest::{check_model, qemu_models};
+use super::{Exit, Failure, complain, generate, note, say};
 use crate::nwfilter::{self, write};
 use crate::report::color;
 use crate::report::github;
 use crate::report::live::{Event, Live, Mode};
-use crate::report::model::{FilterInfo, Host, Run, SCHEMA_VERSION};
+use crate::report::model::{Cell, FilterInfo, Host, Run, SCHEMA_VERSION};
 use crate::report::{json, junit, markdown, table, verdict};
 use crate::verify::job::{CellPlan, FilterText, Job, Sabotage};
 use crate::verify::{Workers, decide_accel, silence};
 use clap::{Args, ValueEnum};
+use select::Select;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -19,6 +19,7 @@ use std::time::Instant;
 
 mod filters;
 mod paths;
+mod select;
 
 /// `--accel`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -63,15 +64,20 @@ pub struct Options {
     /// A parameter for the filterref.
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameter)]
     parameters: Vec<(String, String)>,
-    /// NIC model by libvirt's name; may be repeated.
-    #[arg(long = "nic", value_name = "MODEL", default_values = ["pcnet", "virtio"])]
-    nics: Vec<String>,
+    #[command(flatten)]
+    select: Select,
     /// Accelerator.
     #[arg(long, value_enum, default_value_t = AccelChoice::Auto)]
     accel: AccelChoice,
     /// Cells to run side by side, each in a lab of its own [default: one a core].
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
+    /// Begin no further cell after one that is not green.
+    #[arg(long)]
+    fail_fast: bool,
+    /// Try a cell that is not green again; one that is green only then is flaky, not green.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    retries: u32,
     /// Write the run as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -98,6 +104,11 @@ pub struct Options {
 /// Runs the cells and reports.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let started = Instant::now();
+    let plan = options.select.plan(&options.guest)?;
+    if options.select.only_lists() {
+        say(&options.select.listing(&plan)).map_err(Failure::host)?;
+        return Ok(Exit::Pass.into());
+    }
     let source = generate::policy(options.policy.as_deref())?;
     let chosen = filters::choose(
         &options.filters,
@@ -106,10 +117,6 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         &source.policy,
         &source.origin,
     )?;
-    let models = qemu_models().map_err(Failure::host)?;
-    for nic in &options.nics {
-        check_model(nic, &models).map_err(Failure::usage)?;
-    }
     let cache = paths::cache()?;
     let out = options.out.as_deref().map(paths::output).transpose()?;
     for file in [&options.json, &options.junit, &options.verdicts]
@@ -119,9 +126,15 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         paths::writable(file)?;
     }
     let mut job = job(options, &source, &chosen, out)?;
+    job.cells.clone_from(&plan.cells);
+    select::order(&mut job.cells, &cache);
     let (accel, reason) = accelerate(options, &job, &cache)?;
     job.kvm = accel;
     let mut run = show(options, &job)?;
+    select::remember(&run.cells, &cache);
+    let place = |cell: &Cell| plan.matrix.iter().position(|name| *name == cell.name);
+    run.cells.sort_by_key(place);
+    (run.skipped, run.matrix) = (plan.skipped, plan.matrix);
     run.host.accel_reason = reason;
     run.policy = source.origin;
     run.filter = chosen.info;
@@ -135,17 +148,12 @@ fn job(
     chosen: &filters::Chosen,
     out: Option<PathBuf>,
 ) -> Result<Job, Failure> {
-    let mut nics: Vec<&str> = Vec::new();
-    for nic in &options.nics {
-        if !nics.contains(&nic.as_str()) {
-            nics.push(nic);
-        }
-    }
-    let plain = plain_job(source, &options.guest, &nics)?;
+    let plain = plain_job(source, &options.guest)?;
     Ok(Job {
         filters: chosen.texts.clone(),
         bind: chosen.info.name.clone(),
         parameters: options.parameters.clone(),
+        retries: options.retries,
         out,
         sabotage: options.sabotage.map(|part| match part {
             Break::Sensor => Sabotage::Sensor,
@@ -196,6 +204,7 @@ fn show(options: &Options, job: &Job) -> Result<Run, Failure> {
     // What cannot be shown does not change the verdicts.
     let _ = live.event(&Event::Started { cells: names }, started.elapsed());
     let workers = Workers::start(job, options.jobs.unwrap_or(cores)).map_err(Failure::host)?;
+    let workers = workers.fail_fast(options.fail_fast);
     let gathered = workers.gather(silence(job), |event| {
         let now = started.elapsed();
         // As above: a broken display is no reason to stop.
@@ -216,6 +225,8 @@ fn show(options: &Options, job: &Job) -> Result<Run, Failure> {
         },
         host: gathered.host.unwrap_or_else(Host::default),
         cells: gathered.cells,
+        skipped: Vec::new(),
+        matrix: Vec::new(),
         wall_ms: 0,
         started: None,
     })
@@ -289,8 +300,8 @@ fn to_github(run: &Run) -> Result<(), String> {
         .map_err(|error| format!("{}: {error}", Path::new(&path).display()))
 }
 
-/// A job with nothing out of the ordinary: the generated filter under emulation.
-pub fn plain_job(source: &generate::Source, guest: &Path, nics: &[&str]) -> Result<Job, Failure> {
+/// A job with nothing out of the ordinary: the generated filter under emulation, pcnet and virtio.
+pub fn plain_job(source: &generate::Source, guest: &Path) -> Result<Job, Failure> {
     let filter = generated(&source.policy);
     let libvirt_cache = paths::libvirt_cache()?;
     Ok(Job {
@@ -303,20 +314,12 @@ pub fn plain_job(source: &generate::Source, guest: &Path, nics: &[&str]) -> Resu
         guest: std::path::absolute(guest).map_err(Failure::usage)?,
         libvirt_cache: Some(libvirt_cache),
         out: None,
-        cells: nics.iter().map(|nic| linux(nic)).collect(),
+        cells: ["pcnet", "virtio"].map(CellPlan::linux).to_vec(),
+        retries: 0,
         sabotage: None,
         rootless: !nix::unistd::geteuid().is_root(),
         boot_only: false,
     })
-}
-
-/// The cell of the Linux guest with a NIC model.
-fn linux(nic: &str) -> CellPlan {
-    CellPlan {
-        name: format!("linux/{nic}"),
-        guest: "linux".into(),
-        nic: nic.into(),
-    }
 }
 
 /// The text of a generated filter, for the job.

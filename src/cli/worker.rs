@@ -7,7 +7,7 @@ use crate::report::model::{CellError, ErrorKind};
 use crate::verify::job::Job;
 use crate::verify::run_worker;
 use clap::Args;
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::os::fd::AsRawFd as _;
 use std::process::ExitCode;
 
@@ -18,12 +18,13 @@ pub struct Options {
     parent: u32,
 }
 
-/// Reads the job from standard input, enters the lab's namespaces and runs the
-/// cells. Events go to standard output, one JSON document a line.
+/// Reads the job from the first line of standard input, enters the lab's
+/// namespaces and runs the cells that the further lines name. Events go to
+/// standard output, one JSON document a line.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let mut text = String::new();
     std::io::stdin()
-        .read_to_string(&mut text)
+        .read_line(&mut text)
         .map_err(Failure::usage)?;
     let mut job: Job = serde_json::from_str(&text).map_err(Failure::usage)?;
     // Held open across the change of mounts, so that a directory below a path
@@ -52,11 +53,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
             message: error.to_string(),
             kind,
         };
-        job.cells.iter().for_each(|plan| {
-            tell(&Event::CellDone {
-                cell: Box::new(plan.failed(error.clone())),
-            });
-        });
+        tell(&Event::NoLab { error });
         return Ok(Exit::Pass.into());
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -64,7 +61,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         .enable_all()
         .build()
         .map_err(Failure::host)?;
-    runtime.block_on(run_worker(&job, &tell));
+    runtime.block_on(run_worker(&job, &tell, std::io::stdin().lock()));
     // The kernel ends every other process of the namespace with this one.
     Ok(Exit::Pass.into())
 }

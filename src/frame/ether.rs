@@ -4,6 +4,7 @@ use super::Mac;
 use pnet::packet::ethernet::{EtherType, MutableEthernetPacket};
 use pnet::packet::vlan::{ClassOfService, MutableVlanPacket};
 use pnet::util::MacAddr;
+use std::net::Ipv6Addr;
 
 /// Least length of a frame in bytes, without FCS (IEEE 802.3 4.4.2).
 pub const MIN_FRAME: usize = 60;
@@ -137,6 +138,21 @@ fn pad(mut frame: Vec<u8>) -> Vec<u8> {
 
 pub(super) fn mac_addr(mac: Mac) -> MacAddr {
     MacAddr::from(mac)
+}
+
+/// The link-local address that the kernel derives from a MAC (RFC 4291 appendix A).
+pub fn link_local(mac: Mac) -> Ipv6Addr {
+    let word = |high: u8, low: u8| u16::from_be_bytes([high, low]);
+    Ipv6Addr::new(
+        0xfe80,
+        0,
+        0,
+        0,
+        word(mac[0] ^ 0x02, mac[1]),
+        word(mac[2], 0xff),
+        word(0xfe, mac[3]),
+        word(mac[4], mac[5]),
+    )
 }
 
 #[cfg(test)]

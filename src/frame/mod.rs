@@ -18,7 +18,7 @@ mod summary;
 mod tag;
 mod view;
 
-pub use ether::{Link, MAX_FRAME, MIN_FRAME, VlanTag, ethertype};
+pub use ether::{Link, MAX_FRAME, MIN_FRAME, VlanTag, ethertype, link_local};
 pub use ip4::{Ip4, options4, protocol};
 pub use ip6::{Ext, Ip6};
 pub use l4::Ends;

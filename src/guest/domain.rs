@@ -1,6 +1,7 @@
 //! The domain XML of a throwaway Linux guest.
 
 use super::image::Image;
+use super::models::{Bus, quirk};
 use crate::lab::STATE;
 use crate::lab::topology::{BRIDGE, Mac, mac_text};
 use quick_xml::Writer;
@@ -132,7 +133,10 @@ impl Interface {
             xml.empty("model", &[("type", &self.model)]);
             xml.empty("link", &[("state", if self.link { "up" } else { "down" })]);
             // The guest never boots from the network; a boot ROM only costs time.
-            xml.empty("rom", &[("enabled", "no")]);
+            // libvirt refuses to hear of a ROM where there is no PCI.
+            if quirk(&self.model).bus == Bus::Pci {
+                xml.empty("rom", &[("enabled", "no")]);
+            }
             if let Some(filter) = &self.filter {
                 xml.open("filterref", &[("filter", &filter.filter)], |xml| {
                     for (name, value) in &filter.parameters {
@@ -144,12 +148,21 @@ impl Interface {
     }
 }
 
-/// The kernel command line: console, no second chance after a panic, the nonce.
+/// The kernel command line: console, no second chance after a panic, the nonce,
+/// and the driver to load at once where there is one.
 /// `no_timer_check` because a busy host fails that check under emulation (measured).
-pub fn command_line(nonce: &str) -> String {
+pub fn command_line(nonce: &str, driver: Option<&str>) -> String {
+    let driver = driver.map(|driver| format!(" lanfence.modules={driver}"));
     format!(
-        "console=ttyS0 panic=-1 loglevel=4 random.trust_cpu=on no_timer_check tsc=reliable lanfence.nonce={nonce}"
+        "console=ttyS0 panic=-1 loglevel=4 random.trust_cpu=on no_timer_check tsc=reliable lanfence.nonce={nonce}{}",
+        driver.unwrap_or_default()
     )
+}
+
+/// The driver of a NIC that no PCI ID announces to the agent.
+fn modules(spec: &DomainSpec<'_>) -> Option<&'static str> {
+    let quirk = quirk(&spec.interface.model);
+    (quirk.bus != Bus::Pci).then_some(quirk.driver)
 }
 
 /// The whole domain.
@@ -168,7 +181,7 @@ pub fn domain_xml(spec: &DomainSpec<'_>) -> String {
             xml.text("type", &[("arch", "x86_64"), ("machine", "pc")], "hvm");
             xml.text("kernel", &[], &spec.image.kernel.to_string_lossy());
             xml.text("initrd", &[], &spec.image.initramfs.to_string_lossy());
-            xml.text("cmdline", &[], &command_line(spec.nonce));
+            xml.text("cmdline", &[], &command_line(spec.nonce, modules(spec)));
         });
         // Hot-plug and an orderly power-off need ACPI.
         xml.open("features", &[], |xml| xml.empty("acpi", &[]));
@@ -181,7 +194,12 @@ pub fn domain_xml(spec: &DomainSpec<'_>) -> String {
 }
 
 fn devices(xml: &mut Xml, spec: &DomainSpec<'_>) {
-    xml.empty("controller", &[("type", "usb"), ("model", "none")]);
+    let usb = match quirk(&spec.interface.model).bus {
+        // What machines of the legacy guests' time had.
+        Bus::Usb => "piix3-uhci",
+        Bus::Pci | Bus::Isa | Bus::None => "none",
+    };
+    xml.empty("controller", &[("type", "usb"), ("model", usb)]);
     xml.empty("memballoon", &[("model", "none")]);
     spec.interface.write(xml);
     xml.open("serial", &[("type", "unix")], |xml| {

@@ -25,6 +25,77 @@ impl Image {
     }
 }
 
+/// What the image has of the things that some NIC models need.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Holdings {
+    /// Modules that were looked for and that the kernel does not come with.
+    pub absent_modules: Vec<String>,
+    /// Firmware files, relative to `/lib/firmware`.
+    pub firmware: Vec<String>,
+}
+
+/// How a firmware file's name begins in the archive.
+const FIRMWARE: &[u8] = b"lib/firmware/";
+
+impl Holdings {
+    /// Reads the image's manifest and the names in its archive. An image without
+    /// a manifest, made by hand, is taken to have every module.
+    pub fn read(dir: &Path) -> Result<Self, GuestError> {
+        #[derive(serde::Deserialize)]
+        struct Manifest {
+            absent_modules: String,
+        }
+        let bad = |path: &Path, error: &dyn std::fmt::Display| GuestError::Image {
+            what: format!("{}: {error}", path.display()),
+        };
+        let path = dir.join("manifest.json");
+        let absent_modules = match std::fs::read_to_string(&path) {
+            Err(_) => Vec::new(),
+            Ok(text) => serde_json::from_str::<Manifest>(&text)
+                .map_err(|error| bad(&path, &error))?
+                .absent_modules
+                .split_whitespace()
+                .map(str::to_owned)
+                .collect(),
+        };
+        let path = dir.join("initramfs.cpio");
+        let archive = std::fs::read(&path).map_err(|error| bad(&path, &error))?;
+        Ok(Self {
+            absent_modules,
+            firmware: firmware_names(&archive),
+        })
+    }
+
+    /// Whether the image has this firmware file.
+    pub fn has_firmware(&self, file: &str) -> bool {
+        self.firmware.iter().any(|name| name == file)
+    }
+}
+
+/// Names below `/lib/firmware` in a newc archive: a header of 110 bytes, the
+/// name with its closing zero, padding to 4, the data, padding to 4 (cpio(5)).
+fn firmware_names(archive: &[u8]) -> Vec<String> {
+    const HEADER: usize = 110;
+    let padded = |length: usize| length.next_multiple_of(4);
+    let mut names = Vec::new();
+    let mut at = 0;
+    while let Some(header) = archive.get(at..at + HEADER) {
+        let field = |index: usize| -> Option<usize> {
+            let text = std::str::from_utf8(&header[6 + 8 * index..14 + 8 * index]).ok()?;
+            usize::from_str_radix(text, 16).ok()
+        };
+        let (Some(data), Some(name)) = (field(6), field(11)) else {
+            break;
+        };
+        let text = archive.get(at + HEADER..at + HEADER + name.saturating_sub(1));
+        if let Some(file) = text.and_then(|text| text.strip_prefix(FIRMWARE)) {
+            names.push(String::from_utf8_lossy(file).into_owned());
+        }
+        at = padded(at + HEADER + name) + padded(data);
+    }
+    names
+}
+
 fn expect_magic(path: &Path, magic: &[u8], what: &str) -> Result<(), GuestError> {
     use std::io::Read as _;
     let mut head = vec![0; magic.len()];
@@ -37,5 +108,36 @@ fn expect_magic(path: &Path, magic: &[u8], what: &str) -> Result<(), GuestError>
             what: format!("{} is not {what}", path.display()),
         }),
         Ok(()) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(name: &str, data: &[u8]) -> Vec<u8> {
+        let mut fields = [0; 13];
+        (fields[6], fields[11]) = (data.len(), name.len() + 1);
+        let mut bytes = b"070701".to_vec();
+        for field in fields {
+            bytes.extend(format!("{field:08x}").bytes());
+        }
+        bytes.extend(name.bytes());
+        bytes.push(0);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes.extend(data);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes
+    }
+
+    #[test]
+    fn firmware_is_found_by_name_and_not_by_content() {
+        let archive = [
+            entry("lib/modules/e100.ko", b"lib/firmware/e100/none.bin"),
+            entry("lib/firmware/e100/d102e_ucode.bin", b"abc"),
+            entry("TRAILER!!!", b""),
+        ]
+        .concat();
+        assert_eq!(firmware_names(&archive), ["e100/d102e_ucode.bin"]);
     }
 }

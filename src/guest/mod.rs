@@ -12,5 +12,5 @@ pub use agent::AgentClient;
 pub use boot::{Guest, boot};
 pub use domain::{Accel, DomainSpec, FilterRef, Interface, command_line};
 pub use error::GuestError;
-pub use image::Image;
-pub use models::{check_model, qemu_models};
+pub use image::{Holdings, Image};
+pub use models::{Bus, Nic, Quirk, devices, find, nics, quirk};

@@ -143,6 +143,6 @@ fn no_namespaces(errno: nix::Error, which: &str) -> LabError {
     }
     LabError::host(
         what,
-        "run as root, or outside a container that forbids namespaces",
+        "run as root, or outside a container or chroot that forbids namespaces",
     )
 }

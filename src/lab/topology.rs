@@ -1,5 +1,7 @@
 //! Who is where: the bridge, the LAN peer, the router and the world behind it.
 
+pub use crate::frame::link_local;
+
 use super::error::LabError;
 use super::netns::{Netns, bridge_batch, ip_batch, set_sysctls};
 use ipnet::{Ipv4Net, Ipv6Net};
@@ -139,21 +141,6 @@ fn apart(lan4: Ipv4Net, lan6: Option<Ipv6Net>) -> Result<(), LabError> {
 
 fn host6(net: Ipv6Net, host: u128) -> Ipv6Addr {
     Ipv6Addr::from_bits(net.network().to_bits() | host)
-}
-
-/// The link-local address that the kernel derives from a MAC (RFC 4291 appendix A).
-pub fn link_local(mac: Mac) -> Ipv6Addr {
-    let word = |high: u8, low: u8| u16::from_be_bytes([high, low]);
-    Ipv6Addr::new(
-        0xfe80,
-        0,
-        0,
-        0,
-        word(mac[0] ^ 0x02, mac[1]),
-        word(mac[2], 0xff),
-        word(0xfe, mac[3]),
-        word(mac[4], mac[5]),
-    )
 }
 
 /// `52:54:00:…`

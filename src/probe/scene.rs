@@ -1,6 +1,7 @@
 //! A scene without a lab: made-up hosts in the policy's networks.
 
 use super::{Host, Mac, Scene};
+use crate::frame::link_local;
 use crate::policy::Policy;
 use ipnet::{Ipv4Net, Ipv6Net};
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -49,12 +50,4 @@ impl Scene {
             wan_mac: WAN,
         })
     }
-}
-
-/// The link-local address that a host derives from its MAC (RFC 4291 appendix A).
-fn link_local(mac: Mac) -> Ipv6Addr {
-    let [a, b, c, d, e, f] = mac;
-    let word = |high: u8, low: u8| u16::from_be_bytes([high, low]);
-    let words = [word(a ^ 0x02, b), word(c, 0xff), word(0xfe, d), word(e, f)];
-    Ipv6Addr::new(0xfe80, 0, 0, 0, words[0], words[1], words[2], words[3])
 }

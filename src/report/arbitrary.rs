@@ -3,7 +3,7 @@
 use crate::probe::{Expect, Group, Point};
 use crate::report::model::{
     Cell, CellError, ErrorKind, Failure, Fate, FilterInfo, Host, ProbeResult, Run, SCHEMA_VERSION,
-    Timing, Verdict,
+    Skipped, Timing, Verdict,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -105,7 +105,13 @@ fn cell() -> impl Strategy<Value = Cell> {
     let timing = (text(), any::<u64>()).prop_map(|(phase, ms)| Timing { phase, ms });
     let names = (text(), text(), text(), option::of(text()));
     let teeth = prop_oneof![4 => Just(Some(true)), 1 => Just(Some(false)), 1 => Just(None)];
-    let ends = (option::weighted(0.15, error), teeth, vec(text(), 0..3));
+    let flaky = option::weighted(0.1, text());
+    let ends = (
+        option::weighted(0.15, error),
+        teeth,
+        vec(text(), 0..3),
+        flaky,
+    );
     (names, vec(probe(), 0..6), vec(timing, 0..4), ends).prop_map(
         |(names, probes, timings, ends)| Cell {
             name: names.0,
@@ -117,6 +123,7 @@ fn cell() -> impl Strategy<Value = Cell> {
             error: ends.0,
             teeth: ends.1,
             evidence: ends.2,
+            flaky: ends.3,
         },
     )
 }
@@ -147,14 +154,18 @@ pub(super) fn run() -> impl Strategy<Value = Run> {
         },
     );
     let texts = (text(), text(), option::of(text()));
-    (texts, filter, host(), vec(cell(), 0..5), any::<u64>()).prop_map(
-        |(texts, filter, host, cells, wall_ms)| Run {
+    let skipped = (text(), text()).prop_map(|(name, reason)| Skipped { name, reason });
+    let cells = (vec(cell(), 0..5), vec(skipped, 0..3));
+    (texts, filter, host(), cells, any::<u64>()).prop_map(
+        |(texts, filter, host, (cells, skipped), wall_ms)| Run {
             schema_version: SCHEMA_VERSION,
             version: texts.0,
             policy: texts.1,
             filter,
             host,
             cells,
+            skipped,
+            matrix: Vec::new(),
             wall_ms,
             started: texts.2,
         },

@@ -131,7 +131,7 @@ const CATALOGUE: [(&str, Group, &str, Expect); 20] = [
 ];
 
 /// Everything as the policy wants it, one known residual.
-pub(super) fn green() -> Run {
+pub(crate) fn green() -> Run {
     Run {
         schema_version: SCHEMA_VERSION,
         version: "0.1.0".into(),
@@ -156,6 +156,8 @@ pub(super) fn green() -> Run {
             ],
         },
         cells: vec![cell("pcnet", "pcnet32"), cell("virtio", "virtio_net")],
+        skipped: Vec::new(),
+        matrix: Vec::new(),
         wall_ms: 15_432,
         started: None,
     }
@@ -187,6 +189,7 @@ fn cell(nic: &str, driver: &str) -> Cell {
         error: None,
         teeth: Some(true),
         evidence: Vec::new(),
+        flaky: None,
     }
 }
 
@@ -221,7 +224,7 @@ fn probe((id, group, summary, expect): (&str, Group, &str, Expect)) -> ProbeResu
 }
 
 /// The article's filter: leaks, and groups that it blocks without need.
-pub(super) fn red() -> Run {
+pub(crate) fn red() -> Run {
     let mut run = green();
     let name = Some("no-out-traffic".into());
     run.filter = FilterInfo {
@@ -365,4 +368,19 @@ pub(super) fn all() -> Vec<Run> {
         no_filter(),
         wide(),
     ]
+}
+
+/// A matrix: one cell flaky, two that cannot run.
+pub(super) fn matrix() -> Run {
+    let mut run = wide();
+    run.cells[1].flaky = Some("it passed on try 2".into());
+    let skipped = |name: &str, reason: &str| crate::report::model::Skipped {
+        name: name.into(),
+        reason: reason.into(),
+    };
+    run.skipped = vec![
+        skipped("linux/ne2k_isa", "the guest's kernel has no module `ne`"),
+        skipped("linux/rocker", "it is a switch, not a NIC"),
+    ];
+    run
 }

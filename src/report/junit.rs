@@ -42,6 +42,14 @@ pub fn to_junit(run: &Run) -> Result<String, JunitError> {
         suite.timestamp = report.timestamp;
         report.add_test_suite(suite);
     }
+    for skipped in &run.skipped {
+        let name = clean(&skipped.name);
+        let mut status = TestCaseStatus::skipped();
+        status.set_message(clean(&skipped.reason));
+        let mut suite = TestSuite::new(name.as_str());
+        suite.add_test_case(case(&name, "cell", status));
+        report.add_test_suite(suite);
+    }
     Ok(report.to_string()?)
 }
 
@@ -75,6 +83,10 @@ fn suite(run: &Run, cell: &Cell) -> TestSuite {
         suite.add_test_case(case(&name, "cell", status));
     } else {
         suite.add_test_case(case(&name, "teeth", teeth_status(run, cell)));
+    }
+    if let Some(flaky) = &cell.flaky {
+        let message = format!("{}; shown is the worst try", clean(flaky));
+        suite.add_test_case(case(&name, "flaky", errored("inconclusive", &message)));
     }
     suite
 }
@@ -180,6 +192,16 @@ mod tests {
     #[test]
     fn green() {
         insta::assert_snapshot!(to_junit(&examples::green()).expect("writes"));
+    }
+
+    #[test]
+    fn flaky_and_skipped() {
+        let mut run = examples::matrix();
+        run.cells.drain(2..);
+        run.cells
+            .iter_mut()
+            .for_each(|cell| cell.probes.truncate(1));
+        insta::assert_snapshot!(to_junit(&run).expect("writes"));
     }
 
     #[test]

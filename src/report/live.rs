@@ -117,6 +117,13 @@ impl<W: Write> Live<W> {
                 let whose = cell.as_deref().map_or_else(|| "lanfence".to_owned(), clean);
                 Some(format!("[{whose}] {}", clean(text)))
             }
+            // Between the worker and whoever deals out the cells.
+            Event::Ready => None,
+            Event::NoLab { error } => Some(format!(
+                "[lanfence] a worker is out, its {} failed: {}",
+                clean(&error.phase),
+                clean(&error.message)
+            )),
             Event::Phase { cell, phase } => {
                 self.enter(&clean(cell), clean(phase), now);
                 None

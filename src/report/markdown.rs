@@ -1,10 +1,10 @@
 //! The run as GitHub-flavoured Markdown, for a job's step summary.
 
 use crate::report::findings::{Finding, findings, list, teeth};
-use crate::report::grid;
 use crate::report::model::{Failure, Run, Verdict};
 use crate::report::table::{accelerator_line, closing, filter_line, host_line};
 use crate::report::text::{clean, plural, seconds, shorten};
+use crate::report::{grid, matrix};
 use std::fmt::Write as _;
 
 /// GitHub refuses a step summary of more than 1 MiB; this leaves room for others.
@@ -37,6 +37,7 @@ fn within(run: &Run, budget: usize) -> String {
     errors(&mut lines, run);
     section(&mut lines, run, "Inconclusive", Verdict::Inconclusive);
     section(&mut lines, run, "Known residuals", Verdict::Residual);
+    remarks(&mut lines, run);
     what_ran(&mut lines, run);
     lines.finish()
 }
@@ -89,6 +90,9 @@ fn title(lines: &mut Lines, run: &Run) {
 }
 
 fn print_grid(lines: &mut Lines, run: &Run) {
+    if matrix::suits(run) {
+        return print_matrix(lines, run);
+    }
     let rows = grid::rows(run);
     if rows.is_empty() {
         return;
@@ -109,6 +113,23 @@ fn print_grid(lines: &mut Lines, run: &Run) {
             cells.join(" | ")
         ));
     }
+}
+
+/// A line a cell.
+fn print_matrix(lines: &mut Lines, run: &Run) {
+    let columns = matrix::COLUMNS;
+    lines.push("");
+    lines.push(&format!("| {} |", columns.join(" | ")));
+    lines.push(&format!("|{}", " --- |".repeat(columns.len())));
+    for line in matrix::lines(run) {
+        let (names, entries) = line.split_at(2);
+        let names = names.iter().map(|name| escape(name));
+        let entries = entries.iter().map(|entry| emphasise(entry));
+        let line: Vec<String> = names.chain(entries).collect();
+        lines.push(&format!("| {} |", line.join(" | ")));
+    }
+    lines.push("");
+    lines.push(matrix::LEGEND);
 }
 
 fn emphasise(entry: &str) -> String {
@@ -159,6 +180,35 @@ fn errors(lines: &mut Lines, run: &Run) {
             "- {name} in phase {phase}: {}",
             escape(&clean(&error.message))
         ));
+    }
+}
+
+/// Cells that were green on a later try only, and cells that could not run.
+fn remarks(lines: &mut Lines, run: &Run) {
+    let flaky: Vec<(&str, &str)> = run
+        .cells
+        .iter()
+        .filter_map(|cell| Some((cell.name.as_str(), cell.flaky.as_deref()?)))
+        .collect();
+    let skipped: Vec<(&str, &str)> = run
+        .skipped
+        .iter()
+        .map(|cell| (cell.name.as_str(), cell.reason.as_str()))
+        .collect();
+    for (title, found) in [("Flaky", flaky), ("Skipped", skipped)] {
+        if found.is_empty() {
+            continue;
+        }
+        lines.push("");
+        lines.push(&format!("### {title} ({})", found.len()));
+        lines.push("");
+        for (name, text) in found {
+            lines.push(&format!(
+                "- {} {}",
+                code(&clean(name)),
+                escape(&clean(text))
+            ));
+        }
     }
 }
 
@@ -213,6 +263,16 @@ mod tests {
     #[test]
     fn green() {
         insta::assert_snapshot!(markdown(&examples::green()));
+    }
+
+    #[test]
+    fn flaky_and_skipped() {
+        let mut run = examples::matrix();
+        run.cells.drain(2..);
+        run.cells
+            .iter_mut()
+            .for_each(|cell| cell.probes.truncate(1));
+        insta::assert_snapshot!(markdown(&run));
     }
 
     #[test]

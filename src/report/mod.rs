@@ -12,6 +12,8 @@ pub mod json;
 pub mod junit;
 pub mod live;
 pub mod markdown;
+pub mod matrix;
+pub mod merge;
 pub mod model;
 pub mod pcapng;
 pub mod summary;
@@ -23,4 +25,4 @@ pub mod verdict;
 #[cfg(test)]
 mod arbitrary;
 #[cfg(test)]
-mod examples;
+pub(crate) mod examples;

@@ -127,6 +127,18 @@ pub struct Cell {
     /// Files with evidence, in the order of writing, relative to `--out`.
     #[serde(default)]
     pub evidence: Vec<String>,
+    /// Set when a later try was green: what stands here is the worst try, and so not green.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flaky: Option<String>,
+}
+
+/// A cell of the matrix that cannot run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Skipped {
+    /// `linux/rocker`.
+    pub name: String,
+    /// What it lacks.
+    pub reason: String,
 }
 
 /// The filter under test.
@@ -176,6 +188,13 @@ pub struct Run {
     pub host: Host,
     /// Cells in the order of the matrix.
     pub cells: Vec<Cell>,
+    /// Cells of the matrix that cannot run, in its order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<Skipped>,
+    /// Names of the whole matrix in its order where the run is a partition of
+    /// it, so that partitions can be joined and a missing one is noticed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub matrix: Vec<String>,
     /// Wall time of the whole run in milliseconds.
     pub wall_ms: u64,
     /// When it started, RFC 3339 in UTC ([`super::text::rfc3339`]); none keeps reports comparable.

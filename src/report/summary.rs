@@ -130,14 +130,15 @@ impl Cell {
         })
     }
 
-    /// What the cell comes to. Without teeth, or without a probe, it is not green.
+    /// What the cell comes to. Without teeth, without a probe, or when it was
+    /// green only on a later try, it is not green.
     pub fn outcome(&self) -> Outcome {
         let counts = self.counts();
         let proven = counts.total() > 0 && counts.inconclusive == 0 && self.teeth == Some(true);
         match &self.error {
             _ if counts.failed() > 0 => Outcome::Fail,
             Some(error) => error.kind.into(),
-            None if proven => Outcome::Pass,
+            None if proven && self.flaky.is_none() => Outcome::Pass,
             None => Outcome::Inconclusive,
         }
     }
@@ -276,7 +277,7 @@ mod tests {
     fn green_with(mut run: Run) -> Run {
         run.filter.name.get_or_insert_with(|| "lan-only".into());
         for cell in &mut run.cells {
-            (cell.error, cell.teeth) = (None, Some(true));
+            (cell.error, cell.teeth, cell.flaky) = (None, Some(true), None);
             cell.probes
                 .push(examples::green().cells[0].probes[0].clone());
             for probe in &mut cell.probes {
@@ -293,7 +294,7 @@ mod tests {
         fn exit_code_is_0_only_when_all_is_proven(run in arbitrary::run()) {
             let proven = run.cells.iter().all(|cell| {
                 let good = |probe: &ProbeResult| matches!(probe.verdict, Verdict::Pass | Verdict::Residual);
-                cell.error.is_none() && cell.teeth == Some(true) && !cell.probes.is_empty() && cell.probes.iter().all(good)
+                cell.error.is_none() && cell.flaky.is_none() && cell.teeth == Some(true) && !cell.probes.is_empty() && cell.probes.iter().all(good)
             });
             prop_assert_eq!(run.exit_code() == 0, proven && !run.cells.is_empty() && run.filter.name.is_some());
         }

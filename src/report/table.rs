@@ -4,10 +4,10 @@ mod header;
 mod page;
 mod sections;
 
-use crate::report::grid;
 use crate::report::model::{Cell, Run};
 use crate::report::summary::{Counts, Outcome};
 use crate::report::text::{clean, plural, seconds};
+use crate::report::{grid, matrix};
 use comfy_table::CellAlignment;
 pub(super) use header::{accelerator_line, filter_line, host_line};
 use page::Page;
@@ -35,6 +35,9 @@ pub fn table(run: &Run, width: Option<u16>, color: bool) -> String {
 }
 
 fn print_grid(page: &mut Page, run: &Run) {
+    if matrix::suits(run) {
+        return print_matrix(page, run);
+    }
     let rows = grid::rows(run);
     if rows.is_empty() {
         return;
@@ -52,8 +55,26 @@ fn print_grid(page: &mut Page, run: &Run) {
     );
 }
 
+/// A line a cell; the first column is fixed, so that it stands in each piece.
+fn print_matrix(page: &mut Page, run: &Run) {
+    let (fixed, moving) = matrix::COLUMNS.split_at(1);
+    let line = |line: Vec<String>| (vec![line[0].clone()], line[1..].to_vec());
+    let rows: Vec<_> = matrix::lines(run).into_iter().map(line).collect();
+    let moving: Vec<String> = moving.iter().map(|name| (*name).to_owned()).collect();
+    page.gap();
+    page.grid(fixed, &moving, &rows, CellAlignment::Left);
+    page.text(1, matrix::LEGEND);
+}
+
 /// Milliseconds per phase and cell; a phase that a cell entered twice is summed.
 fn print_time(page: &mut Page, run: &Run) {
+    if matrix::suits(run) {
+        // Each line of the grid has its cell's time.
+        return page.heading(
+            "Time",
+            &format!("the whole run took {}", seconds(run.wall_ms)),
+        );
+    }
     let mut phases: Vec<String> = Vec::new();
     for timing in run.cells.iter().flat_map(|cell| &cell.timings) {
         let phase = clean(&timing.phase);

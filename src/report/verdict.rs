@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 /// All verdicts without anything that differs between two runs of the same
 /// matrix: no times, versions, notes. Cells sorted by name, probes in catalogue
-/// order, then the cell's teeth and error.
+/// order, then the cell's teeth and error; at the end what was skipped.
 ///
 /// ```text
 /// linux/pcnet wan-ipv4/udp-53 pass
@@ -32,6 +32,18 @@ pub fn verdict_lines(run: &Run) -> String {
             let (phase, kind) = (text::clean(&error.phase), kind(error.kind));
             let _ = writeln!(out, "{name} error {phase} {kind}");
         }
+        if cell.flaky.is_some() {
+            let _ = writeln!(out, "{name} flaky");
+        }
+    }
+    let mut skipped: Vec<String> = run
+        .skipped
+        .iter()
+        .map(|cell| text::clean(&cell.name))
+        .collect();
+    skipped.sort();
+    for name in skipped {
+        let _ = writeln!(out, "{name} skipped");
     }
     out
 }

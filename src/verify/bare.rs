@@ -44,7 +44,7 @@ pub fn bare_boot(image: &Image) -> Result<u64, String> {
         .arg(&image.kernel)
         .arg("-initrd")
         .arg(&image.initramfs)
-        .args(["-append", &crate::guest::command_line("bare")])
+        .args(["-append", &crate::guest::command_line("bare", None)])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()

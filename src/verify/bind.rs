@@ -103,6 +103,7 @@ mod tests {
             sabotage: None,
             rootless: false,
             boot_only: false,
+            retries: 0,
         };
         let tree = [nwfilter::read(xml, "test").unwrap()];
         let all = parameters(&job, &tree, Ipv4Addr::new(192, 168, 1, 50));

@@ -7,7 +7,7 @@ use super::stimulate::{ANSWER, Sender};
 use super::watch::{Sightings, Watch};
 use super::{VerifyError, bind, evidence, ssh};
 use crate::frame::{Phase, Tag};
-use crate::guest::{Accel, DomainSpec, Guest, GuestError, Image, Interface, boot};
+use crate::guest::{Accel, DomainSpec, Guest, GuestError, Image, Interface, boot, quirk};
 use crate::lab::topology::{GATEWAY_MAC, Mac, PEER_MAC, WAN_MAC, WAN4, WAN6, link_local, mac_text};
 use crate::lab::{Lab, ruleset};
 use crate::policy::Policy;
@@ -17,10 +17,8 @@ use crate::report::model::{self, Cell, Fate, ProbeResult, Timing, Verdict};
 use lanfence_agent::{Answer, DhcpStep, Op};
 use std::time::{Duration, Instant};
 
-/// Longest wait for the device and its carrier; e1000 negotiates for 3.7 s (measured).
-const CARRIER: Duration = Duration::from_secs(10);
-
 /// What a cell is run with.
+#[derive(Clone, Copy)]
 pub struct Context<'a> {
     /// The lab.
     pub lab: &'a Lab,
@@ -161,12 +159,13 @@ impl Running<'_> {
         let nonce = format!("{:08x}", super::random());
         let interface = Interface {
             model: self.plan.nic.clone(),
-            mac: guest_mac(number),
+            mac: guest_mac(number, &self.plan.nic),
             tap: format!("tap{number}"),
             link: true,
             filter: None,
         };
-        let name = self.plan.name.replace('/', "-");
+        // Numbered, since libvirt may not yet have forgotten an earlier try.
+        let name = format!("{}-{number}", self.plan.name.replace('/', "-"));
         let spec = DomainSpec {
             name: &name,
             accel: self.context.accel,
@@ -185,11 +184,12 @@ impl Running<'_> {
     ) -> Result<(String, Scene), VerifyError> {
         let plan = &self.context.lab.plan;
         let mac = guest.interface().mac;
+        let deadline = quirk(&self.plan.nic).link_deadline();
         let op = Op::Nic {
             mac: mac_text(mac),
-            deadline_ms: millis(CARRIER),
+            deadline_ms: millis(deadline),
         };
-        let answer = guest.agent.ask(op, CARRIER + ANSWER).await?;
+        let answer = guest.agent.ask(op, deadline + ANSWER).await?;
         let Answer::Nic { dev, driver, .. } = answer else {
             return Err(unexpected("nic"));
         };
@@ -416,9 +416,12 @@ fn note(
     }
 }
 
-/// Guests are numbered within a lab; the number is in the MAC.
-fn guest_mac(number: u8) -> Mac {
-    [0x52, 0x54, 0x00, 0x00, 0x01, number]
+/// Guests are numbered within a lab; the number is in the MAC. Where the device
+/// replaces the first octet, the domain gets that octet too: filters know the
+/// domain's MAC only.
+fn guest_mac(number: u8, nic: &str) -> Mac {
+    let first = quirk(nic).mac_octet.unwrap_or(0x52);
+    [first, 0x54, 0x00, 0x00, 0x01, number]
 }
 
 fn unexpected(doing: &str) -> VerifyError {

@@ -1,12 +1,13 @@
 //! The user's side: starts workers, gathers their events.
 
 use super::job::{CellPlan, Job};
+use super::queue::Queue;
 use crate::report::live::Event;
 use crate::report::model::{Cell, CellError, ErrorKind, Host};
 use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -37,98 +38,193 @@ pub fn silence(job: &Job) -> Duration {
 /// What all workers together found.
 #[derive(Debug, Default)]
 pub struct Gathered {
-    /// Finished cells, in the order of the plan.
+    /// A cell for every cell of the job, in its order.
     pub cells: Vec<Cell>,
     /// What a lab said of its host.
     pub host: Option<Host>,
+}
+
+/// A worker and the cell that it runs now.
+struct Worker {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    running: Option<CellPlan>,
+    /// When it last said something; none once it has ended.
+    heard: Option<Instant>,
+    /// It was ended for its silence.
+    mute: bool,
+}
+
+impl Worker {
+    /// Starts the program, which is to read the job from its first line of input.
+    fn start(command: &mut Command, job: &str) -> std::io::Result<Self> {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut stdin = child.stdin.take();
+        if let Some(stdin) = &mut stdin {
+            // A worker that died before it read this is found out by `gather`.
+            let _ = writeln!(stdin, "{job}");
+        }
+        Ok(Self {
+            child,
+            stdin,
+            running: None,
+            heard: Some(Instant::now()),
+            mute: false,
+        })
+    }
+
+    /// Gives it a cell, or closes its input where there is none.
+    fn give(&mut self, plan: Option<CellPlan>) {
+        let written = plan.as_ref().zip(self.stdin.as_mut()).map(|(plan, stdin)| {
+            let line = serde_json::to_string(plan).map_err(std::io::Error::other)?;
+            writeln!(stdin, "{line}")
+        });
+        // One that cannot be written to is dead, which its output will tell.
+        if !matches!(written, Some(Ok(()))) {
+            self.stdin = None;
+        }
+        self.running = plan;
+    }
+
+    /// Ends it when it has been silent for too long: its lab goes with it, and
+    /// with that the pipe that is read here.
+    fn end_if_mute(&mut self, silence: Duration) {
+        if self.heard.is_some_and(|at| at.elapsed() > silence) {
+            let _ = self.child.kill();
+            (self.heard, self.mute) = (None, true);
+        }
+    }
+
+    fn end(&mut self, silence: Duration) -> End {
+        match self.child.wait() {
+            _ if self.mute => End::Mute(silence),
+            Ok(status) => End::Status(status),
+            Err(_) => End::Unknown,
+        }
+    }
 }
 
 /// Running workers. Each dies with this process (`PR_SET_PDEATHSIG`), so this
 /// must be used from the main thread: the kernel means the thread that started
 /// the worker.
 pub struct Workers {
-    children: Vec<(Child, Vec<CellPlan>)>,
-    order: Vec<String>,
+    workers: Vec<Worker>,
+    queue: Queue,
 }
 
 impl Workers {
-    /// Starts one worker per share of the cells.
+    /// Starts at most `jobs` workers, and no more than there are cells.
     ///
     /// # Errors
     /// When this program cannot start itself again.
     pub fn start(job: &Job, jobs: usize) -> std::io::Result<Self> {
-        let mut children = Vec::new();
-        for cells in shares(&job.cells, jobs) {
-            let share = Job {
-                cells: cells.clone(),
-                ..job.clone()
-            };
-            let mut child = Command::new(std::env::current_exe()?)
+        let text = serde_json::to_string(&job).map_err(std::io::Error::other)?;
+        let mut workers = Vec::new();
+        for _ in 0..jobs.max(1).min(job.cells.len()) {
+            let mut command = Command::new(std::env::current_exe()?);
+            command
                 .args([WORKER, &std::process::id().to_string()])
-                .env("PATH", search_path())
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .spawn()?;
-            let text = serde_json::to_vec(&share).map_err(std::io::Error::other)?;
-            if let Some(mut stdin) = child.stdin.take() {
-                // A worker that died before it read this is found out by `gather`.
-                let _ = stdin.write_all(&text);
-            }
-            children.push((child, cells));
+                .env("PATH", search_path());
+            workers.push(Worker::start(&mut command, &text)?);
         }
-        let order = job.cells.iter().map(|plan| plan.name.clone()).collect();
-        Ok(Self { children, order })
+        let queue = Queue::new(&job.cells);
+        Ok(Self { workers, queue })
     }
 
-    /// Hands every event on as it comes, and none now and then, so that the
-    /// display can show that time passes. Returns when all workers have ended;
-    /// one that says nothing for `silence` is ended.
+    /// Begins no further cell after one that is not green.
+    #[must_use]
+    pub fn fail_fast(mut self, wanted: bool) -> Self {
+        self.queue.fail_fast = wanted;
+        self
+    }
+
+    /// Deals the cells out one by one, hands every event on as it comes, and none
+    /// now and then, so that the display can show that time passes. Returns when
+    /// all workers have ended; one that says nothing for `silence` is ended.
     pub fn gather(mut self, silence: Duration, mut tell: impl FnMut(Option<&Event>)) -> Gathered {
         let (sender, events) = mpsc::channel();
-        let mut gathered = Gathered::default();
-        let mut heard: Vec<Option<Instant>> = vec![Some(Instant::now()); self.children.len()];
-        let mut mute = vec![false; self.children.len()];
+        let mut host = None;
         std::thread::scope(|scope| {
-            for (worker, (child, _)) in self.children.iter_mut().enumerate() {
-                let (sender, stdout) = (sender.clone(), child.stdout.take());
-                scope.spawn(move || forward(stdout, worker, &sender));
+            for (number, worker) in self.workers.iter_mut().enumerate() {
+                let (sender, stdout) = (sender.clone(), worker.child.stdout.take());
+                scope.spawn(move || forward(stdout, number, &sender));
             }
             drop(sender);
             loop {
                 let event = match events.recv_timeout(TICK) {
-                    Ok((worker, event)) => {
-                        heard[worker] = event.is_some().then(Instant::now);
-                        event
-                    }
+                    Err(mpsc::RecvTimeoutError::Disconnected) => break,
                     Err(mpsc::RecvTimeoutError::Timeout) => {
                         tell(None);
                         None
                     }
-                    Err(mpsc::RecvTimeoutError::Disconnected) => break,
-                };
-                for (worker, (child, _)) in self.children.iter_mut().enumerate() {
-                    if heard[worker].is_some_and(|at| at.elapsed() > silence) {
-                        // Its lab goes with it, and with that the pipe that is read here.
-                        let _ = child.kill();
-                        (heard[worker], mute[worker]) = (None, true);
+                    Ok((number, None)) => self.lost(number, silence),
+                    Ok((number, Some(event))) => {
+                        self.answer(number, &event);
+                        Some(event)
                     }
+                };
+                for worker in &mut self.workers {
+                    worker.end_if_mute(silence);
                 }
                 if let Some(event) = event {
-                    gathered.take(event, &mut tell);
+                    show(event, &mut host, &mut tell);
                 }
             }
         });
-        for (worker, (mut child, plans)) in self.children.into_iter().enumerate() {
-            let end = match child.wait() {
-                _ if mute[worker] => End::Mute(silence),
-                Ok(status) => End::Status(status),
-                Err(_) => End::Unknown,
-            };
-            gathered.complete(&plans, &end);
+        let cells = self.queue.into_cells();
+        Gathered { cells, host }
+    }
+
+    /// Takes what a worker found and gives it its next cell.
+    fn answer(&mut self, number: usize, event: &Event) {
+        let worker = &mut self.workers[number];
+        worker.heard = Some(Instant::now());
+        match event {
+            Event::CellDone { cell } => {
+                worker.running = None;
+                self.queue.done(cell.as_ref().clone());
+            }
+            Event::NoLab { error } => self.queue.no_lab(error.clone()),
+            Event::Ready => worker.give(self.queue.next()),
+            _ => {}
         }
-        let place = |cell: &Cell| self.order.iter().position(|name| *name == cell.name);
-        gathered.cells.sort_by_key(place);
-        gathered
+    }
+
+    /// A worker's output has ended: what it was running will not be finished. One
+    /// that broke down before its first cell says why others were never begun.
+    fn lost(&mut self, number: usize, silence: Duration) -> Option<Event> {
+        let worker = &mut self.workers[number];
+        (worker.stdin, worker.heard) = (None, None);
+        let end = worker.end(silence);
+        let Some(plan) = worker.running.take() else {
+            if !end.is_orderly() {
+                self.queue.no_lab(breakdown(&end));
+            }
+            return None;
+        };
+        let cell = plan.failed(breakdown(&end));
+        self.queue.done(cell.clone());
+        let cell = Box::new(cell);
+        Some(Event::CellDone { cell })
+    }
+}
+
+/// Shows an event. Every worker describes the same host, first without its guest's kernel.
+fn show(event: Event, host: &mut Option<Host>, tell: &mut impl FnMut(Option<&Event>)) {
+    match event {
+        Event::Host(new) => {
+            let event = Event::Host(new.clone());
+            if !new.guest_kernel.is_empty() && host.as_ref() != Some(&new) {
+                tell(Some(&event));
+            }
+            if !new.guest_kernel.is_empty() || host.is_none() {
+                *host = Some(new);
+            }
+        }
+        event => tell(Some(&event)),
     }
 }
 
@@ -150,28 +246,10 @@ enum End {
     Unknown,
 }
 
-impl Gathered {
-    fn take(&mut self, event: Event, tell: &mut impl FnMut(Option<&Event>)) {
-        // Every worker describes the same host, first without its guest's kernel.
-        let repeated = matches!(&event, Event::Host(host)
-            if host.guest_kernel.is_empty() || self.host.as_ref() == Some(host));
-        if !repeated {
-            tell(Some(&event));
-        }
-        match event {
-            Event::CellDone { cell } => self.cells.push(*cell),
-            Event::Host(host) => self.host = Some(host),
-            _ => {}
-        }
-    }
-
-    /// Adds the cells that a worker did not get to.
-    fn complete(&mut self, plans: &[CellPlan], end: &End) {
-        for plan in plans {
-            if !self.cells.iter().any(|cell| cell.name == plan.name) {
-                self.cells.push(orphan(plan, end));
-            }
-        }
+impl End {
+    /// Whether it ended as one that has nothing more to do.
+    fn is_orderly(&self) -> bool {
+        matches!(self, Self::Status(status) if status.success())
     }
 }
 
@@ -196,8 +274,8 @@ fn forward(
 /// Exit codes of a process that panicked: Rust's own, and the one that `main` makes of it.
 const PANICKED: [Option<i32>; 2] = [Some(101), Some(70)];
 
-/// A cell whose worker died before it could report.
-fn orphan(plan: &CellPlan, end: &End) -> Cell {
+/// What is said of a cell whose worker died before it could report.
+fn breakdown(end: &End) -> CellError {
     let (ended, kind) = match end {
         End::Status(status) if PANICKED.contains(&status.code()) => (
             format!("broke down ({status}); this is a bug of lanfence, please report it"),
@@ -216,22 +294,11 @@ fn orphan(plan: &CellPlan, end: &End) -> Cell {
         ),
         End::Unknown => ("vanished; run the cell again".to_owned(), ErrorKind::Cell),
     };
-    plan.failed(CellError {
+    CellError {
         phase: "worker".into(),
         message: format!("the process that ran this cell {ended}"),
         kind,
-    })
-}
-
-/// Deals the cells out, round robin, over at most `jobs` workers.
-fn shares(cells: &[CellPlan], jobs: usize) -> Vec<Vec<CellPlan>> {
-    let workers = jobs.clamp(1, cells.len().max(1));
-    let mut shares = vec![Vec::new(); workers];
-    for (index, cell) in cells.iter().enumerate() {
-        shares[index % workers].push(cell.clone());
     }
-    shares.retain(|share| !share.is_empty());
-    shares
 }
 
 /// The accelerator that will be used, and why.
@@ -289,6 +356,7 @@ fn try_kvm(job: &Job) -> (bool, String) {
     let trial = Job {
         kvm: true,
         boot_only: true,
+        retries: 0,
         cells,
         sabotage: None,
         out: None,
@@ -314,46 +382,22 @@ mod tests {
     use super::*;
     use rstest::rstest;
 
-    fn plans(count: usize) -> Vec<CellPlan> {
-        let plan = |number| CellPlan {
-            name: format!("linux/{number}"),
-            guest: "linux".into(),
-            nic: "pcnet".into(),
-        };
-        (0..count).map(plan).collect()
-    }
+    /// A worker that takes a cell before it does what the script says.
+    const TAKE: &str = r#"read job; echo '{"event":"ready"}'; read cell;"#;
 
-    #[rstest]
-    #[case::one_worker(3, 1, vec![3])]
-    #[case::fewer_cells_than_workers(2, 8, vec![1, 1])]
-    #[case::uneven(5, 2, vec![3, 2])]
-    #[case::zero_means_one(2, 0, vec![2])]
-    #[case::nothing(0, 2, vec![])]
-    fn cells_are_dealt_out(
-        #[case] cells: usize,
-        #[case] jobs: usize,
-        #[case] expected: Vec<usize>,
-    ) {
-        let sizes: Vec<usize> = shares(&plans(cells), jobs).iter().map(Vec::len).collect();
-        assert_eq!(sizes, expected);
-    }
-
-    /// Workers that are shell scripts, one cell each.
-    fn scripts(scripts: &[&str]) -> Workers {
-        let start = |script: &&str| {
-            let mut command = Command::new("sh");
-            command.args(["-c", script]).stdout(Stdio::piped());
-            command.spawn().expect("a shell")
+    /// Workers that are shell scripts, and as many cells.
+    fn gathered(scripts: &[String]) -> Vec<Cell> {
+        let start = |script: &String| {
+            Worker::start(Command::new("sh").args(["-c", script]), "the job").expect("a shell")
         };
-        let plans = plans(scripts.len());
-        Workers {
-            order: plans.iter().map(|plan| plan.name.clone()).collect(),
-            children: scripts
-                .iter()
-                .map(start)
-                .zip(plans.into_iter().map(|plan| vec![plan]))
-                .collect(),
-        }
+        let plans: Vec<CellPlan> = (0..scripts.len())
+            .map(|nic| CellPlan::linux(&nic.to_string()))
+            .collect();
+        let workers = Workers {
+            workers: scripts.iter().map(start).collect(),
+            queue: Queue::new(&plans),
+        };
+        workers.gather(Duration::from_secs(1), |_| {}).cells
     }
 
     #[rstest]
@@ -367,22 +411,42 @@ mod tests {
         #[case] kind: ErrorKind,
         #[case] words: &str,
     ) {
-        let workers = scripts(&["exit 0", script]);
-        let gathered = workers.gather(Duration::from_secs(1), |_| {});
-        let names: Vec<&str> = gathered
-            .cells
-            .iter()
-            .map(|cell| cell.name.as_str())
-            .collect();
-        assert_eq!(names, ["linux/0", "linux/1"]);
-        let error = gathered.cells[1].error.as_ref().expect("an error");
+        let cells = gathered(&[format!("{TAKE} {script}")]);
+        let error = cells[0].error.as_ref().expect("an error");
         assert_eq!(error.kind, kind, "{}", error.message);
         assert!(error.message.contains(words), "{}", error.message);
     }
 
+    #[rstest]
+    #[case::panicked("exit 101", ErrorKind::Internal, "bug of lanfence")]
+    #[case::left("exit 0", ErrorKind::Cell, "every worker had died")]
+    fn cells_that_no_worker_took_say_why(
+        #[case] script: &str,
+        #[case] kind: ErrorKind,
+        #[case] words: &str,
+    ) {
+        for cell in gathered(&[script.to_owned(), script.to_owned()]) {
+            let error = cell.error.expect("an error");
+            assert_eq!(error.kind, kind, "{}", error.message);
+            assert!(error.message.contains(words), "{}", error.message);
+        }
+    }
+
     #[test]
-    fn a_dead_worker_leaves_an_inconclusive_cell() {
-        let cell = orphan(&plans(1)[0], &End::Unknown);
-        assert_eq!(cell.error.map(|error| error.kind), Some(ErrorKind::Cell));
+    fn another_worker_takes_the_cells_that_a_dead_one_left() {
+        let done = |nic: &str| {
+            let cell = Box::new(CellPlan::linux(nic).cell());
+            Event::CellDone { cell }.to_line()
+        };
+        let works = format!(
+            "{TAKE} echo '{}'; {} echo '{}'",
+            done("0"),
+            TAKE.replace("read job;", ""),
+            done("1")
+        );
+        let cells = gathered(&["exit 1".to_owned(), works]);
+        let names: Vec<&str> = cells.iter().map(|cell| cell.name.as_str()).collect();
+        assert_eq!(names, ["linux/0", "linux/1"]);
+        assert!(cells.iter().all(|cell| cell.error.is_none()), "{cells:?}");
     }
 }

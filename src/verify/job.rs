@@ -41,6 +41,15 @@ pub struct CellPlan {
 }
 
 impl CellPlan {
+    /// The cell of the Linux guest with a NIC model.
+    pub fn linux(nic: &str) -> Self {
+        Self {
+            name: format!("linux/{nic}"),
+            guest: "linux".into(),
+            nic: nic.into(),
+        }
+    }
+
     /// The cell before anything has happened in it.
     pub fn cell(&self) -> Cell {
         Cell {
@@ -53,6 +62,7 @@ impl CellPlan {
             error: None,
             teeth: None,
             evidence: Vec::new(),
+            flaky: None,
         }
     }
 
@@ -86,8 +96,10 @@ pub struct Job {
     pub libvirt_cache: Option<PathBuf>,
     /// Where evidence goes.
     pub out: Option<PathBuf>,
-    /// Cells to run, one after the other.
+    /// Cells to run, in the order in which they are begun.
     pub cells: Vec<CellPlan>,
+    /// How often a cell that is not green is tried again.
+    pub retries: u32,
     /// What to break.
     pub sabotage: Option<Sabotage>,
     /// Whether an ordinary user runs this, in a user namespace.

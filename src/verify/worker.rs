@@ -2,28 +2,33 @@
 
 use super::VerifyError;
 use super::bind::refused;
-use super::cell::{self, Context};
-use super::job::Job;
+use super::cell::Context;
+use super::job::{CellPlan, Job};
+use super::retry;
 use crate::guest::{Accel, Image};
 use crate::lab::{Lab, Topology};
 use crate::nwfilter;
 use crate::policy::Policy;
 use crate::report::live::Event;
-use crate::report::model::Host;
+use crate::report::model::{Host, Timing};
+use std::io::BufRead;
 use std::time::Instant;
 
-/// Runs the job. Events go to `tell`; every cell of the plan gets a
-/// [`Event::CellDone`], with an error in it where the lab did not come up.
-pub async fn run(job: &Job, tell: &dyn Fn(&Event)) {
-    if let Err(error) = run_cells(job, tell).await {
-        for plan in &job.cells {
-            let cell = Box::new(plan.failed(error.in_phase("lab")));
-            tell(&Event::CellDone { cell });
-        }
+/// Brings a lab up and runs the cells that the reader gives, one a line, saying
+/// [`Event::Ready`] before each. Events go to `tell`; every cell that was given
+/// gets an [`Event::CellDone`]. Without a lab it says [`Event::NoLab`] and ends.
+pub async fn run(job: &Job, tell: &dyn Fn(&Event), cells: impl BufRead) {
+    if let Err(error) = run_cells(job, tell, cells).await {
+        let error = error.in_phase("lab");
+        tell(&Event::NoLab { error });
     }
 }
 
-async fn run_cells(job: &Job, tell: &dyn Fn(&Event)) -> Result<(), VerifyError> {
+async fn run_cells(
+    job: &Job,
+    tell: &dyn Fn(&Event),
+    mut cells: impl BufRead,
+) -> Result<(), VerifyError> {
     let started = Instant::now();
     let policy = Policy::parse(&job.policy, &job.policy_origin)
         .map_err(|error| VerifyError::Usage(error.to_string()))?;
@@ -32,7 +37,7 @@ async fn run_cells(job: &Job, tell: &dyn Fn(&Event)) -> Result<(), VerifyError> 
     define_filters(&lab, job)?;
     let host = host(&lab, job);
     tell(&Event::Host(host.clone()));
-    let lab_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let mut lab_ms = u64::try_from(started.elapsed().as_millis()).ok();
     let accel = if job.kvm { Accel::Kvm } else { Accel::Tcg };
     let context = Context {
         lab: &lab,
@@ -43,22 +48,31 @@ async fn run_cells(job: &Job, tell: &dyn Fn(&Event)) -> Result<(), VerifyError> 
         accel,
         tell,
     };
-    for (number, plan) in (1..).zip(&job.cells) {
-        let mut cell = cell::run(&context, plan, number).await;
-        if number == 1 {
-            cell.timings.insert(
-                0,
-                crate::report::model::Timing {
-                    phase: "lab".into(),
-                    ms: lab_ms,
-                },
-            );
+    let mut numbers = (1..=GUESTS).cycle();
+    while let Some(plan) = next(tell, &mut cells) {
+        let mut cell = retry::run(&context, &plan, &mut numbers).await;
+        // The lab belongs to all cells; the first one carries its time.
+        if let Some(ms) = lab_ms.take() {
+            let phase = "lab".into();
+            cell.timings.insert(0, Timing { phase, ms });
         }
-        tell(&Event::CellDone {
-            cell: Box::new(cell),
-        });
+        let cell = Box::new(cell);
+        tell(&Event::CellDone { cell });
     }
     Ok(())
+}
+
+/// Guests of a lab are numbered up to this and then again from 1: their addresses
+/// must differ from those that the LAN's hosts still remember.
+const GUESTS: u8 = 200;
+
+/// Asks for a cell and waits for it; none when there is no more to do. Whoever
+/// deals them out ends this process when it ends itself, so the wait is bounded.
+fn next(tell: &dyn Fn(&Event), cells: &mut impl BufRead) -> Option<CellPlan> {
+    tell(&Event::Ready);
+    let mut line = String::new();
+    tokio::task::block_in_place(|| cells.read_line(&mut line)).ok()?;
+    serde_json::from_str(&line).ok()
 }
 
 /// The lab's LAN is the policy's first IPv4 prefix and its first IPv6 prefix

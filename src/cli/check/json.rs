@@ -1,7 +1,7 @@
 //! A finished check for programs.
 
-use super::Checked;
 use super::probes::{Fate, Judged};
+use super::{Checked, hex};
 use crate::cli::explain::trace;
 use crate::nwfilter::lint::Finding;
 use crate::nwfilter::sets::Class;
@@ -66,8 +66,4 @@ fn class(class: &Class) -> impl Serialize {
         "example": class.example.as_deref().map(hex),
         "inexact": class.inexact,
     })
-}
-
-fn hex(frame: &[u8]) -> String {
-    frame.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,7 +1,7 @@
 //! A finished check as text.
 
-use super::Checked;
 use super::probes::{Fate, Judged, Verdict};
+use super::{Checked, hex};
 use crate::cli::explain::trace;
 use crate::frame::summary;
 use crate::probe::{Expect, Group};
@@ -182,9 +182,8 @@ fn sets(out: &mut String, checked: &Checked) {
             numbers(out, "blocked", &class.list(&class.blocked));
         }
         if let Some(frame) = &class.example {
-            let hex: String = frame.iter().map(|byte| format!("{byte:02x}")).collect();
             paragraph(out, "    for example  ", &summary(frame), 17);
-            let _ = writeln!(out, "                 {hex}");
+            let _ = writeln!(out, "                 {}", hex(frame));
         }
         if let Some(why) = &class.inexact {
             paragraph(out, "    not exact    ", why, 17);

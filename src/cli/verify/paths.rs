@@ -78,6 +78,13 @@ pub fn writable(file: &Path) -> Result<(), Failure> {
         .map_err(|error| Failure::usage(format!("{}: {error}", file.display())))
 }
 
+/// Replaces a file in one step, so that a run beside this one never reads half of it.
+pub fn replace(file: &Path, text: &[u8]) -> std::io::Result<()> {
+    let fresh = file.with_extension(format!("{}.new", std::process::id()));
+    std::fs::write(&fresh, text)?;
+    std::fs::rename(&fresh, file)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -202,7 +202,8 @@ impl Fields {
         self.set(Field::Dst, be32(header, 16)?);
         let fragment = be16(header, 6)?;
         self.fragment = fragment & 0x3fff != 0;
-        if fragment & 0x1fff == 0 {
+        let offset = fragment & 0x1fff;
+        if offset == 0 {
             // The header's length is taken as it stands: ebtables does not check it.
             let start = usize::from(header[0] & 0x0f) * 4;
             self.read_upper(packet, start, header[9], 1);
@@ -278,21 +279,18 @@ impl Fields {
         self.set(Field::ArpMacs, 0_u8);
         self.set(Field::ArpAddresses, 0_u8);
         let (sender, target) = (8 + mac_len, 8 + 2 * mac_len + address_len);
-        if address_len == 4 && protocol == 0x0800 {
-            if let (Some(from), Some(to)) = (be32(body, sender), be32(body, target)) {
-                self.set(Field::ArpAddresses, 1_u8);
-                self.set(Field::ArpSrc, from);
-                self.set(Field::ArpDst, to);
-                self.set(Field::ArpGratuitous, u8::from(from == to));
-            }
+        let addresses = (be32(body, sender), be32(body, target));
+        if let (4, 0x0800, (Some(from), Some(to))) = (address_len, protocol, addresses) {
+            self.set(Field::ArpAddresses, 1_u8);
+            self.set(Field::ArpSrc, from);
+            self.set(Field::ArpDst, to);
+            self.set(Field::ArpGratuitous, u8::from(from == to));
         }
-        if mac_len == 6 && hardware == 1 {
-            if let Some(from) = mac(body, 8) {
-                self.set(Field::ArpMacs, 1_u8);
-                self.set(Field::ArpSrcMac, from);
-                if let Some(to) = mac(body, target - mac_len) {
-                    self.set(Field::ArpDstMac, to);
-                }
+        if let (6, 1, Some(from)) = (mac_len, hardware, mac(body, 8)) {
+            self.set(Field::ArpMacs, 1_u8);
+            self.set(Field::ArpSrcMac, from);
+            if let Some(to) = mac(body, target - mac_len) {
+                self.set(Field::ArpDstMac, to);
             }
         }
         Some(())

@@ -53,7 +53,7 @@ pub fn flatten<'a>(
         visits: 0,
         out: Vec::new(),
     };
-    walk.filter(top, top, Rc::new(variables))?;
+    walk.filter(top, top, &Rc::new(variables))?;
     walk.out
         .sort_by_key(|instance| (!instance.in_root(), instance.priority()));
     Ok(walk.out)
@@ -68,7 +68,7 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn filter(&mut self, from: &str, name: &str, scope: Rc<Scope>) -> Result<(), CompileError> {
+    fn filter(&mut self, from: &str, name: &str, scope: &Rc<Scope>) -> Result<(), CompileError> {
         let Some(filter) = self.by_name.get(name).copied() else {
             return Err(CompileError::Missing {
                 from: from.to_owned(),
@@ -108,12 +108,12 @@ impl Walk<'_> {
                         chain: &filter.chain,
                         chain_priority: chain_priority(filter),
                         rule,
-                        scope: Rc::clone(&scope),
+                        scope: Rc::clone(scope),
                     });
                 }
                 Entry::Reference(reference) => {
-                    let inner = inner(&scope, &reference.parameters);
-                    self.filter(name, &reference.filter, inner)?;
+                    let inner = inner(scope, &reference.parameters);
+                    self.filter(name, &reference.filter, &inner)?;
                 }
             }
         }

@@ -177,9 +177,10 @@ fn walk(
             }
         };
         match (end, step) {
-            (Some(End::Accepted), _) => return Decision::Accept,
             // A return from the root chain leaves libvirt's rules.
-            (Some(End::Returned), Step::Rule(_)) => return Decision::Accept,
+            (Some(End::Accepted), _) | (Some(End::Returned), Step::Rule(_)) => {
+                return Decision::Accept;
+            }
             (Some(End::Dropped), _) => return Decision::Drop,
             (Some(End::Undecided(why)), _) => return Decision::Undecided(why),
             (Some(End::Returned), Step::Jump(_)) | (None, _) => {}

@@ -15,9 +15,7 @@ pub fn prefixes(set: &Set, bits: u32) -> Vec<(u128, u32)> {
             // the start ends with and by where the interval ends.
             let aligned = start.trailing_zeros().min(bits);
             let room = high - start;
-            let fitting = room
-                .checked_add(1)
-                .map_or(128, |count| 127 - count.leading_zeros());
+            let fitting = room.checked_add(1).map_or(128, |count| count.ilog2());
             let free = aligned.min(fitting);
             out.push((start, bits - free));
             let size_less_one = if free == 128 {

@@ -11,7 +11,7 @@
 use super::intervals::Set;
 use super::space::Region;
 use crate::nwfilter::evaluate::field::Field;
-use crate::nwfilter::evaluate::{Compiled, Layer2, Rule, State, Step, Way};
+use crate::nwfilter::evaluate::{Compiled, Rule, State, Step, Sub, Way};
 use crate::nwfilter::model::Action;
 
 /// Most regions that are looked at before giving up. The generated filter needs hundreds.
@@ -35,163 +35,175 @@ pub struct Reach {
 /// version or none. Layer-3 rules see the first packet of a connection.
 pub fn reach(filter: &Compiled, way: Way, region: &Region, field: Field, wanted: &Set) -> Reach {
     let types = region.get(Field::EtherType);
+    let layer = filter.layer2(way);
+    let start = match &layer.root {
+        None => Place::Network(0),
+        Some(_) => Place::Root(0),
+    };
     let mut walk = Walk {
-        layer: filter.layer2(way),
-        layer3: types.first().map_or(&[], |kind| filter.layer3(way, kind)),
+        root: layer.root.as_deref().unwrap_or_default(),
+        subs: &layer.subs,
+        network: types.first().map_or(&[], |kind| filter.layer3(way, kind)),
         field,
         wanted,
-        budget: BUDGET,
+        pending: vec![(start, region.clone())],
         out: Reach {
             accepted: Set::EMPTY,
             witnesses: Vec::new(),
             inexact: None,
         },
     };
-    match &walk.layer.root {
-        None => walk.layer3(region.clone()),
-        Some(root) => walk.root(root, region.clone()),
-    }
+    walk.run();
     walk.out
 }
 
+/// Where a region stands: the position of the next step.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    Root(usize),
+    /// In a sub-chain that was entered from the root's position before `back`.
+    Sub {
+        chain: usize,
+        at: usize,
+        back: usize,
+    },
+    Network(usize),
+}
+
+impl Place {
+    fn next(self) -> Self {
+        match self {
+            Self::Root(at) => Self::Root(at + 1),
+            Self::Sub { chain, at, back } => Self::Sub {
+                chain,
+                at: at + 1,
+                back,
+            },
+            Self::Network(at) => Self::Network(at + 1),
+        }
+    }
+}
+
 struct Walk<'a> {
-    layer: &'a Layer2,
-    layer3: &'a [Rule],
+    root: &'a [Step],
+    subs: &'a [Sub],
+    network: &'a [Rule],
     field: Field,
     wanted: &'a Set,
-    budget: usize,
+    /// Regions that are still on their way. A list of our own, since a filter
+    /// of thousands of drops would exhaust the thread's stack.
+    pending: Vec<(Place, Region)>,
     out: Reach,
 }
 
-/// What a rule does to a region.
-enum Split {
-    /// Nothing of it matches, or the rule changes nothing.
-    Past,
-    /// The part that matches, and what goes on.
-    Parts(Region, Action, Vec<Region>),
-}
-
-impl<'a> Walk<'a> {
-    /// Whether following the region can still add something.
-    fn worthwhile(&mut self, region: &Region) -> bool {
-        if self.budget == 0 {
-            self.inexact("the filter branches too much");
-            return false;
+impl Walk<'_> {
+    fn run(&mut self) {
+        let mut budget = BUDGET;
+        while let Some((place, region)) = self.pending.pop() {
+            if region.get(self.field).is_within(&self.out.accepted) {
+                continue;
+            }
+            let Some(left) = budget.checked_sub(1) else {
+                return self.inexact("the filter branches too much");
+            };
+            budget = left;
+            self.through(place, &region);
         }
-        self.budget -= 1;
-        !region.get(self.field).is_within(&self.out.accepted)
     }
 
     fn inexact(&mut self, why: impl Into<String>) {
         self.out.inexact.get_or_insert_with(|| why.into());
     }
 
-    fn accept(&mut self, region: Region) {
+    /// Follows a region until something of it is split off.
+    fn through(&mut self, mut place: Place, region: &Region) {
+        loop {
+            let step = match place {
+                Place::Root(at) => match self.root.get(at) {
+                    Some(Step::Rule(rule)) => Some(rule),
+                    Some(Step::Jump(chain)) => {
+                        if self.jump(*chain, at, region) {
+                            return;
+                        }
+                        place = place.next();
+                        continue;
+                    }
+                    None => None,
+                },
+                Place::Sub { chain, at, .. } => self.subs[chain].rules.get(at),
+                Place::Network(at) => self.network.get(at),
+            };
+            // The end of a chain accepts, that of a sub-chain too.
+            let Some(rule) = step else {
+                return self.accept(place, region);
+            };
+            if self.split(rule, place, region) {
+                return;
+            }
+            place = place.next();
+        }
+    }
+
+    /// Sends the part that a jump takes into its chain and the rest past it;
+    /// whether there is such a part.
+    fn jump(&mut self, chain: usize, at: usize, region: &Region) -> bool {
+        let guard = self.subs[chain].guard.as_slice();
+        let Some(inside) = region.matching(guard) else {
+            return false;
+        };
+        let outside = region.failing(guard, self.field);
+        let back = at + 1;
+        self.pending.extend(
+            outside
+                .into_iter()
+                .map(|region| (Place::Root(back), region)),
+        );
+        self.pending
+            .push((Place::Sub { chain, at: 0, back }, inside));
+        true
+    }
+
+    /// Applies a rule; whether it changed anything.
+    fn split(&mut self, rule: &Rule, place: Place, region: &Region) -> bool {
+        let Some(matching) = region.matching(&rule.tests) else {
+            return false;
+        };
+        if let Some(why) = &rule.undecided {
+            self.inexact(format!("{}: {why}", rule.origin));
+            return false;
+        }
+        if rule.action == Action::Continue || rule.state == State::Known {
+            return false;
+        }
+        let rest = match rule.action {
+            Action::Accept => vec![region.clone()],
+            _ => region.failing(&rule.tests, self.field),
+        };
+        // The first of them has the most values, and is popped first.
+        self.pending
+            .extend(rest.into_iter().rev().map(|region| (place.next(), region)));
+        match (rule.action, place) {
+            (Action::Return, Place::Sub { back, .. }) => {
+                self.pending.push((Place::Root(back), matching));
+            }
+            // A return elsewhere leaves libvirt's rules.
+            (Action::Accept | Action::Return, _) => self.accept(place, &matching),
+            _ => {}
+        }
+        true
+    }
+
+    /// Layer 2 hands over to layer 3, which accepts for good.
+    fn accept(&mut self, place: Place, region: &Region) {
+        if !matches!(place, Place::Network(_)) && !self.network.is_empty() {
+            self.pending.push((Place::Network(0), region.clone()));
+            return;
+        }
         let values = region.get(self.field);
         let news = values.intersection(self.wanted).minus(&self.out.accepted);
         self.out.accepted = self.out.accepted.union(values);
         if !news.is_empty() {
             self.out.witnesses.push(region.with(self.field, news));
         }
-    }
-
-    fn split(&mut self, region: &Region, rule: &Rule) -> Split {
-        let Some(matching) = region.matching(&rule.tests) else {
-            return Split::Past;
-        };
-        if let Some(why) = &rule.undecided {
-            self.inexact(format!("{}: {why}", rule.origin));
-            return Split::Past;
-        }
-        if rule.action == Action::Continue || rule.state == State::Known {
-            return Split::Past;
-        }
-        let rest = match rule.action {
-            Action::Accept => vec![region.clone()],
-            _ => region.failing(&rule.tests, self.field),
-        };
-        Split::Parts(matching, rule.action, rest)
-    }
-
-    /// Through the root chain from the given steps on.
-    fn root(&mut self, steps: &'a [Step], region: Region) {
-        if !self.worthwhile(&region) {
-            return;
-        }
-        for (at, step) in steps.iter().enumerate() {
-            let after = &steps[at + 1..];
-            match step {
-                Step::Jump(sub) => {
-                    let sub = &self.layer.subs[*sub];
-                    let guard = sub.guard.as_slice();
-                    let Some(inside) = region.matching(guard) else {
-                        continue;
-                    };
-                    self.sub(&sub.rules, inside, after);
-                    for outside in region.failing(guard, self.field) {
-                        self.root(after, outside);
-                    }
-                    return;
-                }
-                Step::Rule(rule) => match self.split(&region, rule) {
-                    Split::Past => {}
-                    Split::Parts(matching, Action::Accept | Action::Return, rest) => {
-                        self.layer3(matching);
-                        return rest.into_iter().for_each(|region| self.root(after, region));
-                    }
-                    Split::Parts(_, _, rest) => {
-                        return rest.into_iter().for_each(|region| self.root(after, region));
-                    }
-                },
-            }
-        }
-        self.layer3(region);
-    }
-
-    /// Through a sub-chain; what returns goes on in the root chain at `after`.
-    fn sub(&mut self, rules: &'a [Rule], region: Region, after: &'a [Step]) {
-        if !self.worthwhile(&region) {
-            return;
-        }
-        for (at, rule) in rules.iter().enumerate() {
-            let Split::Parts(matching, action, rest) = self.split(&region, rule) else {
-                continue;
-            };
-            match action {
-                Action::Accept => self.layer3(matching),
-                Action::Return => self.root(after, matching),
-                _ => {}
-            }
-            for region in rest {
-                self.sub(&rules[at + 1..], region, after);
-            }
-            return;
-        }
-        // The end of a sub-chain accepts.
-        self.layer3(region);
-    }
-
-    fn layer3(&mut self, region: Region) {
-        let rules = self.layer3;
-        self.network(rules, region);
-    }
-
-    fn network(&mut self, rules: &'a [Rule], region: Region) {
-        if !self.worthwhile(&region) {
-            return;
-        }
-        for (at, rule) in rules.iter().enumerate() {
-            let Split::Parts(matching, action, rest) = self.split(&region, rule) else {
-                continue;
-            };
-            if !matches!(action, Action::Drop | Action::Reject) {
-                self.accept(matching);
-            }
-            for region in rest {
-                self.network(&rules[at + 1..], region);
-            }
-            return;
-        }
-        self.accept(region);
     }
 }

@@ -64,6 +64,19 @@ fn every_generated_filter_proves_its_policy() {
     }
 }
 
+#[test]
+fn thousands_of_drops_are_walked_through() {
+    let rule = |at: u32| {
+        let host = std::net::Ipv4Addr::from_bits(0x0a00_0000 + 2 * at);
+        format!("<rule action='drop' direction='out'><ip dstipaddr='{host}'/></rule>")
+    };
+    let rules: String = (0..3000).map(rule).collect();
+    let filter = compile(&format!("<filter name='x'>{rules}</filter>"));
+    let found = classes(&filter, &Policy::example(), &USUAL);
+    assert_eq!(found[0].inexact, None);
+    assert_eq!(found[0].accepted.intervals().len(), 3001);
+}
+
 /// A rule over a small universe: four destinations, four sources, four ports.
 fn rule() -> impl Strategy<Value = String> {
     let action = prop::sample::select(vec!["accept", "drop", "return", "continue"]);

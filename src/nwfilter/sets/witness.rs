@@ -1,6 +1,7 @@
 //! A concrete frame out of a region.
 
 use super::space::Region;
+use crate::frame::group::{igmp, igmp_message};
 use crate::frame::{Ends, Ip4, Ip6, Link, Mac, arp, ethertype, l4, protocol};
 use crate::nwfilter::evaluate::field::{ABSENT, Field};
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -39,13 +40,22 @@ impl Pick<'_> {
     /// A value of the field that a frame can hold: a usual one, else the least.
     fn of(&self, field: Field) -> Option<u128> {
         let set = self.region.get(field);
-        let usual = self
-            .usual
-            .iter()
-            .find(|(usual, value)| *usual == field && set.contains(*value));
+        let usual = self.usual.iter().find(|(usual, value)| {
+            *usual == field && set.contains(*value) && self.suits(field, *value)
+        });
         let value = usual.map(|(_, value)| *value).or_else(|| set.first())?;
         let is_address = matches!(field, Field::Src | Field::Dst);
         (is_address || value != ABSENT).then_some(value)
+    }
+
+    /// Whether a usual value is one of the frame's IP version.
+    fn suits(&self, field: Field, value: u128) -> bool {
+        let v6 = self.region.get(Field::EtherType).contains(0x86dd);
+        match field {
+            Field::Src | Field::Dst => v6 == (value > u128::from(u32::MAX)),
+            Field::IcmpType => v6 == (value >= 128),
+            _ => true,
+        }
     }
 
     fn mac(&self, field: Field) -> Option<Mac> {
@@ -120,6 +130,7 @@ impl Pick<'_> {
                 self.byte(Field::IcmpCode)?,
                 &[0; 4],
             ),
+            protocol::IGMP => igmp_message(igmp::REPORT_V2, 0, Ipv4Addr::new(239, 1, 2, 3), b""),
             // Ports of the other protocols that have them come first too.
             protocol::DCCP | protocol::SCTP | protocol::UDPLITE => {
                 let ports = [self.word(Field::SrcPort)?, self.word(Field::DstPort)?];

@@ -1,6 +1,6 @@
 //! What a worker says while it works, as JSON lines.
 
-use crate::report::model::{Cell, Host};
+use crate::report::model::{Cell, CellError, Host};
 use serde::{Deserialize, Serialize};
 
 /// Something that happened in a run. A worker process writes one a line; the
@@ -43,6 +43,13 @@ pub enum Event {
     },
     /// What the run runs on is known.
     Host(Host),
+    /// The worker has nothing to do and wants a cell.
+    Ready,
+    /// The worker has no lab and will not want a cell.
+    NoLab {
+        /// Why.
+        error: CellError,
+    },
 }
 
 /// A line that is no event.

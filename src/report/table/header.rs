@@ -2,6 +2,7 @@
 
 use super::page::Page;
 use crate::report::color::Paint;
+use crate::report::matrix;
 use crate::report::model::{Cell, FilterInfo, Host, Run};
 use crate::report::text::{clean, plural};
 
@@ -14,7 +15,7 @@ pub(super) fn print(page: &mut Page, run: &Run) {
     let fields = [
         ("filter", filter_line(&run.filter)),
         ("policy", clean(&run.policy)),
-        ("cells", join(run.cells.iter().map(cell), ", ")),
+        ("cells", cells(run)),
         ("accelerator", accelerator_line(&run.host)),
         ("host", host_line(&run.host)),
         ("guest", with_name("Linux", &run.host.guest_kernel)),
@@ -67,6 +68,14 @@ fn with_name(name: &str, version: &str) -> String {
     } else {
         format!("{name} {version}")
     }
+}
+
+/// Each with its driver, or how many where the grid has a line for each.
+fn cells(run: &Run) -> String {
+    if matrix::suits(run) {
+        return run.cells.len().to_string();
+    }
+    join(run.cells.iter().map(cell), ", ")
 }
 
 fn cell(cell: &Cell) -> String {

@@ -14,6 +14,8 @@ pub(super) fn print(page: &mut Page, run: &Run) {
     residuals(page, run);
     inconclusive(page, run);
     errors(page, run);
+    flaky(page, run);
+    skipped(page, run);
     print_teeth(page, run);
     evidence(page, run);
 }
@@ -124,6 +126,45 @@ fn errors(page: &mut Page, run: &Run) {
             clean(&error.message)
         );
         page.field(2, &clean(&cell.name), 4, &text, Paint::red);
+    }
+}
+
+fn flaky(page: &mut Page, run: &Run) {
+    let found: Vec<_> = run
+        .cells
+        .iter()
+        .filter_map(|cell| Some((cell, cell.flaky.as_ref()?)))
+        .collect();
+    if found.is_empty() {
+        return;
+    }
+    page.heading(
+        &format!("Flaky ({})", plural(found.len(), "cell")),
+        "green on a later try only, so not green; shown is the worst try",
+    );
+    for (cell, text) in found {
+        page.field(2, &clean(&cell.name), 4, &clean(text), Paint::yellow);
+    }
+}
+
+fn skipped(page: &mut Page, run: &Run) {
+    if run.skipped.is_empty() {
+        return;
+    }
+    page.heading(
+        &format!("Skipped ({})", plural(run.skipped.len(), "cell")),
+        "of the matrix, but they cannot run here",
+    );
+    let names = run.skipped.iter().map(|cell| cell.name.chars().count());
+    let column = names.max().unwrap_or(0) + 4;
+    for cell in &run.skipped {
+        page.field(
+            2,
+            &clean(&cell.name),
+            column,
+            &clean(&cell.reason),
+            Paint::yellow,
+        );
     }
 }
 

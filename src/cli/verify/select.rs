@@ -1,0 +1,210 @@
+//! Which cells to run: the options, the plan they make, and how it is listed.
+
+use super::paths;
+use crate::cli::Failure;
+use crate::guest::{Holdings, Nic, devices, find, nics};
+use crate::report::model::{Cell, Skipped};
+use crate::verify::job::CellPlan;
+use crate::verify::plan::{Entry, Partition, Plan, longest_first, select};
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// The NIC models without a word from the user: the one that old guests want
+/// and the one that new guests want.
+const USUAL: [&str; 2] = ["pcnet", "virtio"];
+
+/// `--matrix`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Matrix {
+    /// pcnet and virtio.
+    Usual,
+    /// Every NIC model that QEMU has.
+    Full,
+}
+
+/// `--format`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+/// Options that select cells.
+#[derive(Debug, Args)]
+pub struct Select {
+    /// NIC model by libvirt's name; may be repeated [default: pcnet, virtio].
+    #[arg(long = "nic", value_name = "MODEL")]
+    nics: Vec<String>,
+    /// Which NIC models [default: usual; full where --cell is given].
+    #[arg(long, value_enum, conflicts_with = "nics")]
+    matrix: Option<Matrix>,
+    /// Only cells whose name matches, such as 'linux/e1000*'; may be repeated.
+    #[arg(long = "cell", value_name = "GLOB")]
+    cells: Vec<glob::Pattern>,
+    /// Only a part of the selected cells: slice:m/n or hash:m/n, m from 1.
+    #[arg(long, value_name = "PART")]
+    partition: Option<Partition>,
+    /// List the selected cells and those that cannot run here, and run nothing.
+    #[arg(long)]
+    list: bool,
+    /// How to list.
+    #[arg(long, value_enum, default_value_t = Format::Text, requires = "list")]
+    format: Format,
+}
+
+impl Select {
+    /// Whether the cells are only to be listed.
+    pub fn only_lists(&self) -> bool {
+        self.list
+    }
+
+    /// The plan, from what QEMU has and what the guest image holds.
+    pub fn plan(&self, image: &Path) -> Result<Plan, Failure> {
+        let devices = devices().map_err(Failure::host)?;
+        let holdings = Holdings::read(image).map_err(Failure::host)?;
+        let all = nics(&devices, &holdings);
+        let plan = select(self.entries(&all)?, &self.cells, self.partition);
+        if plan.matrix.is_empty() {
+            return Err(Failure::nothing(
+                "no cell matches; `lanfence verify --matrix full --list` shows all there are",
+            ));
+        }
+        Ok(plan)
+    }
+
+    /// The cells before globs and partition, each model once.
+    fn entries(&self, all: &[Nic]) -> Result<Vec<Entry>, Failure> {
+        let full = match self.matrix {
+            Some(matrix) => matrix == Matrix::Full,
+            None => self.nics.is_empty() && !self.cells.is_empty(),
+        };
+        if full {
+            return Ok(all.iter().map(entry).collect());
+        }
+        let mut names: Vec<&str> = self.nics.iter().map(String::as_str).collect();
+        if names.is_empty() {
+            names.extend(USUAL);
+        }
+        let mut entries: Vec<Entry> = Vec::new();
+        for name in names {
+            let entry = entry(find(all, name).map_err(Failure::usage)?);
+            if !entries.contains(&entry) {
+                entries.push(entry);
+            }
+        }
+        Ok(entries)
+    }
+
+    /// The plan as text or JSON.
+    pub fn listing(&self, plan: &Plan) -> String {
+        match self.format {
+            Format::Text => text(plan),
+            Format::Json => json(plan),
+        }
+    }
+}
+
+fn entry(nic: &Nic) -> Entry {
+    Entry {
+        plan: CellPlan::linux(&nic.name),
+        skip: nic.skip.clone(),
+    }
+}
+
+/// A name a line; what is skipped has its reason behind a colon.
+fn text(plan: &Plan) -> String {
+    let cells = plan.cells.iter().map(|cell| format!("{}\n", cell.name));
+    let skipped = plan
+        .skipped
+        .iter()
+        .map(|cell| format!("{} skipped: {}\n", cell.name, cell.reason));
+    cells.chain(skipped).collect()
+}
+
+#[derive(Serialize)]
+struct Listing<'a> {
+    cells: &'a [CellPlan],
+    skipped: &'a [Skipped],
+}
+
+fn json(plan: &Plan) -> String {
+    let listing = Listing {
+        cells: &plan.cells,
+        skipped: &plan.skipped,
+    };
+    let text = serde_json::to_string_pretty(&listing);
+    text.expect("names and reasons are strings") + "\n"
+}
+
+/// Where the times of the last runs are kept, in milliseconds by cell.
+const TIMES: &str = "times.json";
+
+/// Puts the cells in the order in which they are begun.
+pub fn order(cells: &mut [CellPlan], cache: &Path) {
+    longest_first(cells, &times(cache));
+}
+
+/// Remembers how long the cells took. A broken-off cell says nothing of that. An
+/// unwritable cache only costs the next run a good order.
+pub fn remember(cells: &[Cell], cache: &Path) {
+    let mut times = times(cache);
+    let finished = cells.iter().filter(|cell| cell.error.is_none());
+    times.extend(finished.map(|cell| (cell.name.clone(), work(cell))));
+    let _ = serde_json::to_vec(&times)
+        .map_err(std::io::Error::other)
+        .and_then(|text| paths::replace(&cache.join(TIMES), &text));
+}
+
+/// What a cell itself took: the lab's start belongs to whichever cell came first.
+fn work(cell: &Cell) -> u64 {
+    let own = cell.timings.iter().filter(|timing| timing.phase != "lab");
+    own.fold(0, |sum, timing| sum.saturating_add(timing.ms))
+}
+
+fn times(cache: &Path) -> BTreeMap<String, u64> {
+    std::fs::read(cache.join(TIMES))
+        .ok()
+        .and_then(|text| serde_json::from_slice(&text).ok())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::examples;
+
+    fn plan() -> Plan {
+        Plan {
+            cells: vec![CellPlan::linux("pcnet")],
+            skipped: vec![Skipped {
+                name: "linux/rocker".into(),
+                reason: "it is a switch".into(),
+            }],
+            matrix: vec!["linux/pcnet".into(), "linux/rocker".into()],
+        }
+    }
+
+    #[test]
+    fn listed_as_text() {
+        insta::assert_snapshot!(text(&plan()));
+    }
+
+    #[test]
+    fn listed_as_json() {
+        insta::assert_snapshot!(json(&plan()));
+    }
+
+    #[test]
+    fn times_are_kept_and_a_broken_file_is_none() {
+        let dir = tempfile::tempdir().expect("a directory");
+        remember(&examples::green().cells, dir.path());
+        let kept = times(dir.path());
+        assert_eq!(kept.len(), 2);
+        // All phases of the example but the lab's 912 ms.
+        assert_eq!(kept["linux/pcnet"], examples::green().cells[0].ms() - 912);
+        std::fs::write(dir.path().join(TIMES), "{").expect("writes");
+        assert!(times(dir.path()).is_empty());
+    }
+}

@@ -1,0 +1,112 @@
+//! NIC models: what the installed QEMU has, what libvirt calls it, and whether
+//! the Linux guest can be given one here.
+
+mod qemu;
+mod quirks;
+
+pub use qemu::{Device, devices};
+pub use quirks::{Bus, Quirk, quirk};
+
+use super::GuestError;
+use super::image::Holdings;
+use quirks::QUIRKS;
+
+/// A NIC model of the matrix.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Nic {
+    /// libvirt's name.
+    pub name: String,
+    /// QEMU's names: the device's and its alias.
+    pub devices: Vec<String>,
+    /// Why it cannot run here; none where it can.
+    pub skip: Option<String>,
+}
+
+/// Every model of the table and every further device that QEMU has, in the
+/// order of the table, each with the reason where it cannot run.
+pub fn nics(devices: &[Device], image: &Holdings) -> Vec<Nic> {
+    let known = QUIRKS.iter().map(|quirk| {
+        let device = devices.iter().find(|device| device.name == quirk.device);
+        let alias = device.and_then(|device| device.alias.clone());
+        Nic {
+            name: quirk.name.into(),
+            devices: [Some(quirk.device.to_owned()), alias]
+                .into_iter()
+                .flatten()
+                .collect(),
+            skip: if device.is_some() {
+                unfit(quirk, image)
+            } else {
+                Some(format!("QEMU here has no device {}", quirk.device))
+            },
+        }
+    });
+    let strange = devices
+        .iter()
+        .filter(|device| QUIRKS.iter().all(|quirk| quirk.device != device.name));
+    known.chain(strange.map(unknown)).collect()
+}
+
+/// Why the Linux guest cannot use the model.
+fn unfit(quirk: &Quirk, image: &Holdings) -> Option<String> {
+    let driver = quirk.driver;
+    if let Some(reason) = quirk.unfit {
+        return Some(reason.to_owned());
+    }
+    if image.absent_modules.iter().any(|module| module == driver) {
+        return Some(format!("the guest's kernel has no module `{driver}`"));
+    }
+    let firmware = quirk.firmware?;
+    (!image.has_firmware(firmware)).then(|| {
+        format!(
+            "its Linux driver {driver} needs the firmware {firmware}, which Debian ships in non-free only and the guest image does not hold"
+        )
+    })
+}
+
+/// A device that is newer than the table: tried as an ordinary NIC where it goes into PCI.
+fn unknown(device: &Device) -> Nic {
+    let plugs = device.bus == "PCI";
+    Nic {
+        name: device.name.clone(),
+        devices: [Some(device.name.clone()), device.alias.clone()]
+            .into_iter()
+            .flatten()
+            .collect(),
+        skip: (!plugs).then(|| {
+            format!(
+                "lanfence does not know it, and it goes into bus `{}`, not PCI",
+                device.bus
+            )
+        }),
+    }
+}
+
+/// Finds a model by libvirt's name or one of QEMU's.
+///
+/// # Errors
+/// [`GuestError::Nic`] with the names that begin alike.
+pub fn find<'a>(nics: &'a [Nic], name: &str) -> Result<&'a Nic, GuestError> {
+    let named = |nic: &&Nic| nic.name == name || nic.devices.iter().any(|device| device == name);
+    if let Some(nic) = nics.iter().find(named) {
+        return Ok(nic);
+    }
+    let head = name.get(..2).unwrap_or(name);
+    let near: Vec<&str> = nics
+        .iter()
+        .map(|nic| nic.name.as_str())
+        .filter(|near| near.starts_with(head))
+        .collect();
+    let nearest = if near.is_empty() {
+        String::new()
+    } else {
+        format!("; it has {}", near.join(", "))
+    };
+    Err(GuestError::Nic {
+        model: name.to_owned(),
+        nearest,
+    })
+}
+
+#[cfg(test)]
+mod tests;

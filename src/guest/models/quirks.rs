@@ -1,0 +1,253 @@
+//! The one table of what is peculiar about each NIC model, with the reason and the source.
+
+use std::time::Duration;
+
+/// What a NIC is plugged into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bus {
+    /// PCI or PCI Express.
+    Pci,
+    /// USB; the domain needs a controller for it.
+    Usb,
+    /// ISA: no slot that libvirt could plug it into.
+    Isa,
+    /// No bus that an x86 machine has for a NIC of its own.
+    None,
+}
+
+/// One NIC model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quirk {
+    /// libvirt's name of the model.
+    pub name: &'static str,
+    /// QEMU's name of the device.
+    pub device: &'static str,
+    /// What it is plugged into.
+    pub bus: Bus,
+    /// Whether a running guest can be given one; else it must be there at boot.
+    pub hot_plug: bool,
+    /// The Linux driver's name as the guest image's list of modules has it; empty for none.
+    pub driver: &'static str,
+    /// File below `/lib/firmware` without which the Linux driver does not work.
+    pub firmware: Option<&'static str>,
+    /// Milliseconds that the Linux driver takes to negotiate the link, measured under emulation.
+    pub link_ms: u64,
+    /// Whether it can hand unfinished checksums to the tap (virtio-net header).
+    pub vnet_header: bool,
+    /// First octet of the MAC that the guest believes to have, where the device replaces it.
+    pub mac_octet: Option<u8>,
+    /// Why no guest can be given one here; none where it can.
+    pub unfit: Option<&'static str>,
+    /// What is peculiar, and where that is known from.
+    pub source: &'static str,
+}
+
+/// The least that a link is waited for: a busy machine stalls an emulated guest for seconds.
+const LINK_FLOOR: Duration = Duration::from_secs(8);
+
+/// Negotiation runs on the guest's timers, which a busy machine slows down.
+const LINK_SLACK: u32 = 4;
+
+impl Quirk {
+    /// Longest wait for the device and its carrier.
+    pub fn link_deadline(&self) -> Duration {
+        LINK_FLOOR + Duration::from_millis(self.link_ms) * LINK_SLACK
+    }
+}
+
+/// An ordinary PCI NIC; also what is assumed of a model that the table does not know.
+pub const ORDINARY: Quirk = Quirk {
+    name: "",
+    device: "",
+    bus: Bus::Pci,
+    hot_plug: true,
+    driver: "",
+    firmware: None,
+    link_ms: 0,
+    vnet_header: false,
+    mac_octet: None,
+    unfit: None,
+    source: "not in the table of quirks",
+};
+
+/// Intel's 100 Mbit/s family, one driver for all.
+const I8255X: Quirk = Quirk {
+    driver: "e100",
+    source: "QEMU hw/net/eepro100.c; Linux e100 needs microcode for revisions 82551-F and 82551-10 only",
+    ..ORDINARY
+};
+
+/// Intel's gigabit family without a virtio-net header.
+const E1000: Quirk = Quirk {
+    driver: "e1000",
+    link_ms: 3700,
+    source: "QEMU hw/net/e1000.c restarts autonegotiation on reset; Linux e1000 looks at the link every 2 s",
+    ..ORDINARY
+};
+
+const VIRTIO: Quirk = Quirk {
+    driver: "virtio_net",
+    vnet_header: true,
+    source: "QEMU hw/net/virtio-net.c; libvirt opens the tap with IFF_VNET_HDR",
+    ..ORDINARY
+};
+
+/// A model named the same in libvirt and QEMU.
+const fn same(name: &'static str, like: Quirk) -> Quirk {
+    Quirk {
+        name,
+        device: name,
+        ..like
+    }
+}
+
+/// All models in the order of the matrix: first what old guests have drivers for.
+pub const QUIRKS: &[Quirk] = &[
+    Quirk {
+        driver: "pcnet32",
+        source: "QEMU hw/net/pcnet-pci.c; Windows 2000 to Server 2003 bring its driver along",
+        ..same("pcnet", ORDINARY)
+    },
+    Quirk {
+        driver: "8139cp",
+        source: "QEMU's revision 0x20 is an 8139C+, which Linux 8139too leaves to 8139cp",
+        ..same("rtl8139", ORDINARY)
+    },
+    Quirk {
+        driver: "ne2k-pci",
+        source: "QEMU hw/net/ne2000-pci.c; the device tells nothing of its link, Linux takes it as up",
+        ..same("ne2k_pci", ORDINARY)
+    },
+    Quirk {
+        driver: "ne",
+        bus: Bus::Isa,
+        hot_plug: false,
+        unfit: Some(
+            "it sits on the ISA bus, and libvirt plugs interfaces into PCI and USB only; Debian's amd64 kernels have no `ne` module either",
+        ),
+        source: "libvirt 11.3 puts it on pci.0, and QEMU says \"Device 'ne2k_isa' can't go on PCI bus\" (measured)",
+        ..same("ne2k_isa", ORDINARY)
+    },
+    same("i82550", I8255X),
+    Quirk {
+        firmware: Some("e100/d102e_ucode.bin"),
+        ..same("i82551", I8255X)
+    },
+    same("i82557a", I8255X),
+    same("i82557b", I8255X),
+    same("i82557c", I8255X),
+    same("i82558a", I8255X),
+    same("i82558b", I8255X),
+    same("i82559a", I8255X),
+    same("i82559b", I8255X),
+    same("i82559c", I8255X),
+    same("i82559er", I8255X),
+    same("i82562", I8255X),
+    same("i82801", I8255X),
+    Quirk {
+        driver: "tulip",
+        source: "QEMU hw/net/tulip.c, a DECchip 21143; since QEMU 5.1",
+        ..same("tulip", ORDINARY)
+    },
+    same("e1000", E1000),
+    same("e1000-82544gc", E1000),
+    same("e1000-82545em", E1000),
+    Quirk {
+        driver: "e1000e",
+        link_ms: 1600,
+        vnet_header: true,
+        source: "QEMU hw/net/e1000e.c; PCI Express, works in a conventional slot with MSI only",
+        ..same("e1000e", ORDINARY)
+    },
+    Quirk {
+        driver: "igb",
+        link_ms: 2400,
+        vnet_header: true,
+        source: "QEMU hw/net/igb.c; since QEMU 8.0, libvirt passes the name on",
+        ..same("igb", ORDINARY)
+    },
+    Quirk {
+        driver: "vmxnet3",
+        vnet_header: true,
+        source: "QEMU hw/net/vmxnet3.c",
+        ..same("vmxnet3", ORDINARY)
+    },
+    Quirk {
+        driver: "usbnet",
+        bus: Bus::Usb,
+        hot_plug: false,
+        mac_octet: Some(0x40),
+        source: "QEMU hw/usb/dev-network.c: over CDC Ethernet it tells the guest a MAC that begins with 40, so a filter with $MAC stops the guest unless the domain's MAC begins so too",
+        ..same("usb-net", ORDINARY)
+    },
+    Quirk {
+        name: "virtio",
+        device: "virtio-net-pci",
+        ..VIRTIO
+    },
+    Quirk {
+        name: "virtio-transitional",
+        device: "virtio-net-pci-transitional",
+        ..VIRTIO
+    },
+    Quirk {
+        name: "virtio-non-transitional",
+        device: "virtio-net-pci-non-transitional",
+        ..VIRTIO
+    },
+    Quirk {
+        unfit: Some("it is a switch with ports of its own, which libvirt cannot connect"),
+        source: "QEMU says \"Property 'rocker.netdev' not found\" to what libvirt makes of it (measured)",
+        ..same("rocker", ORDINARY)
+    },
+    Quirk {
+        bus: Bus::None,
+        hot_plug: false,
+        unfit: Some("it is the inner half of the virtio models, which are tested"),
+        source: "QEMU hw/net/virtio-net.c; alone it needs a virtio-mmio bus, which machine pc has not",
+        ..same("virtio-net-device", ORDINARY)
+    },
+    Quirk {
+        bus: Bus::None,
+        hot_plug: false,
+        unfit: Some("its bus exists on a Xen host only"),
+        source: "QEMU hw/net/xen_nic.c",
+        ..same("xen-net-device", ORDINARY)
+    },
+];
+
+/// What is known of the model with libvirt's name; an ordinary PCI NIC where nothing is.
+pub fn quirk(name: &str) -> Quirk {
+    let known = QUIRKS.iter().find(|quirk| quirk.name == name);
+    known.copied().unwrap_or(ORDINARY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+    use std::collections::HashSet;
+
+    #[test]
+    fn every_row_has_a_name_a_source_and_a_driver_or_a_reason() {
+        let mut names = HashSet::new();
+        for row in QUIRKS {
+            assert!(names.insert(row.name), "{} stands twice", row.name);
+            assert!(!row.device.is_empty() && row.source.len() > 10, "{row:?}");
+            assert!(
+                row.unfit.is_some() || !row.driver.is_empty(),
+                "{} has neither driver nor reason",
+                row.name
+            );
+            assert!(!row.hot_plug || row.bus == Bus::Pci, "{}", row.name);
+        }
+    }
+
+    #[rstest]
+    #[case::at_once("pcnet", 8000)]
+    #[case::slow("e1000", 22_800)]
+    #[case::unheard_of("flux", 8000)]
+    fn deadlines(#[case] name: &str, #[case] ms: u128) {
+        assert_eq!(quirk(name).link_deadline().as_millis(), ms);
+    }
+}

@@ -1,0 +1,107 @@
+//! Tries a cell again, and never lets a lucky try hide an unlucky one.
+
+use super::cell::{self, Context};
+use super::job::{CellPlan, Job};
+use crate::report::live::Event;
+use crate::report::model::Cell;
+use crate::report::summary::Outcome;
+
+/// Runs a cell, and again as often as the job allows until it is green.
+pub async fn run(
+    context: &Context<'_>,
+    plan: &CellPlan,
+    numbers: &mut impl Iterator<Item = u8>,
+) -> Cell {
+    let mut tries = Vec::new();
+    for (again, number) in (0..=context.job.retries).zip(numbers) {
+        let cell = attempt(context, plan, number, again).await;
+        let green = cell.outcome() == Outcome::Pass;
+        tries.push(cell);
+        if green {
+            break;
+        }
+    }
+    settle(tries).unwrap_or_else(|| plan.cell())
+}
+
+/// One try. Each keeps its evidence in a directory of its own.
+async fn attempt(context: &Context<'_>, plan: &CellPlan, number: u8, again: u32) -> Cell {
+    if again == 0 {
+        return cell::run(context, plan, number).await;
+    }
+    (context.tell)(&Event::Note {
+        cell: Some(plan.name.clone()),
+        text: format!("not green; retry {again} of {}", context.job.retries),
+    });
+    let dir = format!("retry-{again}");
+    let job = Job {
+        out: context.job.out.as_ref().map(|out| out.join(&dir)),
+        ..context.job.clone()
+    };
+    let mut cell = cell::run(
+        &Context {
+            job: &job,
+            ..*context
+        },
+        plan,
+        number,
+    )
+    .await;
+    for file in &mut cell.evidence {
+        *file = format!("{dir}/{file}");
+    }
+    cell
+}
+
+/// The worst of the tries, marked as flaky where the last one was green.
+fn settle(mut tries: Vec<Cell>) -> Option<Cell> {
+    let count = tries.len();
+    let passed = tries.last()?.outcome() == Outcome::Pass;
+    // Of equals the first: that is what a run without retries would have found.
+    let (mut worst, mut at) = (tries[0].outcome(), 0);
+    for (index, cell) in tries.iter().enumerate() {
+        if cell.outcome() > worst {
+            (worst, at) = (cell.outcome(), index);
+        }
+    }
+    let mut cell = tries.swap_remove(at);
+    if passed && count > 1 {
+        cell.flaky = Some(format!("it passed on try {count}"));
+    }
+    Some(cell)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::examples;
+    use crate::report::model::{CellError, ErrorKind};
+    use rstest::rstest;
+
+    /// A try that comes to this: `p`ass, `i`nconclusive, `l`eak, `h`ost unfit.
+    fn a_try(kind: char) -> Cell {
+        let error = |kind| CellError {
+            phase: "boot".into(),
+            message: "broke".into(),
+            kind,
+        };
+        let plan = CellPlan::linux("pcnet");
+        match kind {
+            'i' => plan.failed(error(ErrorKind::Cell)),
+            'h' => plan.failed(error(ErrorKind::Host)),
+            'l' => examples::red().cells.remove(0),
+            _ => examples::green().cells.remove(0),
+        }
+    }
+
+    #[rstest]
+    #[case::at_once("p", Outcome::Pass, false)]
+    #[case::lucky("ip", Outcome::Inconclusive, true)]
+    #[case::a_leak_stays_a_leak("lip", Outcome::Fail, true)]
+    #[case::never("ih", Outcome::Host, false)]
+    #[case::the_worst_counts("ili", Outcome::Fail, false)]
+    fn tries(#[case] kinds: &str, #[case] outcome: Outcome, #[case] flaky: bool) {
+        let cell = settle(kinds.chars().map(a_try).collect()).expect("a try");
+        assert_eq!((cell.outcome(), cell.flaky.is_some()), (outcome, flaky));
+    }
+}

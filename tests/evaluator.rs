@@ -1,0 +1,54 @@
+//! The evaluator against the kernel: what `check` says of every probe is what
+//! `verify` sees with a real guest behind the same filter.
+#![cfg(feature = "lab")]
+
+mod common;
+
+use common::{fixture, lanfence, verify};
+use lanfence::report::model::Fate;
+use rstest::rstest;
+use std::collections::BTreeMap;
+
+/// Fates by probe, as `check --json` prints them.
+fn evaluated(filters: &[String]) -> BTreeMap<String, String> {
+    let policy = concat!(env!("CARGO_MANIFEST_DIR"), "/lanfence.toml");
+    let output = lanfence()
+        .args(["check", "--json", "--policy", policy])
+        .args(filters)
+        .output()
+        .expect("lanfence can be started");
+    let document: serde_json::Value =
+        serde_json::from_slice(&output.stdout).expect("check prints JSON");
+    let probes = document["probes"].as_array().expect("a list of probes");
+    let text =
+        |probe: &serde_json::Value, name: &str| probe[name].as_str().unwrap_or_default().to_owned();
+    probes
+        .iter()
+        .map(|probe| (text(probe, "id"), text(probe, "fate")))
+        .collect()
+}
+
+#[rstest]
+#[case::of_the_generated_filter(None)]
+#[case::of_the_articles_filter(Some("no-out-traffic.xml"))]
+fn the_evaluator_agrees_with_the_kernel(#[case] filter: Option<&str>) {
+    let files: Vec<String> = filter.map(fixture).into_iter().collect();
+    let mut arguments = vec!["--nic", "virtio"];
+    for file in &files {
+        arguments.extend(["--filter", file]);
+    }
+    let done = verify(&arguments);
+    let ours = evaluated(&files);
+    let probes = &done.run().cells[0].probes;
+    assert!(probes.len() > 100, "{}", done.printed());
+    for probe in probes {
+        let seen = match probe.filtered {
+            Fate::Delivered => "delivered",
+            Fate::Dropped => "dropped",
+            other => panic!("{}: {other:?} proves nothing\n{}", probe.id, done.printed()),
+        };
+        let said = ours.get(&probe.id).map(String::as_str);
+        assert_eq!(said, Some(seen), "{}", probe.id);
+    }
+    assert_eq!(ours.len(), probes.len());
+}
