@@ -188,6 +188,32 @@ fn a_policy_may_come_through_a_pipe_and_a_reader_may_leave() {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
 }
 
+#[rstest]
+#[case::qemu("qemu-system-x86_64", "-device help` failed")]
+#[case::libvirtd("libvirtd", "`libvirtd` failed")]
+fn a_program_that_cannot_run_makes_the_host_unfit(#[case] program: &str, #[case] words: &str) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join(program);
+    std::fs::write(
+        &file,
+        "#!/bin/sh\necho 'cannot open shared object file' >&2; exit 127\n",
+    )
+    .unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = std::env::var("PATH").unwrap();
+    let output = lanfence()
+        .args(["verify", "--accel", "tcg", "--nic", "virtio"])
+        .env("PATH", format!("{}:{path}", dir.path().display()))
+        .env("LANFENCE_GUEST", guest_image())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output));
+    for words in [words, "cannot open shared object file"] {
+        assert!(text(&output).contains(words), "{}", text(&output));
+    }
+}
+
 /// All processes below one, itself included.
 fn family(root: u32) -> BTreeSet<u32> {
     let parent = |pid: u32| -> Option<u32> {

@@ -26,6 +26,18 @@ pub fn devices() -> Result<Vec<Device>, GuestError> {
                 "`cargo xtask setup` installs what is missing",
             )
         })?;
+    if !output.status.success() {
+        // A library that is missing, say; else every model would seem to be.
+        return Err(LabError::host(
+            format!(
+                "`qemu-system-x86_64 -device help` failed: {}: {}",
+                output.status,
+                String::from_utf8_lossy(&output.stderr).trim()
+            ),
+            "`cargo xtask setup` installs what is missing",
+        )
+        .into());
+    }
     Ok(parse(&String::from_utf8_lossy(&output.stdout)))
 }
 
