@@ -7,10 +7,14 @@ mod domain;
 mod error;
 mod image;
 mod models;
+mod restore;
+mod saved;
 
 pub use agent::AgentClient;
 pub use boot::{Guest, boot};
-pub use domain::{Accel, DomainSpec, FilterRef, Interface, command_line};
+pub use domain::{Accel, DomainSpec, FilterRef, Interface, command_line, domain_xml};
 pub use error::GuestError;
 pub use image::{Holdings, Image};
 pub use models::{Bus, Nic, Quirk, devices, find, nics, quirk};
+pub use restore::{Life, Spare, restore, save};
+pub use saved::{Making, Makings, State, States};

@@ -3,6 +3,7 @@
 use super::job::{CellPlan, Job, Sabotage};
 use super::judge::{Seen, control_fate, filtered_fate, judge, reason};
 use super::phase::{self, Bounds, Outcome};
+use super::pristine::{Saved, hot_pluggable};
 use super::stimulate::{ANSWER, Sender};
 use super::watch::{Sightings, Watch};
 use super::{VerifyError, bind, evidence, ssh};
@@ -32,6 +33,8 @@ pub struct Context<'a> {
     pub image: &'a Image,
     /// Accelerator.
     pub accel: Accel,
+    /// The guest that cells begin with where their NIC can be plugged in.
+    pub saved: &'a Saved,
     /// Tells the user interface what happens.
     pub tell: &'a dyn Fn(&Event),
 }
@@ -41,7 +44,7 @@ struct Running<'a> {
     context: &'a Context<'a>,
     plan: &'a CellPlan,
     cell: Cell,
-    phase: (&'static str, Instant),
+    phase: Option<(&'static str, Instant)>,
 }
 
 /// Runs a cell to its end. Never fails: what went wrong is in the cell.
@@ -50,12 +53,8 @@ pub async fn run(context: &Context<'_>, plan: &CellPlan, number: u8) -> Cell {
         context,
         plan,
         cell: plan.cell(),
-        phase: ("boot", Instant::now()),
+        phase: None,
     };
-    (context.tell)(&Event::Phase {
-        cell: plan.name.clone(),
-        phase: "boot".into(),
-    });
     let ended = running.through(number).await;
     // A dead daemon explains whatever else went wrong, and spoils what went well.
     let ended = match (context.lab.fault(), ended) {
@@ -64,7 +63,7 @@ pub async fn run(context: &Context<'_>, plan: &CellPlan, number: u8) -> Cell {
         (None, ended) => ended,
     };
     if let Err(error) = ended {
-        let phase = running.phase.0;
+        let phase = running.phase.map_or("guest", |(phase, _)| phase);
         running.cell.error = Some(error.in_phase(phase));
     }
     running.end_phase();
@@ -75,7 +74,7 @@ impl Running<'_> {
     /// Ends the current phase and starts the next.
     fn enter(&mut self, phase: &'static str) {
         self.end_phase();
-        self.phase = (phase, Instant::now());
+        self.phase = Some((phase, Instant::now()));
         (self.context.tell)(&Event::Phase {
             cell: self.plan.name.clone(),
             phase: phase.into(),
@@ -83,7 +82,9 @@ impl Running<'_> {
     }
 
     fn end_phase(&mut self) {
-        let (phase, since) = self.phase;
+        let Some((phase, since)) = self.phase.take() else {
+            return;
+        };
         let ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.cell.timings.push(Timing {
             phase: phase.into(),
@@ -97,7 +98,7 @@ impl Running<'_> {
     }
 
     async fn through(&mut self, number: u8) -> Result<(), VerifyError> {
-        let mut guest = self.boot(number).await?;
+        let mut guest = self.begin(number).await?;
         if self.context.job.boot_only {
             return Ok(());
         }
@@ -155,8 +156,8 @@ impl Running<'_> {
         }
     }
 
-    async fn boot(&mut self, number: u8) -> Result<Guest, VerifyError> {
-        let nonce = format!("{:08x}", super::random());
+    /// A guest that nothing has happened to yet, with its NIC.
+    async fn begin(&mut self, number: u8) -> Result<Guest, VerifyError> {
         let interface = Interface {
             model: self.plan.nic.clone(),
             mac: guest_mac(number, &self.plan.nic),
@@ -164,16 +165,28 @@ impl Running<'_> {
             link: true,
             filter: None,
         };
+        if hot_pluggable(&self.plan.nic) && !self.context.job.boot_only {
+            let context = self.context;
+            if let Some(spare) = context
+                .saved
+                .guest(context, |phase| self.enter(phase))
+                .await
+            {
+                self.enter("plug");
+                return Ok(spare.plug(&interface)?);
+            }
+        }
+        self.enter("boot");
         // Numbered, since libvirt may not yet have forgotten an earlier try.
         let name = format!("{}-{number}", self.plan.name.replace('/', "-"));
+        let nonce = format!("{:08x}", super::random());
         let spec = DomainSpec {
             name: &name,
             accel: self.context.accel,
             image: self.context.image,
             nonce: &nonce,
-            interface: &interface,
         };
-        Ok(boot(self.context.lab, &spec).await?)
+        Ok(boot(self.context.lab, &spec, &interface).await?)
     }
 
     /// Waits for the NIC, takes a lease, and says who is where.
