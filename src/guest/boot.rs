@@ -26,7 +26,6 @@ pub struct Guest {
     pub agent: AgentClient,
     /// Frames at its tap, both ways.
     pub tap: Sensor,
-    console: Console,
     domain: Owned,
     interface: Interface,
 }
@@ -86,7 +85,6 @@ impl Attached {
         Guest {
             agent: self.agent,
             tap,
-            console: self.console,
             domain: self.domain,
             interface,
         }
@@ -213,11 +211,6 @@ impl Guest {
     /// The interface as it is now.
     pub fn interface(&self) -> &Interface {
         &self.interface
-    }
-
-    /// The console's text.
-    pub fn console_text(&self) -> Vec<u8> {
-        self.console.text()
     }
 
     /// The domain's live XML.

@@ -12,7 +12,7 @@ mod saved;
 
 pub use agent::AgentClient;
 pub use boot::{Guest, boot};
-pub use domain::{Accel, DomainSpec, FilterRef, Interface, command_line, domain_xml};
+pub use domain::{Accel, DomainSpec, FilterRef, Interface, command_line, domain_xml, serial_log};
 pub use error::GuestError;
 pub use image::{Holdings, Image};
 pub use models::{Bus, Nic, Quirk, devices, find, nics, quirk};

@@ -88,6 +88,20 @@ impl Saved {
     }
 }
 
+fn spec<'a>(context: &Context<'a>) -> DomainSpec<'a> {
+    DomainSpec {
+        name: NAME,
+        accel: context.accel,
+        image: context.image,
+        nonce: SAVED,
+    }
+}
+
+/// Name and XML of the domain that is saved and restored.
+pub fn domain(context: &Context<'_>) -> (String, String) {
+    (NAME.to_owned(), domain_xml(&spec(context), None))
+}
+
 /// Finds the state that was made of exactly what is here, or makes it.
 async fn find(
     context: &Context<'_>,
@@ -96,12 +110,7 @@ async fn find(
     let Some(dir) = &context.job.states else {
         return Ok(Known::None);
     };
-    let spec = DomainSpec {
-        name: NAME,
-        accel: context.accel,
-        image: context.image,
-        nonce: SAVED,
-    };
+    let spec = spec(context);
     let states = States::open(dir)?;
     let makings = Makings::here(
         domain_xml(&spec, None),
