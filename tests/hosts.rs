@@ -280,8 +280,8 @@ fn alive(pid: u32) -> bool {
 }
 
 #[rstest]
-#[case::the_front("front", "boot")]
-#[case::the_worker("worker", "boot")]
+#[case::the_front("front", "restore")]
+#[case::the_worker("worker", "restore")]
 #[case::libvirtd_before_the_bind("libvirtd", "control")]
 #[case::the_guest("qemu-system-x86", "nic")]
 #[case::dnsmasq("dnsmasq", "filtered")]
