@@ -3,7 +3,7 @@
 use super::Failure;
 use crate::frame::Mac;
 use crate::nwfilter::evaluate::{Compiled, Origin};
-use crate::nwfilter::{self, Filter, FilterSet, Place, SetError, rule_places};
+use crate::nwfilter::{self, Filter, FilterSet, Place, SetError};
 use std::path::{Path, PathBuf};
 
 /// Where libvirt's packages keep the filters that they ship.
@@ -62,7 +62,8 @@ impl Tree {
         let bytes =
             std::fs::read(path).map_err(|error| Failure::usage(format!("{origin}: {error}")))?;
         let text = String::from_utf8_lossy(&bytes);
-        let filter = nwfilter::read(&text, &origin).map_err(Failure::usage)?;
+        let document = nwfilter::document(&text, &origin).map_err(Failure::usage)?;
+        let filter = document.filter;
         if self.filters.iter().any(|other| other.name == filter.name) {
             return Err(Failure::usage(SetError::Twice {
                 name: filter.name,
@@ -72,7 +73,7 @@ impl Tree {
         self.sources.push(Source {
             filter: filter.name.clone(),
             path: origin,
-            places: rule_places(&text),
+            places: document.rules,
         });
         self.filters.push(filter);
         Ok(())

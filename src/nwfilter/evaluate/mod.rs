@@ -23,7 +23,7 @@ pub use chains::{Chains, Layer2, Layer3, Step, Sub};
 pub use error::CompileError;
 pub use rule::{Rule, State, Test};
 pub use run::{Decision, Event, Outcome};
-pub use value::prefix_length;
+pub use value::{mac, prefix_length};
 
 use super::model::Filter;
 use crate::frame::Mac;
