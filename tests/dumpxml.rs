@@ -208,7 +208,7 @@ fn the_lenient_reader_understands_what_libvirt_understands() {
             }
             (Err(_), Err(_)) => {}
             (libvirt, ours) => {
-                wrong.push(format!("{text}\n  libvirt {libvirt:?}\n  ours {ours:?}"))
+                wrong.push(format!("{text}\n  libvirt {libvirt:?}\n  ours {ours:?}"));
             }
         }
         // What the strict reader takes means to libvirt what it says.

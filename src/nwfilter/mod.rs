@@ -12,6 +12,7 @@ mod read;
 mod residual;
 mod set;
 pub mod sets;
+mod shorten;
 pub mod value;
 pub mod vocabulary;
 mod write;

@@ -307,11 +307,11 @@ pub fn filter() -> impl Strategy<Value = Filter> {
 pub fn as_written(filter: &Filter) -> String {
     let mut out = format!("<filter name='{}' chain='{}'", filter.name, filter.chain);
     if let Some(priority) = filter.priority {
-        let _ = write!(out, " priority='{priority}'");
+        let _ = writeln!(out, " priority='{priority}'");
     }
-    out += ">\n";
+    out += ">";
     if let Some(uuid) = &filter.uuid {
-        let _ = write!(out, "  <uuid>{uuid}</uuid>\n");
+        let _ = writeln!(out, "  <uuid>{uuid}</uuid>");
     }
     for entry in &filter.entries {
         out += &match entry {
@@ -328,7 +328,7 @@ fn rule_as_written(rule: &Rule) -> String {
         rule.action, rule.direction
     );
     if let Some(priority) = rule.priority {
-        let _ = write!(out, " priority='{priority}'");
+        let _ = writeln!(out, " priority='{priority}'");
     }
     if !rule.statematch {
         out += " statematch='0'";
@@ -337,7 +337,7 @@ fn rule_as_written(rule: &Rule) -> String {
     for element in &rule.elements {
         out += &lanfence::nwfilter::element(element);
     }
-    out + "</rule>\n"
+    out + "</rule>"
 }
 
 fn reference_as_written(reference: &FilterRef) -> String {

@@ -7,6 +7,7 @@ mod place;
 mod tests;
 
 use super::model::{Filter, FilterRef, Rule};
+use super::shorten::shorten;
 use super::value::Reading;
 use super::vocabulary;
 use crate::nearest::nearest;
@@ -419,13 +420,4 @@ fn find<'v>(attributes: &'v Attributes, name: &str) -> Option<&'v str> {
 
 fn offset(position: u64) -> usize {
     usize::try_from(position).unwrap_or(usize::MAX)
-}
-
-/// A value from the file, short enough for a message.
-fn shorten(text: &str) -> String {
-    let mut short: String = text.chars().take(40).filter(|c| !c.is_control()).collect();
-    if text.chars().nth(40).is_some() {
-        short.push('…');
-    }
-    short
 }

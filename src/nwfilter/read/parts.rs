@@ -1,7 +1,8 @@
 //! Elements as parts of the model.
 
-use super::{Attributes, Open, Parser, ReadError, find, shorten};
+use super::{Attributes, Open, Parser, ReadError, find};
 use crate::nwfilter::model::{Action, Direction, Element, Entry, Filter, FilterRef, Rule};
+use crate::nwfilter::shorten::shorten;
 use crate::nwfilter::vocabulary;
 
 /// Longest name of a filter: libvirt makes a file NAME.xml of it, and a
