@@ -56,6 +56,11 @@ fn filter(inside: &str) -> String {
     format!("<filter name='x'>\n{inside}\n</filter>\n")
 }
 
+/// What `part` makes of every number below `count`, joined.
+fn repeated(count: usize, part: impl Fn(usize) -> String) -> String {
+    (0..count).map(part).collect::<Vec<_>>().concat()
+}
+
 /// A list of `count` addresses as parameters for the filter `y`.
 fn list(name: &str, count: usize) -> String {
     let mut out = "<filterref filter='y'>".to_owned();
@@ -98,7 +103,7 @@ fn refused(folder: &Folder, parts: &[&str]) {
 #[case::megabyte_value(&filter(&rule(&format!("<ip dstipaddr='{}'/>", "1".repeat(1 << 20)))), "./x.xml:2:37: `1111")]
 #[case::megabyte_variable(&filter(&rule(&format!("<ip dstipaddr='${}'/>", "A".repeat(1 << 20)))), "./x.xml:2:1: rule 1 of x uses $AAAA")]
 #[case::megabyte_comment(&filter(&rule(&format!("<ip comment='{}'/>", "A".repeat(1 << 20)))), "./x.xml:2:37: the comment")]
-#[case::many_attributes(&filter(&rule(&format!("<ip {}/>", (0..50_000).map(|at| format!("a{at}='' ")).collect::<String>()))), "./x.xml:2:37: <ip> has more than 64 attributes")]
+#[case::many_attributes(&filter(&rule(&format!("<ip {}/>", repeated(50_000, |at| format!("a{at}='' "))))), "./x.xml:2:37: <ip> has more than 64 attributes")]
 #[case::many_rules(&filter(&"<rule action='drop' direction='in'/>\n".repeat(100_000)), "./x.xml:20002:1: rule 20001 of x: the filter expands to more than 20000 rules")]
 #[case::too_large(&filter(&" ".repeat(5 << 20)), "./x.xml:1:1: the file has")]
 #[case::refers_to_itself(&filter("<filterref filter='x'/>"), "./x.xml:2:1: the filters refer to each other in a circle: x -> x")]
@@ -238,7 +243,7 @@ fn the_largest_filter_that_is_read_is_checked_too() {
             at % 60_000
         )
     };
-    let text = filter(&(0..20_000).map(rule).collect::<String>());
+    let text = filter(&repeated(20_000, rule));
     let folder = Folder::of(&[("x.xml", &text)]);
     let (code, stdout, stderr) = folder.run(&["check", "x.xml", "--policy", POLICY]);
     assert_eq!(code, 1, "{stderr}");
@@ -266,7 +271,7 @@ fn frames_cut_at_every_byte() {
     ];
     let mut arguments = vec!["explain".to_owned(), "x.xml".to_owned()];
     for frame in whole {
-        let digits: String = frame.chars().filter(|c| c.is_ascii_hexdigit()).collect();
+        let digits: String = frame.chars().filter(char::is_ascii_hexdigit).collect();
         for bytes in 0..=digits.len() / 2 {
             arguments.push(format!("--frame={}", &digits[..2 * bytes]));
         }
@@ -299,7 +304,7 @@ fn captures(#[case] bytes: &[u8], #[case] part: &str) {
 #[case::deep_tables(&format!("{}=1", "a.".repeat(100_000) + "a"), "p.toml:1:")]
 #[case::megabyte_value(&format!("[lan]\nprefixes = [\"{}\"]", "1".repeat(1 << 20)), "p.toml:2:")]
 #[case::megabyte_name(&format!("name = \"{}\"\n[lan]\nprefixes = [\"10.0.0.0/8\"]", "n".repeat(1 << 20)), "p.toml:1:")]
-#[case::many_prefixes(&format!("[lan]\nprefixes = [{}]", (0..100_000).map(|at| format!("\"10.{}.{}.0/24\",", at / 256 % 256, at % 256)).collect::<String>()), "p.toml:2:")]
+#[case::many_prefixes(&format!("[lan]\nprefixes = [{}]", repeated(100_000, |at| format!("\"10.{}.{}.0/24\",", at / 256 % 256, at % 256))), "p.toml:2:")]
 #[case::binary("\u{0}\u{1}", "p.toml:1:")]
 #[case::empty("", "p.toml:1:")]
 fn policies(#[case] text: &str, #[case] part: &str) {

@@ -1,19 +1,21 @@
 //! One cell: a fresh guest, the control run, the filter, the filtered run, the teeth.
 
+use super::assess::{assess, has_teeth, is_green};
 use super::job::{CellPlan, Job, Sabotage};
-use super::judge::{Seen, control_fate, filtered_fate, judge, reason};
-use super::phase::{self, Bounds, Outcome};
+use super::phase::{self, Outcome};
 use super::stimulate::{ANSWER, Sender};
 use super::watch::{Sightings, Watch};
 use super::{VerifyError, bind, evidence, ssh};
 use crate::frame::{Phase, Tag};
-use crate::guest::{Accel, DomainSpec, Guest, GuestError, Image, Interface, boot, quirk};
+use crate::guest::{
+    Accel, DomainSpec, Guest, GuestError, Image, Interface, boot, domain_xml, quirk,
+};
 use crate::lab::topology::{GATEWAY_MAC, Mac, PEER_MAC, WAN_MAC, WAN4, WAN6, link_local, mac_text};
 use crate::lab::{Lab, ruleset};
 use crate::policy::Policy;
-use crate::probe::{Host, Origin, Probe, Scene, catalogue};
+use crate::probe::{Host, Probe, Scene, catalogue};
 use crate::report::live::Event;
-use crate::report::model::{self, Cell, Fate, ProbeResult, Timing, Verdict};
+use crate::report::model::{self, Cell, Timing};
 use lanfence_agent::{Answer, DhcpStep, Op};
 use std::time::{Duration, Instant};
 
@@ -42,7 +44,13 @@ struct Running<'a> {
     plan: &'a CellPlan,
     cell: Cell,
     phase: (&'static str, Instant),
+    /// Name and XML of the domain once it is known.
+    domain: (String, String),
 }
+
+/// Longest wait for the exit status of a daemon whose socket has closed: the
+/// kernel closes a dying process's files before its parent can hear of its end.
+const OBITUARY: Duration = Duration::from_secs(5);
 
 /// Runs a cell to its end. Never fails: what went wrong is in the cell.
 pub async fn run(context: &Context<'_>, plan: &CellPlan, number: u8) -> Cell {
@@ -51,24 +59,41 @@ pub async fn run(context: &Context<'_>, plan: &CellPlan, number: u8) -> Cell {
         plan,
         cell: plan.cell(),
         phase: ("boot", Instant::now()),
+        domain: Default::default(),
     };
     (context.tell)(&Event::Phase {
         cell: plan.name.clone(),
         phase: "boot".into(),
     });
-    let ended = running.through(number).await;
-    // A dead daemon explains whatever else went wrong, and spoils what went well.
-    let ended = match (context.lab.fault(), ended) {
-        (Some(fault), Ok(())) => Err(VerifyError::Cell(fault)),
-        (Some(fault), Err(error)) => Err(VerifyError::Cell(format!("{error}\n{fault}"))),
-        (None, ended) => ended,
+    // Nothing that comes after a daemon's death proves anything, so it ends the cell at once.
+    let ended = tokio::select! {
+        ended = running.through(number) => ended,
+        fault = context.lab.broken() => {
+            Err(fault.map_or_else(VerifyError::from, VerifyError::Cell))
+        }
     };
-    if let Err(error) = ended {
+    if let Err(error) = explain(context.lab, ended).await {
         let phase = running.phase.0;
         running.cell.error = Some(error.in_phase(phase));
+        if running.cell.evidence.is_empty() {
+            running.keep_evidence(&ruleset::evidence(), &[]);
+        }
     }
     running.end_phase();
     running.cell
+}
+
+/// A dead daemon explains whatever else went wrong, and spoils what went well.
+async fn explain(lab: &Lab, ended: Result<(), VerifyError>) -> Result<(), VerifyError> {
+    if !lab.libvirt.alive() {
+        let _ = tokio::time::timeout(OBITUARY, lab.broken()).await;
+    }
+    match (lab.fault(), ended) {
+        (None, ended) => ended,
+        (Some(fault), Ok(())) => Err(VerifyError::Cell(fault)),
+        (Some(fault), Err(error)) if error.to_string() == fault => Err(error),
+        (Some(fault), Err(error)) => Err(VerifyError::Cell(format!("{error}\n{fault}"))),
+    }
 }
 
 impl Running<'_> {
@@ -97,10 +122,28 @@ impl Running<'_> {
     }
 
     async fn through(&mut self, number: u8) -> Result<(), VerifyError> {
+        let lab = self.context.lab;
+        let began = [
+            0,
+            lab.peer_sensor.mark(),
+            lab.gateway_sensor.mark(),
+            lab.wan_sensor.mark(),
+        ];
         let mut guest = self.boot(number).await?;
         if self.context.job.boot_only {
             return Ok(());
         }
+        let ended = self.exercise(&mut guest, number).await;
+        if ended.is_err() && self.cell.evidence.is_empty() {
+            let (sightings, _) = Watch::resume(lab, &guest.tap, began).sightings();
+            self.domain.1 = guest.xml();
+            self.keep_evidence(&ruleset::evidence(), &[(&sightings, &[])]);
+        }
+        ended
+    }
+
+    /// Everything that happens with a guest that is up.
+    async fn exercise(&mut self, guest: &mut Guest, number: u8) -> Result<(), VerifyError> {
         if let Answer::Hello { kernel, .. } = guest.agent.ask(Op::Hello, ANSWER).await? {
             let host = model::Host {
                 guest_kernel: kernel,
@@ -109,19 +152,19 @@ impl Running<'_> {
             (self.context.tell)(&Event::Host(host));
         }
         self.enter("nic");
-        let (dev, scene) = self.meet(&mut guest, number).await?;
-        let key = self.log_in(&mut guest).await?;
+        let (dev, scene) = self.meet(guest, number).await?;
+        let key = self.log_in(guest).await?;
         let run = super::random();
         self.enter("control");
         let control = self
-            .phase(&mut guest, &dev, &scene, &key, run, Phase::Control)
+            .phase(guest, &dev, &scene, &key, run, Phase::Control)
             .await?;
         self.enter("bind");
-        bind::bind(self.context, &mut guest, scene.guest.v4)?;
-        let broken = self.sabotage(&mut guest)?;
+        bind::bind(self.context, guest, scene.guest.v4)?;
+        let broken = self.sabotage(guest)?;
         self.enter("filtered");
         let filtered = self
-            .phase(&mut guest, &dev, &scene, &key, run, Phase::Filtered)
+            .phase(guest, &dev, &scene, &key, run, Phase::Filtered)
             .await;
         let rules = ruleset::evidence();
         let (filtered, teeth) = match filtered {
@@ -131,7 +174,7 @@ impl Running<'_> {
                 let teeth = match guest.set_filter(None) {
                     Ok(()) => {
                         self.enter("teeth");
-                        self.phase(&mut guest, &dev, &scene, &key, run, Phase::Teeth)
+                        self.phase(guest, &dev, &scene, &key, run, Phase::Teeth)
                             .await
                     }
                     Err(error) => Err(error),
@@ -142,13 +185,17 @@ impl Running<'_> {
             Err(error) => (None, Err(error)),
         };
         let stopped = teeth.as_ref().err().map(ToString::to_string);
-        self.judge(&control, filtered.as_ref(), teeth.as_ref().ok());
+        self.cell.probes = assess(&control, filtered.as_ref(), teeth.as_ref().ok());
+        self.cell.teeth = teeth.as_ref().ok().map(|_| has_teeth(&self.cell.probes));
         let filtered = filtered.map(|(filtered, _)| filtered);
-        self.keep_evidence(
-            &guest,
-            &rules,
-            &[Some(&control), filtered.as_ref(), teeth.as_ref().ok()],
-        );
+        self.domain.1 = guest.xml();
+        let phases = [Some(&control), filtered.as_ref(), teeth.as_ref().ok()];
+        let frames: Vec<_> = phases
+            .into_iter()
+            .flatten()
+            .map(|outcome| (&outcome.sightings, outcome.probes.as_slice()))
+            .collect();
+        self.keep_evidence(&rules, &frames);
         match (stopped, broken) {
             (Some(message), _) => Err(VerifyError::Cell(message)),
             (None, _) => Ok(()),
@@ -173,6 +220,7 @@ impl Running<'_> {
             nonce: &nonce,
             interface: &interface,
         };
+        self.domain = (name.clone(), domain_xml(&spec));
         Ok(boot(self.context.lab, &spec).await?)
     }
 
@@ -284,135 +332,26 @@ impl Running<'_> {
         Ok(true)
     }
 
-    /// Turns what was seen into verdicts, in catalogue order.
-    /// The filtered run comes with what was seen after its end.
-    fn judge(
-        &mut self,
-        control: &Outcome,
-        filtered: Option<&(Outcome, Sightings)>,
-        teeth: Option<&Outcome>,
-    ) {
-        let later = teeth
-            .filter(|teeth| teeth.fault.is_none())
-            .map(|teeth| teeth.bounds)
-            .unwrap_or_default();
-        for (index, probe) in control.probes.iter().enumerate() {
-            let control_fate = control_fate(seen(control, probe));
-            let (filtered_fate, last_seen) = match filtered {
-                None => (Fate::Unknown, None),
-                Some((filtered, late)) => {
-                    let probe = &filtered.probes[index];
-                    let seen = seen_filtered(filtered, late, probe, later);
-                    (
-                        filtered_fate(seen, probe.expect),
-                        filtered.sightings.last_seen(probe),
-                    )
-                }
-            };
-            let verdict = judge(
-                probe.expect,
-                probe.residual.is_some(),
-                control_fate,
-                filtered_fate,
-            );
-            let filtered = filtered.map(|(outcome, _)| outcome);
-            let faults = [Some(control), filtered].into_iter().flatten();
-            let fault = faults.clone().find_map(|outcome| outcome.fault.clone());
-            let refusal = faults
-                .into_iter()
-                .find_map(|outcome| outcome.refused.get(&probe.id));
-            let fault =
-                fault.or_else(|| refusal.map(|why| format!("its sender could not send it: {why}")));
-            self.cell.probes.push(ProbeResult {
-                id: probe.id.clone(),
-                group: probe.group,
-                summary: probe.summary.clone(),
-                expect: probe.expect,
-                control: control_fate,
-                filtered: filtered_fate,
-                teeth: teeth.and_then(|teeth| teeth_fate(teeth, &probe.id)),
-                verdict,
-                last_seen,
-                note: note(verdict, probe, control_fate, filtered_fate, fault),
-            });
-        }
-        let fates: Vec<Fate> = self
-            .cell
-            .probes
-            .iter()
-            .filter_map(|probe| probe.teeth)
-            .collect();
-        self.cell.teeth =
-            teeth.map(|_| !fates.is_empty() && fates.iter().all(|fate| *fate == Fate::Delivered));
-    }
-
-    fn keep_evidence(&mut self, guest: &Guest, rules: &str, outcomes: &[Option<&Outcome>]) {
-        let green = self.cell.teeth == Some(true)
-            && self
-                .cell
-                .probes
-                .iter()
-                .all(|probe| matches!(probe.verdict, Verdict::Pass | Verdict::Residual));
+    fn keep_evidence(&mut self, rules: &str, frames: &[(&Sightings, &[Probe])]) {
+        let green = self.cell.error.is_none()
+            && self.cell.teeth == Some(true)
+            && is_green(&self.cell.probes);
         let Some(out) = self.context.job.out.as_deref().filter(|_| !green) else {
             return;
         };
-        match evidence::write(out, &self.cell, self.context.job, guest, rules, outcomes) {
+        let traces = evidence::Traces {
+            domain: &self.domain.0,
+            xml: &self.domain.1,
+            rules,
+            frames,
+        };
+        match evidence::write(out, &self.cell, self.context.job, &traces) {
             Ok(files) => self.cell.evidence = files,
             Err(error) => (self.context.tell)(&Event::Note {
                 cell: Some(self.plan.name.clone()),
                 text: format!("the evidence could not be written: {error}"),
             }),
         }
-    }
-}
-
-fn seen(outcome: &Outcome, probe: &Probe) -> Seen {
-    let (arrived, completed) = (outcome.sightings.arrived(probe), outcome.completed(probe));
-    // An exchange that broke off after its first frame had arrived counts as
-    // sent only if the answer was heard leaving the guest.
-    let began = !arrived || completed || outcome.answered(probe);
-    Seen {
-        near: outcome.sightings.near(probe) && began,
-        arrived: arrived && completed,
-        escaped: outcome.sightings.escaped(probe),
-        bounded: outcome.bounds.cover(probe),
-        sound: outcome.fault.is_none(),
-    }
-}
-
-/// The same with what came after the filtered run: sentinels that were sent
-/// once the filter was gone bound it too, and frames that come late belong to it.
-fn seen_filtered(outcome: &Outcome, late: &Sightings, probe: &Probe, later: Bounds) -> Seen {
-    let seen = seen(outcome, probe);
-    let came_late = late.came_late(probe);
-    // The kernel shows the sensor what a guest sends and asks the filter in one
-    // go, so what is late there has passed it. What was on its way to the guest
-    // may have waited until the filter was gone, and proves nothing.
-    let passed = came_late && probe.origin == Origin::Guest;
-    Seen {
-        arrived: seen.arrived || (passed && late.arrived(probe)),
-        escaped: seen.escaped || passed,
-        bounded: (seen.bounded || later.cover(probe)) && !came_late,
-        ..seen
-    }
-}
-
-fn teeth_fate(teeth: &Outcome, id: &str) -> Option<Fate> {
-    let probe = teeth.probes.iter().find(|probe| probe.id == id)?;
-    Some(control_fate(seen(teeth, probe)))
-}
-
-fn note(
-    verdict: Verdict,
-    probe: &Probe,
-    control: Fate,
-    filtered: Fate,
-    fault: Option<String>,
-) -> Option<String> {
-    match verdict {
-        Verdict::Residual => probe.residual.map(str::to_owned),
-        Verdict::Inconclusive => Some(fault.unwrap_or_else(|| reason(control, filtered))),
-        Verdict::Pass | Verdict::Fail(_) => None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Plan, run and judge: the cells of a matrix, each proven with a real guest.
 
+mod assess;
 mod bare;
 mod bind;
 mod cell;

@@ -307,7 +307,7 @@ pub fn filter() -> impl Strategy<Value = Filter> {
 pub fn as_written(filter: &Filter) -> String {
     let mut out = format!("<filter name='{}' chain='{}'", filter.name, filter.chain);
     if let Some(priority) = filter.priority {
-        let _ = writeln!(out, " priority='{priority}'");
+        let _ = write!(out, " priority='{priority}'");
     }
     out += ">";
     if let Some(uuid) = &filter.uuid {
@@ -328,7 +328,7 @@ fn rule_as_written(rule: &Rule) -> String {
         rule.action, rule.direction
     );
     if let Some(priority) = rule.priority {
-        let _ = writeln!(out, " priority='{priority}'");
+        let _ = write!(out, " priority='{priority}'");
     }
     if !rule.statematch {
         out += " statematch='0'";
