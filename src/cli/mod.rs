@@ -3,6 +3,8 @@
 #[cfg(feature = "lab")]
 mod bench;
 mod check;
+#[cfg(feature = "lab")]
+mod dumpxml;
 mod exit;
 mod explain;
 mod generate;
@@ -47,6 +49,10 @@ enum Verb {
     #[cfg(feature = "lab")]
     #[command(name = "__worker", hide = true)]
     Worker(worker::Options),
+    /// Show what the real libvirt makes of filters; for tests.
+    #[cfg(feature = "lab")]
+    #[command(name = "__dumpxml", hide = true)]
+    DumpXml(dumpxml::Options),
 }
 
 /// Parses the command line and does what it says. A panic ends with the exit
@@ -79,6 +85,8 @@ fn dispatch() -> ExitCode {
         Verb::Bench(options) => bench::run(&options),
         #[cfg(feature = "lab")]
         Verb::Worker(options) => worker::run(&options),
+        #[cfg(feature = "lab")]
+        Verb::DumpXml(options) => dumpxml::run(&options),
     };
     match done {
         Ok(code) => code,

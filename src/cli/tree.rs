@@ -2,8 +2,8 @@
 
 use super::Failure;
 use crate::frame::Mac;
-use crate::nwfilter::evaluate::{Compiled, Origin};
-use crate::nwfilter::{self, Filter, FilterSet, Place, SetError, rule_places};
+use crate::nwfilter::evaluate::{Compiled, Culprit, Origin};
+use crate::nwfilter::{self, Filter, FilterSet, Place, SetError};
 use std::path::{Path, PathBuf};
 
 /// Where libvirt's packages keep the filters that they ship.
@@ -21,7 +21,10 @@ pub struct Tree {
 struct Source {
     filter: String,
     path: String,
-    places: Vec<Place>,
+    /// Where its rules start.
+    rules: Vec<Place>,
+    /// Where its references start.
+    references: Vec<Place>,
 }
 
 impl Tree {
@@ -62,7 +65,8 @@ impl Tree {
         let bytes =
             std::fs::read(path).map_err(|error| Failure::usage(format!("{origin}: {error}")))?;
         let text = String::from_utf8_lossy(&bytes);
-        let filter = nwfilter::read(&text, &origin).map_err(Failure::usage)?;
+        let document = nwfilter::document(&text, &origin).map_err(Failure::usage)?;
+        let filter = document.filter;
         if self.filters.iter().any(|other| other.name == filter.name) {
             return Err(Failure::usage(SetError::Twice {
                 name: filter.name,
@@ -72,7 +76,8 @@ impl Tree {
         self.sources.push(Source {
             filter: filter.name.clone(),
             path: origin,
-            places: rule_places(&text),
+            rules: document.rules,
+            references: document.references,
         });
         self.filters.push(filter);
         Ok(())
@@ -84,7 +89,13 @@ impl Tree {
                 SetError::SeveralTops(_) => ", or name the one to bind with --bind",
                 _ => "",
             };
-            Failure::usage(format!("{error}{more}"))
+            let at = match &error {
+                SetError::Cycle(names) => {
+                    self.reference(&names[0], names.get(1).map(String::as_str))
+                }
+                _ => None,
+            };
+            Failure::usage(format!("{}{error}{more}", prefix(at)))
         })?;
         Ok(set.top().name.clone())
     }
@@ -109,7 +120,14 @@ impl Tree {
 
     /// Compiles it for an interface.
     pub fn compile(&self, mac: Mac, parameters: &[(String, String)]) -> Result<Compiled, Failure> {
-        Compiled::new(&self.filters, &self.top, mac, parameters).map_err(Failure::usage)
+        let compiled = Compiled::new(&self.filters, &self.top, mac, parameters);
+        compiled.map_err(|error| {
+            let at = match error.culprit() {
+                Culprit::Rule(origin) => self.place(origin),
+                Culprit::Reference { from, to } => self.reference(from, to),
+            };
+            Failure::usage(format!("{}{error}", prefix(at)))
+        })
     }
 
     /// How many rules the files have.
@@ -125,13 +143,23 @@ impl Tree {
             .collect()
     }
 
+    /// `file:line:column` of a filter's reference to another, or of its first.
+    fn reference(&self, from: &str, to: Option<&str>) -> Option<String> {
+        let source = self.sources.iter().find(|source| source.filter == from)?;
+        let filter = self.filters.iter().find(|filter| filter.name == from)?;
+        let mut references = filter.references();
+        let at = references.position(|name| to.is_none_or(|to| to == name))?;
+        let (line, column) = source.references.get(at)?;
+        Some(format!("{}:{line}:{column}", source.path))
+    }
+
     /// `file:line:column` of a rule; none where the filter has no file.
     pub fn place(&self, origin: &Origin) -> Option<String> {
         let source = self
             .sources
             .iter()
             .find(|source| source.filter == origin.filter)?;
-        let (line, column) = source.places.get(origin.rule.checked_sub(1)?)?;
+        let (line, column) = source.rules.get(origin.rule.checked_sub(1)?)?;
         Some(format!("{}:{line}:{column}", source.path))
     }
 
@@ -164,6 +192,11 @@ impl Tree {
         };
         format!("{} {} {what}", rule.action, rule.direction)
     }
+}
+
+/// A place before a message; nothing where there is none.
+fn prefix(place: Option<String>) -> String {
+    place.map_or_else(String::new, |place| format!("{place}: "))
 }
 
 /// The files; for a folder those in it that end in `.xml`, by name.

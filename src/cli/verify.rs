@@ -152,6 +152,10 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     run.cells.sort_by_key(place);
     (run.skipped, run.matrix) = (plan.skipped, plan.matrix);
     run.host.accel_reason = reason;
+    if run.host.accel.is_empty() {
+        // No worker got as far as to say it.
+        run.host.accel = if job.kvm { "kvm" } else { "tcg" }.into();
+    }
     run.policy = source.origin;
     run.filter = chosen.info;
     run.wall_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);

@@ -158,6 +158,15 @@ impl Libvirt {
         })
     }
 
+    /// Forgets a filter.
+    ///
+    /// # Errors
+    /// When there is none of that name, or an interface uses it.
+    pub fn undefine_filter(&self, name: &str) -> Result<(), LabError> {
+        tokio::task::block_in_place(|| self.connect.lookup_nwfilter_by_name(name)?.undefine())
+            .map_err(|error| LabError::libvirt(format!("undefine filter {name}"), &error))
+    }
+
     /// Replaces the interface of a running domain; how the filter comes and goes.
     pub fn update_interface(domain: &Domain, xml: &str) -> Result<(), LabError> {
         tokio::task::block_in_place(|| {

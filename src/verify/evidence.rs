@@ -40,7 +40,6 @@ pub fn write(
     let mut files = vec![
         ("domain.xml".to_owned(), traces.xml.as_bytes().to_vec()),
         ("rules.txt".to_owned(), traces.rules.as_bytes().to_vec()),
-        ("frames.pcapng".to_owned(), capture(cell, traces.frames)?),
     ];
     let logs = [
         ("serial.log", serial_log(traces.domain)),
@@ -59,6 +58,8 @@ pub fn write(
             filter.xml.clone().into_bytes(),
         )
     }));
+    // The largest last: where a disk fills up, the rest is there.
+    files.push(("frames.pcapng".to_owned(), capture(cell, traces.frames)?));
     let mut names = Vec::new();
     for (name, content) in files {
         std::fs::write(dir.join(&name), content)

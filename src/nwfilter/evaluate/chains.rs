@@ -7,6 +7,7 @@ use super::rule::{Attributes, Rule, State, Test};
 use super::{CompileError, MAX_RULES, link, network};
 use crate::nwfilter::model::Direction;
 use crate::nwfilter::sets::Set;
+use std::collections::HashMap;
 
 /// The layer-2 chains of one direction.
 #[derive(Debug, Clone, Default)]
@@ -77,8 +78,9 @@ struct Placed<'a> {
 pub fn chains(instances: &[Instance<'_>]) -> Result<Chains, CompileError> {
     let mut out = Chains::default();
     let (mut from_guest, mut to_guest) = (Vec::new(), Vec::new());
+    let mut steps = 0;
     for instance in instances {
-        for attributes in expand(instance)? {
+        for attributes in expand(instance, &mut steps)? {
             let protocol = instance.rule.elements.first();
             let attributes = Attributes {
                 protocol: protocol.map_or("mac", |element| &element.protocol),
@@ -142,26 +144,24 @@ fn place<'a>(
 }
 
 /// The priority of each chain: that of its rule that sorts last.
-fn chain_priorities<'a>(instances: &[Instance<'a>]) -> Vec<(&'a str, i16)> {
-    let mut out: Vec<(&str, i16)> = Vec::new();
-    let layer2 = |instance: &&Instance<'_>| {
+fn chain_priorities<'a>(instances: &[Instance<'a>]) -> HashMap<&'a str, i16> {
+    let is_layer2 = |instance: &&Instance<'_>| {
         let protocol = instance.rule.elements.first();
         protocol.is_none_or(|element| network::is_v6(&element.protocol).is_none())
     };
-    for instance in instances.iter().filter(layer2) {
-        match out.iter_mut().find(|(name, _)| *name == instance.chain) {
-            Some((_, priority)) => *priority = instance.chain_priority,
-            None => out.push((instance.chain, instance.chain_priority)),
-        }
-    }
-    out
+    let rules = instances.iter().filter(is_layer2);
+    // The last of each name stays.
+    rules
+        .map(|instance| (instance.chain, instance.chain_priority))
+        .collect()
 }
 
-fn layer2(placed: Vec<Placed<'_>>, priorities: &[(&str, i16)]) -> Layer2 {
+fn layer2(placed: Vec<Placed<'_>>, priorities: &HashMap<&str, i16>) -> Layer2 {
     if placed.is_empty() {
         return Layer2::default();
     }
     let mut subs: Vec<Sub> = Vec::new();
+    let mut numbers: HashMap<&str, usize> = HashMap::new();
     let mut roots = Vec::new();
     for Placed {
         chain,
@@ -174,14 +174,14 @@ fn layer2(placed: Vec<Placed<'_>>, priorities: &[(&str, i16)]) -> Layer2 {
             roots.push((priority, rule));
             continue;
         }
-        if let Some(sub) = subs.iter_mut().find(|sub| sub.name == chain) {
-            sub.rules.push(rule);
+        if let Some(at) = numbers.get(chain) {
+            subs[*at].rules.push(rule);
             continue;
         }
-        let known = priorities.iter().find(|(name, _)| *name == chain);
+        numbers.insert(chain, subs.len());
         subs.push(Sub {
             name: chain.to_owned(),
-            priority: known.map_or(chain_priority, |(_, priority)| *priority),
+            priority: priorities.get(chain).copied().unwrap_or(chain_priority),
             guard: guard(chain),
             rules: vec![rule],
         });

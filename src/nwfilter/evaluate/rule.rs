@@ -4,6 +4,7 @@ use super::field::{Field, Fields};
 use super::{CompileError, Origin};
 use crate::nwfilter::model::Action;
 use crate::nwfilter::sets::Set;
+use crate::nwfilter::shorten::shorten;
 
 /// One test: the field's value is in the set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,7 +150,8 @@ impl<'a> Attributes<'a> {
         let value = read(&attribute.value).ok_or_else(|| {
             self.refused(format!(
                 "`{}` cannot be the {name} of <{}>",
-                attribute.value, self.protocol
+                shorten(&attribute.value),
+                self.protocol
             ))
         })?;
         Ok(Some((value, attribute.negated)))

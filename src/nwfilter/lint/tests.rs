@@ -42,6 +42,12 @@ fn rule(direction: &str, element: &str) -> String {
     "<tcp ipset='s' ipsetflags='dst'/>",
     "<all ipset='s' ipsetflags='dst'/>"
 )]
+#[case::ipset_forgotten(
+    "ipset-forgotten",
+    "out",
+    "<tcp ipset='s'/>",
+    "<all ipset='s' ipsetflags='dst'/>"
+)]
 #[case::b7("icmp-type-inout", "inout", "<icmp type='8'/>", "<icmp/>")]
 #[case::b9(
     "arp-mask-inherited",
@@ -106,6 +112,11 @@ fn of_rules(#[case] name: &str, #[case] direction: &str, #[case] bad: &str, #[ca
     "stp-chain-priority",
     "<filter name='x' chain='stp'/>",
     "<filter name='x' chain='stp' priority='-810'/>"
+)]
+#[case::zero(
+    "chain-priority-0",
+    "<filter name='x' chain='ipv4' priority='0'/>",
+    "<filter name='x' chain='ipv4' priority='1'/>"
 )]
 #[case::root(
     "root-priority",
