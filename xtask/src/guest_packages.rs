@@ -1,6 +1,6 @@
-//! Packages that only the guest uses: its kernel and its busybox. They are
-//! downloaded and unpacked into the cache and never installed, so the machine
-//! keeps its own kernel and its own busybox.
+//! Packages that only guests use: kernel, busybox and iPXE. They are downloaded
+//! and unpacked into the cache and never installed, so the machine keeps its own
+//! kernel, its own busybox and its own boot menu (iPXE's package adds an entry).
 
 use crate::apt::{self, Candidate};
 use crate::cache::{Cache, Lock};
@@ -15,6 +15,9 @@ use std::path::{Path, PathBuf};
 /// The package with a static busybox.
 const BUSYBOX: &str = "busybox-static";
 
+/// The package with the guest that is not Linux.
+const IPXE: &str = "ipxe";
+
 /// Downloaded packages, as the cache remembers them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GuestPackages {
@@ -27,17 +30,21 @@ pub struct GuestPackages {
     pub kernel_archives: Vec<PathBuf>,
     /// Archive of busybox.
     pub busybox_archive: PathBuf,
+    /// Archive of iPXE.
+    pub ipxe_archive: PathBuf,
 }
 
 /// What the cache has for the release; none if anything is absent.
 pub fn present(cache: &Cache, release: Release) -> Option<GuestPackages> {
     let text = fs::read_to_string(record(cache, release)).ok()?;
     let directory = cache.path("packages");
-    let packages = parse_record(&text, &directory)?;
+    let ipxe = fs::read_to_string(ipxe_record(cache, release)).ok()?;
+    let ipxe = parse_ipxe_record(&ipxe, &directory)?;
+    let packages = parse_record(&text, &directory, ipxe)?;
     let all_there = packages
         .kernel_archives
         .iter()
-        .chain([&packages.busybox_archive])
+        .chain([&packages.busybox_archive, &packages.ipxe_archive])
         .all(|archive| archive.exists());
     all_there.then_some(packages)
 }
@@ -45,16 +52,17 @@ pub fn present(cache: &Cache, release: Release) -> Option<GuestPackages> {
 /// What is missing, in a line for people.
 pub fn describe(release: Release) -> String {
     format!(
-        "  the guest's kernel and busybox (downloaded, not installed), packages {}, {BUSYBOX}\n",
+        "  the guests' kernel, busybox and iPXE (downloaded, not installed), packages {}, {BUSYBOX}, {IPXE}\n",
         release.kernel_package()
     )
 }
 
-/// Downloads the newest kernel and busybox of the release.
+/// Downloads the newest kernel, busybox and iPXE of the release.
 pub fn fetch(cache: &Cache, release: Release, lock: &Lock) -> Result<GuestPackages> {
     let once = || -> Result<Vec<Candidate>> {
         let mut wanted = kernel_candidates(release)?;
         wanted.push(show(BUSYBOX, release)?);
+        wanted.push(show(IPXE, release)?);
         download(cache, &wanted, lock)?;
         Ok(wanted)
     };
@@ -72,8 +80,14 @@ pub fn fetch(cache: &Cache, release: Release, lock: &Lock) -> Result<GuestPackag
             .into()
         })
     })?;
-    let text = write_record(&wanted, &cache.path("packages"))?;
-    cache.replace(&record(cache, release), text.as_bytes())?;
+    let (ipxe, others) = wanted.split_last().context("there are packages")?;
+    let directory = cache.path("packages");
+    for (file, part) in [
+        (record(cache, release), others),
+        (ipxe_record(cache, release), std::slice::from_ref(ipxe)),
+    ] {
+        cache.replace(&file, write_record(part, &directory)?.as_bytes())?;
+    }
     forget_old_archives(cache);
     present(cache, release).context("the downloaded packages are not in the cache")
 }
@@ -154,6 +168,11 @@ fn record(cache: &Cache, release: Release) -> PathBuf {
     cache.path(&format!("packages/{}", release.codename()))
 }
 
+/// The same for iPXE, apart: a program that knows of none reads the other record as before.
+fn ipxe_record(cache: &Cache, release: Release) -> PathBuf {
+    cache.path(&format!("packages/{}-{IPXE}", release.codename()))
+}
+
 /// One line an archive: package, version, file name; busybox last.
 fn write_record(wanted: &[Candidate], directory: &Path) -> Result<String> {
     let mut text = String::new();
@@ -175,7 +194,15 @@ fn escaped(version: &str) -> String {
     version.replace(':', "%3a")
 }
 
-fn parse_record(text: &str, directory: &Path) -> Option<GuestPackages> {
+fn parse_ipxe_record(text: &str, directory: &Path) -> Option<PathBuf> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    match words[..] {
+        [IPXE, _, file] => Some(directory.join(file)),
+        _ => None,
+    }
+}
+
+fn parse_record(text: &str, directory: &Path, ipxe_archive: PathBuf) -> Option<GuestPackages> {
     let mut lines: Vec<[&str; 3]> = text
         .lines()
         .map(|line| line.split(' ').collect::<Vec<_>>().try_into().ok())
@@ -190,6 +217,7 @@ fn parse_record(text: &str, directory: &Path) -> Option<GuestPackages> {
             .map(|[.., file]| directory.join(file))
             .collect(),
         busybox_archive: directory.join(busybox),
+        ipxe_archive,
     })
 }
 
@@ -199,7 +227,8 @@ fn forget_old_archives(cache: &Cache) {
     let mut used = BTreeSet::new();
     for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
         let text = fs::read_to_string(entry.path()).unwrap_or_default();
-        if let Some(packages) = parse_record(&text, &directory) {
+        used.extend(parse_ipxe_record(&text, &directory));
+        if let Some(packages) = parse_record(&text, &directory, PathBuf::new()) {
             used.insert(packages.busybox_archive);
             used.extend(packages.kernel_archives);
         }
@@ -249,7 +278,8 @@ mod tests {
             candidate(BUSYBOX, "1:1.35"),
         ];
         let text = write_record(&wanted, directory.path()).expect("both are there");
-        let packages = parse_record(&text, directory.path()).expect("own text");
+        let ipxe = PathBuf::from("ipxe.deb");
+        let packages = parse_record(&text, directory.path(), ipxe).expect("own text");
         assert_eq!(packages.kernel, "linux-image-6");
         assert_eq!(packages.kernel_version, "6.1");
         assert_eq!(packages.kernel_archives.len(), 1);
@@ -262,7 +292,7 @@ mod tests {
     #[case::no_kernel("busybox-static 1 b.deb\n")]
     #[case::cut("linux-image-6 6.1\nbusybox-static 1 b.deb\n")]
     fn a_broken_record_counts_as_absent(#[case] text: &str) {
-        assert_eq!(parse_record(text, Path::new("/x")), None);
+        assert_eq!(parse_record(text, Path::new("/x"), PathBuf::new()), None);
     }
 
     #[test]
@@ -271,7 +301,7 @@ mod tests {
         let cache = Cache::at(directory.path()).expect("cache");
         let packages = cache.path("packages");
         fs::create_dir(&packages).expect("directory");
-        for name in ["old.deb", "k.deb", "b.deb"] {
+        for name in ["old.deb", "k.deb", "b.deb", "i.deb"] {
             fs::write(packages.join(name), "").expect("file");
         }
         fs::write(
@@ -279,6 +309,7 @@ mod tests {
             "linux-image-6 6.1 k.deb\nbusybox-static 1 b.deb\n",
         )
         .expect("record");
+        fs::write(packages.join("trixie-ipxe"), "ipxe 1.0 i.deb\n").expect("record");
         forget_old_archives(&cache);
         assert!(!packages.join("old.deb").exists());
         assert!(present(&cache, Release::Trixie).is_some());

@@ -30,7 +30,7 @@ const SKIPPED: [&str; 9] = [
 /// An unpacked kernel in the cache.
 #[derive(Debug)]
 pub struct Kernel {
-    /// Holds `vmlinux`, `release`, `order`, `pci`, `absent`, `modules/` and `busybox`.
+    /// Holds `vmlinux`, `release`, `order`, `pci`, `absent`, `modules/`, `busybox` and `ipxe.lkrn`.
     pub directory: PathBuf,
 }
 
@@ -79,8 +79,10 @@ pub fn unpacked(cache: &Cache, packages: &GuestPackages) -> Result<Kernel> {
 
 /// Names everything that the unpacked kernel depends on.
 fn name(packages: &GuestPackages) -> String {
-    let busybox = packages.busybox_archive.file_name().unwrap_or_default();
-    let recipe = format!("{FORMAT}\n{}\n{}", modules::LIST, busybox.display());
+    let archives = [&packages.busybox_archive, &packages.ipxe_archive];
+    let [busybox, ipxe] = archives.map(|path| path.file_name().unwrap_or_default());
+    let (busybox, ipxe) = (busybox.display(), ipxe.display());
+    let recipe = format!("{FORMAT}\n{}\n{busybox}\n{ipxe}", modules::LIST);
     format!(
         "{}_{}_{}",
         packages.kernel,
@@ -99,11 +101,9 @@ fn unpack(packages: &GuestPackages, scratch: &Path) -> Result<()> {
     for archive in &packages.kernel_archives {
         extract(archive, &root, &skipped)?;
     }
-    extract(
-        &packages.busybox_archive,
-        &root,
-        &["--exclude=*/usr/share".into()],
-    )?;
+    for archive in [&packages.busybox_archive, &packages.ipxe_archive] {
+        extract(archive, &root, &["--exclude=*/usr/share".into()])?;
+    }
     let (release, tree) = module_tree(&root)?;
     let image = root.join(format!("boot/vmlinuz-{release}"));
     let image = fs::read(&image).with_context(|| format!("cannot read {}", image.display()))?;
@@ -112,11 +112,14 @@ fn unpack(packages: &GuestPackages, scratch: &Path) -> Result<()> {
         .iter()
         .find_map(|path| fs::read(root.join(path)).ok())
         .context("the busybox package has no busybox")?;
+    let ipxe = root.join("boot/ipxe.lkrn");
+    let ipxe = fs::read(&ipxe).with_context(|| format!("cannot read {}", ipxe.display()))?;
     let target = scratch.join("kernel");
     make_directory(&target)?;
     write_readable(&target.join("vmlinux"), &bzimage::vmlinux(&image)?)?;
     write_readable(&target.join("release"), release.as_bytes())?;
     write_readable(&target.join("busybox"), &busybox)?;
+    write_readable(&target.join("ipxe.lkrn"), &ipxe)?;
     write_selection(&selection, &target)
 }
 
@@ -175,6 +178,7 @@ mod tests {
             kernel_version: version.into(),
             kernel_archives: Vec::new(),
             busybox_archive: busybox.into(),
+            ipxe_archive: "/a/ipxe_1.deb".into(),
         }
     }
 

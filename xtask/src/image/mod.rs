@@ -1,4 +1,4 @@
-//! The guest image: `guest/KEY/{vmlinux,initramfs.cpio,manifest.json}` in the
+//! The guest image: `guest/KEY/{vmlinux,initramfs.cpio,ipxe.lkrn,manifest.json}` in the
 //! cache. The key is a hash over everything that goes in, so an image is built
 //! once and never changes afterwards.
 //!
@@ -162,9 +162,12 @@ fn write_image(ready: &Ready, from: &Ingredients, key: &str, image: &Path) -> Re
     fs::hard_link(&kernel, &vmlinux)
         .or_else(|_| fs::copy(&kernel, &vmlinux).map(drop))
         .with_context(|| format!("cannot copy {}", kernel.display()))?;
+    let ipxe = read(&from.kernel.path("ipxe.lkrn"))?;
+    write_readable(&image.join("ipxe.lkrn"), &ipxe)?;
     let mut sums: Vec<(String, String)> = from.sums.clone().into_iter().collect();
     sums.push(("vmlinux".into(), ready.cache.hash(&kernel)?));
     sums.push(("initramfs.cpio".into(), hex_sum(&initramfs)));
+    sums.push(("ipxe.lkrn".into(), hex_sum(&ipxe)));
     let manifest = Manifest::default()
         .number("format", FORMAT)
         .text("key", key)
