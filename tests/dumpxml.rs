@@ -9,7 +9,7 @@ mod language;
 use common::lanfence;
 use lanfence::nwfilter::value::Kind;
 use lanfence::nwfilter::vocabulary::{self, PROTOCOLS};
-use lanfence::nwfilter::{Filter, as_libvirt, generate, read, write};
+use lanfence::nwfilter::{Filter, as_libvirt, difference, generate, read, write};
 use lanfence::policy::Policy;
 use proptest::strategy::{Strategy as _, ValueTree as _};
 use proptest::test_runner::TestRunner;
@@ -47,6 +47,25 @@ fn ask_libvirt(texts: &[String]) -> Vec<Result<String, String>> {
     answers.iter().map(answer).collect()
 }
 
+/// What is the difference between libvirt 9.0 and 11.3 (measured with both): the
+/// older takes a rule's priority that is no number for 500 where the newer
+/// refuses it, and begins a new element where an attribute is negated, in place
+/// of printing the plain ones first. What it prints means the same.
+fn is_old() -> bool {
+    let canary = "<filter name='x'><rule action='drop' direction='out' priority='high'/></filter>";
+    ask_libvirt(&[canary.to_owned()])[0].is_ok()
+}
+
+/// Whether the writer prints what libvirt printed; of an old one, whether it means the same.
+fn is_printed(filter: &Filter, dumped: &str, old: bool) -> bool {
+    if old {
+        let dumped = as_libvirt(dumped, "libvirt").expect("libvirt's own");
+        difference(filter, &dumped.filter).is_none()
+    } else {
+        write(filter) == dumped
+    }
+}
+
 /// With the UUID that libvirt made up where there is none.
 fn with_uuid_of(mut filter: Filter, dumped: &str) -> Filter {
     let uuid = dumped
@@ -70,14 +89,16 @@ fn random_filters() -> Vec<Filter> {
 
 #[test]
 fn the_writer_prints_what_libvirt_prints_of_the_whole_language() {
+    let old = is_old();
     let filters = random_filters();
     let texts: Vec<String> = filters.iter().map(language::as_written).collect();
     for ((filter, text), answer) in filters.iter().zip(&texts).zip(ask_libvirt(&texts)) {
         let dumped = answer.unwrap_or_else(|why| panic!("{why}\n{text}"));
-        assert_eq!(write(filter), dumped, "{text}");
+        let ours = write(filter);
+        assert!(is_printed(filter, &dumped, old), "{text}\n{ours}\n{dumped}");
         assert_eq!(&read(text, "test").unwrap(), filter);
         // libvirt itself does not read its ipsets back, see the lint `ipset-forgotten`.
-        if !dumped.contains("ipset=") {
+        if !old && !dumped.contains("ipset=") {
             assert_eq!(write(&read(&dumped, "test").unwrap()), dumped);
         }
     }
@@ -191,6 +212,7 @@ fn odd_structures() -> Vec<String> {
 
 #[test]
 fn the_lenient_reader_understands_what_libvirt_understands() {
+    let old = is_old();
     let texts = [odd_filters(), odd_structures()].concat();
     let mut wrong = Vec::new();
     for (text, answer) in texts.iter().zip(ask_libvirt(&texts)) {
@@ -199,7 +221,7 @@ fn the_lenient_reader_understands_what_libvirt_understands() {
         match (&answer, ours) {
             (Ok(dumped), Ok(filter)) => {
                 let filter = with_uuid_of(filter, dumped);
-                if &write(&filter) != dumped {
+                if !is_printed(&filter, dumped, old) {
                     wrong.push(format!(
                         "{text}\n  libvirt {dumped}\n  ours {}",
                         write(&filter)
@@ -207,6 +229,7 @@ fn the_lenient_reader_understands_what_libvirt_understands() {
                 }
             }
             (Err(_), Err(_)) => {}
+            (Ok(_), Err(why)) if old && why.to_string().contains("priority") => {}
             (libvirt, ours) => {
                 wrong.push(format!("{text}\n  libvirt {libvirt:?}\n  ours {ours:?}"));
             }

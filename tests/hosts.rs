@@ -280,8 +280,8 @@ fn alive(pid: u32) -> bool {
 }
 
 #[rstest]
-#[case::the_front("front", "boot")]
-#[case::the_worker("worker", "boot")]
+#[case::the_front("front", "restore")]
+#[case::the_worker("worker", "restore")]
 #[case::libvirtd_before_the_bind("libvirtd", "control")]
 #[case::the_guest("qemu-system-x86", "nic")]
 #[case::dnsmasq("dnsmasq", "filtered")]
@@ -335,6 +335,10 @@ fn a_kill_leaves_nothing_behind(#[case] victim: &str, #[case] after: &str) {
             .any(|line| line.contains(&format!("lab's {victim} died")));
         assert!(named, "{rest:?}");
     }
+    nothing_is_left(&family, cache.path());
+}
+
+fn nothing_is_left(family: &BTreeSet<u32>, cache: &Path) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while family.iter().any(|pid| alive(*pid)) {
         assert!(
@@ -349,7 +353,7 @@ fn a_kill_leaves_nothing_behind(#[case] victim: &str, #[case] after: &str) {
         !mounts.lines().any(|line| line.starts_with("lanfence /run")),
         "a mount of the lab is on the host"
     );
-    let left: Vec<PathBuf> = walk(cache.path())
+    let left: Vec<PathBuf> = walk(cache)
         .into_iter()
         .filter(|path| path.to_string_lossy().contains("tap"))
         .collect();

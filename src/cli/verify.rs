@@ -32,6 +32,15 @@ enum AccelChoice {
     Tcg,
 }
 
+/// `--boot`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum BootChoice {
+    /// From a saved guest; cold where the NIC must be there at boot.
+    Restore,
+    /// Every guest from its kernel's start.
+    Cold,
+}
+
 /// `--color`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum ColorChoice {
@@ -69,6 +78,9 @@ pub struct Options {
     /// Accelerator.
     #[arg(long, value_enum, default_value_t = AccelChoice::Auto)]
     accel: AccelChoice,
+    /// How guests begin.
+    #[arg(long, value_enum, default_value_t = BootChoice::Restore)]
+    boot: BootChoice,
     /// Cells to run side by side, each in a lab of its own [default: one a core].
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
@@ -158,6 +170,7 @@ fn job(
         bind: chosen.info.name.clone(),
         parameters: options.parameters.clone(),
         retries: options.retries,
+        states: plain.states.filter(|_| options.boot == BootChoice::Restore),
         out,
         sabotage: options.sabotage.map(|part| match part {
             Break::Sensor => Sabotage::Sensor,
@@ -317,6 +330,7 @@ pub fn plain_job(source: &generate::Source, guest: &Path) -> Result<Job, Failure
         kvm: false,
         guest: std::path::absolute(guest).map_err(Failure::usage)?,
         libvirt_cache: Some(libvirt_cache),
+        states: Some(paths::states()?),
         out: None,
         cells: ["pcnet", "virtio"].map(CellPlan::linux).to_vec(),
         retries: 0,

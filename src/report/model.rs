@@ -74,7 +74,9 @@ pub struct ProbeResult {
 /// How long a named part took.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Timing {
-    /// Name of the phase: `lab`, `boot`, `nic`, `control`, `bind`, `filtered`, `teeth`, `end`.
+    /// Name of the phase: `lab`, `save` (a guest is booted and saved for this and
+    /// other cells), `restore` and `plug` or `boot`, `nic`, `control`, `bind`,
+    /// `filtered`, `unbind`, `teeth`.
     pub phase: String,
     /// Milliseconds of wall time.
     pub ms: u64,

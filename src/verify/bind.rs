@@ -98,6 +98,7 @@ mod tests {
             kvm: false,
             guest: "/".into(),
             libvirt_cache: None,
+            states: None,
             out: None,
             cells: Vec::new(),
             sabotage: None,

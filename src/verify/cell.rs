@@ -3,6 +3,7 @@
 use super::assess::{assess, has_teeth, is_green};
 use super::job::{CellPlan, Job, Sabotage};
 use super::phase::{self, Outcome};
+use super::pristine::{self, Saved, hot_pluggable};
 use super::stimulate::{ANSWER, Sender};
 use super::watch::{Sightings, Watch};
 use super::{VerifyError, bind, evidence, ssh};
@@ -34,6 +35,8 @@ pub struct Context<'a> {
     pub image: &'a Image,
     /// Accelerator.
     pub accel: Accel,
+    /// The guest that cells begin with where their NIC can be plugged in.
+    pub saved: &'a Saved,
     /// Tells the user interface what happens.
     pub tell: &'a dyn Fn(&Event),
 }
@@ -43,7 +46,7 @@ struct Running<'a> {
     context: &'a Context<'a>,
     plan: &'a CellPlan,
     cell: Cell,
-    phase: (&'static str, Instant),
+    phase: Option<(&'static str, Instant)>,
     /// Name and XML of the domain once it is known.
     domain: (String, String),
 }
@@ -58,13 +61,9 @@ pub async fn run(context: &Context<'_>, plan: &CellPlan, number: u8) -> Cell {
         context,
         plan,
         cell: plan.cell(),
-        phase: ("boot", Instant::now()),
+        phase: None,
         domain: Default::default(),
     };
-    (context.tell)(&Event::Phase {
-        cell: plan.name.clone(),
-        phase: "boot".into(),
-    });
     // Nothing that comes after a daemon's death proves anything, so it ends the cell at once.
     let ended = tokio::select! {
         ended = running.through(number) => ended,
@@ -73,7 +72,7 @@ pub async fn run(context: &Context<'_>, plan: &CellPlan, number: u8) -> Cell {
         }
     };
     if let Err(error) = explain(context.lab, ended).await {
-        let phase = running.phase.0;
+        let phase = running.phase.map_or("guest", |(phase, _)| phase);
         running.cell.error = Some(error.in_phase(phase));
         if running.cell.evidence.is_empty() {
             running.keep_evidence(&ruleset::evidence(), &[]);
@@ -100,7 +99,7 @@ impl Running<'_> {
     /// Ends the current phase and starts the next.
     fn enter(&mut self, phase: &'static str) {
         self.end_phase();
-        self.phase = (phase, Instant::now());
+        self.phase = Some((phase, Instant::now()));
         (self.context.tell)(&Event::Phase {
             cell: self.plan.name.clone(),
             phase: phase.into(),
@@ -108,7 +107,9 @@ impl Running<'_> {
     }
 
     fn end_phase(&mut self) {
-        let (phase, since) = self.phase;
+        let Some((phase, since)) = self.phase.take() else {
+            return;
+        };
         let ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.cell.timings.push(Timing {
             phase: phase.into(),
@@ -129,7 +130,7 @@ impl Running<'_> {
             lab.gateway_sensor.mark(),
             lab.wan_sensor.mark(),
         ];
-        let mut guest = self.boot(number).await?;
+        let mut guest = self.begin(number).await?;
         if self.context.job.boot_only {
             return Ok(());
         }
@@ -202,8 +203,8 @@ impl Running<'_> {
         }
     }
 
-    async fn boot(&mut self, number: u8) -> Result<Guest, VerifyError> {
-        let nonce = format!("{:08x}", super::random());
+    /// A guest that nothing has happened to yet, with its NIC.
+    async fn begin(&mut self, number: u8) -> Result<Guest, VerifyError> {
         let interface = Interface {
             model: self.plan.nic.clone(),
             mac: guest_mac(number, &self.plan.nic),
@@ -211,17 +212,30 @@ impl Running<'_> {
             link: true,
             filter: None,
         };
+        if hot_pluggable(&self.plan.nic) && !self.context.job.boot_only {
+            let context = self.context;
+            self.domain = pristine::domain(context);
+            if let Some(spare) = context
+                .saved
+                .guest(context, |phase| self.enter(phase))
+                .await
+            {
+                self.enter("plug");
+                return Ok(spare.plug(&interface)?);
+            }
+        }
+        self.enter("boot");
         // Numbered, since libvirt may not yet have forgotten an earlier try.
         let name = format!("{}-{number}", self.plan.name.replace('/', "-"));
+        let nonce = format!("{:08x}", super::random());
         let spec = DomainSpec {
             name: &name,
             accel: self.context.accel,
             image: self.context.image,
             nonce: &nonce,
-            interface: &interface,
         };
-        self.domain = (name.clone(), domain_xml(&spec));
-        Ok(boot(self.context.lab, &spec).await?)
+        self.domain = (name.clone(), domain_xml(&spec, Some(&interface)));
+        Ok(boot(self.context.lab, &spec, &interface).await?)
     }
 
     /// Waits for the NIC, takes a lease, and says who is where.

@@ -94,6 +94,8 @@ pub struct Job {
     pub guest: PathBuf,
     /// Directory that stands in for /var/cache/libvirt.
     pub libvirt_cache: Option<PathBuf>,
+    /// Directory of saved guests; without it every guest boots cold.
+    pub states: Option<PathBuf>,
     /// Where evidence goes.
     pub out: Option<PathBuf>,
     /// Cells to run, in the order in which they are begun.

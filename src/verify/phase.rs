@@ -1,6 +1,6 @@
 //! One phase of a cell: send the probes, bound the wait with sentinels, collect the sightings.
 
-use super::stimulate::{Refusals, Sender};
+use super::stimulate::{Exchange, Refusals, Sender};
 use super::watch::{Marks, Place, Sightings, Watch};
 use crate::frame::{Phase, Tag};
 use crate::guest::GuestError;
@@ -147,6 +147,7 @@ pub async fn run(
         None
     };
     let refused = sender.send(&probes).await?;
+    let ssh = ssh.map(Exchange::end).transpose()?;
     departed(&watch, &probes).await;
     let mut bounds = Bounds::ALL;
     for round in 0..ROUNDS {

@@ -9,6 +9,7 @@ use lanfence_agent::{Answer, DhcpStep, Op, to_hex};
 use std::collections::HashMap;
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Longest answer of the agent to a request without a deadline of its own.
@@ -256,15 +257,24 @@ impl Sender<'_> {
         Ok(())
     }
 
-    /// Logs in from the LAN peer and runs a command; whether it answered.
-    pub fn ssh(&self) -> Result<bool, LabError> {
+    /// Begins to log in from the LAN peer and to run a command. The guest's CPU is
+    /// busy with it for most of a phase, and the other probes need little of it.
+    pub fn ssh(&self) -> Result<Exchange, LabError> {
         let to = SocketAddr::new(self.scene.guest.v4.into(), 22);
-        tokio::task::block_in_place(|| {
-            self.lab
-                .network
-                .peer
-                .run(|| ssh::exchange(to, self.key, SSH))
-        })
+        let key = self.key.clone();
+        let peer = &self.lab.network.peer;
+        Ok(Exchange(peer.begin(move || ssh::exchange(to, &key, SSH))?))
+    }
+}
+
+/// An SSH exchange under way.
+pub struct Exchange(JoinHandle<Result<bool, LabError>>);
+
+impl Exchange {
+    /// Waits for its end, which has a deadline; whether it was answered.
+    pub fn end(self) -> Result<bool, LabError> {
+        tokio::task::block_in_place(|| self.0.join())
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 }
 
