@@ -8,7 +8,10 @@ mod dumpxml;
 mod exit;
 mod explain;
 mod generate;
+mod levels;
+mod lint;
 mod report;
+mod sarif;
 mod tree;
 #[cfg(feature = "lab")]
 mod verify;
@@ -35,6 +38,8 @@ enum Verb {
     Generate(generate::Options),
     /// Hold a filter against the policy without guests: lint, every probe, exact sets.
     Check(check::Options),
+    /// Name what libvirt understands differently from what a filter says.
+    Lint(lint::Options),
     /// Say what a filter does to frames, and by which rules.
     Explain(explain::Options),
     /// Work with the reports of finished runs.
@@ -77,6 +82,7 @@ fn dispatch() -> ExitCode {
     let done = match cli.verb {
         Verb::Generate(options) => generate::run(&options),
         Verb::Check(options) => check::run(&options),
+        Verb::Lint(options) => lint::run(&options),
         Verb::Explain(options) => explain::run(&options),
         Verb::Report(options) => report::run(&options),
         #[cfg(feature = "lab")]
@@ -149,5 +155,15 @@ impl Failure {
             exit: Exit::Host,
             message: message.to_string(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_verbs_have_no_options_that_contradict_each_other() {
+        super::Cli::command().debug_assert();
     }
 }

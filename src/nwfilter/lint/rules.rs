@@ -20,6 +20,7 @@ pub fn filter(filter: &Filter, out: &mut Vec<Finding>) {
             severity,
             filter: filter.name.clone(),
             origin,
+            place: None,
             what,
         });
     };
