@@ -26,15 +26,22 @@ const FORGET: Duration = Duration::from_secs(10);
 /// How often libvirt is asked, since it has no event for it that the crate offers.
 const LOOK: Duration = Duration::from_millis(3);
 
-/// A running guest. Dropping it ends the domain.
+/// A running Linux guest. Dropping it ends the domain.
 #[derive(Debug)]
 pub struct Guest {
     /// Its agent.
     pub agent: AgentClient,
+    /// The rest of it.
+    pub machine: Machine,
+}
+
+/// A running domain with one NIC, whatever runs in it. Dropping it ends the domain.
+#[derive(Debug)]
+pub struct Machine {
     /// Frames at its tap, both ways.
     pub tap: Sensor,
-    domain: Owned,
-    interface: Interface,
+    pub(super) domain: Owned,
+    pub(super) interface: Interface,
 }
 
 /// Starts the domain stopped, arms the tap's sensor and the console, lets it
@@ -106,9 +113,11 @@ impl Attached {
     pub(super) fn with_nic(self, tap: Sensor, interface: Interface) -> Guest {
         Guest {
             agent: self.agent,
-            tap,
-            domain: self.domain,
-            interface,
+            machine: Machine {
+                tap,
+                domain: self.domain,
+                interface,
+            },
         }
     }
 }
@@ -192,7 +201,7 @@ pub(super) async fn ready(
     }
 }
 
-impl Guest {
+impl Machine {
     /// Puts the filter on the NIC, or takes it away.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use crate::lab::STATE;
 use crate::lab::topology::{BRIDGE, Mac, mac_text};
 use quick_xml::Writer;
 use quick_xml::events::{BytesEnd, BytesStart, BytesText, Event};
+use std::path::Path;
 
 /// The accelerator of a domain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,9 +51,20 @@ pub struct Interface {
     pub filter: Option<FilterRef>,
 }
 
+/// What runs in a domain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind<'a> {
+    /// The project's Linux guest with its agent.
+    Linux,
+    /// iPXE with the script in the file.
+    Ipxe(&'a Path),
+}
+
 /// What a domain is made of.
 #[derive(Debug, Clone)]
 pub struct DomainSpec<'a> {
+    /// What runs in it.
+    pub kind: Kind<'a>,
     /// Name of the domain; names its sockets too.
     pub name: &'a str,
     /// Accelerator.
@@ -194,13 +206,23 @@ pub fn domain_xml(spec: &DomainSpec<'_>, interface: Option<&Interface>) -> Strin
         xml.text("vcpu", &[], "1");
         xml.open("os", &[], |xml| {
             xml.text("type", &[("arch", "x86_64"), ("machine", "pc")], "hvm");
-            xml.text("kernel", &[], &spec.image.kernel.to_string_lossy());
-            xml.text("initrd", &[], &spec.image.initramfs.to_string_lossy());
-            xml.text(
-                "cmdline",
-                &[],
-                &command_line(spec.accel, spec.nonce, interface.and_then(modules)),
-            );
+            let mut file = |name: &str, path: &Path| xml.text(name, &[], &path.to_string_lossy());
+            match spec.kind {
+                Kind::Linux => {
+                    file("kernel", &spec.image.kernel);
+                    file("initrd", &spec.image.initramfs);
+                    let driver = interface.and_then(modules);
+                    let words = command_line(spec.accel, spec.nonce, driver);
+                    xml.text("cmdline", &[], &words);
+                }
+                Kind::Ipxe(script) => {
+                    file("kernel", &spec.image.ipxe);
+                    // iPXE takes an initial RAM disk for its script.
+                    file("initrd", script);
+                    // Its console is the firmware's, which only then is the serial port.
+                    xml.empty("bios", &[("useserial", "yes")]);
+                }
+            }
         });
         // Hot-plug and an orderly power-off need ACPI.
         xml.open("features", &[], |xml| xml.empty("acpi", &[]));
@@ -234,17 +256,20 @@ fn devices(xml: &mut Xml, spec: &DomainSpec<'_>, interface: Option<&Interface>) 
         );
         xml.empty("target", &[("port", "0")]);
     });
+    if spec.kind == Kind::Linux {
+        agent_channel(xml, spec.name);
+    }
+    xml.open("video", &[], |xml| xml.empty("model", &[("type", "none")]));
+}
+
+fn agent_channel(xml: &mut Xml, name: &str) {
     xml.open("channel", &[("type", "unix")], |xml| {
-        xml.empty(
-            "source",
-            &[("mode", "bind"), ("path", &agent_path(spec.name))],
-        );
+        xml.empty("source", &[("mode", "bind"), ("path", &agent_path(name))]);
         xml.empty(
             "target",
             &[("type", "virtio"), ("name", lanfence_agent::PORT_NAME)],
         );
     });
-    xml.open("video", &[], |xml| xml.empty("model", &[("type", "none")]));
 }
 
 #[cfg(test)]
@@ -267,14 +292,22 @@ mod tests {
         let image = Image {
             kernel: "/guest/vmlinux".into(),
             initramfs: "/guest/initramfs.cpio".into(),
+            ipxe: "/guest/ipxe.lkrn".into(),
         };
         let spec = DomainSpec {
+            kind: Kind::Linux,
             name: "linux-pcnet",
             accel: Accel::Tcg,
             image: &image,
             nonce: "c0ffee",
         };
         insta::assert_snapshot!(domain_xml(&spec, Some(&interface(None))));
+        let script = Path::new("/run/lanfence/script");
+        let ipxe = DomainSpec {
+            kind: Kind::Ipxe(script),
+            ..spec
+        };
+        insta::assert_snapshot!("ipxe", domain_xml(&ipxe, Some(&interface(None))));
     }
 
     #[test]

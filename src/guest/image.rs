@@ -10,6 +10,8 @@ pub struct Image {
     pub kernel: PathBuf,
     /// The agent, busybox, dropbear and the NIC drivers.
     pub initramfs: PathBuf,
+    /// iPXE as a Linux-like kernel. An image made by hand may come without.
+    pub ipxe: PathBuf,
 }
 
 impl Image {
@@ -18,12 +20,16 @@ impl Image {
         let image = Self {
             kernel: dir.join("vmlinux"),
             initramfs: dir.join("initramfs.cpio"),
+            ipxe: dir.join(IPXE),
         };
         expect_magic(&image.kernel, b"\x7fELF", "an ELF kernel")?;
         expect_magic(&image.initramfs, b"070701", "a newc archive")?;
         Ok(image)
     }
 }
+
+/// iPXE's file in the image.
+const IPXE: &str = "ipxe.lkrn";
 
 /// What the image has of the things that some NIC models need.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -32,6 +38,8 @@ pub struct Holdings {
     pub absent_modules: Vec<String>,
     /// Firmware files, relative to `/lib/firmware`.
     pub firmware: Vec<String>,
+    /// Whether it has iPXE.
+    pub ipxe: bool,
 }
 
 /// How a firmware file's name begins in the archive.
@@ -63,6 +71,7 @@ impl Holdings {
         Ok(Self {
             absent_modules,
             firmware: firmware_names(&archive),
+            ipxe: dir.join(IPXE).is_file(),
         })
     }
 

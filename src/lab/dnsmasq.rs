@@ -42,6 +42,8 @@ pub fn start(plan: &Topology, gateway: &Netns) -> Result<Daemon, LabError> {
             plan.lan4.netmask()
         ))
         .arg(format!("--dhcp-option=option:router,{}", plan.gateway4))
+        // Tells iPXE, which alone asks for it, not to wait seconds for a second server.
+        .arg("--dhcp-option=encap:175,176,1b")
         // What it does not know it asks the WAN, as a home router does.
         .arg(format!("--server={WAN4}"))
         .arg(format!("--address=/{DOMAIN}/{WAN4}"));

@@ -3,7 +3,7 @@
 use super::VerifyError;
 use super::cell::Context;
 use super::job::{FilterText, Job};
-use crate::guest::{FilterRef, Guest, Interface};
+use crate::guest::{FilterRef, Interface, Machine};
 use crate::lab::{Lab, ruleset};
 use crate::nwfilter::{self, Filter};
 use std::net::Ipv4Addr;
@@ -14,7 +14,7 @@ const IP: &str = "IP";
 /// Binds the filter through libvirt and checks that its rules are really in the kernel.
 pub fn bind(
     context: &Context<'_>,
-    guest: &mut Guest,
+    guest: &mut Machine,
     address: Ipv4Addr,
 ) -> Result<(), VerifyError> {
     let Some(reference) = reference(context.job, address) else {
@@ -37,7 +37,7 @@ pub fn reference(job: &Job, address: Ipv4Addr) -> Option<FilterRef> {
 }
 
 /// Checks that the kernel has rules for the guest's NIC where the filter has any.
-pub fn in_force(job: &Job, guest: &Guest) -> Result<(), VerifyError> {
+pub fn in_force(job: &Job, guest: &Machine) -> Result<(), VerifyError> {
     let Interface { tap, filter, .. } = guest.interface();
     let installed = ruleset::installed(tap)?;
     let has_rules = tree(job).iter().any(|filter| filter.rule_count() > 0);

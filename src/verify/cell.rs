@@ -9,7 +9,8 @@ use super::watch::{Sightings, Watch};
 use super::{VerifyError, bind, evidence, ssh};
 use crate::frame::{Phase, Tag};
 use crate::guest::{
-    Accel, DomainSpec, FilterRef, Guest, GuestError, Image, Interface, boot, domain_xml, quirk,
+    Accel, DomainSpec, FilterRef, Guest, GuestError, Image, Interface, Kind, boot, domain_xml,
+    quirk,
 };
 use crate::lab::topology::{GATEWAY_MAC, Mac, PEER_MAC, WAN_MAC, WAN4, WAN6, link_local, mac_text};
 use crate::lab::{Lab, ruleset};
@@ -152,13 +153,13 @@ impl Running<'_> {
         let mut runs = match self.exercise(&mut guest, number).await {
             Ok(runs) => runs,
             Err(error) => {
-                let (sightings, _) = Watch::resume(lab, &guest.tap, began).sightings();
-                self.domain.1 = guest.xml();
+                let (sightings, _) = Watch::resume(lab, &guest.machine.tap, began).sightings();
+                self.domain.1 = guest.machine.xml();
                 self.keep_evidence(&ruleset::evidence(), &[(&sightings, &[])]);
                 return Err(error);
             }
         };
-        self.domain.1 = guest.xml();
+        self.domain.1 = guest.machine.xml();
         // The same MAC and tap come again, so the first guest must have ended.
         drop(guest);
         if runs.stopped.is_none() && self.context.job.early {
@@ -212,7 +213,7 @@ impl Running<'_> {
             .phase(guest, &dev, &scene, &key, run, Phase::Control)
             .await?;
         self.enter("bind");
-        bind::bind(self.context, guest, scene.guest.v4)?;
+        bind::bind(self.context, &mut guest.machine, scene.guest.v4)?;
         self.sabotage(guest)?;
         self.enter("filtered");
         let filtered = self
@@ -237,7 +238,7 @@ impl Running<'_> {
         };
         self.enter("unbind");
         // An error here must not hide what the filtered run has shown.
-        let teeth = match guest.set_filter(None) {
+        let teeth = match guest.machine.set_filter(None) {
             Ok(()) => {
                 self.enter("teeth");
                 self.phase(guest, &dev, &runs.scene, &key, run, Phase::Teeth)
@@ -247,7 +248,7 @@ impl Running<'_> {
         };
         let sound = teeth.as_ref().ok().filter(|teeth| teeth.fault.is_none());
         let later = sound.map(|teeth| teeth.bounds).unwrap_or_default();
-        let late = Watch::resume(self.context.lab, &guest.tap, outcome.end);
+        let late = Watch::resume(self.context.lab, &guest.machine.tap, outcome.end);
         let (late, _) = late.sightings();
         runs.filtered = Some(Filtered {
             outcome,
@@ -290,6 +291,7 @@ impl Running<'_> {
         let name = format!("{}-{number}", self.plan.name.replace('/', "-"));
         let nonce = format!("{:08x}", super::random());
         let spec = DomainSpec {
+            kind: Kind::Linux,
             name: &name,
             accel: self.context.accel,
             image: self.context.image,
@@ -303,7 +305,7 @@ impl Running<'_> {
     pub(super) async fn nic(&mut self, guest: &mut Guest) -> Result<String, VerifyError> {
         let deadline = quirk(&self.plan.nic).link_deadline();
         let op = Op::Nic {
-            mac: mac_text(guest.interface().mac),
+            mac: mac_text(guest.machine.interface().mac),
             deadline_ms: millis(deadline),
         };
         match guest.agent.ask(op, deadline + ANSWER).await? {
@@ -322,7 +324,7 @@ impl Running<'_> {
         number: u8,
     ) -> Result<(String, Scene), VerifyError> {
         let plan = &self.context.lab.plan;
-        let mac = guest.interface().mac;
+        let mac = guest.machine.interface().mac;
         let dev = self.nic(guest).await?;
         let op = Op::Dhcp {
             dev: dev.clone(),
@@ -394,7 +396,7 @@ impl Running<'_> {
         if phase == Phase::Teeth {
             probes.retain(Probe::wants_teeth);
         }
-        let watch = Watch::start(self.context.lab, &guest.tap);
+        let watch = Watch::start(self.context.lab, &guest.machine.tap);
         let mut sender = Sender {
             lab: self.context.lab,
             agent: &mut guest.agent,
@@ -412,8 +414,8 @@ impl Running<'_> {
         match self.context.job.sabotage {
             None | Some(Sabotage::EarlyFlush) => {}
             Some(Sabotage::Sensor) => self.context.lab.gateway_sensor.kill(),
-            Some(Sabotage::Link) => guest.set_link(false)?,
-            Some(Sabotage::Pause) => guest.pause()?,
+            Some(Sabotage::Link) => guest.machine.set_link(false)?,
+            Some(Sabotage::Pause) => guest.machine.pause()?,
             Some(Sabotage::Flush) => ruleset::flush()?,
         }
         Ok(())

@@ -36,14 +36,14 @@ impl Running<'_> {
         ];
         let mut guest = self.begin(number, Some(filter)).await?;
         self.enter("early");
-        bind::in_force(job, &guest)?;
+        bind::in_force(job, &guest.machine)?;
         if job.sabotage == Some(Sabotage::EarlyFlush) {
             ruleset::flush()?;
         }
         // No frame leaves the guest before its NIC is set up, so this comes first.
         let key = self.log_in(&mut guest).await?;
         let dev = self.nic(&mut guest).await?;
-        let watch = Watch::resume(lab, &guest.tap, began);
+        let watch = Watch::resume(lab, &guest.machine.tap, began);
         let probes = self.probes(scene, run, Phase::Early);
         let mut sender = Sender {
             lab,
@@ -56,8 +56,8 @@ impl Running<'_> {
         let mut later = Bounds::default();
         if outcome.bounds != Bounds::ALL {
             // A filter that stops the sentinels too: they bound it when it is gone.
-            guest.set_filter(None)?;
-            let watch = Watch::start(lab, &guest.tap);
+            guest.machine.set_filter(None)?;
+            let watch = Watch::start(lab, &guest.machine.tap);
             let mut sender = Sender {
                 lab,
                 agent: &mut guest.agent,
@@ -70,7 +70,7 @@ impl Running<'_> {
                 later = bounds;
             }
         }
-        let (late, _) = Watch::resume(lab, &guest.tap, outcome.end).sightings();
+        let (late, _) = Watch::resume(lab, &guest.machine.tap, outcome.end).sightings();
         Ok(Some(Filtered {
             outcome,
             late,

@@ -3,7 +3,7 @@
 use super::VerifyError;
 use super::cell::Context;
 use crate::guest::{
-    DomainSpec, Life, Makings, Spare, State, States, domain_xml, quirk, restore, save,
+    DomainSpec, Kind, Life, Makings, Spare, State, States, domain_xml, quirk, restore, save,
 };
 use crate::report::live::Event;
 use std::cell::RefCell;
@@ -90,6 +90,7 @@ impl Saved {
 
 fn spec<'a>(context: &Context<'a>) -> DomainSpec<'a> {
     DomainSpec {
+        kind: Kind::Linux,
         name: NAME,
         accel: context.accel,
         image: context.image,

@@ -26,6 +26,7 @@ fn image(absent: &[&str], firmware: &[&str]) -> Holdings {
     Holdings {
         absent_modules: own(absent),
         firmware: own(firmware),
+        ipxe: true,
     }
 }
 

@@ -13,6 +13,7 @@ fn makings(dir: &Path) -> Makings {
         image: Image {
             kernel: file("vmlinux"),
             initramfs: file("initramfs.cpio"),
+            ipxe: dir.join("ipxe.lkrn"),
         },
         versions: vec!["qemu 10.0.2".into(), "libvirt 11.3.0".into()],
     }
