@@ -14,6 +14,7 @@ mod packet_socket;
 pub mod ruleset;
 mod sender;
 mod sensor;
+mod tftp;
 pub mod topology;
 
 pub use daemon::{Daemon, log_path};
@@ -26,6 +27,7 @@ pub use netns::Netns;
 pub use packet_socket::PacketSocket;
 pub use sender::Sender;
 pub use sensor::{Direction, Sensor, Sighted};
+pub use tftp::Tftp;
 pub use topology::Topology;
 
 use std::time::Duration;

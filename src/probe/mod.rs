@@ -9,7 +9,7 @@ mod sentinel;
 mod sighting;
 mod types;
 
-pub use catalogue::catalogue;
+pub use catalogue::{catalogue, firmware_catalogue};
 pub use frames::Wire;
 pub use lookup::Lookup;
 pub use sentinel::{inbound_sentinels, sentinels};

@@ -23,7 +23,7 @@ impl Sighting {
     /// source ports differ between phases, groups and DHCP messages do not.
     pub fn is_of_one_phase(&self) -> bool {
         match self {
-            Self::Tag(_) | Self::Dns { .. } => true,
+            Self::Tag(_) | Self::Dns { .. } | Self::Tftp { .. } => true,
             Self::TcpSyn { source_port, .. } => source_port.is_some(),
             Self::Igmp { .. } | Self::Mld { .. } | Self::Dhcp { .. } => false,
         }
@@ -39,6 +39,7 @@ impl Sighting {
                 source_port,
             } => is_syn(upper) && reaches(upper, *to, *port, *source_port),
             Self::Dns { name } => asks(upper, name),
+            Self::Tftp { name } => names_file(upper, name),
             Self::Igmp { group } => {
                 let igmp = upper.protocol == protocol::IGMP && upper.has_header;
                 igmp && igmp_reported(upper.payload).contains(group)
@@ -75,6 +76,19 @@ fn asks(upper: &Upper<'_>, name: &str) -> bool {
     // The destination alone: an answer repeats the question.
     let asked = upper.ports().is_some_and(|(_, to)| PORTS.contains(&to));
     asked && names::is_query(payload) && names::questioned(payload).as_deref() == Some(name)
+}
+
+/// A read request begins with the name behind its opcode, the one block of our
+/// server's files with the name behind opcode and number (RFC 1350).
+fn names_file(upper: &Upper<'_>, name: &str) -> bool {
+    let Some(payload) = upper.udp_payload() else {
+        return false;
+    };
+    let request = payload
+        .strip_prefix(&[0, 1])
+        .and_then(|rest| rest.split(|byte| *byte == 0).next());
+    let block = payload.strip_prefix(&[0, 3, 0, 1]);
+    [request, block].contains(&Some(name.as_bytes()))
 }
 
 fn is_dhcp(upper: &Upper<'_>, kind: u8, client: [u8; 6], to: Option<Ipv4Addr>) -> bool {
@@ -144,6 +158,14 @@ mod tests {
         v4(&Ip4::new(A, B).udp(40000, port, &names::question(1, true, "A.test", None)))
     }
 
+    fn tftp(name: &str) -> Sighting {
+        Sighting::Tftp { name: name.into() }
+    }
+
+    fn transfer(payload: &[u8]) -> Vec<u8> {
+        v4(&Ip4::new(A, B).udp(2070, 69, payload))
+    }
+
     fn request() -> Vec<u8> {
         let body = dhcp::Message::from_client(3, LINK.src).to_bytes(&[]);
         v4(&Ip4::new(A, B).udp(68, 67, &body))
@@ -171,6 +193,9 @@ mod tests {
     #[case::mdns(dns("a.test"), question(5353), true)]
     #[case::not_dns(dns("a.test"), question(54), false)]
     #[case::other_name(dns("b.test"), question(53), false)]
+    #[case::file(tftp("lan-1"), transfer(b"\0\x01lan-1\0octet\0"), true)]
+    #[case::its_block(tftp("lan-1"), transfer(b"\0\x03\0\x01lan-1"), true)]
+    #[case::other_file(tftp("lan-1"), transfer(b"\0\x01lan-12\0octet\0"), false)]
     #[case::igmp(Sighting::Igmp { group: B }, igmp_frame(), true)]
     #[case::other_group(Sighting::Igmp { group: A }, igmp_frame(), false)]
     #[case::mld(Sighting::Mld { group: GROUP6 }, mld_frame(), true)]

@@ -174,6 +174,11 @@ pub enum Sighting {
         /// Source port.
         source_port: Option<u16>,
     },
+    /// A TFTP request for a file of this name, or a block that holds the name.
+    Tftp {
+        /// The file's name.
+        name: String,
+    },
     /// A DNS question for this name.
     Dns {
         /// Lower-case name without the final dot.

@@ -1,7 +1,7 @@
 //! One cell: a fresh guest, the control run, the filter, the filtered run, the teeth.
 
 use super::assess::{Filtered, assess, has_teeth, is_green};
-use super::job::{CellPlan, Job, Sabotage};
+use super::job::{CellPlan, IPXE, Job, Sabotage};
 use super::phase::{self, Outcome};
 use super::pristine::{self, Saved, hot_pluggable};
 use super::stimulate::{ANSWER, Sender};
@@ -9,8 +9,8 @@ use super::watch::{Sightings, Watch};
 use super::{VerifyError, bind, evidence, ssh};
 use crate::frame::{Phase, Tag};
 use crate::guest::{
-    Accel, DomainSpec, FilterRef, Guest, GuestError, Image, Interface, Kind, boot, domain_xml,
-    quirk,
+    Accel, DomainSpec, FilterRef, Guest, GuestError, Image, Interface, Kind, Machine, boot,
+    domain_xml, quirk,
 };
 use crate::lab::topology::{GATEWAY_MAC, Mac, PEER_MAC, WAN_MAC, WAN4, WAN6, link_local, mac_text};
 use crate::lab::{Lab, ruleset};
@@ -43,28 +43,28 @@ pub struct Context<'a> {
 }
 
 /// What the runs of a cell brought to light.
-struct Runs {
+pub(super) struct Runs {
     /// Number in the tags of all its frames.
-    run: u32,
-    scene: Scene,
-    control: Outcome,
-    filtered: Option<Filtered>,
-    teeth: Option<Outcome>,
-    early: Option<Filtered>,
+    pub(super) run: u32,
+    pub(super) scene: Scene,
+    pub(super) control: Outcome,
+    pub(super) filtered: Option<Filtered>,
+    pub(super) teeth: Option<Outcome>,
+    pub(super) early: Option<Filtered>,
     /// The kernel's rules during the filtered run.
-    rules: String,
+    pub(super) rules: String,
     /// Why the cell did not come to its end.
-    stopped: Option<VerifyError>,
+    pub(super) stopped: Option<VerifyError>,
 }
 
 /// A cell while it runs.
 pub(super) struct Running<'a> {
     pub(super) context: &'a Context<'a>,
-    plan: &'a CellPlan,
-    cell: Cell,
+    pub(super) plan: &'a CellPlan,
+    pub(super) cell: Cell,
     phase: Option<(&'static str, Instant)>,
     /// Name and XML of the domain once it is known.
-    domain: (String, String),
+    pub(super) domain: (String, String),
 }
 
 /// Longest wait for the exit status of a daemon whose socket has closed: the
@@ -139,13 +139,11 @@ impl Running<'_> {
     }
 
     async fn through(&mut self, number: u8) -> Result<(), VerifyError> {
+        if self.plan.guest == IPXE {
+            return self.through_ipxe(number).await;
+        }
         let lab = self.context.lab;
-        let began = [
-            0,
-            lab.peer_sensor.mark(),
-            lab.gateway_sensor.mark(),
-            lab.wan_sensor.mark(),
-        ];
+        let began = Watch::marks(lab);
         let mut guest = self.begin(number, None).await?;
         if self.context.job.boot_only {
             return Ok(());
@@ -173,7 +171,7 @@ impl Running<'_> {
     }
 
     /// From runs to verdicts and evidence.
-    fn conclude(&mut self, runs: Runs) -> Result<(), VerifyError> {
+    pub(super) fn conclude(&mut self, runs: Runs) -> Result<(), VerifyError> {
         let Runs {
             control,
             filtered,
@@ -214,7 +212,7 @@ impl Running<'_> {
             .await?;
         self.enter("bind");
         bind::bind(self.context, &mut guest.machine, scene.guest.v4)?;
-        self.sabotage(guest)?;
+        self.sabotage(&mut guest.machine)?;
         self.enter("filtered");
         let filtered = self
             .phase(guest, &dev, &scene, &key, run, Phase::Filtered)
@@ -410,12 +408,12 @@ impl Running<'_> {
         phase::run(&mut sender, watch, run, phase, probes).await
     }
 
-    fn sabotage(&self, guest: &mut Guest) -> Result<(), VerifyError> {
+    pub(super) fn sabotage(&self, machine: &mut Machine) -> Result<(), VerifyError> {
         match self.context.job.sabotage {
             None | Some(Sabotage::EarlyFlush) => {}
             Some(Sabotage::Sensor) => self.context.lab.gateway_sensor.kill(),
-            Some(Sabotage::Link) => guest.machine.set_link(false)?,
-            Some(Sabotage::Pause) => guest.machine.pause()?,
+            Some(Sabotage::Link) => machine.set_link(false)?,
+            Some(Sabotage::Pause) => machine.pause()?,
             Some(Sabotage::Flush) => ruleset::flush()?,
         }
         Ok(())
@@ -447,7 +445,7 @@ impl Running<'_> {
 /// Guests are numbered within a lab; the number is in the MAC. Where the device
 /// replaces the first octet, the domain gets that octet too: filters know the
 /// domain's MAC only.
-fn guest_mac(number: u8, nic: &str) -> Mac {
+pub(super) fn guest_mac(number: u8, nic: &str) -> Mac {
     let first = quirk(nic).mac_octet.unwrap_or(0x52);
     [first, 0x54, 0x00, 0x00, 0x01, number]
 }

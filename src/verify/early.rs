@@ -28,12 +28,7 @@ impl Running<'_> {
         let Some(filter) = bind::reference(job, scene.guest.v4) else {
             return Ok(None);
         };
-        let began = [
-            0,
-            lab.peer_sensor.mark(),
-            lab.gateway_sensor.mark(),
-            lab.wan_sensor.mark(),
-        ];
+        let began = Watch::marks(lab);
         let mut guest = self.begin(number, Some(filter)).await?;
         self.enter("early");
         bind::in_force(job, &guest.machine)?;

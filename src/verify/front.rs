@@ -1,6 +1,6 @@
 //! The user's side: starts workers, gathers their events.
 
-use super::job::{CellPlan, Job};
+use super::job::{CellPlan, IPXE, Job};
 use super::queue::Queue;
 use crate::report::live::Event;
 use crate::report::model::{Cell, CellError, ErrorKind, Host};
@@ -352,7 +352,9 @@ pub fn decide_accel(job: &Job, cache: &Path) -> Decided {
 
 /// Boots the guest once under KVM.
 fn try_kvm(job: &Job) -> (bool, String) {
-    let cells = job.cells.first().cloned().into_iter().collect();
+    let linux = |cell: &&CellPlan| cell.guest != IPXE;
+    let cell = job.cells.iter().find(linux).cloned();
+    let cells = vec![cell.unwrap_or_else(|| CellPlan::linux("virtio"))];
     let trial = Job {
         kvm: true,
         boot_only: true,

@@ -42,7 +42,19 @@ pub struct CellPlan {
     pub nic: String,
 }
 
+/// Guest kind of the firmware guest.
+pub const IPXE: &str = "ipxe";
+
 impl CellPlan {
+    /// The cell of the iPXE guest with a NIC model.
+    pub fn ipxe(nic: &str) -> Self {
+        Self {
+            name: format!("{IPXE}/{nic}"),
+            guest: IPXE.into(),
+            nic: nic.into(),
+        }
+    }
+
     /// The cell of the Linux guest with a NIC model.
     pub fn linux(nic: &str) -> Self {
         Self {

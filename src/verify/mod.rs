@@ -8,6 +8,7 @@ mod early;
 mod error;
 mod evidence;
 mod front;
+mod ipxe;
 pub mod job;
 pub mod judge;
 mod phase;

@@ -4,8 +4,8 @@ use super::stimulate::{Exchange, Refusals, Sender};
 use super::watch::{Marks, Place, Sightings, Watch};
 use crate::frame::{Phase, Tag};
 use crate::guest::GuestError;
-use crate::lab::LabError;
 use crate::lab::topology::WAN4;
+use crate::lab::{Lab, LabError};
 use crate::probe::{Origin, Point, Probe, Scene, Stimulus, inbound_sentinels, sentinels};
 use lanfence_agent::{DhcpStep, to_hex};
 use std::net::UdpSocket;
@@ -264,21 +264,54 @@ async fn sentinel_round(
         after.outbound = round.arrives(&OUTBOUND, Point::Peer).await
             && round.arrives(&OUTBOUND, Point::Gateway).await;
     }
+    let outside = from_outside(sender.lab, scene, round, before).await?;
+    Ok(Bounds {
+        outbound: after.outbound,
+        ..outside
+    })
+}
+
+/// Sentinels on the paths that do not begin in the guest, for a guest that can
+/// send none itself. `outbound` of the result is false.
+pub async fn bound_from_outside(
+    lab: &Lab,
+    scene: &Scene,
+    watch: &Watch<'_>,
+    run: u32,
+    series: u16,
+) -> Result<Bounds, GuestError> {
+    let mut bounds = Bounds::ALL;
+    for round in 0..ROUNDS {
+        let first = (series * ROUNDS + round) * PER_ROUND;
+        let round = Round { watch, run, first };
+        bounds = from_outside(lab, scene, &round, bounds).await?;
+    }
+    Ok(bounds)
+}
+
+/// One round of sentinels that begin outside of the guest.
+async fn from_outside(
+    lab: &Lab,
+    scene: &Scene,
+    round: &Round<'_, '_>,
+    before: Bounds,
+) -> Result<Bounds, GuestError> {
+    let mut after = Bounds::default();
     if before.from_peer {
         for frame in inbound_sentinels(scene, |index| round.tag(&FROM_PEER, index)) {
-            sender.lab.peer_sender.send(&frame)?;
+            lab.peer_sender.send(&frame)?;
         }
         after.from_peer = round.arrives(&FROM_PEER, Point::TapToGuest).await;
     }
     if before.from_gateway {
         let scene = as_gateway(scene);
         for frame in inbound_sentinels(&scene, |index| round.tag(&FROM_GATEWAY, index)) {
-            sender.lab.gateway_sender.send(&frame)?;
+            lab.gateway_sender.send(&frame)?;
         }
         after.from_gateway = round.arrives(&FROM_GATEWAY, Point::TapToGuest).await;
     }
     if before.wan {
-        to_far_side(sender, &round.tag(&TO_WAN, 0).to_bytes())?;
+        to_far_side(lab, &round.tag(&TO_WAN, 0).to_bytes())?;
         after.wan = round.arrives(&TO_WAN, Point::Wan).await;
     }
     Ok(after)
@@ -293,13 +326,13 @@ fn as_gateway(scene: &Scene) -> Scene {
 }
 
 /// A datagram from the LAN peer through the router: the path behind the bridge works.
-fn to_far_side(sender: &Sender<'_>, payload: &[u8]) -> Result<(), LabError> {
+fn to_far_side(lab: &Lab, payload: &[u8]) -> Result<(), LabError> {
     let datagram = || -> std::io::Result<()> {
         UdpSocket::bind("0.0.0.0:0")?
             .send_to(payload, (WAN4, 9))
             .map(drop)
     };
-    let sent = tokio::task::block_in_place(|| sender.lab.network.peer.run(datagram))?;
+    let sent = tokio::task::block_in_place(|| lab.network.peer.run(datagram))?;
     sent.map_err(|source| {
         LabError::system("send a sentinel from the LAN peer to the far side", source)
     })

@@ -37,6 +37,13 @@ impl<'a> Watch<'a> {
         Self::resume(lab, tap, sensors.map(Sensor::mark))
     }
 
+    /// Bookmarks before there is a tap: all that will come there, and what comes elsewhere.
+    pub fn marks(lab: &Lab) -> Marks {
+        let [peer, gateway, wan] =
+            [&lab.peer_sensor, &lab.gateway_sensor, &lab.wan_sensor].map(Sensor::mark);
+        [0, peer, gateway, wan]
+    }
+
     /// Watches on from where an earlier watch ended.
     pub fn resume(lab: &'a Lab, tap: &'a Sensor, marks: Marks) -> Self {
         let mut marks = marks.into_iter();

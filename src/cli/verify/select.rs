@@ -81,7 +81,8 @@ impl Select {
             None => self.nics.is_empty() && !self.cells.is_empty(),
         };
         if full {
-            return Ok(all.iter().map(entry).collect());
+            let linux = all.iter().map(entry);
+            return Ok(linux.chain(all.iter().map(ipxe_entry)).collect());
         }
         let mut names: Vec<&str> = self.nics.iter().map(String::as_str).collect();
         if names.is_empty() {
@@ -103,6 +104,13 @@ impl Select {
             Format::Text => text(plan),
             Format::Json => json(plan),
         }
+    }
+}
+
+fn ipxe_entry(nic: &Nic) -> Entry {
+    Entry {
+        plan: CellPlan::ipxe(&nic.name),
+        skip: nic.ipxe_skip.clone(),
     }
 }
 

@@ -20,6 +20,8 @@ pub struct Nic {
     pub devices: Vec<String>,
     /// Why it cannot run here; none where it can.
     pub skip: Option<String>,
+    /// Why iPXE cannot be given one here; none where it can.
+    pub ipxe_skip: Option<String>,
 }
 
 /// Every model of the table and every further device that QEMU has, in the
@@ -34,17 +36,25 @@ pub fn nics(devices: &[Device], image: &Holdings) -> Vec<Nic> {
                 .into_iter()
                 .flatten()
                 .collect(),
-            skip: if device.is_some() {
-                unfit(quirk, image)
-            } else {
-                Some(format!("QEMU here has no device {}", quirk.device))
-            },
+            skip: device.map_or_else(|| Some(absent(quirk)), |_| unfit(quirk, image)),
+            ipxe_skip: device.map_or_else(|| Some(absent(quirk)), |_| no_ipxe(quirk, image)),
         }
     });
     let strange = devices
         .iter()
         .filter(|device| QUIRKS.iter().all(|quirk| quirk.device != device.name));
     known.chain(strange.map(unknown)).collect()
+}
+
+fn absent(quirk: &Quirk) -> String {
+    format!("QEMU here has no device {}", quirk.device)
+}
+
+/// Why iPXE cannot use the model.
+fn no_ipxe(quirk: &Quirk, image: &Holdings) -> Option<String> {
+    let reason = quirk.unfit.or(quirk.no_ipxe).map(str::to_owned);
+    let missing = "the guest image holds no iPXE; `cargo xtask image` makes one that does";
+    reason.or_else(|| (!image.ipxe).then(|| missing.to_owned()))
 }
 
 /// Why the Linux guest cannot use the model.
@@ -67,18 +77,21 @@ fn unfit(quirk: &Quirk, image: &Holdings) -> Option<String> {
 /// A device that is newer than the table: tried as an ordinary NIC where it goes into PCI.
 fn unknown(device: &Device) -> Nic {
     let plugs = device.bus == "PCI";
+    let skip = (!plugs).then(|| {
+        format!(
+            "lanfence does not know it, and it goes into bus `{}`, not PCI",
+            device.bus
+        )
+    });
+    let strange = "iPXE is only tried on models that lanfence knows";
     Nic {
         name: device.name.clone(),
         devices: [Some(device.name.clone()), device.alias.clone()]
             .into_iter()
             .flatten()
             .collect(),
-        skip: (!plugs).then(|| {
-            format!(
-                "lanfence does not know it, and it goes into bus `{}`, not PCI",
-                device.bus
-            )
-        }),
+        ipxe_skip: Some(skip.clone().unwrap_or_else(|| strange.to_owned())),
+        skip,
     }
 }
 

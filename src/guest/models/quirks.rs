@@ -38,6 +38,8 @@ pub struct Quirk {
     pub mac_octet: Option<u8>,
     /// Why no guest can be given one here; none where it can.
     pub unfit: Option<&'static str>,
+    /// Why iPXE does not work with it; none where it does.
+    pub no_ipxe: Option<&'static str>,
     /// What is peculiar, and where that is known from.
     pub source: &'static str,
 }
@@ -67,6 +69,7 @@ pub const ORDINARY: Quirk = Quirk {
     vnet_header: false,
     mac_octet: None,
     unfit: None,
+    no_ipxe: None,
     source: "not in the table of quirks",
 };
 

@@ -5,6 +5,7 @@ mod control;
 mod dhcp;
 mod edges;
 mod encapsulation;
+mod firmware;
 mod inbound;
 mod lan;
 mod multicast;
@@ -16,6 +17,7 @@ mod wan4;
 mod wan6;
 
 pub(super) use book::{Draft, source_port};
+pub use firmware::firmware_catalogue;
 
 use super::{Probe, Scene};
 use crate::frame::Tag;
@@ -27,7 +29,7 @@ use book::Book;
 /// `phase_tag` makes the tag of the probe at an index of the vector. The same
 /// policy and scene give the same ids, stimuli and expectations for every
 /// phase; only tags, source ports and asked names differ. Source ports are in
-/// 20000 to 59999 and repeat in no other phase of the run.
+/// 20000 to 64999 and repeat in no other phase of the run.
 ///
 /// In the control run every probe must be seen at its `far_at`; what the lab
 /// has to provide for that is written beside the probes that need it.
