@@ -52,11 +52,14 @@ enum At {
     Wan,
 }
 
+/// DHCP alone. What `dhcp` does besides is to wait 16 s for a router's advertisement (measured).
+const LEASE: &str = "ifconf --configurator dhcp";
+
 /// The script: endless rounds of a lease and fetches, each file name with the
 /// run's and the round's number in it.
 fn script(lab: &Lab, run: u32) -> String {
     use std::fmt::Write as _;
-    let mut text = "#!ipxe\nset n:int32 0\n:round\ninc n\ndhcp || echo no lease\n".to_owned();
+    let mut text = format!("#!ipxe\nset n:int32 0\n:round\ninc n\n{LEASE} ||\n");
     for (name, at) in FETCHES {
         let server = match at {
             At::Peer => lab.plan.peer4,
