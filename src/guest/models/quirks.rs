@@ -164,6 +164,7 @@ pub const QUIRKS: &[Quirk] = &[
     },
     Quirk {
         driver: "igb",
+        no_ipxe: Some("iPXE's driver never sees its link come up (measured with Debian 12's iPXE)"),
         link_ms: 2400,
         vnet_header: true,
         source: "QEMU hw/net/igb.c; since QEMU 8.0, libvirt passes the name on",
@@ -177,6 +178,9 @@ pub const QUIRKS: &[Quirk] = &[
     },
     Quirk {
         driver: "usbnet",
+        no_ipxe: Some(
+            "iPXE finds no NIC behind machine pc's USB controller (measured with Debian 12's iPXE)",
+        ),
         bus: Bus::Usb,
         hot_plug: false,
         mac_octet: Some(0x40),
