@@ -12,12 +12,6 @@ use std::process::{Command, ExitCode};
 /// Cells that are run without being asked for.
 const DEFAULT: [&str; 2] = ["linux/pcnet", "linux/virtio"];
 
-#[cfg(not(feature = "lab"))]
-fn main() -> ExitCode {
-    libtest_mimic::run(&Arguments::from_args(), Vec::new()).exit_code()
-}
-
-#[cfg(feature = "lab")]
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     match cells() {
