@@ -4,7 +4,7 @@ use super::expand::expand;
 use super::field::Field;
 use super::flatten::Instance;
 use super::rule::{Attributes, Rule, State, Test};
-use super::{CompileError, MAX_RULES, link, network};
+use super::{Backend, CompileError, MAX_RULES, link, network};
 use crate::nwfilter::model::Direction;
 use crate::nwfilter::sets::Set;
 use std::collections::HashMap;
@@ -18,6 +18,8 @@ pub struct Layer2 {
     pub subs: Vec<Sub>,
     /// Groups of chains that libvirt enters in random order, since they have one priority.
     pub tied: Vec<Vec<usize>>,
+    /// Whether the end of a sub-chain accepts; else it goes back to the root.
+    pub end_accepts: bool,
 }
 
 /// A step of the root chain.
@@ -75,7 +77,7 @@ struct Placed<'a> {
 }
 
 /// Sorts the rules, in their final order, into chains.
-pub fn chains(instances: &[Instance<'_>]) -> Result<Chains, CompileError> {
+pub fn chains(instances: &[Instance<'_>], backend: Backend) -> Result<Chains, CompileError> {
     let mut out = Chains::default();
     let (mut from_guest, mut to_guest) = (Vec::new(), Vec::new());
     let mut steps = 0;
@@ -86,6 +88,7 @@ pub fn chains(instances: &[Instance<'_>]) -> Result<Chains, CompileError> {
                 protocol: protocol.map_or("mac", |element| &element.protocol),
                 origin: &instance.origin,
                 all: &attributes,
+                backend,
             };
             out.rules += 1;
             if out.rules > MAX_RULES {
@@ -107,6 +110,8 @@ pub fn chains(instances: &[Instance<'_>]) -> Result<Chains, CompileError> {
     let priorities = chain_priorities(instances);
     out.from_guest = layer2(from_guest, &priorities);
     out.to_guest = layer2(to_guest, &priorities);
+    out.from_guest.end_accepts = backend.chain_end_accepts();
+    out.to_guest.end_accepts = backend.chain_end_accepts();
     Ok(out)
 }
 
@@ -202,6 +207,7 @@ fn layer2(placed: Vec<Placed<'_>>, priorities: &HashMap<&str, i16>) -> Layer2 {
         root: Some(root),
         subs,
         tied,
+        end_accepts: true,
     }
 }
 

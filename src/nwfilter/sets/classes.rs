@@ -150,6 +150,7 @@ fn packets(kind: u16, protocols: Set, upper: &[Field]) -> Region {
         .with(Field::Header, Set::one(1))
         .with(Field::Src, addresses.clone())
         .with(Field::Dst, addresses)
+        .with(Field::NextHeader, next_headers(kind, &protocols))
         .with(Field::Protocol, protocols);
     for field in [
         Field::SrcPort,
@@ -163,6 +164,21 @@ fn packets(kind: u16, protocols: Set, upper: &[Field]) -> Region {
         }
     }
     region
+}
+
+/// Extension headers of IPv6 that the kernel looks past: hop-by-hop, routing,
+/// fragment, authentication, destination options.
+pub const EXTENSIONS: [u128; 5] = [0, 43, 44, 51, 60];
+
+/// What an IP header can name as next where the packet holds one of the protocols.
+pub fn next_headers(kind: u16, protocols: &Set) -> Set {
+    if kind == ethertype::IPV4 {
+        return Set::one(ABSENT);
+    }
+    let extensions = EXTENSIONS.map(|header| (header, header));
+    protocols
+        .intersection(&Field::NextHeader.all())
+        .union(&Set::of(extensions.to_vec()))
 }
 
 const PORTS: [Field; 2] = [Field::SrcPort, Field::DstPort];

@@ -1,5 +1,6 @@
 //! A concrete frame out of a region.
 
+use super::classes::EXTENSIONS;
 use super::space::Region;
 use crate::frame::group::{igmp, igmp_message};
 use crate::frame::{Ends, Ip4, Ip6, Link, Mac, arp, ethertype, l4, protocol};
@@ -93,7 +94,18 @@ impl Pick<'_> {
         let to = Ipv6Addr::from_bits(self.of(Field::Dst)?);
         let upper = self.byte(Field::Protocol)?;
         let ip = Ip6::new(from, to);
-        let mut packet = ip.packet(upper, &self.upper(upper, ip.ends())?);
+        let mut payload = self.upper(upper, ip.ends())?;
+        let mut next = upper;
+        let headers = self.region.get(Field::NextHeader);
+        if !headers.contains(upper.into()) {
+            // An extension header of eight octets, all of whose fields are 0 but the next.
+            let extension = EXTENSIONS
+                .iter()
+                .find(|header| headers.contains(**header))?;
+            next = u8::try_from(*extension).ok()?;
+            payload = [&[upper, 0, 0, 0, 0, 0, 0, 0], payload.as_slice()].concat();
+        }
+        let mut packet = ip.packet(next, &payload);
         let class = self.byte(Field::Tos)?;
         packet[0] = 0x60 | class >> 4;
         packet[1] = class << 4 | packet[1] & 0x0f;
