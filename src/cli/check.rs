@@ -175,12 +175,12 @@ fn scene(policy: &Policy, mac: Option<Mac>) -> Result<Scene, Failure> {
 }
 
 /// A frame in hexadecimal, as `explain --frame` takes it.
-fn hex(frame: &[u8]) -> String {
+pub fn hex(frame: &[u8]) -> String {
     lanfence_agent::to_hex(frame)
 }
 
 /// Values that make an example look like something that a guest would send.
-fn usual(scene: &Scene) -> Vec<(Field, u128)> {
+pub fn usual(scene: &Scene) -> Vec<(Field, u128)> {
     let mac = |mac: Mac| {
         mac.iter()
             .fold(0, |value, octet| value << 8 | u128::from(*octet))

@@ -10,7 +10,7 @@ use crate::nwfilter::sets::Set;
 use std::collections::HashMap;
 
 /// The layer-2 chains of one direction.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Layer2 {
     /// The root chain; none where nothing is filtered.
     pub root: Option<Vec<Step>>,
@@ -23,7 +23,7 @@ pub struct Layer2 {
 }
 
 /// A step of the root chain.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     /// A rule.
     Rule(Rule),
@@ -32,7 +32,7 @@ pub enum Step {
 }
 
 /// A chain that the root jumps to.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sub {
     /// Name.
     pub name: String,
@@ -45,7 +45,7 @@ pub struct Sub {
 }
 
 /// The layer-3 rules of one IP version.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Layer3 {
     /// For frames from the guest.
     pub from_guest: Vec<Rule>,
@@ -54,7 +54,7 @@ pub struct Layer3 {
 }
 
 /// Everything that an interface gets.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Chains {
     /// Frames from the guest.
     pub from_guest: Layer2,

@@ -25,6 +25,27 @@ pub enum Kind {
     EtherType,
 }
 
+impl Kind {
+    /// Numbers as text: prefixes or EtherTypes.
+    pub fn list(self, set: &Set) -> Vec<String> {
+        let nets = |nets: Vec<IpNet>| nets.iter().map(ToString::to_string).collect();
+        match self {
+            Kind::V4 | Kind::Arp => nets(prefixes4(set)),
+            Kind::V6 => nets(prefixes6(set)),
+            Kind::EtherType => {
+                let text = |(low, high): &(u128, u128)| {
+                    if low == high {
+                        format!("0x{low:04x}")
+                    } else {
+                        format!("0x{low:04x}-0x{high:04x}")
+                    }
+                };
+                set.intervals().iter().map(text).collect()
+            }
+        }
+    }
+}
+
 /// One class of frames from the guest.
 #[derive(Debug, Clone)]
 pub struct Class {
@@ -48,21 +69,7 @@ pub struct Class {
 impl Class {
     /// Numbers as text: prefixes or EtherTypes.
     pub fn list(&self, set: &Set) -> Vec<String> {
-        let nets = |nets: Vec<IpNet>| nets.iter().map(ToString::to_string).collect();
-        match self.kind {
-            Kind::V4 | Kind::Arp => nets(prefixes4(set)),
-            Kind::V6 => nets(prefixes6(set)),
-            Kind::EtherType => {
-                let text = |(low, high): &(u128, u128)| {
-                    if low == high {
-                        format!("0x{low:04x}")
-                    } else {
-                        format!("0x{low:04x}-0x{high:04x}")
-                    }
-                };
-                set.intervals().iter().map(text).collect()
-            }
-        }
+        self.kind.list(set)
     }
 
     /// Whether it shows that the policy holds.

@@ -21,6 +21,8 @@ pub fn witness(region: &Region, usual: &[(Field, u128)]) -> Option<Vec<u8>> {
         ethertype::ARP | ethertype::RARP => {
             let mut frame = arp::frame(link, pick.arp()?, &[]);
             frame[12..14].copy_from_slice(&kind.to_be_bytes());
+            frame[14..16].copy_from_slice(&pick.word(Field::ArpHardware)?.to_be_bytes());
+            frame[16..18].copy_from_slice(&pick.word(Field::ArpProtocol)?.to_be_bytes());
             Some(frame)
         }
         ethertype::VLAN => {
@@ -57,6 +59,11 @@ impl Pick<'_> {
             Field::IcmpType => v6 == (value >= 128),
             _ => true,
         }
+    }
+
+    /// Whether no frame of the region has the field.
+    fn absent(&self, field: Field) -> bool {
+        !self.region.get(field).meets(&field.all())
     }
 
     fn mac(&self, field: Field) -> Option<Mac> {
@@ -130,6 +137,8 @@ impl Pick<'_> {
                     b"",
                 )
             }
+            // Each version of IP has its own; the other's is a protocol like any.
+            protocol::ICMP | protocol::ICMPV6 if self.absent(Field::IcmpType) => vec![0; 16],
             protocol::ICMP => l4::icmp(
                 self.byte(Field::IcmpType)?,
                 self.byte(Field::IcmpCode)?,
@@ -156,11 +165,25 @@ impl Pick<'_> {
         })
     }
 
+    /// The body; a field that the region has without is 0.
     fn arp(&self) -> Option<arp::Body> {
+        let end = |mac, address| {
+            let mac = if self.absent(mac) {
+                Some([0; 6])
+            } else {
+                self.mac(mac)
+            };
+            let address = if self.absent(address) {
+                Some(Ipv4Addr::UNSPECIFIED)
+            } else {
+                self.v4(address)
+            };
+            Some((mac?, address?))
+        };
         let body = arp::Body {
             operation: self.word(Field::ArpOperation)?,
-            sender: (self.mac(Field::ArpSrcMac)?, self.v4(Field::ArpSrc)?),
-            target: (self.mac(Field::ArpDstMac)?, self.v4(Field::ArpDst)?),
+            sender: end(Field::ArpSrcMac, Field::ArpSrc)?,
+            target: end(Field::ArpDstMac, Field::ArpDst)?,
         };
         Some(body)
     }
