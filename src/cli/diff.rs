@@ -71,12 +71,12 @@ impl Side {
         Ok(Self { tree, filter })
     }
 
-    /// `x (x.xml), ebtables`
+    /// `x (x.xml), ebtables back end, measured`
     fn title(&self) -> String {
         format!(
             "{} ({}), {} back end, {}",
             self.tree.top,
-            self.tree.paths().join(", "),
+            self.tree.path().unwrap_or_default(),
             self.filter.backend(),
             self.filter.backend().source()
         )
@@ -198,11 +198,11 @@ fn one(out: &mut String, sides: &[Side; 2], difference: &Difference) {
     paragraph("  for example  ", &summary(&difference.frame), 15);
     paragraph("               ", &check::hex(&difference.frame), 15);
     for (at, name) in ["A", "B"].into_iter().enumerate() {
-        let last = trace(&sides[at].tree, &difference.outcomes[at]).pop();
+        let decisive = trace(&sides[at].tree, &difference.outcomes[at]).pop();
         let text = format!(
             "{}; {}",
             verdict(difference, at),
-            last.unwrap_or_else(|| "no rule is about it".to_owned())
+            decisive.unwrap_or_else(|| "no rule is about it".to_owned())
         );
         paragraph(&format!("  {name}  it "), &text, 5);
     }

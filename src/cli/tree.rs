@@ -194,6 +194,13 @@ impl Tree {
         (Some(&source.path), place)
     }
 
+    /// The file of the filter to bind; none where it was generated.
+    pub fn path(&self) -> Option<&str> {
+        let mut sources = self.sources.iter();
+        let source = sources.find(|source| source.filter == self.top)?;
+        Some(&source.path)
+    }
+
     /// `file:line:column` of a filter's reference to another, or of its first.
     fn reference(&self, from: &str, to: Option<&str>) -> Option<String> {
         let source = self.sources.iter().find(|source| source.filter == from)?;
