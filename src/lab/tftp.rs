@@ -90,7 +90,7 @@ mod tests {
     use rstest::rstest;
 
     #[rstest]
-    #[case::a_read_request(b"\0\x01lan-1\0octet\0blksize\x001432\0", Some(b"\0\x03\0\x01lan-1"))]
+    #[case::a_read_request(b"\0\x01lan-1\0octet\0blksize\x001432\0", Some(&b"\0\x03\0\x01lan-1"[..]))]
     #[case::a_write_request(b"\0\x02lan-1\0octet\0", None)]
     #[case::an_acknowledgement(b"\0\x04\0\x01", None)]
     #[case::no_name(b"\0\x01\0octet\0", None)]
