@@ -125,8 +125,12 @@ fn bad_input_is_said_with_its_exit_code(
 }
 
 #[rstest]
-#[case::refused_by_libvirt(
+#[case::no_address(
     "<filter name='f'><rule action='drop' direction='out'><ip srcipaddr='nonsense'/></rule></filter>",
+    "f.xml:1:54: `nonsense` cannot be the srcipaddr"
+)]
+#[case::refused_by_libvirt(
+    "<filter name='f'><rule action='drop' direction='out'><ip srcportstart='5'/></rule></filter>",
     "define filter f"
 )]
 #[case::undefined_reference("<filter name='f'><filterref filter='missing'/></filter>", "missing")]

@@ -56,6 +56,7 @@ enum Break {
     Link,
     Pause,
     Flush,
+    EarlyFlush,
 }
 
 /// Options of `verify`.
@@ -81,6 +82,9 @@ pub struct Options {
     /// How guests begin.
     #[arg(long, value_enum, default_value_t = BootChoice::Restore)]
     boot: BootChoice,
+    /// Leave out the fresh guest of each cell whose NIC has the filter before its first frame.
+    #[arg(long)]
+    no_early: bool,
     /// Cells to run side by side, each in a lab of its own [default: one a core].
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
@@ -170,6 +174,7 @@ fn job(
         bind: chosen.info.name.clone(),
         parameters: options.parameters.clone(),
         retries: options.retries,
+        early: !options.no_early,
         states: plain.states.filter(|_| options.boot == BootChoice::Restore),
         out,
         sabotage: options.sabotage.map(|part| match part {
@@ -177,6 +182,7 @@ fn job(
             Break::Link => Sabotage::Link,
             Break::Pause => Sabotage::Pause,
             Break::Flush => Sabotage::Flush,
+            Break::EarlyFlush => Sabotage::EarlyFlush,
         }),
         ..plain
     })
@@ -336,6 +342,7 @@ pub fn plain_job(source: &generate::Source, guest: &Path) -> Result<Job, Failure
         retries: 0,
         sabotage: None,
         rootless: !nix::unistd::geteuid().is_root(),
+        early: false,
         boot_only: false,
     })
 }

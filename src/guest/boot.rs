@@ -7,7 +7,7 @@ use super::domain::{
 };
 use super::error::GuestError;
 use crate::lab::{Lab, LabError, Libvirt, PacketSocket, Sensor};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::UnixStream;
 use tokio::sync::watch;
 use virt::domain::Domain;
@@ -18,6 +18,13 @@ const BOOT_TCG: Duration = Duration::from_secs(40);
 /// Longest boot under KVM. Where KVM works a boot takes about a second; where it
 /// only seems to work the guest hangs for ever (measured), and this bounds the wait.
 const BOOT_KVM: Duration = Duration::from_secs(10);
+
+/// Longest wait until libvirt has forgotten the cell's predecessor of the same
+/// name; it is told of a domain's end within milliseconds.
+const FORGET: Duration = Duration::from_secs(10);
+
+/// How often libvirt is asked, since it has no event for it that the crate offers.
+const LOOK: Duration = Duration::from_millis(3);
 
 /// A running guest. Dropping it ends the domain.
 #[derive(Debug)]
@@ -41,16 +48,31 @@ pub async fn boot(
     spec: &DomainSpec<'_>,
     interface: &Interface,
 ) -> Result<Guest, GuestError> {
-    let domain = Owned(
-        lab.libvirt
-            .create_paused(&domain_xml(spec, Some(interface)))?,
-    );
+    forgotten(lab, spec.name).await?;
+    let xml = domain_xml(spec, Some(interface));
+    let domain = Owned(lab.libvirt.create_paused(&xml)?);
     let tap = Sensor::start("tap", PacketSocket::open(&interface.tap)?)?;
     let attached = attach(domain, spec.name).await?;
     attached.domain.resume()?;
     let deadline = boot_deadline(spec.accel);
     ready(attached.console.state(), spec.nonce, deadline).await?;
     Ok(attached.with_nic(tap, interface.clone()))
+}
+
+/// Waits until libvirt has no domain of this name.
+pub(super) async fn forgotten(lab: &Lab, name: &str) -> Result<(), LabError> {
+    let end = Instant::now() + FORGET;
+    while lab.libvirt.has_domain(name) {
+        if Instant::now() > end {
+            return Err(LabError::Deadline {
+                what: format!("the end of an earlier domain {name}"),
+                deadline_ms: FORGET.as_millis(),
+                detail: String::new(),
+            });
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    Ok(())
 }
 
 /// Longest boot to READY.

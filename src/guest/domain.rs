@@ -138,8 +138,11 @@ impl Interface {
             xml.empty("link", &[("state", if self.link { "up" } else { "down" })]);
             // The guest never boots from the network; a boot ROM only costs time.
             // libvirt refuses to hear of a ROM where there is no PCI.
-            if quirk(&self.model).bus == Bus::Pci {
-                xml.empty("rom", &[("enabled", "no")]);
+            match quirk(&self.model).bus {
+                Bus::Pci => xml.empty("rom", &[("enabled", "no")]),
+                // libvirt 9.0 looks for a PCI slot unless told the port (measured).
+                Bus::Usb => xml.empty("address", &[("type", "usb"), ("bus", "0"), ("port", "1")]),
+                Bus::Isa | Bus::None => {}
             }
             if let Some(filter) = &self.filter {
                 xml.open("filterref", &[("filter", &filter.filter)], |xml| {

@@ -1,22 +1,15 @@
 //! A guest that was booted once, without a NIC, and goes on from there in every cell.
 
-use super::boot::{Attached, Guest, Owned, attach, boot_deadline, console, ready};
+use super::boot::{Attached, Guest, Owned, attach, boot_deadline, console, forgotten, ready};
 use super::domain::{DomainSpec, Interface, domain_xml};
 use super::error::GuestError;
 use crate::lab::{Lab, LabError, Libvirt, PacketSocket, Sensor};
 use lanfence_agent::{Op, to_hex};
 use std::path::Path;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Longest wait for the first answer of a restored guest; 0.1 s here.
 const WAKE: Duration = Duration::from_secs(10);
-
-/// Longest wait until libvirt has forgotten the cell's predecessor of the same
-/// name; it is told of a domain's end within milliseconds.
-const FORGET: Duration = Duration::from_secs(10);
-
-/// How often libvirt is asked, since it has no event for it that the crate offers.
-const LOOK: Duration = Duration::from_millis(3);
 
 /// What makes a restored guest differ from all others of the same state.
 #[derive(Debug)]
@@ -92,20 +85,4 @@ impl Spare {
         attached.domain.resume()?;
         Ok(attached.with_nic(tap, interface.clone()))
     }
-}
-
-/// Waits until libvirt has no domain of this name.
-async fn forgotten(lab: &Lab, name: &str) -> Result<(), LabError> {
-    let end = Instant::now() + FORGET;
-    while lab.libvirt.has_domain(name) {
-        if Instant::now() > end {
-            return Err(LabError::Deadline {
-                what: format!("the end of an earlier domain {name}"),
-                deadline_ms: FORGET.as_millis(),
-                detail: String::new(),
-            });
-        }
-        tokio::time::sleep(LOOK).await;
-    }
-    Ok(())
 }

@@ -19,9 +19,9 @@ const DEFAULT_WIDTH: u16 = 100;
 const LEAST_WIDTH: u16 = 40;
 
 /// The phases of a cell in the order in which it goes through them.
-const PHASES: [&str; 11] = [
+const PHASES: [&str; 12] = [
     "lab", "save", "restore", "plug", "boot", "nic", "control", "bind", "filtered", "unbind",
-    "teeth",
+    "teeth", "early",
 ];
 
 /// The whole report. `width` is in columns; none means 100, and less than 40

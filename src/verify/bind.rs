@@ -2,8 +2,8 @@
 
 use super::VerifyError;
 use super::cell::Context;
-use super::job::Job;
-use crate::guest::{FilterRef, Guest};
+use super::job::{FilterText, Job};
+use crate::guest::{FilterRef, Guest, Interface};
 use crate::lab::{Lab, ruleset};
 use crate::nwfilter::{self, Filter};
 use std::net::Ipv4Addr;
@@ -17,18 +17,8 @@ pub fn bind(
     guest: &mut Guest,
     address: Ipv4Addr,
 ) -> Result<(), VerifyError> {
-    let job = context.job;
-    let Some(filter) = &job.bind else {
+    let Some(reference) = reference(context.job, address) else {
         return Ok(());
-    };
-    let tree: Vec<Filter> = job
-        .filters
-        .iter()
-        .filter_map(|filter| nwfilter::read(&filter.xml, &filter.name).ok())
-        .collect();
-    let reference = FilterRef {
-        filter: filter.clone(),
-        parameters: parameters(job, &tree, address),
     };
     let bound = guest.set_filter(Some(reference));
     bound.map_err(|error| match error {
@@ -36,15 +26,33 @@ pub fn bind(
         // A guest that died meanwhile is no refusal.
         error => error.into(),
     })?;
-    let tap = &guest.interface().tap;
+    in_force(context.job, guest)
+}
+
+/// What the NIC refers to; none where there is no filter to verify.
+pub fn reference(job: &Job, address: Ipv4Addr) -> Option<FilterRef> {
+    let filter = job.bind.clone()?;
+    let parameters = parameters(job, &tree(job), address);
+    Some(FilterRef { filter, parameters })
+}
+
+/// Checks that the kernel has rules for the guest's NIC where the filter has any.
+pub fn in_force(job: &Job, guest: &Guest) -> Result<(), VerifyError> {
+    let Interface { tap, filter, .. } = guest.interface();
     let installed = ruleset::installed(tap)?;
-    let has_rules = tree.iter().any(|filter| filter.rule_count() > 0);
+    let has_rules = tree(job).iter().any(|filter| filter.rule_count() > 0);
     if has_rules && !installed.hooked {
+        let filter = filter.as_ref().map_or("no filter", |filter| &filter.filter);
         return Err(VerifyError::Cell(format!(
             "libvirt bound {filter} to {tap}, but the kernel has no rule for {tap}: {installed:?}"
         )));
     }
     Ok(())
+}
+
+fn tree(job: &Job) -> Vec<Filter> {
+    let read = |filter: &FilterText| nwfilter::read(&filter.xml, &filter.name).ok();
+    job.filters.iter().filter_map(read).collect()
 }
 
 /// What the user gave, and the guest's address where a filter asks for it:
@@ -99,6 +107,7 @@ mod tests {
             guest: "/".into(),
             libvirt_cache: None,
             states: None,
+            early: false,
             out: None,
             cells: Vec::new(),
             sabotage: None,

@@ -1,6 +1,6 @@
 //! One cell: a fresh guest, the control run, the filter, the filtered run, the teeth.
 
-use super::assess::{assess, has_teeth, is_green};
+use super::assess::{Filtered, assess, has_teeth, is_green};
 use super::job::{CellPlan, Job, Sabotage};
 use super::phase::{self, Outcome};
 use super::pristine::{self, Saved, hot_pluggable};
@@ -9,7 +9,7 @@ use super::watch::{Sightings, Watch};
 use super::{VerifyError, bind, evidence, ssh};
 use crate::frame::{Phase, Tag};
 use crate::guest::{
-    Accel, DomainSpec, Guest, GuestError, Image, Interface, boot, domain_xml, quirk,
+    Accel, DomainSpec, FilterRef, Guest, GuestError, Image, Interface, boot, domain_xml, quirk,
 };
 use crate::lab::topology::{GATEWAY_MAC, Mac, PEER_MAC, WAN_MAC, WAN4, WAN6, link_local, mac_text};
 use crate::lab::{Lab, ruleset};
@@ -41,9 +41,24 @@ pub struct Context<'a> {
     pub tell: &'a dyn Fn(&Event),
 }
 
+/// What the runs of a cell brought to light.
+struct Runs {
+    /// Number in the tags of all its frames.
+    run: u32,
+    scene: Scene,
+    control: Outcome,
+    filtered: Option<Filtered>,
+    teeth: Option<Outcome>,
+    early: Option<Filtered>,
+    /// The kernel's rules during the filtered run.
+    rules: String,
+    /// Why the cell did not come to its end.
+    stopped: Option<VerifyError>,
+}
+
 /// A cell while it runs.
-struct Running<'a> {
-    context: &'a Context<'a>,
+pub(super) struct Running<'a> {
+    pub(super) context: &'a Context<'a>,
     plan: &'a CellPlan,
     cell: Cell,
     phase: Option<(&'static str, Instant)>,
@@ -97,7 +112,7 @@ async fn explain(lab: &Lab, ended: Result<(), VerifyError>) -> Result<(), Verify
 
 impl Running<'_> {
     /// Ends the current phase and starts the next.
-    fn enter(&mut self, phase: &'static str) {
+    pub(super) fn enter(&mut self, phase: &'static str) {
         self.end_phase();
         self.phase = Some((phase, Instant::now()));
         (self.context.tell)(&Event::Phase {
@@ -130,21 +145,57 @@ impl Running<'_> {
             lab.gateway_sensor.mark(),
             lab.wan_sensor.mark(),
         ];
-        let mut guest = self.begin(number).await?;
+        let mut guest = self.begin(number, None).await?;
         if self.context.job.boot_only {
             return Ok(());
         }
-        let ended = self.exercise(&mut guest, number).await;
-        if ended.is_err() && self.cell.evidence.is_empty() {
-            let (sightings, _) = Watch::resume(lab, &guest.tap, began).sightings();
-            self.domain.1 = guest.xml();
-            self.keep_evidence(&ruleset::evidence(), &[(&sightings, &[])]);
+        let mut runs = match self.exercise(&mut guest, number).await {
+            Ok(runs) => runs,
+            Err(error) => {
+                let (sightings, _) = Watch::resume(lab, &guest.tap, began).sightings();
+                self.domain.1 = guest.xml();
+                self.keep_evidence(&ruleset::evidence(), &[(&sightings, &[])]);
+                return Err(error);
+            }
+        };
+        self.domain.1 = guest.xml();
+        // The same MAC and tap come again, so the first guest must have ended.
+        drop(guest);
+        if runs.stopped.is_none() && self.context.job.early {
+            // An error here must not hide what the other runs have shown.
+            match self.begin_with_filter(number, &runs.scene, runs.run).await {
+                Ok(early) => runs.early = early,
+                Err(error) => runs.stopped = Some(error),
+            }
         }
-        ended
+        self.conclude(runs)
+    }
+
+    /// From runs to verdicts and evidence.
+    fn conclude(&mut self, runs: Runs) -> Result<(), VerifyError> {
+        let Runs {
+            control,
+            filtered,
+            teeth,
+            early,
+            ..
+        } = &runs;
+        self.cell.probes = assess(control, filtered.as_ref(), teeth.as_ref(), early.as_ref());
+        self.cell.teeth = teeth.as_ref().map(|_| has_teeth(&self.cell.probes));
+        let filtered = filtered.as_ref().map(|run| &run.outcome);
+        let early = early.as_ref().map(|run| &run.outcome);
+        let phases = [Some(control), filtered, teeth.as_ref(), early];
+        let frames: Vec<_> = phases
+            .into_iter()
+            .flatten()
+            .map(|outcome| (&outcome.sightings, outcome.probes.as_slice()))
+            .collect();
+        self.keep_evidence(&runs.rules, &frames);
+        runs.stopped.map_or(Ok(()), Err)
     }
 
     /// Everything that happens with a guest that is up.
-    async fn exercise(&mut self, guest: &mut Guest, number: u8) -> Result<(), VerifyError> {
+    async fn exercise(&mut self, guest: &mut Guest, number: u8) -> Result<Runs, VerifyError> {
         if let Answer::Hello { kernel, .. } = guest.agent.ask(Op::Hello, ANSWER).await? {
             let host = model::Host {
                 guest_kernel: kernel,
@@ -162,55 +213,66 @@ impl Running<'_> {
             .await?;
         self.enter("bind");
         bind::bind(self.context, guest, scene.guest.v4)?;
-        let broken = self.sabotage(guest)?;
+        self.sabotage(guest)?;
         self.enter("filtered");
         let filtered = self
             .phase(guest, &dev, &scene, &key, run, Phase::Filtered)
             .await;
-        let rules = ruleset::evidence();
-        let (filtered, teeth) = match filtered {
-            Ok(filtered) => {
-                self.enter("unbind");
-                // An error here must not hide what the filtered run has shown.
-                let teeth = match guest.set_filter(None) {
-                    Ok(()) => {
-                        self.enter("teeth");
-                        self.phase(guest, &dev, &scene, &key, run, Phase::Teeth)
-                            .await
-                    }
-                    Err(error) => Err(error),
-                };
-                let late = Watch::resume(self.context.lab, &guest.tap, filtered.end);
-                (Some((filtered, late.sightings().0)), teeth)
-            }
-            Err(error) => (None, Err(error)),
+        let mut runs = Runs {
+            run,
+            scene,
+            control,
+            filtered: None,
+            teeth: None,
+            early: None,
+            rules: ruleset::evidence(),
+            stopped: None,
         };
-        let stopped = teeth.as_ref().err().map(ToString::to_string);
-        self.cell.probes = assess(&control, filtered.as_ref(), teeth.as_ref().ok());
-        self.cell.teeth = teeth.as_ref().ok().map(|_| has_teeth(&self.cell.probes));
-        let filtered = filtered.map(|(filtered, _)| filtered);
-        self.domain.1 = guest.xml();
-        let phases = [Some(&control), filtered.as_ref(), teeth.as_ref().ok()];
-        let frames: Vec<_> = phases
-            .into_iter()
-            .flatten()
-            .map(|outcome| (&outcome.sightings, outcome.probes.as_slice()))
-            .collect();
-        self.keep_evidence(&rules, &frames);
-        match (stopped, broken) {
-            (Some(message), _) => Err(VerifyError::Cell(message)),
-            (None, _) => Ok(()),
+        let outcome = match filtered {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                runs.stopped = Some(VerifyError::Cell(error.to_string()));
+                return Ok(runs);
+            }
+        };
+        self.enter("unbind");
+        // An error here must not hide what the filtered run has shown.
+        let teeth = match guest.set_filter(None) {
+            Ok(()) => {
+                self.enter("teeth");
+                self.phase(guest, &dev, &runs.scene, &key, run, Phase::Teeth)
+                    .await
+            }
+            Err(error) => Err(error),
+        };
+        let sound = teeth.as_ref().ok().filter(|teeth| teeth.fault.is_none());
+        let later = sound.map(|teeth| teeth.bounds).unwrap_or_default();
+        let late = Watch::resume(self.context.lab, &guest.tap, outcome.end);
+        let (late, _) = late.sightings();
+        runs.filtered = Some(Filtered {
+            outcome,
+            late,
+            later,
+        });
+        match teeth {
+            Ok(teeth) => runs.teeth = Some(teeth),
+            Err(error) => runs.stopped = Some(VerifyError::Cell(error.to_string())),
         }
+        Ok(runs)
     }
 
     /// A guest that nothing has happened to yet, with its NIC.
-    async fn begin(&mut self, number: u8) -> Result<Guest, VerifyError> {
+    pub(super) async fn begin(
+        &mut self,
+        number: u8,
+        filter: Option<FilterRef>,
+    ) -> Result<Guest, VerifyError> {
         let interface = Interface {
             model: self.plan.nic.clone(),
             mac: guest_mac(number, &self.plan.nic),
             tap: format!("tap{number}"),
             link: true,
-            filter: None,
+            filter,
         };
         if hot_pluggable(&self.plan.nic) && !self.context.job.boot_only {
             let context = self.context;
@@ -225,7 +287,6 @@ impl Running<'_> {
             }
         }
         self.enter("boot");
-        // Numbered, since libvirt may not yet have forgotten an earlier try.
         let name = format!("{}-{number}", self.plan.name.replace('/', "-"));
         let nonce = format!("{:08x}", super::random());
         let spec = DomainSpec {
@@ -238,6 +299,22 @@ impl Running<'_> {
         Ok(boot(self.context.lab, &spec, &interface).await?)
     }
 
+    /// Waits for the NIC; its name in the guest.
+    pub(super) async fn nic(&mut self, guest: &mut Guest) -> Result<String, VerifyError> {
+        let deadline = quirk(&self.plan.nic).link_deadline();
+        let op = Op::Nic {
+            mac: mac_text(guest.interface().mac),
+            deadline_ms: millis(deadline),
+        };
+        match guest.agent.ask(op, deadline + ANSWER).await? {
+            Answer::Nic { dev, driver, .. } => {
+                self.cell.driver = Some(driver);
+                Ok(dev)
+            }
+            _ => Err(unexpected("nic")),
+        }
+    }
+
     /// Waits for the NIC, takes a lease, and says who is where.
     async fn meet(
         &mut self,
@@ -246,16 +323,7 @@ impl Running<'_> {
     ) -> Result<(String, Scene), VerifyError> {
         let plan = &self.context.lab.plan;
         let mac = guest.interface().mac;
-        let deadline = quirk(&self.plan.nic).link_deadline();
-        let op = Op::Nic {
-            mac: mac_text(mac),
-            deadline_ms: millis(deadline),
-        };
-        let answer = guest.agent.ask(op, deadline + ANSWER).await?;
-        let Answer::Nic { dev, driver, .. } = answer else {
-            return Err(unexpected("nic"));
-        };
-        self.cell.driver = Some(driver);
+        let dev = self.nic(guest).await?;
         let op = Op::Dhcp {
             dev: dev.clone(),
             step: DhcpStep::Bind,
@@ -292,7 +360,7 @@ impl Running<'_> {
     }
 
     /// Makes a key for this cell and starts the guest's SSH server with it.
-    async fn log_in(&self, guest: &mut Guest) -> Result<ssh::Key, VerifyError> {
+    pub(super) async fn log_in(&self, guest: &mut Guest) -> Result<ssh::Key, VerifyError> {
         let mut key = ssh::Key::generate().map_err(VerifyError::Host)?;
         let authorized_key = key.public.clone();
         match guest.agent.ask(Op::Ssh { authorized_key }, ANSWER).await? {
@@ -304,6 +372,15 @@ impl Running<'_> {
         }
     }
 
+    /// The catalogue as it is sent in a phase.
+    pub(super) fn probes(&self, scene: &Scene, run: u32, phase: Phase) -> Vec<Probe> {
+        catalogue(self.context.policy, scene, |index| Tag {
+            run,
+            phase,
+            index,
+        })
+    }
+
     async fn phase(
         &self,
         guest: &mut Guest,
@@ -313,11 +390,7 @@ impl Running<'_> {
         run: u32,
         phase: Phase,
     ) -> Result<Outcome, GuestError> {
-        let mut probes = catalogue(self.context.policy, scene, |index| Tag {
-            run,
-            phase,
-            index,
-        });
+        let mut probes = self.probes(scene, run, phase);
         if phase == Phase::Teeth {
             probes.retain(Probe::wants_teeth);
         }
@@ -335,15 +408,15 @@ impl Running<'_> {
         phase::run(&mut sender, watch, run, phase, probes).await
     }
 
-    fn sabotage(&self, guest: &mut Guest) -> Result<bool, VerifyError> {
+    fn sabotage(&self, guest: &mut Guest) -> Result<(), VerifyError> {
         match self.context.job.sabotage {
-            None => return Ok(false),
+            None | Some(Sabotage::EarlyFlush) => {}
             Some(Sabotage::Sensor) => self.context.lab.gateway_sensor.kill(),
             Some(Sabotage::Link) => guest.set_link(false)?,
             Some(Sabotage::Pause) => guest.pause()?,
             Some(Sabotage::Flush) => ruleset::flush()?,
         }
-        Ok(true)
+        Ok(())
     }
 
     fn keep_evidence(&mut self, rules: &str, frames: &[(&Sightings, &[Probe])]) {

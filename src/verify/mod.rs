@@ -4,6 +4,7 @@ mod assess;
 mod bare;
 mod bind;
 mod cell;
+mod early;
 mod error;
 mod evidence;
 mod front;

@@ -1,10 +1,11 @@
 //! Sends the probes of one phase from where they start.
 
 use super::{sockets, ssh};
+use crate::frame::Phase;
 use crate::guest::{AgentClient, GuestError};
-use crate::lab::topology::{WAN4, WAN6};
+use crate::lab::topology::{WAN4, WAN6, mac_text};
 use crate::lab::{Lab, LabError, Netns};
-use crate::probe::{Origin, Probe, Scene, Stimulus};
+use crate::probe::{Expect, Origin, Probe, Scene, Stimulus};
 use lanfence_agent::{Answer, DhcpStep, Op, to_hex};
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -129,15 +130,39 @@ impl Sender<'_> {
         Ok(())
     }
 
+    /// Tells the guest the neighbours that the policy does not count as LAN. A
+    /// filter that is there from the start stops the question for them, and the
+    /// probes to them shall leave all the same.
+    pub async fn tell_forbidden_neighbours(&mut self, probes: &[Probe]) -> Result<(), GuestError> {
+        let (gateway, peer) = (&self.scene.gateway, &self.scene.peer);
+        let hosts = [gateway, peer].map(|host| (host.mac, [host.v6, host.link_local]));
+        for (kind, like) in [peer.v6, peer.link_local].into_iter().enumerate() {
+            if !probes.iter().any(|probe| is_forbidden(probe, like.into())) {
+                continue;
+            }
+            for (mac, addresses) in hosts {
+                let op = Op::Know {
+                    dev: self.dev.into(),
+                    address: addresses[kind].into(),
+                    mac: mac_text(mac),
+                };
+                self.ask(op).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Sends every probe that is not a DHCP step: first those that use the
-    /// guest's stack, then the raw frames, then those from outside.
+    /// guest's stack, then the raw frames, then those from outside. Of the early
+    /// phase the forbidden raw frames were the first of all.
     ///
     /// Returns what the guest's stack refused to send, and why, by probe.
-    pub async fn send(&mut self, probes: &[Probe]) -> Result<Refusals, GuestError> {
+    pub async fn send(&mut self, probes: &[Probe], phase: Phase) -> Result<Refusals, GuestError> {
         let mut raw = Vec::new();
         let mut refused = Refusals::new();
         for probe in probes.iter().filter(|probe| probe.origin == Origin::Guest) {
             match &probe.stimulus {
+                Stimulus::Frames(_) if phase == Phase::Early && probe.expect == Expect::Drop => {}
                 Stimulus::Frames(frames) => raw.extend(frames.iter().map(|frame| to_hex(frame))),
                 Stimulus::Dhcp(_) | Stimulus::Ssh => {}
                 other => {
@@ -152,6 +177,19 @@ impl Sender<'_> {
             self.send_from_outside(probe)?;
         }
         Ok(refused)
+    }
+
+    /// Writes the raw frames in the guest that must not get out.
+    pub async fn forbidden_frames(&mut self, probes: &[Probe]) -> Result<(), GuestError> {
+        let from_guest = |probe: &&Probe| probe.origin == Origin::Guest;
+        let forbidden = |probe: &&Probe| probe.expect == Expect::Drop;
+        let mut raw = Vec::new();
+        for probe in probes.iter().filter(from_guest).filter(forbidden) {
+            if let Stimulus::Frames(frames) = &probe.stimulus {
+                raw.extend(frames.iter().map(|frame| to_hex(frame)));
+            }
+        }
+        self.frames(raw).await
     }
 
     /// Takes the guest out of the groups and connections of an earlier phase,
@@ -276,6 +314,16 @@ impl Exchange {
         tokio::task::block_in_place(|| self.0.join())
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
+}
+
+/// Whether the probe is sent to the address by the guest's own stack and must be stopped.
+fn is_forbidden(probe: &Probe, address: IpAddr) -> bool {
+    let to = match &probe.stimulus {
+        Stimulus::Udp { to, .. } | Stimulus::Tcp { to, .. } => to.ip(),
+        Stimulus::Ping { to, .. } => *to,
+        _ => return false,
+    };
+    probe.origin == Origin::Guest && probe.expect == Expect::Drop && to == address
 }
 
 /// Runs a sending closure in a namespace. That the kernel refuses to send is no

@@ -87,6 +87,16 @@ pub enum Op {
         /// Deadline in milliseconds.
         deadline_ms: u64,
     },
+    /// Tells the kernel a neighbour's MAC as if it had just been heard, for frames
+    /// to a neighbour that a filter does not let the guest ask for; answers [`Answer::Done`].
+    Know {
+        /// Device name.
+        dev: String,
+        /// Who.
+        address: IpAddr,
+        /// MAC address, lower case with colons.
+        mac: String,
+    },
     /// Drives busybox udhcpc, a real DHCP client; answers [`Answer::Dhcp`], with
     /// `ok: false` when the network did not let the step succeed in time. A bound
     /// address and router are set on the device, a released one is gone.
@@ -324,12 +334,13 @@ mod tests {
 
     /// The words on the wire: host and image can be of different builds, so a
     /// renamed field has to be seen here.
-    const OPS: [&str; 16] = [
+    const OPS: [&str; 17] = [
         r#"{"do":"hello"}"#,
         r#"{"do":"wake","nonce":"c0ffee","unix_ns":1700000000000000000,"seed":"00ff"}"#,
         r#"{"do":"nic","mac":"52:54:00:12:34:56","deadline_ms":5000}"#,
         r#"{"do":"configure","dev":"eth0","addresses":["192.168.1.50/24"],"routers":["192.168.1.1","fe80::1"]}"#,
         r#"{"do":"resolve","dev":"eth0","address":"fe80::1","deadline_ms":500}"#,
+        r#"{"do":"know","dev":"eth0","address":"fe80::1","mac":"52:54:00:00:00:01"}"#,
         r#"{"do":"dhcp","dev":"eth0","step":"bind","deadline_ms":5000}"#,
         r#"{"do":"frames","dev":"eth0","frames":["00ff"]}"#,
         r#"{"do":"udp","dev":"eth0","source_port":9,"to":"[ff02::fb]:5353","payload":"00"}"#,

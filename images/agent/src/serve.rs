@@ -115,6 +115,7 @@ impl Agent {
                 address,
                 deadline_ms,
             } => address::resolve(&mut self.netlink, &dev, address, deadline_ms),
+            Op::Know { dev, address, mac } => self.know(&dev, address, &mac),
             Op::Dhcp {
                 dev,
                 step,
@@ -175,6 +176,13 @@ impl Agent {
     fn join(&mut self, dev: &str, group: IpAddr, port: u16) -> Result<Answer, String> {
         let index = self.index(dev)?;
         self.listeners.join(dev, index, group, port)
+    }
+
+    fn know(&mut self, dev: &str, address: IpAddr, mac: &str) -> Result<Answer, String> {
+        let octets = nic::parse_mac(mac).ok_or_else(|| format!("not a MAC address: {mac}"))?;
+        let index = self.index(dev)?;
+        self.netlink.learn(index, address, octets)?;
+        Ok(Answer::Done)
     }
 
     fn index(&mut self, dev: &str) -> Result<u32, String> {
