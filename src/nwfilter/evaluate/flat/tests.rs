@@ -131,3 +131,23 @@ fn the_generated_filter_needs_no_definition() {
         assert_eq!(filter.decide(&frame, Way::FromGuest), expected);
     }
 }
+
+#[test]
+fn a_later_fragment_passes_no_test_of_a_port_negated_or_not() {
+    let text = "<filter name='x'><rule action='drop' direction='out'>\
+        <ip protocol='udp'/><ip match='no' dstportstart='53'/></rule></filter>";
+    let filter = crate::nwfilter::read(text, "test").unwrap();
+    let filter = Compiled::new(&[filter], "x", GUEST, &[])
+        .unwrap()
+        .without_bridge_nf();
+    let mut frame =
+        Link::new(GUEST, OTHER).frame(ethertype::IPV4, &Ip4::new(FROM, TO).udp(7, 7, b"x"));
+    assert_eq!(run::quickly(&filter, &frame, Way::FromGuest), Some(false));
+    // The offset of the fragment, in units of eight octets.
+    frame[21] = 1;
+    assert_eq!(run::quickly(&filter, &frame, Way::FromGuest), Some(true));
+    assert_eq!(
+        run::decide_slowly(&filter, &frame, Way::FromGuest),
+        Decision::Accept
+    );
+}
