@@ -1,5 +1,7 @@
 //! `lanfence bench`: where the time goes, measured side by side in one run.
 
+mod pure;
+
 use super::{Exit, Failure, generate, note, say, verify};
 use crate::guest::Image;
 use crate::verify::job::Job;
@@ -20,8 +22,16 @@ pub struct Options {
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
     /// Directory of the guest image that `cargo xtask image` builds.
-    #[arg(long, value_name = "DIR", env = "LANFENCE_GUEST")]
-    guest: PathBuf,
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "LANFENCE_GUEST",
+        required_unless_present = "pure"
+    )]
+    guest: Option<PathBuf>,
+    /// Only what needs no guest: evaluator, reader, lint and exact sets.
+    #[arg(long)]
+    pure: bool,
 }
 
 /// Milliseconds of one thing, a figure a round.
@@ -44,8 +54,16 @@ impl Series {
 /// Measures and prints a table of minimum, median and maximum.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let source = generate::policy(options.policy.as_deref())?;
-    let image = Image::open(&options.guest).map_err(Failure::host)?;
-    let both = verify::plain_job(&source, &options.guest)?;
+    if cfg!(debug_assertions) {
+        note("built without optimisation: these figures say little; use `cargo xtask bench`");
+    }
+    let figures = pure::table(&source.policy, options.rounds)?;
+    say(&format!("{figures}\n")).map_err(Failure::host)?;
+    let Some(guest) = options.guest.as_ref().filter(|_| !options.pure) else {
+        return Ok(Exit::Pass.into());
+    };
+    let image = Image::open(guest).map_err(Failure::host)?;
+    let both = verify::plain_job(&source, guest)?;
     let restored = Job {
         cells: both.cells[..1].to_vec(),
         ..both.clone()

@@ -2,7 +2,7 @@
 
 mod json;
 mod print;
-mod probes;
+pub mod probes;
 
 use super::explain::mac;
 use super::levels::{self, Format};

@@ -59,15 +59,19 @@ pub struct Judged {
     pub outcome: Outcome,
 }
 
-/// Every probe for a policy, judged.
-pub fn judge_all(filter: &Compiled, policy: &Policy, scene: &Scene) -> Vec<Judged> {
+/// Every probe for a policy.
+pub fn probes(policy: &Policy, scene: &Scene) -> Vec<Probe> {
     let tag = |index| Tag {
         run: 0,
         phase: Phase::Filtered,
         index,
     };
-    let probes = catalogue(policy, scene, tag);
-    probes
+    catalogue(policy, scene, tag)
+}
+
+/// Every probe for a policy, judged.
+pub fn judge_all(filter: &Compiled, policy: &Policy, scene: &Scene) -> Vec<Judged> {
+    probes(policy, scene)
         .into_iter()
         .map(|probe| judge(filter, scene, probe))
         .collect()

@@ -13,6 +13,7 @@ mod chains;
 mod error;
 mod expand;
 pub mod field;
+mod flat;
 mod flatten;
 mod link;
 mod network;
@@ -31,6 +32,7 @@ pub use value::{mac, prefix_length};
 
 use super::model::Filter;
 use crate::frame::Mac;
+use flat::Flat;
 use std::fmt;
 
 /// Most rules that a filter may expand to. libvirt needs 15 ms for each, so
@@ -70,6 +72,7 @@ pub fn is_layer3(protocol: &str) -> bool {
 #[derive(Debug, Clone)]
 pub struct Compiled {
     chains: Chains,
+    flat: Flat,
     bridge_nf: bool,
     backend: Backend,
 }
@@ -104,8 +107,10 @@ impl Compiled {
         let mut scope = flatten::Scope::of(parameters);
         scope.set_default("MAC", mac.map(|octet| format!("{octet:02x}")).join(":"));
         let instances = flatten::flatten(filters, top, scope, backend)?;
+        let chains = chains::chains(&instances, backend)?;
         Ok(Self {
-            chains: chains::chains(&instances, backend)?,
+            flat: Flat::of(&chains),
+            chains,
             bridge_nf: true,
             backend,
         })
@@ -124,6 +129,11 @@ impl Compiled {
     /// The chains.
     pub fn chains(&self) -> &Chains {
         &self.chains
+    }
+
+    /// The chains as code.
+    fn flat(&self) -> &Flat {
+        &self.flat
     }
 
     /// The layer-2 chains of a direction.
