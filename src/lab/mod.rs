@@ -1,6 +1,7 @@
 //! The hermetic world: namespaces, topology, private libvirtd, DHCP server and sensors.
 
 mod accounts;
+mod binding;
 mod daemon;
 mod dnsmasq;
 mod enter;
@@ -14,8 +15,10 @@ mod packet_socket;
 pub mod ruleset;
 mod sender;
 mod sensor;
+mod tap;
 pub mod topology;
 
+pub use binding::{Binding, BindingSpec};
 pub use daemon::{Daemon, log_path};
 pub use dnsmasq::DOMAIN;
 pub use enter::{EnterOptions, enter};
@@ -26,6 +29,7 @@ pub use netns::Netns;
 pub use packet_socket::PacketSocket;
 pub use sender::Sender;
 pub use sensor::{Direction, Sensor, Sighted};
+pub use tap::{LARGEST as LARGEST_FRAME, Tap};
 pub use topology::Topology;
 
 use std::time::Duration;

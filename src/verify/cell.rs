@@ -1,19 +1,20 @@
 //! One cell: a fresh guest, the control run, the filter, the filtered run, the teeth.
 
 use super::job::{CellPlan, Job, Sabotage};
-use super::judge::{Seen, control_fate, filtered_fate, judge, reason};
-use super::phase::{self, Bounds, Outcome};
+use super::phase::{self, Outcome};
+use super::station::Ground;
 use super::stimulate::{ANSWER, Sender};
-use super::watch::{Sightings, Watch};
+use super::trial::{self, Subject, Trial};
+use super::watch::Watch;
 use super::{VerifyError, bind, evidence, ssh};
-use crate::frame::{Phase, Tag};
+use crate::frame::Phase;
 use crate::guest::{Accel, DomainSpec, Guest, GuestError, Image, Interface, boot, quirk};
 use crate::lab::topology::{GATEWAY_MAC, Mac, PEER_MAC, WAN_MAC, WAN4, WAN6, link_local, mac_text};
-use crate::lab::{Lab, ruleset};
+use crate::lab::{Lab, Sensor, ruleset};
 use crate::policy::Policy;
-use crate::probe::{Host, Origin, Probe, Scene, catalogue};
+use crate::probe::{Host, Scene};
 use crate::report::live::Event;
-use crate::report::model::{self, Cell, Fate, ProbeResult, Timing, Verdict};
+use crate::report::model::{self, Cell, Timing};
 use lanfence_agent::{Answer, DhcpStep, Op};
 use std::time::{Duration, Instant};
 
@@ -111,48 +112,18 @@ impl Running<'_> {
         self.enter("nic");
         let (dev, scene) = self.meet(&mut guest, number).await?;
         let key = self.log_in(&mut guest).await?;
-        let run = super::random();
-        self.enter("control");
-        let control = self
-            .phase(&mut guest, &dev, &scene, &key, run, Phase::Control)
-            .await?;
-        self.enter("bind");
-        bind::bind(self.context, &mut guest, scene.guest.v4)?;
-        let broken = self.sabotage(&mut guest)?;
-        self.enter("filtered");
-        let filtered = self
-            .phase(&mut guest, &dev, &scene, &key, run, Phase::Filtered)
-            .await;
-        let rules = ruleset::evidence();
-        let (filtered, teeth) = match filtered {
-            Ok(filtered) => {
-                self.enter("unbind");
-                // An error here must not hide what the filtered run has shown.
-                let teeth = match guest.set_filter(None) {
-                    Ok(()) => {
-                        self.enter("teeth");
-                        self.phase(&mut guest, &dev, &scene, &key, run, Phase::Teeth)
-                            .await
-                    }
-                    Err(error) => Err(error),
-                };
-                let late = Watch::resume(self.context.lab, &guest.tap, filtered.end);
-                (Some((filtered, late.sightings().0)), teeth)
-            }
-            Err(error) => (None, Err(error)),
+        let mut subject = Occupied {
+            context: self.context,
+            guest: &mut guest,
+            dev: &dev,
+            scene: &scene,
+            key: &key,
         };
-        let stopped = teeth.as_ref().err().map(ToString::to_string);
-        self.judge(&control, filtered.as_ref(), teeth.as_ref().ok());
-        let filtered = filtered.map(|(filtered, _)| filtered);
-        self.keep_evidence(
-            &guest,
-            &rules,
-            &[Some(&control), filtered.as_ref(), teeth.as_ref().ok()],
-        );
-        match (stopped, broken) {
-            (Some(message), _) => Err(VerifyError::Cell(message)),
-            (None, _) => Ok(()),
-        }
+        let trial = trial::run(&mut subject, |phase| self.enter(phase)).await?;
+        self.cell.probes = trial.results();
+        self.cell.teeth = trial.has_teeth(&self.cell.probes);
+        self.keep_evidence(&guest, &trial);
+        trial.end()
     }
 
     async fn boot(&mut self, number: u8) -> Result<Guest, VerifyError> {
@@ -242,121 +213,19 @@ impl Running<'_> {
         }
     }
 
-    async fn phase(
-        &self,
-        guest: &mut Guest,
-        dev: &str,
-        scene: &Scene,
-        key: &ssh::Key,
-        run: u32,
-        phase: Phase,
-    ) -> Result<Outcome, GuestError> {
-        let mut probes = catalogue(self.context.policy, scene, |index| Tag {
-            run,
-            phase,
-            index,
-        });
-        if phase == Phase::Teeth {
-            probes.retain(Probe::wants_teeth);
-        }
-        let watch = Watch::start(self.context.lab, &guest.tap);
-        let mut sender = Sender {
-            lab: self.context.lab,
-            agent: &mut guest.agent,
-            dev,
-            scene,
-            key,
-        };
-        if phase == Phase::Teeth {
-            sender.configure().await?;
-        }
-        phase::run(&mut sender, watch, run, phase, probes).await
-    }
-
-    fn sabotage(&self, guest: &mut Guest) -> Result<bool, VerifyError> {
-        match self.context.job.sabotage {
-            None => return Ok(false),
-            Some(Sabotage::Sensor) => self.context.lab.gateway_sensor.kill(),
-            Some(Sabotage::Link) => guest.set_link(false)?,
-            Some(Sabotage::Pause) => guest.pause()?,
-            Some(Sabotage::Flush) => ruleset::flush()?,
-        }
-        Ok(true)
-    }
-
-    /// Turns what was seen into verdicts, in catalogue order.
-    /// The filtered run comes with what was seen after its end.
-    fn judge(
-        &mut self,
-        control: &Outcome,
-        filtered: Option<&(Outcome, Sightings)>,
-        teeth: Option<&Outcome>,
-    ) {
-        let later = teeth
-            .filter(|teeth| teeth.fault.is_none())
-            .map(|teeth| teeth.bounds)
-            .unwrap_or_default();
-        for (index, probe) in control.probes.iter().enumerate() {
-            let control_fate = control_fate(seen(control, probe));
-            let (filtered_fate, last_seen) = match filtered {
-                None => (Fate::Unknown, None),
-                Some((filtered, late)) => {
-                    let probe = &filtered.probes[index];
-                    let seen = seen_filtered(filtered, late, probe, later);
-                    (
-                        filtered_fate(seen, probe.expect),
-                        filtered.sightings.last_seen(probe),
-                    )
-                }
-            };
-            let verdict = judge(
-                probe.expect,
-                probe.residual.is_some(),
-                control_fate,
-                filtered_fate,
-            );
-            let filtered = filtered.map(|(outcome, _)| outcome);
-            let faults = [Some(control), filtered].into_iter().flatten();
-            let fault = faults.clone().find_map(|outcome| outcome.fault.clone());
-            let refusal = faults
-                .into_iter()
-                .find_map(|outcome| outcome.refused.get(&probe.id));
-            let fault =
-                fault.or_else(|| refusal.map(|why| format!("its sender could not send it: {why}")));
-            self.cell.probes.push(ProbeResult {
-                id: probe.id.clone(),
-                group: probe.group,
-                summary: probe.summary.clone(),
-                expect: probe.expect,
-                control: control_fate,
-                filtered: filtered_fate,
-                teeth: teeth.and_then(|teeth| teeth_fate(teeth, &probe.id)),
-                verdict,
-                last_seen,
-                note: note(verdict, probe, control_fate, filtered_fate, fault),
-            });
-        }
-        let fates: Vec<Fate> = self
-            .cell
-            .probes
-            .iter()
-            .filter_map(|probe| probe.teeth)
-            .collect();
-        self.cell.teeth =
-            teeth.map(|_| !fates.is_empty() && fates.iter().all(|fate| *fate == Fate::Delivered));
-    }
-
-    fn keep_evidence(&mut self, guest: &Guest, rules: &str, outcomes: &[Option<&Outcome>]) {
-        let green = self.cell.teeth == Some(true)
-            && self
-                .cell
-                .probes
-                .iter()
-                .all(|probe| matches!(probe.verdict, Verdict::Pass | Verdict::Residual));
+    fn keep_evidence(&mut self, guest: &Guest, trial: &Trial) {
+        let green = evidence::is_green(&self.cell);
         let Some(out) = self.context.job.out.as_deref().filter(|_| !green) else {
             return;
         };
-        match evidence::write(out, &self.cell, self.context.job, guest, rules, outcomes) {
+        match evidence::write(
+            out,
+            &self.cell,
+            self.context.job,
+            guest,
+            &trial.rules,
+            &trial.outcomes(),
+        ) {
             Ok(files) => self.cell.evidence = files,
             Err(error) => (self.context.tell)(&Event::Note {
                 cell: Some(self.plan.name.clone()),
@@ -366,53 +235,60 @@ impl Running<'_> {
     }
 }
 
-fn seen(outcome: &Outcome, probe: &Probe) -> Seen {
-    let (arrived, completed) = (outcome.sightings.arrived(probe), outcome.completed(probe));
-    // An exchange that broke off after its first frame had arrived counts as
-    // sent only if the answer was heard leaving the guest.
-    let began = !arrived || completed || outcome.answered(probe);
-    Seen {
-        near: outcome.sightings.near(probe) && began,
-        arrived: arrived && completed,
-        escaped: outcome.sightings.escaped(probe),
-        bounded: outcome.bounds.cover(probe),
-        sound: outcome.fault.is_none(),
+/// A guest between boot and end, with all that its phases need.
+struct Occupied<'a> {
+    context: &'a Context<'a>,
+    guest: &'a mut Guest,
+    dev: &'a str,
+    scene: &'a Scene,
+    key: &'a ssh::Key,
+}
+
+impl Subject for Occupied<'_> {
+    fn lab(&self) -> &Lab {
+        self.context.lab
     }
-}
 
-/// The same with what came after the filtered run: sentinels that were sent
-/// once the filter was gone bound it too, and frames that come late belong to it.
-fn seen_filtered(outcome: &Outcome, late: &Sightings, probe: &Probe, later: Bounds) -> Seen {
-    let seen = seen(outcome, probe);
-    let came_late = late.came_late(probe);
-    // The kernel shows the sensor what a guest sends and asks the filter in one
-    // go, so what is late there has passed it. What was on its way to the guest
-    // may have waited until the filter was gone, and proves nothing.
-    let passed = came_late && probe.origin == Origin::Guest;
-    Seen {
-        arrived: seen.arrived || (passed && late.arrived(probe)),
-        escaped: seen.escaped || passed,
-        bounded: (seen.bounded || later.cover(probe)) && !came_late,
-        ..seen
+    fn tap(&self) -> &Sensor {
+        &self.guest.tap
     }
-}
 
-fn teeth_fate(teeth: &Outcome, id: &str) -> Option<Fate> {
-    let probe = teeth.probes.iter().find(|probe| probe.id == id)?;
-    Some(control_fate(seen(teeth, probe)))
-}
+    async fn phase(&mut self, run: u32, phase: Phase) -> Result<Outcome, GuestError> {
+        let probes = trial::probes(self.context.policy, self.scene, run, phase);
+        let watch = Watch::start(self.context.lab, &self.guest.tap);
+        let ground = Ground {
+            lab: self.context.lab,
+            scene: self.scene,
+        };
+        let mut sender = Sender {
+            ground,
+            agent: &mut self.guest.agent,
+            dev: self.dev,
+            key: self.key,
+        };
+        if phase == Phase::Teeth {
+            sender.configure().await?;
+        }
+        phase::run(&mut sender, ground, watch, run, phase, probes).await
+    }
 
-fn note(
-    verdict: Verdict,
-    probe: &Probe,
-    control: Fate,
-    filtered: Fate,
-    fault: Option<String>,
-) -> Option<String> {
-    match verdict {
-        Verdict::Residual => probe.residual.map(str::to_owned),
-        Verdict::Inconclusive => Some(fault.unwrap_or_else(|| reason(control, filtered))),
-        Verdict::Pass | Verdict::Fail(_) => None,
+    async fn bind(&mut self) -> Result<(), VerifyError> {
+        bind::bind(self.context, self.guest, self.scene.guest.v4)
+    }
+
+    fn sabotage(&mut self) -> Result<(), VerifyError> {
+        match self.context.job.sabotage {
+            None => {}
+            Some(Sabotage::Sensor) => self.context.lab.gateway_sensor.kill(),
+            Some(Sabotage::Link) => self.guest.set_link(false)?,
+            Some(Sabotage::Pause) => self.guest.pause()?,
+            Some(Sabotage::Flush) => ruleset::flush()?,
+        }
+        Ok(())
+    }
+
+    async fn unbind(&mut self) -> Result<(), GuestError> {
+        self.guest.set_filter(None)
     }
 }
 

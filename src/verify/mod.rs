@@ -11,10 +11,13 @@ pub mod judge;
 mod phase;
 pub mod plan;
 mod queue;
+mod results;
 mod retry;
 mod sockets;
 mod ssh;
+mod station;
 mod stimulate;
+mod trial;
 mod watch;
 mod worker;
 

@@ -1,13 +1,13 @@
 //! One phase of a cell: send the probes, bound the wait with sentinels, collect the sightings.
 
-use super::stimulate::{Refusals, Sender};
+use super::station::{Ground, Refusals, Station};
 use super::watch::{Marks, Place, Sightings, Watch};
 use crate::frame::{Phase, Tag};
 use crate::guest::GuestError;
-use crate::lab::LabError;
 use crate::lab::topology::WAN4;
+use crate::lab::{Lab, LabError};
 use crate::probe::{Origin, Point, Probe, Scene, Stimulus, inbound_sentinels, sentinels};
-use lanfence_agent::{DhcpStep, to_hex};
+use lanfence_agent::DhcpStep;
 use std::net::UdpSocket;
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -126,34 +126,36 @@ fn is_from_ssh(frame: &[u8]) -> bool {
 
 /// Runs a phase with the probes that were built for it.
 pub async fn run(
-    sender: &mut Sender<'_>,
+    station: &mut impl Station,
+    ground: Ground<'_>,
     watch: Watch<'_>,
     run: u32,
     phase: Phase,
     probes: Vec<Probe>,
 ) -> Result<Outcome, GuestError> {
-    sender.start_afresh().await?;
+    station.start_afresh().await?;
     let steps = dhcp_steps(&probes);
     let dhcp = if steps.is_empty() {
         Vec::new()
     } else {
-        sender.dhcp(&steps).await?
+        station.dhcp(&steps).await?
     };
-    sender.introduce()?;
-    sender.meet_neighbours().await?;
+    ground.introduce()?;
+    station.meet_neighbours().await?;
     let ssh = if probes.iter().any(|probe| probe.stimulus == Stimulus::Ssh) {
-        Some(sender.ssh()?)
+        Some(station.ssh().await?)
     } else {
         None
     };
-    let refused = sender.send(&probes).await?;
+    let refused = station.send(&probes).await?;
+    ground.send_from_outside(&probes)?;
     departed(&watch, &probes).await;
     let mut bounds = Bounds::ALL;
     for round in 0..ROUNDS {
         let first = (phase as u16 * ROUNDS + round) * PER_ROUND;
         let watch = &watch;
         let round = Round { watch, run, first };
-        bounds = sentinel_round(sender, &round, bounds).await?;
+        bounds = sentinel_round(station, ground, &round, bounds).await?;
     }
     let (sightings, end) = watch.sightings();
     Ok(Outcome {
@@ -227,35 +229,34 @@ impl Round<'_, '_> {
 
 /// Sends one round of sentinels on every path that still answers.
 async fn sentinel_round(
-    sender: &mut Sender<'_>,
+    station: &mut impl Station,
+    ground: Ground<'_>,
     round: &Round<'_, '_>,
     before: Bounds,
 ) -> Result<Bounds, GuestError> {
-    let scene = sender.scene;
+    let Ground { lab, scene } = ground;
     let mut after = Bounds::default();
     if before.outbound {
         let frames = sentinels(scene, |index| round.tag(&OUTBOUND, index));
-        sender
-            .frames(frames.iter().map(|frame| to_hex(frame)).collect())
-            .await?;
+        station.frames(&frames).await?;
         after.outbound = round.arrives(&OUTBOUND, Point::Peer).await
             && round.arrives(&OUTBOUND, Point::Gateway).await;
     }
     if before.from_peer {
         for frame in inbound_sentinels(scene, |index| round.tag(&FROM_PEER, index)) {
-            sender.lab.peer_sender.send(&frame)?;
+            lab.peer_sender.send(&frame)?;
         }
         after.from_peer = round.arrives(&FROM_PEER, Point::TapToGuest).await;
     }
     if before.from_gateway {
         let scene = as_gateway(scene);
         for frame in inbound_sentinels(&scene, |index| round.tag(&FROM_GATEWAY, index)) {
-            sender.lab.gateway_sender.send(&frame)?;
+            lab.gateway_sender.send(&frame)?;
         }
         after.from_gateway = round.arrives(&FROM_GATEWAY, Point::TapToGuest).await;
     }
     if before.wan {
-        to_far_side(sender, &round.tag(&TO_WAN, 0).to_bytes())?;
+        to_far_side(lab, &round.tag(&TO_WAN, 0).to_bytes())?;
         after.wan = round.arrives(&TO_WAN, Point::Wan).await;
     }
     Ok(after)
@@ -270,13 +271,13 @@ fn as_gateway(scene: &Scene) -> Scene {
 }
 
 /// A datagram from the LAN peer through the router: the path behind the bridge works.
-fn to_far_side(sender: &Sender<'_>, payload: &[u8]) -> Result<(), LabError> {
+fn to_far_side(lab: &Lab, payload: &[u8]) -> Result<(), LabError> {
     let datagram = || -> std::io::Result<()> {
         UdpSocket::bind("0.0.0.0:0")?
             .send_to(payload, (WAN4, 9))
             .map(drop)
     };
-    let sent = tokio::task::block_in_place(|| sender.lab.network.peer.run(datagram))?;
+    let sent = tokio::task::block_in_place(|| lab.network.peer.run(datagram))?;
     sent.map_err(|source| {
         LabError::system("send a sentinel from the LAN peer to the far side", source)
     })
