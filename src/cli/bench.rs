@@ -35,7 +35,7 @@ struct Series {
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let source = generate::policy(options.policy.as_deref())?;
     let image = Image::open(&options.guest).map_err(Failure::host)?;
-    let job = verify::plain_job(&source, &options.guest)?;
+    let job = verify::plain_job(&source, Some(&options.guest))?;
     let mut series = [
         Series {
             name: "bare QEMU boot to READY",

@@ -4,7 +4,7 @@ use super::error::LabError;
 use super::libvirtd::Libvirt;
 use super::topology::{Mac, mac_text};
 use quick_xml::Writer;
-use quick_xml::events::{BytesText, Event};
+use quick_xml::events::BytesText;
 use std::ffi::CString;
 use virt::connect::Connect;
 
@@ -25,6 +25,8 @@ pub struct BindingSpec<'a> {
 /// A binding that libvirt holds. It is deleted when this is dropped.
 #[derive(Debug)]
 pub struct Binding {
+    /// What was asked of libvirt, for evidence.
+    pub xml: String,
     device: String,
     pointer: Option<virt_sys::virNWFilterBindingPtr>,
     /// Keeps the connection that the pointer belongs to.
@@ -42,7 +44,8 @@ impl Libvirt {
     /// libvirt's words when it cannot make rules of the filter.
     pub fn bind(&self, spec: &BindingSpec<'_>) -> Result<Binding, LabError> {
         let doing = || format!("bind {} to {}", spec.filter, spec.device);
-        let xml = CString::new(spec.xml())
+        let text = spec.xml();
+        let xml = CString::new(text.as_str())
             .map_err(|_| LabError::system(doing(), std::io::ErrorKind::InvalidInput))?;
         let connect = self.connection().clone();
         let pointer = tokio::task::block_in_place(|| {
@@ -56,6 +59,7 @@ impl Libvirt {
             ));
         }
         Ok(Binding {
+            xml: text,
             device: spec.device.to_owned(),
             pointer: Some(pointer),
             _connect: connect,
@@ -132,7 +136,7 @@ impl BindingSpec<'_> {
                     let attributes = [("name", name.as_str()), ("value", value.as_str())];
                     parameter.with_attributes(attributes).write_empty()?;
                 }
-                inside.write_event(Event::Text(BytesText::new("")))
+                Ok(())
             })?;
             Ok(())
         })?;

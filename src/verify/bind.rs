@@ -1,15 +1,51 @@
 //! Binding the filter under test to the guest's NIC.
 
 use super::VerifyError;
-use super::cell::Context;
-use super::job::Job;
+use super::job::{FilterText, Job};
+use super::running::Context;
 use crate::guest::{FilterRef, Guest};
-use crate::lab::{Lab, ruleset};
+use crate::lab::{Binding, BindingSpec, Lab, ruleset};
 use crate::nwfilter::{self, Filter};
+use crate::probe::Host;
 use std::net::Ipv4Addr;
 
 /// The variable that libvirt learns from the guest's traffic where it is not given.
 const IP: &str = "IP";
+
+/// The filter under test as it is to be bound.
+struct Wanted {
+    reference: FilterRef,
+    /// Whether the kernel must show rules of it.
+    has_rules: bool,
+}
+
+impl Wanted {
+    /// None where the job verifies without a filter.
+    fn of(job: &Job, address: Ipv4Addr) -> Option<Self> {
+        let filter = job.bind.clone()?;
+        let read = |filter: &FilterText| nwfilter::read(&filter.xml, &filter.name).ok();
+        let tree: Vec<Filter> = job.filters.iter().filter_map(read).collect();
+        Some(Self {
+            reference: FilterRef {
+                filter,
+                parameters: parameters(job, &tree, address),
+            },
+            has_rules: tree.iter().any(|filter| filter.rule_count() > 0),
+        })
+    }
+
+    /// Whether its rules are really in the kernel: that libvirt lists a binding proves nothing.
+    fn check(&self, tap: &str) -> Result<(), VerifyError> {
+        let installed = ruleset::installed(tap)?;
+        if self.has_rules && !installed.hooked {
+            return Err(VerifyError::Cell(format!(
+                "libvirt bound {} to {tap}, but the kernel has no rule for {tap}: {installed:?}",
+                self.reference.filter
+            )));
+        }
+        Ok(())
+    }
+}
 
 /// Binds the filter through libvirt and checks that its rules are really in the kernel.
 pub fn bind(
@@ -17,34 +53,37 @@ pub fn bind(
     guest: &mut Guest,
     address: Ipv4Addr,
 ) -> Result<(), VerifyError> {
-    let job = context.job;
-    let Some(filter) = &job.bind else {
+    let Some(wanted) = Wanted::of(context.job, address) else {
         return Ok(());
     };
-    let tree: Vec<Filter> = job
-        .filters
-        .iter()
-        .filter_map(|filter| nwfilter::read(&filter.xml, &filter.name).ok())
-        .collect();
-    let reference = FilterRef {
-        filter: filter.clone(),
-        parameters: parameters(job, &tree, address),
-    };
-    let bound = guest.set_filter(Some(reference));
+    let bound = guest.set_filter(Some(wanted.reference.clone()));
     bound.map_err(|error| match error {
         error if guest.alive() => refused(context.lab, error.into()),
         // A guest that died meanwhile is no refusal.
         error => error.into(),
     })?;
-    let tap = &guest.interface().tap;
-    let installed = ruleset::installed(tap)?;
-    let has_rules = tree.iter().any(|filter| filter.rule_count() > 0);
-    if has_rules && !installed.hooked {
-        return Err(VerifyError::Cell(format!(
-            "libvirt bound {filter} to {tap}, but the kernel has no rule for {tap}: {installed:?}"
-        )));
-    }
-    Ok(())
+    wanted.check(&guest.interface().tap)
+}
+
+/// The same for a tap without a guest.
+pub fn bind_tap(
+    context: &Context<'_>,
+    tap: &str,
+    guest: &Host,
+) -> Result<Option<Binding>, VerifyError> {
+    let Some(wanted) = Wanted::of(context.job, guest.v4) else {
+        return Ok(None);
+    };
+    let spec = BindingSpec {
+        device: tap,
+        mac: guest.mac,
+        filter: &wanted.reference.filter,
+        parameters: &wanted.reference.parameters,
+    };
+    let bound = context.lab.libvirt.bind(&spec);
+    let bound = bound.map_err(|error| refused(context.lab, error.into()))?;
+    wanted.check(tap)?;
+    Ok(Some(bound))
 }
 
 /// What the user gave, and the guest's address where a filter asks for it:
@@ -96,7 +135,7 @@ mod tests {
             bind: None,
             parameters: given.map(pair).into_iter().collect(),
             kvm: false,
-            guest: "/".into(),
+            guest: None,
             libvirt_cache: None,
             out: None,
             cells: Vec::new(),

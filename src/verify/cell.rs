@@ -1,102 +1,31 @@
 //! One cell: a fresh guest, the control run, the filter, the filtered run, the teeth.
 
-use super::job::{CellPlan, Job, Sabotage};
+use super::job::{CellPlan, Sabotage};
 use super::phase::{self, Outcome};
-use super::station::Ground;
+use super::running::{Context, Running};
+use super::station::{Ground, scene};
 use super::stimulate::{ANSWER, Sender};
 use super::trial::{self, Subject, Trial};
 use super::watch::Watch;
-use super::{VerifyError, bind, evidence, ssh};
+use super::{VerifyError, bind, ssh};
 use crate::frame::Phase;
-use crate::guest::{Accel, DomainSpec, Guest, GuestError, Image, Interface, boot, quirk};
-use crate::lab::topology::{GATEWAY_MAC, Mac, PEER_MAC, WAN_MAC, WAN4, WAN6, link_local, mac_text};
+use crate::guest::{DomainSpec, Guest, GuestError, Interface, boot, quirk};
+use crate::lab::topology::{Mac, mac_text};
 use crate::lab::{Lab, Sensor, ruleset};
-use crate::policy::Policy;
-use crate::probe::{Host, Scene};
+use crate::probe::Scene;
 use crate::report::live::Event;
-use crate::report::model::{self, Cell, Timing};
+use crate::report::model::{self, Cell};
 use lanfence_agent::{Answer, DhcpStep, Op};
-use std::time::{Duration, Instant};
-
-/// What a cell is run with.
-#[derive(Clone, Copy)]
-pub struct Context<'a> {
-    /// The lab.
-    pub lab: &'a Lab,
-    /// The job.
-    pub job: &'a Job,
-    /// The policy.
-    pub policy: &'a Policy,
-    /// What the lab said of its host.
-    pub host: &'a model::Host,
-    /// Kernel and initramfs.
-    pub image: &'a Image,
-    /// Accelerator.
-    pub accel: Accel,
-    /// Tells the user interface what happens.
-    pub tell: &'a dyn Fn(&Event),
-}
-
-/// A cell while it runs.
-struct Running<'a> {
-    context: &'a Context<'a>,
-    plan: &'a CellPlan,
-    cell: Cell,
-    phase: (&'static str, Instant),
-}
+use std::time::Duration;
 
 /// Runs a cell to its end. Never fails: what went wrong is in the cell.
 pub async fn run(context: &Context<'_>, plan: &CellPlan, number: u8) -> Cell {
-    let mut running = Running {
-        context,
-        plan,
-        cell: plan.cell(),
-        phase: ("boot", Instant::now()),
-    };
-    (context.tell)(&Event::Phase {
-        cell: plan.name.clone(),
-        phase: "boot".into(),
-    });
+    let mut running = Running::begin(context, plan, "boot");
     let ended = running.through(number).await;
-    // A dead daemon explains whatever else went wrong, and spoils what went well.
-    let ended = match (context.lab.fault(), ended) {
-        (Some(fault), Ok(())) => Err(VerifyError::Cell(fault)),
-        (Some(fault), Err(error)) => Err(VerifyError::Cell(format!("{error}\n{fault}"))),
-        (None, ended) => ended,
-    };
-    if let Err(error) = ended {
-        let phase = running.phase.0;
-        running.cell.error = Some(error.in_phase(phase));
-    }
-    running.end_phase();
-    running.cell
+    running.finish(ended)
 }
 
 impl Running<'_> {
-    /// Ends the current phase and starts the next.
-    fn enter(&mut self, phase: &'static str) {
-        self.end_phase();
-        self.phase = (phase, Instant::now());
-        (self.context.tell)(&Event::Phase {
-            cell: self.plan.name.clone(),
-            phase: phase.into(),
-        });
-    }
-
-    fn end_phase(&mut self) {
-        let (phase, since) = self.phase;
-        let ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.cell.timings.push(Timing {
-            phase: phase.into(),
-            ms,
-        });
-        (self.context.tell)(&Event::PhaseDone {
-            cell: self.plan.name.clone(),
-            phase: phase.into(),
-            ms,
-        });
-    }
-
     async fn through(&mut self, number: u8) -> Result<(), VerifyError> {
         let mut guest = self.boot(number).await?;
         if self.context.job.boot_only {
@@ -127,6 +56,7 @@ impl Running<'_> {
     }
 
     async fn boot(&mut self, number: u8) -> Result<Guest, VerifyError> {
+        let image = self.context.image.ok_or_else(no_image)?;
         let nonce = format!("{:08x}", super::random());
         let interface = Interface {
             model: self.plan.nic.clone(),
@@ -140,7 +70,7 @@ impl Running<'_> {
         let spec = DomainSpec {
             name: &name,
             accel: self.context.accel,
-            image: self.context.image,
+            image,
             nonce: &nonce,
             interface: &interface,
         };
@@ -176,21 +106,7 @@ impl Running<'_> {
             Ok(_) | Err(GuestError::Agent { .. }) => None,
             Err(error) => return Err(error.into()),
         };
-        let host = |mac: Mac, v4, v6| Host {
-            mac,
-            v4,
-            link_local: link_local(mac),
-            v6,
-        };
-        let scene = Scene {
-            guest: host(mac, lease.unwrap_or(plan.leases.0), plan.guest6(number)),
-            peer: host(PEER_MAC, plan.peer4, plan.peer6()),
-            gateway: host(GATEWAY_MAC, plan.gateway4, plan.gateway6()),
-            lan4: plan.lan4,
-            wan4: WAN4,
-            wan6: WAN6,
-            wan_mac: WAN_MAC,
-        };
+        let scene = scene(plan, mac, lease.unwrap_or(plan.leases.0), number);
         let release = Op::Dhcp {
             dev: dev.clone(),
             step: DhcpStep::Release,
@@ -214,24 +130,11 @@ impl Running<'_> {
     }
 
     fn keep_evidence(&mut self, guest: &Guest, trial: &Trial) {
-        let green = evidence::is_green(&self.cell);
-        let Some(out) = self.context.job.out.as_deref().filter(|_| !green) else {
-            return;
-        };
-        match evidence::write(
-            out,
-            &self.cell,
-            self.context.job,
-            guest,
-            &trial.rules,
-            &trial.outcomes(),
-        ) {
-            Ok(files) => self.cell.evidence = files,
-            Err(error) => (self.context.tell)(&Event::Note {
-                cell: Some(self.plan.name.clone()),
-                text: format!("the evidence could not be written: {error}"),
-            }),
-        }
+        let files = [
+            ("domain.xml", guest.xml().into_bytes()),
+            ("serial.log", guest.console_text()),
+        ];
+        self.keep(files, trial);
     }
 }
 
@@ -298,6 +201,10 @@ impl Subject for Occupied<'_> {
 fn guest_mac(number: u8, nic: &str) -> Mac {
     let first = quirk(nic).mac_octet.unwrap_or(0x52);
     [first, 0x54, 0x00, 0x00, 0x01, number]
+}
+
+fn no_image() -> VerifyError {
+    VerifyError::Usage("the job names no guest image, and a cell with a guest needs one".into())
 }
 
 fn unexpected(doing: &str) -> VerifyError {

@@ -2,9 +2,9 @@
 
 use super::job::Job;
 use super::phase::Outcome;
+use super::trial::Trial;
 use super::watch::Place;
 use crate::frame::Tag;
-use crate::guest::Guest;
 use crate::lab::{Direction, LIBVIRTD_LOG, log_path};
 use crate::report::model::{Cell, ProbeResult, Verdict};
 use crate::report::pcapng::{self, EvidencePacket};
@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
-/// Writes the bundle into `out/<cell>` and returns the files' names relative to `out`.
+/// Writes the bundle into `out/<cell>`, the files of the cell's kind first, and returns the files' names relative to `out`.
 ///
 /// # Errors
 /// The first file that could not be written, with the reason (a full disk, say).
@@ -20,17 +20,18 @@ pub fn write(
     out: &Path,
     cell: &Cell,
     job: &Job,
-    guest: &Guest,
-    rules: &str,
-    outcomes: &[Option<&Outcome>],
+    own: Vec<(&str, Vec<u8>)>,
+    trial: &Trial,
 ) -> Result<Vec<String>, String> {
     let folder = cell.name.replace('/', "-");
     let dir = out.join(&folder);
     std::fs::create_dir_all(&dir).map_err(|error| format!("{folder}: {error}"))?;
-    let mut files = vec![
-        ("domain.xml".to_owned(), guest.xml().into_bytes()),
-        ("serial.log".to_owned(), guest.console_text()),
-        ("rules.txt".to_owned(), rules.as_bytes().to_vec()),
+    let own = own.into_iter();
+    let mut files: Vec<(String, Vec<u8>)> = own
+        .map(|(name, content)| (name.to_owned(), content))
+        .collect();
+    files.extend([
+        ("rules.txt".to_owned(), trial.rules.as_bytes().to_vec()),
         (
             "libvirtd.log".to_owned(),
             std::fs::read(LIBVIRTD_LOG).unwrap_or_default(),
@@ -39,8 +40,11 @@ pub fn write(
             "dnsmasq.log".to_owned(),
             std::fs::read(log_path("dnsmasq")).unwrap_or_default(),
         ),
-        ("frames.pcapng".to_owned(), capture(cell, outcomes)?),
-    ];
+        (
+            "frames.pcapng".to_owned(),
+            capture(cell, &trial.outcomes())?,
+        ),
+    ]);
     files.extend(job.filters.iter().map(|filter| {
         (
             format!("filter-{}.xml", filter.name),

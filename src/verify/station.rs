@@ -3,9 +3,9 @@
 
 use super::sockets;
 use crate::guest::GuestError;
-use crate::lab::topology::{WAN4, WAN6};
-use crate::lab::{Lab, LabError, Netns};
-use crate::probe::{Origin, Probe, Scene, Stimulus};
+use crate::lab::topology::{GATEWAY_MAC, Mac, PEER_MAC, WAN_MAC, WAN4, WAN6, link_local};
+use crate::lab::{Lab, LabError, Netns, Topology};
+use crate::probe::{Host, Origin, Probe, Scene, Stimulus};
 use lanfence_agent::DhcpStep;
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -100,6 +100,25 @@ impl Ground<'_> {
             Stimulus::Join { .. } | Stimulus::Dhcp(_) | Stimulus::Ssh => {}
         }
         Ok(())
+    }
+}
+
+/// Who is where in a lab with the guest of this number.
+pub fn scene(plan: &Topology, mac: Mac, address: Ipv4Addr, number: u8) -> Scene {
+    let host = |mac: Mac, v4, v6| Host {
+        mac,
+        v4,
+        link_local: link_local(mac),
+        v6,
+    };
+    Scene {
+        guest: host(mac, address, plan.guest6(number)),
+        peer: host(PEER_MAC, plan.peer4, plan.peer6()),
+        gateway: host(GATEWAY_MAC, plan.gateway4, plan.gateway6()),
+        lan4: plan.lan4,
+        wan4: WAN4,
+        wan6: WAN6,
+        wan_mac: WAN_MAC,
     }
 }
 
