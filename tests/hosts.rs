@@ -148,18 +148,36 @@ fn a_filter_that_cannot_work_is_a_usage_error(#[case] xml: &str, #[case] words: 
     assert!(text(&output).contains(words), "{}", text(&output));
 }
 
-#[test]
-fn a_guest_that_never_boots_is_told_apart() {
-    // A kernel that is an ELF file and no kernel: the guest dies or hangs, and the run says so.
-    let dir = tempfile::tempdir().unwrap();
-    std::fs::copy("/bin/true", dir.path().join("vmlinux")).unwrap();
-    std::fs::write(dir.path().join("initramfs.cpio"), b"070701").unwrap();
-    let output = lanfence()
-        .args(["verify", "--accel", "tcg", "--nic", "virtio", "--guest"])
-        .arg(dir.path())
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(5), "{}", text(&output));
+/// A real kernel whose initramfs holds nothing, and an ELF file that is no kernel.
+#[rstest]
+#[case::a_kernel_panic(true, "the guest's kernel panicked: ", "Kernel panic")]
+#[case::no_kernel_at_all(false, "error in phase boot: ", "")]
+fn a_guest_that_never_boots_is_told_apart_and_leaves_its_log(
+    #[case] real_kernel: bool,
+    #[case] words: &str,
+    #[case] on_the_console: &str,
+) {
+    let guest = tempfile::tempdir().unwrap();
+    let kernel = guest_image().join("vmlinux");
+    let kernel = if real_kernel {
+        kernel
+    } else {
+        "/bin/true".into()
+    };
+    std::fs::copy(kernel, guest.path().join("vmlinux")).unwrap();
+    std::fs::write(guest.path().join("initramfs.cpio"), b"070701").unwrap();
+    let verified = common::verify(&["--nic", "virtio", "--guest", guest.path().to_str().unwrap()]);
+    assert_eq!(verified.code, 5, "{}", verified.printed());
+    assert!(verified.printed().contains(words), "{}", verified.printed());
+    let cell = &verified.run().cells[0];
+    let read = |name: &str| {
+        let file = format!("linux-virtio/{name}");
+        assert!(cell.evidence.contains(&file), "{:?}", cell.evidence);
+        std::fs::read_to_string(verified.dir.path().join("out").join(file)).unwrap()
+    };
+    assert!(read("serial.log").contains(on_the_console));
+    assert!(read("qemu.log").contains("qemu-system-x86_64"));
+    assert!(read("domain.xml").contains("<name>linux-virtio-1</name>"));
 }
 
 #[test]

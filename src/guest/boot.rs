@@ -28,7 +28,6 @@ pub struct Guest {
     pub tap: Sensor,
     /// Milliseconds from resume to READY.
     pub boot_ms: u64,
-    console: Console,
     domain: Domain,
     interface: Interface,
 }
@@ -60,7 +59,6 @@ pub async fn boot(lab: &Lab, spec: &DomainSpec<'_>) -> Result<Guest, GuestError>
         agent,
         tap,
         boot_ms,
-        console,
         domain: domain.release(),
         interface,
     })
@@ -178,11 +176,6 @@ impl Guest {
     /// The interface as it is now.
     pub fn interface(&self) -> &Interface {
         &self.interface
-    }
-
-    /// The console's text.
-    pub fn console_text(&self) -> Vec<u8> {
-        self.console.text()
     }
 
     /// The domain's live XML.

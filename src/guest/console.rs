@@ -1,6 +1,5 @@
-//! The guest's serial console: kept as evidence and watched for signs of life and death.
+//! The guest's serial console, watched for signs of life and death. QEMU keeps its text.
 
-use std::sync::{Arc, Mutex, PoisonError};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::UnixStream;
 use tokio::sync::watch;
@@ -41,40 +40,27 @@ impl State {
 /// A console that is being read.
 #[derive(Debug)]
 pub struct Console {
-    text: Arc<Mutex<Vec<u8>>>,
     state: watch::Receiver<State>,
 }
 
 impl Console {
     /// Starts reading; ends with the socket.
     pub fn read(stream: UnixStream) -> Self {
-        let text = Arc::new(Mutex::new(Vec::new()));
         let (sender, state) = watch::channel(State::default());
-        tokio::spawn(pump(stream, Arc::clone(&text), sender));
-        Self { text, state }
+        tokio::spawn(pump(stream, sender));
+        Self { state }
     }
 
     /// A view that wakes when a line comes.
     pub fn state(&self) -> watch::Receiver<State> {
         self.state.clone()
     }
-
-    /// Everything so far.
-    pub fn text(&self) -> Vec<u8> {
-        self.text
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
 }
 
-async fn pump(mut stream: UnixStream, text: Arc<Mutex<Vec<u8>>>, sender: watch::Sender<State>) {
+async fn pump(mut stream: UnixStream, sender: watch::Sender<State>) {
     let mut chunk = [0; 4096];
     let mut line = Vec::new();
     while let Ok(length @ 1..) = stream.read(&mut chunk).await {
-        text.lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .extend_from_slice(&chunk[..length]);
         for &byte in &chunk[..length] {
             if byte == b'\n' {
                 let whole = String::from_utf8_lossy(&line).into_owned();

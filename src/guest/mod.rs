@@ -10,7 +10,7 @@ mod models;
 
 pub use agent::AgentClient;
 pub use boot::{Guest, boot};
-pub use domain::{Accel, DomainSpec, FilterRef, Interface, command_line};
+pub use domain::{Accel, DomainSpec, FilterRef, Interface, command_line, domain_xml, serial_log};
 pub use error::GuestError;
 pub use image::{Holdings, Image};
 pub use models::{Bus, Nic, Quirk, devices, find, nics, quirk};

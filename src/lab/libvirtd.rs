@@ -27,6 +27,11 @@ const LIBVIRTD_CONF: &str = "auth_unix_rw = \"none\"\nauth_unix_ro = \"none\"\nu
 /// Where libvirtd writes its log.
 pub const LOG: &str = "/var/log/libvirtd.log";
 
+/// Where libvirt keeps QEMU's command line and last words for a domain.
+pub fn qemu_log_path(domain: &str) -> String {
+    format!("/var/log/libvirt/qemu/{domain}.log")
+}
+
 /// Starts libvirtd in the lab's mount namespace.
 pub fn start() -> Result<Daemon, LabError> {
     for (path, text) in [

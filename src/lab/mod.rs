@@ -23,7 +23,7 @@ pub use daemon::{Daemon, log_path};
 pub use dnsmasq::DOMAIN;
 pub use enter::{EnterOptions, enter};
 pub use error::LabError;
-pub use libvirtd::{LOG as LIBVIRTD_LOG, Libvirt};
+pub use libvirtd::{LOG as LIBVIRTD_LOG, Libvirt, qemu_log_path};
 pub use mounts::STATE;
 pub use netns::Netns;
 pub use packet_socket::PacketSocket;
@@ -33,6 +33,7 @@ pub use tap::{LARGEST as LARGEST_FRAME, Tap};
 pub use topology::Topology;
 
 use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Longest wait for dnsmasq's sockets; tens of milliseconds here.
 const DNSMASQ_START: Duration = Duration::from_secs(10);
@@ -99,6 +100,22 @@ impl Lab {
         [&self.libvirtd, &self.dnsmasq]
             .into_iter()
             .find_map(Daemon::fault)
+    }
+
+    /// Resolves with the reason when the lab can no longer be trusted.
+    ///
+    /// # Errors
+    /// When the runtime cannot listen for the end of children.
+    pub async fn broken(&self) -> Result<String, LabError> {
+        // Listened for before the first look, so that no death falls in between.
+        let mut ended = signal(SignalKind::child())
+            .map_err(|source| LabError::system("listen for SIGCHLD", source))?;
+        loop {
+            if let Some(fault) = self.fault() {
+                return Ok(fault);
+            }
+            ended.recv().await;
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The same kernel and initramfs under QEMU alone: what the lab's boot is measured against.
 
-use crate::guest::Image;
+use crate::guest::{Accel, Image};
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -44,7 +44,10 @@ pub fn bare_boot(image: &Image) -> Result<u64, String> {
         .arg(&image.kernel)
         .arg("-initrd")
         .arg(&image.initramfs)
-        .args(["-append", &crate::guest::command_line("bare", None)])
+        .args([
+            "-append",
+            &crate::guest::command_line(Accel::Tcg, "bare", None),
+        ])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()

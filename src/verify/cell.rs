@@ -1,28 +1,33 @@
 //! One cell: a fresh guest, the control run, the filter, the filtered run, the teeth.
 
+use super::evidence::Own;
 use super::job::{CellPlan, Sabotage};
 use super::phase::{self, Outcome};
 use super::running::{Context, Running};
 use super::station::{Ground, scene};
 use super::stimulate::{ANSWER, Sender};
-use super::trial::{self, Subject, Trial};
+use super::trial::{self, Subject};
 use super::watch::Watch;
 use super::{VerifyError, bind, ssh};
 use crate::frame::Phase;
-use crate::guest::{DomainSpec, Guest, GuestError, Interface, boot, quirk};
+use crate::guest::{DomainSpec, Guest, GuestError, Interface, boot, domain_xml, quirk, serial_log};
 use crate::lab::topology::{Mac, mac_text};
-use crate::lab::{Lab, Sensor, ruleset};
+use crate::lab::{Lab, Sensor, qemu_log_path, ruleset};
 use crate::probe::Scene;
 use crate::report::live::Event;
 use crate::report::model::{self, Cell};
 use lanfence_agent::{Answer, DhcpStep, Op};
 use std::time::Duration;
 
+/// Where the evidence has the domain: the live one, or what libvirt was given.
+const DOMAIN_XML: &str = "domain.xml";
+
 /// Runs a cell to its end. Never fails: what went wrong is in the cell.
 pub async fn run(context: &Context<'_>, plan: &CellPlan, number: u8) -> Cell {
-    let mut running = Running::begin(context, plan, "boot");
-    let ended = running.through(number).await;
-    running.finish(ended)
+    let running = Running::begin(context, plan, "boot");
+    running
+        .to_its_end(async |running| running.through(number).await)
+        .await
 }
 
 impl Running<'_> {
@@ -31,6 +36,16 @@ impl Running<'_> {
         if self.context.job.boot_only {
             return Ok(());
         }
+        let ended = self.exercise(&mut guest, number).await;
+        if ended.is_err() {
+            self.describe(guest.xml());
+            self.keep_early(&guest.tap);
+        }
+        ended
+    }
+
+    /// Everything that happens with a guest that is up.
+    async fn exercise(&mut self, guest: &mut Guest, number: u8) -> Result<(), VerifyError> {
         if let Answer::Hello { kernel, .. } = guest.agent.ask(Op::Hello, ANSWER).await? {
             let host = model::Host {
                 guest_kernel: kernel,
@@ -39,20 +54,24 @@ impl Running<'_> {
             (self.context.tell)(&Event::Host(host));
         }
         self.enter("nic");
-        let (dev, scene) = self.meet(&mut guest, number).await?;
-        let key = self.log_in(&mut guest).await?;
+        let (dev, scene) = self.meet(guest, number).await?;
+        let key = self.log_in(guest).await?;
         let mut subject = Occupied {
             context: self.context,
-            guest: &mut guest,
+            guest,
             dev: &dev,
             scene: &scene,
             key: &key,
         };
         let trial = trial::run(&mut subject, |phase| self.enter(phase)).await?;
-        self.cell.probes = trial.results();
-        self.cell.teeth = trial.has_teeth(&self.cell.probes);
-        self.keep_evidence(&guest, &trial);
-        trial.end()
+        self.describe(guest.xml());
+        self.conclude(trial)
+    }
+
+    /// Puts the domain's XML into the evidence, in place of an older one.
+    fn describe(&mut self, xml: String) {
+        self.own.retain(|(name, _)| *name != DOMAIN_XML);
+        self.own.push((DOMAIN_XML, Own::Text(xml)));
     }
 
     async fn boot(&mut self, number: u8) -> Result<Guest, VerifyError> {
@@ -74,6 +93,11 @@ impl Running<'_> {
             nonce: &nonce,
             interface: &interface,
         };
+        self.own = vec![
+            ("serial.log", Own::Log(serial_log(&name))),
+            ("qemu.log", Own::Log(qemu_log_path(&name))),
+        ];
+        self.describe(domain_xml(&spec));
         Ok(boot(self.context.lab, &spec).await?)
     }
 
@@ -127,14 +151,6 @@ impl Running<'_> {
             }
             _ => Err(unexpected("ssh")),
         }
-    }
-
-    fn keep_evidence(&mut self, guest: &Guest, trial: &Trial) {
-        let files = [
-            ("domain.xml", guest.xml().into_bytes()),
-            ("serial.log", guest.console_text()),
-        ];
-        self.keep(files, trial);
     }
 }
 

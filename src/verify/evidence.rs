@@ -1,18 +1,36 @@
 //! The bundle for a cell that is not green: everything one needs to argue with the verdict.
 
 use super::job::Job;
-use super::phase::Outcome;
-use super::trial::Trial;
-use super::watch::Place;
+use super::watch::{Place, Sightings};
 use crate::frame::Tag;
 use crate::lab::{Direction, LIBVIRTD_LOG, log_path};
+use crate::probe::Probe;
 use crate::report::model::{Cell, ProbeResult, Verdict};
 use crate::report::pcapng::{self, EvidencePacket};
 use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
-/// Writes the bundle into `out/<cell>`, the files of the cell's kind first, and returns the files' names relative to `out`.
+/// What a cell has left behind, however far it came.
+pub struct Traces<'a> {
+    /// What only cells of its kind have, by the file's name.
+    pub own: &'a [(&'static str, Own)],
+    /// The kernel's rules with their counters.
+    pub rules: &'a str,
+    /// Frames of each phase with the phase's probes; no probes where none was judged.
+    pub frames: &'a [(&'a Sightings, &'a [Probe])],
+}
+
+/// A file of the bundle that only some kinds of cells have.
+#[derive(Debug)]
+pub enum Own {
+    /// Its text.
+    Text(String),
+    /// The log that it is a copy of.
+    Log(String),
+}
+
+/// Writes the bundle into `out/<cell>` and returns the files' names relative to `out`.
 ///
 /// # Errors
 /// The first file that could not be written, with the reason (a full disk, say).
@@ -20,30 +38,24 @@ pub fn write(
     out: &Path,
     cell: &Cell,
     job: &Job,
-    own: Vec<(&str, Vec<u8>)>,
-    trial: &Trial,
+    traces: &Traces<'_>,
 ) -> Result<Vec<String>, String> {
     let folder = cell.name.replace('/', "-");
     let dir = out.join(&folder);
     std::fs::create_dir_all(&dir).map_err(|error| format!("{folder}: {error}"))?;
-    let own = own.into_iter();
-    let mut files: Vec<(String, Vec<u8>)> = own
-        .map(|(name, content)| (name.to_owned(), content))
-        .collect();
+    let own = traces.own.iter().map(|(name, own)| {
+        let content = match own {
+            Own::Text(text) => text.as_bytes().to_vec(),
+            Own::Log(path) => log(path),
+        };
+        ((*name).to_owned(), content)
+    });
+    let mut files: Vec<(String, Vec<u8>)> = own.collect();
     files.extend([
-        ("rules.txt".to_owned(), trial.rules.as_bytes().to_vec()),
-        (
-            "libvirtd.log".to_owned(),
-            std::fs::read(LIBVIRTD_LOG).unwrap_or_default(),
-        ),
-        (
-            "dnsmasq.log".to_owned(),
-            std::fs::read(log_path("dnsmasq")).unwrap_or_default(),
-        ),
-        (
-            "frames.pcapng".to_owned(),
-            capture(cell, &trial.outcomes())?,
-        ),
+        ("rules.txt".to_owned(), traces.rules.as_bytes().to_vec()),
+        ("frames.pcapng".to_owned(), capture(cell, traces.frames)?),
+        ("libvirtd.log".to_owned(), log(LIBVIRTD_LOG)),
+        ("dnsmasq.log".to_owned(), log(&log_path("dnsmasq"))),
     ]);
     files.extend(job.filters.iter().map(|filter| {
         (
@@ -60,29 +72,24 @@ pub fn write(
     Ok(names)
 }
 
-/// Whether the cell needs no evidence.
-pub fn is_green(cell: &Cell) -> bool {
-    let good = |probe: &ProbeResult| matches!(probe.verdict, Verdict::Pass | Verdict::Residual);
-    cell.teeth == Some(true) && cell.probes.iter().all(good)
+/// A log that was never begun is part of the story: its file is empty.
+fn log(path: &str) -> Vec<u8> {
+    std::fs::read(path).unwrap_or_default()
 }
 
 /// All frames of all phases in the order of time, each with its probe's verdict as comment.
-fn capture(cell: &Cell, outcomes: &[Option<&Outcome>]) -> Result<Vec<u8>, String> {
+fn capture(cell: &Cell, phases: &[(&Sightings, &[Probe])]) -> Result<Vec<u8>, String> {
     let results: HashMap<&str, &ProbeResult> = cell
         .probes
         .iter()
         .map(|result| (result.id.as_str(), result))
         .collect();
     let mut packets = Vec::new();
-    for outcome in outcomes.iter().flatten() {
-        for (place, seen) in outcome.sightings.frames() {
+    for (sightings, probes) in phases {
+        for (place, seen) in sightings.frames() {
             let tag = Tag::find(&seen.frame);
-            let probe = tag.and_then(|tag| {
-                outcome
-                    .probes
-                    .get(usize::from(tag.index))
-                    .map(|probe| (tag, probe))
-            });
+            let probe =
+                tag.and_then(|tag| probes.get(usize::from(tag.index)).map(|probe| (tag, probe)));
             let comment = probe.and_then(|(tag, probe)| {
                 let result = results.get(probe.id.as_str())?;
                 Some(format!(

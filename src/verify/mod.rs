@@ -1,5 +1,6 @@
 //! Plan, run and judge: the cells of a matrix, each proven with a real guest.
 
+mod assess;
 mod bare;
 mod bind;
 mod cell;
@@ -11,7 +12,6 @@ pub mod judge;
 mod phase;
 pub mod plan;
 mod queue;
-mod results;
 mod retry;
 mod running;
 mod sockets;

@@ -2,8 +2,8 @@
 //! without it again.
 
 use super::VerifyError;
+use super::assess::{Filtered, assess, has_teeth};
 use super::phase::Outcome;
-use super::results::{has_teeth, results};
 use super::watch::{Sightings, Watch};
 use crate::frame::{Phase, Tag};
 use crate::guest::GuestError;
@@ -41,7 +41,7 @@ pub struct Trial {
     pub rules: String,
     control: Outcome,
     /// With what was seen after its end.
-    filtered: Option<(Outcome, Sightings)>,
+    filtered: Option<Filtered>,
     teeth: Result<Outcome, GuestError>,
 }
 
@@ -96,22 +96,23 @@ pub fn probes(policy: &Policy, scene: &Scene, run: u32, phase: Phase) -> Vec<Pro
 impl Trial {
     /// A result for every probe, in catalogue order.
     pub fn results(&self) -> Vec<ProbeResult> {
-        results(
-            &self.control,
-            self.filtered.as_ref(),
-            self.teeth.as_ref().ok(),
-        )
+        let teeth = self.teeth.as_ref().ok();
+        assess(&self.control, self.filtered.as_ref(), teeth)
     }
 
     /// Whether the run has shown that it can see a leak.
     pub fn has_teeth(&self, results: &[ProbeResult]) -> Option<bool> {
-        has_teeth(self.teeth.as_ref().ok(), results)
+        self.teeth.as_ref().ok().map(|_| has_teeth(results))
     }
 
-    /// The phases that were reached, for evidence.
-    pub fn outcomes(&self) -> [Option<&Outcome>; 3] {
+    /// Frames of the phases that were reached with their probes, for evidence.
+    pub fn frames(&self) -> Vec<(&Sightings, &[Probe])> {
         let filtered = self.filtered.as_ref().map(|(filtered, _)| filtered);
-        [Some(&self.control), filtered, self.teeth.as_ref().ok()]
+        let phases = [Some(&self.control), filtered, self.teeth.as_ref().ok()];
+        let frames = phases.into_iter().flatten();
+        frames
+            .map(|outcome| (&outcome.sightings, outcome.probes.as_slice()))
+            .collect()
     }
 
     /// What stopped it, if anything did.

@@ -12,6 +12,7 @@ mod station;
 
 use super::VerifyError;
 use super::bind::bind_tap;
+use super::evidence::Own;
 use super::job::{CellPlan, Sabotage};
 use super::phase::{self, Outcome};
 use super::running::{Context, Running};
@@ -35,21 +36,24 @@ const OPENS: &str = "TCP connection from a LAN host to port 22 opens";
 
 /// Runs a cell to its end. Never fails: what went wrong is in the cell.
 pub async fn run(context: &Context<'_>, plan: &CellPlan, number: u8) -> Cell {
-    let mut running = Running::begin(context, plan, "tap");
-    let ended = through(&mut running, number).await;
-    running.finish(ended)
+    let running = Running::begin(context, plan, "tap");
+    running
+        .to_its_end(async |running| through(running, number).await)
+        .await
 }
 
 async fn through(running: &mut Running<'_>, number: u8) -> Result<(), VerifyError> {
-    let context = running.context;
-    let mut vacant = Vacant::open(context, number)?;
+    let mut vacant = Vacant::open(running.context, number)?;
     vacant.lease(number).await;
-    let trial = trial::run(&mut vacant, |phase| running.enter(phase)).await?;
-    running.cell.probes = trial.results();
-    running.cell.teeth = trial.has_teeth(&running.cell.probes);
-    let binding = vacant.bound.unwrap_or_default();
-    running.keep([("binding.xml", binding.into_bytes())], &trial);
-    trial.end()
+    let trial = trial::run(&mut vacant, |phase| running.enter(phase)).await;
+    running.own = vec![("binding.xml", Own::Text(vacant.bound.unwrap_or_default()))];
+    match trial {
+        Ok(trial) => running.conclude(trial),
+        Err(error) => {
+            running.keep_early(&vacant.sensor);
+            Err(error)
+        }
+    }
 }
 
 /// A tap without a guest.

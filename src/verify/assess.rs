@@ -1,4 +1,4 @@
-//! From the outcomes of a cell's phases to the results of its probes.
+//! From the outcomes of a cell's phases to a result for each probe.
 
 use super::judge::{Seen, control_fate, filtered_fate, judge, reason};
 use super::phase::{Bounds, Outcome};
@@ -6,19 +6,20 @@ use super::watch::Sightings;
 use crate::probe::{Origin, Probe};
 use crate::report::model::{Fate, ProbeResult, Verdict};
 
-/// Turns what was seen into verdicts, in catalogue order. The filtered run
-/// comes with what was seen after its end.
-pub fn results(
+/// A filtered run and what was seen after its end.
+pub type Filtered = (Outcome, Sightings);
+
+/// Turns what was seen into verdicts, in catalogue order.
+pub fn assess(
     control: &Outcome,
-    filtered: Option<&(Outcome, Sightings)>,
+    filtered: Option<&Filtered>,
     teeth: Option<&Outcome>,
 ) -> Vec<ProbeResult> {
     let later = teeth
         .filter(|teeth| teeth.fault.is_none())
         .map(|teeth| teeth.bounds)
         .unwrap_or_default();
-    let mut probes = Vec::new();
-    for (index, probe) in control.probes.iter().enumerate() {
+    let results = control.probes.iter().enumerate().map(|(index, probe)| {
         let control_fate = control_fate(seen(control, probe));
         let (filtered_fate, last_seen) = match filtered {
             None => (Fate::Unknown, None),
@@ -31,21 +32,10 @@ pub fn results(
                 )
             }
         };
-        let verdict = judge(
-            probe.expect,
-            probe.residual.is_some(),
-            control_fate,
-            filtered_fate,
-        );
-        let filtered = filtered.map(|(outcome, _)| outcome);
-        let faults = [Some(control), filtered].into_iter().flatten();
-        let fault = faults.clone().find_map(|outcome| outcome.fault.clone());
-        let refusal = faults
-            .into_iter()
-            .find_map(|outcome| outcome.refused.get(&probe.id));
-        let fault =
-            fault.or_else(|| refusal.map(|why| format!("its sender could not send it: {why}")));
-        probes.push(ProbeResult {
+        let residual = probe.residual.is_some();
+        let verdict = judge(probe.expect, residual, control_fate, filtered_fate);
+        let fault = fault(control, filtered.map(|(outcome, _)| outcome), &probe.id);
+        ProbeResult {
             id: probe.id.clone(),
             group: probe.group,
             summary: probe.summary.clone(),
@@ -56,15 +46,33 @@ pub fn results(
             verdict,
             last_seen,
             note: note(verdict, probe, control_fate, filtered_fate, fault),
-        });
-    }
-    probes
+        }
+    });
+    results.collect()
 }
 
-/// Whether every probe that was sent once more arrived; none where that was not reached.
-pub fn has_teeth(teeth: Option<&Outcome>, probes: &[ProbeResult]) -> Option<bool> {
+/// Whether every probe that was sent without the filter again arrived; none were no proof.
+pub fn has_teeth(probes: &[ProbeResult]) -> bool {
     let mut fates = probes.iter().filter_map(|probe| probe.teeth).peekable();
-    teeth.map(|_| fates.peek().is_some() && fates.all(|fate| fate == Fate::Delivered))
+    fates.peek().is_some() && fates.all(|fate| fate == Fate::Delivered)
+}
+
+/// Whether the probes leave nothing to explain.
+pub fn is_green(probes: &[ProbeResult]) -> bool {
+    probes
+        .iter()
+        .all(|probe| matches!(probe.verdict, Verdict::Pass | Verdict::Residual))
+}
+
+/// Why a probe proves nothing: a broken sensor, or a sender that could not send it.
+fn fault(control: &Outcome, filtered: Option<&Outcome>, id: &str) -> Option<String> {
+    let faults = [Some(control), filtered].into_iter().flatten();
+    let fault = faults.clone().find_map(|outcome| outcome.fault.clone());
+    fault.or_else(|| {
+        let mut refusals = faults.filter_map(|outcome| outcome.refused.get(id));
+        let why = refusals.next()?;
+        Some(format!("its sender could not send it: {why}"))
+    })
 }
 
 fn seen(outcome: &Outcome, probe: &Probe) -> Seen {
