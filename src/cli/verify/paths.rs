@@ -68,12 +68,11 @@ pub fn output(dir: &Path) -> Result<PathBuf, Failure> {
     dir.canonicalize().map_err(bad)
 }
 
-/// Refuses a file that cannot be written, before minutes are spent on what to write.
+/// Refuses a file that cannot be written, before minutes are spent on what to
+/// write, and empties it: should this run end early, no earlier run's report is
+/// taken for its own.
 pub fn writable(file: &Path) -> Result<(), Failure> {
-    std::fs::File::options()
-        .append(true)
-        .create(true)
-        .open(file)
+    std::fs::File::create(file)
         .map(drop)
         .map_err(|error| Failure::usage(format!("{}: {error}", file.display())))
 }
@@ -88,6 +87,15 @@ pub fn replace(file: &Path, text: &[u8]) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_earlier_report_does_not_survive_the_start_of_a_run() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("run.json");
+        std::fs::write(&file, "an earlier run").unwrap();
+        writable(&file).unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "");
+    }
 
     #[test]
     fn room_is_tested_without_a_trace() {
