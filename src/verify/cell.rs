@@ -26,7 +26,7 @@ const DOMAIN_XML: &str = "domain.xml";
 pub async fn run(context: &Context<'_>, plan: &CellPlan, number: u8) -> Cell {
     let running = Running::begin(context, plan, "boot");
     running
-        .to_its_end(async |running| running.through(number).await)
+        .work_through(async |running| running.through(number).await)
         .await
 }
 

@@ -75,7 +75,7 @@ impl<'a> Running<'a> {
 
     /// Does the cell's work and ends it. Nothing that comes after a daemon's
     /// death proves anything, so that ends the cell at once.
-    pub async fn to_its_end(
+    pub async fn work_through(
         mut self,
         work: impl AsyncFnOnce(&mut Self) -> Result<(), VerifyError>,
     ) -> Cell {

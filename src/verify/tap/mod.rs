@@ -38,7 +38,7 @@ const OPENS: &str = "TCP connection from a LAN host to port 22 opens";
 pub async fn run(context: &Context<'_>, plan: &CellPlan, number: u8) -> Cell {
     let running = Running::begin(context, plan, "tap");
     running
-        .to_its_end(async |running| through(running, number).await)
+        .work_through(async |running| through(running, number).await)
         .await
 }
 
