@@ -120,6 +120,18 @@ impl Libvirt {
         })
     }
 
+    /// Forgets a filter that nothing is bound to.
+    ///
+    /// # Errors
+    /// libvirt's words when it is in use or unknown.
+    pub fn undefine_filter(&self, name: &str) -> Result<(), LabError> {
+        tokio::task::block_in_place(|| {
+            let found = self.connect.lookup_nwfilter_by_name(name);
+            found.and_then(|filter| filter.undefine())
+        })
+        .map_err(|error| LabError::libvirt(format!("undefine filter {name}"), &error))
+    }
+
     /// Replaces the interface of a running domain; how the filter comes and goes.
     pub fn update_interface(domain: &Domain, xml: &str) -> Result<(), LabError> {
         tokio::task::block_in_place(|| {

@@ -25,7 +25,7 @@ mod worker;
 
 pub use bare::bare_boot;
 pub use error::VerifyError;
-pub use front::{Workers, decide_accel, silence};
+pub use front::{Workers, decide_accel, search_path, silence};
 pub use worker::run as run_worker;
 
 /// A number that no other run has: tags and nonces must not repeat.
