@@ -81,7 +81,7 @@ fn text(seed: u64, found: &Found, seconds: u64) -> String {
         "{} filters of seed {seed}, {} bound and {} refused by libvirt and evaluator alike; {} verdicts compared, {} of them drops, {} left open; {} s\n{} mismatches\n",
         found.cases,
         found.bound,
-        found.cases - found.bound,
+        found.refused,
         found.compared,
         found.dropped,
         found.undecided,

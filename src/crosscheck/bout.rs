@@ -55,7 +55,7 @@ pub fn compile(case: &Case) -> Result<Compiled, String> {
 }
 
 /// The evaluator's view of an interface that nothing is bound to.
-fn unfiltered() -> Compiled {
+pub fn unfiltered() -> Compiled {
     let filter = Filter {
         name: "none".into(),
         chain: "root".into(),

@@ -20,6 +20,8 @@ pub struct Found {
     pub cases: usize,
     /// Of those, bound.
     pub bound: usize,
+    /// Of those, refused by libvirt and evaluator alike.
+    pub refused: usize,
     /// Verdicts that were compared.
     pub compared: usize,
     /// Of those, dropped by the kernel.
@@ -96,6 +98,7 @@ impl Found {
     fn add(&mut self, done: CaseDone) {
         self.cases += 1;
         self.bound += usize::from(done.bound);
+        self.refused += usize::from(!done.bound && done.mismatch.is_none());
         self.compared += done.compared;
         self.dropped += done.dropped;
         self.undecided += done.undecided;

@@ -93,10 +93,18 @@ impl Hints {
             Kind::V4 => self.add_v4(value, mask),
             Kind::V6 => self.add_v6(value, mask),
             Kind::EtherType | Kind::Encap => {
-                let near = number(value).into_iter().flat_map(near_word);
-                self.kinds.extend(near);
+                let number = number(value);
+                self.kinds.extend(number.into_iter().flat_map(near_word));
+                // What is printed as decimal and read as hexadecimal.
+                let misread =
+                    number.and_then(|number| u32::from_str_radix(&number.to_string(), 16).ok());
+                self.kinds.extend(
+                    misread
+                        .into_iter()
+                        .flat_map(|number| near_word(number & 0xffff)),
+                );
             }
-            Kind::Protocol => {
+            Kind::Protocol | Kind::WithPorts => {
                 let near = number(value).into_iter().flat_map(near_byte);
                 self.protocols.extend(near);
             }

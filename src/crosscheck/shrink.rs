@@ -1,6 +1,6 @@
 //! The smallest case and the shortest frame over which the two still disagree.
 
-use super::bout::{Disputed, Mismatch, compile, disputed, meet, with_filter};
+use super::bout::{Disputed, Mismatch, compile, disputed, meet, unfiltered, with_filter};
 use super::grammar::Case;
 use crate::lab::{LabError, Pair};
 use crate::nwfilter::evaluate::Way;
@@ -116,7 +116,7 @@ fn candidates(case: &Case) -> Vec<Case> {
         case.parameters.remove(at);
         out.push(case);
     }
-    out
+    out.into_iter().map(Case::pruned).collect()
 }
 
 fn without_filter(case: &Case, at: usize) -> Case {
@@ -178,31 +178,30 @@ fn shorten(
     let Ok(compiled) = compile(believed) else {
         return Ok(found.clone());
     };
+    let open = unfiltered();
     // Frames that the bridge itself keeps back would show nothing.
     let smaller = |pair: &mut Pair, frame: &[u8]| -> Result<bool, LabError> {
         let passed = pair.carry(found.way == Way::FromGuest, frame)?;
         let same = passed == found.passed;
-        Ok(same && disputed(&compiled, frame, found.way, passed) == Some(true))
+        let crosses = disputed(&open, frame, found.way, true) == Some(false);
+        Ok(same && crosses && disputed(&compiled, frame, found.way, passed) == Some(true))
     };
     let mut frame = found.frame.clone();
-    // What is dropped may be dropped by the bridge alone once it is spoilt.
-    if found.passed {
-        with_filter(pair, case, |pair, _| {
-            for length in 14..frame.len() {
-                if smaller(pair, &frame[..length])? {
-                    frame.truncate(length);
-                    break;
-                }
+    with_filter(pair, case, |pair, _| {
+        for length in 14..frame.len() {
+            if smaller(pair, &frame[..length])? {
+                frame.truncate(length);
+                break;
             }
-            for at in 14..frame.len() {
-                let byte = std::mem::take(&mut frame[at]);
-                if byte != 0 && !smaller(pair, &frame)? {
-                    frame[at] = byte;
-                }
+        }
+        for at in 14..frame.len() {
+            let byte = std::mem::take(&mut frame[at]);
+            if byte != 0 && !smaller(pair, &frame)? {
+                frame[at] = byte;
             }
-            Ok(())
-        })?;
-    }
+        }
+        Ok(())
+    })?;
     Ok(Disputed {
         frame,
         ..found.clone()

@@ -28,6 +28,8 @@ pub enum Kind {
     Vlan,
     /// An IP protocol.
     Protocol,
+    /// One with ports.
+    WithPorts,
     /// An ARP operation.
     Opcode,
     /// ARP hardware or protocol type.
@@ -54,12 +56,18 @@ const MACS: [&str; 6] = [
     "33:33:00:00:00:01",
     "01:80:c2:00:00:00",
 ];
-const MAC_MASKS: [&str; 6] = [
+/// The last is refused everywhere.
+const MAC_MASKS: [&str; 11] = [
     "ff:ff:ff:ff:ff:ff",
-    "ff:ff:ff:00:00:00",
-    "ff:ff:ff:80:00:00",
-    "80:00:00:00:00:00",
     "ff:ff:ff:ff:ff:fe",
+    "ff:ff:ff:ff:ff:00",
+    "ff:ff:ff:ff:00:00",
+    "ff:ff:ff:80:00:00",
+    "ff:ff:ff:00:00:00",
+    "ff:ff:00:00:00:00",
+    "ff:0:0:0:0:0",
+    "fe:00:00:00:00:00",
+    "80:00:00:00:00:00",
     "00:00:00:00:00:00",
 ];
 const V4: [&str; 8] = [
@@ -100,7 +108,10 @@ const ETHERTYPES: [&str; 12] = [
     "0x88b5",
 ];
 const ENCAPS: [&str; 6] = ["arp", "ipv4", "0x86dd", "2048", "0x3c", "0x806"];
-const VLANS: [&str; 5] = ["0", "1", "100", "0xfff", "4095"];
+/// The last is refused everywhere.
+const VLANS: [&str; 8] = ["0", "1", "2", "0x64", "100", "0xffe", "4094", "4095"];
+/// Protocols with ports that ebtables knows.
+const WITH_PORTS: [&str; 6] = ["tcp", "udp", "sctp", "33", "0x11", "6"];
 const PROTOCOLS: [&str; 14] = [
     "tcp", "udp", "TCP", "icmp", "icmpv6", "igmp", "esp", "ah", "sctp", "udplite", "6", "0x11",
     "33", "255",
@@ -150,6 +161,7 @@ impl Kind {
             Self::Encap => &ENCAPS,
             Self::Vlan => &VLANS,
             Self::Protocol => &PROTOCOLS,
+            Self::WithPorts => &WITH_PORTS,
             Self::Opcode => &OPCODES,
             Self::ArpType => &ARP_TYPES,
             Self::Dscp => &DSCPS,

@@ -43,6 +43,9 @@ fn macs(attributes: &Attributes<'_>, tests: &mut Tests) -> Result<(), CompileErr
     for (name, mask, field) in sides {
         let mask = attributes.value(mask);
         if let Some((set, negated)) = attributes.read(name, |text| masked_mac(text, mask))? {
+            if set == field.all() {
+                return Err(attributes.refused(format!("{name} with a mask of zeroes")));
+            }
             tests.signed(field, &set, negated);
         }
     }
@@ -57,19 +60,32 @@ fn mac(attributes: &Attributes<'_>, tests: &mut Tests) -> Result<(), CompileErro
     Ok(())
 }
 
+/// Names that ebtables itself knows (/etc/ethertypes).
+const NAMED: [(&str, u128); 4] = [
+    ("arp", 0x0806),
+    ("rarp", 0x8035),
+    ("ipv4", 0x0800),
+    ("ipv6", 0x86dd),
+];
+
 fn vlan(attributes: &Attributes<'_>, tests: &mut Tests) -> Result<(), CompileError> {
     tests.add(Field::EtherType, Set::one(0x8100));
-    if let Some((id, negated)) = attributes.read("vlanid", |text| number(text, 4095))? {
+    // libvirt takes 4095 and ebtables refuses it.
+    if let Some((id, negated)) = attributes.read("vlanid", |text| number(text, 4094))? {
         tests.signed(Field::VlanId, &Set::one(id), negated);
     }
     let Some(encap) = attributes.get("encap-protocol") else {
         return Ok(());
     };
+    // ebtables keeps 16 bits of the number and refuses a length.
     let hexadecimal = |text: &str| {
         let digits = text.strip_prefix("0x").unwrap_or(text);
-        u128::from_str_radix(digits, 16)
-            .ok()
-            .filter(|kind| *kind <= 0xffff)
+        let known = NAMED
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case(text));
+        let number = || u128::from_str_radix(digits, 16).ok();
+        let number = known.map_or_else(number, |(_, number)| Some(*number))?;
+        Some(number & 0xffff).filter(|kind| *kind >= 0x3c)
     };
     // libvirt prints the number in decimal and ebtables reads it as hexadecimal;
     // what a variable holds goes through as it is (measured).
@@ -210,7 +226,11 @@ fn ports(
         let Some((set, negated)) = port_range(attributes, name, end)? else {
             continue;
         };
-        if !matches!(protocol, Some((6 | 17 | 33 | 132, false))) {
+        // libvirt looks for the protocol before it knows any variable.
+        let known = attributes
+            .get("protocol")
+            .is_some_and(|protocol| !protocol.variable);
+        if !known || !matches!(protocol, Some((6 | 17 | 33 | 132, false))) {
             return Err(attributes.refused(format!(
                 "{name} needs a protocol with ports, in an element that is not negated"
             )));
@@ -221,7 +241,7 @@ fn ports(
 }
 
 /// Ports from `name` to `end`; one port where there is no end.
-pub fn port_range(
+fn port_range(
     attributes: &Attributes<'_>,
     name: &str,
     end: &str,
@@ -249,14 +269,16 @@ fn icmp6(
         return Err(attributes.refused("type and code need protocol='icmpv6'"));
     }
     let byte = |text: &str| number(text, 0xff);
-    let range =
-        |start: &str, end: &str| -> Result<Option<(Set, bool)>, CompileError> {
-            let low = attributes.read(start, byte)?;
-            let high = attributes.read(end, byte)?;
-            Ok(low.map(|(low, negated)| {
-                (Set::range(low, high.map_or(low, |(high, _)| high)), negated)
-            }))
+    let range = |start: &str, end: &str| -> Result<Option<(Set, bool)>, CompileError> {
+        let Some((low, negated)) = attributes.read(start, byte)? else {
+            return Ok(None);
         };
+        let high = attributes.read(end, byte)?.map_or(low, |(high, _)| high);
+        if high < low {
+            return Err(attributes.refused(format!("{end} {high} is below {start} {low}")));
+        }
+        Ok(Some((Set::range(low, high), negated)))
+    };
     let (kind, code) = (range("type", "typeend")?, range("code", "codeend")?);
     match (kind, code) {
         (Some((kind, negated)), None) => tests.signed(Field::IcmpType, &kind, negated),

@@ -6,6 +6,7 @@
 //! A filter that libvirt would not bind is a [`CompileError`]; a frame whose
 //! fate hangs on something that is not modelled is [`Decision::Undecided`].
 
+mod bridge;
 mod chains;
 mod error;
 mod expand;
@@ -17,6 +18,7 @@ mod rule;
 mod run;
 #[cfg(test)]
 mod tests;
+mod tracking;
 mod value;
 
 pub use chains::{Chains, Layer2, Layer3, Step, Sub};
@@ -129,6 +131,15 @@ impl Compiled {
             Way::FromGuest => &layer.from_guest,
             Way::ToGuest => &layer.to_guest,
         }
+    }
+
+    /// Whether connection tracking is at work on frames of an EtherType: it is
+    /// where any rule of that family asks for a state.
+    fn tracks(&self, ether_type: u128) -> bool {
+        let ways = [Way::FromGuest, Way::ToGuest];
+        ways.into_iter()
+            .flat_map(|way| self.layer3(way, ether_type))
+            .any(|rule| rule.state != State::Any)
     }
 
     /// Whether the host's bridge calls iptables.

@@ -5,7 +5,6 @@
 //! connection's state tested (libvirt 11.3.0, measured).
 
 use super::field::Field;
-use super::link::port_range;
 use super::rule::{Attributes, Rule, State, Tests};
 use super::value::{address, masked_address, masked_mac, number};
 use super::{CompileError, Origin};
@@ -99,27 +98,20 @@ fn copies(source: &Source, attributes: &Attributes<'_>) -> Vec<Copy> {
     };
     let typed =
         matches!(attributes.protocol, "icmp" | "icmpv6") && attributes.get("type").is_some();
+    let asked = asked_state(source, attributes);
     if typed || attributes.get("connlimit-above").is_some() {
-        let state = if typed { forward } else { State::Any };
+        let state = match asked {
+            Some(asked) => asked,
+            None if typed => forward,
+            None => State::Any,
+        };
         return match (source.direction, typed) {
             (Out, _) => vec![copy(true, false, state)],
             (In, _) | (InOut, false) => vec![copy(false, false, state)],
             (InOut, true) => Vec::new(),
         };
     }
-    if let Some(states) = attributes.value("state").filter(|_| source.statematch) {
-        let named = |name: &str| {
-            states
-                .split(',')
-                .any(|word| word.trim().eq_ignore_ascii_case(name))
-        };
-        let state = if named("NONE") {
-            State::Any
-        } else if named("NEW") {
-            State::New
-        } else {
-            State::Known
-        };
+    if let Some(state) = asked {
         return match source.direction {
             Out => vec![copy(true, false, state)],
             In => vec![copy(false, false, state)],
@@ -131,6 +123,23 @@ fn copies(source: &Source, attributes: &Attributes<'_>) -> Vec<Copy> {
         In => vec![copy(true, true, reply), copy(false, false, forward)],
         InOut => vec![copy(true, true, State::Any), copy(false, false, State::Any)],
     }
+}
+
+/// What the attribute `state` asks for; none where there is none or it does not count.
+fn asked_state(source: &Source, attributes: &Attributes<'_>) -> Option<State> {
+    let states = attributes.value("state").filter(|_| source.statematch)?;
+    let named = |name: &str| {
+        states
+            .split(',')
+            .any(|word| word.trim().eq_ignore_ascii_case(name))
+    };
+    Some(if named("NONE") {
+        State::Any
+    } else if named("NEW") {
+        State::New
+    } else {
+        State::Known
+    })
 }
 
 /// The tests of one copy. The sender's MAC is tested only where it is the
@@ -201,6 +210,10 @@ fn addresses(
 ) -> Result<(), CompileError> {
     let mask = attributes.value(mask);
     if let Some((set, negated)) = attributes.read(name, |text| masked_address(text, mask, v6))? {
+        let all = masked_address(if v6 { "::" } else { "0.0.0.0" }, Some("0"), v6);
+        if negated && Some(&set) == all.as_ref() {
+            return Err(attributes.refused(format!("{name} that is none of all addresses")));
+        }
         tests.signed(field, &set, negated);
         return Ok(());
     }
@@ -216,15 +229,38 @@ fn addresses(
 }
 
 fn ports(attributes: &Attributes<'_>, tests: &mut Tests) -> Result<(), CompileError> {
-    if let Some((set, negated)) = port_range(attributes, "srcportstart", "srcportend")? {
+    let source = port_range(attributes, "srcportstart", "srcportend")?;
+    // The destination's sign is copied from the source port: without one it is lost (measured).
+    let negated = source.as_ref().is_some_and(|(_, negated)| *negated);
+    if let Some((set, negated)) = source {
         tests.signed(Field::SrcPort, &set, negated);
     }
-    if let Some((set, negated)) = port_range(attributes, "dstportstart", "dstportend")? {
-        // The sign is copied from the source port: without one it is lost (measured).
-        let negated = negated && attributes.get("srcportstart").is_some();
+    if let Some((set, _)) = port_range(attributes, "dstportstart", "dstportend")? {
         tests.signed(Field::DstPort, &set, negated);
     }
     Ok(())
+}
+
+/// Ports from `name` to `end`; one port where there is no end. Of UDP, iptables
+/// 1.8.9 takes a range that ends before it begins, and no port is in it.
+fn port_range(
+    attributes: &Attributes<'_>,
+    name: &str,
+    end: &str,
+) -> Result<Option<(Set, bool)>, CompileError> {
+    let port = |text: &str| number(text, 0xffff);
+    let Some((low, negated)) = attributes.read(name, port)? else {
+        return Ok(None);
+    };
+    let high = attributes.read(end, port)?.map_or(low, |(high, _)| high);
+    let set = match low <= high {
+        true => Set::range(low, high),
+        false if attributes.protocol.starts_with("udp") => Set::of(Vec::new()),
+        false => {
+            return Err(attributes.refused(format!("{end} {high} is below {name} {low}")));
+        }
+    };
+    Ok(Some((set, negated)))
 }
 
 fn flags(attributes: &Attributes<'_>, tests: &mut Tests, v6: bool) -> Result<(), CompileError> {
@@ -268,6 +304,11 @@ fn icmp(attributes: &Attributes<'_>, tests: &mut Tests) -> Result<(), CompileErr
         attributes.read("type", byte)?,
         attributes.read("code", byte)?,
     );
+    // iptables takes type 255 for any type and code.
+    if let (Some((255, negated)), "icmp") = (&kind, attributes.protocol) {
+        tests.signed(Field::IcmpType, &Field::IcmpType.all(), *negated);
+        return Ok(());
+    }
     match (kind, code) {
         // A code without a type is not emitted at all (measured).
         (None, _) => {}

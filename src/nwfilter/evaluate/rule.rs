@@ -49,6 +49,23 @@ impl Rule {
     }
 }
 
+impl Rule {
+    /// Whether it comes to look at ports or types of a frame whose header for
+    /// them is cut: all its other tests pass.
+    pub fn looks_into_cut(&self, fields: &Fields) -> bool {
+        let inside = |test: &&Test| {
+            use Field::{DstPort, IcmpCode, IcmpType, SrcPort};
+            matches!(test.field, SrcPort | DstPort | IcmpType | IcmpCode)
+        };
+        self.tests.iter().any(|test| inside(&test))
+            && self
+                .tests
+                .iter()
+                .filter(|test| !inside(test))
+                .all(|test| test.set.contains(fields.get(test.field)))
+    }
+}
+
 /// Tests under construction.
 #[derive(Debug, Clone, Default)]
 pub struct Tests {

@@ -1,8 +1,10 @@
 //! One frame through the chains.
 
+use super::bridge;
 use super::chains::{Layer2, Step, Sub};
 use super::field::{Field, Fields};
 use super::rule::{Rule, State};
+use super::tracking;
 use super::{Compiled, Origin, Way};
 use crate::nwfilter::model::Action;
 
@@ -29,7 +31,7 @@ pub struct Outcome {
 /// Something that happened to a frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// The bridge itself never forwards frames to this group MAC.
+    /// The bridge itself keeps it back, whatever is bound.
     NotForwarded,
     /// There is no rule for this direction.
     Unfiltered,
@@ -41,6 +43,8 @@ pub enum Event {
     RanOff(String),
     /// A layer-3 rule matched.
     Matched3(Origin, Action),
+    /// A layer-3 rule looked into an SCTP or ICMP header that is cut, which discards.
+    Cut(Origin),
     /// No layer-3 rule matched, which accepts.
     RanOff3,
     /// br_netfilter discards IP with a broken header.
@@ -89,29 +93,49 @@ fn through(filter: &Compiled, frame: &[u8], way: Way, trace: &mut impl Recorder)
             frame.len()
         ));
     };
-    if never_forwarded(&fields) {
+    if bridge::keeps_back(frame, &fields) {
         trace.note(|| Event::NotForwarded);
         return Decision::Drop;
     }
-    match layer2(filter.layer2(way), &fields, trace) {
-        Decision::Accept => {}
-        other => return other,
-    }
-    if filter.bridge_nf() && is_malformed(frame, &fields) {
+    let malformed = filter.bridge_nf() && bridge::is_malformed(frame, &fields);
+    // br_netfilter cuts off what is behind a packet, after the rules for frames
+    // from the guest and before all others.
+    let cut = filter
+        .bridge_nf()
+        .then(|| bridge::behind_cut(frame, &fields))
+        .flatten();
+    let later = cut.and_then(Fields::read);
+    let later = later.as_ref().unwrap_or(&fields);
+    let at_layer2 = match way {
+        Way::FromGuest => &fields,
+        Way::ToGuest => later,
+    };
+    if malformed && way == Way::ToGuest {
         trace.note(|| Event::Malformed);
         return Decision::Drop;
     }
-    layer3(
-        filter.layer3(way, fields.get(Field::EtherType)),
-        &fields,
-        trace,
-    )
-}
-
-/// Group addresses that bridges keep to themselves (IEEE 802.1D 7.12.6), but
-/// for that of the spanning tree, which Linux forwards where it runs none.
-fn never_forwarded(fields: &Fields) -> bool {
-    (0x0180_c200_0001..=0x0180_c200_000f).contains(&fields.get(Field::DstMac))
+    match layer2(filter.layer2(way), at_layer2, trace) {
+        Decision::Accept => {}
+        other => return other,
+    }
+    if malformed {
+        trace.note(|| Event::Malformed);
+        return Decision::Drop;
+    }
+    let kind = fields.get(Field::EtherType);
+    if fields.fragment && filter.tracks(kind) {
+        return Decision::Undecided(
+            "connection tracking holds fragments back until the packet is whole".to_owned(),
+        );
+    }
+    let rules = filter.layer3(way, kind);
+    if rules.is_empty() {
+        return Decision::Accept;
+    }
+    // Only these need the other reading.
+    let frame = cut.unwrap_or(frame);
+    let read = Fields::read_layer3(frame);
+    layer3(rules, frame, read.as_ref().unwrap_or(&fields), trace)
 }
 
 fn layer2(layer: &Layer2, fields: &Fields, trace: &mut impl Recorder) -> Decision {
@@ -222,17 +246,16 @@ fn apply(rule: &Rule, fields: &Fields, trace: &mut impl Recorder) -> Option<End>
     }
 }
 
-fn layer3(rules: &[Rule], fields: &Fields, trace: &mut impl Recorder) -> Decision {
-    if rules.is_empty() {
-        return Decision::Accept;
-    }
-    if fields.fragment {
-        return Decision::Undecided(
-            "layer-3 rules see a fragment only once the packet is put together again".to_owned(),
-        );
-    }
-    for rule in rules.iter().filter(|rule| rule.matches(fields)) {
-        if rule.state != State::Any && !may_start(fields) {
+fn layer3(rules: &[Rule], frame: &[u8], fields: &Fields, trace: &mut impl Recorder) -> Decision {
+    for rule in rules {
+        if fields.cut_upper && rule.looks_into_cut(fields) {
+            trace.note(|| Event::Cut(rule.origin.clone()));
+            return Decision::Drop;
+        }
+        if !rule.matches(fields) {
+            continue;
+        }
+        if rule.state != State::Any && !tracking::may_start(frame, fields) {
             return Decision::Undecided(format!(
                 "{} asks for the connection's state, and the frame does not start one",
                 rule.origin
@@ -252,57 +275,4 @@ fn layer3(rules: &[Rule], fields: &Fields, trace: &mut impl Recorder) -> Decisio
     }
     trace.note(|| Event::RanOff3);
     Decision::Accept
-}
-
-/// Whether connection tracking takes the frame for the start of a connection.
-fn may_start(fields: &Fields) -> bool {
-    const FIN_SYN_RST_ACK: u128 = 0x17;
-    match fields.get(Field::Protocol) {
-        // A bare ACK of an unknown connection counts as new (measured).
-        6 => matches!(fields.get(Field::TcpFlags) & FIN_SYN_RST_ACK, 0x02 | 0x10),
-        1 => matches!(fields.get(Field::IcmpType), 8 | 13 | 15 | 17),
-        58 => fields.get(Field::IcmpType) == 128,
-        _ => true,
-    }
-}
-
-/// Whether br_netfilter throws the packet away before iptables sees it.
-fn is_malformed(frame: &[u8], fields: &Fields) -> bool {
-    let packet = &frame[14..];
-    let total = |at: usize| {
-        let bytes = packet.get(at..at + 2);
-        bytes.map_or(0, |bytes| {
-            usize::from(u16::from_be_bytes([bytes[0], bytes[1]]))
-        })
-    };
-    match fields.get(Field::EtherType) {
-        0x0800 => {
-            let Some(first) = packet.first().filter(|_| packet.len() >= 20) else {
-                return true;
-            };
-            let header = usize::from(first & 0x0f) * 4;
-            let length = total(2);
-            first >> 4 != 4
-                || header < 20
-                || length < header
-                || length > packet.len()
-                || ones_complement_sum(&packet[..header]) != 0xffff
-        }
-        0x86dd => {
-            let version = packet.first().map(|first| first >> 4);
-            version != Some(6) || packet.len() < 40 || total(4) + 40 > packet.len()
-        }
-        _ => false,
-    }
-}
-
-fn ones_complement_sum(header: &[u8]) -> u32 {
-    let words = header
-        .chunks_exact(2)
-        .map(|word| u32::from(u16::from_be_bytes([word[0], word[1]])));
-    let mut sum: u32 = words.sum();
-    while sum > 0xffff {
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    sum
 }
