@@ -4,6 +4,10 @@
 //! needs neither libvirt nor root. The other half (feature `lab`) boots
 //! throwaway guests on a private bridge and judges what really gets through.
 
+// What unit tests share with the tests in tests/ names the crate as those do.
+#[cfg(test)]
+extern crate self as lanfence;
+
 pub mod frame;
 mod nearest;
 pub mod nwfilter;

@@ -10,17 +10,22 @@ pub fn nearest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
     (best.0 * 3 <= wrong.chars().count().max(3)).then_some(best.1)
 }
 
-/// Levenshtein distance over characters.
+/// Edit distance over characters, where two neighbours exchanged are one edit.
 fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut before: Vec<usize> = Vec::new();
     let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+    for (i, x) in a.iter().enumerate() {
+        let mut next = vec![i + 1];
         for (j, y) in b.iter().enumerate() {
-            let change = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = change.min(row[j] + 1).min(diagonal + 1);
+            let change = row[j] + usize::from(x != y);
+            let mut least = change.min(row[j + 1] + 1).min(next[j] + 1);
+            if i > 0 && j > 0 && *x == b[j - 1] && a[i - 1] == *y {
+                least = least.min(before[j - 1] + 1);
+            }
+            next.push(least);
         }
+        before = std::mem::replace(&mut row, next);
     }
     row[b.len()]
 }
@@ -32,6 +37,7 @@ mod tests {
 
     #[rstest]
     #[case::a_letter_missing("dstipadr", Some("dstipaddr"))]
+    #[case::letters_exchanged("dtsipaddr", Some("dstipaddr"))]
     #[case::the_plural("prefixs", None)]
     #[case::another_word("banana", None)]
     #[case::nothing("", None)]

@@ -90,3 +90,97 @@ fn explain_reads_captures() {
     assert_eq!(code, 0, "{stderr}");
     assert!(stdout.contains("to the guest, passes"), "{stdout}");
 }
+
+/// A filter that libvirt reads otherwise than it is written.
+const SLOPPY: &str = "<filter name='x'>
+  <rule action='drop' direction='out' priority='5000'>
+    <ip dstipadr='1.2.3.4' srcipaddr='12'/>
+  </rule>
+</filter>
+";
+
+fn sloppy() -> (tempfile::TempDir, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.xml");
+    std::fs::write(&path, SLOPPY).unwrap();
+    let path = path.display().to_string();
+    (dir, path)
+}
+
+#[test]
+fn lint_shows_what_libvirt_reads() {
+    let (_dir, path) = sloppy();
+    let (code, stdout, _) = lanfence(&["lint", &path]);
+    assert_eq!(code, 1, "{stdout}");
+    for part in [
+        "unknown attribute dstipadr in <ip>",
+        "you mean dstipaddr?",
+        "x.xml:3:5",
+        "priority 5000 is none",
+        "<ip srcipaddr='0.0.0.12'/>",
+        "3 errors, 2 warnings, 0 notes",
+    ] {
+        assert!(stdout.contains(part), "{part} is missing:\n{stdout}");
+    }
+    let (code, _, stderr) = lanfence(&["check", &path, "--policy", POLICY]);
+    assert_eq!(code, 2, "the strict reader refuses it");
+    assert!(stderr.contains("x.xml:2:3"), "{stderr}");
+    let (code, stdout, _) = lanfence(&["check", &path, "--policy", POLICY, "--lenient"]);
+    assert_eq!(code, 1, "{stdout}");
+    assert!(stdout.contains("error[silently-ignored]"), "{stdout}");
+}
+
+#[rstest]
+#[case::as_it_is(&[], 0)]
+#[case::denied(&["--deny", "broadcast-mask"], 1)]
+#[case::all_denied(&["--deny", "all"], 1)]
+#[case::all_but_what_is_found(
+    &["--deny", "all", "--allow", "broadcast-mask", "--allow", "part-of-multicast",
+      "--allow", "chain-end-accepts", "--allow", "direction-unfiltered", "--allow", "default-accept"],
+    0
+)]
+#[case::unknown(&["--deny", "nothing-like-it"], 2)]
+fn lints_have_levels(#[case] arguments: &[&str], #[case] expected: i32) {
+    let (code, stdout, stderr) = lanfence(&[&["lint", ARTICLE], arguments].concat());
+    assert_eq!(code, expected, "{stdout}{stderr}");
+}
+
+#[test]
+fn denied_lints_fail_a_check_that_is_proven() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().display().to_string();
+    let (code, path, _) = lanfence(&["generate", "--policy", POLICY, "--out", &folder]);
+    assert_eq!(code, 0);
+    let text = std::fs::read_to_string(path.trim()).unwrap();
+    // A rule that changes nothing, behind the one that drops everything.
+    let odd = "  <rule action='drop' direction='out' priority='1000'><ip dstipaddr='1.2.3.4' dstipmask='24'/></rule>\n</filter>";
+    std::fs::write(path.trim(), text.replace("</filter>", odd)).unwrap();
+    let check =
+        |more: &[&str]| lanfence(&[&["check", path.trim(), "--policy", POLICY], more].concat());
+    assert_eq!(check(&[]).0, 0);
+    assert_eq!(check(&["--deny", "host-bits"]).0, 1);
+    assert_eq!(check(&["--deny", "all", "--allow", "host-bits"]).0, 0);
+}
+
+#[rstest]
+#[case::of_lint(&["lint", ARTICLE, "--format", "sarif"], "broadcast-mask")]
+#[case::of_check(&["check", ARTICLE, "--policy", POLICY, "--format", "sarif"], "leak")]
+fn sarif_names_places(#[case] arguments: &[&str], #[case] rule: &str) {
+    let (_, stdout, stderr) = lanfence(arguments);
+    let document: serde_json::Value = serde_json::from_str(&stdout).expect(&stderr);
+    assert_eq!(document["version"], "2.1.0");
+    let run = &document["runs"][0];
+    let results = run["results"].as_array().unwrap();
+    let found = results.iter().find(|result| result["ruleId"] == rule);
+    let found = found.expect("the article's filter has it");
+    let place = &found["locations"][0]["physicalLocation"];
+    let uri = place["artifactLocation"]["uri"].as_str().unwrap();
+    assert!(uri.ends_with("no-out-traffic.xml"), "{uri}");
+    assert!(
+        place["region"]["startLine"]
+            .as_u64()
+            .is_some_and(|line| line >= 1)
+    );
+    let at = usize::try_from(found["ruleIndex"].as_u64().unwrap()).unwrap();
+    assert_eq!(run["tool"]["driver"]["rules"][at]["id"], rule);
+}

@@ -125,8 +125,12 @@ fn bad_input_is_said_with_its_exit_code(
 }
 
 #[rstest]
-#[case::refused_by_libvirt(
+#[case::no_address(
     "<filter name='f'><rule action='drop' direction='out'><ip srcipaddr='nonsense'/></rule></filter>",
+    "f.xml:1:54: `nonsense` cannot be the srcipaddr"
+)]
+#[case::refused_by_libvirt(
+    "<filter name='f'><rule action='drop' direction='out'><ip srcportstart='5'/></rule></filter>",
     "define filter f"
 )]
 #[case::undefined_reference("<filter name='f'><filterref filter='missing'/></filter>", "missing")]
@@ -280,8 +284,8 @@ fn alive(pid: u32) -> bool {
 }
 
 #[rstest]
-#[case::the_front("front", "boot")]
-#[case::the_worker("worker", "boot")]
+#[case::the_front("front", "restore")]
+#[case::the_worker("worker", "restore")]
 #[case::libvirtd_before_the_bind("libvirtd", "control")]
 #[case::the_guest("qemu-system-x86", "nic")]
 #[case::dnsmasq("dnsmasq", "filtered")]
@@ -335,6 +339,10 @@ fn a_kill_leaves_nothing_behind(#[case] victim: &str, #[case] after: &str) {
             .any(|line| line.contains(&format!("lab's {victim} died")));
         assert!(named, "{rest:?}");
     }
+    nothing_is_left(&family, cache.path());
+}
+
+fn nothing_is_left(family: &BTreeSet<u32>, cache: &Path) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while family.iter().any(|pid| alive(*pid)) {
         assert!(
@@ -349,7 +357,7 @@ fn a_kill_leaves_nothing_behind(#[case] victim: &str, #[case] after: &str) {
         !mounts.lines().any(|line| line.starts_with("lanfence /run")),
         "a mount of the lab is on the host"
     );
-    let left: Vec<PathBuf> = walk(cache.path())
+    let left: Vec<PathBuf> = walk(cache)
         .into_iter()
         .filter(|path| path.to_string_lossy().contains("tap"))
         .collect();

@@ -4,7 +4,7 @@
 mod common;
 
 use common::{fixture, verify, verify_policy};
-use lanfence::report::model::{Failure, Verdict};
+use lanfence::report::model::{Failure, Fate, ProbeResult, Verdict};
 use rstest::rstest;
 
 #[test]
@@ -21,6 +21,11 @@ fn the_generated_filter_is_green_on_pcnet_and_virtio() {
             cell.probes.len()
         );
         assert_eq!(cell.teeth, Some(true), "{}", cell.name);
+        let as_early = |probe: &ProbeResult| probe.early == Some(probe.filtered);
+        assert!(
+            cell.probes.iter().all(as_early),
+            "with the filter there first, the same fates"
+        );
         assert!(cell.evidence.is_empty(), "a green cell leaves no bundle");
     }
     assert!(
@@ -215,4 +220,26 @@ fn rules_that_vanish_behind_libvirts_back_are_a_leak() {
         "{}",
         done.printed()
     );
+}
+
+#[test]
+fn a_filter_that_is_missing_at_the_first_frame_only_is_a_leak() {
+    let done = verify(&["--nic", "virtio", "--break", "early-flush"]);
+    assert_eq!(done.code, 1, "{}", done.printed());
+    let leaks = done.with(Verdict::Fail(Failure::Leak));
+    assert!(leaks.len() > 50, "{}", done.printed());
+    for leak in leaks {
+        let fates = (leak.filtered, leak.early);
+        assert_eq!(fates, (Fate::Dropped, Some(Fate::Delivered)), "{}", leak.id);
+        let note = leak.note.as_deref().unwrap_or_default();
+        assert!(note.contains("before its first frame"), "{note}");
+    }
+}
+
+#[test]
+fn without_the_early_guest_nothing_is_said_of_it() {
+    let done = verify(&["--nic", "virtio", "--no-early"]);
+    assert_eq!(done.code, 0, "{}", done.printed());
+    let probes = &done.run().cells[0].probes;
+    assert!(probes.iter().all(|probe| probe.early.is_none()));
 }

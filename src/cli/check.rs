@@ -5,12 +5,14 @@ mod print;
 mod probes;
 
 use super::explain::mac;
-use super::tree::{Tree, parameter};
+use super::levels::{self, Format};
+use super::sarif::{self, Result as SarifResult};
+use super::tree::{Reading, Tree, parameter};
 use super::{Exit, Failure, generate, say};
 use crate::frame::Mac;
-use crate::nwfilter::evaluate::Compiled;
+use crate::nwfilter::evaluate::Event;
 use crate::nwfilter::evaluate::field::Field;
-use crate::nwfilter::lint::{self, Finding};
+use crate::nwfilter::lint::{self, Finding, Levels};
 use crate::nwfilter::sets::{Class, classes};
 use crate::policy::Policy;
 use crate::probe::Scene;
@@ -40,8 +42,16 @@ pub struct Options {
     /// Judge for a host with net.bridge.bridge-nf-call-iptables=0, where layer-3 rules do nothing.
     #[arg(long)]
     no_bridge_nf: bool,
-    /// Print JSON instead of text.
+    /// Read the files as libvirt does, and name what it ignores, instead of refusing them.
     #[arg(long)]
+    lenient: bool,
+    #[command(flatten)]
+    levels: levels::LevelOptions,
+    /// How to print what was found.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    /// Print JSON instead of text; the same as --format json.
+    #[arg(long, conflicts_with = "format")]
     json: bool,
 }
 
@@ -50,6 +60,7 @@ struct Checked {
     policy: String,
     tree: Tree,
     lint: Vec<Finding>,
+    levels: Levels,
     probes: Vec<Judged>,
     classes: Vec<Class>,
 }
@@ -65,7 +76,9 @@ impl Checked {
     fn exit(&self) -> u8 {
         let bad = |judged: &Judged| matches!(judged.verdict, Verdict::Leak | Verdict::Blocked);
         let wrong = |class: &Class| !class.leaked.is_empty() || !class.blocked.is_empty();
-        if self.probes.iter().any(bad) || self.classes.iter().any(wrong) {
+        let mut lints = self.lint.iter();
+        let denied = lints.any(|finding| self.levels.denies(finding.rule));
+        if denied || self.probes.iter().any(bad) || self.classes.iter().any(wrong) {
             1
         } else if self.with(Verdict::Undecided).next().is_some()
             || !self.classes.iter().all(Class::is_proven)
@@ -79,35 +92,68 @@ impl Checked {
 
 /// Checks and prints.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
+    let levels = options.levels.levels()?;
+    let reading = if options.lenient {
+        Reading::AsLibvirt
+    } else {
+        Reading::Strict
+    };
     let generate::Source { policy, origin, .. } = generate::policy(options.policy.as_deref())?;
     let tree = if options.filters.is_empty() {
         Tree::generated(crate::nwfilter::generate(&policy))
     } else {
-        Tree::load(&options.filters, options.bind.as_deref())?
+        Tree::load(&options.filters, options.bind.as_deref(), reading)?
     };
     let scene = scene(&policy, options.mac)?;
     let mut filter = tree.compile(scene.guest.mac, &options.parameters)?;
     if options.no_bridge_nf {
         filter = filter.without_bridge_nf();
     }
-    let checked = check(&policy, origin, tree, &filter, &scene);
-    let text = if options.json {
-        format!("{}\n", json::json(&checked))
-    } else {
-        print::text(&checked)
+    let mut findings = tree.ignored();
+    findings.extend(lint::lint(&tree.filters, &tree.top, &filter));
+    let checked = Checked {
+        policy: origin,
+        lint: levels.apply(findings),
+        levels,
+        probes: judge_all(&filter, &policy, &scene),
+        classes: classes(&filter, &policy, &usual(&scene)),
+        tree,
+    };
+    let text = match options.format {
+        Format::Text if !options.json => print::text(&checked),
+        Format::Sarif => sarif::document(&results(&checked)),
+        Format::Json | Format::Text => format!("{}\n", json::json(&checked)),
     };
     say(&text).map_err(Failure::usage)?;
     Ok(ExitCode::from(checked.exit()))
 }
 
-fn check(policy: &Policy, origin: String, tree: Tree, filter: &Compiled, scene: &Scene) -> Checked {
-    Checked {
-        policy: origin,
-        lint: lint::lint(&tree.filters, &tree.top, filter),
-        probes: judge_all(filter, policy, scene),
-        classes: classes(filter, policy, &usual(scene)),
-        tree,
+/// Findings of the lint and verdicts that are wrong, the latter where the rule
+/// that decided stands.
+fn results(checked: &Checked) -> Vec<SarifResult> {
+    let tree = &checked.tree;
+    let lints = checked.lint.iter();
+    let mut out: Vec<SarifResult> = lints
+        .map(|finding| SarifResult::of(tree, finding))
+        .collect();
+    for verdict in [Verdict::Leak, Verdict::Blocked] {
+        out.extend(checked.with(verdict).map(|judged| {
+            let last = judged.outcome.trace.iter().rev().find_map(Event::origin);
+            let place = last.and_then(|origin| tree.rule_place(origin));
+            let first = tree.paths().first().map(|path| (*path).to_owned());
+            let (path, place) = place.map_or((first, None), |(path, place)| {
+                (Some(path.to_owned()), Some(place))
+            });
+            SarifResult {
+                rule: verdict.word().to_owned(),
+                level: "error",
+                message: format!("{}: {}", judged.probe.id, judged.probe.summary),
+                path,
+                place,
+            }
+        }));
     }
+    out
 }
 
 fn scene(policy: &Policy, mac: Option<Mac>) -> Result<Scene, Failure> {

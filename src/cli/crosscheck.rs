@@ -73,10 +73,11 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
 }
 
 fn text(seed: u64, found: &Found, seconds: u64) -> String {
-    let mut out = String::new();
-    for (case, words) in &found.mismatches {
-        out += &format!("mismatch in filter {case} of seed {seed}:\n{words}\n");
-    }
+    let mismatch = |(case, words): &(u64, String)| {
+        format!("mismatch in filter {case} of seed {seed}:\n{words}\n")
+    };
+    let all: Vec<String> = found.mismatches.iter().map(mismatch).collect();
+    let out = all.concat();
     out + &format!(
         "{} filters of seed {seed}, {} bound and {} refused by libvirt and evaluator alike; {} verdicts compared, {} of them drops, {} left open; {} s\n{} mismatches\n",
         found.cases,

@@ -1,6 +1,6 @@
 //! `lanfence explain`: what a filter does to a frame, and by which rules.
 
-use super::tree::{Tree, parameter};
+use super::tree::{Reading, Tree, parameter};
 use super::{Exit, Failure, say};
 use crate::frame::{Mac, View, summary};
 use crate::nwfilter::evaluate::{Compiled, Decision, Event, Outcome, Way};
@@ -78,7 +78,7 @@ pub fn mac(text: &str) -> Result<Mac, String> {
 
 /// Explains every frame.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
-    let tree = Tree::load(&options.filters, options.bind.as_deref())?;
+    let tree = Tree::load(&options.filters, options.bind.as_deref(), Reading::Strict)?;
     let mut frames: Vec<Vec<u8>> = options.frames.iter().map(|hex| hex.0.clone()).collect();
     if let Some(path) = &options.pcap {
         frames.extend(capture(path)?);

@@ -5,10 +5,15 @@ mod bench;
 mod check;
 #[cfg(feature = "lab")]
 mod crosscheck;
+#[cfg(feature = "lab")]
+mod dumpxml;
 mod exit;
 mod explain;
 mod generate;
+mod levels;
+mod lint;
 mod report;
+mod sarif;
 mod tree;
 #[cfg(feature = "lab")]
 mod verify;
@@ -35,6 +40,8 @@ enum Verb {
     Generate(generate::Options),
     /// Hold a filter against the policy without guests: lint, every probe, exact sets.
     Check(check::Options),
+    /// Name what libvirt understands differently from what a filter says.
+    Lint(lint::Options),
     /// Say what a filter does to frames, and by which rules.
     Explain(explain::Options),
     /// Work with the reports of finished runs.
@@ -56,6 +63,10 @@ enum Verb {
     #[cfg(feature = "lab")]
     #[command(name = "__worker", hide = true)]
     Worker(worker::Options),
+    /// Show what the real libvirt makes of filters; for tests.
+    #[cfg(feature = "lab")]
+    #[command(name = "__dumpxml", hide = true)]
+    DumpXml(dumpxml::Options),
 }
 
 /// Parses the command line and does what it says. A panic ends with the exit
@@ -80,6 +91,7 @@ fn dispatch() -> ExitCode {
     let done = match cli.verb {
         Verb::Generate(options) => generate::run(&options),
         Verb::Check(options) => check::run(&options),
+        Verb::Lint(options) => lint::run(&options),
         Verb::Explain(options) => explain::run(&options),
         Verb::Report(options) => report::run(&options),
         #[cfg(feature = "lab")]
@@ -92,6 +104,8 @@ fn dispatch() -> ExitCode {
         Verb::CrosscheckWorker(options) => crosscheck::work(&options),
         #[cfg(feature = "lab")]
         Verb::Worker(options) => worker::run(&options),
+        #[cfg(feature = "lab")]
+        Verb::DumpXml(options) => dumpxml::run(&options),
     };
     match done {
         Ok(code) => code,
@@ -162,5 +176,15 @@ impl Failure {
             exit: Exit::Host,
             message: message.to_string(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_verbs_have_no_options_that_contradict_each_other() {
+        super::Cli::command().debug_assert();
     }
 }

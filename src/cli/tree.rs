@@ -2,8 +2,9 @@
 
 use super::Failure;
 use crate::frame::Mac;
-use crate::nwfilter::evaluate::{Compiled, Origin};
-use crate::nwfilter::{self, Filter, FilterSet, Place, SetError, rule_places};
+use crate::nwfilter::evaluate::{Compiled, Culprit, Origin};
+use crate::nwfilter::lint::{self, Finding};
+use crate::nwfilter::{self, Filter, FilterSet, Ignored, Place, SetError};
 use std::path::{Path, PathBuf};
 
 /// Where libvirt's packages keep the filters that they ship.
@@ -16,21 +17,37 @@ pub struct Tree {
     /// The one that an interface would refer to.
     pub top: String,
     sources: Vec<Source>,
+    reading: Reading,
+}
+
+/// How files are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// What libvirt would ignore is an error.
+    Strict,
+    /// As libvirt reads them; what it ignores is kept as findings.
+    AsLibvirt,
 }
 
 struct Source {
     filter: String,
     path: String,
-    places: Vec<Place>,
+    /// What libvirt ignores in it.
+    ignored: Vec<Ignored>,
+    /// Where its rules start.
+    rules: Vec<Place>,
+    /// Where its references start.
+    references: Vec<Place>,
 }
 
 impl Tree {
     /// Reads files, and folders of them.
-    pub fn load(paths: &[PathBuf], bind: Option<&str>) -> Result<Self, Failure> {
+    pub fn load(paths: &[PathBuf], bind: Option<&str>, reading: Reading) -> Result<Self, Failure> {
         let mut tree = Self {
             filters: Vec::new(),
             top: String::new(),
             sources: Vec::new(),
+            reading,
         };
         for path in files(paths)? {
             tree.add(&path)?;
@@ -54,6 +71,7 @@ impl Tree {
             top: filter.name.clone(),
             filters: vec![filter],
             sources: Vec::new(),
+            reading: Reading::Strict,
         }
     }
 
@@ -62,7 +80,12 @@ impl Tree {
         let bytes =
             std::fs::read(path).map_err(|error| Failure::usage(format!("{origin}: {error}")))?;
         let text = String::from_utf8_lossy(&bytes);
-        let filter = nwfilter::read(&text, &origin).map_err(Failure::usage)?;
+        let document = match self.reading {
+            Reading::Strict => nwfilter::document(&text, &origin),
+            Reading::AsLibvirt => nwfilter::as_libvirt(&text, &origin),
+        };
+        let document = document.map_err(Failure::usage)?;
+        let filter = document.filter;
         if self.filters.iter().any(|other| other.name == filter.name) {
             return Err(Failure::usage(SetError::Twice {
                 name: filter.name,
@@ -72,7 +95,9 @@ impl Tree {
         self.sources.push(Source {
             filter: filter.name.clone(),
             path: origin,
-            places: rule_places(&text),
+            ignored: document.ignored,
+            rules: document.rules,
+            references: document.references,
         });
         self.filters.push(filter);
         Ok(())
@@ -84,7 +109,13 @@ impl Tree {
                 SetError::SeveralTops(_) => ", or name the one to bind with --bind",
                 _ => "",
             };
-            Failure::usage(format!("{error}{more}"))
+            let at = match &error {
+                SetError::Cycle(names) => {
+                    self.reference(&names[0], names.get(1).map(String::as_str))
+                }
+                _ => None,
+            };
+            Failure::usage(format!("{}{error}{more}", prefix(at)))
         })?;
         Ok(set.top().name.clone())
     }
@@ -109,7 +140,14 @@ impl Tree {
 
     /// Compiles it for an interface.
     pub fn compile(&self, mac: Mac, parameters: &[(String, String)]) -> Result<Compiled, Failure> {
-        Compiled::new(&self.filters, &self.top, mac, parameters).map_err(Failure::usage)
+        let compiled = Compiled::new(&self.filters, &self.top, mac, parameters);
+        compiled.map_err(|error| {
+            let at = match error.culprit() {
+                Culprit::Rule(origin) => self.place(origin),
+                Culprit::Reference { from, to } => self.reference(from, to),
+            };
+            Failure::usage(format!("{}{error}", prefix(at)))
+        })
     }
 
     /// How many rules the files have.
@@ -125,14 +163,54 @@ impl Tree {
             .collect()
     }
 
+    /// What libvirt ignores in the files, as findings.
+    pub fn ignored(&self) -> Vec<Finding> {
+        let sources = self.sources.iter();
+        sources
+            .flat_map(|source| lint::ignored(&source.filter, &source.ignored))
+            .collect()
+    }
+
+    /// The filters that libvirt reads otherwise than they are written.
+    pub fn misread(&self) -> impl Iterator<Item = &Filter> {
+        let sources = self.sources.iter().zip(&self.filters);
+        let odd = sources.filter(|(source, _)| !source.ignored.is_empty());
+        odd.map(|(_, filter)| filter)
+    }
+
+    /// The file of a finding and its place in it, as far as it has them.
+    pub fn location(&self, finding: &Finding) -> (Option<&str>, Option<Place>) {
+        let mut sources = self.sources.iter();
+        let Some(source) = sources.find(|source| source.filter == finding.filter) else {
+            return (None, None);
+        };
+        let of_rule = |origin: &Origin| source.rules.get(origin.rule.checked_sub(1)?).copied();
+        let place = finding.place.or(finding.origin.as_ref().and_then(of_rule));
+        (Some(&source.path), place)
+    }
+
+    /// `file:line:column` of a filter's reference to another, or of its first.
+    fn reference(&self, from: &str, to: Option<&str>) -> Option<String> {
+        let source = self.sources.iter().find(|source| source.filter == from)?;
+        let filter = self.filters.iter().find(|filter| filter.name == from)?;
+        let mut references = filter.references();
+        let at = references.position(|name| to.is_none_or(|to| to == name))?;
+        let (line, column) = source.references.get(at)?;
+        Some(format!("{}:{line}:{column}", source.path))
+    }
+
     /// `file:line:column` of a rule; none where the filter has no file.
     pub fn place(&self, origin: &Origin) -> Option<String> {
-        let source = self
-            .sources
-            .iter()
-            .find(|source| source.filter == origin.filter)?;
-        let (line, column) = source.places.get(origin.rule.checked_sub(1)?)?;
-        Some(format!("{}:{line}:{column}", source.path))
+        let (path, (line, column)) = self.rule_place(origin)?;
+        Some(format!("{path}:{line}:{column}"))
+    }
+
+    /// The file of a rule and its place in it; none where the filter has no file.
+    pub fn rule_place(&self, origin: &Origin) -> Option<(&str, Place)> {
+        let mut sources = self.sources.iter();
+        let source = sources.find(|source| source.filter == origin.filter)?;
+        let place = source.rules.get(origin.rule.checked_sub(1)?)?;
+        Some((&source.path, *place))
     }
 
     /// A rule in words: its number and filter, where it stands, what it says.
@@ -164,6 +242,11 @@ impl Tree {
         };
         format!("{} {} {what}", rule.action, rule.direction)
     }
+}
+
+/// A place before a message; nothing where there is none.
+fn prefix(place: Option<String>) -> String {
+    place.map_or_else(String::new, |place| format!("{place}: "))
 }
 
 /// The files; for a folder those in it that end in `.xml`, by name.

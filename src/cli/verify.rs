@@ -32,6 +32,15 @@ enum AccelChoice {
     Tcg,
 }
 
+/// `--boot`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum BootChoice {
+    /// From a saved guest; cold where the NIC must be there at boot.
+    Restore,
+    /// Every guest from its kernel's start.
+    Cold,
+}
+
 /// `--color`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum ColorChoice {
@@ -47,6 +56,7 @@ enum Break {
     Link,
     Pause,
     Flush,
+    EarlyFlush,
 }
 
 /// Options of `verify`.
@@ -69,6 +79,12 @@ pub struct Options {
     /// Accelerator.
     #[arg(long, value_enum, default_value_t = AccelChoice::Auto)]
     accel: AccelChoice,
+    /// How guests begin.
+    #[arg(long, value_enum, default_value_t = BootChoice::Restore)]
+    boot: BootChoice,
+    /// Leave out the fresh guest of each cell whose NIC has the filter before its first frame.
+    #[arg(long)]
+    no_early: bool,
     /// Cells to run side by side, each in a lab of its own [default: one a core].
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
@@ -136,6 +152,10 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     run.cells.sort_by_key(place);
     (run.skipped, run.matrix) = (plan.skipped, plan.matrix);
     run.host.accel_reason = reason;
+    if run.host.accel.is_empty() {
+        // No worker got as far as to say it.
+        run.host.accel = if job.kvm { "kvm" } else { "tcg" }.into();
+    }
     run.policy = source.origin;
     run.filter = chosen.info;
     run.wall_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -154,12 +174,15 @@ fn job(
         bind: chosen.info.name.clone(),
         parameters: options.parameters.clone(),
         retries: options.retries,
+        early: !options.no_early,
+        states: plain.states.filter(|_| options.boot == BootChoice::Restore),
         out,
         sabotage: options.sabotage.map(|part| match part {
             Break::Sensor => Sabotage::Sensor,
             Break::Link => Sabotage::Link,
             Break::Pause => Sabotage::Pause,
             Break::Flush => Sabotage::Flush,
+            Break::EarlyFlush => Sabotage::EarlyFlush,
         }),
         ..plain
     })
@@ -319,11 +342,13 @@ pub fn plain_job(source: &generate::Source, guest: Option<&Path>) -> Result<Job,
             .transpose()
             .map_err(Failure::usage)?,
         libvirt_cache: Some(libvirt_cache),
+        states: Some(paths::states()?),
         out: None,
         cells: ["pcnet", "virtio"].map(CellPlan::linux).to_vec(),
         retries: 0,
         sabotage: None,
         rootless: !nix::unistd::geteuid().is_root(),
+        early: false,
         boot_only: false,
     })
 }

@@ -34,12 +34,11 @@ fn frame(out: &mut String, believed: &Case, disputed: &Disputed) {
         Way::ToGuest => "to the guest",
     };
     let _ = writeln!(out, "frame {way}: {}", summary(&disputed.frame));
-    let hex: String = disputed
-        .frame
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    let _ = writeln!(out, "  {hex}");
+    out.push_str("  ");
+    for byte in &disputed.frame {
+        let _ = write!(out, "{byte:02x}");
+    }
+    out.push('\n');
     let kernel = if disputed.passed {
         "passes it"
     } else {

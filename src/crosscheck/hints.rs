@@ -88,7 +88,7 @@ impl Hints {
     fn add(&mut self, kind: Kind, value: &str, mask: Option<&str>) {
         match kind {
             Kind::Mac | Kind::MacMask => {
-                self.macs.extend(mac(value).into_iter().flat_map(near_mac))
+                self.macs.extend(mac(value).into_iter().flat_map(near_mac));
             }
             Kind::V4 => self.add_v4(value, mask),
             Kind::V6 => self.add_v6(value, mask),
@@ -178,8 +178,10 @@ fn mac(text: &str) -> Option<Mac> {
 
 /// The MAC and two that differ from it in one bit, at either end of masks.
 fn near_mac(mac: Mac) -> [Mac; 3] {
-    let [a, b, c, d, e, f] = mac;
-    [mac, [a, b, c, d, e, f ^ 1], [a, b, c, d ^ 0x80, e, f]]
+    let (mut last, mut middle) = (mac, mac);
+    last[5] ^= 1;
+    middle[3] ^= 0x80;
+    [mac, last, middle]
 }
 
 fn near_word(number: u32) -> impl Iterator<Item = u16> {

@@ -18,6 +18,8 @@ pub enum Phase {
     Filtered = 2,
     /// With the filter taken away again.
     Teeth = 3,
+    /// With the filter there before the first frame of a fresh guest.
+    Early = 5,
     /// Frames that only mark a point in time on a path.
     Sentinel = 4,
 }
@@ -59,6 +61,7 @@ impl Tag {
             2 => Phase::Filtered,
             3 => Phase::Teeth,
             4 => Phase::Sentinel,
+            5 => Phase::Early,
             _ => return None,
         };
         let tag = Self {

@@ -19,6 +19,13 @@ const BOOT_TCG: Duration = Duration::from_secs(40);
 /// only seems to work the guest hangs for ever (measured), and this bounds the wait.
 const BOOT_KVM: Duration = Duration::from_secs(10);
 
+/// Longest wait until libvirt has forgotten the cell's predecessor of the same
+/// name; it is told of a domain's end within milliseconds.
+const FORGET: Duration = Duration::from_secs(10);
+
+/// How often libvirt is asked, since it has no event for it that the crate offers.
+const LOOK: Duration = Duration::from_millis(3);
+
 /// A running guest. Dropping it ends the domain.
 #[derive(Debug)]
 pub struct Guest {
@@ -26,58 +33,102 @@ pub struct Guest {
     pub agent: AgentClient,
     /// Frames at its tap, both ways.
     pub tap: Sensor,
-    /// Milliseconds from resume to READY.
-    pub boot_ms: u64,
-    domain: Domain,
+    domain: Owned,
     interface: Interface,
 }
 
 /// Starts the domain stopped, arms the tap's sensor and the console, lets it
 /// run and waits for READY with the right nonce. So no frame and no line of the
 /// guest is missed.
-pub async fn boot(lab: &Lab, spec: &DomainSpec<'_>) -> Result<Guest, GuestError> {
-    let domain = Owned(Some(lab.libvirt.create_paused(&domain_xml(spec))?));
-    let tap = Sensor::start("tap", PacketSocket::open(&spec.interface.tap)?)?;
-    let console = Console::read(connect(&console_path(spec.name)).await?);
-    let agent = AgentClient::new(connect(&agent_path(spec.name)).await?, &console);
-    let started = Instant::now();
-    let running = domain
-        .0
-        .as_ref()
-        .expect("owned until the end of this function");
-    tokio::task::block_in_place(|| running.resume())
-        .map_err(|error| LabError::libvirt("resume the domain", &error))?;
-    let deadline = if spec.accel == Accel::Kvm {
-        BOOT_KVM
-    } else {
-        BOOT_TCG
-    };
-    ready(console.state(), spec.nonce, deadline).await?;
-    let boot_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let interface = spec.interface.clone();
-    Ok(Guest {
+///
+/// # Errors
+/// libvirt's words, or what became of the guest instead of READY.
+pub async fn boot(
+    lab: &Lab,
+    spec: &DomainSpec<'_>,
+    interface: &Interface,
+) -> Result<Guest, GuestError> {
+    forgotten(lab, spec.name).await?;
+    let xml = domain_xml(spec, Some(interface));
+    let domain = Owned(lab.libvirt.create_paused(&xml)?);
+    let tap = Sensor::start("tap", PacketSocket::open(&interface.tap)?)?;
+    let attached = attach(domain, spec.name).await?;
+    attached.domain.resume()?;
+    let deadline = boot_deadline(spec.accel);
+    ready(attached.console.state(), spec.nonce, deadline).await?;
+    Ok(attached.with_nic(tap, interface.clone()))
+}
+
+/// Waits until libvirt has no domain of this name.
+pub(super) async fn forgotten(lab: &Lab, name: &str) -> Result<(), LabError> {
+    let end = Instant::now() + FORGET;
+    while lab.libvirt.has_domain(name) {
+        if Instant::now() > end {
+            return Err(LabError::Deadline {
+                what: format!("the end of an earlier domain {name}"),
+                deadline_ms: FORGET.as_millis(),
+                detail: String::new(),
+            });
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+    Ok(())
+}
+
+/// Longest boot to READY.
+pub(super) fn boot_deadline(accel: Accel) -> Duration {
+    match accel {
+        Accel::Kvm => BOOT_KVM,
+        Accel::Tcg => BOOT_TCG,
+    }
+}
+
+/// A domain whose console and agent's port are connected.
+#[derive(Debug)]
+pub(super) struct Attached {
+    pub(super) agent: AgentClient,
+    pub(super) domain: Owned,
+    pub(super) console: Console,
+}
+
+/// Connects console and agent of a domain whose CPUs are stopped, so that no line is missed.
+pub(super) async fn attach(domain: Owned, name: &str) -> Result<Attached, GuestError> {
+    let console = console(name).await?;
+    let agent = AgentClient::new(connect(&agent_path(name)).await?, &console);
+    Ok(Attached {
         agent,
-        tap,
-        boot_ms,
-        domain: domain.release(),
-        interface,
+        domain,
+        console,
     })
 }
 
-/// Ends the domain on every way out of [`boot`].
-struct Owned(Option<Domain>);
+impl Attached {
+    pub(super) fn with_nic(self, tap: Sensor, interface: Interface) -> Guest {
+        Guest {
+            agent: self.agent,
+            tap,
+            domain: self.domain,
+            interface,
+        }
+    }
+}
+
+/// A domain that ends when this is dropped.
+#[derive(Debug)]
+pub(super) struct Owned(pub(super) Domain);
 
 impl Owned {
-    fn release(mut self) -> Domain {
-        self.0.take().expect("released once")
+    /// Lets its CPUs run.
+    pub(super) fn resume(&self) -> Result<(), GuestError> {
+        tokio::task::block_in_place(|| self.0.resume())
+            .map(drop)
+            .map_err(|error| LabError::libvirt("resume the domain", &error).into())
     }
 }
 
 impl Drop for Owned {
     fn drop(&mut self) {
-        if let Some(domain) = &self.0 {
-            end(domain);
-        }
+        end(&self.0);
     }
 }
 
@@ -91,6 +142,11 @@ fn end(domain: &Domain) {
     }
 }
 
+/// Begins to read the console of a domain.
+pub(super) async fn console(name: &str) -> Result<Console, GuestError> {
+    Ok(Console::read(connect(&console_path(name)).await?))
+}
+
 async fn connect(path: &str) -> Result<UnixStream, GuestError> {
     UnixStream::connect(path).await.map_err(|source| {
         LabError::File {
@@ -101,12 +157,13 @@ async fn connect(path: &str) -> Result<UnixStream, GuestError> {
     })
 }
 
-async fn ready(
+/// Waits for the READY line with this nonce.
+pub(super) async fn ready(
     mut console: watch::Receiver<State>,
     nonce: &str,
     deadline: Duration,
 ) -> Result<(), GuestError> {
-    let waiting = "the guest's boot to READY";
+    let waiting = "the guest's way to READY";
     let last = console.clone();
     let mut watched = console.clone();
     let said = async {
@@ -145,7 +202,7 @@ impl Guest {
             filter,
             ..self.interface.clone()
         };
-        Libvirt::update_interface(&self.domain, &interface.xml())?;
+        Libvirt::update_interface(&self.domain.0, &interface.xml())?;
         self.interface = interface;
         Ok(())
     }
@@ -156,21 +213,21 @@ impl Guest {
             link,
             ..self.interface.clone()
         };
-        Libvirt::update_interface(&self.domain, &interface.xml())?;
+        Libvirt::update_interface(&self.domain.0, &interface.xml())?;
         self.interface = interface;
         Ok(())
     }
 
     /// Stops the guest's CPU.
     pub fn pause(&self) -> Result<(), GuestError> {
-        tokio::task::block_in_place(|| self.domain.suspend())
+        tokio::task::block_in_place(|| self.domain.0.suspend())
             .map(drop)
             .map_err(|error| LabError::libvirt("suspend the domain", &error).into())
     }
 
     /// Whether libvirt still counts the domain among the running.
     pub fn alive(&self) -> bool {
-        tokio::task::block_in_place(|| self.domain.is_active()).unwrap_or(false)
+        tokio::task::block_in_place(|| self.domain.0.is_active()).unwrap_or(false)
     }
 
     /// The interface as it is now.
@@ -180,13 +237,7 @@ impl Guest {
 
     /// The domain's live XML.
     pub fn xml(&self) -> String {
-        tokio::task::block_in_place(|| self.domain.xml_desc(0))
+        tokio::task::block_in_place(|| self.domain.0.xml_desc(0))
             .unwrap_or_else(|error| error.to_string())
-    }
-}
-
-impl Drop for Guest {
-    fn drop(&mut self) {
-        end(&self.domain);
     }
 }

@@ -61,8 +61,6 @@ pub struct DomainSpec<'a> {
     pub image: &'a Image,
     /// Nonce that the guest repeats in its READY line.
     pub nonce: &'a str,
-    /// Its NIC.
-    pub interface: &'a Interface,
 }
 
 /// Memory of a guest in MiB: the kernel, 20 MB of initramfs and room to run.
@@ -140,8 +138,11 @@ impl Interface {
             xml.empty("link", &[("state", if self.link { "up" } else { "down" })]);
             // The guest never boots from the network; a boot ROM only costs time.
             // libvirt refuses to hear of a ROM where there is no PCI.
-            if quirk(&self.model).bus == Bus::Pci {
-                xml.empty("rom", &[("enabled", "no")]);
+            match quirk(&self.model).bus {
+                Bus::Pci => xml.empty("rom", &[("enabled", "no")]),
+                // libvirt 9.0 looks for a PCI slot unless told the port (measured).
+                Bus::Usb => xml.empty("address", &[("type", "usb"), ("bus", "0"), ("port", "1")]),
+                Bus::Isa | Bus::None => {}
             }
             if let Some(filter) = &self.filter {
                 xml.open("filterref", &[("filter", &filter.filter)], |xml| {
@@ -174,13 +175,13 @@ pub fn command_line(accel: Accel, nonce: &str, driver: Option<&str>) -> String {
 }
 
 /// The driver of a NIC that no PCI ID announces to the agent.
-fn modules(spec: &DomainSpec<'_>) -> Option<&'static str> {
-    let quirk = quirk(&spec.interface.model);
+fn modules(interface: &Interface) -> Option<&'static str> {
+    let quirk = quirk(&interface.model);
     (quirk.bus != Bus::Pci).then_some(quirk.driver)
 }
 
-/// The whole domain.
-pub fn domain_xml(spec: &DomainSpec<'_>) -> String {
+/// The whole domain, with its NIC or with none, to be plugged one later.
+pub fn domain_xml(spec: &DomainSpec<'_>, interface: Option<&Interface>) -> String {
     let mut xml = Xml::new();
     let kind = if spec.accel == Accel::Kvm {
         "kvm"
@@ -198,7 +199,7 @@ pub fn domain_xml(spec: &DomainSpec<'_>) -> String {
             xml.text(
                 "cmdline",
                 &[],
-                &command_line(spec.accel, spec.nonce, modules(spec)),
+                &command_line(spec.accel, spec.nonce, interface.and_then(modules)),
             );
         });
         // Hot-plug and an orderly power-off need ACPI.
@@ -206,20 +207,22 @@ pub fn domain_xml(spec: &DomainSpec<'_>) -> String {
         for event in ["on_poweroff", "on_reboot", "on_crash"] {
             xml.text(event, &[], "destroy");
         }
-        xml.open("devices", &[], |xml| devices(xml, spec));
+        xml.open("devices", &[], |xml| devices(xml, spec, interface));
     });
     xml.finish()
 }
 
-fn devices(xml: &mut Xml, spec: &DomainSpec<'_>) {
-    let usb = match quirk(&spec.interface.model).bus {
+fn devices(xml: &mut Xml, spec: &DomainSpec<'_>, interface: Option<&Interface>) {
+    let usb = match interface.map(|interface| quirk(&interface.model).bus) {
         // What machines of the legacy guests' time had.
-        Bus::Usb => "piix3-uhci",
-        Bus::Pci | Bus::Isa | Bus::None => "none",
+        Some(Bus::Usb) => "piix3-uhci",
+        Some(Bus::Pci | Bus::Isa | Bus::None) | None => "none",
     };
     xml.empty("controller", &[("type", "usb"), ("model", usb)]);
     xml.empty("memballoon", &[("model", "none")]);
-    spec.interface.write(xml);
+    if let Some(interface) = interface {
+        interface.write(xml);
+    }
     xml.open("serial", &[("type", "unix")], |xml| {
         xml.empty(
             "source",
@@ -270,9 +273,8 @@ mod tests {
             accel: Accel::Tcg,
             image: &image,
             nonce: "c0ffee",
-            interface: &interface(None),
         };
-        insta::assert_snapshot!(domain_xml(&spec));
+        insta::assert_snapshot!(domain_xml(&spec, Some(&interface(None))));
     }
 
     #[test]

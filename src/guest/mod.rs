@@ -7,6 +7,8 @@ mod domain;
 mod error;
 mod image;
 mod models;
+mod restore;
+mod saved;
 
 pub use agent::AgentClient;
 pub use boot::{Guest, boot};
@@ -14,3 +16,5 @@ pub use domain::{Accel, DomainSpec, FilterRef, Interface, command_line, domain_x
 pub use error::GuestError;
 pub use image::{Holdings, Image};
 pub use models::{Bus, Nic, Quirk, devices, find, nics, quirk};
+pub use restore::{Life, Spare, restore, save};
+pub use saved::{Making, Makings, State, States};

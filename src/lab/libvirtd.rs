@@ -2,7 +2,10 @@
 
 use super::daemon::Daemon;
 use super::error::LabError;
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 use virt::connect::Connect;
@@ -64,7 +67,7 @@ pub async fn connect(daemon: &Daemon) -> Result<Libvirt, LabError> {
     Ok(Libvirt { connect })
 }
 
-/// The connection to the private libvirtd. Domains end with it.
+/// The connection to the private libvirtd.
 #[derive(Debug)]
 pub struct Libvirt {
     connect: Connect,
@@ -95,13 +98,53 @@ impl Libvirt {
         tokio::task::block_in_place(|| self.connect.is_alive()).unwrap_or(false)
     }
 
-    /// Creates a transient domain that ends with this connection, its CPUs still stopped.
+    /// Creates a transient domain, its CPUs still stopped. Like everything in the
+    /// lab it ends with the lab's namespaces; libvirt's own "ends with the
+    /// connection" would forbid to save it.
     pub fn create_paused(&self, xml: &str) -> Result<Domain, LabError> {
-        let flags = virt_sys::VIR_DOMAIN_START_AUTODESTROY
-            | virt_sys::VIR_DOMAIN_START_PAUSED
-            | virt_sys::VIR_DOMAIN_START_VALIDATE;
+        let flags = virt_sys::VIR_DOMAIN_START_PAUSED | virt_sys::VIR_DOMAIN_START_VALIDATE;
         tokio::task::block_in_place(|| self.connect.create_domain_xml(xml, flags))
             .map_err(|error| LabError::libvirt("start the domain", &error))
+    }
+
+    /// Writes the state of a domain to a file and ends it. The file is made by libvirt.
+    pub fn save(domain: &Domain, file: &Path) -> Result<(), LabError> {
+        let doing = || format!("save the domain to {}", file.display());
+        let path = CString::new(file.as_os_str().as_bytes())
+            .map_err(|error| LabError::host(format!("{}: {error}", doing()), "rename it"))?;
+        let saved = tokio::task::block_in_place(|| {
+            // SAFETY: the domain and the path live through the call; no XML is given.
+            unsafe { virt_sys::virDomainSave(domain.as_ptr(), path.as_ptr()) }
+        });
+        if saved < 0 {
+            let error = virt::error::Error::last_error();
+            return Err(LabError::libvirt(doing(), &error));
+        }
+        Ok(())
+    }
+
+    /// Starts the domain whose state is in the file, its CPUs still stopped.
+    pub fn restore_paused(&self, file: &Path, name: &str) -> Result<Domain, LabError> {
+        let path = file.to_string_lossy();
+        let flags = virt_sys::VIR_DOMAIN_SAVE_PAUSED;
+        tokio::task::block_in_place(|| {
+            self.connect.restore_domain_flags(&path, None, flags)?;
+            self.connect.lookup_domain_by_name(name)
+        })
+        .map_err(|error| LabError::libvirt(format!("restore a domain from {path}"), &error))
+    }
+
+    /// Whether libvirt has a domain of this name. It forgets one a moment after its end.
+    pub fn has_domain(&self, name: &str) -> bool {
+        tokio::task::block_in_place(|| self.connect.lookup_domain_by_name(name)).is_ok()
+    }
+
+    /// Plugs an interface into a domain.
+    pub fn plug_interface(domain: &Domain, xml: &str) -> Result<(), LabError> {
+        tokio::task::block_in_place(|| {
+            domain.attach_device_flags(xml, virt_sys::VIR_DOMAIN_AFFECT_LIVE)
+        })
+        .map_err(|error| LabError::libvirt("plug the interface", &error))
     }
 
     /// Defines a filter and returns what libvirt made of it.
@@ -120,16 +163,13 @@ impl Libvirt {
         })
     }
 
-    /// Forgets a filter that nothing is bound to.
+    /// Forgets a filter.
     ///
     /// # Errors
-    /// libvirt's words when it is in use or unknown.
+    /// When there is none of that name, or an interface uses it.
     pub fn undefine_filter(&self, name: &str) -> Result<(), LabError> {
-        tokio::task::block_in_place(|| {
-            let found = self.connect.lookup_nwfilter_by_name(name);
-            found.and_then(|filter| filter.undefine())
-        })
-        .map_err(|error| LabError::libvirt(format!("undefine filter {name}"), &error))
+        tokio::task::block_in_place(|| self.connect.lookup_nwfilter_by_name(name)?.undefine())
+            .map_err(|error| LabError::libvirt(format!("undefine filter {name}"), &error))
     }
 
     /// Replaces the interface of a running domain; how the filter comes and goes.

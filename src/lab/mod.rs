@@ -121,6 +121,14 @@ impl Lab {
     }
 }
 
+/// A private libvirtd without network and hosts, in the namespaces that
+/// [`enter`] has made: enough to define filters. It ends when it is dropped.
+pub async fn filters_only() -> Result<(Daemon, Libvirt), LabError> {
+    let libvirtd = libvirtd::start()?;
+    let libvirt = libvirtd::connect(&libvirtd).await?;
+    Ok((libvirtd, libvirt))
+}
+
 /// Whether a program can be found.
 fn in_path(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();

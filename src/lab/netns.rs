@@ -5,6 +5,7 @@ use nix::sched::{CloneFlags, setns};
 use std::fs::File;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
+use std::thread::JoinHandle;
 
 /// A network namespace of the lab. Its name is one that `ip netns` knows.
 #[derive(Debug)]
@@ -46,6 +47,22 @@ impl Netns {
                 .join()
                 .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
+    }
+
+    /// Begins the closure on a thread inside the namespace and does not wait for it.
+    pub fn begin<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<JoinHandle<Result<T, LabError>>, LabError> {
+        let name = self.name.clone();
+        let doing = format!("enter namespace {name}");
+        let file = self.file.try_clone();
+        let file = file.map_err(|error| LabError::system(doing.clone(), error))?;
+        Ok(std::thread::spawn(move || {
+            setns(&file, CloneFlags::CLONE_NEWNET)
+                .map_err(|errno| LabError::system(doing, errno))?;
+            Ok(job())
+        }))
     }
 
     /// Sets sysctls in the namespace.

@@ -5,8 +5,8 @@
 //! measured). A difference that remains is something that libvirt dropped.
 
 use super::model::{Entry, Filter, Rule};
+use super::vocabulary;
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 
 /// libvirt's priority of a rule that has none.
 pub(super) const DEFAULT_PRIORITY: i16 = 500;
@@ -60,11 +60,15 @@ pub(super) fn chain_priority(filter: &Filter) -> i16 {
     if filter.chain == "root" {
         return 0;
     }
-    let default = CHAINS
-        .iter()
-        .find(|(prefix, _)| filter.chain.starts_with(prefix))
-        .map_or(0, |(_, priority)| *priority);
-    filter.priority.unwrap_or(default)
+    filter
+        .priority
+        .unwrap_or_else(|| default_chain_priority(&filter.chain))
+}
+
+/// libvirt's priority of a chain without one, by the prefix of its name.
+pub(super) fn default_chain_priority(chain: &str) -> i16 {
+    let known = CHAINS.iter().find(|(prefix, _)| chain.starts_with(prefix));
+    known.map_or(0, |(_, priority)| *priority)
 }
 
 /// An entry with everything that libvirt rewrites taken out.
@@ -110,95 +114,14 @@ fn attributes(rule: &Rule) -> BTreeSet<(String, bool, String, String)> {
     all
 }
 
-/// A value as libvirt would print it.
+/// A value as libvirt would print it; one that stands for the same number is the same.
 fn normal(protocol: &str, name: &str, value: &str) -> String {
-    if value.starts_with('$') {
-        return value.replace("[@0]", "");
-    }
-    if name.ends_with("macaddr") || name.ends_with("macmask") {
-        let octets: Option<Vec<u8>> = value
-            .split(':')
-            .map(|octet| u8::from_str_radix(octet, 16).ok())
-            .collect();
-        return octets.map_or_else(
-            || value.to_owned(),
-            |octets| {
-                octets
-                    .iter()
-                    .map(|octet| format!("{octet:02x}"))
-                    .collect::<Vec<_>>()
-                    .join(":")
-            },
-        );
-    }
-    if name.ends_with("ipmask") {
-        return prefix_length(value).unwrap_or_else(|| value.to_owned());
-    }
-    if let Ok(address) = value.parse::<IpAddr>() {
-        return address.to_string();
-    }
-    if name == "gratuitous" {
-        return matches!(value, "true" | "yes" | "1").to_string();
-    }
-    let lower = value.to_ascii_lowercase();
-    let word = words(protocol, name)
-        .iter()
-        .find(|(word, _)| *word == lower);
-    let number = word.map(|(_, number)| *number).or_else(|| number(&lower));
-    number.map_or_else(|| value.to_owned(), |number| number.to_string())
-}
-
-/// Words that libvirt prints for numbers, by attribute.
-fn words(protocol: &str, name: &str) -> &'static [(&'static str, u32)] {
-    match (protocol, name) {
-        ("ip" | "ipv6", "protocol") => &[
-            ("icmp", 1),
-            ("igmp", 2),
-            ("tcp", 6),
-            ("udp", 17),
-            ("esp", 50),
-            ("ah", 51),
-            ("icmpv6", 58),
-            ("sctp", 132),
-            ("udplite", 136),
-        ],
-        (_, "protocolid" | "encap-protocol") => &[
-            ("ipv4", 0x0800),
-            ("arp", 0x0806),
-            ("rarp", 0x8035),
-            ("vlan", 0x8100),
-            ("ipv6", 0x86dd),
-        ],
-        (_, "opcode") => &[
-            ("request", 1),
-            ("reply", 2),
-            ("request_reverse", 3),
-            ("reply_reverse", 4),
-            ("drarp_request", 5),
-            ("drarp_reply", 6),
-            ("drarp_error", 7),
-            ("inarp_request", 8),
-            ("arp_nak", 9),
-        ],
-        _ => &[],
-    }
-}
-
-fn number(text: &str) -> Option<u32> {
-    match text.strip_prefix("0x") {
-        Some(hex) => u32::from_str_radix(hex, 16).ok(),
-        None => text.parse().ok(),
-    }
-}
-
-/// A mask in either form as a prefix length; none when its ones are not contiguous.
-fn prefix_length(mask: &str) -> Option<String> {
-    if mask.parse::<u8>().is_ok() {
-        return Some(mask.to_owned());
-    }
-    ipnet::ip_mask_to_prefix(mask.parse().ok()?)
-        .ok()
-        .map(|length| length.to_string())
+    let known = vocabulary::attributes(protocol).unwrap_or_default();
+    let attribute = known.iter().find(|attribute| attribute.name == name);
+    attribute.map_or_else(
+        || value.to_owned(),
+        |attribute| attribute.kind.printed(value),
+    )
 }
 
 fn describe(entry: &Entry) -> String {

@@ -2,7 +2,7 @@
 
 use super::model::Filter;
 use super::read::{ReadError, read};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use thiserror::Error;
 
@@ -79,9 +79,10 @@ impl FilterSet {
     /// Resolves the references of filters that have been read already.
     pub fn of(filters: Vec<Filter>, known: &dyn Fn(&str) -> bool) -> Result<Self, SetError> {
         let mut externals = BTreeSet::new();
+        let names: BTreeSet<&str> = filters.iter().map(|filter| filter.name.as_str()).collect();
         for filter in &filters {
             for to in filter.references() {
-                if filters.iter().any(|other| other.name == to) {
+                if names.contains(to) {
                     continue;
                 }
                 if !known(to) {
@@ -147,29 +148,72 @@ impl FilterSet {
 }
 
 fn tops(filters: &[Filter]) -> impl Iterator<Item = &Filter> {
-    filters.iter().filter(|filter| {
-        !filters
-            .iter()
-            .any(|other| other.references().any(|to| to == filter.name))
-    })
+    let referred: BTreeSet<&str> = filters.iter().flat_map(Filter::references).collect();
+    filters
+        .iter()
+        .filter(move |filter| !referred.contains(filter.name.as_str()))
 }
 
-/// Dependencies first. Stops with the filters that wait for each other.
-fn order(mut waiting: Vec<Filter>) -> Result<Vec<Filter>, SetError> {
-    let mut done: Vec<Filter> = Vec::new();
-    while !waiting.is_empty() {
-        let names: Vec<String> = waiting.iter().map(|filter| filter.name.clone()).collect();
-        let free = |filter: &Filter| {
-            !filter
+/// Dependencies first, else in the given order.
+fn order(filters: Vec<Filter>) -> Result<Vec<Filter>, SetError> {
+    let places: HashMap<&str, usize> = filters
+        .iter()
+        .enumerate()
+        .map(|(at, filter)| (filter.name.as_str(), at))
+        .collect();
+    let targets: Vec<BTreeSet<usize>> = filters
+        .iter()
+        .map(|filter| {
+            filter
                 .references()
-                .any(|to| names.iter().any(|name| name == to))
-        };
-        let Some(at) = waiting.iter().position(free) else {
-            return Err(SetError::Cycle(names));
-        };
-        done.push(waiting.remove(at));
+                .filter_map(|to| places.get(to).copied())
+                .collect()
+        })
+        .collect();
+    let mut waiting: Vec<usize> = targets.iter().map(BTreeSet::len).collect();
+    let mut referring: Vec<Vec<usize>> = vec![Vec::new(); filters.len()];
+    for (from, targets) in targets.iter().enumerate() {
+        for to in targets {
+            referring[*to].push(from);
+        }
     }
-    Ok(done)
+    let mut free: BTreeSet<usize> = (0..filters.len()).filter(|at| waiting[*at] == 0).collect();
+    let mut sequence = Vec::new();
+    while let Some(at) = free.pop_first() {
+        sequence.push(at);
+        for from in &referring[at] {
+            waiting[*from] -= 1;
+            if waiting[*from] == 0 {
+                free.insert(*from);
+            }
+        }
+    }
+    if let Some(stuck) = waiting.iter().position(|count| *count > 0) {
+        let names = circle(stuck, &targets, &waiting);
+        let names = names.iter().map(|at| filters[*at].name.clone());
+        return Err(SetError::Cycle(names.collect()));
+    }
+    let mut filters: Vec<Option<Filter>> = filters.into_iter().map(Some).collect();
+    let taken = sequence.into_iter().filter_map(|at| filters[at].take());
+    Ok(taken.collect())
+}
+
+/// A circle of references that a filter which waits in vain leads into, its
+/// first filter again at the end.
+fn circle(start: usize, targets: &[BTreeSet<usize>], waiting: &[usize]) -> Vec<usize> {
+    let mut path: Vec<usize> = Vec::new();
+    let mut seen: HashMap<usize, usize> = HashMap::new();
+    let mut at = start;
+    loop {
+        if let Some(first) = seen.insert(at, path.len()) {
+            path.drain(..first);
+            path.push(at);
+            return path;
+        }
+        path.push(at);
+        let next = targets[at].iter().find(|to| waiting[**to] > 0);
+        at = *next.expect("what waits in vain refers to something that does too");
+    }
 }
 
 #[cfg(test)]

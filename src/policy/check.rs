@@ -10,9 +10,21 @@ use toml::Spanned;
 /// All IPv4 multicast (RFC 5771).
 const MULTICAST4: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(224, 0, 0, 0), 4);
 
+/// Most values of one list.
+const MAX_VALUES: usize = 256;
+
 /// Checks a file and makes the policy of it.
 pub fn check(file: &File, text: &str, origin: &str) -> Result<Policy, PolicyError> {
     let checker = Checker { text, origin };
+    let no_groups = Vec::new();
+    for list in [
+        file.lan.prefixes.get_ref(),
+        file.multicast.groups.as_ref().unwrap_or(&no_groups),
+        &file.dhcp.servers,
+        &file.allow.hosts,
+    ] {
+        checker.is_short(list)?;
+    }
     let prefixes = checker.prefixes(&file.lan.prefixes)?;
     let (lan4, lan6) = split(&prefixes);
     let gateway = file
@@ -85,6 +97,17 @@ impl Checker<'_> {
         cure: impl Into<String>,
     ) -> PolicyError {
         PolicyError::at(self.origin, self.text, value.span().start, what, cure)
+    }
+
+    /// That a filter made of the list could be bound.
+    fn is_short(&self, values: &[Spanned<String>]) -> Result<(), PolicyError> {
+        let Some(value) = values.get(MAX_VALUES) else {
+            return Ok(());
+        };
+        let what = format!("this list has more than {MAX_VALUES} values");
+        let cure =
+            "name wider prefixes: libvirt needs 15 ms for each rule, and a rule for each value";
+        Err(self.error(value, what, cure))
     }
 
     /// libvirt makes a file of the name, so it must be a plain file name; the

@@ -2,6 +2,9 @@
 
 use thiserror::Error;
 
+/// Most characters of a message about what is wrong.
+const SHOWN: usize = 300;
+
 /// A policy that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{place}: {what}\n  cure: {cure}")]
@@ -20,9 +23,15 @@ impl PolicyError {
         cure: impl Into<String>,
     ) -> Self {
         let (line, column) = position(text, offset);
+        let mut what: String = what.into();
+        // The value that is wrong may be a megabyte long.
+        if let Some((end, _)) = what.char_indices().nth(SHOWN) {
+            what.truncate(end);
+            what.push('…');
+        }
         Self {
             place: format!("{origin}:{line}:{column}"),
-            what: what.into(),
+            what,
             cure: cure.into(),
         }
     }

@@ -70,6 +70,7 @@ fn probe() -> impl Strategy<Value = ProbeResult> {
         select(&FATES[..]),
         select(&FATES[..]),
         option::of(select(&FATES[..])),
+        option::of(select(&FATES[..])),
     );
     let rest = (
         verdict(),
@@ -84,6 +85,7 @@ fn probe() -> impl Strategy<Value = ProbeResult> {
         control: fates.0,
         filtered: fates.1,
         teeth: fates.2,
+        early: fates.3,
         verdict: rest.0,
         last_seen: rest.1,
         note: rest.2,

@@ -209,6 +209,7 @@ fn probe((id, group, summary, expect): (&str, Group, &str, Expect)) -> ProbeResu
             Fate::Dropped
         },
         teeth: (expect == Expect::Drop).then_some(Fate::Delivered),
+        early: None,
         verdict: if residual {
             Verdict::Residual
         } else {

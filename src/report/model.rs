@@ -63,6 +63,9 @@ pub struct ProbeResult {
     pub filtered: Fate,
     /// Fate with the filter taken away again, where it was sent.
     pub teeth: Option<Fate>,
+    /// Fate with a fresh guest whose NIC had the filter before its first frame, where that was tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub early: Option<Fate>,
     /// The judgement.
     pub verdict: Verdict,
     /// Where the filtered frame was last seen.
@@ -74,7 +77,10 @@ pub struct ProbeResult {
 /// How long a named part took.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Timing {
-    /// Name of the phase: `lab`, `boot`, `nic`, `control`, `bind`, `filtered`, `teeth`, `end`.
+    /// Name of the phase: `lab`, `save` (a guest is booted and saved for this and
+    /// other cells), `restore` and `plug` or `boot`, `nic`, `control`, `bind`,
+    /// `filtered`, `unbind`, `teeth`, `early` (a fresh guest begins with the filter,
+    /// for which it is restored or booted again).
     pub phase: String,
     /// Milliseconds of wall time.
     pub ms: u64,

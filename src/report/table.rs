@@ -18,6 +18,12 @@ const DEFAULT_WIDTH: u16 = 100;
 /// Below this, cutting words hurts more than a broken line.
 const LEAST_WIDTH: u16 = 40;
 
+/// The phases of a cell in the order in which it goes through them.
+const PHASES: [&str; 12] = [
+    "lab", "save", "restore", "plug", "boot", "nic", "control", "bind", "filtered", "unbind",
+    "teeth", "early",
+];
+
 /// The whole report. `width` is in columns; none means 100, and less than 40
 /// counts as 40. With `color` it holds ANSI colours and is the same otherwise.
 ///
@@ -82,6 +88,13 @@ fn print_time(page: &mut Page, run: &Run) {
             phases.push(phase);
         }
     }
+    // A phase that only the second cell went through stands where it belongs.
+    phases.sort_by_key(|phase| {
+        PHASES
+            .iter()
+            .position(|known| known == phase)
+            .unwrap_or(PHASES.len())
+    });
     if phases.is_empty() {
         return;
     }

@@ -3,38 +3,59 @@
 use super::judge::{Seen, control_fate, filtered_fate, judge, reason};
 use super::phase::{Bounds, Outcome};
 use super::watch::Sightings;
-use crate::probe::{Origin, Probe};
+use crate::probe::{Origin, Point, Probe};
 use crate::report::model::{Fate, ProbeResult, Verdict};
 
-/// A filtered run and what was seen after its end.
-pub type Filtered = (Outcome, Sightings);
+/// A run with the filter.
+#[derive(Debug)]
+pub struct Filtered {
+    /// What it brought to light.
+    pub outcome: Outcome,
+    /// What was seen after its end.
+    pub late: Sightings,
+    /// What the sentinels prove that were sent when the filter was gone.
+    pub later: Bounds,
+}
 
-/// Turns what was seen into verdicts, in catalogue order.
+impl Filtered {
+    fn fate(&self, index: usize) -> Fate {
+        let probe = &self.outcome.probes[index];
+        filtered_fate(seen_filtered(self, probe), probe.expect)
+    }
+
+    fn last_seen(&self, index: usize) -> Option<Point> {
+        let probe = &self.outcome.probes[index];
+        self.outcome.sightings.last_seen(probe)
+    }
+}
+
+/// Turns what was seen into verdicts, in catalogue order. With an early run, the
+/// verdict is the worse one of the two orders in which guest and filter can come.
 pub fn assess(
     control: &Outcome,
     filtered: Option<&Filtered>,
     teeth: Option<&Outcome>,
+    early: Option<&Filtered>,
 ) -> Vec<ProbeResult> {
-    let later = teeth
-        .filter(|teeth| teeth.fault.is_none())
-        .map(|teeth| teeth.bounds)
-        .unwrap_or_default();
     let results = control.probes.iter().enumerate().map(|(index, probe)| {
         let control_fate = control_fate(seen(control, probe));
-        let (filtered_fate, last_seen) = match filtered {
-            None => (Fate::Unknown, None),
-            Some((filtered, late)) => {
-                let probe = &filtered.probes[index];
-                let seen = seen_filtered(filtered, late, probe, later);
-                (
-                    filtered_fate(seen, probe.expect),
-                    filtered.sightings.last_seen(probe),
-                )
-            }
-        };
         let residual = probe.residual.is_some();
-        let verdict = judge(probe.expect, residual, control_fate, filtered_fate);
-        let fault = fault(control, filtered.map(|(outcome, _)| outcome), &probe.id);
+        let judged = |run: Option<&Filtered>| {
+            let fate = run.map_or(Fate::Unknown, |run| run.fate(index));
+            let verdict = judge(probe.expect, residual, control_fate, fate);
+            let fault = fault(control, run.map(|run| &run.outcome), &probe.id);
+            let note = note(verdict, probe, control_fate, fate, fault);
+            let last_seen = run.and_then(|run| run.last_seen(index));
+            (verdict, fate, note, last_seen)
+        };
+        let (mut verdict, filtered_fate, mut note, mut last_seen) = judged(filtered);
+        let early = early.map(|early| judged(Some(early)));
+        let early_fate = early.as_ref().map(|early| early.1);
+        if let Some(early) = early.filter(|early| gravity(early.0) > gravity(verdict)) {
+            let more = early.2.map(|note| format!(": {note}")).unwrap_or_default();
+            (verdict, last_seen) = (early.0, early.3);
+            note = Some(format!("{ONLY_EARLY}{more}"));
+        }
         ProbeResult {
             id: probe.id.clone(),
             group: probe.group,
@@ -43,12 +64,26 @@ pub fn assess(
             control: control_fate,
             filtered: filtered_fate,
             teeth: teeth.and_then(|teeth| teeth_fate(teeth, &probe.id)),
+            early: early_fate,
             verdict,
             last_seen,
-            note: note(verdict, probe, control_fate, filtered_fate, fault),
+            note,
         }
     });
     results.collect()
+}
+
+/// What is said of a verdict that the filtered run alone would not have come to.
+const ONLY_EARLY: &str = "with a fresh guest whose NIC had the filter before its first frame";
+
+/// How bad a verdict is.
+fn gravity(verdict: Verdict) -> u8 {
+    match verdict {
+        Verdict::Pass => 0,
+        Verdict::Residual => 1,
+        Verdict::Inconclusive => 2,
+        Verdict::Fail(_) => 3,
+    }
 }
 
 /// Whether every probe that was sent without the filter again arrived; none were no proof.
@@ -91,7 +126,12 @@ fn seen(outcome: &Outcome, probe: &Probe) -> Seen {
 
 /// The same with what came after the filtered run: sentinels that were sent
 /// once the filter was gone bound it too, and frames that come late belong to it.
-fn seen_filtered(outcome: &Outcome, late: &Sightings, probe: &Probe, later: Bounds) -> Seen {
+fn seen_filtered(run: &Filtered, probe: &Probe) -> Seen {
+    let Filtered {
+        outcome,
+        late,
+        later,
+    } = run;
     let seen = seen(outcome, probe);
     let came_late = late.came_late(probe);
     // The kernel shows the sensor what a guest sends and asks the filter in one

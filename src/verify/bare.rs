@@ -14,7 +14,37 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// When QEMU cannot be started or the guest does not reach READY.
 pub fn bare_boot(image: &Image) -> Result<u64, String> {
     let started = Instant::now();
-    let mut child = Command::new("qemu-system-x86_64")
+    let mut child = command(image)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("qemu-system-x86_64: {error}; `cargo xtask setup` installs it"))?;
+    let lines = child
+        .stdout
+        .take()
+        .map(BufReader::new)
+        .into_iter()
+        .flat_map(BufRead::lines)
+        .map_while(Result::ok);
+    let mut ready = None;
+    for line in lines {
+        if line.contains(lanfence_agent::READY) {
+            ready = u64::try_from(started.elapsed().as_millis()).ok();
+            break;
+        }
+        if started.elapsed() > DEADLINE {
+            break;
+        }
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+    ready.ok_or_else(|| "the guest did not reach READY under QEMU alone".to_owned())
+}
+
+/// The lab's machine as far as a boot needs it.
+fn command(image: &Image) -> Command {
+    let mut command = Command::new("qemu-system-x86_64");
+    command
         .args([
             "-accel",
             "tcg",
@@ -47,29 +77,6 @@ pub fn bare_boot(image: &Image) -> Result<u64, String> {
         .args([
             "-append",
             &crate::guest::command_line(Accel::Tcg, "bare", None),
-        ])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(|error| format!("qemu-system-x86_64: {error}; `cargo xtask setup` installs it"))?;
-    let lines = child
-        .stdout
-        .take()
-        .map(BufReader::new)
-        .into_iter()
-        .flat_map(BufRead::lines)
-        .map_while(Result::ok);
-    let mut ready = None;
-    for line in lines {
-        if line.contains(lanfence_agent::READY) {
-            ready = u64::try_from(started.elapsed().as_millis()).ok();
-            break;
-        }
-        if started.elapsed() > DEADLINE {
-            break;
-        }
-    }
-    let _ = child.kill();
-    let _ = child.wait();
-    ready.ok_or_else(|| "the guest did not reach READY under QEMU alone".to_owned())
+        ]);
+    command
 }

@@ -3,7 +3,7 @@
 use super::VerifyError;
 use super::job::{FilterText, Job};
 use super::running::Context;
-use crate::guest::{FilterRef, Guest};
+use crate::guest::{FilterRef, Guest, Interface};
 use crate::lab::{Binding, BindingSpec, Lab, ruleset};
 use crate::nwfilter::{self, Filter};
 use crate::probe::Host;
@@ -12,78 +12,75 @@ use std::net::Ipv4Addr;
 /// The variable that libvirt learns from the guest's traffic where it is not given.
 const IP: &str = "IP";
 
-/// The filter under test as it is to be bound.
-struct Wanted {
-    reference: FilterRef,
-    /// Whether the kernel must show rules of it.
-    has_rules: bool,
-}
-
-impl Wanted {
-    /// None where the job verifies without a filter.
-    fn of(job: &Job, address: Ipv4Addr) -> Option<Self> {
-        let filter = job.bind.clone()?;
-        let read = |filter: &FilterText| nwfilter::read(&filter.xml, &filter.name).ok();
-        let tree: Vec<Filter> = job.filters.iter().filter_map(read).collect();
-        Some(Self {
-            reference: FilterRef {
-                filter,
-                parameters: parameters(job, &tree, address),
-            },
-            has_rules: tree.iter().any(|filter| filter.rule_count() > 0),
-        })
-    }
-
-    /// Whether its rules are really in the kernel: that libvirt lists a binding proves nothing.
-    fn check(&self, tap: &str) -> Result<(), VerifyError> {
-        let installed = ruleset::installed(tap)?;
-        if self.has_rules && !installed.hooked {
-            return Err(VerifyError::Cell(format!(
-                "libvirt bound {} to {tap}, but the kernel has no rule for {tap}: {installed:?}",
-                self.reference.filter
-            )));
-        }
-        Ok(())
-    }
-}
-
 /// Binds the filter through libvirt and checks that its rules are really in the kernel.
 pub fn bind(
     context: &Context<'_>,
     guest: &mut Guest,
     address: Ipv4Addr,
 ) -> Result<(), VerifyError> {
-    let Some(wanted) = Wanted::of(context.job, address) else {
+    let Some(reference) = reference(context.job, address) else {
         return Ok(());
     };
-    let bound = guest.set_filter(Some(wanted.reference.clone()));
+    let bound = guest.set_filter(Some(reference));
     bound.map_err(|error| match error {
         error if guest.alive() => refused(context.lab, error.into()),
         // A guest that died meanwhile is no refusal.
         error => error.into(),
     })?;
-    wanted.check(&guest.interface().tap)
+    in_force(context.job, guest)
 }
 
-/// The same for a tap without a guest.
+/// What the NIC refers to; none where there is no filter to verify.
+pub fn reference(job: &Job, address: Ipv4Addr) -> Option<FilterRef> {
+    let filter = job.bind.clone()?;
+    let parameters = parameters(job, &tree(job), address);
+    Some(FilterRef { filter, parameters })
+}
+
+/// Binds the filter to a tap without a guest, and checks the same; none where
+/// there is no filter to verify.
 pub fn bind_tap(
     context: &Context<'_>,
     tap: &str,
     guest: &Host,
 ) -> Result<Option<Binding>, VerifyError> {
-    let Some(wanted) = Wanted::of(context.job, guest.v4) else {
+    let Some(reference) = reference(context.job, guest.v4) else {
         return Ok(None);
     };
     let spec = BindingSpec {
         device: tap,
         mac: guest.mac,
-        filter: &wanted.reference.filter,
-        parameters: &wanted.reference.parameters,
+        filter: &reference.filter,
+        parameters: &reference.parameters,
     };
     let bound = context.lab.libvirt.bind(&spec);
     let bound = bound.map_err(|error| refused(context.lab, error.into()))?;
-    wanted.check(tap)?;
+    has_rules(context.job, tap, &reference.filter)?;
     Ok(Some(bound))
+}
+
+/// Checks that the kernel has rules for the guest's NIC where the filter has any.
+pub fn in_force(job: &Job, guest: &Guest) -> Result<(), VerifyError> {
+    let Interface { tap, filter, .. } = guest.interface();
+    let filter = filter.as_ref().map_or("no filter", |filter| &filter.filter);
+    has_rules(job, tap, filter)
+}
+
+/// That libvirt lists a binding proves nothing, so the rules themselves are looked for.
+fn has_rules(job: &Job, tap: &str, filter: &str) -> Result<(), VerifyError> {
+    let installed = ruleset::installed(tap)?;
+    let wanted = tree(job).iter().any(|filter| filter.rule_count() > 0);
+    if wanted && !installed.hooked {
+        return Err(VerifyError::Cell(format!(
+            "libvirt bound {filter} to {tap}, but the kernel has no rule for {tap}: {installed:?}"
+        )));
+    }
+    Ok(())
+}
+
+fn tree(job: &Job) -> Vec<Filter> {
+    let read = |filter: &FilterText| nwfilter::read(&filter.xml, &filter.name).ok();
+    job.filters.iter().filter_map(read).collect()
 }
 
 /// What the user gave, and the guest's address where a filter asks for it:
@@ -137,6 +134,8 @@ mod tests {
             kvm: false,
             guest: None,
             libvirt_cache: None,
+            states: None,
+            early: false,
             out: None,
             cells: Vec::new(),
             sabotage: None,

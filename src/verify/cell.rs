@@ -3,14 +3,17 @@
 use super::evidence::Own;
 use super::job::{CellPlan, Sabotage};
 use super::phase::{self, Outcome};
+use super::pristine::{self, hot_pluggable};
 use super::running::{Context, Running};
 use super::station::{Ground, scene};
 use super::stimulate::{ANSWER, Sender};
-use super::trial::{self, Subject};
+use super::trial::{self, Runs, Subject};
 use super::watch::Watch;
 use super::{VerifyError, bind, ssh};
 use crate::frame::Phase;
-use crate::guest::{DomainSpec, Guest, GuestError, Interface, boot, domain_xml, quirk, serial_log};
+use crate::guest::{
+    DomainSpec, FilterRef, Guest, GuestError, Interface, boot, domain_xml, quirk, serial_log,
+};
 use crate::lab::topology::{Mac, mac_text};
 use crate::lab::{Lab, Sensor, qemu_log_path, ruleset};
 use crate::probe::Scene;
@@ -24,7 +27,7 @@ const DOMAIN_XML: &str = "domain.xml";
 
 /// Runs a cell to its end. Never fails: what went wrong is in the cell.
 pub async fn run(context: &Context<'_>, plan: &CellPlan, number: u8) -> Cell {
-    let running = Running::begin(context, plan, "boot");
+    let running = Running::begin(context, plan);
     running
         .work_through(async |running| running.through(number).await)
         .await
@@ -32,20 +35,37 @@ pub async fn run(context: &Context<'_>, plan: &CellPlan, number: u8) -> Cell {
 
 impl Running<'_> {
     async fn through(&mut self, number: u8) -> Result<(), VerifyError> {
-        let mut guest = self.boot(number).await?;
+        let mut guest = self.begin_guest(number, None).await?;
         if self.context.job.boot_only {
             return Ok(());
         }
-        let ended = self.exercise(&mut guest, number).await;
-        if ended.is_err() {
-            self.describe(guest.xml());
-            self.keep_early(&guest.tap);
+        let exercised = self.exercise(&mut guest, number).await;
+        self.describe(guest.xml());
+        let (mut runs, scene) = match exercised {
+            Ok(done) => done,
+            Err(error) => {
+                self.keep_early(&guest.tap);
+                return Err(error);
+            }
+        };
+        // The same MAC and tap come again, so the first guest must have ended.
+        drop(guest);
+        if runs.stopped.is_none() && self.context.job.early {
+            // An error here must not hide what the other runs have shown.
+            match self.begin_with_filter(number, &scene, runs.run).await {
+                Ok(early) => runs.early = early,
+                Err(error) => runs.stopped = Some(error),
+            }
         }
-        ended
+        self.conclude(runs)
     }
 
-    /// Everything that happens with a guest that is up.
-    async fn exercise(&mut self, guest: &mut Guest, number: u8) -> Result<(), VerifyError> {
+    /// Everything that happens with a guest that is up, and who was where.
+    async fn exercise(
+        &mut self,
+        guest: &mut Guest,
+        number: u8,
+    ) -> Result<(Runs, Scene), VerifyError> {
         if let Answer::Hello { kernel, .. } = guest.agent.ask(Op::Hello, ANSWER).await? {
             let host = model::Host {
                 guest_kernel: kernel,
@@ -63,42 +83,77 @@ impl Running<'_> {
             scene: &scene,
             key: &key,
         };
-        let trial = trial::run(&mut subject, |phase| self.enter(phase)).await?;
-        self.describe(guest.xml());
-        self.conclude(trial)
+        let runs = trial::run(&mut subject, |phase| self.enter(phase)).await?;
+        Ok((runs, scene))
     }
 
-    /// Puts the domain's XML into the evidence, in place of an older one.
+    /// Puts the domain into the evidence, in place of an older one.
+    fn know(&mut self, (name, xml): (String, String)) {
+        self.own = vec![
+            ("serial.log", Own::Log(serial_log(&name))),
+            ("qemu.log", Own::Log(qemu_log_path(&name))),
+        ];
+        self.describe(xml);
+    }
+
     fn describe(&mut self, xml: String) {
         self.own.retain(|(name, _)| *name != DOMAIN_XML);
         self.own.push((DOMAIN_XML, Own::Text(xml)));
     }
 
-    async fn boot(&mut self, number: u8) -> Result<Guest, VerifyError> {
-        let image = self.context.image.ok_or_else(no_image)?;
-        let nonce = format!("{:08x}", super::random());
+    /// A guest that nothing has happened to yet, with its NIC.
+    pub(super) async fn begin_guest(
+        &mut self,
+        number: u8,
+        filter: Option<FilterRef>,
+    ) -> Result<Guest, VerifyError> {
         let interface = Interface {
             model: self.plan.nic.clone(),
             mac: guest_mac(number, &self.plan.nic),
             tap: format!("tap{number}"),
             link: true,
-            filter: None,
+            filter,
         };
-        // Numbered, since libvirt may not yet have forgotten an earlier try.
+        if hot_pluggable(&self.plan.nic) && !self.context.job.boot_only {
+            let context = self.context;
+            self.know(pristine::domain(context)?);
+            if let Some(spare) = context
+                .saved
+                .guest(context, |phase| self.enter(phase))
+                .await
+            {
+                self.enter("plug");
+                return Ok(spare.plug(&interface)?);
+            }
+        }
+        self.enter("boot");
         let name = format!("{}-{number}", self.plan.name.replace('/', "-"));
+        let nonce = format!("{:08x}", super::random());
+        let image = self.context.image()?;
         let spec = DomainSpec {
             name: &name,
             accel: self.context.accel,
             image,
             nonce: &nonce,
-            interface: &interface,
         };
-        self.own = vec![
-            ("serial.log", Own::Log(serial_log(&name))),
-            ("qemu.log", Own::Log(qemu_log_path(&name))),
-        ];
-        self.describe(domain_xml(&spec));
-        Ok(boot(self.context.lab, &spec).await?)
+        self.know((name.clone(), domain_xml(&spec, Some(&interface))));
+        Ok(boot(self.context.lab, &spec, &interface).await?)
+    }
+
+    /// Waits for the NIC; its name in the guest.
+    pub(super) async fn nic(&mut self, guest: &mut Guest) -> Result<String, VerifyError> {
+        let deadline = quirk(&self.plan.nic).link_deadline();
+        let op = Op::Nic {
+            mac: mac_text(guest.interface().mac),
+            deadline_ms: millis(deadline),
+        };
+        match guest.agent.ask(op, deadline + ANSWER).await? {
+            Answer::Nic { dev, driver, .. } => {
+                self.cell.driver = Some(driver);
+                Ok(dev)
+            }
+            _ => Err(unexpected("nic")),
+        }
     }
 
     /// Waits for the NIC, takes a lease, and says who is where.
@@ -109,16 +164,7 @@ impl Running<'_> {
     ) -> Result<(String, Scene), VerifyError> {
         let plan = &self.context.lab.plan;
         let mac = guest.interface().mac;
-        let deadline = quirk(&self.plan.nic).link_deadline();
-        let op = Op::Nic {
-            mac: mac_text(mac),
-            deadline_ms: millis(deadline),
-        };
-        let answer = guest.agent.ask(op, deadline + ANSWER).await?;
-        let Answer::Nic { dev, driver, .. } = answer else {
-            return Err(unexpected("nic"));
-        };
-        self.cell.driver = Some(driver);
+        let dev = self.nic(guest).await?;
         let op = Op::Dhcp {
             dev: dev.clone(),
             step: DhcpStep::Bind,
@@ -141,7 +187,7 @@ impl Running<'_> {
     }
 
     /// Makes a key for this cell and starts the guest's SSH server with it.
-    async fn log_in(&self, guest: &mut Guest) -> Result<ssh::Key, VerifyError> {
+    pub(super) async fn log_in(&self, guest: &mut Guest) -> Result<ssh::Key, VerifyError> {
         let mut key = ssh::Key::generate().map_err(VerifyError::Host)?;
         let authorized_key = key.public.clone();
         match guest.agent.ask(Op::Ssh { authorized_key }, ANSWER).await? {
@@ -197,7 +243,7 @@ impl Subject for Occupied<'_> {
 
     fn sabotage(&mut self) -> Result<(), VerifyError> {
         match self.context.job.sabotage {
-            None => {}
+            None | Some(Sabotage::EarlyFlush) => {}
             Some(Sabotage::Sensor) => self.context.lab.gateway_sensor.kill(),
             Some(Sabotage::Link) => self.guest.set_link(false)?,
             Some(Sabotage::Pause) => self.guest.pause()?,
@@ -217,10 +263,6 @@ impl Subject for Occupied<'_> {
 fn guest_mac(number: u8, nic: &str) -> Mac {
     let first = quirk(nic).mac_octet.unwrap_or(0x52);
     [first, 0x54, 0x00, 0x00, 0x01, number]
-}
-
-fn no_image() -> VerifyError {
-    VerifyError::Usage("the job names no guest image, and a cell with a guest needs one".into())
 }
 
 fn unexpected(doing: &str) -> VerifyError {

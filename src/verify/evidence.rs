@@ -53,7 +53,6 @@ pub fn write(
     let mut files: Vec<(String, Vec<u8>)> = own.collect();
     files.extend([
         ("rules.txt".to_owned(), traces.rules.as_bytes().to_vec()),
-        ("frames.pcapng".to_owned(), capture(cell, traces.frames)?),
         ("libvirtd.log".to_owned(), log(LIBVIRTD_LOG)),
         ("dnsmasq.log".to_owned(), log(&log_path("dnsmasq"))),
     ]);
@@ -63,6 +62,8 @@ pub fn write(
             filter.xml.clone().into_bytes(),
         )
     }));
+    // The largest last: where a disk fills up, the rest is there.
+    files.push(("frames.pcapng".to_owned(), capture(cell, traces.frames)?));
     let mut names = Vec::new();
     for (name, content) in files {
         std::fs::write(dir.join(&name), content)

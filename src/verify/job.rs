@@ -27,6 +27,8 @@ pub enum Sabotage {
     Pause,
     /// The filter's rules are flushed behind libvirt's back before the filtered run.
     Flush,
+    /// The same before the first frame of the guest that begins with the filter.
+    EarlyFlush,
 }
 
 /// The guest kind of cells without a guest.
@@ -93,6 +95,10 @@ impl CellPlan {
 }
 
 /// Everything a worker needs.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "options of the command line, all combinations occur"
+)]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
     /// The policy's text.
@@ -111,6 +117,8 @@ pub struct Job {
     pub guest: Option<PathBuf>,
     /// Directory that stands in for /var/cache/libvirt.
     pub libvirt_cache: Option<PathBuf>,
+    /// Directory of saved guests; without it every guest boots cold.
+    pub states: Option<PathBuf>,
     /// Where evidence goes.
     pub out: Option<PathBuf>,
     /// Cells to run, in the order in which they are begun.
@@ -121,6 +129,8 @@ pub struct Job {
     pub sabotage: Option<Sabotage>,
     /// Whether an ordinary user runs this, in a user namespace.
     pub rootless: bool,
+    /// Whether a fresh guest is also tried with the filter there before its first frame.
+    pub early: bool,
     /// Only boot the first cell's guest, to see whether the accelerator works.
     pub boot_only: bool,
 }

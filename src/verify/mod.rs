@@ -4,6 +4,7 @@ mod assess;
 mod bare;
 mod bind;
 mod cell;
+mod early;
 mod error;
 mod evidence;
 mod front;
@@ -11,6 +12,7 @@ pub mod job;
 pub mod judge;
 mod phase;
 pub mod plan;
+mod pristine;
 mod queue;
 mod retry;
 mod running;
@@ -30,16 +32,23 @@ pub use worker::run as run_worker;
 
 /// A number that no other run has: tags and nonces must not repeat.
 fn random() -> u32 {
-    let mut bytes = [0; 4];
+    u32::from_ne_bytes(random_bytes())
+}
+
+/// Bytes that no other run has.
+fn random_bytes<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
     let read = std::fs::File::open("/dev/urandom")
         .and_then(|mut file| std::io::Read::read_exact(&mut file, &mut bytes));
-    // Without /dev/urandom the clock still differs between runs.
-    let clock = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |time| time.subsec_nanos());
-    if read.is_ok() {
-        u32::from_ne_bytes(bytes)
-    } else {
-        clock ^ std::process::id()
+    if read.is_err() {
+        // Without /dev/urandom the clock still differs between runs.
+        let clock = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .map_or(0, |time| time.subsec_nanos());
+        let number = (clock ^ std::process::id()).to_ne_bytes();
+        for (byte, part) in bytes.iter_mut().zip(number.iter().cycle()) {
+            *byte = *part;
+        }
     }
+    bytes
 }

@@ -1,6 +1,6 @@
 //! One phase of a cell: send the probes, bound the wait with sentinels, collect the sightings.
 
-use super::station::{Ground, Refusals, Station};
+use super::station::{Exchange, Ground, Refusals, Station};
 use super::watch::{Marks, Place, Sightings, Watch};
 use crate::frame::{Phase, Tag};
 use crate::guest::GuestError;
@@ -53,7 +53,7 @@ pub struct Bounds {
 
 impl Bounds {
     /// Nothing has failed to arrive yet.
-    const ALL: Self = Self {
+    pub const ALL: Self = Self {
         outbound: true,
         from_peer: true,
         from_gateway: true,
@@ -125,6 +125,9 @@ fn is_from_ssh(frame: &[u8]) -> bool {
 }
 
 /// Runs a phase with the probes that were built for it.
+///
+/// With the filter there first, the first frames of all are those that it must
+/// stop; in the other phases the guest introduces itself before.
 pub async fn run(
     station: &mut impl Station,
     ground: Ground<'_>,
@@ -133,6 +136,9 @@ pub async fn run(
     phase: Phase,
     probes: Vec<Probe>,
 ) -> Result<Outcome, GuestError> {
+    if phase == Phase::Early {
+        station.forbidden_frames(&probes).await?;
+    }
     station.start_afresh().await?;
     let steps = dhcp_steps(&probes);
     let dhcp = if steps.is_empty() {
@@ -141,22 +147,20 @@ pub async fn run(
         station.dhcp(&steps).await?
     };
     ground.introduce()?;
+    if phase == Phase::Early {
+        station.tell_forbidden_neighbours(&probes).await?;
+    }
     station.meet_neighbours().await?;
     let ssh = if probes.iter().any(|probe| probe.stimulus == Stimulus::Ssh) {
-        Some(station.ssh().await?)
+        Some(station.ssh()?)
     } else {
         None
     };
-    let refused = station.send(&probes).await?;
+    let refused = station.send(&probes, phase).await?;
     ground.send_from_outside(&probes)?;
+    let ssh = ssh.map(Exchange::end).transpose()?;
     departed(&watch, &probes).await;
-    let mut bounds = Bounds::ALL;
-    for round in 0..ROUNDS {
-        let first = (phase as u16 * ROUNDS + round) * PER_ROUND;
-        let watch = &watch;
-        let round = Round { watch, run, first };
-        bounds = sentinel_round(station, ground, &round, bounds).await?;
-    }
+    let bounds = bound(station, ground, &watch, run, phase as u16).await?;
     let (sightings, end) = watch.sightings();
     Ok(Outcome {
         probes,
@@ -169,6 +173,26 @@ pub async fn run(
         ssh,
     })
 }
+
+/// Sentinels on every path; the number of the series tells them from others.
+pub async fn bound(
+    station: &mut impl Station,
+    ground: Ground<'_>,
+    watch: &Watch<'_>,
+    run: u32,
+    series: u16,
+) -> Result<Bounds, GuestError> {
+    let mut bounds = Bounds::ALL;
+    for round in 0..ROUNDS {
+        let first = (series * ROUNDS + round) * PER_ROUND;
+        let round = Round { watch, run, first };
+        bounds = sentinel_round(station, ground, &round, bounds).await?;
+    }
+    Ok(bounds)
+}
+
+/// Series of the sentinels that are sent when the early run's filter is gone.
+pub const AFTER_EARLY: u16 = Phase::Early as u16 + 1;
 
 /// The steps that the probes watch, in the order of a lease's life.
 fn dhcp_steps(probes: &[Probe]) -> Vec<DhcpStep> {

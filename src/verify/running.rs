@@ -4,7 +4,8 @@ use super::VerifyError;
 use super::assess::is_green;
 use super::evidence;
 use super::job::{CellPlan, Job};
-use super::trial::Trial;
+use super::pristine::Saved;
+use super::trial::Runs;
 use super::watch::{Marks, Sightings, Watch};
 use crate::guest::{Accel, Image};
 use crate::lab::{Lab, Sensor, ruleset};
@@ -29,8 +30,23 @@ pub struct Context<'a> {
     pub image: Option<&'a Image>,
     /// Accelerator.
     pub accel: Accel,
+    /// The guest that cells begin with where their NIC can be plugged in.
+    pub saved: &'a Saved,
     /// Tells the user interface what happens.
     pub tell: &'a dyn Fn(&Event),
+}
+
+impl<'a> Context<'a> {
+    /// The image of a cell's guest.
+    ///
+    /// # Errors
+    /// When the job names none.
+    pub fn image(&self) -> Result<&'a Image, VerifyError> {
+        self.image.ok_or_else(|| {
+            let text = "the job names no guest image, and a cell with a guest needs one";
+            VerifyError::Usage(text.into())
+        })
+    }
 }
 
 /// A cell while it runs.
@@ -45,32 +61,33 @@ pub struct Running<'a> {
     pub own: Vec<(&'static str, evidence::Own)>,
     /// Where the sensors' records stood when it began; that of the tap is its own.
     began: Marks,
-    phase: (&'static str, Instant),
+    phase: Option<(&'static str, Instant)>,
 }
 
 impl<'a> Running<'a> {
-    /// Begins with the first phase.
-    pub fn begin(context: &'a Context<'a>, plan: &'a CellPlan, phase: &'static str) -> Self {
+    /// A cell in which nothing has happened yet.
+    pub fn begin(context: &'a Context<'a>, plan: &'a CellPlan) -> Self {
         let lab = context.lab;
         let sensors = [&lab.peer_sensor, &lab.gateway_sensor, &lab.wan_sensor];
         let [peer, gateway, wan] = sensors.map(Sensor::mark);
-        let running = Self {
+        Self {
             context,
             plan,
             cell: plan.cell(),
             own: Vec::new(),
             began: [0, peer, gateway, wan],
-            phase: (phase, Instant::now()),
-        };
-        running.tell_phase();
-        running
+            phase: None,
+        }
     }
 
     /// Ends the current phase and starts the next.
     pub fn enter(&mut self, phase: &'static str) {
         self.end_phase();
-        self.phase = (phase, Instant::now());
-        self.tell_phase();
+        self.phase = Some((phase, Instant::now()));
+        (self.context.tell)(&Event::Phase {
+            cell: self.plan.name.clone(),
+            phase: phase.into(),
+        });
     }
 
     /// Does the cell's work and ends it. Nothing that comes after a daemon's
@@ -85,7 +102,8 @@ impl<'a> Running<'a> {
             fault = lab.broken() => Err(fault.map_or_else(VerifyError::from, VerifyError::Cell)),
         };
         if let Err(error) = explain(lab, ended).await {
-            self.cell.error = Some(error.in_phase(self.phase.0));
+            let phase = self.phase.map_or("guest", |(phase, _)| phase);
+            self.cell.error = Some(error.in_phase(phase));
             if self.cell.evidence.is_empty() {
                 self.keep(&ruleset::evidence(), &[]);
             }
@@ -94,21 +112,19 @@ impl<'a> Running<'a> {
         self.cell
     }
 
-    /// Takes over what a trial has shown. Returns what stopped it, if anything did.
-    pub fn conclude(&mut self, trial: Trial) -> Result<(), VerifyError> {
-        self.cell.probes = trial.results();
-        self.cell.teeth = trial.has_teeth(&self.cell.probes);
-        self.keep(&trial.rules, &trial.frames());
-        trial.end()
+    /// From runs to verdicts and evidence. Returns what stopped them, if anything did.
+    pub fn conclude(&mut self, runs: Runs) -> Result<(), VerifyError> {
+        self.cell.probes = runs.results();
+        self.cell.teeth = runs.has_teeth(&self.cell.probes);
+        self.keep(&runs.rules, &runs.frames());
+        runs.stopped.map_or(Ok(()), Err)
     }
 
     /// Writes the evidence of a cell that ended before its trial did.
     pub fn keep_early(&mut self, tap: &Sensor) {
-        if self.cell.evidence.is_empty() {
-            let watch = Watch::resume(self.context.lab, tap, self.began);
-            let (sightings, _) = watch.sightings();
-            self.keep(&ruleset::evidence(), &[(&sightings, &[])]);
-        }
+        let watch = Watch::resume(self.context.lab, tap, self.began);
+        let (sightings, _) = watch.sightings();
+        self.keep(&ruleset::evidence(), &[(&sightings, &[])]);
     }
 
     /// Writes the evidence of a cell that is not green.
@@ -130,15 +146,10 @@ impl<'a> Running<'a> {
         }
     }
 
-    fn tell_phase(&self) {
-        (self.context.tell)(&Event::Phase {
-            cell: self.plan.name.clone(),
-            phase: self.phase.0.into(),
-        });
-    }
-
     fn end_phase(&mut self) {
-        let (phase, since) = self.phase;
+        let Some((phase, since)) = self.phase.take() else {
+            return;
+        };
         let ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.cell.timings.push(Timing {
             phase: phase.into(),

@@ -8,6 +8,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// A key pair made for one run and thrown away with it.
+#[derive(Clone)]
 pub struct Key {
     /// The line for authorized_keys.
     pub public: String,

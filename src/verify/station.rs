@@ -2,6 +2,7 @@
 //! the hosts of the lab that send from outside.
 
 use super::sockets;
+use crate::frame::Phase;
 use crate::guest::GuestError;
 use crate::lab::topology::{GATEWAY_MAC, Mac, PEER_MAC, WAN_MAC, WAN4, WAN6, link_local};
 use crate::lab::{Lab, LabError, Netns, Topology};
@@ -10,6 +11,7 @@ use lanfence_agent::DhcpStep;
 use std::collections::HashMap;
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Why a probe's sender did not send it, by the probe's id.
@@ -27,14 +29,31 @@ pub trait Station {
     /// Finds out its neighbours' MACs before they are needed.
     async fn meet_neighbours(&mut self) -> Result<(), GuestError>;
 
-    /// Lets the LAN peer use its port 22; whether it could.
-    async fn ssh(&mut self) -> Result<bool, GuestError>;
+    /// Sends the raw frames that must not get out.
+    async fn forbidden_frames(&mut self, probes: &[Probe]) -> Result<(), GuestError>;
+
+    /// Takes note of neighbours that the filter keeps from being asked.
+    async fn tell_forbidden_neighbours(&mut self, probes: &[Probe]) -> Result<(), GuestError>;
+
+    /// Lets the LAN peer begin to use its port 22.
+    fn ssh(&mut self) -> Result<Exchange, GuestError>;
 
     /// Sends every probe that starts here and is not a DHCP step.
-    async fn send(&mut self, probes: &[Probe]) -> Result<Refusals, GuestError>;
+    async fn send(&mut self, probes: &[Probe], phase: Phase) -> Result<Refusals, GuestError>;
 
     /// Sends raw frames.
     async fn frames(&mut self, frames: &[Vec<u8>]) -> Result<(), GuestError>;
+}
+
+/// An SSH exchange under way.
+pub struct Exchange(pub JoinHandle<Result<bool, LabError>>);
+
+impl Exchange {
+    /// Waits for its end, which has a deadline; whether it was answered.
+    pub fn end(self) -> Result<bool, LabError> {
+        tokio::task::block_in_place(|| self.0.join())
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
 }
 
 /// The lab and who is where in it.

@@ -1,9 +1,11 @@
 //! A real guest at the guest's end of the wire: its stack sends, its agent is told what.
 
 use super::ssh;
-use super::station::{Ground, Refusals, Station};
+use super::station::{Exchange, Ground, Refusals, Station};
+use crate::frame::Phase;
 use crate::guest::{AgentClient, GuestError};
-use crate::probe::{Origin, Probe, Stimulus};
+use crate::lab::topology::mac_text;
+use crate::probe::{Expect, Origin, Probe, Stimulus};
 use lanfence_agent::{Answer, DhcpStep, Op, to_hex};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -155,17 +157,54 @@ impl Station for Sender<'_> {
         Ok(())
     }
 
+    /// Tells the guest the neighbours that the policy does not count as LAN. A
+    /// filter that is there from the start stops the question for them, and the
+    /// probes to them shall leave all the same.
+    async fn tell_forbidden_neighbours(&mut self, probes: &[Probe]) -> Result<(), GuestError> {
+        let (gateway, peer) = (&self.ground.scene.gateway, &self.ground.scene.peer);
+        let hosts = [gateway, peer].map(|host| (host.mac, [host.v6, host.link_local]));
+        for (kind, like) in [peer.v6, peer.link_local].into_iter().enumerate() {
+            if !probes.iter().any(|probe| is_forbidden(probe, like.into())) {
+                continue;
+            }
+            for (mac, addresses) in hosts {
+                let op = Op::Know {
+                    dev: self.dev.into(),
+                    address: addresses[kind].into(),
+                    mac: mac_text(mac),
+                };
+                self.ask(op).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the raw frames in the guest that must not get out.
+    async fn forbidden_frames(&mut self, probes: &[Probe]) -> Result<(), GuestError> {
+        let from_guest = |probe: &&Probe| probe.origin == Origin::Guest;
+        let forbidden = |probe: &&Probe| probe.expect == Expect::Drop;
+        let mut raw = Vec::new();
+        for probe in probes.iter().filter(from_guest).filter(forbidden) {
+            if let Stimulus::Frames(frames) = &probe.stimulus {
+                raw.extend(frames.iter().cloned());
+            }
+        }
+        self.frames(&raw).await
+    }
+
     async fn start_afresh(&mut self) -> Result<(), GuestError> {
         self.ask(Op::Leave).await.map(drop)
     }
 
-    /// First those that use the guest's stack, then the raw frames. Returns what
-    /// the stack refused to send, and why.
-    async fn send(&mut self, probes: &[Probe]) -> Result<Refusals, GuestError> {
+    /// First those that use the guest's stack, then the raw frames, of which in
+    /// the early phase the forbidden ones were the first of all. Returns what the
+    /// stack refused to send, and why.
+    async fn send(&mut self, probes: &[Probe], phase: Phase) -> Result<Refusals, GuestError> {
         let mut raw = Vec::new();
         let mut refused = Refusals::new();
         for probe in probes.iter().filter(|probe| probe.origin == Origin::Guest) {
             match &probe.stimulus {
+                Stimulus::Frames(_) if phase == Phase::Early && probe.expect == Expect::Drop => {}
                 Stimulus::Frames(frames) => raw.extend(frames.iter().cloned()),
                 Stimulus::Dhcp(_) | Stimulus::Ssh => {}
                 other => {
@@ -191,15 +230,25 @@ impl Station for Sender<'_> {
         .map(drop)
     }
 
-    /// Logs in and runs a command; whether it answered.
-    async fn ssh(&mut self) -> Result<bool, GuestError> {
+    /// Begins to log in and to run a command. The guest's CPU is busy with it for
+    /// most of a phase, and the other probes need little of it.
+    fn ssh(&mut self) -> Result<Exchange, GuestError> {
         let Ground { lab, scene } = self.ground;
         let to = SocketAddr::new(scene.guest.v4.into(), 22);
-        let answered = tokio::task::block_in_place(|| {
-            lab.network.peer.run(|| ssh::exchange(to, self.key, SSH))
-        });
-        Ok(answered?)
+        let key = self.key.clone();
+        let begun = lab.network.peer.begin(move || ssh::exchange(to, &key, SSH));
+        Ok(Exchange(begun?))
     }
+}
+
+/// Whether the probe is sent to the address by the guest's own stack and must be stopped.
+fn is_forbidden(probe: &Probe, address: IpAddr) -> bool {
+    let to = match &probe.stimulus {
+        Stimulus::Udp { to, .. } | Stimulus::Tcp { to, .. } => to.ip(),
+        Stimulus::Ping { to, .. } => *to,
+        _ => return false,
+    };
+    probe.origin == Origin::Guest && probe.expect == Expect::Drop && to == address
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -34,22 +34,30 @@ pub trait Subject {
     async fn unbind(&mut self) -> Result<(), GuestError>;
 }
 
-/// What a trial brought to light.
+/// What the runs of a trial brought to light.
 #[derive(Debug)]
-pub struct Trial {
-    /// The ruleset with its counters, as it was when the filtered run ended.
+pub struct Runs {
+    /// Number in the tags of all its frames.
+    pub run: u32,
+    /// Without the filter.
+    pub control: Outcome,
+    /// With the filter.
+    pub filtered: Option<Filtered>,
+    /// With the filter taken away again.
+    pub teeth: Option<Outcome>,
+    /// With the filter there before the first frame.
+    pub early: Option<Filtered>,
+    /// The kernel's rules during the filtered run, with their counters.
     pub rules: String,
-    control: Outcome,
-    /// With what was seen after its end.
-    filtered: Option<Filtered>,
-    teeth: Result<Outcome, GuestError>,
+    /// Why it did not come to its end.
+    pub stopped: Option<VerifyError>,
 }
 
 /// Runs all phases. `enter` is told the name of each.
 pub async fn run(
     subject: &mut impl Subject,
     mut enter: impl FnMut(&'static str),
-) -> Result<Trial, VerifyError> {
+) -> Result<Runs, VerifyError> {
     let run = super::random();
     enter("control");
     let control = subject.phase(run, Phase::Control).await?;
@@ -58,33 +66,49 @@ pub async fn run(
     subject.sabotage()?;
     enter("filtered");
     let filtered = subject.phase(run, Phase::Filtered).await;
-    let rules = ruleset::evidence();
-    let (filtered, teeth) = match filtered {
-        Ok(filtered) => {
-            enter("unbind");
-            // An error here must not hide what the filtered run has shown.
-            let teeth = match subject.unbind().await {
-                Ok(()) => {
-                    enter("teeth");
-                    subject.phase(run, Phase::Teeth).await
-                }
-                Err(error) => Err(error),
-            };
-            let late = Watch::resume(subject.lab(), subject.tap(), filtered.end);
-            let late = late.sightings().0;
-            (Some((filtered, late)), teeth)
-        }
-        Err(error) => (None, Err(error)),
-    };
-    Ok(Trial {
-        rules,
+    let mut runs = Runs {
+        run,
         control,
-        filtered,
-        teeth,
-    })
+        filtered: None,
+        teeth: None,
+        early: None,
+        rules: ruleset::evidence(),
+        stopped: None,
+    };
+    let outcome = match filtered {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            runs.stopped = Some(VerifyError::Cell(error.to_string()));
+            return Ok(runs);
+        }
+    };
+    enter("unbind");
+    // An error here must not hide what the filtered run has shown.
+    let teeth = match subject.unbind().await {
+        Ok(()) => {
+            enter("teeth");
+            subject.phase(run, Phase::Teeth).await
+        }
+        Err(error) => Err(error),
+    };
+    let sound = teeth.as_ref().ok().filter(|teeth| teeth.fault.is_none());
+    let later = sound.map(|teeth| teeth.bounds).unwrap_or_default();
+    let late = Watch::resume(subject.lab(), subject.tap(), outcome.end);
+    let (late, _) = late.sightings();
+    runs.filtered = Some(Filtered {
+        outcome,
+        late,
+        later,
+    });
+    match teeth {
+        Ok(teeth) => runs.teeth = Some(teeth),
+        Err(error) => runs.stopped = Some(VerifyError::Cell(error.to_string())),
+    }
+    Ok(runs)
 }
 
-/// The probes of a phase, of which the teeth need only those that must be stopped.
+/// The catalogue as it is sent in a phase; the teeth need only those probes that
+/// must be stopped.
 pub fn probes(policy: &Policy, scene: &Scene, run: u32, phase: Phase) -> Vec<Probe> {
     let mut probes = catalogue(policy, scene, |index| Tag { run, phase, index });
     if phase == Phase::Teeth {
@@ -93,31 +117,30 @@ pub fn probes(policy: &Policy, scene: &Scene, run: u32, phase: Phase) -> Vec<Pro
     probes
 }
 
-impl Trial {
+impl Runs {
     /// A result for every probe, in catalogue order.
     pub fn results(&self) -> Vec<ProbeResult> {
-        let teeth = self.teeth.as_ref().ok();
-        assess(&self.control, self.filtered.as_ref(), teeth)
+        assess(
+            &self.control,
+            self.filtered.as_ref(),
+            self.teeth.as_ref(),
+            self.early.as_ref(),
+        )
     }
 
-    /// Whether the run has shown that it can see a leak.
+    /// Whether the trial has shown that it can see a leak; none when not reached.
     pub fn has_teeth(&self, results: &[ProbeResult]) -> Option<bool> {
-        self.teeth.as_ref().ok().map(|_| has_teeth(results))
+        self.teeth.as_ref().map(|_| has_teeth(results))
     }
 
     /// Frames of the phases that were reached with their probes, for evidence.
     pub fn frames(&self) -> Vec<(&Sightings, &[Probe])> {
-        let filtered = self.filtered.as_ref().map(|(filtered, _)| filtered);
-        let phases = [Some(&self.control), filtered, self.teeth.as_ref().ok()];
+        let filtered = self.filtered.as_ref().map(|run| &run.outcome);
+        let early = self.early.as_ref().map(|run| &run.outcome);
+        let phases = [Some(&self.control), filtered, self.teeth.as_ref(), early];
         let frames = phases.into_iter().flatten();
         frames
             .map(|outcome| (&outcome.sightings, outcome.probes.as_slice()))
             .collect()
-    }
-
-    /// What stopped it, if anything did.
-    pub fn end(self) -> Result<(), VerifyError> {
-        let stopped = self.teeth.err().map(|error| error.to_string());
-        stopped.map_or(Ok(()), |message| Err(VerifyError::Cell(message)))
     }
 }

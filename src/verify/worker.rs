@@ -3,6 +3,7 @@
 use super::VerifyError;
 use super::bind::refused;
 use super::job::{CellPlan, Job};
+use super::pristine::Saved;
 use super::retry;
 use super::running::Context;
 use crate::guest::{Accel, Image};
@@ -39,6 +40,7 @@ async fn run_cells(
     tell(&Event::Host(host.clone()));
     let mut lab_ms = u64::try_from(started.elapsed().as_millis()).ok();
     let accel = if job.kvm { Accel::Kvm } else { Accel::Tcg };
+    let saved = Saved::default();
     let context = Context {
         lab: &lab,
         job,
@@ -46,6 +48,7 @@ async fn run_cells(
         host: &host,
         image: image.as_ref(),
         accel,
+        saved: &saved,
         tell,
     };
     let mut numbers = (1..=GUESTS).cycle();

@@ -1,6 +1,6 @@
 //! What PID 1 does before it can serve: mounts, sysctls, randomness, loopback.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::os::fd::AsRawFd as _;
 use std::path::Path;
 
@@ -95,6 +95,8 @@ struct PoolInfo {
 /// As many bytes as the kernel wants before it calls its pool ready (256 bits).
 const SEED: usize = 32;
 
+nix::ioctl_none!(draw_anew, b'R', 0x07);
+
 nix::ioctl_write_ptr_bad!(
     add_entropy,
     nix::request_code_write!(b'R', 0x03, size_of::<[libc::c_int; 2]>()),
@@ -107,21 +109,62 @@ nix::ioctl_write_ptr_bad!(
 /// CPU may need a minute to gather it, and dropbear and udhcpc would block in
 /// `getrandom` until then. The guest lives for seconds on a network without an
 /// uplink, its host key guards nothing, and the host learns that key over the
-/// virtio port. All guests restored from one saved state share these numbers anyway.
+/// virtio port. Guests that are restored from one saved state share these
+/// numbers until [`reseed`].
 pub fn seed_random(nonce: &str) -> Result<(), String> {
+    feed(&random_device()?, seed_from(&[&clocks(), nonce.as_bytes()]))
+}
+
+/// Feeds the kernel's pool with the host's random bytes and has it draw from
+/// them at once: by itself it would go on with the old key for up to a minute.
+pub fn reseed(bytes: &[u8]) -> Result<(), String> {
+    if bytes.len() < SEED {
+        return Err(format!(
+            "{} bytes are no seed; it takes {SEED}",
+            bytes.len()
+        ));
+    }
+    let random = random_device()?;
+    feed(&random, seed_from(&[bytes]))?;
+    // SAFETY: the call takes no argument.
+    unsafe { draw_anew(random.as_raw_fd()) }
+        .map_err(|errno| format!("cannot make the kernel draw from the new seed: {errno}"))?;
+    Ok(())
+}
+
+fn random_device() -> Result<File, String> {
+    OpenOptions::new()
+        .write(true)
+        .open("/dev/urandom")
+        .map_err(|error| format!("cannot open /dev/urandom: {error}"))
+}
+
+fn feed(random: &File, seed: [u8; SEED]) -> Result<(), String> {
     let pool = PoolInfo {
         entropy_bits: 8 * libc::c_int::try_from(SEED).unwrap_or(0),
         bytes: libc::c_int::try_from(SEED).unwrap_or(0),
-        seed: seed_from(nonce, &clocks()),
+        seed,
     };
-    let random = OpenOptions::new()
-        .write(true)
-        .open("/dev/urandom")
-        .map_err(|error| format!("cannot open /dev/urandom: {error}"))?;
     // SAFETY: the structure has the layout that the call expects, `bytes` long.
     unsafe { add_entropy(random.as_raw_fd(), &raw const pool) }
         .map_err(|errno| format!("cannot seed the random pool: {errno}"))?;
     Ok(())
+}
+
+/// Sets the wall clock, which stood still while the guest was saved.
+pub fn set_clock(unix_ns: u64) -> Result<(), String> {
+    let seconds = unix_ns / 1_000_000_000;
+    let time = libc::timespec {
+        tv_sec: seconds
+            .try_into()
+            .map_err(|_| format!("{seconds} s since 1970 are no time"))?,
+        tv_nsec: (unix_ns % 1_000_000_000).try_into().unwrap_or(0),
+    };
+    // SAFETY: `time` is a valid timespec that the call reads.
+    let done = unsafe { libc::clock_settime(libc::CLOCK_REALTIME, &raw const time) };
+    Errno::result(done)
+        .map(drop)
+        .map_err(|errno| format!("cannot set the clock: {errno}"))
 }
 
 fn clocks() -> [u8; 16] {
@@ -131,10 +174,10 @@ fn clocks() -> [u8; 16] {
     since_1970.to_ne_bytes()
 }
 
-/// Every byte of nonce and clocks reaches the seed; the kernel hashes it before use.
-fn seed_from(nonce: &str, clocks: &[u8]) -> [u8; SEED] {
+/// Every byte of the parts reaches the seed; the kernel hashes it before use.
+fn seed_from(parts: &[&[u8]]) -> [u8; SEED] {
     let mut seed = [0u8; SEED];
-    for (at, byte) in clocks.iter().chain(nonce.as_bytes()).enumerate() {
+    for (at, byte) in parts.iter().copied().flatten().enumerate() {
         let slot = &mut seed[at % SEED];
         *slot = slot.rotate_left(3) ^ byte;
     }
@@ -147,15 +190,31 @@ mod tests {
 
     #[test]
     fn the_seed_depends_on_nonce_and_time() {
-        let base = seed_from("nonce", &[1; 16]);
-        assert_ne!(base, seed_from("nonsense", &[1; 16]));
-        assert_ne!(base, seed_from("nonce", &[2; 16]));
-        assert_eq!(base, seed_from("nonce", &[1; 16]));
+        let base = seed_from(&[&[1; 16], b"nonce"]);
+        assert_ne!(base, seed_from(&[&[1; 16], b"nonsense"]));
+        assert_ne!(base, seed_from(&[&[2; 16], b"nonce"]));
+        assert_eq!(base, seed_from(&[&[1; 16], b"nonce"]));
+    }
+
+    #[test]
+    fn every_byte_of_a_long_seed_counts() {
+        let base = [7; 2 * SEED];
+        for at in 0..base.len() {
+            let mut other = base;
+            other[at] = 8;
+            assert_ne!(seed_from(&[&base]), seed_from(&[&other]), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn a_short_seed_is_refused() {
+        assert!(reseed(&[1; SEED - 1]).is_err_and(|why| why.contains("31 bytes")));
     }
 
     #[test]
     fn the_request_code_is_the_kernels() {
         let code = nix::request_code_write!(b'R', 0x03, size_of::<[libc::c_int; 2]>());
         assert_eq!(code, 0x4008_5203);
+        assert_eq!(nix::request_code_none!(b'R', 0x07), 0x5207);
     }
 }

@@ -24,8 +24,8 @@ pub const MAX_LINE: usize = 4 << 20;
 
 /// Prefix of the line that the agent prints on the serial console once it is
 /// ready: `LANFENCE READY <nonce> <uptime in ms>`; the nonce comes from the
-/// kernel command line (`lanfence.nonce=…`), so a stale log cannot be taken
-/// for a fresh boot.
+/// kernel command line (`lanfence.nonce=…`) or from [`Op::Wake`], so a stale log
+/// cannot be taken for a fresh guest.
 pub const READY: &str = "LANFENCE READY";
 
 /// Prefix of the console line that says why the guest cannot go on.
@@ -46,6 +46,18 @@ pub struct Request {
 pub enum Op {
     /// Answer with [`Answer::Hello`].
     Hello,
+    /// Begins a new life after the guest's saved state was restored: sets the
+    /// clock, takes in fresh randomness, and prints the READY line again, now
+    /// with this nonce; answers [`Answer::Done`].
+    Wake {
+        /// Repeated in the READY line.
+        nonce: String,
+        /// Nanoseconds since 1970.
+        unix_ns: u64,
+        /// Random bytes in hex, at least 32: every guest that is restored from
+        /// the same state would else draw the same numbers.
+        seed: String,
+    },
     /// Waits until the netdev with this MAC exists, sets it up (`eth0` naming is
     /// the kernel's), and waits for its carrier; answers [`Answer::Nic`].
     Nic {
@@ -74,6 +86,16 @@ pub enum Op {
         address: IpAddr,
         /// Deadline in milliseconds.
         deadline_ms: u64,
+    },
+    /// Tells the kernel a neighbour's MAC as if it had just been heard, for frames
+    /// to a neighbour that a filter does not let the guest ask for; answers [`Answer::Done`].
+    Know {
+        /// Device name.
+        dev: String,
+        /// Who.
+        address: IpAddr,
+        /// MAC address, lower case with colons.
+        mac: String,
     },
     /// Drives busybox udhcpc, a real DHCP client; answers [`Answer::Dhcp`], with
     /// `ok: false` when the network did not let the step succeed in time. A bound
@@ -312,11 +334,13 @@ mod tests {
 
     /// The words on the wire: host and image can be of different builds, so a
     /// renamed field has to be seen here.
-    const OPS: [&str; 15] = [
+    const OPS: [&str; 17] = [
         r#"{"do":"hello"}"#,
+        r#"{"do":"wake","nonce":"c0ffee","unix_ns":1700000000000000000,"seed":"00ff"}"#,
         r#"{"do":"nic","mac":"52:54:00:12:34:56","deadline_ms":5000}"#,
         r#"{"do":"configure","dev":"eth0","addresses":["192.168.1.50/24"],"routers":["192.168.1.1","fe80::1"]}"#,
         r#"{"do":"resolve","dev":"eth0","address":"fe80::1","deadline_ms":500}"#,
+        r#"{"do":"know","dev":"eth0","address":"fe80::1","mac":"52:54:00:00:00:01"}"#,
         r#"{"do":"dhcp","dev":"eth0","step":"bind","deadline_ms":5000}"#,
         r#"{"do":"frames","dev":"eth0","frames":["00ff"]}"#,
         r#"{"do":"udp","dev":"eth0","source_port":9,"to":"[ff02::fb]:5353","payload":"00"}"#,

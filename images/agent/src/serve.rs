@@ -16,7 +16,7 @@ use crate::port::{Line, Port};
 use crate::sockets::{self, Listeners};
 use crate::ssh::Ssh;
 use crate::tcp::{Attempt, Unwatched};
-use crate::{address, console, frames, nic};
+use crate::{address, console, frames, init, nic};
 
 /// While the host has its end closed, the port reports a hang-up without pause
 /// and nothing announces the return; so it is looked at this often (ms).
@@ -97,6 +97,11 @@ impl Agent {
     fn act(&mut self, op: Op) -> Result<Answer, String> {
         match op {
             Op::Hello => hello(),
+            Op::Wake {
+                nonce,
+                unix_ns,
+                seed,
+            } => wake(&nonce, unix_ns, &seed),
             Op::Nic { mac, deadline_ms } => {
                 nic::bring_up(&mut self.modules, &mut self.netlink, &mac, deadline_ms)
             }
@@ -110,6 +115,7 @@ impl Agent {
                 address,
                 deadline_ms,
             } => address::resolve(&mut self.netlink, &dev, address, deadline_ms),
+            Op::Know { dev, address, mac } => self.know(&dev, address, &mac),
             Op::Dhcp {
                 dev,
                 step,
@@ -172,6 +178,13 @@ impl Agent {
         self.listeners.join(dev, index, group, port)
     }
 
+    fn know(&mut self, dev: &str, address: IpAddr, mac: &str) -> Result<Answer, String> {
+        let octets = nic::parse_mac(mac).ok_or_else(|| format!("not a MAC address: {mac}"))?;
+        let index = self.index(dev)?;
+        self.netlink.learn(index, address, octets)?;
+        Ok(Answer::Done)
+    }
+
     fn index(&mut self, dev: &str) -> Result<u32, String> {
         self.netlink.link_by_name(dev).map(|link| link.index)
     }
@@ -185,6 +198,15 @@ fn hello() -> Result<Answer, String> {
         kernel: kernel.trim().to_owned(),
         uptime_ms: console::uptime_ms(),
     })
+}
+
+/// Makes a restored guest one of its own: nothing that it does from here on is
+/// what another guest from the same state does.
+fn wake(nonce: &str, unix_ns: u64, seed: &str) -> Result<Answer, String> {
+    init::set_clock(unix_ns)?;
+    init::reseed(&bytes(seed)?)?;
+    console::ready(nonce, console::uptime_ms());
+    Ok(Answer::Done)
 }
 
 fn bytes(hex: &str) -> Result<Vec<u8>, String> {

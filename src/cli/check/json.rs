@@ -3,7 +3,7 @@
 use super::probes::{Fate, Judged};
 use super::{Checked, hex};
 use crate::cli::explain::trace;
-use crate::nwfilter::lint::Finding;
+use crate::cli::levels;
 use crate::nwfilter::sets::Class;
 use serde::Serialize;
 use serde_json::json;
@@ -20,22 +20,11 @@ pub fn json(checked: &Checked) -> String {
         "files": checked.tree.paths(),
         "policy": checked.policy,
         "exit_code": checked.exit(),
-        "lint": checked.lint.iter().map(|finding| lint(checked, finding)).collect::<Vec<_>>(),
+        "lint": checked.lint.iter().map(|finding| levels::json(&checked.tree, finding)).collect::<Vec<_>>(),
         "probes": checked.probes.iter().map(|judged| probe(checked, judged)).collect::<Vec<_>>(),
         "classes": checked.classes.iter().map(class).collect::<Vec<_>>(),
     });
     serde_json::to_string_pretty(&document).expect("strings and numbers only")
-}
-
-fn lint(checked: &Checked, finding: &Finding) -> impl Serialize {
-    json!({
-        "rule": finding.rule,
-        "severity": finding.severity.word(),
-        "filter": finding.filter,
-        "number": finding.origin.as_ref().map(|origin| origin.rule),
-        "place": finding.origin.as_ref().and_then(|origin| checked.tree.place(origin)),
-        "message": finding.what,
-    })
 }
 
 fn probe(checked: &Checked, judged: &Judged) -> impl Serialize {

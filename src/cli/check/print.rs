@@ -3,14 +3,13 @@
 use super::probes::{Fate, Judged, Verdict};
 use super::{Checked, hex};
 use crate::cli::explain::trace;
+use crate::cli::levels::{self, WIDTH};
 use crate::frame::summary;
 use crate::probe::{Expect, Group};
 use crate::report::text::{plural, wrap};
 use crate::report::titles::title;
 use comfy_table::{ContentLineStyle, LineStyle, Table, TableStyle};
 use std::fmt::Write as _;
-
-const WIDTH: usize = 100;
 
 /// As `verify` lays out its table.
 const STYLE: TableStyle = TableStyle::new()
@@ -76,19 +75,7 @@ fn lint(out: &mut String, checked: &Checked) {
         return;
     }
     let _ = writeln!(out, "\nLint ({})", plural(checked.lint.len(), "finding"));
-    for finding in &checked.lint {
-        let place = finding.origin.as_ref().map_or_else(
-            || format!("filter {}", finding.filter),
-            |origin| checked.tree.describe(origin),
-        );
-        paragraph(
-            out,
-            &format!("  {}[{}] ", finding.severity.word(), finding.rule),
-            &finding.what,
-            6,
-        );
-        paragraph(out, "      at ", &place, 9);
-    }
+    out.push_str(&levels::text(&checked.tree, &checked.lint));
 }
 
 /// A row for each group and expectation, as `verify` prints them.

@@ -47,6 +47,11 @@ pub fn libvirt_cache() -> Result<PathBuf, Failure> {
     Ok(dir)
 }
 
+/// The directory of saved guests below the cache. A worker makes it when it needs it.
+pub fn states() -> Result<PathBuf, Failure> {
+    Ok(cache()?.join("saved"))
+}
+
 /// Writes a file without a name, which leaves nothing behind however this ends.
 fn has_room(dir: &Path) -> std::io::Result<()> {
     let file = std::fs::File::options()

@@ -3,7 +3,7 @@
 use super::paths;
 use crate::cli::Failure;
 use crate::guest::{Holdings, Nic, devices, find, nics};
-use crate::report::model::{Cell, Skipped};
+use crate::report::model::{Cell, Skipped, Timing};
 use crate::verify::job::CellPlan;
 use crate::verify::plan::{Entry, Partition, Plan, longest_first, select};
 use clap::{Args, ValueEnum};
@@ -191,9 +191,11 @@ pub fn remember(cells: &[Cell], cache: &Path) {
         .and_then(|text| paths::replace(&cache.join(TIMES), &text));
 }
 
-/// What a cell itself took: the lab's start belongs to whichever cell came first.
+/// What a cell itself took: the lab's start and the saved guest belong to
+/// whichever cell came first.
 fn work(cell: &Cell) -> u64 {
-    let own = cell.timings.iter().filter(|timing| timing.phase != "lab");
+    let own = |timing: &&Timing| !["lab", "save"].contains(&timing.phase.as_str());
+    let own = cell.timings.iter().filter(own);
     own.fold(0, |sum, timing| sum.saturating_add(timing.ms))
 }
 

@@ -7,6 +7,7 @@ use super::rule::{Attributes, Rule, State, Test};
 use super::{CompileError, MAX_RULES, link, network};
 use crate::nwfilter::model::Direction;
 use crate::nwfilter::sets::Set;
+use std::collections::HashMap;
 
 /// The layer-2 chains of one direction.
 #[derive(Debug, Clone, Default)]
@@ -78,8 +79,9 @@ pub fn chains(instances: &[Instance<'_>]) -> Result<Chains, CompileError> {
     in_time(instances)?;
     let mut out = Chains::default();
     let (mut from_guest, mut to_guest) = (Vec::new(), Vec::new());
+    let mut steps = 0;
     for instance in instances {
-        for attributes in expand(instance)? {
+        for attributes in expand(instance, &mut steps)? {
             let protocol = instance.rule.elements.first();
             let attributes = Attributes {
                 protocol: protocol.map_or("mac", |element| &element.protocol),
@@ -116,15 +118,15 @@ pub fn chains(instances: &[Instance<'_>]) -> Result<Chains, CompileError> {
 fn in_time(instances: &[Instance<'_>]) -> Result<(), CompileError> {
     let priorities = chain_priorities(instances);
     let mut latest = i16::MIN;
-    for instance in instances.iter().filter(is_layer2) {
+    for instance in instances.iter().filter(|instance| is_layer2(instance)) {
         let own = if instance.in_root() {
             instance.priority()
         } else {
             instance.priority().max(instance.chain_priority)
         };
         latest = latest.max(own);
-        let chain = priorities.iter().find(|(name, _)| *name == instance.chain);
-        let late = chain.is_some_and(|(_, priority)| *priority > latest);
+        let chain = priorities.get(instance.chain);
+        let late = chain.is_some_and(|priority| *priority > latest);
         if late && !instance.in_root() {
             return Err(CompileError::Refused {
                 origin: instance.origin.clone(),
@@ -138,7 +140,7 @@ fn in_time(instances: &[Instance<'_>]) -> Result<(), CompileError> {
     Ok(())
 }
 
-fn is_layer2(instance: &&Instance<'_>) -> bool {
+fn is_layer2(instance: &Instance<'_>) -> bool {
     let protocol = instance.rule.elements.first();
     protocol.is_none_or(|element| network::is_v6(&element.protocol).is_none())
 }
@@ -177,22 +179,20 @@ fn place<'a>(
 }
 
 /// The priority of each chain: that of its rule that sorts last.
-fn chain_priorities<'a>(instances: &[Instance<'a>]) -> Vec<(&'a str, i16)> {
-    let mut out: Vec<(&str, i16)> = Vec::new();
-    for instance in instances.iter().filter(is_layer2) {
-        match out.iter_mut().find(|(name, _)| *name == instance.chain) {
-            Some((_, priority)) => *priority = instance.chain_priority,
-            None => out.push((instance.chain, instance.chain_priority)),
-        }
-    }
-    out
+fn chain_priorities<'a>(instances: &[Instance<'a>]) -> HashMap<&'a str, i16> {
+    let rules = instances.iter().filter(|instance| is_layer2(instance));
+    // The last of each name stays.
+    rules
+        .map(|instance| (instance.chain, instance.chain_priority))
+        .collect()
 }
 
-fn layer2(placed: Vec<Placed<'_>>, priorities: &[(&str, i16)]) -> Layer2 {
+fn layer2(placed: Vec<Placed<'_>>, priorities: &HashMap<&str, i16>) -> Layer2 {
     if placed.is_empty() {
         return Layer2::default();
     }
     let mut subs: Vec<Sub> = Vec::new();
+    let mut numbers: HashMap<&str, usize> = HashMap::new();
     let mut roots = Vec::new();
     for Placed {
         chain,
@@ -205,14 +205,14 @@ fn layer2(placed: Vec<Placed<'_>>, priorities: &[(&str, i16)]) -> Layer2 {
             roots.push((priority, rule));
             continue;
         }
-        if let Some(sub) = subs.iter_mut().find(|sub| sub.name == chain) {
-            sub.rules.push(rule);
+        if let Some(at) = numbers.get(chain) {
+            subs[*at].rules.push(rule);
             continue;
         }
-        let known = priorities.iter().find(|(name, _)| *name == chain);
+        numbers.insert(chain, subs.len());
         subs.push(Sub {
             name: chain.to_owned(),
-            priority: known.map_or(chain_priority, |(_, priority)| *priority),
+            priority: priorities.get(chain).copied().unwrap_or(chain_priority),
             guard: guard(chain),
             rules: vec![rule],
         });

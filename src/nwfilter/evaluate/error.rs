@@ -1,6 +1,7 @@
 //! Filters that libvirt would refuse to bind.
 
 use super::Origin;
+use crate::nwfilter::shorten::shorten;
 use thiserror::Error;
 
 /// A tree of filters that cannot be bound with these variables.
@@ -19,8 +20,16 @@ pub enum CompileError {
     /// References in a circle.
     #[error("the filters refer to each other in a circle: {}", .0.join(" -> "))]
     Cycle(Vec<String>),
+    /// References that lead too far down.
+    #[error("filter {from} refers to others through more than {limit} levels")]
+    TooDeep {
+        /// The filter with the reference that is too deep.
+        from: String,
+        /// The limit.
+        limit: usize,
+    },
     /// A variable that nothing sets.
-    #[error("{origin} uses ${name}, which nothing sets\n  cure: give it with --param {name}=VALUE")]
+    #[error("{origin} uses ${name}, which nothing sets\n  cure: give it with --param {name}=VALUE", name = shorten(.name))]
     Unset {
         /// The rule.
         origin: Origin,
@@ -28,7 +37,7 @@ pub enum CompileError {
         name: String,
     },
     /// A value that begins with `$` and is no variable.
-    #[error("{origin}: `{value}` is no variable: write $NAME, $NAME[@iterator] or $NAME[element]")]
+    #[error("{origin}: `{value}` is no variable: write $NAME, $NAME[@iterator] or $NAME[element]", value = shorten(.value))]
     Reference {
         /// The rule.
         origin: Origin,
@@ -36,7 +45,7 @@ pub enum CompileError {
         value: String,
     },
     /// Lists that advance together and are not equally long.
-    #[error("{origin}: the lists {} advance together and have different lengths: libvirt refuses to bind the filter", .names.join(", "))]
+    #[error("{origin}: the lists {} advance together and have different lengths: libvirt refuses to bind the filter", .names.iter().map(|name| shorten(name)).collect::<Vec<_>>().join(", "))]
     Lengths {
         /// The rule.
         origin: Origin,
@@ -45,7 +54,8 @@ pub enum CompileError {
     },
     /// An element past the end of a list.
     #[error(
-        "{origin}: ${name} has {length} values, so there is no ${name}[{index}]: libvirt refuses to bind the filter"
+        "{origin}: ${name} has {length} values, so there is no ${name}[{index}]: libvirt refuses to bind the filter",
+        name = shorten(.name)
     )]
     Element {
         /// The rule.
@@ -75,4 +85,38 @@ pub enum CompileError {
         /// What is wrong.
         what: String,
     },
+}
+
+/// What an error is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Culprit<'a> {
+    /// A rule.
+    Rule(&'a Origin),
+    /// The reference of a filter to another.
+    Reference {
+        /// The filter with the reference.
+        from: &'a str,
+        /// What it refers to; none where it is any of them.
+        to: Option<&'a str>,
+    },
+}
+
+impl CompileError {
+    /// What it is about.
+    pub fn culprit(&self) -> Culprit<'_> {
+        match self {
+            Self::Missing { from, to } => Culprit::Reference { from, to: Some(to) },
+            Self::Cycle(names) => Culprit::Reference {
+                from: &names[0],
+                to: names.get(1).map(String::as_str),
+            },
+            Self::TooDeep { from, .. } => Culprit::Reference { from, to: None },
+            Self::Unset { origin, .. }
+            | Self::Reference { origin, .. }
+            | Self::Lengths { origin, .. }
+            | Self::Element { origin, .. }
+            | Self::TooMany { origin, .. }
+            | Self::Refused { origin, .. } => Culprit::Rule(origin),
+        }
+    }
 }

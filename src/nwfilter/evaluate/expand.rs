@@ -24,8 +24,16 @@ enum Access {
     Element(String, usize),
 }
 
-/// The attributes of a rule, once for every combination of its lists.
-pub fn expand(instance: &Instance<'_>) -> Result<Vec<Vec<Attribute>>, CompileError> {
+/// Most list elements that all rules of a filter together step through; rules
+/// whose elements are all alike make only one rule of them, but take their time.
+const MAX_STEPS: usize = 2_000_000;
+
+/// The attributes of a rule, once for every combination of its lists. `steps`
+/// counts the list elements of all rules so far.
+pub fn expand(
+    instance: &Instance<'_>,
+    steps: &mut usize,
+) -> Result<Vec<Vec<Attribute>>, CompileError> {
     let plain = attributes(instance);
     let mut accesses = Vec::new();
     for attribute in &plain {
@@ -45,7 +53,7 @@ pub fn expand(instance: &Instance<'_>) -> Result<Vec<Vec<Attribute>>, CompileErr
         }
     }
     for places in by_iterator(&accesses) {
-        let tuples = tuples(instance, &places)?;
+        let tuples = tuples(instance, &places, steps)?;
         if rules.len().saturating_mul(tuples.len()) > MAX_RULES {
             return Err(CompileError::TooMany {
                 origin: instance.origin.clone(),
@@ -100,7 +108,7 @@ fn access(instance: &Instance<'_>, value: &str) -> Result<Option<Access>, Compil
         None => Some(Access::Iterator(reference.to_owned(), 0)),
         Some((name, rest)) => {
             rest.strip_suffix(']')
-                .and_then(|inside| match inside.strip_prefix('@') {
+                .and_then(|inside| match inside.trim().strip_prefix('@') {
                     Some(id) => Some(Access::Iterator(name.to_owned(), id.trim().parse().ok()?)),
                     None => Some(Access::Element(
                         name.to_owned(),
@@ -133,7 +141,7 @@ fn by_iterator(accesses: &[Option<Access>]) -> Vec<Vec<(usize, &str)>> {
 }
 
 fn values<'s>(instance: &'s Instance<'_>, name: &str) -> Result<&'s [String], CompileError> {
-    let values = instance.scope.get(name).map(Vec::as_slice);
+    let values = instance.scope.get(name);
     values.ok_or_else(|| CompileError::Unset {
         origin: instance.origin.clone(),
         name: name.to_owned(),
@@ -144,6 +152,7 @@ fn values<'s>(instance: &'s Instance<'_>, name: &str) -> Result<&'s [String], Co
 fn tuples<'s>(
     instance: &'s Instance<'_>,
     places: &[(usize, &str)],
+    steps: &mut usize,
 ) -> Result<Vec<Vec<&'s str>>, CompileError> {
     let mut lists = Vec::new();
     for (_, name) in places {
@@ -154,6 +163,13 @@ fn tuples<'s>(
         return Err(CompileError::Lengths {
             origin: instance.origin.clone(),
             names: places.iter().map(|(_, name)| format!("${name}")).collect(),
+        });
+    }
+    *steps += length * lists.len();
+    if *steps > MAX_STEPS {
+        return Err(CompileError::TooMany {
+            origin: instance.origin.clone(),
+            limit: MAX_RULES,
         });
     }
     let mut seen = BTreeSet::new();

@@ -6,8 +6,46 @@ use crate::nwfilter::model::{Entry, Filter, Rule};
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
-/// Variables: each a list of values.
-pub type Scope = BTreeMap<String, Vec<String>>;
+/// Most references that lead into each other. libvirt has no limit but its
+/// stack; the deepest tree that it ships has three levels.
+const MAX_LEVELS: usize = 100;
+
+/// The variables that a rule sees: each a list of values.
+#[derive(Debug, Default)]
+pub struct Scope {
+    own: BTreeMap<String, Vec<String>>,
+    /// What the interface or a referring filter sets, which wins.
+    outer: Option<Rc<Self>>,
+}
+
+impl Scope {
+    /// Parameters as variables: a repeated name makes a list.
+    pub fn of(parameters: &[(String, String)]) -> Self {
+        let mut own: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (name, value) in parameters {
+            own.entry(name.clone()).or_default().push(value.clone());
+        }
+        Self { own, outer: None }
+    }
+
+    /// Sets a variable that is not set yet.
+    pub fn set_default(&mut self, name: &str, value: String) {
+        self.own
+            .entry(name.to_owned())
+            .or_insert_with(|| vec![value]);
+    }
+
+    /// The values of a variable: the outermost that sets it wins.
+    pub fn get(&self, name: &str) -> Option<&[String]> {
+        let mut found = None;
+        let mut scope = Some(self);
+        while let Some(inner) = scope {
+            found = inner.own.get(name).or(found);
+            scope = inner.outer.as_deref();
+        }
+        found.map(Vec::as_slice)
+    }
+}
 
 /// A rule where it is used.
 #[derive(Debug, Clone)]
@@ -75,14 +113,22 @@ impl Walk<'_> {
                 to: name.to_owned(),
             });
         };
-        if self.path.iter().any(|open| open == name) {
-            let circle = self.path.iter().cloned().chain([name.to_owned()]);
-            return Err(CompileError::Cycle(circle.collect()));
+        if let Some(start) = self.path.iter().position(|open| open == name) {
+            let circle = self.path[start..].iter().cloned();
+            return Err(CompileError::Cycle(
+                circle.chain([name.to_owned()]).collect(),
+            ));
         }
         let origin = |number| Origin {
             filter: filter.name.clone(),
             rule: number,
         };
+        if self.path.len() >= MAX_LEVELS {
+            return Err(CompileError::TooDeep {
+                from: from.to_owned(),
+                limit: MAX_LEVELS,
+            });
+        }
         // Filters without rules that refer to each other twice double with every level.
         self.visits += 1;
         if self.visits > MAX_RULES {
@@ -127,20 +173,8 @@ fn inner(outer: &Rc<Scope>, parameters: &[(String, String)]) -> Rc<Scope> {
     if parameters.is_empty() {
         return Rc::clone(outer);
     }
-    let mut scope = lists(parameters);
-    scope.extend(
-        outer
-            .iter()
-            .map(|(name, values)| (name.clone(), values.clone())),
-    );
-    Rc::new(scope)
-}
-
-/// Parameters as variables: a repeated name makes a list.
-pub fn lists(parameters: &[(String, String)]) -> Scope {
-    let mut scope = Scope::new();
-    for (name, value) in parameters {
-        scope.entry(name.clone()).or_default().push(value.clone());
-    }
-    scope
+    Rc::new(Scope {
+        outer: Some(Rc::clone(outer)),
+        ..Scope::of(parameters)
+    })
 }

@@ -53,7 +53,14 @@ fn macs(attributes: &Attributes<'_>, tests: &mut Tests) -> Result<(), CompileErr
 }
 
 fn mac(attributes: &Attributes<'_>, tests: &mut Tests) -> Result<(), CompileError> {
-    let read = |text: &str| word_or_number(text, &ETHERTYPES, 0xffff).filter(|kind| *kind >= 0x600);
+    let read = |text: &str| {
+        let kind = if attributes.is_verbatim("protocolid") {
+            ebtables_type(text)
+        } else {
+            word_or_number(text, &ETHERTYPES, 0xffff)
+        };
+        kind.filter(|kind| (0x600..=0xffff).contains(kind))
+    };
     if let Some((kind, negated)) = attributes.read("protocolid", read)? {
         tests.signed(Field::EtherType, &Set::one(kind), negated);
     }
@@ -68,10 +75,33 @@ const NAMED: [(&str, u128); 4] = [
     ("ipv6", 0x86dd),
 ];
 
+/// A type as ebtables reads it: hexadecimal with or without 0x, or a name.
+fn ebtables_type(text: &str) -> Option<u128> {
+    let known = NAMED
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case(text));
+    let digits = text.strip_prefix("0x").unwrap_or(text);
+    known.map_or_else(
+        || u128::from_str_radix(digits, 16).ok(),
+        |(_, number)| Some(*number),
+    )
+}
+
+/// A number as those options of ebtables read it that take decimal only.
+fn decimal(text: &str, greatest: u128) -> Option<u128> {
+    number(text, greatest).filter(|_| !text.starts_with("0x"))
+}
+
 fn vlan(attributes: &Attributes<'_>, tests: &mut Tests) -> Result<(), CompileError> {
     tests.add(Field::EtherType, Set::one(0x8100));
     // libvirt takes 4095 and ebtables refuses it.
-    if let Some((id, negated)) = attributes.read("vlanid", |text| number(text, 4094))? {
+    if let Some((id, negated)) = attributes.read("vlanid", |text| {
+        if attributes.is_verbatim("vlanid") {
+            decimal(text, 4094)
+        } else {
+            number(text, 4094)
+        }
+    })? {
         tests.signed(Field::VlanId, &Set::one(id), negated);
     }
     let Some(encap) = attributes.get("encap-protocol") else {
@@ -79,13 +109,8 @@ fn vlan(attributes: &Attributes<'_>, tests: &mut Tests) -> Result<(), CompileErr
     };
     // ebtables keeps 16 bits of the number and refuses a length.
     let hexadecimal = |text: &str| {
-        let digits = text.strip_prefix("0x").unwrap_or(text);
-        let known = NAMED
-            .iter()
-            .find(|(name, _)| name.eq_ignore_ascii_case(text));
-        let number = || u128::from_str_radix(digits, 16).ok();
-        let number = known.map_or_else(number, |(_, number)| Some(*number))?;
-        Some(number & 0xffff).filter(|kind| *kind >= 0x3c)
+        let kind = ebtables_type(text)? & 0xffff;
+        Some(kind).filter(|kind| *kind >= 0x3c)
     };
     // libvirt prints the number in decimal and ebtables reads it as hexadecimal;
     // what a variable holds goes through as it is (measured).
@@ -127,16 +152,32 @@ fn arp(attributes: &Attributes<'_>, tests: &mut Tests, kind: u128) -> Result<(),
     let gratuitous = attributes
         .get("gratuitous")
         .filter(|flag| value::boolean(&flag.value));
-    let fields = [
-        ("hwtype", Field::ArpHardware),
-        ("protocoltype", Field::ArpProtocol),
-    ];
-    for (name, field) in fields {
-        if let Some((value, negated)) = attributes.read(name, |text| number(text, 0xffff))? {
-            tests.signed(field, &Set::one(value), negated);
+    // ebtables reads the one as decimal and the other as hexadecimal; libvirt
+    // knows, but hands on what a variable holds as it is (measured).
+    let hardware = |text: &str| {
+        if attributes.is_verbatim("hwtype") {
+            decimal(text, 0xffff)
+        } else {
+            number(text, 0xffff)
         }
+    };
+    if let Some((value, negated)) = attributes.read("hwtype", hardware)? {
+        tests.signed(Field::ArpHardware, &Set::one(value), negated);
     }
-    let opcode = |text: &str| word_or_number(text, &OPERATIONS, 0xffff);
+    let carried = |text: &str| {
+        if attributes.is_verbatim("protocoltype") {
+            ebtables_type(text).filter(|kind| *kind <= 0xffff)
+        } else {
+            number(text, 0xffff)
+        }
+    };
+    if let Some((value, negated)) = attributes.read("protocoltype", carried)? {
+        tests.signed(Field::ArpProtocol, &Set::one(value), negated);
+    }
+    let opcode = |text: &str| {
+        let hexadecimal = attributes.is_verbatim("opcode") && text.starts_with("0x");
+        word_or_number(text, &OPERATIONS, 0xffff).filter(|_| !hexadecimal)
+    };
     if let Some((value, negated)) = attributes.read("opcode", opcode)? {
         tests.signed(Field::ArpOperation, &Set::one(value), negated);
     }

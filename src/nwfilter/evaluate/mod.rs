@@ -22,10 +22,10 @@ mod tracking;
 mod value;
 
 pub use chains::{Chains, Layer2, Layer3, Step, Sub};
-pub use error::CompileError;
+pub use error::{CompileError, Culprit};
 pub use rule::{Rule, State, Test};
 pub use run::{Decision, Event, Outcome};
-pub use value::prefix_length;
+pub use value::{mac, prefix_length};
 
 use super::model::Filter;
 use crate::frame::Mac;
@@ -84,10 +84,8 @@ impl Compiled {
         mac: Mac,
         parameters: &[(String, String)],
     ) -> Result<Self, CompileError> {
-        let mut scope = flatten::lists(parameters);
-        scope
-            .entry("MAC".to_owned())
-            .or_insert_with(|| vec![mac.map(|octet| format!("{octet:02x}")).join(":")]);
+        let mut scope = flatten::Scope::of(parameters);
+        scope.set_default("MAC", mac.map(|octet| format!("{octet:02x}")).join(":"));
         let instances = flatten::flatten(filters, top, scope)?;
         Ok(Self {
             chains: chains::chains(&instances)?,

@@ -5,7 +5,7 @@
 //! connection's state tested (libvirt 11.3.0, measured).
 
 use super::field::Field;
-use super::rule::{Attributes, Rule, State, Tests};
+use super::rule::{Attributes, Rule, State, Test, Tests};
 use super::value::{address, masked_address, masked_mac, number};
 use super::{CompileError, Origin};
 use crate::nwfilter::model::{Action, Direction, Rule as Source};
@@ -48,24 +48,54 @@ pub fn rules(
     source: &Source,
     attributes: &Attributes<'_>,
     v6: bool,
-) -> Result<(Option<Rule>, Option<Rule>), CompileError> {
+) -> Result<(Vec<Rule>, Vec<Rule>), CompileError> {
     if source.action == Action::Continue {
         return Err(attributes.refused("iptables has no action `continue`"));
     }
-    let tests = tests(attributes, v6)?;
-    let (mut from_guest, mut to_guest) = (None, None);
+    let tests = either_port(tests(attributes, v6)?, attributes)?;
+    let (mut from_guest, mut to_guest) = (Vec::new(), Vec::new());
     for copy in copies(source, attributes) {
-        let Some(tests) = oriented(&tests, attributes, copy.swapped)? else {
-            continue;
-        };
-        let rule = Some(rule(attributes.origin, source.action, tests, copy.state));
-        if copy.from_guest {
-            from_guest = rule;
-        } else {
-            to_guest = rule;
+        for tests in &tests {
+            let Some(tests) = oriented(tests, attributes, copy.swapped)? else {
+                continue;
+            };
+            let rule = rule(attributes.origin, source.action, tests, copy.state);
+            if copy.from_guest {
+                from_guest.push(rule);
+            } else {
+                to_guest.push(rule);
+            }
         }
     }
     Ok((from_guest, to_guest))
+}
+
+/// One negated port of TCP or UDP on each side: iptables 1.8.9 compares both at
+/// once, so that the rule matches where either differs (measured). Two rules of
+/// one action say the same.
+fn either_port(tests: Tests, attributes: &Attributes<'_>) -> Result<Vec<Tests>, CompileError> {
+    let source = port_range(attributes, "srcportstart", "srcportend")?;
+    let target = port_range(attributes, "dstportstart", "dstportend")?;
+    let (Some((source, true)), Some((target, _))) = (source, target) else {
+        return Ok(vec![tests]);
+    };
+    // Port 0 is to iptables as if there were none to compare at once.
+    let single = |set: &Set| match set.intervals() {
+        [(low, high)] => low == high && *low != 0,
+        _ => false,
+    };
+    let at_once = matches!(protocol_number(attributes.protocol), Some(6 | 17));
+    if !(at_once && single(&source) && single(&target)) {
+        return Ok(vec![tests]);
+    }
+    let without = |field: Field| {
+        let mut tests = tests.clone();
+        for test in tests.tests.iter_mut().filter(|test| test.field == field) {
+            test.set = field.all();
+        }
+        tests
+    };
+    Ok(vec![without(Field::DstPort), without(Field::SrcPort)])
 }
 
 fn rule(origin: &Origin, action: Action, tests: Tests, state: State) -> Rule {
@@ -220,8 +250,10 @@ fn addresses(
     let Some(((low, _), negated)) = attributes.read(from, |text| address(text, v6))? else {
         return Ok(());
     };
-    // libvirt reads the end of an IPv6 range of destinations as an IPv4 address (measured).
-    let end_is_v6 = v6 && to != "dstipto";
+    // libvirt reads the end of an IPv6 range of destinations as an IPv4 address,
+    // unless a variable hides it (measured).
+    let hidden = attributes.get(to).is_some_and(|end| end.variable);
+    let end_is_v6 = v6 && (to != "dstipto" || hidden);
     let high = attributes.read(to, |text| address(text, end_is_v6))?;
     let high = high.map_or(low, |((high, _), _)| high);
     tests.signed(field, &Set::range(low, high), negated);
@@ -238,6 +270,13 @@ fn ports(attributes: &Attributes<'_>, tests: &mut Tests) -> Result<(), CompileEr
     if let Some((set, _)) = port_range(attributes, "dstportstart", "dstportend")? {
         tests.signed(Field::DstPort, &set, negated);
     }
+    let everything = |test: &Test| {
+        matches!(test.field, Field::SrcPort | Field::DstPort)
+            && (test.set.is_empty() || test.set == test.field.all())
+    };
+    if tests.tests.iter().any(everything) {
+        tests.undecided("iptables makes another rule of a range of all ports");
+    }
     Ok(())
 }
 
@@ -248,14 +287,21 @@ fn port_range(
     name: &str,
     end: &str,
 ) -> Result<Option<(Set, bool)>, CompileError> {
-    let port = |text: &str| number(text, 0xffff);
-    let Some((low, negated)) = attributes.read(name, port)? else {
+    let udp = attributes.protocol.starts_with("udp");
+    // What a variable holds goes through as it is, and of UDP iptables 1.8.9
+    // reads no hexadecimal port (measured).
+    let port = |name: &str| {
+        let verbatim = attributes.get(name).is_some_and(|port| port.variable);
+        let decimal = |text: &str| !(udp && verbatim && text.starts_with("0x"));
+        attributes.read(name, |text| number(text, 0xffff).filter(|_| decimal(text)))
+    };
+    let Some((low, negated)) = port(name)? else {
         return Ok(None);
     };
-    let high = attributes.read(end, port)?.map_or(low, |(high, _)| high);
+    let high = port(end)?.map_or(low, |(high, _)| high);
     let set = match low <= high {
         true => Set::range(low, high),
-        false if attributes.protocol.starts_with("udp") => Set::of(Vec::new()),
+        false if udp => Set::of(Vec::new()),
         false => {
             return Err(attributes.refused(format!("{end} {high} is below {name} {low}")));
         }
@@ -323,16 +369,15 @@ fn icmp(attributes: &Attributes<'_>, tests: &mut Tests) -> Result<(), CompileErr
 }
 
 fn ipset(attributes: &Attributes<'_>, tests: &mut Tests) -> Result<(), CompileError> {
-    match (
-        attributes.get("ipset").is_some(),
-        attributes.get("ipsetflags").is_some(),
-    ) {
-        (true, false) => Err(attributes.refused("ipset needs ipsetflags")),
-        (true, true) if attributes.protocol.starts_with("all") => {
-            tests.undecided("it looks into an ipset");
-            Ok(())
+    let has = |name| attributes.get(name).is_some();
+    match (has("ipset"), has("ipsetflags")) {
+        (true, false) if attributes.protocol.starts_with("all") => {
+            return Err(attributes.refused("ipset needs ipsetflags"));
         }
-        // Dropped without a word on every other element (measured).
-        _ => Ok(()),
+        // Every other element loses both, and gets the flag `src` where there is none (measured).
+        (true, true) if !attributes.protocol.starts_with("all") => {}
+        (true, _) => tests.undecided("it looks into an ipset"),
+        (false, _) => {}
     }
+    Ok(())
 }

@@ -4,6 +4,7 @@ use super::field::{Field, Fields};
 use super::{CompileError, Origin};
 use crate::nwfilter::model::Action;
 use crate::nwfilter::sets::Set;
+use crate::nwfilter::shorten::shorten;
 
 /// One test: the field's value is in the set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,6 +130,11 @@ impl<'a> Attributes<'a> {
         self.get(name).map(|attribute| attribute.value.as_str())
     }
 
+    /// Whether its value came from a variable, which libvirt hands on as it is.
+    pub fn is_verbatim(&self, name: &str) -> bool {
+        self.get(name).is_some_and(|attribute| attribute.variable)
+    }
+
     /// Whether any of the names stands there.
     pub fn any(&self, names: &[&str]) -> bool {
         names.iter().any(|name| self.get(name).is_some())
@@ -166,7 +172,8 @@ impl<'a> Attributes<'a> {
         let value = read(&attribute.value).ok_or_else(|| {
             self.refused(format!(
                 "`{}` cannot be the {name} of <{}>",
-                attribute.value, self.protocol
+                shorten(&attribute.value),
+                self.protocol
             ))
         })?;
         Ok(Some((value, attribute.negated)))

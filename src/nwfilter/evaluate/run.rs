@@ -51,6 +51,16 @@ pub enum Event {
     Malformed,
 }
 
+impl Event {
+    /// The rule that it is about; none where it is about none.
+    pub fn origin(&self) -> Option<&Origin> {
+        match self {
+            Self::Matched(origin, _) | Self::Matched3(origin, _) => Some(origin),
+            _ => None,
+        }
+    }
+}
+
 /// Takes down what happens; nothing where only the decision counts.
 trait Recorder {
     fn note(&mut self, event: impl FnOnce() -> Event);

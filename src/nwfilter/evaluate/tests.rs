@@ -216,10 +216,6 @@ fn what_libvirt_refuses_is_refused() {
             root("<rule action='drop' direction='out'><ip srcipaddr='$A[2]'/></rule>"),
         ),
         (
-            "reference",
-            root("<rule action='drop' direction='out'><ip srcipaddr='$A[x]'/></rule>"),
-        ),
-        (
             "value",
             root("<rule action='drop' direction='out'><ip srcipaddr='$W'/></rule>"),
         ),
@@ -244,7 +240,7 @@ fn what_libvirt_refuses_is_refused() {
         (
             "b20",
             root(
-                "<rule action='drop' direction='out'><mac dstmacaddr='01:00:00:00:00:00' dstmacmask='01:00:00:00:00:00'/></rule>",
+                "<rule action='drop' direction='out'><mac dstmacaddr='01:00:00:00:00:00' dstmacmask='$M'/></rule>",
             ),
         ),
         ("missing", root("<filterref filter='y'/>")),
@@ -262,6 +258,7 @@ fn what_libvirt_refuses_is_refused() {
         ("A", "1.0.0.2"),
         ("B", "2.0.0.1"),
         ("W", "word"),
+        ("M", "01:00:00:00:00:00"),
     ];
     lists.extend(long.iter().map(|host| ("L", host.as_str())));
     let messages = refusals.map(|(name, text)| {

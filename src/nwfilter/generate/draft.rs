@@ -120,7 +120,7 @@ impl Draft {
     fn finish(mut self) -> Element {
         let order = vocabulary::attributes(&self.0.protocol).expect("a literal element");
         self.0.attributes.sort_by_key(|(name, _)| {
-            let position = order.iter().position(|known| known == name);
+            let position = order.iter().position(|known| known.name == name);
             position.expect("a literal attribute of the element")
         });
         self.0

@@ -6,11 +6,16 @@
 //! protocol) is refused by [`read`](super::read()) already, and what it
 //! refuses to bind by [`Compiled::new`].
 
+pub mod catalogue;
+mod levels;
 mod rules;
 mod trees;
 
+pub use levels::Levels;
+
 use super::evaluate::{Compiled, Origin};
 use super::model::Filter;
+use super::read::{Ignored, Place};
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,6 +50,8 @@ pub struct Finding {
     pub filter: String,
     /// The rule; none where it is about the whole filter.
     pub origin: Option<Origin>,
+    /// Where it stands in the filter's file; none where it is that of the rule.
+    pub place: Option<Place>,
     /// What is the matter, and the cure.
     pub what: String,
 }
@@ -56,8 +63,35 @@ pub fn lint(filters: &[Filter], top: &str, compiled: &Compiled) -> Vec<Finding> 
         rules::filter(filter, &mut out);
     }
     trees::tree(top, compiled, &mut out);
-    out.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
-    out
+    sorted(out)
+}
+
+/// What is to be said of the filters one by one, where they do not make a tree
+/// that can be bound.
+pub fn lint_apart(filters: &[Filter]) -> Vec<Finding> {
+    let mut out = Vec::new();
+    for filter in filters {
+        rules::filter(filter, &mut out);
+    }
+    sorted(out)
+}
+
+/// What the lenient reader lists of a filter, as findings.
+pub fn ignored(filter: &str, ignored: &[Ignored]) -> Vec<Finding> {
+    let finding = |ignored: &Ignored| Finding {
+        rule: catalogue::IGNORED,
+        severity: Severity::Error,
+        filter: filter.to_owned(),
+        origin: None,
+        place: Some(ignored.place),
+        what: ignored.what.clone(),
+    };
+    ignored.iter().map(finding).collect()
+}
+
+fn sorted(mut findings: Vec<Finding>) -> Vec<Finding> {
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    findings
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use super::{Finding, Severity};
 use crate::nwfilter::evaluate::{Origin, is_layer3};
 use crate::nwfilter::model::{Direction, Element, Filter, Rule};
+use crate::nwfilter::vocabulary;
 use ipnet::IpNet;
 use std::net::IpAddr;
 
@@ -19,12 +20,17 @@ pub fn filter(filter: &Filter, out: &mut Vec<Finding>) {
             severity,
             filter: filter.name.clone(),
             origin,
+            place: None,
             what,
         });
     };
     if filter.chain.starts_with("stp") && filter.priority.is_none() {
         let what = "an stp chain without a priority gets 0, not the -810 that the documentation names; write it down";
         add(None, ("stp-chain-priority", Warning, what.into()));
+    }
+    if filter.chain != "root" && filter.priority == Some(0) {
+        let what = "libvirt does not write a chain's priority of 0 down: after its next start the chain has the default of its protocol; use 1 or -1";
+        add(None, ("chain-priority-0", Error, what.into()));
     }
     if filter.chain == "root" && filter.priority.is_some_and(|priority| priority != 0) {
         let what = "the priority of the root chain has no effect; give the rules priorities";
@@ -52,7 +58,7 @@ fn said(filter: &Filter, rule: &Rule) -> Vec<Said> {
         out.extend([
             lost_negation(rule, element),
             icmp_code_alone(rule, element),
-            ipset_ignored(element),
+            ipset_ignored(rule, element),
             arp_mask(rule, element),
             dscp(element),
             encapsulated(element),
@@ -104,14 +110,22 @@ fn icmp_code_alone(rule: &Rule, element: &Element) -> Option<Said> {
     })
 }
 
-fn ipset_ignored(element: &Element) -> Option<Said> {
-    let ignored = value(element, "ipset").is_some() && !element.protocol.starts_with("all");
-    ignored.then(|| {
+fn ipset_ignored(rule: &Rule, element: &Element) -> Option<Said> {
+    let mixed_up = vocabulary::mixes_up_ipsets(&element.protocol);
+    if value(element, "ipset").is_none() || !mixed_up {
+        return None;
+    }
+    let name = &element.protocol;
+    Some(if has(rule, "ipsetflags") {
         let what = format!(
-            "ipset is left out on <{}>: the rule matches every address; only <all> takes it",
-            element.protocol
+            "ipset with ipsetflags is left out on <{name}>: the rule matches every address; only <all> takes both"
         );
         ("ipset-ignored", Error, what)
+    } else {
+        let what = format!(
+            "libvirt fills in ipsetflags='src' on <{name}>, writes that down, and drops both when it reads the file at its next start; only <all> keeps them"
+        );
+        ("ipset-forgotten", Error, what)
     })
 }
 

@@ -11,10 +11,18 @@ fn names(texts: &[&str]) -> Vec<&'static str> {
     let top = filters[0].name.clone();
     let compiled =
         Compiled::new(&filters, &top, [2; 6], &[("L".into(), "1.2.3.4".into())]).unwrap();
-    lint(&filters, &top, &compiled)
-        .iter()
-        .map(|finding| finding.rule)
-        .collect()
+    let findings = lint(&filters, &top, &compiled);
+    for finding in &findings {
+        let known = catalogue::find(finding.rule).expect("in the catalogue");
+        assert_eq!(finding.severity, known.severity, "{}", finding.rule);
+    }
+    findings.iter().map(|finding| finding.rule).collect()
+}
+
+/// Whether the lint finds something, with the severity that the catalogue names.
+fn finds(name: &str, texts: &[&str]) -> bool {
+    catalogue::find(name).expect("in the catalogue");
+    names(texts).contains(&name)
 }
 
 fn rule(direction: &str, element: &str) -> String {
@@ -40,6 +48,12 @@ fn rule(direction: &str, element: &str) -> String {
     "ipset-ignored",
     "out",
     "<tcp ipset='s' ipsetflags='dst'/>",
+    "<all ipset='s' ipsetflags='dst'/>"
+)]
+#[case::ipset_forgotten(
+    "ipset-forgotten",
+    "out",
+    "<tcp ipset='s'/>",
     "<all ipset='s' ipsetflags='dst'/>"
 )]
 #[case::b7("icmp-type-inout", "inout", "<icmp type='8'/>", "<icmp/>")]
@@ -91,14 +105,14 @@ fn rule(direction: &str, element: &str) -> String {
 #[case::open("default-accept", "out", "<ip/>", "")]
 #[case::one_way("direction-unfiltered", "out", "<ip/>", "<none/>")]
 fn of_rules(#[case] name: &str, #[case] direction: &str, #[case] bad: &str, #[case] good: &str) {
-    assert!(names(&[&rule(direction, bad)]).contains(&name), "{bad}");
+    assert!(finds(name, &[&rule(direction, bad)]), "{bad}");
     // What is right for one direction only is right for both with another word.
     let good = if good == "<none/>" {
         rule("inout", "")
     } else {
         rule(direction, good)
     };
-    assert!(!names(&[&good]).contains(&name), "{good}");
+    assert!(!finds(name, &[&good]), "{good}");
 }
 
 #[rstest]
@@ -106,6 +120,11 @@ fn of_rules(#[case] name: &str, #[case] direction: &str, #[case] bad: &str, #[ca
     "stp-chain-priority",
     "<filter name='x' chain='stp'/>",
     "<filter name='x' chain='stp' priority='-810'/>"
+)]
+#[case::zero(
+    "chain-priority-0",
+    "<filter name='x' chain='ipv4' priority='0'/>",
+    "<filter name='x' chain='ipv4' priority='1'/>"
 )]
 #[case::root(
     "root-priority",
@@ -128,8 +147,8 @@ fn of_rules(#[case] name: &str, #[case] direction: &str, #[case] bad: &str, #[ca
     "<filter name='x'><rule action='drop' direction='out'><tcp/></rule></filter>"
 )]
 fn of_filters(#[case] name: &str, #[case] bad: &str, #[case] good: &str) {
-    assert!(names(&[bad]).contains(&name));
-    assert!(!names(&[good]).contains(&name));
+    assert!(finds(name, &[bad]));
+    assert!(!finds(name, &[good]));
 }
 
 #[test]
@@ -141,8 +160,8 @@ fn of_chains_of_one_priority() {
         )
     };
     let name = "equal-chain-priority";
-    assert!(names(&[top, &sub("a", 1), &sub("b", 1)]).contains(&name));
-    assert!(!names(&[top, &sub("a", 1), &sub("b", 2)]).contains(&name));
+    assert!(finds(name, &[top, &sub("a", 1), &sub("b", 1)]));
+    assert!(!finds(name, &[top, &sub("a", 1), &sub("b", 2)]));
 }
 
 #[test]
@@ -161,4 +180,30 @@ fn the_generated_filter_is_clean() {
     let filters = [generate(&policy)];
     let compiled = Compiled::new(&filters, &policy.name, [2; 6], &[]).unwrap();
     assert_eq!(lint(&filters, &policy.name, &compiled), []);
+}
+
+#[test]
+fn every_lint_has_a_filter_that_triggers_it_and_one_that_does_not() {
+    // The tests above name each lint once with both; that of the reader has its own.
+    let source = include_str!("tests.rs");
+    for lint in catalogue::LINTS {
+        let quoted = format!("\"{}\"", lint.name);
+        assert!(source.contains(&quoted), "{} is not tested", lint.name);
+    }
+    let sorted = catalogue::LINTS.map(|lint| lint.name);
+    assert!(sorted.is_sorted());
+}
+
+#[test]
+fn of_what_libvirt_ignores() {
+    let name = "silently-ignored";
+    let read = |rule: &str| {
+        let text = format!("<filter name='x'>{rule}</filter>");
+        let document = crate::nwfilter::as_libvirt(&text, "test").unwrap();
+        ignored("x", &document.ignored)
+    };
+    let found = read("<rule action='drop' direction='out'><ip dstipadr='1.2.3.4'/></rule>");
+    assert_eq!(found[0].rule, name);
+    assert_eq!(found[0].place, Some((1, 54)));
+    assert_eq!(read("<rule action='drop' direction='out'/>"), []);
 }

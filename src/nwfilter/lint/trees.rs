@@ -15,6 +15,7 @@ pub fn tree(top: &str, compiled: &Compiled, out: &mut Vec<Finding>) {
             severity,
             filter: top.to_owned(),
             origin,
+            place: None,
             what,
         });
     };

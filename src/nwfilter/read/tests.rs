@@ -2,6 +2,7 @@ use super::*;
 use crate::nwfilter::write;
 use proptest::prelude::*;
 use rstest::rstest;
+use std::fmt::Write as _;
 
 const ARTICLE: &str = include_str!("../../../tests/fixtures/no-out-traffic.xml");
 
@@ -52,6 +53,25 @@ fn rule(inside: &str) -> String {
 )]
 #[case::twice("<filter name='x' name='y'/>")]
 #[case::deep("<filter name='x'><rule action='drop' direction='in'><ip><ip/></ip></rule></filter>")]
+#[case::bad_value(&rule("<ip srcipaddr='1.2.3.4' dstipaddr='1.2.3.4/24'/>"))]
+#[case::number_as_address(&rule("<ip srcipaddr='12'/>"))]
+#[case::bad_variable(&rule("<ip srcipaddr='$LAN[x]'/>"))]
+#[case::cut_comment(&rule(&format!("<ip comment='{}'/>", "x".repeat(257))))]
+#[case::megabyte_value(&rule(&format!("<ip srcipaddr='{}'/>", "1".repeat(1 << 20))))]
+#[case::megabyte_name(&rule(&format!("<{}/>", "a".repeat(1 << 20))))]
+#[case::megabyte_attribute(&rule(&format!("<ip {}='1'/>", "a".repeat(1 << 20))))]
+#[case::name_of_a_filter_with_markup("<filter name='a&lt;b'/>")]
+#[case::long_name(&format!("<filter name='{}'/>", "n".repeat(248)))]
+#[case::priority_without_chain("<filter name='x' priority='5'/>")]
+#[case::word_as_priority(
+    "<filter name='x'><rule action='drop' direction='out' priority='high'/></filter>"
+)]
+#[case::statematch_off(
+    "<filter name='x'><rule action='drop' direction='out' statematch='no'/></filter>"
+)]
+#[case::attribute_in_two_elements(&rule("<ip srcipaddr='1.2.3.4'/><ip match='no' srcipaddr='1.2.3.5'/>"))]
+#[case::many_elements(&rule(&"<ip/>".repeat(100_000)))]
+#[case::prefixed("<a:filter xmlns:a='b' name='x'/>")]
 fn refusals(#[case] text: &str) {
     let name = std::thread::current()
         .name()
@@ -79,10 +99,68 @@ fn a_huge_file_is_refused_unread() {
     );
 }
 
+/// Everything at once that libvirt reads as something else.
+const SLOPPY: &str = "\
+<filter name='x' colour='red'>
+  remark
+  <rule action='drop' direction='out' priority='5000' statematch='no'>
+    <ip match='maybe' dstipadr='1.2.3.4' srcipaddr='12' dscp='a'/>
+    <arp opcode='1'><mac/></arp>
+    <tpc dstportstart='80'/>
+  </rule>
+  <a:rule action='accept' direction='in'><arp gratuitous='ja'/></a:rule>
+  <filterref filter='y'>
+    <parameter name='A-B' value='1'/>
+    <parameter name='C' value='2'/>
+  </filterref>
+</filter>
+";
+
+#[test]
+fn the_lenient_reader_lists_what_libvirt_ignores() {
+    let document = as_libvirt(SLOPPY, "f.xml").unwrap();
+    let mut text = String::new();
+    for Ignored { place, what } in &document.ignored {
+        let _ = writeln!(text, "{}:{}: {what}", place.0, place.1);
+    }
+    insta::assert_snapshot!(text + "\n" + &write(&document.filter));
+}
+
+#[test]
+fn both_readers_agree_on_a_clean_file() {
+    let lenient = as_libvirt(ARTICLE, "f.xml").unwrap();
+    assert_eq!(lenient, document(ARTICLE, "f.xml").unwrap());
+    assert_eq!(lenient.rules, [(3, 3), (6, 3), (9, 3), (12, 3), (15, 3)]);
+}
+
+#[test]
+fn what_is_ignored_is_not_followed_forever() {
+    let deep = |count: usize| {
+        let inside = format!("{}{}", "<b>".repeat(count), "</b>".repeat(count));
+        format!("<filter name='x'>{inside}</filter>")
+    };
+    assert!(as_libvirt(&deep(200), "f.xml").is_ok());
+    let error = as_libvirt(&deep(100_000), "f.xml").unwrap_err();
+    assert!(error.to_string().contains("nested too deeply"), "{error}");
+    let many = format!("<filter name='x'>{}</filter>", "<b/>".repeat(100_000));
+    let error = as_libvirt(&many, "f.xml").unwrap_err();
+    assert!(error.to_string().contains("1000th thing"), "{error}");
+}
+
+#[test]
+fn a_hundred_thousand_rules_on_one_line_are_read() {
+    let rules = "<rule action='drop' direction='in'/>".repeat(100_000);
+    let text = format!("<filter name='x'>{rules}</filter>");
+    let document = document(&text, "f.xml").unwrap();
+    assert_eq!(document.filter.rule_count(), 100_000);
+    assert_eq!(document.rules.last(), Some(&(1, 18 + 36 * 99_999)));
+}
+
 proptest! {
     #[test]
     fn garbage_never_panics(text in "[<>/='\" a-z&;!\\-\\[\\]\\n]{0,200}") {
         let _ = read(&text, "garbage");
+        let _ = as_libvirt(&text, "garbage");
     }
 
     #[test]

@@ -133,7 +133,18 @@ impl Set {
 
     /// Whether the two share a number.
     pub fn meets(&self, other: &Self) -> bool {
-        !self.intersection(other).is_empty()
+        let (mut a, mut b) = (self.intervals.as_slice(), other.intervals.as_slice());
+        while let ([(a_low, a_high), ..], [(b_low, b_high), ..]) = (a, b) {
+            if a_low.max(b_low) <= a_high.min(b_high) {
+                return true;
+            }
+            if a_high < b_high {
+                a = &a[1..];
+            } else {
+                b = &b[1..];
+            }
+        }
+        false
     }
 }
 

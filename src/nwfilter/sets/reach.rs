@@ -14,8 +14,9 @@ use crate::nwfilter::evaluate::field::Field;
 use crate::nwfilter::evaluate::{Compiled, Rule, State, Step, Sub, Way};
 use crate::nwfilter::model::Action;
 
-/// Most regions that are looked at before giving up. The generated filter needs hundreds.
-const BUDGET: usize = 400_000;
+/// Most rules that are held against regions before giving up, a second's work.
+/// The generated filter needs some thousands, one of 400 rules some hundred thousand.
+const BUDGET: usize = 5_000_000;
 
 /// What is accepted of a region.
 #[derive(Debug, Clone)]
@@ -47,6 +48,7 @@ pub fn reach(filter: &Compiled, way: Way, region: &Region, field: Field, wanted:
         field,
         wanted,
         pending: vec![(start, region.clone())],
+        looks: 0,
         out: Reach {
             accepted: Set::EMPTY,
             witnesses: Vec::new(),
@@ -93,20 +95,20 @@ struct Walk<'a> {
     /// Regions that are still on their way. A list of our own, since a filter
     /// of thousands of drops would exhaust the thread's stack.
     pending: Vec<(Place, Region)>,
+    /// Rules that were held against a region so far.
+    looks: usize,
     out: Reach,
 }
 
 impl Walk<'_> {
     fn run(&mut self) {
-        let mut budget = BUDGET;
         while let Some((place, region)) = self.pending.pop() {
             if region.get(self.field).is_within(&self.out.accepted) {
                 continue;
             }
-            let Some(left) = budget.checked_sub(1) else {
+            if self.looks >= BUDGET {
                 return self.inexact("the filter branches too much");
-            };
-            budget = left;
+            }
             self.through(place, &region);
         }
     }
@@ -118,6 +120,7 @@ impl Walk<'_> {
     /// Follows a region until something of it is split off.
     fn through(&mut self, mut place: Place, region: &Region) {
         loop {
+            self.looks += 1;
             let step = match place {
                 Place::Root(at) => match self.root.get(at) {
                     Some(Step::Rule(rule)) => Some(rule),

@@ -40,6 +40,13 @@ impl Region {
 
     /// The frames of it that pass the tests; none where there are none.
     pub fn matching(&self, tests: &[Test]) -> Option<Self> {
+        // Most rules do not match, and are told without a copy.
+        if tests
+            .iter()
+            .any(|test| !self.get(test.field).meets(&test.set))
+        {
+            return None;
+        }
         let mut out = self.clone();
         for test in tests {
             let set = out.get(test.field).intersection(&test.set);

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// First source port of the first phase, and how many ports a phase has.
 const FIRST_PORT: u16 = 20_000;
-const PORTS_PER_PHASE: u16 = 10_000;
+const PORTS_PER_PHASE: u16 = 9_000;
 
 /// Source port of the probe with this tag, so that no port returns in another
 /// phase, where connection tracking or `TIME_WAIT` could tell them apart. The
@@ -18,6 +18,7 @@ pub fn source_port(tag: Tag) -> u16 {
         Phase::Filtered => 1,
         Phase::Teeth => 2,
         Phase::Sentinel => 3,
+        Phase::Early => 4,
     };
     let turned =
         (tag.run % u32::from(PORTS_PER_PHASE) + u32::from(tag.index)) % u32::from(PORTS_PER_PHASE);

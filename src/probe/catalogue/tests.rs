@@ -136,6 +136,7 @@ fn phases_differ_in_tags_only() {
     };
     assert_eq!(plan(Phase::Control), plan(Phase::Filtered));
     assert_eq!(plan(Phase::Control), plan(Phase::Teeth));
+    assert_eq!(plan(Phase::Control), plan(Phase::Early));
 }
 
 #[test]
@@ -261,6 +262,7 @@ fn assert_sound(id: &str, frame: &[u8]) {
 #[rstest]
 #[case::control(Phase::Control)]
 #[case::filtered(Phase::Filtered)]
+#[case::early(Phase::Early)]
 fn frames_are_sound(#[case] phase: Phase) {
     for probe in build(&example(), phase) {
         for frame in frames(&probe) {

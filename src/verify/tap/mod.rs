@@ -36,19 +36,20 @@ const OPENS: &str = "TCP connection from a LAN host to port 22 opens";
 
 /// Runs a cell to its end. Never fails: what went wrong is in the cell.
 pub async fn run(context: &Context<'_>, plan: &CellPlan, number: u8) -> Cell {
-    let running = Running::begin(context, plan, "tap");
+    let running = Running::begin(context, plan);
     running
         .work_through(async |running| through(running, number).await)
         .await
 }
 
 async fn through(running: &mut Running<'_>, number: u8) -> Result<(), VerifyError> {
+    running.enter("tap");
     let mut vacant = Vacant::open(running.context, number)?;
     vacant.lease(number).await;
-    let trial = trial::run(&mut vacant, |phase| running.enter(phase)).await;
+    let runs = trial::run(&mut vacant, |phase| running.enter(phase)).await;
     running.own = vec![("binding.xml", Own::Text(vacant.bound.unwrap_or_default()))];
-    match trial {
-        Ok(trial) => running.conclude(trial),
+    match runs {
+        Ok(runs) => running.conclude(runs),
         Err(error) => {
             running.keep_early(&vacant.sensor);
             Err(error)
@@ -138,7 +139,7 @@ impl Subject for Vacant<'_> {
 
     fn sabotage(&mut self) -> Result<(), VerifyError> {
         match self.context.job.sabotage {
-            None => {}
+            None | Some(Sabotage::EarlyFlush) => {}
             Some(Sabotage::Sensor) => self.context.lab.gateway_sensor.kill(),
             Some(Sabotage::Link) => self.tap.unplug()?,
             Some(Sabotage::Pause) => {

@@ -2,11 +2,12 @@
 
 use super::lease::Client;
 use super::responder::{PORT, Responder};
+use crate::frame::Phase;
 use crate::guest::GuestError;
 use crate::lab::Tap;
 use crate::probe::{Origin, Probe, Stimulus};
 use crate::verify::sockets::stream_socket;
-use crate::verify::station::{Ground, Refusals, Station};
+use crate::verify::station::{Exchange, Ground, Refusals, Station};
 use lanfence_agent::DhcpStep;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -52,15 +53,25 @@ impl Station for Stand<'_> {
         Ok(())
     }
 
-    async fn ssh(&mut self) -> Result<bool, GuestError> {
-        let Ground { lab, scene } = self.ground;
-        let to = SocketAddrV4::new(scene.guest.v4, PORT);
-        let connected =
-            tokio::task::block_in_place(|| lab.network.peer.run(|| connects(to.into())))?;
-        Ok(connected)
+    /// The tap's trial has no run that begins with the filter.
+    async fn forbidden_frames(&mut self, _: &[Probe]) -> Result<(), GuestError> {
+        Ok(())
     }
 
-    async fn send(&mut self, probes: &[Probe]) -> Result<Refusals, GuestError> {
+    /// As above: it asks nobody.
+    async fn tell_forbidden_neighbours(&mut self, _: &[Probe]) -> Result<(), GuestError> {
+        Ok(())
+    }
+
+    fn ssh(&mut self) -> Result<Exchange, GuestError> {
+        let Ground { lab, scene } = self.ground;
+        let to = SocketAddrV4::new(scene.guest.v4, PORT);
+        Ok(Exchange(
+            lab.network.peer.begin(move || connects(to.into()))?,
+        ))
+    }
+
+    async fn send(&mut self, probes: &[Probe], _: Phase) -> Result<Refusals, GuestError> {
         let mut refused = Refusals::new();
         for probe in probes.iter().filter(|probe| probe.origin == Origin::Guest) {
             // Its client has taken these steps already.

@@ -1,0 +1,75 @@
+//! `lanfence __dumpxml`: what the real libvirt makes of filters, for the tests
+//! that hold reader and writer against it.
+
+use super::{Exit, Failure, say};
+use crate::lab::{EnterOptions, enter, filters_only};
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use std::process::ExitCode;
+
+/// Options of the hidden verb.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Process id of the program that started this.
+    parent: u32,
+}
+
+/// A filter to define.
+#[derive(Debug, Deserialize)]
+struct Given {
+    /// Its name.
+    name: String,
+    /// Its XML.
+    xml: String,
+}
+
+/// What libvirt answered.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Answer {
+    /// The filter as it prints it.
+    Dumped(String),
+    /// Why it refused the filter.
+    Refused(String),
+}
+
+/// Reads a JSON list of filters from standard input, defines each in a private
+/// libvirtd, and prints the list of its answers. Each is undefined again, so
+/// that one does not change what becomes of the next.
+pub fn run(options: &Options) -> Result<ExitCode, Failure> {
+    let given: Vec<Given> =
+        serde_json::from_reader(std::io::stdin().lock()).map_err(Failure::usage)?;
+    enter(EnterOptions {
+        libvirt_cache: None,
+        parent: options.parent,
+    })
+    .map_err(Failure::host)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .map_err(Failure::host)?;
+    let answers = runtime.block_on(answers(&given))?;
+    let text = serde_json::to_string(&answers).map_err(Failure::usage)?;
+    say(&text).map_err(Failure::usage)?;
+    Ok(Exit::Pass.into())
+}
+
+async fn answers(given: &[Given]) -> Result<Vec<Answer>, Failure> {
+    let (_libvirtd, libvirt) = filters_only().await.map_err(Failure::host)?;
+    let mut answers = Vec::new();
+    for filter in given {
+        answers.push(match libvirt.define_filter(&filter.name, &filter.xml) {
+            Ok(dumped) => {
+                libvirt
+                    .undefine_filter(&filter.name)
+                    .map_err(Failure::host)?;
+                Answer::Dumped(dumped)
+            }
+            Err(error) if libvirt.alive() => Answer::Refused(error.to_string()),
+            // What it says after its death is no answer.
+            Err(error) => return Err(Failure::host(error)),
+        });
+    }
+    Ok(answers)
+}

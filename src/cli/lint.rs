@@ -1,0 +1,152 @@
+//! `lanfence lint`: filters that do not mean what they say.
+
+use super::explain::mac;
+use super::levels::{self, Format};
+use super::sarif::{self, Result as SarifResult};
+use super::tree::{Reading, Tree, parameter};
+use super::{Exit, Failure, say};
+use crate::frame::Mac;
+use crate::nwfilter::lint::{self, Finding, Severity};
+use crate::nwfilter::write;
+use crate::report::text::plural;
+use clap::Args;
+use serde_json::json;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Options of `lint`.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Filter files, or folders of them.
+    #[arg(required = true, value_name = "FILTER.xml")]
+    filters: Vec<PathBuf>,
+    /// The filter that the interface refers to, where several could be bound.
+    #[arg(long, value_name = "NAME")]
+    bind: Option<String>,
+    /// A parameter of the filterref; a repeated name makes a list.
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameter)]
+    parameters: Vec<(String, String)>,
+    /// The guest's MAC; any will do.
+    #[arg(long, value_name = "MAC", value_parser = mac)]
+    mac: Option<Mac>,
+    #[command(flatten)]
+    levels: levels::LevelOptions,
+    /// How to print the findings.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// What was found out about the files.
+struct Linted {
+    tree: Tree,
+    findings: Vec<Finding>,
+    /// Why they make no filter that can be bound, where that is so.
+    unbound: Option<String>,
+}
+
+impl Linted {
+    fn count(&self, severity: Severity) -> usize {
+        let findings = self.findings.iter();
+        findings
+            .filter(|finding| finding.severity == severity)
+            .count()
+    }
+
+    /// 0 where there is no error, else 1.
+    fn exit(&self) -> u8 {
+        u8::from(self.count(Severity::Error) > 0)
+    }
+}
+
+/// Reads the files as libvirt does and prints the findings.
+pub fn run(options: &Options) -> Result<ExitCode, Failure> {
+    let levels = options.levels.levels()?;
+    let tree = Tree::load(
+        &options.filters,
+        options.bind.as_deref(),
+        Reading::AsLibvirt,
+    )?;
+    let compiled = tree.compile(options.mac.unwrap_or_default(), &options.parameters);
+    let mut findings = tree.ignored();
+    let unbound = match compiled {
+        Ok(compiled) => {
+            findings.extend(lint::lint(&tree.filters, &tree.top, &compiled));
+            None
+        }
+        Err(failure) => {
+            findings.extend(lint::lint_apart(&tree.filters));
+            Some(failure.message)
+        }
+    };
+    let linted = Linted {
+        tree,
+        findings: levels.apply(findings),
+        unbound,
+    };
+    let printed = match options.format {
+        Format::Text => text(&linted),
+        Format::Json => json(&linted),
+        Format::Sarif => {
+            let results = linted.findings.iter();
+            let results: Vec<SarifResult> = results
+                .map(|finding| SarifResult::of(&linted.tree, finding))
+                .collect();
+            sarif::document(&results)
+        }
+    };
+    say(&printed).map_err(Failure::usage)?;
+    Ok(if linted.exit() == 0 {
+        Exit::Pass.into()
+    } else {
+        ExitCode::from(linted.exit())
+    })
+}
+
+fn text(linted: &Linted) -> String {
+    let mut out = levels::text(&linted.tree, &linted.findings);
+    for filter in linted.tree.misread() {
+        let _ = writeln!(out, "\nlibvirt reads the filter {} as", filter.name);
+        for line in write(filter).lines() {
+            let _ = writeln!(out, "  {line}");
+        }
+    }
+    if let Some(why) = &linted.unbound {
+        let _ = writeln!(
+            out,
+            "\nnot bound, so that its chains were not looked at: {why}"
+        );
+    }
+    if !out.is_empty() {
+        out.push('\n');
+    }
+    let _ = writeln!(
+        out,
+        "{}, {}, {}",
+        plural(linted.count(Severity::Error), "error"),
+        plural(linted.count(Severity::Warning), "warning"),
+        plural(linted.count(Severity::Note), "note")
+    );
+    out
+}
+
+fn json(linted: &Linted) -> String {
+    let tree = &linted.tree;
+    let understood: Vec<_> = tree
+        .misread()
+        .map(|filter| json!({ "filter": filter.name, "xml": write(filter) }))
+        .collect();
+    let findings = linted.findings.iter();
+    let document = json!({
+        "schema_version": 1,
+        "version": env!("CARGO_PKG_VERSION"),
+        "filter": tree.top,
+        "files": tree.paths(),
+        "exit_code": linted.exit(),
+        "lint": findings.map(|finding| levels::json(tree, finding)).collect::<Vec<_>>(),
+        "understood": understood,
+        "unbound": linted.unbound,
+    });
+    let text = serde_json::to_string_pretty(&document).expect("strings and numbers only");
+    text + "\n"
+}

@@ -1,0 +1,259 @@
+//! Saved guests on disk: what each was made of, and which of them are kept.
+//!
+//! A state is only good for exactly what it was made of. So its file is named
+//! by all of that: another kernel, initramfs, QEMU, libvirt, domain or CPU finds
+//! no state of its own and makes one.
+
+use super::image::Image;
+use crate::lab::LabError;
+use nix::fcntl::{Flock, FlockArg};
+use std::fs::File;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+/// Namespace of the hashes that name the files.
+const NAMES: uuid::Uuid = uuid::uuid!("0c5f7a35-3f5e-5d0b-8d2e-4f6f4f7f9a10");
+
+/// How a file with a state ends.
+const STATE: &str = "state";
+
+/// How a file ends that libvirt still writes.
+const UNFINISHED: &str = "new";
+
+/// So many states are kept, the ones used last: some 90 MB each, one for each
+/// accelerator and guest image that is in use.
+const KEEP: usize = 3;
+
+/// Longest wait for another worker that makes the same state: a boot under
+/// emulation on a busy machine and a write to disk.
+const MADE: Duration = Duration::from_secs(60);
+
+/// How often the lock is tried; a lock that blocks could not be given up.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// The program that a state is loaded into.
+const EMULATOR: &str = "qemu-system-x86_64";
+
+/// Everything that makes a saved state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Makings {
+    /// The domain: machine, CPU, memory, accelerator, command line, devices.
+    pub domain: String,
+    /// Kernel and initramfs.
+    pub image: Image,
+    /// QEMU's and libvirt's version and whatever else tells two hosts apart.
+    pub versions: Vec<String>,
+}
+
+impl Makings {
+    /// The makings on this host.
+    pub fn here(domain: String, image: &Image, qemu: &str, libvirt: &str) -> Self {
+        Self {
+            domain,
+            image: image.clone(),
+            versions: vec![
+                format!("qemu {qemu}"),
+                format!("libvirt {libvirt}"),
+                format!("emulator {}", emulator()),
+                format!("kernel {}", read("/proc/sys/kernel/osrelease")),
+                cpu(&read("/proc/cpuinfo")),
+            ],
+        }
+    }
+
+    /// The name that no other makings have. Kernel and initramfs are told by
+    /// place, size, inode and time of change, as make does: to read 80 MB for a
+    /// hash would cost more than the state saves.
+    fn name(&self) -> String {
+        let files = [&self.image.kernel, &self.image.initramfs].map(|path| identity(path));
+        let parts = [&[self.domain.clone()][..], &files, &self.versions].concat();
+        let hash = uuid::Uuid::new_v5(&NAMES, parts.join("\n").as_bytes());
+        format!("{}.{STATE}", hash.simple())
+    }
+}
+
+/// Place, size, inode and time of change.
+fn identity(path: &Path) -> String {
+    let facts = std::fs::metadata(path).map(|data| {
+        let (seconds, ns) = (data.mtime(), data.mtime_nsec());
+        format!("{} {} {seconds}.{ns:09}", data.len(), data.ino())
+    });
+    format!("{} {}", path.display(), facts.unwrap_or_default())
+}
+
+/// The emulator's file: a package's update changes it, though rarely its version.
+fn emulator() -> String {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let file = std::env::split_paths(&path)
+        .map(|dir| dir.join(EMULATOR))
+        .find(|file| file.exists());
+    file.map_or_else(String::new, |file| identity(&file))
+}
+
+/// Model and features: the guest has measured this CPU's clock when it booted.
+fn cpu(cpuinfo: &str) -> String {
+    let first = |key: &str| {
+        let line = cpuinfo.lines().find(|line| line.starts_with(key));
+        line.unwrap_or_default().to_owned()
+    };
+    format!("{} {}", first("model name"), first("flags"))
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(path).unwrap_or_default()
+}
+
+/// The directory of saved states.
+#[derive(Debug, Clone)]
+pub struct States {
+    dir: PathBuf,
+}
+
+/// What comes of wanting to make a state.
+#[derive(Debug)]
+pub enum State {
+    /// Somebody else has made it.
+    Ready(PathBuf),
+    /// There is none, and whoever holds this is the one to make it.
+    Missing(Making),
+}
+
+/// The right to make a state; nobody else makes one meanwhile.
+#[derive(Debug)]
+pub struct Making {
+    /// Where to write it.
+    pub file: PathBuf,
+    target: PathBuf,
+    _lock: Flock<File>,
+}
+
+impl States {
+    /// Uses the directory, which is made when there is none.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn open(dir: &Path) -> Result<Self, LabError> {
+        std::fs::create_dir_all(dir).map_err(|error| failed(dir, error))?;
+        Ok(Self {
+            dir: dir.to_path_buf(),
+        })
+    }
+
+    /// The state of these makings; none where none was made.
+    pub fn ready(&self, makings: &Makings) -> Option<PathBuf> {
+        let file = self.dir.join(makings.name());
+        is_state(&file).then_some(file)
+    }
+
+    /// The right to make the state of these makings, or the state where somebody
+    /// else has made it meanwhile, which is waited for.
+    ///
+    /// # Errors
+    /// When the directory cannot be written to, or somebody else is not done in time.
+    pub async fn make(&self, makings: &Makings) -> Result<State, LabError> {
+        let lock = self.lock().await?;
+        if let Some(file) = self.ready(makings) {
+            return Ok(State::Ready(file));
+        }
+        // With the lock in hand, these are leftovers of workers that were killed.
+        for leftover in self.files(UNFINISHED) {
+            self.discard(&leftover);
+        }
+        let target = self.dir.join(makings.name());
+        Ok(State::Missing(Making {
+            file: target.with_extension(UNFINISHED),
+            target,
+            _lock: lock,
+        }))
+    }
+
+    async fn lock(&self) -> Result<Flock<File>, LabError> {
+        let path = self.dir.join("lock");
+        let open = File::options().create(true).append(true).open(&path);
+        let mut file = open.map_err(|error| failed(&path, error))?;
+        let end = Instant::now() + MADE;
+        loop {
+            file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+                Ok(lock) => return Ok(lock),
+                Err((file, _)) => file,
+            };
+            if Instant::now() > end {
+                return Err(LabError::Deadline {
+                    what: "another worker's saved guest".into(),
+                    deadline_ms: MADE.as_millis(),
+                    detail: format!("; {} is still locked", path.display()),
+                });
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Throws a state away that turned out to be no good.
+    pub fn discard(&self, file: &Path) {
+        // One that is gone already is what is wanted.
+        let _ = std::fs::remove_file(file);
+    }
+
+    /// The directory's files with this ending.
+    fn files(&self, ending: &'static str) -> impl Iterator<Item = PathBuf> {
+        let entries = std::fs::read_dir(&self.dir).into_iter().flatten().flatten();
+        entries
+            .map(|entry| entry.path())
+            .filter(move |path| path.extension().is_some_and(|end| end == ending))
+    }
+
+    /// Throws all but the states used last away.
+    fn prune(&self) {
+        let states = self.files(STATE);
+        let mut states: Vec<(SystemTime, PathBuf)> =
+            states.map(|path| (used(&path), path)).collect();
+        states.sort_unstable_by(|one, other| other.cmp(one));
+        for (_, path) in states.iter().skip(KEEP) {
+            self.discard(path);
+        }
+    }
+}
+
+impl Making {
+    /// Puts the written state in its place, at once and whole.
+    ///
+    /// # Errors
+    /// When the file cannot be renamed.
+    pub fn done(self, states: &States) -> Result<PathBuf, LabError> {
+        std::fs::rename(&self.file, &self.target).map_err(|error| failed(&self.target, error))?;
+        states.prune();
+        Ok(self.target)
+    }
+
+    /// Throws away what has been written of it.
+    pub fn abandon(self) {
+        let _ = std::fs::remove_file(&self.file);
+    }
+}
+
+/// Whether the file is there; says that it is in use.
+fn is_state(path: &Path) -> bool {
+    let Ok(file) = File::options().append(true).open(path) else {
+        return false;
+    };
+    // Where the time cannot be set the file is only thrown away a little earlier.
+    let _ = file.set_modified(SystemTime::now());
+    true
+}
+
+fn used(path: &Path) -> SystemTime {
+    std::fs::metadata(path)
+        .and_then(|data| data.modified())
+        .unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+fn failed(path: &Path, source: std::io::Error) -> LabError {
+    LabError::File {
+        path: path.to_path_buf(),
+        source,
+    }
+}
+
+#[cfg(test)]
+mod tests;

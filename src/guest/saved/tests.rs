@@ -1,0 +1,176 @@
+use super::*;
+use rstest::rstest;
+
+/// Makings with files of their own in the directory.
+fn makings(dir: &Path) -> Makings {
+    let file = |name: &str| {
+        let path = dir.join(name);
+        std::fs::write(&path, name).expect("the image's file");
+        path
+    };
+    Makings {
+        domain: "<domain type='qemu'/>".into(),
+        image: Image {
+            kernel: file("vmlinux"),
+            initramfs: file("initramfs.cpio"),
+        },
+        versions: vec!["qemu 10.0.2".into(), "libvirt 11.3.0".into()],
+    }
+}
+
+fn temporary() -> (tempfile::TempDir, States) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let states = States::open(&dir.path().join("saved")).expect("a directory for states");
+    (dir, states)
+}
+
+async fn made(states: &States, makings: &Makings, content: &str) -> PathBuf {
+    match states.make(makings).await.expect("the lock") {
+        State::Missing(making) => {
+            std::fs::write(&making.file, content).expect("the state");
+            making.done(states).expect("renamed")
+        }
+        State::Ready(file) => panic!("{} is there already", file.display()),
+    }
+}
+
+fn names(states: &States) -> Vec<String> {
+    let entries = std::fs::read_dir(&states.dir).expect("the directory");
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.expect("an entry").file_name())
+        .map(|name| name.to_string_lossy().into_owned())
+        .filter(|name| name != "lock")
+        .collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn a_state_is_found_again_by_what_it_was_made_of() {
+    let (dir, states) = temporary();
+    let makings = makings(dir.path());
+    assert_eq!(states.ready(&makings), None);
+    let file = made(&states, &makings, "a guest").await;
+    assert_eq!(states.ready(&makings), Some(file.clone()));
+    states.discard(&file);
+    assert_eq!(states.ready(&makings), None);
+}
+
+type Change = fn(&mut Makings);
+
+#[rstest]
+#[case::memory_cpu_or_machine(|it: &mut Makings| it.domain = "<domain type='qemu'><memory/></domain>".into())]
+#[case::accelerator(|it: &mut Makings| it.domain = "<domain type='kvm'/>".into())]
+#[case::qemu(|it: &mut Makings| it.versions[0] = "qemu 10.0.3".into())]
+#[case::libvirt(|it: &mut Makings| it.versions[1] = "libvirt 11.3.1".into())]
+#[case::kernel_of_another_place(|it: &mut Makings| it.image.kernel.clone_from(&it.image.initramfs))]
+#[case::kernel_rewritten(|it: &mut Makings| std::fs::write(&it.image.kernel, "other").expect("writes"))]
+#[case::initramfs_of_another_time(|it: &mut Makings| {
+    let file = File::options().append(true).open(&it.image.initramfs).expect("the file");
+    file.set_modified(SystemTime::UNIX_EPOCH).expect("a time");
+})]
+#[case::initramfs_replaced(|it: &mut Makings| {
+    let time = used(&it.image.initramfs);
+    let fresh = it.image.initramfs.with_extension("fresh");
+    std::fs::copy(&it.image.initramfs, &fresh).expect("copies");
+    let file = File::options().append(true).open(&fresh).expect("the file");
+    file.set_modified(time).expect("a time");
+    std::fs::rename(&fresh, &it.image.initramfs).expect("renames");
+})]
+#[case::kernel_gone(|it: &mut Makings| std::fs::remove_file(&it.image.kernel).expect("removes"))]
+#[tokio::test]
+async fn a_state_of_other_makings_is_not_used(#[case] change: Change) {
+    let (dir, states) = temporary();
+    let mut makings = makings(dir.path());
+    made(&states, &makings, "a guest").await;
+    assert!(states.ready(&makings).is_some());
+    change(&mut makings);
+    assert_eq!(states.ready(&makings), None);
+}
+
+#[tokio::test]
+async fn whoever_waits_for_the_lock_finds_what_was_made_meanwhile() {
+    let (dir, states) = temporary();
+    let makings = makings(dir.path());
+    let State::Missing(making) = states.make(&makings).await.expect("the lock") else {
+        panic!("there is a state already");
+    };
+    let waiting = {
+        let (states, makings) = (states.clone(), makings.clone());
+        tokio::spawn(async move { states.make(&makings).await })
+    };
+    std::fs::write(&making.file, "a guest").expect("the state");
+    let file = making.done(&states).expect("renamed");
+    let found = waiting.await.expect("it ends").expect("the lock");
+    assert!(matches!(found, State::Ready(path) if path == file));
+}
+
+#[tokio::test]
+async fn what_was_not_finished_is_never_a_state_and_does_not_stay() {
+    let (dir, states) = temporary();
+    let makings = makings(dir.path());
+    let State::Missing(making) = states.make(&makings).await.expect("the lock") else {
+        panic!("there is a state already");
+    };
+    std::fs::write(&making.file, "half a gu").expect("writes");
+    making.abandon();
+    assert_eq!(names(&states), [""; 0]);
+    // A worker that was killed could not even do that.
+    std::fs::write(states.dir.join("killed.new"), "ha").expect("writes");
+    assert_eq!(states.ready(&makings), None);
+    let file = made(&states, &makings, "a guest").await;
+    let name = file.file_name().expect("a name").to_string_lossy();
+    assert_eq!(names(&states), [name.as_ref()]);
+}
+
+/// Says that the state was last used so long ago.
+fn age(file: &Path, seconds: u64) {
+    let then = SystemTime::now() - Duration::from_secs(seconds);
+    let file = File::options().append(true).open(file).expect("a state");
+    file.set_modified(then).expect("a time");
+}
+
+#[tokio::test]
+async fn the_states_used_last_are_kept() {
+    let (dir, states) = temporary();
+    let base = makings(dir.path());
+    let of = |domain: usize| Makings {
+        domain: domain.to_string(),
+        ..base.clone()
+    };
+    let mut files = Vec::new();
+    for number in 0..KEEP {
+        files.push(made(&states, &of(number), "a guest").await);
+    }
+    for (file, seconds) in files.iter().zip([90, 60, 30]) {
+        age(file, seconds);
+    }
+    // Using the oldest makes the second the one that goes.
+    assert!(states.ready(&of(0)).is_some());
+    files.push(made(&states, &of(KEEP), "a guest").await);
+    let left: Vec<bool> = files.iter().map(|file| file.exists()).collect();
+    assert_eq!(left, [true, false, true, true]);
+}
+
+#[rstest]
+#[case::another_model(
+    "model name\t: A\nflags\t\t: fpu tsc\n",
+    "model name\t: B\nflags\t\t: fpu tsc\n"
+)]
+#[case::another_feature(
+    "model name\t: A\nflags\t\t: fpu\n",
+    "model name\t: A\nflags\t\t: fpu tsc\n"
+)]
+fn another_cpu_has_another_name(#[case] one: &str, #[case] other: &str) {
+    assert_ne!(cpu(one), cpu(other));
+}
+
+#[test]
+fn the_clock_of_the_moment_does_not_count() {
+    let at = |mhz: &str| {
+        cpu(&format!(
+            "model name\t: A\ncpu MHz\t\t: {mhz}\nflags\t\t: fpu\n"
+        ))
+    };
+    assert_eq!(at("2000.1"), at("2612.7"));
+}

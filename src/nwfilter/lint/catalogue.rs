@@ -1,0 +1,148 @@
+//! Every lint by name, for those who choose among them and for reports.
+
+use super::Severity::{self, Error, Note, Warning};
+
+/// A lint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lint {
+    /// Its name, as `--deny` and `--allow` take it.
+    pub name: &'static str,
+    /// How bad its findings are where nobody says otherwise.
+    pub severity: Severity,
+    /// What it finds, in a line.
+    pub summary: &'static str,
+}
+
+const fn lint(name: &'static str, severity: Severity, summary: &'static str) -> Lint {
+    Lint {
+        name,
+        severity,
+        summary,
+    }
+}
+
+/// Name of the lint about what the lenient reader lists.
+pub const IGNORED: &str = "silently-ignored";
+
+/// All of them, by name.
+pub const LINTS: [Lint; 26] = [
+    lint(
+        "arp-mask-inherited",
+        Error,
+        "an ARP target without a mask gets the sender's",
+    ),
+    lint(
+        "broadcast-mask",
+        Warning,
+        "255.255.255.255 under a mask is more than the broadcast address",
+    ),
+    lint(
+        "chain-end-accepts",
+        Warning,
+        "a chain without an unconditional end accepts what runs off it",
+    ),
+    lint(
+        "chain-of-another-protocol",
+        Error,
+        "an element that no frame of its chain can match",
+    ),
+    lint(
+        "chain-priority-0",
+        Error,
+        "libvirt forgets a chain's priority of 0",
+    ),
+    lint(
+        "default-accept",
+        Warning,
+        "the root chain accepts what no rule matches",
+    ),
+    lint(
+        "direction-unfiltered",
+        Warning,
+        "no layer-2 rule for a direction",
+    ),
+    lint(
+        "dscp-is-tos",
+        Error,
+        "dscp at layer 2 is compared with the whole TOS byte",
+    ),
+    lint(
+        "equal-chain-priority",
+        Warning,
+        "chains of one priority are entered in random order",
+    ),
+    lint("host-bits", Warning, "an address has bits under its mask"),
+    lint(
+        "icmp-code-alone",
+        Error,
+        "an ICMP code without a type is left out",
+    ),
+    lint(
+        "icmp-type-inout",
+        Error,
+        "an inout rule with an ICMP type makes no rule",
+    ),
+    lint(
+        "inout-turned-round",
+        Warning,
+        "an inout rule is turned round for frames from the guest",
+    ),
+    lint(
+        "ipset-forgotten",
+        Error,
+        "libvirt forgets an ipset on anything but <all>",
+    ),
+    lint(
+        "ipset-ignored",
+        Error,
+        "an ipset with flags on anything but <all> is left out",
+    ),
+    lint("layer-3", Warning, "layer-3 rules do not see all traffic"),
+    lint(
+        "layer-3-outside-root",
+        Warning,
+        "a layer-3 rule outside the root chain comes last",
+    ),
+    lint(
+        "lost-negation",
+        Error,
+        "match='no' is lost on a destination port without a source port",
+    ),
+    lint(
+        "many-rules",
+        Note,
+        "so many rules take seconds at each start of a guest",
+    ),
+    lint("negated-list", Warning, "a negated list matches everything"),
+    lint(
+        "part-of-multicast",
+        Note,
+        "224.0.0.0 under a mask other than 4 is a part of the groups",
+    ),
+    lint(
+        "root-priority",
+        Note,
+        "the priority of the root chain has no effect",
+    ),
+    lint(
+        IGNORED,
+        Error,
+        "libvirt ignores it, or reads it as something else, without a word",
+    ),
+    lint(
+        "stp-attributes",
+        Error,
+        "attributes of <stp> are read from the wrong place",
+    ),
+    lint(
+        "stp-chain-priority",
+        Warning,
+        "an stp chain without a priority gets 0",
+    ),
+    lint("vlan-encap", Error, "encap-protocol never matches"),
+];
+
+/// The lint with this name.
+pub fn find(name: &str) -> Option<&'static Lint> {
+    LINTS.iter().find(|lint| lint.name == name)
+}

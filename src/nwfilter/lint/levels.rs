@@ -1,0 +1,127 @@
+//! Which lints count as errors and which are not shown, as compilers let one choose.
+
+use super::catalogue::{self, LINTS};
+use super::{Finding, Severity};
+use crate::nearest::nearest;
+
+/// Stands for every lint.
+pub const ALL: &str = "all";
+
+/// What the user chose. A lint's own name wins over `all`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Levels {
+    deny: Vec<String>,
+    allow: Vec<String>,
+}
+
+impl Levels {
+    /// Checks the names.
+    ///
+    /// # Errors
+    /// A name that no lint has, with the nearest, or one that is both denied and allowed.
+    pub fn new(deny: &[String], allow: &[String]) -> Result<Self, String> {
+        for name in deny.iter().chain(allow) {
+            if name == ALL || catalogue::find(name).is_some() {
+                continue;
+            }
+            let names = LINTS.iter().map(|lint| lint.name);
+            return Err(match nearest(name, names.clone()) {
+                Some(near) => format!("no lint is named {name}: did you mean {near}?"),
+                None => format!(
+                    "no lint is named {name}; there are {}",
+                    names.collect::<Vec<_>>().join(", ")
+                ),
+            });
+        }
+        if let Some(name) = deny.iter().find(|name| allow.contains(name)) {
+            return Err(format!("{name} is both denied and allowed"));
+        }
+        Ok(Self {
+            deny: deny.to_vec(),
+            allow: allow.to_vec(),
+        })
+    }
+
+    /// Whether findings of the lint count as errors by the user's choice.
+    pub fn denies(&self, lint: &str) -> bool {
+        let has = |list: &[String], name: &str| list.iter().any(|listed| listed == name);
+        has(&self.deny, lint) || (has(&self.deny, ALL) && !has(&self.allow, lint))
+    }
+
+    fn allows(&self, lint: &str) -> bool {
+        let has = |list: &[String], name: &str| list.iter().any(|listed| listed == name);
+        has(&self.allow, lint) || (has(&self.allow, ALL) && !has(&self.deny, lint))
+    }
+
+    /// The findings that are left, those that are denied as errors, the worst first.
+    pub fn apply(&self, findings: Vec<Finding>) -> Vec<Finding> {
+        let kept = findings
+            .into_iter()
+            .filter(|finding| !self.allows(finding.rule));
+        let mut out: Vec<Finding> = kept
+            .map(|mut finding| {
+                if self.denies(finding.rule) {
+                    finding.severity = Severity::Error;
+                }
+                finding
+            })
+            .collect();
+        out.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    fn names(list: &[&str]) -> Vec<String> {
+        list.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    fn finding(rule: &'static str, severity: Severity) -> Finding {
+        Finding {
+            rule,
+            severity,
+            filter: "x".into(),
+            origin: None,
+            place: None,
+            what: String::new(),
+        }
+    }
+
+    #[rstest]
+    #[case::nothing(&[], &[], &[("lost-negation", Severity::Error), ("host-bits", Severity::Warning)])]
+    #[case::deny_one(&["host-bits"], &[], &[("lost-negation", Severity::Error), ("host-bits", Severity::Error)])]
+    #[case::deny_all(&["all"], &["host-bits"], &[("lost-negation", Severity::Error)])]
+    #[case::allow_all(&["host-bits"], &["all"], &[("host-bits", Severity::Error)])]
+    #[case::allow_an_error(&[], &["lost-negation"], &[("host-bits", Severity::Warning)])]
+    fn choices(
+        #[case] deny: &[&str],
+        #[case] allow: &[&str],
+        #[case] expected: &[(&str, Severity)],
+    ) {
+        let levels = Levels::new(&names(deny), &names(allow)).unwrap();
+        let findings = vec![
+            finding("host-bits", Severity::Warning),
+            finding("lost-negation", Severity::Error),
+        ];
+        let mut left = levels.apply(findings);
+        left.sort_by_key(|finding| std::cmp::Reverse(finding.rule));
+        let left: Vec<_> = left
+            .iter()
+            .map(|finding| (finding.rule, finding.severity))
+            .collect();
+        assert_eq!(left, expected);
+    }
+
+    #[rstest]
+    #[case::misspelt(&["host-bit"], &[], "did you mean host-bits?")]
+    #[case::unknown(&["x"], &[], "there are arp-mask-inherited")]
+    #[case::both(&["host-bits"], &["host-bits"], "both denied and allowed")]
+    fn refusals(#[case] deny: &[&str], #[case] allow: &[&str], #[case] part: &str) {
+        let error = Levels::new(&names(deny), &names(allow)).unwrap_err();
+        assert!(error.contains(part), "{error}");
+    }
+}

@@ -1,0 +1,135 @@
+//! A guest that nothing has happened to yet: restored where that works, else booted.
+
+use super::VerifyError;
+use super::running::Context;
+use crate::guest::{
+    DomainSpec, Life, Makings, Spare, State, States, domain_xml, quirk, restore, save,
+};
+use crate::report::live::Event;
+use std::cell::RefCell;
+use std::path::PathBuf;
+
+/// Name of the domain that is saved, and so of every one that is restored.
+const NAME: &str = "linux-restored";
+
+/// Nonce of the boot before the save; each restored guest is given one of its own.
+const SAVED: &str = "saved";
+
+/// What a worker knows of its saved guest.
+#[derive(Debug, Default)]
+enum Known {
+    /// Not looked for yet.
+    #[default]
+    Nothing,
+    /// Where the state is.
+    At(States, PathBuf),
+    /// There is none, and it has been said why.
+    None,
+}
+
+/// The saved guest of a worker.
+#[derive(Debug, Default)]
+pub struct Saved(RefCell<Known>);
+
+/// Whether the NIC can be plugged into a running guest.
+pub fn hot_pluggable(nic: &str) -> bool {
+    quirk(nic).hot_plug
+}
+
+impl Saved {
+    /// A restored guest without a NIC; none where guests are to boot cold or
+    /// where restoring does not work, which is said once.
+    pub async fn guest(
+        &self,
+        context: &Context<'_>,
+        enter: impl FnMut(&'static str),
+    ) -> Option<Spare> {
+        match self.try_guest(context, enter).await {
+            Ok(spare) => spare,
+            Err(error) => {
+                self.give_up(context, &error);
+                None
+            }
+        }
+    }
+
+    async fn try_guest(
+        &self,
+        context: &Context<'_>,
+        mut enter: impl FnMut(&'static str),
+    ) -> Result<Option<Spare>, VerifyError> {
+        if matches!(*self.0.borrow(), Known::Nothing) {
+            let known = find(context, &mut enter).await?;
+            *self.0.borrow_mut() = known;
+        }
+        let file = match &*self.0.borrow() {
+            Known::At(_, file) => file.clone(),
+            Known::Nothing | Known::None => return Ok(None),
+        };
+        enter("restore");
+        let nonce = format!("{:08x}", super::random());
+        let life = Life {
+            nonce: &nonce,
+            seed: super::random_bytes(),
+        };
+        Ok(Some(restore(context.lab, NAME, &file, &life).await?))
+    }
+
+    /// Boots cold from here on. A state that could not be restored is thrown
+    /// away, so that the next run makes it anew.
+    fn give_up(&self, context: &Context<'_>, error: &VerifyError) {
+        if let Known::At(states, file) = self.0.replace(Known::None) {
+            states.discard(&file);
+        }
+        (context.tell)(&Event::Note {
+            cell: None,
+            text: format!("guests boot cold from here on, since none can be restored: {error}"),
+        });
+    }
+}
+
+fn spec<'a>(context: &Context<'a>) -> Result<DomainSpec<'a>, VerifyError> {
+    Ok(DomainSpec {
+        name: NAME,
+        accel: context.accel,
+        image: context.image()?,
+        nonce: SAVED,
+    })
+}
+
+/// Name and XML of the domain that is saved and restored.
+pub fn domain(context: &Context<'_>) -> Result<(String, String), VerifyError> {
+    Ok((NAME.to_owned(), domain_xml(&spec(context)?, None)))
+}
+
+/// Finds the state that was made of exactly what is here, or makes it.
+async fn find(
+    context: &Context<'_>,
+    enter: &mut impl FnMut(&'static str),
+) -> Result<Known, VerifyError> {
+    let Some(dir) = &context.job.states else {
+        return Ok(Known::None);
+    };
+    let spec = spec(context)?;
+    let states = States::open(dir)?;
+    let makings = Makings::here(
+        domain_xml(&spec, None),
+        spec.image,
+        &context.host.qemu,
+        &context.host.libvirt,
+    );
+    if let Some(file) = states.ready(&makings) {
+        return Ok(Known::At(states, file));
+    }
+    enter("save");
+    let making = match states.make(&makings).await? {
+        State::Ready(file) => return Ok(Known::At(states, file)),
+        State::Missing(making) => making,
+    };
+    if let Err(error) = save(context.lab, &spec, &making.file).await {
+        making.abandon();
+        return Err(error.into());
+    }
+    let file = making.done(&states)?;
+    Ok(Known::At(states, file))
+}

@@ -1,0 +1,193 @@
+//! Restored guests: the same verdicts as booted ones, and what becomes of a bad state.
+#![cfg(feature = "lab")]
+
+mod common;
+
+use common::{Verified, guest_image, lanfence, verify_with};
+use lanfence::report::verdict::verdict_lines;
+use rstest::rstest;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// Runs `verify` with a cache of its own.
+fn verify_in(cache: &Path, arguments: &[&str]) -> Verified {
+    let mut command = lanfence();
+    command.env("LANFENCE_CACHE", cache);
+    verify_with(command, arguments)
+}
+
+/// Names of the first cell's phases; the lab's start belongs to whichever cell came first.
+fn phases(done: &Verified) -> Vec<&str> {
+    let timings = &done.run().cells[0].timings;
+    let names = timings.iter().map(|timing| timing.phase.as_str());
+    names.filter(|name| *name != "lab").collect()
+}
+
+/// The saved guests in a cache.
+fn states(cache: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(cache.join("saved")).into_iter().flatten();
+    entries
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.extension().is_some_and(|end| end != "lock"))
+        .filter(|path| path.file_name().is_some_and(|name| name != "lock"))
+        .collect()
+}
+
+fn temporary() -> TempDir {
+    tempfile::tempdir().expect("a directory")
+}
+
+#[test]
+fn a_guest_is_saved_once_and_restored_guests_judge_like_booted_ones() {
+    let cache = temporary();
+    let nics = ["--jobs", "1", "--nic", "pcnet", "--nic", "virtio"];
+    let first = verify_in(cache.path(), &nics);
+    assert_eq!(first.code, 0, "{}", first.printed());
+    assert_eq!(phases(&first)[..3], ["save", "restore", "plug"]);
+    assert_eq!(states(cache.path()).len(), 1);
+    let second = verify_in(cache.path(), &nics);
+    assert_eq!(phases(&second)[..2], ["restore", "plug"]);
+    let cold = verify_in(cache.path(), &[&nics[..], &["--boot", "cold"]].concat());
+    assert_eq!(phases(&cold)[0], "boot");
+    let lines = [&first, &second, &cold].map(|done| verdict_lines(done.run()));
+    assert!(lines[0].lines().count() > 400, "{}", lines[0]);
+    assert_eq!(lines[0], lines[2], "saved and restored, against booted");
+    assert_eq!(lines[1], lines[2], "restored, against booted");
+}
+
+#[test]
+fn a_nic_that_cannot_be_plugged_in_boots_cold() {
+    let cache = temporary();
+    let done = verify_in(cache.path(), &["--nic", "usb-net"]);
+    assert_eq!(done.code, 0, "{}", done.printed());
+    assert_eq!(phases(&done)[0], "boot");
+    assert!(states(cache.path()).is_empty(), "nothing to save for it");
+}
+
+/// A copy of the guest image that may be changed.
+fn copied_image() -> TempDir {
+    let dir = temporary();
+    for name in ["vmlinux", "initramfs.cpio", "manifest.json"] {
+        std::fs::copy(guest_image().join(name), dir.path().join(name)).expect("the image's file");
+    }
+    dir
+}
+
+#[test]
+fn a_state_of_another_image_is_not_used() {
+    let (cache, image) = (temporary(), copied_image());
+    let path = image.path().to_str().expect("a name in UTF-8");
+    let arguments = ["--nic", "virtio", "--guest", path];
+    let first = verify_in(cache.path(), &arguments);
+    assert_eq!(first.code, 0, "{}", first.printed());
+    // The same kernel with a word more in its file system is another guest.
+    append(
+        image.path(),
+        &entry("etc/motd", 0o100_644, b"another guest\n"),
+    );
+    let second = verify_in(cache.path(), &arguments);
+    assert_eq!(second.code, 0, "{}", second.printed());
+    assert!(phases(&second).contains(&"save"), "{:?}", phases(&second));
+    assert_eq!(states(cache.path()).len(), 2);
+}
+
+#[rstest]
+#[case::cut_short(|state: &mut Vec<u8>| state.truncate(state.len() / 2))]
+#[case::not_libvirts(|state: &mut Vec<u8>| state[..16].fill(0))]
+#[case::empty(Vec::clear)]
+fn a_state_that_cannot_be_restored_is_told_and_thrown_away(#[case] damage: fn(&mut Vec<u8>)) {
+    let cache = temporary();
+    let first = verify_in(cache.path(), &["--nic", "virtio"]);
+    assert_eq!(first.code, 0, "{}", first.printed());
+    let file = states(cache.path()).pop().expect("a state");
+    let mut state = std::fs::read(&file).expect("the state");
+    damage(&mut state);
+    std::fs::write(&file, state).expect("the damaged state");
+    let second = verify_in(cache.path(), &["--nic", "virtio"]);
+    assert_eq!(second.code, 0, "{}", second.printed());
+    assert!(phases(&second).contains(&"boot"), "{:?}", phases(&second));
+    let told = "guests boot cold from here on";
+    assert!(second.stderr.contains(told), "{}", second.printed());
+    assert!(!file.exists(), "the next run would stumble over it again");
+}
+
+/// Becomes the agent, and leaves a watcher behind that panics the kernel when a NIC comes.
+const DIES_OF_A_NIC: &str = "#!/bin/busybox sh
+/bin/busybox mount -t proc proc /proc
+/bin/busybox mount -t sysfs sysfs /sys
+class() { /bin/busybox grep -q 0x020000 /sys/bus/pci/devices/*/class; }
+(until class; do /bin/busybox sleep 0.02; done; echo c > /proc/sysrq-trigger) &
+exec /agent
+";
+
+#[test]
+fn a_guest_that_panics_when_its_nic_is_plugged_in_is_told_apart() {
+    let (cache, image) = (temporary(), copied_image());
+    let agent = content(image.path(), "init");
+    append(image.path(), &entry("agent", 0o100_755, &agent));
+    let script = entry("init", 0o100_755, DIES_OF_A_NIC.as_bytes());
+    append(image.path(), &script);
+    let path = image.path().to_str().expect("a name in UTF-8");
+    let done = verify_in(cache.path(), &["--nic", "pcnet", "--guest", path]);
+    assert_eq!(done.code, 5, "{}", done.printed());
+    assert_eq!(phases(&done)[..3], ["save", "restore", "plug"]);
+    let error = done.run().cells[0].error.as_ref().expect("an error");
+    let words = "the guest's kernel panicked: ";
+    assert!(error.message.contains(words), "{}", error.message);
+    assert!(error.message.contains("sysrq"), "{}", error.message);
+    assert_eq!(states(cache.path()).len(), 1, "the state is not to blame");
+}
+
+/// A file's bytes in the image's archive (newc, cpio(5)).
+fn content(image: &Path, wanted: &str) -> Vec<u8> {
+    const HEADER: usize = 110;
+    let archive = std::fs::read(image.join("initramfs.cpio")).expect("the initramfs");
+    let mut at = 0;
+    loop {
+        let field = |index: usize| {
+            let text = &archive[at + 6 + 8 * index..at + 14 + 8 * index];
+            let text = std::str::from_utf8(text).expect("hex digits");
+            usize::from_str_radix(text, 16).expect("a number")
+        };
+        let (length, name) = (field(6), field(11));
+        let data = (at + HEADER + name).next_multiple_of(4);
+        if &archive[at + HEADER..at + HEADER + name - 1] == wanted.as_bytes() {
+            return archive[data..data + length].to_vec();
+        }
+        at = (data + length).next_multiple_of(4);
+    }
+}
+
+/// Appends a newc archive with the entry to the image's: the kernel unpacks
+/// both, and of files of the same name the later one counts.
+fn append(image: &Path, entry: &[u8]) {
+    use std::io::Write as _;
+    let path = image.join("initramfs.cpio");
+    let mut file = std::fs::File::options()
+        .append(true)
+        .open(path)
+        .expect("the initramfs");
+    file.write_all(entry).expect("writes");
+}
+
+/// A newc archive of one file (cpio(5)).
+fn entry(name: &str, mode: u32, data: &[u8]) -> Vec<u8> {
+    let one = |name: &str, mode: u32, data: &[u8]| {
+        let mut fields = [0; 13];
+        fields[1] = mode;
+        fields[4] = 1;
+        fields[6] = u32::try_from(data.len()).expect("a small file");
+        fields[11] = u32::try_from(name.len() + 1).expect("a short name");
+        let mut bytes = b"070701".to_vec();
+        for field in fields {
+            bytes.extend(format!("{field:08x}").bytes());
+        }
+        bytes.extend(name.bytes());
+        bytes.push(0);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes.extend(data);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes
+    };
+    [one(name, mode, data), one("TRAILER!!!", 0, b"")].concat()
+}
