@@ -184,3 +184,64 @@ fn sarif_names_places(#[case] arguments: &[&str], #[case] rule: &str) {
     let at = usize::try_from(found["ruleIndex"].as_u64().unwrap()).unwrap();
     assert_eq!(run["tool"]["driver"]["rules"][at]["id"], rule);
 }
+
+/// Files of one filter each, by name.
+fn folder(files: &[(&str, &str)]) -> (tempfile::TempDir, Vec<String>) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |(name, rules): &(&str, &str)| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, format!("<filter name='x'>{rules}</filter>")).unwrap();
+        path.display().to_string()
+    };
+    let paths = files.iter().map(path).collect();
+    (dir, paths)
+}
+
+const HALVES: &str = "<rule action='drop' direction='out'><ip dstipaddr='10.0.0.0' dstipmask='25'/></rule>\
+    <rule action='drop' direction='out'><ip dstipaddr='10.0.0.128' dstipmask='25'/></rule>";
+const WHOLE: &str =
+    "<rule action='drop' direction='out'><ip dstipaddr='10.0.0.0' dstipmask='24'/></rule>";
+const WIDER: &str =
+    "<rule action='drop' direction='out'><ip dstipaddr='10.0.0.0' dstipmask='23'/></rule>";
+const SETS: &str = "<rule action='drop' direction='out'><all ipset='s' ipsetflags='dst'/></rule>";
+
+#[rstest]
+#[case::the_same(HALVES, WHOLE, 0, "SAME: 0 differences")]
+#[case::a_second_net(WHOLE, WIDER, 1, "IPv4 tcp from the guest: 10.0.1.0/24")]
+#[case::not_modelled(SETS, "", 5, "NOT KNOWN: 0 differences")]
+#[case::unreadable("<rule/>", "", 2, "lacks the attribute action")]
+fn diff_says_which_frames(
+    #[case] one: &str,
+    #[case] other: &str,
+    #[case] expected: i32,
+    #[case] part: &str,
+) {
+    let (_dir, paths) = folder(&[("a.xml", one), ("b.xml", other)]);
+    let (code, stdout, stderr) = lanfence(&["diff", &paths[0], &paths[1]]);
+    assert_eq!(code, expected, "{stdout}{stderr}");
+    assert!(
+        format!("{stdout}{stderr}").contains(part),
+        "{stdout}{stderr}"
+    );
+}
+
+#[test]
+fn diff_of_one_filter_is_about_its_back_ends() {
+    let dscp = "<rule action='drop' direction='out'><ip dscp='46'/></rule>";
+    let (_dir, paths) = folder(&[("a.xml", dscp), ("b.xml", WHOLE)]);
+    let (code, stdout, _) = lanfence(&["diff", &paths[0], "--json"]);
+    assert_eq!(code, 1, "{stdout}");
+    let document: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(document["b"]["backend"], "nftables");
+    let frame = document["differences"][0]["frame"].as_str().unwrap();
+    for (backend, verdict) in [("ebtables", "a"), ("nftables", "b")] {
+        let (_, explained, _) =
+            lanfence(&["explain", &paths[0], "--backend", backend, "--frame", frame]);
+        let verdict = document["differences"][0][verdict]["verdict"]
+            .as_str()
+            .unwrap();
+        assert!(explained.contains(verdict), "{backend}: {explained}");
+    }
+    let (code, stdout, _) = lanfence(&["diff", &paths[1]]);
+    assert_eq!(code, 0, "{stdout}");
+}

@@ -7,11 +7,11 @@ mod probes;
 use super::explain::mac;
 use super::levels::{self, Format};
 use super::sarif::{self, Result as SarifResult};
-use super::tree::{Reading, Tree, parameter};
+use super::tree::{Reading, Tree, backend, parameter};
 use super::{Exit, Failure, generate, say};
 use crate::frame::Mac;
-use crate::nwfilter::evaluate::Event;
 use crate::nwfilter::evaluate::field::Field;
+use crate::nwfilter::evaluate::{Backend, Event};
 use crate::nwfilter::lint::{self, Finding, Levels};
 use crate::nwfilter::sets::{Class, classes};
 use crate::policy::Policy;
@@ -42,6 +42,10 @@ pub struct Options {
     /// Judge for a host with net.bridge.bridge-nf-call-iptables=0, where layer-3 rules do nothing.
     #[arg(long)]
     no_bridge_nf: bool,
+    /// The back end of libvirt that translates the filter: ebtables (measured) or
+    /// nftables (as read in libvirt's source; no release has it yet).
+    #[arg(long, value_name = "NAME", default_value_t, value_parser = backend)]
+    backend: Backend,
     /// Read the files as libvirt does, and name what it ignores, instead of refusing them.
     #[arg(long)]
     lenient: bool,
@@ -58,6 +62,7 @@ pub struct Options {
 /// Everything that is found out about a filter.
 struct Checked {
     policy: String,
+    backend: Backend,
     tree: Tree,
     lint: Vec<Finding>,
     levels: Levels,
@@ -105,7 +110,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         Tree::load(&options.filters, options.bind.as_deref(), reading)?
     };
     let scene = scene(&policy, options.mac)?;
-    let mut filter = tree.compile(scene.guest.mac, &options.parameters)?;
+    let mut filter = tree.compile(scene.guest.mac, &options.parameters, options.backend)?;
     if options.no_bridge_nf {
         filter = filter.without_bridge_nf();
     }
@@ -113,6 +118,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     findings.extend(lint::lint(&tree.filters, &tree.top, &filter));
     let checked = Checked {
         policy: origin,
+        backend: options.backend,
         lint: levels.apply(findings),
         levels,
         probes: judge_all(&filter, &policy, &scene),
@@ -169,12 +175,12 @@ fn scene(policy: &Policy, mac: Option<Mac>) -> Result<Scene, Failure> {
 }
 
 /// A frame in hexadecimal, as `explain --frame` takes it.
-fn hex(frame: &[u8]) -> String {
+pub fn hex(frame: &[u8]) -> String {
     lanfence_agent::to_hex(frame)
 }
 
 /// Values that make an example look like something that a guest would send.
-fn usual(scene: &Scene) -> Vec<(Field, u128)> {
+pub fn usual(scene: &Scene) -> Vec<(Field, u128)> {
     let mac = |mac: Mac| {
         mac.iter()
             .fold(0, |value, octet| value << 8 | u128::from(*octet))

@@ -1,9 +1,9 @@
 //! `lanfence explain`: what a filter does to a frame, and by which rules.
 
-use super::tree::{Reading, Tree, parameter};
+use super::tree::{Reading, Tree, backend, parameter};
 use super::{Exit, Failure, say};
 use crate::frame::{Mac, View, summary};
-use crate::nwfilter::evaluate::{Compiled, Decision, Event, Outcome, Way};
+use crate::nwfilter::evaluate::{Backend, Compiled, Decision, Event, Outcome, Way};
 use clap::{Args, ValueEnum};
 use pcap_file::DataLink;
 use pcap_file::pcap::PcapReader;
@@ -44,6 +44,10 @@ pub struct Options {
     /// A parameter of the filterref; a repeated name makes a list.
     #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameter)]
     parameters: Vec<(String, String)>,
+    /// The back end of libvirt that translates the filter: ebtables (measured) or
+    /// nftables (as read in libvirt's source; no release has it yet).
+    #[arg(long, value_name = "NAME", default_value_t, value_parser = backend)]
+    backend: Backend,
 }
 
 /// The bytes of one frame.
@@ -91,7 +95,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         .mac
         .or_else(|| guess(frames.first()?, way))
         .unwrap_or_default();
-    let filter = tree.compile(guest, &options.parameters)?;
+    let filter = tree.compile(guest, &options.parameters, options.backend)?;
     for frame in &frames {
         say(&explain(&tree, &filter, frame, way)).map_err(Failure::usage)?;
     }
@@ -121,7 +125,15 @@ fn explain(tree: &Tree, filter: &Compiled, frame: &[u8], way: Way) -> String {
         Decision::Drop => "is dropped".to_owned(),
         Decision::Undecided(why) => format!("is not evaluated: {why}"),
     };
-    let mut out = format!("{}\n  {direction}, {verdict}\n", summary(frame));
+    let remark = match filter.backend() {
+        Backend::Ebtables => String::new(),
+        Backend::Nftables => format!(
+            " ({} back end, {})",
+            Backend::Nftables,
+            Backend::Nftables.source()
+        ),
+    };
+    let mut out = format!("{}\n  {direction}, {verdict}{remark}\n", summary(frame));
     for line in trace(tree, &outcome) {
         out.push_str("    ");
         out.push_str(&line);
@@ -141,6 +153,9 @@ pub fn trace(tree: &Tree, outcome: &Outcome) -> Vec<String> {
         Event::Matched3(origin, _) => format!("matches, at layer 3, {}", tree.describe(origin)),
         Event::RanOff(chain) => {
             format!("matches no other rule of the chain {chain}, whose end accepts")
+        }
+        Event::WentBack(chain) => {
+            format!("matches no other rule of the chain {chain}, and goes on in the root chain")
         }
         Event::RanOff3 => "matches no layer-3 rule, which accepts".to_owned(),
         Event::Cut(origin) => format!(

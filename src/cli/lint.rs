@@ -6,6 +6,7 @@ use super::sarif::{self, Result as SarifResult};
 use super::tree::{Reading, Tree, parameter};
 use super::{Exit, Failure, say};
 use crate::frame::Mac;
+use crate::nwfilter::evaluate::Backend;
 use crate::nwfilter::lint::{self, Finding, Severity};
 use crate::nwfilter::write;
 use crate::report::text::plural;
@@ -67,7 +68,8 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         options.bind.as_deref(),
         Reading::AsLibvirt,
     )?;
-    let compiled = tree.compile(options.mac.unwrap_or_default(), &options.parameters);
+    let mac = options.mac.unwrap_or_default();
+    let compiled = tree.compile(mac, &options.parameters, Backend::Ebtables);
     let mut findings = tree.ignored();
     let unbound = match compiled {
         Ok(compiled) => {

@@ -5,6 +5,7 @@ mod bench;
 mod check;
 #[cfg(feature = "lab")]
 mod crosscheck;
+mod diff;
 #[cfg(feature = "lab")]
 mod dumpxml;
 mod exit;
@@ -42,6 +43,8 @@ enum Verb {
     Check(check::Options),
     /// Name what libvirt understands differently from what a filter says.
     Lint(lint::Options),
+    /// Name the frames that two filters treat differently, each with an example.
+    Diff(diff::Options),
     /// Say what a filter does to frames, and by which rules.
     Explain(explain::Options),
     /// Work with the reports of finished runs.
@@ -92,6 +95,7 @@ fn dispatch() -> ExitCode {
         Verb::Generate(options) => generate::run(&options),
         Verb::Check(options) => check::run(&options),
         Verb::Lint(options) => lint::run(&options),
+        Verb::Diff(options) => diff::run(&options),
         Verb::Explain(options) => explain::run(&options),
         Verb::Report(options) => report::run(&options),
         #[cfg(feature = "lab")]

@@ -2,7 +2,7 @@
 
 use super::Failure;
 use crate::frame::Mac;
-use crate::nwfilter::evaluate::{Compiled, Culprit, Origin};
+use crate::nwfilter::evaluate::{Backend, Compiled, Culprit, Origin};
 use crate::nwfilter::lint::{self, Finding};
 use crate::nwfilter::{self, Filter, FilterSet, Ignored, Place, SetError};
 use std::path::{Path, PathBuf};
@@ -139,8 +139,13 @@ impl Tree {
     }
 
     /// Compiles it for an interface.
-    pub fn compile(&self, mac: Mac, parameters: &[(String, String)]) -> Result<Compiled, Failure> {
-        let compiled = Compiled::new(&self.filters, &self.top, mac, parameters);
+    pub fn compile(
+        &self,
+        mac: Mac,
+        parameters: &[(String, String)],
+        backend: Backend,
+    ) -> Result<Compiled, Failure> {
+        let compiled = Compiled::with_backend(&self.filters, &self.top, mac, parameters, backend);
         compiled.map_err(|error| {
             let at = match error.culprit() {
                 Culprit::Rule(origin) => self.place(origin),
@@ -187,6 +192,13 @@ impl Tree {
         let of_rule = |origin: &Origin| source.rules.get(origin.rule.checked_sub(1)?).copied();
         let place = finding.place.or(finding.origin.as_ref().and_then(of_rule));
         (Some(&source.path), place)
+    }
+
+    /// The file of the filter to bind; none where it was generated.
+    pub fn path(&self) -> Option<&str> {
+        let mut sources = self.sources.iter();
+        let source = sources.find(|source| source.filter == self.top)?;
+        Some(&source.path)
     }
 
     /// `file:line:column` of a filter's reference to another, or of its first.
@@ -294,4 +306,9 @@ pub fn parameter(text: &str) -> Result<(String, String), String> {
         return Err("a parameter's value has letters, digits, _, . and : only".into());
     }
     Ok((name.to_owned(), value.to_owned()))
+}
+
+/// The name of a back end for `--backend`.
+pub fn backend(word: &str) -> Result<Backend, String> {
+    Backend::from_word(word).ok_or_else(|| "it is ebtables or nftables".to_owned())
 }

@@ -19,6 +19,7 @@ pub fn json(checked: &Checked) -> String {
         "filter": checked.tree.top,
         "files": checked.tree.paths(),
         "policy": checked.policy,
+        "backend": checked.backend.word(),
         "exit_code": checked.exit(),
         "lint": checked.lint.iter().map(|finding| levels::json(&checked.tree, finding)).collect::<Vec<_>>(),
         "probes": checked.probes.iter().map(|judged| probe(checked, judged)).collect::<Vec<_>>(),

@@ -62,11 +62,13 @@ fn heading(checked: &Checked) -> String {
         paths.join(", ")
     };
     format!(
-        "lanfence {}: no guest, the evaluator only\nfilter  {}, {source}, {}\npolicy  {}\n",
+        "lanfence {}: no guest, the evaluator only\nfilter  {}, {source}, {}\npolicy  {}\nbackend {}, {}\n",
         env!("CARGO_PKG_VERSION"),
         tree.top,
         plural(tree.rule_count(), "rule"),
-        checked.policy
+        checked.policy,
+        checked.backend,
+        checked.backend.source()
     )
 }
 

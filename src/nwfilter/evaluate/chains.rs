@@ -4,13 +4,13 @@ use super::expand::expand;
 use super::field::Field;
 use super::flatten::Instance;
 use super::rule::{Attributes, Rule, State, Test};
-use super::{CompileError, MAX_RULES, link, network};
+use super::{Backend, CompileError, MAX_RULES, link, network};
 use crate::nwfilter::model::Direction;
 use crate::nwfilter::sets::Set;
 use std::collections::HashMap;
 
 /// The layer-2 chains of one direction.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Layer2 {
     /// The root chain; none where nothing is filtered.
     pub root: Option<Vec<Step>>,
@@ -18,10 +18,12 @@ pub struct Layer2 {
     pub subs: Vec<Sub>,
     /// Groups of chains that libvirt enters in random order, since they have one priority.
     pub tied: Vec<Vec<usize>>,
+    /// Whether the end of a sub-chain accepts; else it goes back to the root.
+    pub end_accepts: bool,
 }
 
 /// A step of the root chain.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
     /// A rule.
     Rule(Rule),
@@ -30,7 +32,7 @@ pub enum Step {
 }
 
 /// A chain that the root jumps to.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sub {
     /// Name.
     pub name: String,
@@ -43,7 +45,7 @@ pub struct Sub {
 }
 
 /// The layer-3 rules of one IP version.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Layer3 {
     /// For frames from the guest.
     pub from_guest: Vec<Rule>,
@@ -52,7 +54,7 @@ pub struct Layer3 {
 }
 
 /// Everything that an interface gets.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Chains {
     /// Frames from the guest.
     pub from_guest: Layer2,
@@ -75,8 +77,10 @@ struct Placed<'a> {
 }
 
 /// Sorts the rules, in their final order, into chains.
-pub fn chains(instances: &[Instance<'_>]) -> Result<Chains, CompileError> {
-    in_time(instances)?;
+pub fn chains(instances: &[Instance<'_>], backend: Backend) -> Result<Chains, CompileError> {
+    if backend == Backend::Ebtables {
+        in_time(instances)?;
+    }
     let mut out = Chains::default();
     let (mut from_guest, mut to_guest) = (Vec::new(), Vec::new());
     let mut steps = 0;
@@ -87,6 +91,7 @@ pub fn chains(instances: &[Instance<'_>]) -> Result<Chains, CompileError> {
                 protocol: protocol.map_or("mac", |element| &element.protocol),
                 origin: &instance.origin,
                 all: &attributes,
+                backend,
             };
             out.rules += 1;
             if out.rules > MAX_RULES {
@@ -108,6 +113,8 @@ pub fn chains(instances: &[Instance<'_>]) -> Result<Chains, CompileError> {
     let priorities = chain_priorities(instances);
     out.from_guest = layer2(from_guest, &priorities);
     out.to_guest = layer2(to_guest, &priorities);
+    out.from_guest.end_accepts = backend.chain_end_accepts();
+    out.to_guest.end_accepts = backend.chain_end_accepts();
     Ok(out)
 }
 
@@ -233,6 +240,7 @@ fn layer2(placed: Vec<Placed<'_>>, priorities: &HashMap<&str, i16>) -> Layer2 {
         root: Some(root),
         subs,
         tied,
+        end_accepts: true,
     }
 }
 

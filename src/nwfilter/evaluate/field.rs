@@ -31,6 +31,8 @@ pub enum Field {
     Dst,
     /// IP protocol; for IPv6 the one behind the extension headers.
     Protocol,
+    /// What an IPv6 header names as next, an extension header among them.
+    NextHeader,
     /// Source port.
     SrcPort,
     /// Destination port.
@@ -80,6 +82,7 @@ impl Field {
         Self::Src,
         Self::Dst,
         Self::Protocol,
+        Self::NextHeader,
         Self::SrcPort,
         Self::DstPort,
         Self::Tos,
@@ -113,7 +116,12 @@ impl Field {
             | Self::ArpProtocol
             | Self::ArpOperation => 0xffff,
             Self::VlanId => 0xfff,
-            Self::Protocol | Self::Tos | Self::IcmpType | Self::IcmpCode | Self::TcpFlags => 0xff,
+            Self::Protocol
+            | Self::NextHeader
+            | Self::Tos
+            | Self::IcmpType
+            | Self::IcmpCode
+            | Self::TcpFlags => 0xff,
             Self::Header | Self::ArpMacs | Self::ArpAddresses | Self::ArpGratuitous => 1,
         }
     }
@@ -242,6 +250,7 @@ impl Fields {
         self.set(Field::Tos, (header[0] << 4) | (header[1] >> 4));
         self.set(Field::Src, be128(header, 8)?);
         self.set(Field::Dst, be128(header, 24)?);
+        self.set(Field::NextHeader, header[6]);
         if let Some(upper) = self.skip_extensions(packet, header[6], reader) {
             self.set(Field::Protocol, upper.protocol);
             self.read_upper(&upper, reader);

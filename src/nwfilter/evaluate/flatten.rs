@@ -1,6 +1,6 @@
 //! From a tree of filters to one ordered list of rules with their variables.
 
-use super::{CompileError, MAX_RULES, Origin};
+use super::{Backend, CompileError, MAX_RULES, Origin};
 use crate::nwfilter::compare::{DEFAULT_PRIORITY, chain_priority};
 use crate::nwfilter::model::{Entry, Filter, Rule};
 use std::collections::{BTreeMap, HashMap};
@@ -80,6 +80,7 @@ pub fn flatten<'a>(
     filters: &'a [Filter],
     top: &str,
     variables: Scope,
+    backend: Backend,
 ) -> Result<Vec<Instance<'a>>, CompileError> {
     let by_name = filters
         .iter()
@@ -92,8 +93,16 @@ pub fn flatten<'a>(
         out: Vec::new(),
     };
     walk.filter(top, top, &Rc::new(variables))?;
+    let priority = |instance: &Instance<'_>| match backend {
+        // It raises a rule's priority to that of its chain before it sorts, so
+        // that such rules keep the order in which they are written.
+        Backend::Nftables if !instance.in_root() => {
+            instance.priority().max(instance.chain_priority)
+        }
+        _ => instance.priority(),
+    };
     walk.out
-        .sort_by_key(|instance| (!instance.in_root(), instance.priority()));
+        .sort_by_key(|instance| (!instance.in_root(), priority(instance)));
     Ok(walk.out)
 }
 

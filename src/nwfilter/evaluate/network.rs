@@ -49,12 +49,17 @@ pub fn rules(
     attributes: &Attributes<'_>,
     v6: bool,
 ) -> Result<(Vec<Rule>, Vec<Rule>), CompileError> {
-    if source.action == Action::Continue {
+    if source.action == Action::Continue && !attributes.nftables() {
         return Err(attributes.refused("iptables has no action `continue`"));
     }
     let tests = either_port(tests(attributes, v6)?, attributes)?;
     let (mut from_guest, mut to_guest) = (Vec::new(), Vec::new());
-    for copy in copies(source, attributes) {
+    let copies = if attributes.nftables() {
+        nftables_copies(source, attributes)
+    } else {
+        copies(source, attributes)
+    };
+    for copy in copies {
         for tests in &tests {
             let Some(tests) = oriented(tests, attributes, copy.swapped)? else {
                 continue;
@@ -172,6 +177,36 @@ fn asked_state(source: &Source, attributes: &Attributes<'_>) -> Option<State> {
     })
 }
 
+/// The rules of the nftables back end: nothing is turned round but the replies
+/// to what is accepted, those with an ICMP type too.
+fn nftables_copies(source: &Source, attributes: &Attributes<'_>) -> Vec<Copy> {
+    use Direction::{In, InOut, Out};
+    let copy = |from_guest, swapped, state| Copy {
+        from_guest,
+        swapped,
+        state,
+    };
+    let stateful = source.action == Action::Accept && source.statematch;
+    let named = attributes.get("state").is_some() && source.statematch;
+    let plain = !stateful || named || attributes.get("connlimit-above").is_some();
+    match source.direction {
+        InOut => vec![
+            copy(true, false, State::Any),
+            copy(false, false, State::Any),
+        ],
+        Out if plain => vec![copy(true, false, State::Any)],
+        In if plain => vec![copy(false, false, State::Any)],
+        Out => vec![
+            copy(true, false, State::New),
+            copy(false, true, State::Known),
+        ],
+        In => vec![
+            copy(true, true, State::Known),
+            copy(false, false, State::New),
+        ],
+    }
+}
+
 /// The tests of one copy. The sender's MAC is tested only where it is the
 /// sender's; a copy that tested nothing else is left out.
 fn oriented(
@@ -180,8 +215,13 @@ fn oriented(
     swapped: bool,
 ) -> Result<Option<Tests>, CompileError> {
     let mac = attributes.read("srcmacaddr", |text| masked_mac(text, None))?;
-    if !swapped {
-        let mut tests = tests.clone();
+    if !swapped || attributes.nftables() {
+        // The nftables back end tests the sender in replies too, which then do not match.
+        let mut tests = if swapped {
+            tests.swapped()
+        } else {
+            tests.clone()
+        };
         if let Some((set, negated)) = mac {
             tests.signed(Field::SrcMac, &set, negated);
         }
@@ -228,7 +268,29 @@ fn tests(attributes: &Attributes<'_>, v6: bool) -> Result<Tests, CompileError> {
     if let Some(name) = attributes.repeated() {
         tests.undecided(format!("{name} stands in it twice"));
     }
+    if attributes.nftables() {
+        refused_by_nft(attributes, &mut tests)?;
+    }
     Ok(tests)
+}
+
+/// What the nftables back end emits and nft 1.0.6 refuses (measured).
+fn refused_by_nft(attributes: &Attributes<'_>, tests: &mut Tests) -> Result<(), CompileError> {
+    let negated = |name: &&&str| attributes.get(name).is_some_and(|found| found.negated);
+    let names = ["srcipaddr", "dstipaddr", "srcipfrom", "dstipfrom", "dscp"];
+    if let Some(name) = names.iter().find(negated) {
+        return Err(attributes.refused(format!("nft takes no negated {name} as it is emitted")));
+    }
+    if attributes.get("option").is_some() {
+        return Err(attributes.refused("nft takes no test of a TCP option as it is emitted"));
+    }
+    if attributes.get("flags").is_some() {
+        tests.undecided("nft 1.0.6 refuses some tests of TCP flags as they are emitted");
+    }
+    if attributes.get("state").is_some() {
+        tests.undecided("it names the connection's state");
+    }
+    Ok(())
 }
 
 fn addresses(
@@ -370,6 +432,10 @@ fn icmp(attributes: &Attributes<'_>, tests: &mut Tests) -> Result<(), CompileErr
 
 fn ipset(attributes: &Attributes<'_>, tests: &mut Tests) -> Result<(), CompileError> {
     let has = |name| attributes.get(name).is_some();
+    // The nftables back end logs an error and emits the rule without it.
+    if attributes.nftables() {
+        return Ok(());
+    }
     match (has("ipset"), has("ipsetflags")) {
         (true, false) if attributes.protocol.starts_with("all") => {
             return Err(attributes.refused("ipset needs ipsetflags"));

@@ -1,7 +1,7 @@
 //! A rule as the kernel sees it: sets of values, one field each.
 
 use super::field::{Field, Fields};
-use super::{CompileError, Origin};
+use super::{Backend, CompileError, Origin};
 use crate::nwfilter::model::Action;
 use crate::nwfilter::sets::Set;
 use crate::nwfilter::shorten::shorten;
@@ -117,6 +117,8 @@ pub struct Attributes<'a> {
     pub origin: &'a Origin,
     /// All of them.
     pub all: &'a [super::expand::Attribute],
+    /// The back end that translates it.
+    pub backend: Backend,
 }
 
 impl<'a> Attributes<'a> {
@@ -158,6 +160,11 @@ impl<'a> Attributes<'a> {
             origin: self.origin.clone(),
             what: what.into(),
         }
+    }
+
+    /// Whether the nftables back end translates it.
+    pub fn nftables(&self) -> bool {
+        self.backend == Backend::Nftables
     }
 
     /// A value read by `read`, or the error that names the attribute.

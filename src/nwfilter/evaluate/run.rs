@@ -41,6 +41,8 @@ pub enum Event {
     Matched(Origin, Action),
     /// It ran off the end of a chain, where layer 2 accepts.
     RanOff(String),
+    /// It ran off the end of a chain and goes on in the root chain.
+    WentBack(String),
     /// A layer-3 rule matched.
     Matched3(Origin, Action),
     /// A layer-3 rule looked into an SCTP or ICMP header that is cut, which discards.
@@ -207,7 +209,7 @@ fn walk(
                     Some((a, b)) if *at == b => a,
                     _ => *at,
                 };
-                enter(&layer.subs[at], fields, trace)
+                enter(&layer.subs[at], layer.end_accepts, fields, trace)
             }
         };
         match (end, step) {
@@ -224,7 +226,7 @@ fn walk(
     Decision::Accept
 }
 
-fn enter(sub: &Sub, fields: &Fields, trace: &mut impl Recorder) -> Option<End> {
+fn enter(sub: &Sub, end_accepts: bool, fields: &Fields, trace: &mut impl Recorder) -> Option<End> {
     if !enters(sub, fields) {
         return None;
     }
@@ -233,6 +235,10 @@ fn enter(sub: &Sub, fields: &Fields, trace: &mut impl Recorder) -> Option<End> {
         if let Some(end) = apply(rule, fields, trace) {
             return Some(end);
         }
+    }
+    if !end_accepts {
+        trace.note(|| Event::WentBack(sub.name.clone()));
+        return None;
     }
     // ebtables' policy for a user's chain: it does not go back to the root (measured).
     trace.note(|| Event::RanOff(sub.name.clone()));
@@ -278,6 +284,9 @@ fn layer3(rules: &[Rule], frame: &[u8], fields: &Fields, trace: &mut impl Record
             return Decision::Undecided(format!("{}: {why}", rule.origin));
         }
         trace.note(|| Event::Matched3(rule.origin.clone(), rule.action));
+        if rule.action == Action::Continue {
+            continue;
+        }
         return match rule.action {
             Action::Drop | Action::Reject => Decision::Drop,
             Action::Accept | Action::Return | Action::Continue => Decision::Accept,

@@ -25,6 +25,27 @@ pub enum Kind {
     EtherType,
 }
 
+impl Kind {
+    /// Numbers as text: prefixes or EtherTypes.
+    pub fn list(self, set: &Set) -> Vec<String> {
+        let nets = |nets: Vec<IpNet>| nets.iter().map(ToString::to_string).collect();
+        match self {
+            Kind::V4 | Kind::Arp => nets(prefixes4(set)),
+            Kind::V6 => nets(prefixes6(set)),
+            Kind::EtherType => {
+                let text = |(low, high): &(u128, u128)| {
+                    if low == high {
+                        format!("0x{low:04x}")
+                    } else {
+                        format!("0x{low:04x}-0x{high:04x}")
+                    }
+                };
+                set.intervals().iter().map(text).collect()
+            }
+        }
+    }
+}
+
 /// One class of frames from the guest.
 #[derive(Debug, Clone)]
 pub struct Class {
@@ -48,21 +69,7 @@ pub struct Class {
 impl Class {
     /// Numbers as text: prefixes or EtherTypes.
     pub fn list(&self, set: &Set) -> Vec<String> {
-        let nets = |nets: Vec<IpNet>| nets.iter().map(ToString::to_string).collect();
-        match self.kind {
-            Kind::V4 | Kind::Arp => nets(prefixes4(set)),
-            Kind::V6 => nets(prefixes6(set)),
-            Kind::EtherType => {
-                let text = |(low, high): &(u128, u128)| {
-                    if low == high {
-                        format!("0x{low:04x}")
-                    } else {
-                        format!("0x{low:04x}-0x{high:04x}")
-                    }
-                };
-                set.intervals().iter().map(text).collect()
-            }
-        }
+        self.kind.list(set)
     }
 
     /// Whether it shows that the policy holds.
@@ -150,6 +157,7 @@ fn packets(kind: u16, protocols: Set, upper: &[Field]) -> Region {
         .with(Field::Header, Set::one(1))
         .with(Field::Src, addresses.clone())
         .with(Field::Dst, addresses)
+        .with(Field::NextHeader, next_headers(kind, &protocols))
         .with(Field::Protocol, protocols);
     for field in [
         Field::SrcPort,
@@ -163,6 +171,21 @@ fn packets(kind: u16, protocols: Set, upper: &[Field]) -> Region {
         }
     }
     region
+}
+
+/// Extension headers of IPv6 that the kernel looks past: hop-by-hop, routing,
+/// fragment, authentication, destination options.
+pub const EXTENSIONS: [u128; 5] = [0, 43, 44, 51, 60];
+
+/// What an IP header can name as next where the packet holds one of the protocols.
+pub fn next_headers(kind: u16, protocols: &Set) -> Set {
+    if kind == ethertype::IPV4 {
+        return Set::one(ABSENT);
+    }
+    let extensions = EXTENSIONS.map(|header| (header, header));
+    protocols
+        .intersection(&Field::NextHeader.all())
+        .union(&Set::of(extensions.to_vec()))
 }
 
 const PORTS: [Field; 2] = [Field::SrcPort, Field::DstPort];

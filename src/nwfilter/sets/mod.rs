@@ -2,8 +2,11 @@
 
 mod cidr;
 mod classes;
+mod differ;
 mod intervals;
+mod partition;
 mod reach;
+mod shapes;
 mod space;
 #[cfg(test)]
 mod tests;
@@ -11,7 +14,10 @@ mod witness;
 
 pub use cidr::{addresses, prefixes, prefixes4, prefixes6};
 pub use classes::{Class, Kind, classes};
+pub use differ::{Comparison, Difference, differences};
 pub use intervals::Set;
+pub use partition::{Fate, Part, partition};
 pub use reach::{Reach, reach};
+pub use shapes::{Shape, shapes};
 pub use space::Region;
 pub use witness::witness;

@@ -44,6 +44,7 @@ pub fn reach(filter: &Compiled, way: Way, region: &Region, field: Field, wanted:
     let mut walk = Walk {
         root: layer.root.as_deref().unwrap_or_default(),
         subs: &layer.subs,
+        end_accepts: layer.end_accepts,
         network: types.first().map_or(&[], |kind| filter.layer3(way, kind)),
         field,
         wanted,
@@ -89,6 +90,8 @@ impl Place {
 struct Walk<'a> {
     root: &'a [Step],
     subs: &'a [Sub],
+    /// Whether the end of a sub-chain accepts, as that of every other chain does.
+    end_accepts: bool,
     network: &'a [Rule],
     field: Field,
     wanted: &'a Set,
@@ -136,8 +139,11 @@ impl Walk<'_> {
                 Place::Sub { chain, at, .. } => self.subs[chain].rules.get(at),
                 Place::Network(at) => self.network.get(at),
             };
-            // The end of a chain accepts, that of a sub-chain too.
             let Some(rule) = step else {
+                if let (Place::Sub { back, .. }, false) = (place, self.end_accepts) {
+                    place = Place::Root(back);
+                    continue;
+                }
                 return self.accept(place, region);
             };
             if self.split(rule, place, region) {

@@ -1,5 +1,6 @@
 //! A concrete frame out of a region.
 
+use super::classes::EXTENSIONS;
 use super::space::Region;
 use crate::frame::group::{igmp, igmp_message};
 use crate::frame::{Ends, Ip4, Ip6, Link, Mac, arp, ethertype, l4, protocol};
@@ -20,6 +21,8 @@ pub fn witness(region: &Region, usual: &[(Field, u128)]) -> Option<Vec<u8>> {
         ethertype::ARP | ethertype::RARP => {
             let mut frame = arp::frame(link, pick.arp()?, &[]);
             frame[12..14].copy_from_slice(&kind.to_be_bytes());
+            frame[14..16].copy_from_slice(&pick.word(Field::ArpHardware)?.to_be_bytes());
+            frame[16..18].copy_from_slice(&pick.word(Field::ArpProtocol)?.to_be_bytes());
             Some(frame)
         }
         ethertype::VLAN => {
@@ -58,6 +61,11 @@ impl Pick<'_> {
         }
     }
 
+    /// Whether no frame of the region has the field.
+    fn absent(&self, field: Field) -> bool {
+        !self.region.get(field).meets(&field.all())
+    }
+
     fn mac(&self, field: Field) -> Option<Mac> {
         let [_, _, octets @ ..] = u64::try_from(self.of(field)?).ok()?.to_be_bytes();
         Some(octets)
@@ -93,7 +101,18 @@ impl Pick<'_> {
         let to = Ipv6Addr::from_bits(self.of(Field::Dst)?);
         let upper = self.byte(Field::Protocol)?;
         let ip = Ip6::new(from, to);
-        let mut packet = ip.packet(upper, &self.upper(upper, ip.ends())?);
+        let mut payload = self.upper(upper, ip.ends())?;
+        let mut next = upper;
+        let headers = self.region.get(Field::NextHeader);
+        if !headers.contains(upper.into()) {
+            // An extension header of eight octets, all of whose fields are 0 but the next.
+            let extension = EXTENSIONS
+                .iter()
+                .find(|header| headers.contains(**header))?;
+            next = u8::try_from(*extension).ok()?;
+            payload = [&[upper, 0, 0, 0, 0, 0, 0, 0], payload.as_slice()].concat();
+        }
+        let mut packet = ip.packet(next, &payload);
         let class = self.byte(Field::Tos)?;
         packet[0] = 0x60 | class >> 4;
         packet[1] = class << 4 | packet[1] & 0x0f;
@@ -118,6 +137,8 @@ impl Pick<'_> {
                     b"",
                 )
             }
+            // Each version of IP has its own; the other's is a protocol like any.
+            protocol::ICMP | protocol::ICMPV6 if self.absent(Field::IcmpType) => vec![0; 16],
             protocol::ICMP => l4::icmp(
                 self.byte(Field::IcmpType)?,
                 self.byte(Field::IcmpCode)?,
@@ -144,11 +165,25 @@ impl Pick<'_> {
         })
     }
 
+    /// The body; a field that the region has without is 0.
     fn arp(&self) -> Option<arp::Body> {
+        let end = |mac, address| {
+            let mac = if self.absent(mac) {
+                Some([0; 6])
+            } else {
+                self.mac(mac)
+            };
+            let address = if self.absent(address) {
+                Some(Ipv4Addr::UNSPECIFIED)
+            } else {
+                self.v4(address)
+            };
+            Some((mac?, address?))
+        };
         let body = arp::Body {
             operation: self.word(Field::ArpOperation)?,
-            sender: (self.mac(Field::ArpSrcMac)?, self.v4(Field::ArpSrc)?),
-            target: (self.mac(Field::ArpDstMac)?, self.v4(Field::ArpDst)?),
+            sender: end(Field::ArpSrcMac, Field::ArpSrc)?,
+            target: end(Field::ArpDstMac, Field::ArpDst)?,
         };
         Some(body)
     }

@@ -1,0 +1,247 @@
+//! `lanfence diff`: the frames that two filters, or two back ends, treat differently.
+
+use super::explain::{mac, trace};
+use super::levels::WIDTH;
+use super::tree::{Reading, Tree, backend, parameter};
+use super::{Exit, Failure, check, say};
+use crate::frame::{Mac, summary};
+use crate::nwfilter::evaluate::{Backend, Compiled, Decision, Way};
+use crate::nwfilter::sets::{Comparison, Difference, differences};
+use crate::policy::Policy;
+use crate::probe::Scene;
+use crate::report::text::{plural, wrap};
+use clap::Args;
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Most differences that are printed as text.
+const SHOWN: usize = 60;
+
+/// Options of `diff`.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// A filter file, or a folder of them.
+    #[arg(value_name = "A.xml")]
+    one: PathBuf,
+    /// Another; without it, the first is compared with itself under the other back end.
+    #[arg(value_name = "B.xml")]
+    other: Option<PathBuf>,
+    /// The filter of A that the interface refers to, where several could be bound.
+    #[arg(long, value_name = "NAME")]
+    bind: Option<String>,
+    /// The same of B.
+    #[arg(long, value_name = "NAME", requires = "other")]
+    other_bind: Option<String>,
+    /// The back end of libvirt that translates A: ebtables (measured) or nftables
+    /// (as read in libvirt's source; no release has it yet).
+    #[arg(long, value_name = "NAME", default_value_t, value_parser = backend)]
+    backend: Backend,
+    /// That of B; without it, the same as for A.
+    #[arg(long, value_name = "NAME", value_parser = backend)]
+    other_backend: Option<Backend>,
+    /// A parameter of the filterref; a repeated name makes a list.
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameter)]
+    parameters: Vec<(String, String)>,
+    /// The guest's MAC; any will do.
+    #[arg(long, value_name = "MAC", value_parser = mac)]
+    mac: Option<Mac>,
+    /// Print JSON instead of text.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A filter with what it compiles to.
+struct Side {
+    tree: Tree,
+    filter: Compiled,
+}
+
+impl Side {
+    fn of(
+        path: &PathBuf,
+        bind: Option<&str>,
+        backend: Backend,
+        options: &Options,
+        guest: Mac,
+    ) -> Result<Self, Failure> {
+        let tree = Tree::load(std::slice::from_ref(path), bind, Reading::Strict)?;
+        let filter = tree.compile(guest, &options.parameters, backend)?;
+        Ok(Self { tree, filter })
+    }
+
+    /// `x (x.xml), ebtables back end, measured`
+    fn title(&self) -> String {
+        format!(
+            "{} ({}), {} back end, {}",
+            self.tree.top,
+            self.tree.path().unwrap_or_default(),
+            self.filter.backend(),
+            self.filter.backend().source()
+        )
+    }
+}
+
+/// Compares and prints.
+pub fn run(options: &Options) -> Result<ExitCode, Failure> {
+    // Addresses of the shipped example make frames look like some.
+    let scene = Scene::imagined(&Policy::example()).expect("the example has room for hosts");
+    let guest = options.mac.unwrap_or(scene.guest.mac);
+    let other_backend = options.other_backend.unwrap_or(match options.other {
+        Some(_) => options.backend,
+        None => other(options.backend),
+    });
+    let sides = [
+        Side::of(
+            &options.one,
+            options.bind.as_deref(),
+            options.backend,
+            options,
+            guest,
+        )?,
+        Side::of(
+            options.other.as_ref().unwrap_or(&options.one),
+            match options.other {
+                Some(_) => options.other_bind.as_deref(),
+                None => options.bind.as_deref(),
+            },
+            other_backend,
+            options,
+            guest,
+        )?,
+    ];
+    let found = differences(&sides[0].filter, &sides[1].filter, &check::usual(&scene));
+    let printed = if options.json {
+        json(&sides, &found)
+    } else {
+        text(&sides, &found)
+    };
+    say(&printed).map_err(Failure::usage)?;
+    Ok(ExitCode::from(exit(&found)))
+}
+
+fn other(backend: Backend) -> Backend {
+    match backend {
+        Backend::Ebtables => Backend::Nftables,
+        Backend::Nftables => Backend::Ebtables,
+    }
+}
+
+/// 0 the same, 1 different, 5 not known.
+fn exit(found: &Comparison) -> u8 {
+    match (found.differences.is_empty(), &found.inexact) {
+        (false, _) => 1,
+        (true, Some(_)) => 5,
+        (true, None) => Exit::Pass as u8,
+    }
+}
+
+fn direction(way: Way) -> &'static str {
+    match way {
+        Way::FromGuest => "from the guest",
+        Way::ToGuest => "to the guest",
+    }
+}
+
+fn verdict(difference: &Difference, side: usize) -> &'static str {
+    match difference.outcomes[side].decision {
+        Decision::Accept => "passes",
+        Decision::Drop => "is dropped",
+        Decision::Undecided(_) => "is not evaluated",
+    }
+}
+
+fn text(sides: &[Side; 2], found: &Comparison) -> String {
+    let mut out = format!("A  {}\nB  {}\n", sides[0].title(), sides[1].title());
+    for difference in found.differences.iter().take(SHOWN) {
+        out.push('\n');
+        one(&mut out, sides, difference);
+    }
+    let more = found.differences.len().saturating_sub(SHOWN);
+    if more > 0 {
+        let _ = writeln!(out, "\nand {more} more (all of them with --json)");
+    }
+    if let Some(why) = &found.inexact {
+        let _ = writeln!(out, "\nnot everything could be compared: {why}");
+    }
+    let word = match exit(found) {
+        0 => "SAME",
+        1 => "DIFFERENT",
+        _ => "NOT KNOWN",
+    };
+    let _ = writeln!(
+        out,
+        "\n{word}: {} over all frames with whole headers, exit code {}",
+        plural(found.differences.len(), "difference"),
+        exit(found)
+    );
+    out
+}
+
+/// One difference: which frames, and what decides about an example.
+fn one(out: &mut String, sides: &[Side; 2], difference: &Difference) {
+    const NUMBERS: usize = 12;
+    let list = difference.kind.list(&difference.values);
+    let mut numbers = list[..list.len().min(NUMBERS)].join(" ");
+    if list.len() > NUMBERS {
+        let _ = write!(numbers, " and {} more", list.len() - NUMBERS);
+    }
+    let head = format!("{} {}: ", difference.shape, direction(difference.way));
+    let mut paragraph = |first: &str, text: &str, indent| {
+        for line in wrap(first, text, WIDTH, indent) {
+            out.push_str(&line);
+            out.push('\n');
+        }
+    };
+    paragraph(&head, &numbers, 2);
+    paragraph("  for example  ", &summary(&difference.frame), 15);
+    paragraph("               ", &check::hex(&difference.frame), 15);
+    for (at, name) in ["A", "B"].into_iter().enumerate() {
+        let decisive = trace(&sides[at].tree, &difference.outcomes[at]).pop();
+        let text = format!(
+            "{}; {}",
+            verdict(difference, at),
+            decisive.unwrap_or_else(|| "no rule is about it".to_owned())
+        );
+        paragraph(&format!("  {name}  it "), &text, 5);
+    }
+}
+
+fn json(sides: &[Side; 2], found: &Comparison) -> String {
+    let filter = |side: &Side| {
+        json!({
+            "filter": side.tree.top,
+            "files": side.tree.paths(),
+            "backend": side.filter.backend().word(),
+        })
+    };
+    let outcome = |difference: &Difference, at: usize| -> Value {
+        json!({
+            "verdict": verdict(difference, at),
+            "trace": trace(&sides[at].tree, &difference.outcomes[at]),
+        })
+    };
+    let difference = |difference: &Difference| {
+        json!({
+            "direction": direction(difference.way),
+            "kind": difference.shape,
+            "values": difference.kind.list(&difference.values),
+            "frame": check::hex(&difference.frame),
+            "summary": summary(&difference.frame),
+            "a": outcome(difference, 0),
+            "b": outcome(difference, 1),
+        })
+    };
+    let document = json!({
+        "schema_version": 1,
+        "version": env!("CARGO_PKG_VERSION"),
+        "a": filter(&sides[0]),
+        "b": filter(&sides[1]),
+        "exit_code": exit(found),
+        "differences": found.differences.iter().map(difference).collect::<Vec<_>>(),
+        "inexact": found.inexact,
+    });
+    let text = serde_json::to_string_pretty(&document).expect("strings and numbers only");
+    text + "\n"
+}
