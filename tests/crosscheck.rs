@@ -38,7 +38,7 @@ fn the_evaluator_agrees_with_the_kernel_over_random_filters() {
     );
 }
 
-/// An evaluator that takes `return` for `accept` is found out, and the filter
+/// An evaluator that takes `reject` for `accept` is found out, and the filter
 /// that shows it has nothing in it but what shows it.
 #[test]
 fn a_wrong_evaluator_is_found_out_with_a_small_filter() {
@@ -52,6 +52,6 @@ fn a_wrong_evaluator_is_found_out_with_a_small_filter() {
         "1",
     ]);
     assert_eq!(done.code, Some(1), "{}", done.stdout);
-    assert!(done.stdout.contains("action='return'"), "{}", done.stdout);
+    assert!(done.stdout.contains("action='reject'"), "{}", done.stdout);
     assert!(done.stdout.matches("<rule").count() <= 3, "{}", done.stdout);
 }

@@ -195,9 +195,8 @@ pub fn kind(protocol: &str, attribute: &str) -> Option<Kind> {
     Some(match attribute {
         "srcmacaddr" | "dstmacaddr" | "arpsrcmacaddr" | "arpdstmacaddr" => Kind::Mac,
         "srcmacmask" | "dstmacmask" => Kind::MacMask,
-        "srcipaddr" | "dstipaddr" | "srcipfrom" | "srcipto" | "dstipfrom" | "dstipto" if v6 => {
-            Kind::V6
-        }
+        // Not `dstipto`: nothing but IPv4 can be written there (measured).
+        "srcipaddr" | "dstipaddr" | "srcipfrom" | "srcipto" | "dstipfrom" if v6 => Kind::V6,
         "srcipaddr" | "dstipaddr" | "srcipfrom" | "srcipto" | "dstipfrom" | "dstipto"
         | "arpsrcipaddr" | "arpdstipaddr" => Kind::V4,
         "srcipmask" | "dstipmask" if v6 => Kind::V6Mask,

@@ -113,7 +113,7 @@ fn one(pair: &mut Pair, request: &Request, number: u64) -> Result<CaseDone, LabE
     })
 }
 
-/// A case as an evaluator would take it that thinks `return` means `accept`.
+/// A case as an evaluator would take it that thinks `reject` means `accept`.
 fn wrong(case: &Case) -> Case {
     let mut case = case.clone();
     for entry in case
@@ -122,7 +122,7 @@ fn wrong(case: &Case) -> Case {
         .flat_map(|filter| &mut filter.entries)
     {
         if let Entry::Rule(rule) = entry
-            && rule.action == Action::Return
+            && rule.action == Action::Reject
         {
             rule.action = Action::Accept;
         }
