@@ -1,6 +1,7 @@
 //! `lanfence bench`: where the time goes, measured side by side in one run.
 
 mod pure;
+mod tap;
 
 use super::{Exit, Failure, generate, note, say, verify};
 use crate::guest::Image;
@@ -59,6 +60,10 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     }
     let figures = pure::table(&source.policy, options.rounds)?;
     say(&format!("{figures}\n")).map_err(Failure::host)?;
+    if !options.pure {
+        let figures = tap::table(&source.policy, options.rounds)?;
+        say(&format!("{figures}\n")).map_err(Failure::host)?;
+    }
     let Some(guest) = options.guest.as_ref().filter(|_| !options.pure) else {
         return Ok(Exit::Pass.into());
     };

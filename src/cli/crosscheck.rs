@@ -1,7 +1,7 @@
 //! `lanfence crosscheck`: the evaluator against the kernel, with random filters and frames.
 
 use super::{Exit, Failure, note, say};
-use crate::crosscheck::{self, Broken, Found, Request, run_worker};
+use crate::crosscheck::{self, Broken, Found, Mistake, Request, Task, run_worker};
 use crate::lab::{EnterOptions, enter};
 use clap::Args;
 use std::io::Write as _;
@@ -30,8 +30,8 @@ pub struct Options {
     #[arg(long, value_name = "N", default_value_t = 5)]
     most: usize,
     /// Make the evaluator wrong, for tests of what a mismatch looks like.
-    #[arg(long = "break", hide = true)]
-    sabotage: bool,
+    #[arg(long = "break", value_name = "WHAT", hide = true)]
+    mistake: Option<Mistake>,
 }
 
 /// Options of the hidden verb.
@@ -50,7 +50,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         end: options.first.saturating_add(options.filters),
         step: 1,
         frames: usize::try_from(options.frames).map_err(Failure::usage)?,
-        sabotage: options.sabotage,
+        mistake: options.mistake,
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let total = usize::try_from(options.filters).map_err(Failure::usage)?;
@@ -79,7 +79,7 @@ fn text(seed: u64, found: &Found, seconds: u64) -> String {
     let all: Vec<String> = found.mismatches.iter().map(mismatch).collect();
     let out = all.concat();
     out + &format!(
-        "{} filters of seed {seed}, {} bound and {} refused by libvirt and evaluator alike; {} verdicts compared, {} of them drops, {} left open; {} s\n{} mismatches\n",
+        "{} filters of seed {seed}, {} bound and {} refused by libvirt and evaluator alike; {} verdicts compared, {} of them drops, {} left open; {} s\nrules hit: {} of {}; {} mismatches\n",
         found.cases,
         found.bound,
         found.refused,
@@ -87,18 +87,20 @@ fn text(seed: u64, found: &Found, seconds: u64) -> String {
         found.dropped,
         found.undecided,
         seconds,
+        found.hit,
+        found.rules,
         found.mismatches.len(),
     )
 }
 
-/// Reads the request from standard input, enters the lab's namespaces and runs
-/// its cases. What is found goes to standard output, one JSON document a line.
+/// Reads its task from standard input, enters the lab's namespaces and does
+/// it. What is found goes to standard output, one JSON document a line.
 pub fn work(options: &WorkerOptions) -> Result<ExitCode, Failure> {
     let mut text = String::new();
     std::io::stdin()
         .read_line(&mut text)
         .map_err(Failure::usage)?;
-    let request: Request = serde_json::from_str(&text).map_err(Failure::usage)?;
+    let task: Task = serde_json::from_str(&text).map_err(Failure::usage)?;
     let entered = enter(EnterOptions {
         libvirt_cache: None,
         parent: options.parent,
@@ -112,7 +114,7 @@ pub fn work(options: &WorkerOptions) -> Result<ExitCode, Failure> {
         .enable_all()
         .build()
         .map_err(Failure::host)?;
-    runtime.block_on(run_worker(&request, &tell));
+    runtime.block_on(run_worker(&task, &tell));
     // The kernel ends every other process of the namespace with this one.
     Ok(Exit::Pass.into())
 }

@@ -1,5 +1,7 @@
 //! One case: the kernel's verdict and the evaluator's over the same frames.
 
+use super::belief::{Mistake, compile};
+use super::coverage::Coverage;
 use super::grammar::Case;
 use crate::frame::Mac;
 use crate::lab::{Binding, BindingSpec, LabError, Pair};
@@ -7,7 +9,7 @@ use crate::nwfilter::evaluate::{Compiled, Decision, Way};
 use crate::nwfilter::{Filter, write};
 
 /// The guest that filters are bound for.
-const GUEST: Mac = [0x52, 0x54, 0x00, 0x00, 0x01, 0x01];
+pub const GUEST: Mac = [0x52, 0x54, 0x00, 0x00, 0x01, 0x01];
 
 /// Where the two disagree.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,15 +45,12 @@ pub struct Tally {
     pub dropped: usize,
     /// Verdicts that the evaluator leaves open.
     pub undecided: usize,
+    /// Rules that frames can match, counted by direction.
+    pub rules: usize,
+    /// Of those, matched by a frame that was compared.
+    pub hit: usize,
     /// The first disagreement.
     pub mismatch: Option<Mismatch>,
-}
-
-/// The case as the evaluator understands it.
-pub fn compile(case: &Case) -> Result<Compiled, String> {
-    let top = &case.top().name;
-    let compiled = Compiled::new(&case.filters, top, GUEST, &case.parameters);
-    compiled.map_err(|error| error.to_string())
 }
 
 /// The evaluator's view of an interface that nothing is bound to.
@@ -71,14 +70,14 @@ pub fn unfiltered() -> Compiled {
 const WAYS: [Way; 2] = [Way::FromGuest, Way::ToGuest];
 
 /// Asks both about every frame in both directions, without the filter and with
-/// it. `believed` is what the evaluator takes the case for.
+/// it; the evaluator may be mistaken on purpose.
 ///
 /// # Errors
 /// When the lab breaks down; a refused filter is no error.
 pub fn meet(
     pair: &mut Pair,
     case: &Case,
-    believed: &Case,
+    mistake: Option<Mistake>,
     frames: &[Vec<u8>],
 ) -> Result<Tally, LabError> {
     let (open, mismatch) = without_filter(pair, frames)?;
@@ -88,7 +87,7 @@ pub fn meet(
             ..Tally::default()
         });
     }
-    let compiled = compile(believed);
+    let compiled = compile(case, mistake);
     with_filter(pair, case, |pair, refused| match (refused, compiled) {
         (Some(_), Err(_)) => Ok(Tally::default()),
         (None, Ok(compiled)) => through(pair, &compiled, &open),
@@ -110,40 +109,47 @@ fn without_filter<'f>(
     frames: &'f [Vec<u8>],
 ) -> Result<(Vec<Shot<'f>>, Option<Mismatch>), LabError> {
     let nothing = unfiltered();
+    let frames: Vec<&[u8]> = frames.iter().map(Vec::as_slice).collect();
     let mut open = Vec::new();
-    for frame in frames {
-        for way in WAYS {
-            let passed = pair.carry(way == Way::FromGuest, frame)?;
+    for way in WAYS {
+        let passed = pair.carry_all(way == Way::FromGuest, &frames)?;
+        for (frame, passed) in frames.iter().zip(passed) {
             if disputed(&nothing, frame, way, passed) == Some(true) {
                 return Ok((open, Some(dispute((frame, way), false, passed))));
             }
             if passed {
-                open.push((frame.as_slice(), way));
+                open.push((*frame, way));
             }
         }
     }
     Ok((open, None))
 }
 
-/// The frames through a bound filter, up to the first disagreement.
+/// The frames through a bound filter, and the first disagreement.
 fn through(pair: &mut Pair, compiled: &Compiled, shots: &[Shot<'_>]) -> Result<Tally, LabError> {
     let mut tally = Tally {
         bound: true,
         ..Tally::default()
     };
-    for (frame, way) in shots {
-        let passed = pair.carry(*way == Way::FromGuest, frame)?;
-        tally.compared += 1;
-        tally.dropped += usize::from(!passed);
-        match disputed(compiled, frame, *way, passed) {
-            None => tally.undecided += 1,
-            Some(false) => {}
-            Some(true) => {
-                tally.mismatch = Some(dispute((frame, *way), true, passed));
-                break;
+    let mut coverage = Coverage::of(compiled);
+    for way in WAYS {
+        let own = shots.iter().filter(|(_, of)| *of == way);
+        let frames: Vec<&[u8]> = own.map(|(frame, _)| *frame).collect();
+        let passed = pair.carry_all(way == Way::FromGuest, &frames)?;
+        for (frame, passed) in frames.into_iter().zip(passed) {
+            tally.compared += 1;
+            tally.dropped += usize::from(!passed);
+            coverage.add(way, &compiled.evaluate(frame, way));
+            match disputed(compiled, frame, way, passed) {
+                None => tally.undecided += 1,
+                Some(true) if tally.mismatch.is_none() => {
+                    tally.mismatch = Some(dispute((frame, way), true, passed));
+                }
+                Some(_) => {}
             }
         }
     }
+    (tally.rules, tally.hit) = (coverage.all(), coverage.hit());
     Ok(tally)
 }
 

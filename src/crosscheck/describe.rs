@@ -1,6 +1,7 @@
 //! A mismatch in words, with everything that is needed to see it again.
 
-use super::bout::{Disputed, Mismatch, compile};
+use super::belief::{Mistake, compile};
+use super::bout::{Disputed, Mismatch};
 use super::grammar::Case;
 use crate::frame::summary;
 use crate::nwfilter::evaluate::{Decision, Way};
@@ -8,7 +9,7 @@ use crate::nwfilter::write;
 use std::fmt::Write as _;
 
 /// The mismatch with the case that shows it.
-pub fn describe(case: &Case, believed: &Case, mismatch: &Mismatch) -> String {
+pub fn describe(case: &Case, mistake: Option<Mistake>, mismatch: &Mismatch) -> String {
     let mut out = String::new();
     for filter in &case.filters {
         out += &write(filter);
@@ -18,7 +19,7 @@ pub fn describe(case: &Case, believed: &Case, mismatch: &Mismatch) -> String {
         let _ = writeln!(out, "--param {name}={value}");
     }
     match mismatch {
-        Mismatch::Frame(disputed) => frame(&mut out, believed, disputed),
+        Mismatch::Frame(disputed) => frame(&mut out, case, mistake, disputed),
         Mismatch::Binding(refused, error) => {
             let words = |text: &Option<String>| text.clone().unwrap_or_else(|| "takes it".into());
             let _ = writeln!(out, "libvirt:   {}", words(refused));
@@ -28,7 +29,7 @@ pub fn describe(case: &Case, believed: &Case, mismatch: &Mismatch) -> String {
     out
 }
 
-fn frame(out: &mut String, believed: &Case, disputed: &Disputed) {
+fn frame(out: &mut String, case: &Case, mistake: Option<Mistake>, disputed: &Disputed) {
     let way = match disputed.way {
         Way::FromGuest => "from the guest",
         Way::ToGuest => "to the guest",
@@ -49,7 +50,7 @@ fn frame(out: &mut String, believed: &Case, disputed: &Disputed) {
         let _ = writeln!(out, "evaluator: says otherwise, and no filter was bound");
         return;
     }
-    let Ok(compiled) = compile(believed) else {
+    let Ok(compiled) = compile(case, mistake) else {
         return;
     };
     let outcome = compiled.evaluate(&disputed.frame, disputed.way);

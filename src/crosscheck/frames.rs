@@ -28,9 +28,8 @@ enum Topic {
 
 /// Makes one frame.
 pub fn frame(random: &mut Random, hints: &Hints) -> Vec<u8> {
-    let mut maker = Maker { random, hints };
-    let mut frame = maker.whole();
-    maker.spoil(&mut frame);
+    let mut frame = Maker { random, hints }.whole();
+    spoil(random, &mut frame);
     frame
 }
 
@@ -254,17 +253,21 @@ impl Maker<'_> {
         }
         out
     }
+}
 
-    /// Now and then cuts a frame short or changes a byte behind its addresses.
-    fn spoil(&mut self, frame: &mut Vec<u8>) {
-        if self.random.chance(4) {
-            let length = 14 + self.random.below(frame.len() - 13);
-            frame.truncate(length);
-        }
-        if self.random.chance(4) && frame.len() > 14 {
-            let at = 14 + self.random.below(frame.len() - 14);
-            frame[at] = self.random.byte();
-        }
+/// Now and then cuts a frame short, adds to it or changes a byte behind its addresses.
+pub fn spoil(random: &mut Random, frame: &mut Vec<u8>) {
+    if random.chance(4) {
+        let length = 14 + random.below(frame.len() - 13);
+        frame.truncate(length);
+    }
+    if random.chance(4) && frame.len() > 14 {
+        let at = 14 + random.below(frame.len() - 14);
+        frame[at] = random.byte();
+    }
+    if random.chance(4) {
+        let more = 1 + random.below(20);
+        frame.extend((0..more).map(|_| random.byte()));
     }
 }
 

@@ -1,6 +1,6 @@
 //! The user's side: starts the workers and adds up what they find.
 
-use super::worker::{CaseDone, Line, Request};
+use super::worker::{CaseDone, Line, Request, Task};
 use crate::verify::search_path;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Command, Stdio};
@@ -11,7 +11,7 @@ use std::time::Duration;
 pub const WORKER: &str = "__crosscheck";
 
 /// Longest silence of all workers: a mismatch takes a minute to shrink.
-const SILENCE: Duration = Duration::from_secs(300);
+pub const SILENCE: Duration = Duration::from_secs(300);
 
 /// What a run found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,6 +28,10 @@ pub struct Found {
     pub dropped: usize,
     /// Of those, left open by the evaluator.
     pub undecided: usize,
+    /// Rules that frames can match, counted by direction.
+    pub rules: usize,
+    /// Of those, matched by a frame.
+    pub hit: usize,
     /// Number of the case and the disagreement in words.
     pub mismatches: Vec<(u64, String)>,
 }
@@ -57,12 +61,12 @@ pub fn run(
     let (sender, lines) = mpsc::channel();
     let mut children = Vec::new();
     for number in 0..workers.max(1) {
-        children.push(Worker::start(
-            request,
-            number,
-            workers.max(1),
-            sender.clone(),
-        )?);
+        let part = Request {
+            first: request.first + u64::try_from(number).unwrap_or(0),
+            step: u64::try_from(workers.max(1)).unwrap_or(1),
+            ..request.clone()
+        };
+        children.push(Worker::start(&Task::Cases(part), sender.clone())?);
     }
     drop(sender);
     let mut found = Found::default();
@@ -77,6 +81,9 @@ pub fn run(
             }
             Ok(Line::Host(text)) => return Err(Broken::Host(text)),
             Ok(Line::Broken(text)) => return Err(Broken::Lab(text)),
+            Ok(Line::Paces(_)) => {
+                return Err(Broken::Lab("a worker did not what it was told".into()));
+            }
             Err(mpsc::RecvTimeoutError::Disconnected) => {
                 let expected = usize::try_from(request.end - request.first).unwrap_or(usize::MAX);
                 if found.cases < expected {
@@ -102,27 +109,20 @@ impl Found {
         self.compared += done.compared;
         self.dropped += done.dropped;
         self.undecided += done.undecided;
+        self.rules += done.rules;
+        self.hit += done.hit;
         self.mismatches
             .extend(done.mismatch.map(|text| (done.case, text)));
     }
 }
 
 /// A running worker; it ends when this is dropped.
-struct Worker(Child);
+pub struct Worker(Child);
 
 impl Worker {
-    fn start(
-        request: &Request,
-        number: usize,
-        of: usize,
-        lines: mpsc::Sender<Line>,
-    ) -> Result<Self, Broken> {
+    /// Starts one; what it says comes out of the channel.
+    pub fn start(task: &Task, lines: mpsc::Sender<Line>) -> Result<Self, Broken> {
         let unfit = |error: std::io::Error| Broken::Host(format!("start a worker: {error}"));
-        let part = Request {
-            first: request.first + u64::try_from(number).unwrap_or(0),
-            step: u64::try_from(of).unwrap_or(1),
-            ..request.clone()
-        };
         let mut child = Command::new(std::env::current_exe().map_err(unfit)?)
             .args([WORKER, &std::process::id().to_string()])
             .env("PATH", search_path())
@@ -130,7 +130,7 @@ impl Worker {
             .stdout(Stdio::piped())
             .spawn()
             .map_err(unfit)?;
-        let text = serde_json::to_string(&part).expect("numbers and a truth value");
+        let text = serde_json::to_string(task).expect("numbers and strings");
         if let Some(mut stdin) = child.stdin.take() {
             // One that is dead already is found out by its silence.
             let _ = writeln!(stdin, "{text}");

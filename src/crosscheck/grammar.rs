@@ -210,9 +210,16 @@ impl Grower<'_> {
         let chain = *self.random.pick(&CHAINS);
         let prioritised = chain != "root" && self.random.chance(50);
         let mut entries = Vec::new();
-        for _ in 0..=self.random.below(3) {
-            let rule = self.rule();
+        for _ in 0..*self.random.pick(&[1, 1, 2, 2, 3, 3, 4, 6]) {
+            let mut rule = self.rule();
+            // What comes back from a sub-chain meets the rules behind it.
+            if chain != "root" && self.random.chance(20) {
+                rule.action = Action::Return;
+            }
             entries.push(Entry::Rule(rule));
+        }
+        if chain == "root" && self.random.chance(35) {
+            entries.push(Entry::Rule(self.last_rule()));
         }
         for filter in inner {
             // Now and then not at all, or twice.
@@ -231,6 +238,17 @@ impl Grower<'_> {
             priority: prioritised.then(|| *self.random.pick(&CHAIN_PRIORITIES)),
             uuid: None,
             entries,
+        }
+    }
+
+    /// What most filters end with.
+    fn last_rule(&mut self) -> Rule {
+        Rule {
+            action: Action::Drop,
+            direction: *self.random.pick(&DIRECTIONS),
+            priority: Some(1000),
+            statematch: true,
+            elements: Vec::new(),
         }
     }
 

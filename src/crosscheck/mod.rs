@@ -4,7 +4,10 @@
 //! A filter is bound through libvirt to a tap that the lab holds; each frame
 //! is written into it and read at the other end, and the other way round.
 
+mod aim;
+mod belief;
 mod bout;
+mod coverage;
 mod describe;
 mod frames;
 mod front;
@@ -12,8 +15,11 @@ mod grammar;
 mod hints;
 mod random;
 mod shrink;
+mod speed;
 mod values;
 mod worker;
 
+pub use belief::Mistake;
 pub use front::{Broken, Found, WORKER, run};
-pub use worker::{CaseDone, Line, Request, run as run_worker};
+pub use speed::{Course, Pace, measure};
+pub use worker::{CaseDone, Line, Request, Task, run as run_worker};

@@ -1,6 +1,7 @@
 //! The smallest case and the shortest frame over which the two still disagree.
 
-use super::bout::{Disputed, Mismatch, compile, disputed, meet, unfiltered, with_filter};
+use super::belief::{Mistake, compile};
+use super::bout::{Disputed, Mismatch, disputed, meet, unfiltered, with_filter};
 use super::grammar::Case;
 use crate::lab::{LabError, Pair};
 use crate::nwfilter::evaluate::Way;
@@ -9,13 +10,12 @@ use crate::nwfilter::{Entry, Filter, Rule};
 /// Most filters that are bound for one mismatch; each takes some tenths of a second.
 const BUDGET: usize = 150;
 
-/// Takes away whatever the mismatch does not need. `believe` makes of a case what
-/// the evaluator takes it for.
+/// Takes away whatever the mismatch does not need.
 pub fn shrink(
     pair: &mut Pair,
     mut case: Case,
     mut mismatch: Mismatch,
-    believe: impl Fn(&Case) -> Case,
+    mistake: Option<Mistake>,
 ) -> Result<(Case, Mismatch), LabError> {
     let mut budget = BUDGET;
     if is_unfiltered(&mismatch) {
@@ -30,7 +30,7 @@ pub fn shrink(
             }
             budget -= 1;
             let frames = frames(&mismatch);
-            let found = meet(pair, &candidate, &believe(&candidate), &frames)?.mismatch;
+            let found = meet(pair, &candidate, mistake, &frames)?.mismatch;
             if let Some(found) = found.filter(|found| is_alike(found, &mismatch)) {
                 shorter = Some((candidate, found));
                 break;
@@ -40,7 +40,7 @@ pub fn shrink(
         (case, mismatch) = found;
     }
     if let Mismatch::Frame(disputed) = &mismatch {
-        mismatch = Mismatch::Frame(shorten(pair, &case, &believe(&case), disputed)?);
+        mismatch = Mismatch::Frame(shorten(pair, &case, mistake, disputed)?);
     }
     Ok((case, mismatch))
 }
@@ -172,10 +172,10 @@ fn simpler(rule: &Rule) -> Vec<Rule> {
 fn shorten(
     pair: &mut Pair,
     case: &Case,
-    believed: &Case,
+    mistake: Option<Mistake>,
     found: &Disputed,
 ) -> Result<Disputed, LabError> {
-    let Ok(compiled) = compile(believed) else {
+    let Ok(compiled) = compile(case, mistake) else {
         return Ok(found.clone());
     };
     let open = unfiltered();

@@ -1,17 +1,20 @@
 //! A worker: one process in its own namespaces, taking every n-th case of a run.
 
-use super::bout::{Tally, meet};
+use super::aim::aimed;
+use super::belief::{Mistake, compile};
+use super::bout::meet;
 use super::describe::describe;
-use super::frames::frame;
+use super::frames::{frame, spoil};
 use super::grammar::{Case, case};
 use super::hints::Hints;
 use super::random::Random;
 use super::shrink::shrink;
+use super::speed::{self, Course, Pace};
 use crate::lab::{LabError, Pair};
-use crate::nwfilter::{Action, Entry};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
-/// What a worker is asked to do.
+/// Cases that a worker runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
     /// Seed of the run.
@@ -24,8 +27,18 @@ pub struct Request {
     pub step: u64,
     /// Frames a case.
     pub frames: usize,
-    /// Make the evaluator believe something else, to see that it is noticed.
-    pub sabotage: bool,
+    /// What the evaluator is made to get wrong, to see that it is noticed.
+    pub mistake: Option<Mistake>,
+}
+
+/// What a worker may be told to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Task {
+    /// To run cases.
+    Cases(Request),
+    /// To measure how fast frames are judged.
+    Speed(Course),
 }
 
 /// What a worker says of one case, or why it cannot go on.
@@ -34,6 +47,8 @@ pub struct Request {
 pub enum Line {
     /// A case is done.
     Case(CaseDone),
+    /// What was measured.
+    Paces(Vec<Pace>),
     /// The host cannot run a lab.
     Host(String),
     /// The lab broke down.
@@ -53,12 +68,23 @@ pub struct CaseDone {
     pub dropped: usize,
     /// Of those, left open by the evaluator.
     pub undecided: usize,
+    /// Rules that frames can match, counted by direction.
+    pub rules: usize,
+    /// Of those, matched by a frame.
+    pub hit: usize,
     /// A disagreement, shrunk, in words.
     pub mismatch: Option<String>,
 }
 
-/// Runs the cases and tells of each.
-pub async fn run(request: &Request, tell: &dyn Fn(&Line)) {
+/// Does what it is told and says what comes of it.
+pub async fn run(task: &Task, tell: &dyn Fn(&Line)) {
+    match task {
+        Task::Cases(request) => cases(request, tell).await,
+        Task::Speed(course) => tell(&speed::run(course).await),
+    }
+}
+
+async fn cases(request: &Request, tell: &dyn Fn(&Line)) {
     let mut pair = match Pair::up().await {
         Ok(pair) => pair,
         Err(error) => return tell(&Line::Host(error.to_string())),
@@ -80,52 +106,44 @@ pub async fn run(request: &Request, tell: &dyn Fn(&Line)) {
 fn one(pair: &mut Pair, request: &Request, number: u64) -> Result<CaseDone, LabError> {
     let mut random = Random::of(request.seed, number);
     let case = case(&mut random);
-    let hints = Hints::of(&case);
-    let frames: Vec<Vec<u8>> = (0..request.frames)
-        .map(|_| frame(&mut random, &hints))
-        .collect();
-    let believe = |case: &Case| {
-        if request.sabotage {
-            wrong(case)
-        } else {
-            case.clone()
-        }
-    };
-    let tally = meet(pair, &case, &believe(&case), &frames)?;
-    let Tally {
-        bound,
-        compared,
-        dropped,
-        undecided,
-        mismatch,
-    } = tally;
-    let mismatch = mismatch
-        .map(|mismatch| shrink(pair, case, mismatch, believe))
+    let frames = frames(&case, &mut random, request.frames);
+    let tally = meet(pair, &case, request.mistake, &frames)?;
+    let mismatch = tally
+        .mismatch
+        .map(|mismatch| shrink(pair, case, mismatch, request.mistake))
         .transpose()?
-        .map(|(case, mismatch)| describe(&case, &believe(&case), &mismatch));
+        .map(|(case, mismatch)| describe(&case, request.mistake, &mismatch));
     Ok(CaseDone {
         case: number,
-        bound,
-        compared,
-        dropped,
-        undecided,
+        bound: tally.bound,
+        compared: tally.compared,
+        dropped: tally.dropped,
+        undecided: tally.undecided,
+        rules: tally.rules,
+        hit: tally.hit,
         mismatch,
     })
 }
 
-/// A case as an evaluator would take it that thinks `reject` means `accept`.
-fn wrong(case: &Case) -> Case {
-    let mut case = case.clone();
-    for entry in case
-        .filters
-        .iter_mut()
-        .flat_map(|filter| &mut filter.entries)
-    {
-        if let Entry::Rule(rule) = entry
-            && rule.action == Action::Reject
-        {
-            rule.action = Action::Accept;
-        }
+/// Half of them aimed at the filter's rules, half around the values in them;
+/// each only once. None for what cannot be bound.
+fn frames(case: &Case, random: &mut Random, count: usize) -> Vec<Vec<u8>> {
+    let Ok(compiled) = compile(case, None) else {
+        return Vec::new();
+    };
+    let hints = Hints::of(case);
+    let mut out: BTreeSet<Vec<u8>> = aimed(&compiled, random, count / 2).into_iter().collect();
+    // One in eight of those is spoilt besides.
+    let spoilt: Vec<Vec<u8>> = out.iter().step_by(8).cloned().collect();
+    for mut frame in spoilt {
+        spoil(random, &mut frame);
+        out.insert(frame);
     }
-    case
+    for _ in 0..count * 2 {
+        if out.len() >= count {
+            break;
+        }
+        out.insert(frame(random, &hints));
+    }
+    out.into_iter().collect()
 }

@@ -10,7 +10,9 @@ use super::netns::{bridge_batch, set_sysctls};
 use super::tap::{LARGEST, Tap};
 use super::topology::bare_bridge;
 use super::{ruleset, tun_device};
+use std::collections::BTreeSet;
 use std::io;
+use std::time::{Duration, Instant};
 
 /// The tap that filters are bound to.
 const GUEST: &str = "tap0";
@@ -23,6 +25,9 @@ const TIMEOUTS: &str = "/proc/sys/net/netfilter";
 /// Frames that came out and were not the one just put in. More than a few mean
 /// that the kernel no longer takes a frame all the way within one call.
 const STRAYS: usize = 16;
+
+/// Frames that are under way at once: far fewer than a tap keeps for its reader.
+const BATCH: usize = 4096;
 
 /// A pair that is up.
 #[derive(Debug)]
@@ -90,6 +95,59 @@ impl Pair {
         )))
     }
 
+    /// The same for many frames, all put in before the first is taken out: for
+    /// each whether it came out.
+    ///
+    /// # Errors
+    /// When the lab breaks down, or frames come out that were not put in.
+    pub fn carry_all(&mut self, from_guest: bool, frames: &[&[u8]]) -> Result<Vec<bool>, LabError> {
+        let mut passed = Vec::with_capacity(frames.len());
+        for batch in frames.chunks(BATCH) {
+            passed.extend(self.carry_batch(from_guest, batch)?);
+        }
+        Ok(passed)
+    }
+
+    /// Writes the frames as the guest would and throws away what comes out; how
+    /// long the writing took.
+    pub fn only_write(&mut self, frames: &[&[u8]]) -> Result<Duration, LabError> {
+        let failed = |source| LabError::system(format!("send {} frames", frames.len()), source);
+        let started = Instant::now();
+        for frame in frames {
+            self.guest.write(frame).map_err(failed)?;
+        }
+        let took = started.elapsed();
+        while self.far.read(&mut self.buffer).map_err(failed)?.is_some() {}
+        Ok(took)
+    }
+
+    fn carry_batch(&mut self, from_guest: bool, batch: &[&[u8]]) -> Result<Vec<bool>, LabError> {
+        let (near, far) = if from_guest {
+            (&self.guest, &self.far)
+        } else {
+            (&self.far, &self.guest)
+        };
+        let failed = |source| LabError::system(format!("send {} frames", batch.len()), source);
+        for frame in batch {
+            near.write(frame).map_err(failed)?;
+        }
+        let mut sorted = Sorted::of(batch);
+        while let Some(length) = far.read(&mut self.buffer).map_err(failed)? {
+            sorted.came_out(&self.buffer[..length]);
+        }
+        if sorted.strays > STRAYS {
+            let text = format!("{} frames came out that were not put in", sorted.strays);
+            return Err(failed(io::Error::other(text)));
+        }
+        let Sorted {
+            mut passed, unsure, ..
+        } = sorted;
+        for at in unsure {
+            passed[at] = self.carry(from_guest, batch[at])?;
+        }
+        Ok(passed)
+    }
+
     /// Sends a last frame each way, which no filter may be in the way of, and
     /// makes sure that nothing but it comes out: no earlier frame was late.
     pub fn settle(&mut self) -> Result<(), LabError> {
@@ -123,6 +181,47 @@ fn starts_alike(sent: &[u8], got: &[u8]) -> bool {
     sent.len() >= 14 && got.get(..14) == sent.get(..14)
 }
 
+/// A batch in an order in which what came out is found: behind a frame stand
+/// those that begin with it. The order in which frames come out does not count.
+struct Sorted<'a> {
+    batch: &'a [&'a [u8]],
+    order: Vec<usize>,
+    /// For each frame of the batch whether it came out.
+    passed: Vec<bool>,
+    /// Frames of which one came out, and which cannot be told: they are equal
+    /// but for what br_netfilter cuts off. Each must be sent by itself.
+    unsure: BTreeSet<usize>,
+    /// What came out and was not put in.
+    strays: usize,
+}
+
+impl<'a> Sorted<'a> {
+    fn of(batch: &'a [&'a [u8]]) -> Self {
+        let mut order: Vec<usize> = (0..batch.len()).collect();
+        order.sort_unstable_by_key(|at| batch[*at]);
+        Self {
+            batch,
+            order,
+            passed: vec![false; batch.len()],
+            unsure: BTreeSet::new(),
+            strays: 0,
+        }
+    }
+
+    fn came_out(&mut self, got: &[u8]) {
+        let from = self.order.partition_point(|at| self.batch[*at] < got);
+        let alike = self.order[from..].iter().copied();
+        let alike: Vec<usize> = alike
+            .take_while(|at| self.batch[*at].starts_with(got))
+            .collect();
+        match alike.as_slice() {
+            [] => self.strays += 1,
+            [at] => self.passed[*at] = true,
+            _ => self.unsure.extend(alike),
+        }
+    }
+}
+
 /// Makes every frame the first of its connection, whatever was sent before.
 fn forget_connections() -> Result<(), LabError> {
     let failed = |source| LabError::File {
@@ -139,4 +238,24 @@ fn forget_connections() -> Result<(), LabError> {
     }
     let settings: Vec<(&str, &str)> = settings.iter().map(|name| (name.as_str(), "0")).collect();
     set_sysctls(&settings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_out_is_found_whole_or_cut_and_never_guessed() {
+        let batch: [&[u8]; 7] = [b"one", b"two, padded", b"three", b"x", b"x", b"xy", b"four"];
+        let mut sorted = Sorted::of(&batch);
+        for got in [&b"four"[..], b"two", b"x", b"five"] {
+            sorted.came_out(got);
+        }
+        assert_eq!(
+            sorted.passed,
+            [false, true, false, false, false, false, true]
+        );
+        assert_eq!(sorted.unsure, BTreeSet::from([3, 4, 5]));
+        assert_eq!(sorted.strays, 1);
+    }
 }

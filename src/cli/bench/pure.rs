@@ -49,13 +49,8 @@ impl Measured {
 
 /// Measures both filters and prints minimum, median and maximum of the rounds.
 pub fn table(policy: &Policy, rounds: u32) -> Result<Table, Failure> {
-    let scene = Scene::imagined(policy)
-        .ok_or_else(|| Failure::usage("the policy's first IPv4 prefix has no room for hosts"))?;
-    let frames: Vec<Vec<u8>> = check::probes::probes(policy, &scene)
-        .iter()
-        .filter(|probe| probe.is_from_guest())
-        .flat_map(|probe| probe.wire(&scene).frames)
-        .collect();
+    let scene = scene(policy)?;
+    let frames = frames(policy, &scene);
     let mut filters = [
         Measured::new(
             Target {
@@ -82,6 +77,21 @@ pub fn table(policy: &Policy, rounds: u32) -> Result<Table, Failure> {
         }
     }
     Ok(rows(&mut filters))
+}
+
+/// Hosts for the policy's frames.
+pub fn scene(policy: &Policy) -> Result<Scene, Failure> {
+    Scene::imagined(policy)
+        .ok_or_else(|| Failure::usage("the policy's first IPv4 prefix has no room for hosts"))
+}
+
+/// What the catalogue has the guest send.
+pub fn frames(policy: &Policy, scene: &Scene) -> Vec<Vec<u8>> {
+    check::probes::probes(policy, scene)
+        .iter()
+        .filter(|probe| probe.is_from_guest())
+        .flat_map(|probe| probe.wire(scene).frames)
+        .collect()
 }
 
 /// Reads, lints and computes the exact sets; how many milliseconds that took.

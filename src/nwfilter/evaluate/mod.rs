@@ -128,6 +128,16 @@ impl Compiled {
         }
     }
 
+    /// The same where a frame that no rule of a sub-chain decides goes on in
+    /// the root chain, as libvirt's documentation has it and its nftables back end does it.
+    #[must_use]
+    pub fn with_chain_ends_returning(mut self) -> Self {
+        self.chains.from_guest.end_accepts = false;
+        self.chains.to_guest.end_accepts = false;
+        self.flat = Flat::of(&self.chains);
+        self
+    }
+
     /// The chains.
     pub fn chains(&self) -> &Chains {
         &self.chains
