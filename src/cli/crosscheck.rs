@@ -41,7 +41,7 @@ pub struct WorkerOptions {
     parent: u32,
 }
 
-/// Runs the cases and prints every mismatch, shrunk.
+/// Runs the cases and prints every mismatch, shrunk, as it is found.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let started = Instant::now();
     let request = Request {
@@ -56,7 +56,14 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let total = usize::try_from(options.filters).map_err(Failure::usage)?;
     let workers = options.jobs.unwrap_or(cores).min(total);
     let tenth = (total / 10).max(1);
+    let mut said = 0;
     let found = crosscheck::run(&request, workers, options.most.max(1), |found| {
+        // At once: a long run may be interrupted.
+        for mismatch in &found.mismatches[said..] {
+            // Where standard output is gone, the end of the run says so.
+            let _ = say(&words(options.seed, mismatch));
+        }
+        said = found.mismatches.len();
         if found.cases % tenth == 0 {
             note(&format!("{} of {total} filters", found.cases));
         }
@@ -65,20 +72,19 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         Broken::Host(text) => Failure::host(text),
         Broken::Lab(text) => Failure::unproven(text),
     })?;
-    say(&text(options.seed, &found, started.elapsed().as_secs())).map_err(Failure::host)?;
+    say(&summary(options.seed, &found, started.elapsed().as_secs())).map_err(Failure::host)?;
     if found.mismatches.is_empty() {
         return Ok(Exit::Pass.into());
     }
     Ok(Exit::Mismatch.into())
 }
 
-fn text(seed: u64, found: &Found, seconds: u64) -> String {
-    let mismatch = |(case, words): &(u64, String)| {
-        format!("mismatch in filter {case} of seed {seed}:\n{words}\n")
-    };
-    let all: Vec<String> = found.mismatches.iter().map(mismatch).collect();
-    let out = all.concat();
-    out + &format!(
+fn words(seed: u64, (case, words): &(u64, String)) -> String {
+    format!("mismatch in filter {case} of seed {seed}:\n{words}\n")
+}
+
+fn summary(seed: u64, found: &Found, seconds: u64) -> String {
+    format!(
         "{} filters of seed {seed}, {} bound and {} refused by libvirt and evaluator alike; {} verdicts compared, {} of them drops, {} left open; {} s\nrules hit: {} of {}; {} mismatches\n",
         found.cases,
         found.bound,

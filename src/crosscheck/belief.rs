@@ -47,3 +47,34 @@ fn accepting(case: &Case, action: Action) -> Case {
     }
     case
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crosscheck::aim::aimed;
+    use crate::crosscheck::bout::WAYS;
+    use crate::crosscheck::grammar::case;
+    use crate::crosscheck::random::Random;
+    use rstest::rstest;
+
+    /// Else a run of the long kind could miss such a mistake.
+    #[rstest]
+    #[case::reject(Mistake::Reject)]
+    #[case::return_from_a_chain(Mistake::Return)]
+    #[case::end_of_a_chain(Mistake::ChainEnd)]
+    fn one_filter_in_thirty_shows_a_mistake(#[case] mistake: Mistake) {
+        let shows = |number: &u64| {
+            let mut random = Random::of(1, *number);
+            let case = case(&mut random);
+            let (Ok(right), Ok(wrong)) = (compile(&case, None), compile(&case, Some(mistake)))
+            else {
+                return false;
+            };
+            let frames = aimed(&right, &mut random, 100);
+            let mut shots = frames.iter().flat_map(|frame| WAYS.map(|way| (frame, way)));
+            shots.any(|(frame, way)| right.decide(frame, way) != wrong.decide(frame, way))
+        };
+        let showing: Vec<u64> = (0..60).filter(shows).collect();
+        assert!(showing.len() >= 2, "{showing:?}");
+    }
+}

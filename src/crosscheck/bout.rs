@@ -67,7 +67,7 @@ pub fn unfiltered() -> Compiled {
 }
 
 /// Both ways.
-const WAYS: [Way; 2] = [Way::FromGuest, Way::ToGuest];
+pub const WAYS: [Way; 2] = [Way::FromGuest, Way::ToGuest];
 
 /// Asks both about every frame in both directions, without the filter and with
 /// it; the evaluator may be mistaken on purpose.

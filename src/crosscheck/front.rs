@@ -10,8 +10,9 @@ use std::time::Duration;
 /// The hidden verb that makes this program a worker.
 pub const WORKER: &str = "__crosscheck";
 
-/// Longest silence of all workers: a mismatch takes a minute to shrink.
-pub const SILENCE: Duration = Duration::from_secs(300);
+/// Longest silence of all workers: a mismatch takes a minute to shrink, and
+/// many on a busy machine.
+pub const SILENCE: Duration = Duration::from_secs(1200);
 
 /// What a run found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -313,10 +313,12 @@ fn addresses(
         return Ok(());
     };
     // libvirt reads the end of an IPv6 range of destinations as an IPv4 address,
-    // unless a variable hides it (measured).
-    let hidden = attributes.get(to).is_some_and(|end| end.variable);
-    let end_is_v6 = v6 && (to != "dstipto" || hidden);
-    let high = attributes.read(to, |text| address(text, end_is_v6))?;
+    // unless a variable hides it, and ip6tables takes none (measured).
+    let bare = |end: &super::expand::Attribute| v6 && to == "dstipto" && !end.variable;
+    if attributes.get(to).is_some_and(bare) {
+        return Err(attributes.refused("dstipto of IPv6 must come from a variable"));
+    }
+    let high = attributes.read(to, |text| address(text, v6))?;
     let high = high.map_or(low, |((high, _), _)| high);
     tests.signed(field, &Set::range(low, high), negated);
     Ok(())

@@ -4,7 +4,7 @@ use super::field::{Field, Fields};
 use crate::frame::{Upper, View};
 
 /// Whether connection tracking takes the frame for the first of a connection.
-/// False also where that is not sure: the states of SCTP, DCCP and UDP-Lite are not modelled.
+/// False also where that is not sure: the states of SCTP, DCCP, UDP-Lite and PPTP are not modelled.
 pub fn may_start(frame: &[u8], fields: &Fields) -> bool {
     const FIN_SYN_RST_ACK: u128 = 0x17;
     let protocol = fields.get(Field::Protocol);
@@ -21,6 +21,8 @@ pub fn may_start(frame: &[u8], fields: &Fields) -> bool {
         1 => matches!(fields.get(Field::IcmpType), 8 | 13 | 15 | 17),
         58 => fields.get(Field::IcmpType) == 128,
         33 | 132 | 136 => false,
+        // Of GRE version 1, which PPTP uses, it takes PPP only (measured).
+        47 => upper.payload.get(1).is_none_or(|flags| flags & 7 != 1),
         _ => true,
     }
 }
