@@ -49,16 +49,21 @@ pub fn rules(
     attributes: &Attributes<'_>,
     v6: bool,
 ) -> Result<(Vec<Rule>, Vec<Rule>), CompileError> {
-    if source.action == Action::Continue && !attributes.nftables() {
-        return Err(attributes.refused("iptables has no action `continue`"));
-    }
-    let tests = either_port(tests(attributes, v6)?, attributes)?;
-    let (mut from_guest, mut to_guest) = (Vec::new(), Vec::new());
     let copies = if attributes.nftables() {
         nftables_copies(source, attributes)
     } else {
         copies(source, attributes)
     };
+    // What is not emitted cannot be refused (measured: `continue` on an inout
+    // rule with an ICMP type is bound).
+    if copies.is_empty() {
+        return Ok((Vec::new(), Vec::new()));
+    }
+    if source.action == Action::Continue && !attributes.nftables() {
+        return Err(attributes.refused("iptables has no action `continue`"));
+    }
+    let tests = either_port(tests(attributes, v6)?, attributes)?;
+    let (mut from_guest, mut to_guest) = (Vec::new(), Vec::new());
     for copy in copies {
         for tests in &tests {
             let Some(tests) = oriented(tests, attributes, copy.swapped)? else {

@@ -518,3 +518,12 @@ fn gre_and_the_state_of_connections(#[case] flags: u8, #[case] known: bool) {
     assert_eq!(decision == Decision::Drop, known, "{decision:?}");
     assert_ne!(decision, Decision::Accept);
 }
+
+/// Found by `lanfence crosscheck`, seed 1: libvirt makes no rule of the first.
+#[rstest]
+#[case::no_rule("inout", true)]
+#[case::a_rule("out", false)]
+fn what_is_not_emitted_is_not_refused(#[case] direction: &str, #[case] bound: bool) {
+    let rule = format!("<rule action='continue' direction='{direction}'><icmp type='8'/></rule>");
+    assert_eq!(compile_with(&[&root(&rule)], &[]).is_ok(), bound);
+}
