@@ -13,6 +13,7 @@ mod levels;
 mod lint;
 mod report;
 mod sarif;
+mod shipped;
 mod tree;
 #[cfg(feature = "lab")]
 mod verify;
