@@ -108,7 +108,7 @@ pub struct Options {
     verdicts: Option<PathBuf>,
     /// Directory of the guest image that `cargo xtask image` builds.
     #[arg(long, value_name = "DIR", env = "LANFENCE_GUEST")]
-    guest: PathBuf,
+    guest: Option<PathBuf>,
     /// When to colour.
     #[arg(long, value_enum, default_value_t = ColorChoice::Auto)]
     color: ColorChoice,
@@ -120,7 +120,7 @@ pub struct Options {
 /// Runs the cells and reports.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let started = Instant::now();
-    let plan = options.select.plan(&options.guest)?;
+    let plan = options.select.plan(options.guest.as_deref())?;
     if options.select.only_lists() {
         say(&options.select.listing(&plan)).map_err(Failure::host)?;
         return Ok(Exit::Pass.into());
@@ -168,7 +168,7 @@ fn job(
     chosen: &filters::Chosen,
     out: Option<PathBuf>,
 ) -> Result<Job, Failure> {
-    let plain = plain_job(source, &options.guest)?;
+    let plain = plain_job(source, options.guest.as_deref())?;
     Ok(Job {
         filters: chosen.texts.clone(),
         bind: chosen.info.name.clone(),
@@ -190,6 +190,9 @@ fn job(
 
 /// Which accelerator, and why; says so at once when it is not what one would expect.
 fn accelerate(options: &Options, job: &Job, cache: &Path) -> Result<(bool, String), Failure> {
+    if job.has_no_guest() {
+        return Ok((false, "there is no guest".into()));
+    }
     if options.accel == AccelChoice::Tcg {
         return Ok((false, "asked for".into()));
     }
@@ -324,7 +327,7 @@ fn to_github(run: &Run) -> Result<(), String> {
 }
 
 /// A job with nothing out of the ordinary: the generated filter under emulation, pcnet and virtio.
-pub fn plain_job(source: &generate::Source, guest: &Path) -> Result<Job, Failure> {
+pub fn plain_job(source: &generate::Source, guest: Option<&Path>) -> Result<Job, Failure> {
     let filter = generated(&source.policy);
     let libvirt_cache = paths::libvirt_cache()?;
     Ok(Job {
@@ -334,7 +337,10 @@ pub fn plain_job(source: &generate::Source, guest: &Path) -> Result<Job, Failure
         filters: vec![filter],
         parameters: Vec::new(),
         kvm: false,
-        guest: std::path::absolute(guest).map_err(Failure::usage)?,
+        guest: guest
+            .map(std::path::absolute)
+            .transpose()
+            .map_err(Failure::usage)?,
         libvirt_cache: Some(libvirt_cache),
         states: Some(paths::states()?),
         out: None,
