@@ -2,7 +2,7 @@
 
 use super::{Failure, shipped};
 use crate::frame::Mac;
-use crate::nwfilter::evaluate::{Backend, Compiled, Culprit, Origin};
+use crate::nwfilter::evaluate::{Backend, CompileError, Compiled, Culprit, Origin};
 use crate::nwfilter::lint::{self, Finding};
 use crate::nwfilter::{self, Filter, FilterSet, Ignored, Place, SetError};
 use std::path::{Path, PathBuf};
@@ -142,13 +142,16 @@ impl Tree {
         backend: Backend,
     ) -> Result<Compiled, Failure> {
         let compiled = Compiled::with_backend(&self.filters, &self.top, mac, parameters, backend);
-        compiled.map_err(|error| {
-            let at = match error.culprit() {
-                Culprit::Rule(origin) => self.place(origin),
-                Culprit::Reference { from, to } => self.reference(from, to),
-            };
-            Failure::usage(format!("{}{error}", prefix(at)))
-        })
+        compiled.map_err(|error| Failure::usage(self.located(&error)))
+    }
+
+    /// An error behind the place that it is about.
+    pub fn located(&self, error: &CompileError) -> String {
+        let at = match error.culprit() {
+            Culprit::Rule(origin) => self.place(origin),
+            Culprit::Reference { from, to } => self.reference(from, to),
+        };
+        format!("{}{error}", prefix(at))
     }
 
     /// How many rules the files have.
