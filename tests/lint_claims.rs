@@ -148,6 +148,7 @@ fn case(filters: Vec<(String, String)>) -> Case {
     Case {
         filters,
         parameters: Vec::new(),
+        bind: true,
         device: None,
         bridge_nf: true,
         frames: Vec::new(),

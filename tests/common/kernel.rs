@@ -1,5 +1,7 @@
 //! Asking the real libvirt and kernel about filters and frames.
 
+#![allow(dead_code, reason = "each test binary uses a part of this")]
+
 use lanfence::frame::Mac;
 use serde::{Deserialize, Serialize};
 use std::io::Write as _;
@@ -21,6 +23,8 @@ pub struct Case {
     /// Name and XML.
     pub filters: Vec<(String, String)>,
     pub parameters: Vec<(String, String)>,
+    /// Whether to bind at all, or only to define.
+    pub bind: bool,
     pub device: Option<Device>,
     /// Whether the bridge hands IP packets to iptables.
     pub bridge_nf: bool,

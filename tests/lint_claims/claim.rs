@@ -103,6 +103,7 @@ impl Claim {
         [&self.bad, &self.good].map(|side| Case {
             filters: side.named(),
             parameters: self.given(),
+            bind: true,
             device: self.device.clone(),
             bridge_nf: self.bridge_nf,
             frames: side
