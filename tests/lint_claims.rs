@@ -13,6 +13,8 @@ mod frames;
 mod kernel;
 #[path = "lint_claims/table.rs"]
 mod table;
+#[path = "lint_claims/trees.rs"]
+mod trees;
 
 use claim::Claim;
 use kernel::{Answer, Case, Device, ask};

@@ -127,8 +127,12 @@ fn bound(
             .push(pair.libvirt.define_filter(name, text)?);
     }
     // As it was given, should libvirt not read its own words as it meant them.
-    for ((name, xml), text) in case.filters.iter().zip(&answer.redumped) {
-        pair.libvirt.define_filter(name, &with_uuid(xml, text))?;
+    for name in defined.drain(..).rev() {
+        pair.libvirt.undefine_filter(&name)?;
+    }
+    for (name, xml) in &case.filters {
+        pair.libvirt.define_filter(name, xml)?;
+        defined.push(name.clone());
     }
     let Some((top, _)) = case.filters.last().filter(|_| case.bind) else {
         return Ok(());
@@ -174,22 +178,4 @@ fn set_bridge_nf(on: bool) -> Result<(), LabError> {
         path: BRIDGE_NF.into(),
         source,
     })
-}
-
-/// The filter with the UUID that libvirt gave it: a name cannot be defined anew
-/// without it. The text begins with the element, as those of tests do.
-fn with_uuid(xml: &str, dumped: &str) -> String {
-    let uuid = dumped
-        .split_once("<uuid>")
-        .and_then(|(_, rest)| rest.split_once("</uuid>"));
-    match (uuid, xml.contains("<uuid>"), xml.split_once('>')) {
-        (Some((uuid, _)), false, Some((start, rest))) if !start.ends_with('/') => {
-            format!("{start}><uuid>{uuid}</uuid>{rest}")
-        }
-        (Some((uuid, _)), false, Some((start, rest))) => {
-            let start = start.trim_end_matches('/');
-            format!("{start}><uuid>{uuid}</uuid></filter>{rest}")
-        }
-        _ => xml.to_owned(),
-    }
 }

@@ -25,8 +25,8 @@ pub fn overview(
 ) -> String {
     let mut out = heading(tree, filter);
     for variable in variables {
-        let first = format!("  {:<12}", format!("${}", variable.name));
-        paragraph(&mut out, &first, &value(variable), 14);
+        let first = format!("  {:<12} ", format!("${}", variable.name));
+        paragraph(&mut out, &first, &value(variable), 15);
     }
     for (way, title) in [
         (Way::FromGuest, "Frames from the guest"),
@@ -35,8 +35,10 @@ pub fn overview(
         let _ = writeln!(out, "\n{title}");
         rules(&mut out, filter, way);
         let _ = writeln!(out, "\n  What of them passes");
-        for (names, said) in merged(&openings(filter, way)) {
-            opening(&mut out, &names, &said);
+        let openings = openings(filter, way);
+        let all: Vec<&str> = openings.iter().map(|opening| opening.name).collect();
+        for (names, said) in merged(&openings) {
+            opening(&mut out, &named(&names, &all), &said);
         }
     }
     if !findings.is_empty() {
@@ -228,8 +230,30 @@ fn said(opening: &Opening) -> Said {
     }
 }
 
-fn opening(out: &mut String, names: &[&str], said: &Said) {
-    let names = wrap("    ", &names.join("; "), NAME, 6);
+/// Kinds of frames in few words: a family of which all are meant by its name alone.
+fn named(names: &[&str], all: &[&str]) -> String {
+    if names.len() == all.len() {
+        return "every kind of frames".to_owned();
+    }
+    let whole = |family: &str| {
+        let mut members = all.iter().filter(|name| name.starts_with(family));
+        members.all(|name| names.contains(name))
+    };
+    let mut out: Vec<&str> = Vec::new();
+    for name in names {
+        let family = ["IPv4", "IPv6"]
+            .into_iter()
+            .find(|family| name.starts_with(family) && whole(family));
+        let word = family.unwrap_or(name);
+        if !out.contains(&word) {
+            out.push(word);
+        }
+    }
+    out.join("; ")
+}
+
+fn opening(out: &mut String, names: &str, said: &Said) {
+    let names = wrap("    ", names, NAME, 6);
     let lines = match said {
         Said::Nothing => vec!["nothing".to_owned()],
         Said::Everything => vec!["everything".to_owned()],
