@@ -151,7 +151,11 @@ impl Tree {
             Culprit::Rule(origin) => self.place(origin),
             Culprit::Reference { from, to } => self.reference(from, to),
         };
-        format!("{}{error}", prefix(at))
+        let more = match error {
+            CompileError::Missing { .. } => format!("; {}", shipped::CURE),
+            _ => String::new(),
+        };
+        format!("{}{error}{more}", prefix(at))
     }
 
     /// How many rules the files have.

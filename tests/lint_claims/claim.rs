@@ -103,7 +103,7 @@ impl Claim {
         [&self.bad, &self.good].map(|side| Case {
             filters: side.named(),
             parameters: self.given(),
-            bind: true,
+            bind: side.is_bound(),
             device: self.device.clone(),
             bridge_nf: self.bridge_nf,
             frames: side
@@ -219,6 +219,12 @@ impl Side {
             Shows::Passes(frame) | Shows::Drops(frame) => Some(frame),
             _ => None,
         })
+    }
+
+    /// Whether it has to be bound at all, which takes some tenths of a second.
+    fn is_bound(&self) -> bool {
+        let refused = |shows: &Shows| matches!(shows, Shows::Refuses(_));
+        self.must_bind() || self.shows.iter().any(refused)
     }
 
     /// Whether something is claimed of it that only a bound filter shows.
