@@ -172,9 +172,9 @@ fn shown_on_vhost(of: &DhcpClients) -> String {
     };
     match (names(true).as_str(), names(false).as_str()) {
         ("", _) => String::new(),
-        (refused, "") => format!(" (on a tap as it reads one, {refused} refused them)"),
+        (refused, "") => format!(" (on a tap that is read as it does, {refused} refused them)"),
         (refused, took) => {
-            format!(" (on a tap as it reads one, {refused} refused them and {took} took them)")
+            format!(" (on a tap that is read as it does, {refused} refused them; {took} took them)")
         }
     }
 }
