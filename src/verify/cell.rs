@@ -94,18 +94,16 @@ impl Running<'_> {
         Ok((runs, scene))
     }
 
-    /// Concludes what the DHCP clients showed. Where the NIC can be given unfinished
-    /// checksums, also what vhost-net would make of them.
+    /// Concludes what the DHCP clients showed. Where the server's answers reach the tap
+    /// unfinished, it also shows what vhost-net would make of them.
     fn clients(&mut self, seen: &[clients::Seen], mac: Mac) -> Result<(), VerifyError> {
         let Some(control) = seen.first() else {
             return Ok(());
         };
-        let vhost = if quirk(&self.plan.nic).vnet_header {
-            clients::without_guest()?
-        } else {
-            Vec::new()
-        };
-        let (found, results) = clients::conclude(control, seen.get(1), vhost, mac);
+        let (mut found, results) = clients::conclude(control, seen.get(1), mac);
+        if found.at_tap().is_some_and(|sum| !sum.adds_up()) {
+            found.vhost = clients::without_guest()?;
+        }
         self.cell.dhcp = Some(found);
         self.client_results = results;
         Ok(())

@@ -102,7 +102,6 @@ impl Act {
 pub fn conclude(
     control: &Seen,
     filtered: Option<&Seen>,
-    vhost: Vec<DhcpClient>,
     mac: Mac,
 ) -> (DhcpClients, Vec<ProbeResult>) {
     let mut clients = Vec::new();
@@ -121,6 +120,7 @@ pub fn conclude(
             results.extend(judge::result(profile, &without, with));
         }
     }
+    let vhost = Vec::new();
     (DhcpClients { clients, vhost }, results)
 }
 
