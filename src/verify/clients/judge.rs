@@ -5,7 +5,7 @@ use super::legs::{Leg, legs};
 use crate::probe::{Expect, Group, Point};
 use crate::report::model::{Fate, ProbeResult, Verdict};
 use crate::verify::judge::{control_fate, judge, reason};
-use lanfence_agent::clients::Profile;
+use lanfence_agent::clients::{Played, Profile};
 
 /// A client's fate, and what to know of it.
 struct Found {
@@ -19,10 +19,7 @@ struct Found {
 /// already: that says something of the NIC and nothing of the filter, and the
 /// report tells it.
 pub fn result(profile: &Profile, control: &Part<'_>, filtered: &Part<'_>) -> Option<ProbeResult> {
-    if control
-        .played
-        .is_some_and(|played| played.refused_its_answer())
-    {
+    if control.played.is_some_and(Played::refused_its_answer) {
         return None;
     }
     let (without, with) = (found(control), found(filtered));
@@ -120,7 +117,7 @@ mod tests {
     use crate::report::model::Failure;
     use crate::verify::phase::Bounds;
     use crate::verify::watch::{Place, Sightings};
-    use lanfence_agent::clients::{Arp, PROFILES, Played, Step, Taken, nth, xid};
+    use lanfence_agent::clients::{Arp, PROFILES, Step, Taken, nth, xid};
     use rstest::rstest;
     use std::net::Ipv4Addr;
 
