@@ -23,6 +23,9 @@ use crate::report::model::{self, Cell};
 use lanfence_agent::{Answer, DhcpStep, Op};
 use std::time::Duration;
 
+/// Linux driver of the NICs that vhost-net can carry.
+const VIRTIO: &str = "virtio_net";
+
 /// Where the evidence has the domain: the live one, or what libvirt was given.
 const DOMAIN_XML: &str = "domain.xml";
 
@@ -95,13 +98,14 @@ impl Running<'_> {
     }
 
     /// Concludes what the DHCP clients showed. Where the server's answers reach the tap
-    /// unfinished, it also shows what vhost-net would make of them.
+    /// of a virtio NIC unfinished, it also shows what vhost-net would make of them.
     fn clients(&mut self, seen: &[clients::Seen], mac: Mac) -> Result<(), VerifyError> {
         let Some(control) = seen.first() else {
             return Ok(());
         };
         let (mut found, results) = clients::conclude(control, seen.get(1), mac);
-        if found.at_tap().is_some_and(|sum| !sum.adds_up()) {
+        let virtio = quirk(&self.plan.nic).driver == VIRTIO;
+        if virtio && found.at_tap().is_some_and(|sum| !sum.adds_up()) {
             found.vhost = clients::without_guest()?;
         }
         self.cell.dhcp = Some(found);

@@ -9,7 +9,7 @@ pub struct DhcpClients {
     /// Those that were played through the guest's NIC, in the order of the table of clients.
     pub clients: Vec<DhcpClient>,
     /// The same server heard on a tap as vhost-net reads it, without a guest; empty
-    /// where the NIC takes finished checksums only.
+    /// where vhost-net cannot carry the NIC or the answers reach its tap finished.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub vhost: Vec<DhcpClient>,
 }
