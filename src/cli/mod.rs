@@ -11,10 +11,15 @@ mod dumpxml;
 mod exit;
 mod explain;
 mod generate;
+#[cfg(feature = "lab")]
+mod kernel;
 mod levels;
 mod lint;
+#[cfg(feature = "lab")]
+mod matrix;
 mod report;
 mod sarif;
+mod shipped;
 mod tree;
 #[cfg(feature = "lab")]
 mod verify;
@@ -52,6 +57,9 @@ enum Verb {
     /// Prove a filter with real guests, and print a verdict for every cell.
     #[cfg(feature = "lab")]
     Verify(Box<verify::Options>),
+    /// Print the cells as jobs for a CI system's own scheduler.
+    #[cfg(feature = "lab")]
+    Matrix(matrix::Options),
     /// Measure where the time goes.
     #[cfg(feature = "lab")]
     Bench(bench::Options),
@@ -70,6 +78,10 @@ enum Verb {
     #[cfg(feature = "lab")]
     #[command(name = "__dumpxml", hide = true)]
     DumpXml(dumpxml::Options),
+    /// Show what the real libvirt and kernel make of filters and frames; for tests.
+    #[cfg(feature = "lab")]
+    #[command(name = "__kernel", hide = true)]
+    Kernel(kernel::Options),
 }
 
 /// Parses the command line and does what it says. A panic ends with the exit
@@ -101,6 +113,8 @@ fn dispatch() -> ExitCode {
         #[cfg(feature = "lab")]
         Verb::Verify(options) => verify::run(&options),
         #[cfg(feature = "lab")]
+        Verb::Matrix(options) => matrix::run(&options),
+        #[cfg(feature = "lab")]
         Verb::Bench(options) => bench::run(&options),
         #[cfg(feature = "lab")]
         Verb::Crosscheck(options) => crosscheck::run(&options),
@@ -110,6 +124,8 @@ fn dispatch() -> ExitCode {
         Verb::Worker(options) => worker::run(&options),
         #[cfg(feature = "lab")]
         Verb::DumpXml(options) => dumpxml::run(&options),
+        #[cfg(feature = "lab")]
+        Verb::Kernel(options) => kernel::run(&options),
     };
     match done {
         Ok(code) => code,

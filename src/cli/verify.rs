@@ -21,6 +21,8 @@ mod filters;
 mod paths;
 mod select;
 
+pub use select::Which;
+
 /// `--accel`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum AccelChoice {

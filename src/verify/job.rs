@@ -93,6 +93,7 @@ impl CellPlan {
             error: None,
             teeth: None,
             evidence: Vec::new(),
+            dhcp: None,
             flaky: None,
         }
     }

@@ -72,6 +72,11 @@ impl<'a> Watch<'a> {
         }
     }
 
+    /// The bookmarks at which it began.
+    pub fn began(&self) -> Marks {
+        self.sensors.each_ref().map(|(_, mark, _)| *mark)
+    }
+
     /// Why the sensors' silence proves nothing; none when all are healthy.
     pub fn fault(&self) -> Option<String> {
         self.sensors.iter().find_map(|(sensor, ..)| sensor.fault())
@@ -123,7 +128,7 @@ pub struct Sightings {
 }
 
 impl Sightings {
-    fn add(&mut self, place: Place, seen: Sighted) {
+    pub(super) fn add(&mut self, place: Place, seen: Sighted) {
         if let Some(tag) = Tag::find(&seen.frame) {
             *self.tags.entry((place, tag)).or_default() += 1;
         }

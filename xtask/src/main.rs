@@ -15,6 +15,7 @@ mod privilege;
 mod run;
 mod services;
 mod setup;
+mod shipped_filters;
 mod sources;
 mod tool;
 
@@ -57,9 +58,19 @@ const VERBS: &[Verb] = &[
         run: image::verb,
     },
     Verb {
+        name: "filters",
+        summary: "setup, then print the directory of the filters that libvirt ships",
+        run: setup::filters_verb,
+    },
+    Verb {
         name: "verify",
         summary: "setup, image, then `lanfence verify` with the arguments given",
         run: run::verify,
+    },
+    Verb {
+        name: "matrix",
+        summary: "setup, image, then `lanfence matrix`: the cells as jobs for a CI system",
+        run: run::matrix,
     },
     Verb {
         name: "test",
@@ -133,6 +144,7 @@ fn usage() -> String {
          \nenvironment:\n  LANFENCE_CACHE  where packages and images are kept (default: $XDG_CACHE_HOME/lanfence\n\
          \x20                 or ~/.cache/lanfence)\n  LANFENCE_GUEST  set for the commands that xtask starts: the directory of the guest\n\
          \x20                 image (vmlinux, initramfs.cpio, manifest.json)\n\
+         \x20 LANFENCE_SHIPPED_FILTERS  set too: the directory of libvirt's own filters\n\
          \nexit codes: 0 done, 1 failed, 2 usage, 3 this machine lacks something; otherwise\n\
          the code of the command that was started\n",
     );

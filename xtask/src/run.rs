@@ -13,12 +13,24 @@ use std::process::Command;
 /// Tells lanfence and its tests where the guest image is.
 const GUEST: &str = "LANFENCE_GUEST";
 
+/// Tells them where libvirt's own filters are.
+const FILTERS: &str = "LANFENCE_SHIPPED_FILTERS";
+
 /// `cargo xtask verify`.
 pub fn verify(context: Context, arguments: Vec<OsString>) -> Result<()> {
+    lanfence(context, "verify", arguments)
+}
+
+/// `cargo xtask matrix`.
+pub fn matrix(context: Context, arguments: Vec<OsString>) -> Result<()> {
+    lanfence(context, "matrix", arguments)
+}
+
+fn lanfence(context: Context, verb: &str, arguments: Vec<OsString>) -> Result<()> {
     let mut command = prepared(context)?;
     // Not --quiet: the first build takes a minute or two, and silence looks like a hang.
     command.args(["run", "--package", "lanfence", "--bin", "lanfence"]);
-    command.args(["--", "verify"]).args(arguments);
+    command.args(["--", verb]).args(arguments);
     hand_over(&mut command)
 }
 
@@ -45,7 +57,7 @@ fn prepared(context: Context) -> Result<Command> {
     let ready = setup::ensure(context, false)?;
     let guest = image::ensure(context, &ready)?;
     let mut command = image::cargo(context.offline);
-    command.env(GUEST, guest);
+    command.env(GUEST, guest).env(FILTERS, &ready.filters);
     Ok(command)
 }
 

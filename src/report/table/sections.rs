@@ -1,11 +1,13 @@
 //! What to know beside the grid: leaks, blocks, residuals, doubts, errors, teeth.
 
 use super::page::Page;
+use crate::report::clients;
 use crate::report::color::Paint;
-use crate::report::findings::{Finding, findings, labels, list, teeth};
+use crate::report::findings::{Finding, findings, labels, place, teeth};
 use crate::report::model::{ErrorKind, Failure, Run, Verdict};
 use crate::report::text::{clean, plural};
 use crate::report::titles;
+use comfy_table::CellAlignment;
 use std::fmt::Write as _;
 
 pub(super) fn print(page: &mut Page, run: &Run) {
@@ -16,6 +18,7 @@ pub(super) fn print(page: &mut Page, run: &Run) {
     errors(page, run);
     flaky(page, run);
     skipped(page, run);
+    dhcp_clients(page, run);
     print_teeth(page, run);
     evidence(page, run);
 }
@@ -47,7 +50,7 @@ fn failures(page: &mut Page, run: &Run, why: Failure) {
         remark,
     );
     for finding in &found {
-        let mut text = format!("{} [{}]", finding.summary, list(&finding.cells, run));
+        let mut text = format!("{} {}", finding.summary, place(finding, run));
         // A blocked frame was last seen before the filter, which tells nothing new.
         if let Some(point) = finding.last_seen.filter(|_| why == Failure::Leak) {
             let _ = write!(text, ", seen at {}", titles::place(point));
@@ -69,11 +72,27 @@ fn residuals(page: &mut Page, run: &Run) {
         "nwfilter cannot close them; counted as skipped",
     );
     for finding in &found {
-        let text = format!("{} [{}]", finding.summary, list(&finding.cells, run));
+        let text = format!("{} {}", finding.summary, place(finding, run));
         page.field(2, &finding.id, column(&found), &text, Paint::yellow);
         if let Some(remedy) = &finding.note {
             page.text(6, &format!("remedy: {remedy}"));
         }
+    }
+}
+
+fn dhcp_clients(page: &mut Page, run: &Run) {
+    let Some(grid) = clients::grid(run) else {
+        return;
+    };
+    page.heading(clients::TITLE, clients::REMARK);
+    let rows: Vec<_> = grid
+        .rows
+        .into_iter()
+        .map(|(name, entries)| (vec![name], entries))
+        .collect();
+    page.grid(&[grid.corner], &grid.columns, &rows, CellAlignment::Left);
+    for text in clients::consequences(run) {
+        page.text(1, &text);
     }
 }
 
@@ -99,7 +118,7 @@ fn inconclusive(page: &mut Page, run: &Run) {
             .iter()
             .filter(|finding| finding.note.as_deref() == Some(reason))
         {
-            let text = format!("{} [{}]", finding.summary, list(&finding.cells, run));
+            let text = format!("{} {}", finding.summary, place(finding, run));
             page.field(4, &finding.id, column(&found) + 2, &text, Paint::yellow);
         }
     }
