@@ -205,14 +205,14 @@ mod tests {
             };
             let hints = Hints::of(&case);
             let mut coverage = Coverage::of(&compiled);
-            let mut hits = |frames: Vec<Vec<u8>>| {
+            let mut shoot = |frames: Vec<Vec<u8>>| {
                 for (frame, way) in frames.iter().flat_map(|frame| WAYS.map(|way| (frame, way))) {
                     coverage.add(way, &compiled.evaluate(frame, way));
                 }
                 coverage.hit()
             };
-            let by_aimed = hits(aimed(&compiled, &mut random, 100));
-            let by_both = hits((0..400).map(|_| frame(&mut random, &hints)).collect());
+            let by_aimed = shoot(aimed(&compiled, &mut random, 100));
+            let by_both = shoot((0..400).map(|_| frame(&mut random, &hints)).collect());
             missed += by_both - by_aimed;
             met += by_aimed;
         }
