@@ -527,3 +527,15 @@ fn what_is_not_emitted_is_not_refused(#[case] direction: &str, #[case] bound: bo
     let rule = format!("<rule action='continue' direction='{direction}'><icmp type='8'/></rule>");
     assert_eq!(compile_with(&[&root(&rule)], &[]).is_ok(), bound);
 }
+
+/// Found by `lanfence crosscheck`, seed 1: to the kernel such a packet is of no connection.
+#[test]
+fn no_next_header_and_the_state_of_connections() {
+    let filter = compile(&[&root(
+        "<rule action='drop' direction='out'><all-ipv6 state='NEW'/></rule>",
+    )]);
+    let packet = Ip6::new(OWN6, WAN6).packet(59, &[0; 8]);
+    let frame = Link::new(GUEST, ROUTER).frame(ethertype::IPV6, &packet);
+    let decision = filter.decide(&frame, Way::FromGuest);
+    assert!(matches!(decision, Decision::Undecided(_)), "{decision:?}");
+}

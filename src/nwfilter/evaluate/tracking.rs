@@ -21,6 +21,8 @@ pub fn may_start(frame: &[u8], fields: &Fields) -> bool {
         1 => matches!(fields.get(Field::IcmpType), 8 | 13 | 15 | 17),
         58 => fields.get(Field::IcmpType) == 128,
         33 | 132 | 136 => false,
+        // Behind IPv6's "no next header" it finds nothing to track (measured).
+        59 => fields.get(Field::EtherType) == 0x0800,
         // Of GRE version 1, which PPTP uses, it takes PPP only (measured).
         47 => upper.payload.get(1).is_none_or(|flags| flags & 7 != 1),
         _ => true,
