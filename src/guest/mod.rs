@@ -5,6 +5,7 @@ mod boot;
 mod console;
 mod domain;
 mod error;
+pub mod foreign;
 mod image;
 mod ipxe;
 mod models;
