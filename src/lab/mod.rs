@@ -22,7 +22,7 @@ pub use dnsmasq::DOMAIN;
 pub use enter::{EnterOptions, enter};
 pub use error::LabError;
 pub use libvirtd::{LOG as LIBVIRTD_LOG, Libvirt, qemu_log_path};
-pub use mounts::STATE;
+pub use mounts::{STATE, image_path};
 pub use netns::Netns;
 pub use packet_socket::PacketSocket;
 pub use sender::Sender;

@@ -112,6 +112,7 @@ mod tests {
             cells: Vec::new(),
             sabotage: None,
             rootless: false,
+            foreign: Vec::new(),
             boot_only: false,
             retries: 0,
         };

@@ -1,7 +1,7 @@
 //! One cell: a fresh guest, the control run, the filter, the filtered run, the teeth.
 
 use super::assess::{Filtered, assess, has_teeth, is_green};
-use super::job::{CellPlan, IPXE, Job, Sabotage};
+use super::job::{CellPlan, Foreign, IPXE, Job, Sabotage};
 use super::phase::{self, Outcome};
 use super::pristine::{self, Saved, hot_pluggable};
 use super::stimulate::{ANSWER, Sender};
@@ -141,6 +141,11 @@ impl Running<'_> {
     async fn through(&mut self, number: u8) -> Result<(), VerifyError> {
         if self.plan.guest == IPXE {
             return self.through_ipxe(number).await;
+        }
+        let foreign = &self.context.job.foreign;
+        let named = |foreign: &Foreign| foreign.manifest.name == self.plan.guest;
+        if let Some(place) = foreign.iter().position(named) {
+            return self.through_foreign(place, number).await;
         }
         let lab = self.context.lab;
         let began = Watch::marks(lab);
@@ -419,7 +424,7 @@ impl Running<'_> {
         Ok(())
     }
 
-    fn keep_evidence(&mut self, rules: &str, frames: &[(&Sightings, &[Probe])]) {
+    pub(super) fn keep_evidence(&mut self, rules: &str, frames: &[(&Sightings, &[Probe])]) {
         let green = self.cell.error.is_none()
             && self.cell.teeth == Some(true)
             && is_green(&self.cell.probes);

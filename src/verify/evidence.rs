@@ -3,7 +3,7 @@
 use super::job::Job;
 use super::watch::{Place, Sightings};
 use crate::frame::Tag;
-use crate::guest::serial_log;
+use crate::guest::{screen_path, serial_log};
 use crate::lab::{Direction, LIBVIRTD_LOG, log_path, qemu_log_path};
 use crate::probe::Probe;
 use crate::report::model::{Cell, ProbeResult, Verdict};
@@ -58,6 +58,10 @@ pub fn write(
             filter.xml.clone().into_bytes(),
         )
     }));
+    // Only foreign guests have a screen.
+    if let Ok(picture) = std::fs::read(screen_path(traces.domain)) {
+        files.push(("screen.ppm".to_owned(), picture));
+    }
     // The largest last: where a disk fills up, the rest is there.
     files.push(("frames.pcapng".to_owned(), capture(cell, traces.frames)?));
     let mut names = Vec::new();

@@ -7,7 +7,7 @@ use super::phase::{Bounds, Outcome, bound_from_outside};
 use super::watch::{Place, Watch};
 use super::{VerifyError, bind};
 use crate::frame::{Phase, Upper, View};
-use crate::guest::{DomainSpec, Interface, Kind, Machine, begin_ipxe, domain_xml};
+use crate::guest::{DomainSpec, Interface, Kind, Machine, begin_silent, domain_xml};
 use crate::lab::topology::{GATEWAY_MAC, Mac, PEER_MAC, WAN_MAC, WAN4, WAN6, link_local};
 use crate::lab::{Lab, LabError, STATE, Tftp, ruleset};
 use crate::probe::{Host, Point, Probe, Scene, Sighting, firmware_catalogue};
@@ -182,7 +182,7 @@ impl Running<'_> {
             filter: None,
         };
         self.domain = (name.clone(), domain_xml(&spec, Some(&interface)));
-        Ok(begin_ipxe(lab, &spec, &interface).await?)
+        Ok(begin_silent(lab, &spec, &interface).await?)
     }
 
     /// Watches the next whole round: the one under way began under other rules.

@@ -7,6 +7,7 @@ mod cell;
 mod early;
 mod error;
 mod evidence;
+mod foreign;
 mod front;
 mod ipxe;
 pub mod job;

@@ -123,7 +123,7 @@ pub struct Sightings {
 }
 
 impl Sightings {
-    fn add(&mut self, place: Place, seen: Sighted) {
+    pub(super) fn add(&mut self, place: Place, seen: Sighted) {
         if let Some(tag) = Tag::find(&seen.frame) {
             *self.tags.entry((place, tag)).or_default() += 1;
         }
