@@ -1,7 +1,7 @@
 //! What a foreign guest sent in a part of its life, by kind, and what became of it.
 
-use super::traffic::{Judge, Kind, dhcp_answer};
-use crate::frame::{Body, Mac, View, dhcp, summary};
+use super::traffic::{Judge, Judged, Kind, dhcp_answer};
+use crate::frame::{Body, Mac, Phase, Tag, View, dhcp, summary};
 use crate::lab::Sighted;
 use crate::lab::topology::{GATEWAY_MAC, PEER_MAC};
 use crate::probe::{Expect, Group, Point};
@@ -141,7 +141,7 @@ impl Ledger {
                 let left = left.and_then(|times| times.iter().rfind(|at| **at <= seen.at_ns));
                 *arrived = (*arrived).max(left.copied());
             }
-            if let Some((kind, expect)) = owner.judge.kind(&seen.frame) {
+            if let Some((kind, expect)) = judged(owner, &seen.frame) {
                 let account = ledger.kinds.entry(kind).or_default();
                 account.expect = Some(expect);
                 account.seen[port] += 1;
@@ -166,7 +166,7 @@ impl Ledger {
         if self.address.is_none() {
             self.address = own_address(owner, &seen.frame);
         }
-        if let Some((kind, expect)) = owner.judge.kind(&seen.frame) {
+        if let Some((kind, expect)) = judged(owner, &seen.frame) {
             let account = self.kinds.entry(kind).or_default();
             account.expect = Some(expect);
             account.sent.push(seen.at_ns);
@@ -264,6 +264,14 @@ impl Ledger {
 fn is_from_guest(frame: &[u8]) -> bool {
     let source = frame.get(6..12);
     source != Some(&PEER_MAC) && source != Some(&GATEWAY_MAC)
+}
+
+/// The kind of a frame. What a sentinel of the lab has the guest send on the LAN
+/// has none: it comes at the lab's time, not at the guest's.
+fn judged(owner: &Owner<'_>, frame: &[u8]) -> Option<Judged> {
+    let (kind, expect) = owner.judge.kind(frame)?;
+    let echo = Tag::find(frame).is_some_and(|tag| tag.phase == Phase::Sentinel);
+    (!echo || kind.is_wan()).then_some((kind, expect))
 }
 
 fn source(frame: &[u8]) -> Option<IpAddr> {
