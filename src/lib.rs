@@ -18,6 +18,8 @@ pub mod report;
 
 pub mod cli;
 #[cfg(feature = "lab")]
+pub mod crosscheck;
+#[cfg(feature = "lab")]
 pub mod guest;
 #[cfg(feature = "lab")]
 pub mod lab;

@@ -63,7 +63,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         return Ok(Exit::Pass.into());
     };
     let image = Image::open(guest).map_err(Failure::host)?;
-    let both = verify::plain_job(&source, guest)?;
+    let both = verify::plain_job(&source, Some(guest))?;
     let restored = Job {
         cells: both.cells[..1].to_vec(),
         ..both.clone()

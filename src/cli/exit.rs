@@ -8,12 +8,16 @@ use std::process::ExitCode;
 pub enum Exit {
     /// All pass.
     Pass = 0,
+    /// Evaluator and kernel disagree.
+    Mismatch = 1,
     /// The command line, the policy or a filter cannot be used.
     Usage = 2,
     /// The host cannot do it.
     Host = 3,
     /// No cell was selected.
     Nothing = 4,
+    /// Something was not proven either way.
+    Unproven = 5,
     /// A bug of lanfence.
     Internal = 70,
 }

@@ -144,8 +144,9 @@ fn explain(tree: &Tree, filter: &Compiled, frame: &[u8], way: Way) -> String {
 
 /// What happened to a frame, a line an event.
 pub fn trace(tree: &Tree, outcome: &Outcome) -> Vec<String> {
-    let line = |event: &Event| match event {
-        Event::NotForwarded => "the bridge never forwards frames to this group MAC".to_owned(),
+    let line = |event: &Event| {
+        match event {
+        Event::NotForwarded => "the bridge itself keeps it back: its source is no host, its destination is for bridges, or its tag is cut".to_owned(),
         Event::Unfiltered => "no layer-2 rule is for this direction".to_owned(),
         Event::Entered(chain) => format!("enters the chain {chain}"),
         Event::Matched(origin, _) => format!("matches {}", tree.describe(origin)),
@@ -157,9 +158,14 @@ pub fn trace(tree: &Tree, outcome: &Outcome) -> Vec<String> {
             format!("matches no other rule of the chain {chain}, and goes on in the root chain")
         }
         Event::RanOff3 => "matches no layer-3 rule, which accepts".to_owned(),
+        Event::Cut(origin) => format!(
+            "is dropped by {}, which looks into an SCTP or ICMP header that is cut",
+            tree.describe(origin)
+        ),
         Event::Malformed => {
             "br_netfilter drops it for its broken IP header (bridge-nf-call-iptables=1)".to_owned()
         }
+    }
     };
     outcome.trace.iter().map(line).collect()
 }

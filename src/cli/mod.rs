@@ -3,6 +3,8 @@
 #[cfg(feature = "lab")]
 mod bench;
 mod check;
+#[cfg(feature = "lab")]
+mod crosscheck;
 mod diff;
 #[cfg(feature = "lab")]
 mod dumpxml;
@@ -53,6 +55,13 @@ enum Verb {
     /// Measure where the time goes.
     #[cfg(feature = "lab")]
     Bench(bench::Options),
+    /// Hold the evaluator behind `check` and `explain` against the kernel with random filters.
+    #[cfg(feature = "lab")]
+    Crosscheck(crosscheck::Options),
+    /// Run cases in namespaces of its own; started by `crosscheck`.
+    #[cfg(feature = "lab")]
+    #[command(name = crate::crosscheck::WORKER, hide = true)]
+    CrosscheckWorker(crosscheck::WorkerOptions),
     /// Run cells in namespaces of its own; started by `verify`.
     #[cfg(feature = "lab")]
     #[command(name = "__worker", hide = true)]
@@ -93,6 +102,10 @@ fn dispatch() -> ExitCode {
         Verb::Verify(options) => verify::run(&options),
         #[cfg(feature = "lab")]
         Verb::Bench(options) => bench::run(&options),
+        #[cfg(feature = "lab")]
+        Verb::Crosscheck(options) => crosscheck::run(&options),
+        #[cfg(feature = "lab")]
+        Verb::CrosscheckWorker(options) => crosscheck::work(&options),
         #[cfg(feature = "lab")]
         Verb::Worker(options) => worker::run(&options),
         #[cfg(feature = "lab")]
@@ -149,6 +162,14 @@ impl Failure {
     fn nothing(message: impl std::fmt::Display) -> Self {
         Self {
             exit: Exit::Nothing,
+            message: message.to_string(),
+        }
+    }
+
+    #[cfg(feature = "lab")]
+    fn unproven(message: impl std::fmt::Display) -> Self {
+        Self {
+            exit: Exit::Unproven,
             message: message.to_string(),
         }
     }

@@ -109,7 +109,7 @@ pub struct Options {
     verdicts: Option<PathBuf>,
     /// Directory of the guest image that `cargo xtask image` builds.
     #[arg(long, value_name = "DIR", env = "LANFENCE_GUEST")]
-    guest: PathBuf,
+    guest: Option<PathBuf>,
     /// When to colour.
     #[arg(long, value_enum, default_value_t = ColorChoice::Auto)]
     color: ColorChoice,
@@ -121,7 +121,7 @@ pub struct Options {
 /// Runs the cells and reports.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let started = Instant::now();
-    let plan = options.select.plan(&options.guest)?;
+    let plan = options.select.plan(options.guest.as_deref())?;
     if options.select.only_lists() {
         say(&options.select.listing(&plan)).map_err(Failure::host)?;
         return Ok(Exit::Pass.into());
@@ -170,7 +170,7 @@ fn job(
     chosen: &filters::Chosen,
     out: Option<PathBuf>,
 ) -> Result<Job, Failure> {
-    let plain = plain_job(source, &options.guest)?;
+    let plain = plain_job(source, options.guest.as_deref())?;
     Ok(Job {
         filters: chosen.texts.clone(),
         bind: chosen.info.name.clone(),
@@ -192,6 +192,9 @@ fn job(
 
 /// Which accelerator, and why; says so at once when it is not what one would expect.
 fn accelerate(options: &Options, job: &Job, cache: &Path) -> Result<(bool, String), Failure> {
+    if job.has_no_guest() {
+        return Ok((false, "there is no guest".into()));
+    }
     if options.accel == AccelChoice::Tcg {
         return Ok((false, "asked for".into()));
     }
@@ -326,7 +329,7 @@ fn to_github(run: &Run) -> Result<(), String> {
 }
 
 /// A job with nothing out of the ordinary: the generated filter under emulation, pcnet and virtio.
-pub fn plain_job(source: &generate::Source, guest: &Path) -> Result<Job, Failure> {
+pub fn plain_job(source: &generate::Source, guest: Option<&Path>) -> Result<Job, Failure> {
     let filter = generated(&source.policy);
     let libvirt_cache = paths::libvirt_cache()?;
     Ok(Job {
@@ -336,7 +339,10 @@ pub fn plain_job(source: &generate::Source, guest: &Path) -> Result<Job, Failure
         filters: vec![filter],
         parameters: Vec::new(),
         kvm: false,
-        guest: std::path::absolute(guest).map_err(Failure::usage)?,
+        guest: guest
+            .map(std::path::absolute)
+            .transpose()
+            .map_err(Failure::usage)?,
         libvirt_cache: Some(libvirt_cache),
         states: Some(paths::states()?),
         out: None,

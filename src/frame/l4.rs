@@ -62,12 +62,24 @@ pub fn udp(ends: Ends, source: u16, port: u16, payload: &[u8]) -> Vec<u8> {
 
 /// A TCP segment without options.
 pub fn tcp(ends: Ends, source: u16, port: u16, flags: u8, payload: &[u8]) -> Vec<u8> {
+    segment(ends, (source, port), flags, 0, payload)
+}
+
+/// The segment that opens the other half of a connection: SYN and ACK of a SYN
+/// with this sequence number.
+pub fn tcp_accept(ends: Ends, source: u16, port: u16, sequence: u32) -> Vec<u8> {
+    let next = sequence.wrapping_add(1);
+    segment(ends, (source, port), flag::SYN | flag::ACK, next, &[])
+}
+
+fn segment(ends: Ends, ports: (u16, u16), flags: u8, next: u32, payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0; MutableTcpPacket::minimum_packet_size()];
     bytes.extend(payload);
     let mut packet = MutableTcpPacket::new(&mut bytes).expect("the buffer holds a header");
-    packet.set_source(source);
-    packet.set_destination(port);
+    packet.set_source(ports.0);
+    packet.set_destination(ports.1);
     packet.set_sequence(0x6c61_6e66);
+    packet.set_acknowledgement(next);
     packet.set_data_offset(5);
     packet.set_flags(flags);
     packet.set_window(64240);

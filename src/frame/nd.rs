@@ -49,11 +49,19 @@ pub fn solicit(target: Ipv6Addr, source: Option<Mac>, tag: Tag) -> Vec<u8> {
 
 /// Neighbour advertisement with the override flag, solicited or not.
 pub fn advertise(target: Ipv6Addr, mac: Mac, solicited: bool, tag: Tag) -> Vec<u8> {
-    let flags = if solicited { 0x60 } else { 0x20 };
-    let mut out = vec![flags, 0, 0, 0];
+    let mut out = answer(target, mac);
+    if !solicited {
+        out[0] = 0x20;
+    }
+    out.extend(tag_option(tag));
+    out
+}
+
+/// Neighbour advertisement as an owner answers a question with it.
+pub fn answer(target: Ipv6Addr, mac: Mac) -> Vec<u8> {
+    let mut out = vec![0x60, 0, 0, 0];
     out.extend(target.octets());
     out.extend(link_option(2, mac));
-    out.extend(tag_option(tag));
     out
 }
 

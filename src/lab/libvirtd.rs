@@ -75,6 +75,11 @@ pub struct Libvirt {
 }
 
 impl Libvirt {
+    /// The connection, for calls that have a module of their own.
+    pub(super) fn connection(&self) -> &Connect {
+        &self.connect
+    }
+
     /// libvirt's version, `11.3.0`.
     pub fn version(&self) -> String {
         self.connect

@@ -1,6 +1,7 @@
 //! The hermetic world: namespaces, topology, private libvirtd, DHCP server and sensors.
 
 mod accounts;
+mod binding;
 mod daemon;
 mod dnsmasq;
 mod enter;
@@ -11,12 +12,15 @@ mod libvirtd;
 mod mounts;
 mod netns;
 mod packet_socket;
+mod pair;
 pub mod ruleset;
 mod sender;
 mod sensor;
+mod tap;
 mod tftp;
 pub mod topology;
 
+pub use binding::{Binding, BindingSpec};
 pub use daemon::{Daemon, log_path};
 pub use dnsmasq::DOMAIN;
 pub use enter::{EnterOptions, enter};
@@ -25,8 +29,10 @@ pub use libvirtd::{LOG as LIBVIRTD_LOG, Libvirt, qemu_log_path};
 pub use mounts::{STATE, image_path};
 pub use netns::Netns;
 pub use packet_socket::PacketSocket;
+pub use pair::Pair;
 pub use sender::Sender;
 pub use sensor::{Direction, Sensor, Sighted};
+pub use tap::{LARGEST as LARGEST_FRAME, Tap};
 pub use tftp::Tftp;
 pub use topology::Topology;
 

@@ -183,14 +183,32 @@ const ROUTER: [(&str, &str); 4] = [
     ("ipv4.conf.all.send_redirects", "0"),
 ];
 
-/// Builds the topology in the caller's network namespace, which must be new.
-pub fn build(plan: &Topology) -> Result<Network, LabError> {
+/// Makes a bridge without ports in the caller's network namespace, which must be new.
+pub fn bare_bridge() -> Result<(), LabError> {
     assert_alone()?;
-    // The hypervisor itself must not answer on the bridge: it is no host of the LAN.
+    mute()?;
+    ip_batch(&[], &format!("link set lo up\n{}", bridge_link()))
+}
+
+/// The hypervisor itself must not answer on the bridge: it is no host of the LAN.
+fn mute() -> Result<(), LabError> {
     set_sysctls(&[
         ("ipv6.conf.all.disable_ipv6", "1"),
         ("ipv6.conf.default.disable_ipv6", "1"),
-    ])?;
+    ])
+}
+
+fn bridge_link() -> String {
+    format!(
+        "link add {BRIDGE} type bridge stp_state 0 forward_delay 0 mcast_snooping 0\n\
+         link set {BRIDGE} up\n"
+    )
+}
+
+/// Builds the topology in the caller's network namespace, which must be new.
+pub fn build(plan: &Topology) -> Result<Network, LabError> {
+    assert_alone()?;
+    mute()?;
     ip_batch(
         &[],
         "netns add lan\nnetns add gateway\nnetns add wan\nlink set lo up\n",
@@ -249,10 +267,7 @@ fn hypervisor_links() -> String {
     let ports = [("lan0", "lan", PEER_MAC), ("gw0", "gateway", GATEWAY_MAC)]
         .map(port)
         .concat();
-    format!(
-        "link add {BRIDGE} type bridge stp_state 0 forward_delay 0 mcast_snooping 0\n\
-         {ports}link set {BRIDGE} up\n"
-    )
+    bridge_link() + &ports
 }
 
 /// Entries that a guest which claims another's MAC cannot move: without

@@ -140,6 +140,11 @@ impl Filter {
 
     /// Parameters that it sets on the filters it refers to.
     pub fn parameters(&self) -> impl Iterator<Item = &str> {
+        self.all_parameters().map(|(name, _)| name)
+    }
+
+    /// The same with their values.
+    pub fn all_parameters(&self) -> impl Iterator<Item = (&str, &str)> {
         self.entries
             .iter()
             .filter_map(|entry| match entry {
@@ -147,7 +152,7 @@ impl Filter {
                 Entry::Reference(reference) => Some(&reference.parameters),
             })
             .flatten()
-            .map(|(name, _)| name.as_str())
+            .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// Names of the filters it refers to.

@@ -1,11 +1,12 @@
 //! Binding the filter under test to the guest's NIC.
 
 use super::VerifyError;
-use super::cell::Context;
 use super::job::{FilterText, Job};
+use super::running::Context;
 use crate::guest::{FilterRef, Interface, Machine};
-use crate::lab::{Lab, ruleset};
+use crate::lab::{Binding, BindingSpec, Lab, ruleset};
 use crate::nwfilter::{self, Filter};
+use crate::probe::Host;
 use std::net::Ipv4Addr;
 
 /// The variable that libvirt learns from the guest's traffic where it is not given.
@@ -36,13 +37,40 @@ pub fn reference(job: &Job, address: Ipv4Addr) -> Option<FilterRef> {
     Some(FilterRef { filter, parameters })
 }
 
+/// Binds the filter to a tap without a guest, and checks the same; none where
+/// there is no filter to verify.
+pub fn bind_tap(
+    context: &Context<'_>,
+    tap: &str,
+    guest: &Host,
+) -> Result<Option<Binding>, VerifyError> {
+    let Some(reference) = reference(context.job, guest.v4) else {
+        return Ok(None);
+    };
+    let spec = BindingSpec {
+        device: tap,
+        mac: guest.mac,
+        filter: &reference.filter,
+        parameters: &reference.parameters,
+    };
+    let bound = context.lab.libvirt.bind(&spec);
+    let bound = bound.map_err(|error| refused(context.lab, error.into()))?;
+    has_rules(context.job, tap, &reference.filter)?;
+    Ok(Some(bound))
+}
+
 /// Checks that the kernel has rules for the guest's NIC where the filter has any.
 pub fn in_force(job: &Job, guest: &Machine) -> Result<(), VerifyError> {
     let Interface { tap, filter, .. } = guest.interface();
+    let filter = filter.as_ref().map_or("no filter", |filter| &filter.filter);
+    has_rules(job, tap, filter)
+}
+
+/// That libvirt lists a binding proves nothing, so the rules themselves are looked for.
+fn has_rules(job: &Job, tap: &str, filter: &str) -> Result<(), VerifyError> {
     let installed = ruleset::installed(tap)?;
-    let has_rules = tree(job).iter().any(|filter| filter.rule_count() > 0);
-    if has_rules && !installed.hooked {
-        let filter = filter.as_ref().map_or("no filter", |filter| &filter.filter);
+    let wanted = tree(job).iter().any(|filter| filter.rule_count() > 0);
+    if wanted && !installed.hooked {
         return Err(VerifyError::Cell(format!(
             "libvirt bound {filter} to {tap}, but the kernel has no rule for {tap}: {installed:?}"
         )));
@@ -104,7 +132,7 @@ mod tests {
             bind: None,
             parameters: given.map(pair).into_iter().collect(),
             kvm: false,
-            guest: "/".into(),
+            guest: None,
             libvirt_cache: None,
             states: None,
             early: false,

@@ -1,12 +1,13 @@
 //! Real life's order: the filter is there before the first frame of a fresh guest.
 
 use super::assess::Filtered;
-use super::cell::Running;
 use super::job::Sabotage;
 use super::phase::{self, AFTER_EARLY, Bounds};
+use super::running::Running;
+use super::station::Ground;
 use super::stimulate::Sender;
 use super::watch::Watch;
-use super::{VerifyError, bind};
+use super::{VerifyError, bind, trial};
 use crate::frame::Phase;
 use crate::lab::ruleset;
 use crate::probe::Scene;
@@ -29,7 +30,7 @@ impl Running<'_> {
             return Ok(None);
         };
         let began = Watch::marks(lab);
-        let mut guest = self.begin(number, Some(filter)).await?;
+        let mut guest = self.begin_guest(number, Some(filter)).await?;
         self.enter("early");
         bind::in_force(job, &guest.machine)?;
         if job.sabotage == Some(Sabotage::EarlyFlush) {
@@ -39,28 +40,27 @@ impl Running<'_> {
         let key = self.log_in(&mut guest).await?;
         let dev = self.nic(&mut guest).await?;
         let watch = Watch::resume(lab, &guest.machine.tap, began);
-        let probes = self.probes(scene, run, Phase::Early);
+        let probes = trial::probes(self.context.policy, scene, run, Phase::Early);
+        let ground = Ground { lab, scene };
         let mut sender = Sender {
-            lab,
+            ground,
             agent: &mut guest.agent,
             dev: &dev,
-            scene,
             key: &key,
         };
-        let outcome = phase::run(&mut sender, watch, run, Phase::Early, probes).await?;
+        let outcome = phase::run(&mut sender, ground, watch, run, Phase::Early, probes).await?;
         let mut later = Bounds::default();
         if outcome.bounds != Bounds::ALL {
             // A filter that stops the sentinels too: they bound it when it is gone.
             guest.machine.set_filter(None)?;
             let watch = Watch::start(lab, &guest.machine.tap);
             let mut sender = Sender {
-                lab,
+                ground,
                 agent: &mut guest.agent,
                 dev: &dev,
-                scene,
                 key: &key,
             };
-            let bounds = phase::bound(&mut sender, &watch, run, AFTER_EARLY).await?;
+            let bounds = phase::bound(&mut sender, ground, &watch, run, AFTER_EARLY).await?;
             if watch.fault().is_none() {
                 later = bounds;
             }

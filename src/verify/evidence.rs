@@ -3,8 +3,7 @@
 use super::job::Job;
 use super::watch::{Place, Sightings};
 use crate::frame::Tag;
-use crate::guest::{screen_path, serial_log};
-use crate::lab::{Direction, LIBVIRTD_LOG, log_path, qemu_log_path};
+use crate::lab::{Direction, LIBVIRTD_LOG, log_path};
 use crate::probe::Probe;
 use crate::report::model::{Cell, ProbeResult, Verdict};
 use crate::report::pcapng::{self, EvidencePacket};
@@ -14,14 +13,21 @@ use std::time::Duration;
 
 /// What a cell has left behind, however far it came.
 pub struct Traces<'a> {
-    /// Name of the domain: its logs are called after it.
-    pub domain: &'a str,
-    /// The domain's XML: the live one, or what libvirt was given.
-    pub xml: &'a str,
+    /// What only cells of its kind have, by the file's name.
+    pub own: &'a [(&'static str, Own)],
     /// The kernel's rules with their counters.
     pub rules: &'a str,
     /// Frames of each phase with the phase's probes; no probes where none was judged.
     pub frames: &'a [(&'a Sightings, &'a [Probe])],
+}
+
+/// A file of the bundle that only some kinds of cells have.
+#[derive(Debug)]
+pub enum Own {
+    /// Its text.
+    Text(String),
+    /// The log that it is a copy of.
+    Log(String),
 }
 
 /// Writes the bundle into `out/<cell>` and returns the files' names relative to `out`.
@@ -37,31 +43,25 @@ pub fn write(
     let folder = cell.name.replace('/', "-");
     let dir = out.join(&folder);
     std::fs::create_dir_all(&dir).map_err(|error| format!("{folder}: {error}"))?;
-    let mut files = vec![
-        ("domain.xml".to_owned(), traces.xml.as_bytes().to_vec()),
+    let own = traces.own.iter().map(|(name, own)| {
+        let content = match own {
+            Own::Text(text) => text.as_bytes().to_vec(),
+            Own::Log(path) => log(path),
+        };
+        ((*name).to_owned(), content)
+    });
+    let mut files: Vec<(String, Vec<u8>)> = own.collect();
+    files.extend([
         ("rules.txt".to_owned(), traces.rules.as_bytes().to_vec()),
-    ];
-    let logs = [
-        ("serial.log", serial_log(traces.domain)),
-        ("qemu.log", qemu_log_path(traces.domain)),
-        ("libvirtd.log", LIBVIRTD_LOG.to_owned()),
-        ("dnsmasq.log", log_path("dnsmasq")),
-    ];
-    // A log that was never begun is part of the story: its file is empty.
-    files.extend(logs.map(|(name, path)| {
-        let text = std::fs::read(path).unwrap_or_default();
-        (name.to_owned(), text)
-    }));
+        ("libvirtd.log".to_owned(), log(LIBVIRTD_LOG)),
+        ("dnsmasq.log".to_owned(), log(&log_path("dnsmasq"))),
+    ]);
     files.extend(job.filters.iter().map(|filter| {
         (
             format!("filter-{}.xml", filter.name),
             filter.xml.clone().into_bytes(),
         )
     }));
-    // Only foreign guests have a screen.
-    if let Ok(picture) = std::fs::read(screen_path(traces.domain)) {
-        files.push(("screen.ppm".to_owned(), picture));
-    }
     // The largest last: where a disk fills up, the rest is there.
     files.push(("frames.pcapng".to_owned(), capture(cell, traces.frames)?));
     let mut names = Vec::new();
@@ -71,6 +71,11 @@ pub fn write(
         names.push(format!("{folder}/{name}"));
     }
     Ok(names)
+}
+
+/// A log that was never begun is part of the story: its file is empty.
+fn log(path: &str) -> Vec<u8> {
+    std::fs::read(path).unwrap_or_default()
 }
 
 /// All frames of all phases in the order of time, each with its probe's verdict as comment.

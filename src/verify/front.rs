@@ -235,7 +235,7 @@ fn show(event: Event, host: &mut Option<Host>, tell: &mut impl FnMut(Option<&Eve
 
 /// The search path with the directories of system programs: an ordinary
 /// user's on Debian lacks them, and libvirtd, dnsmasq and ebtables are there.
-fn search_path() -> OsString {
+pub fn search_path() -> OsString {
     let mut path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
     path.push(":/usr/local/sbin:/usr/sbin:/sbin");
     path

@@ -1,16 +1,18 @@
 //! The cell of a guest that is not Linux: iPXE, which repeats its rounds by
 //! itself while the filter comes and goes. Only sensors tell what became of them.
 
-use super::assess::Filtered;
-use super::cell::{Running, Runs, guest_mac};
+use super::cell::{guest_mac, sabotage};
 use super::phase::{Bounds, Outcome, bound_from_outside};
-use super::watch::{Place, Watch};
+use super::running::{Context, Running};
+use super::station::scene;
+use super::trial::{self, Subject};
+use super::watch::{Marks, Place, Watch};
 use super::{VerifyError, bind};
 use crate::frame::{Phase, Upper, View};
 use crate::guest::{DomainSpec, Interface, Kind, Machine, begin_silent, domain_xml};
-use crate::lab::topology::{GATEWAY_MAC, Mac, PEER_MAC, WAN_MAC, WAN4, WAN6, link_local};
-use crate::lab::{Lab, LabError, STATE, Tftp, ruleset};
-use crate::probe::{Host, Point, Probe, Scene, Sighting, firmware_catalogue};
+use crate::lab::topology::WAN4;
+use crate::lab::{Lab, LabError, STATE, Sensor, Tftp};
+use crate::probe::{Point, Probe, Scene, Sighting, firmware_catalogue};
 use lanfence_agent::DhcpStep;
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -105,7 +107,8 @@ impl Running<'_> {
     /// The whole life of an iPXE guest: rounds without the filter, with it, and
     /// without it again.
     pub(super) async fn through_ipxe(&mut self, number: u8) -> Result<(), VerifyError> {
-        let lab = self.context.lab;
+        let context = self.context;
+        let lab = context.lab;
         let _servers = [
             Tftp::start(&lab.network.peer, lab.plan.peer4)?,
             Tftp::start(&lab.network.gateway, lab.plan.gateway4)?,
@@ -114,48 +117,32 @@ impl Running<'_> {
         self.enter("boot");
         let run = super::random();
         let began = Watch::marks(lab);
-        let mut machine = self.begin_ipxe(number, run).await?;
+        let machine = self.begin_ipxe(number, run).await?;
         let watch = Watch::resume(lab, &machine.tap, began);
-        let (round, v4) = first_round(&watch, run).await?;
-        self.cell.driver = Some("iPXE".into());
-        let scene = scene(lab, number, machine.interface().mac, v4);
-        let file_of = |round| move |place: &str| file(run, place, round);
-        let policy = self.context.policy;
-        self.enter("control");
-        let probes = firmware_catalogue(policy, &scene, file_of(round));
-        let control = collect(lab, &scene, watch, run, Phase::Control, round, probes).await?;
-        self.enter("bind");
-        bind::bind(self.context, &mut machine, v4)?;
-        self.sabotage(&mut machine)?;
-        self.enter("filtered");
-        let filtered = self.round(&machine, &scene, run, Phase::Filtered).await?;
-        let rules = ruleset::evidence();
-        self.enter("unbind");
-        machine.set_filter(None)?;
-        self.enter("teeth");
-        let teeth = self.round(&machine, &scene, run, Phase::Teeth).await;
-        let sound = teeth.as_ref().ok().filter(|teeth| teeth.fault.is_none());
-        let later = sound.map(|teeth| teeth.bounds).unwrap_or_default();
-        let (late, _) = Watch::resume(lab, &machine.tap, filtered.end).sightings();
-        self.domain.1 = machine.xml();
-        let (teeth, stopped) = match teeth {
-            Ok(teeth) => (Some(teeth), None),
-            Err(error) => (None, Some(error)),
+        let (round, v4) = match first_round(&watch, run).await {
+            Ok(first) => first,
+            Err(error) => {
+                self.keep_early(&machine.tap);
+                return Err(error);
+            }
         };
-        self.conclude(Runs {
-            run,
+        self.cell.driver = Some("iPXE".into());
+        let scene = scene(&lab.plan, machine.interface().mac, v4, number);
+        let mut subject = Firmware {
+            context,
+            machine,
             scene,
-            control,
-            filtered: Some(Filtered {
-                outcome: filtered,
-                late,
-                later,
-            }),
-            teeth,
-            early: None,
-            rules,
-            stopped,
-        })
+            first: Some((round, began)),
+        };
+        let runs = trial::run(run, &mut subject, |phase| self.enter(phase)).await;
+        self.describe(subject.machine.xml());
+        match runs {
+            Ok(runs) => self.conclude(runs),
+            Err(error) => {
+                self.keep_early(&subject.machine.tap);
+                Err(error)
+            }
+        }
     }
 
     /// Starts the guest with its script.
@@ -171,7 +158,7 @@ impl Running<'_> {
             kind: Kind::Ipxe(&path),
             name: &name,
             accel: self.context.accel,
-            image: self.context.image,
+            image: self.context.image()?,
             nonce: "",
         };
         let interface = Interface {
@@ -181,29 +168,66 @@ impl Running<'_> {
             link: true,
             filter: None,
         };
-        self.domain = (name.clone(), domain_xml(&spec, Some(&interface)));
+        self.know((name.clone(), domain_xml(&spec, Some(&interface))));
         Ok(begin_silent(lab, &spec, &interface).await?)
     }
+}
 
-    /// Watches the next whole round: the one under way began under other rules.
-    async fn round(
-        &self,
-        machine: &Machine,
-        scene: &Scene,
-        run: u32,
-        phase: Phase,
-    ) -> Result<Outcome, VerifyError> {
-        let lab = self.context.lab;
-        let watch = Watch::start(lab, &machine.tap);
+/// An iPXE guest that goes through its rounds.
+struct Firmware<'a> {
+    context: &'a Context<'a>,
+    machine: Machine,
+    scene: Scene,
+    /// The first round, which is over, and where the sensors stood before it.
+    first: Option<(u32, Marks)>,
+}
+
+impl Firmware<'_> {
+    /// Waits for the next whole round: the one under way began under other rules.
+    async fn next_round(&self, run: u32) -> Result<(u32, Watch<'_>), VerifyError> {
+        let (lab, tap) = (self.context.lab, &self.machine.tap);
+        let watch = Watch::start(lab, tap);
         let under_way = end_of_round(&watch, run, ROUND, None).await?;
-        let watch = Watch::start(lab, &machine.tap);
+        let watch = Watch::start(lab, tap);
         let round = end_of_round(&watch, run, ROUND, Some(under_way + 1)).await?;
-        let mut probes =
-            firmware_catalogue(self.context.policy, scene, |place| file(run, place, round));
+        Ok((round, watch))
+    }
+}
+
+impl Subject for Firmware<'_> {
+    fn lab(&self) -> &Lab {
+        self.context.lab
+    }
+
+    fn tap(&self) -> &Sensor {
+        &self.machine.tap
+    }
+
+    async fn phase(&mut self, run: u32, phase: Phase) -> Result<Outcome, VerifyError> {
+        let lab = self.context.lab;
+        let (round, watch) = match self.first.take() {
+            Some((round, began)) => (round, Watch::resume(lab, &self.machine.tap, began)),
+            None => self.next_round(run).await?,
+        };
+        let mut probes = firmware_catalogue(self.context.policy, &self.scene, |place| {
+            file(run, place, round)
+        });
         if phase == Phase::Teeth {
             probes.retain(Probe::wants_teeth);
         }
-        collect(lab, scene, watch, run, phase, round, probes).await
+        collect(lab, &self.scene, watch, run, phase, round, probes).await
+    }
+
+    async fn bind(&mut self) -> Result<(), VerifyError> {
+        bind::bind(self.context, &mut self.machine, self.scene.guest.v4)
+    }
+
+    fn sabotage(&mut self) -> Result<(), VerifyError> {
+        sabotage(self.context, &mut self.machine)
+    }
+
+    async fn unbind(&mut self) -> Result<(), VerifyError> {
+        Ok(self.machine.set_filter(None)?)
     }
 }
 
@@ -250,25 +274,6 @@ async fn first_round(watch: &Watch<'_>, run: u32) -> Result<(u32, Ipv4Addr), Ver
     let address = address.get();
     let address = address.ok_or_else(|| VerifyError::Cell("iPXE has no IPv4 address".into()))?;
     Ok((round, address))
-}
-
-fn scene(lab: &Lab, number: u8, mac: Mac, v4: Ipv4Addr) -> Scene {
-    let plan = &lab.plan;
-    let host = |mac: Mac, v4, v6| Host {
-        mac,
-        v4,
-        link_local: link_local(mac),
-        v6,
-    };
-    Scene {
-        guest: host(mac, v4, plan.guest6(number)),
-        peer: host(PEER_MAC, plan.peer4, plan.peer6()),
-        gateway: host(GATEWAY_MAC, plan.gateway4, plan.gateway6()),
-        lan4: plan.lan4,
-        wan4: WAN4,
-        wan6: WAN6,
-        wan_mac: WAN_MAC,
-    }
 }
 
 /// Bounds a round that has come to its end and gathers what was seen of it.

@@ -32,6 +32,9 @@ pub enum Sabotage {
     EarlyFlush,
 }
 
+/// The guest kind of cells without a guest.
+const TAP: &str = "tap";
+
 /// One cell: a guest with a NIC model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CellPlan {
@@ -86,6 +89,20 @@ impl CellPlan {
         }
     }
 
+    /// The cell without a guest.
+    pub fn tap() -> Self {
+        Self {
+            name: "tap/raw".into(),
+            guest: TAP.into(),
+            nic: "raw".into(),
+        }
+    }
+
+    /// Whether the lab itself stands in the guest's place.
+    pub fn is_tap(&self) -> bool {
+        self.guest == TAP
+    }
+
     /// The cell before anything has happened in it.
     pub fn cell(&self) -> Cell {
         Cell {
@@ -130,8 +147,8 @@ pub struct Job {
     pub parameters: Vec<(String, String)>,
     /// `kvm` or `tcg`.
     pub kvm: bool,
-    /// Directory of the guest image.
-    pub guest: PathBuf,
+    /// Directory of the guest image; none where no cell has a guest.
+    pub guest: Option<PathBuf>,
     /// Directory that stands in for /var/cache/libvirt.
     pub libvirt_cache: Option<PathBuf>,
     /// Directory of saved guests; without it every guest boots cold.
@@ -153,4 +170,11 @@ pub struct Job {
     pub early: bool,
     /// Only boot the first cell's guest, to see whether the accelerator works.
     pub boot_only: bool,
+}
+
+impl Job {
+    /// Whether the lab stands in the guest's place in every cell.
+    pub fn has_no_guest(&self) -> bool {
+        self.cells.iter().all(CellPlan::is_tap)
+    }
 }

@@ -17,15 +17,19 @@ pub mod plan;
 mod pristine;
 mod queue;
 mod retry;
+mod running;
 mod sockets;
 mod ssh;
+mod station;
 mod stimulate;
+mod tap;
+mod trial;
 mod watch;
 mod worker;
 
 pub use bare::bare_boot;
 pub use error::VerifyError;
-pub use front::{Workers, decide_accel, silence};
+pub use front::{Workers, decide_accel, search_path, silence};
 pub use worker::run as run_worker;
 
 /// A number that no other run has: tags and nonces must not repeat.

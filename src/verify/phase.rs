@@ -1,13 +1,13 @@
 //! One phase of a cell: send the probes, bound the wait with sentinels, collect the sightings.
 
-use super::stimulate::{Exchange, Refusals, Sender};
+use super::station::{Exchange, Ground, Refusals, Station};
 use super::watch::{Marks, Place, Sightings, Watch};
 use crate::frame::{Phase, Tag};
 use crate::guest::GuestError;
 use crate::lab::topology::WAN4;
 use crate::lab::{Lab, LabError};
 use crate::probe::{Origin, Point, Probe, Scene, Stimulus, inbound_sentinels, sentinels};
-use lanfence_agent::{DhcpStep, to_hex};
+use lanfence_agent::DhcpStep;
 use std::net::UdpSocket;
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -129,36 +129,38 @@ fn is_from_ssh(frame: &[u8]) -> bool {
 /// With the filter there first, the first frames of all are those that it must
 /// stop; in the other phases the guest introduces itself before.
 pub async fn run(
-    sender: &mut Sender<'_>,
+    station: &mut impl Station,
+    ground: Ground<'_>,
     watch: Watch<'_>,
     run: u32,
     phase: Phase,
     probes: Vec<Probe>,
 ) -> Result<Outcome, GuestError> {
     if phase == Phase::Early {
-        sender.forbidden_frames(&probes).await?;
+        station.forbidden_frames(&probes).await?;
     }
-    sender.start_afresh().await?;
+    station.start_afresh().await?;
     let steps = dhcp_steps(&probes);
     let dhcp = if steps.is_empty() {
         Vec::new()
     } else {
-        sender.dhcp(&steps).await?
+        station.dhcp(&steps).await?
     };
-    sender.introduce()?;
+    ground.introduce()?;
     if phase == Phase::Early {
-        sender.tell_forbidden_neighbours(&probes).await?;
+        station.tell_forbidden_neighbours(&probes).await?;
     }
-    sender.meet_neighbours().await?;
+    station.meet_neighbours().await?;
     let ssh = if probes.iter().any(|probe| probe.stimulus == Stimulus::Ssh) {
-        Some(sender.ssh()?)
+        Some(station.ssh()?)
     } else {
         None
     };
-    let refused = sender.send(&probes, phase).await?;
+    let refused = station.send(&probes, phase).await?;
+    ground.send_from_outside(&probes)?;
     let ssh = ssh.map(Exchange::end).transpose()?;
     departed(&watch, &probes).await;
-    let bounds = bound(sender, &watch, run, phase as u16).await?;
+    let bounds = bound(station, ground, &watch, run, phase as u16).await?;
     let (sightings, end) = watch.sightings();
     Ok(Outcome {
         probes,
@@ -174,7 +176,8 @@ pub async fn run(
 
 /// Sentinels on every path; the number of the series tells them from others.
 pub async fn bound(
-    sender: &mut Sender<'_>,
+    station: &mut impl Station,
+    ground: Ground<'_>,
     watch: &Watch<'_>,
     run: u32,
     series: u16,
@@ -183,7 +186,7 @@ pub async fn bound(
     for round in 0..ROUNDS {
         let first = (series * ROUNDS + round) * PER_ROUND;
         let round = Round { watch, run, first };
-        bounds = sentinel_round(sender, &round, bounds).await?;
+        bounds = sentinel_round(station, ground, &round, bounds).await?;
     }
     Ok(bounds)
 }
@@ -250,21 +253,20 @@ impl Round<'_, '_> {
 
 /// Sends one round of sentinels on every path that still answers.
 async fn sentinel_round(
-    sender: &mut Sender<'_>,
+    station: &mut impl Station,
+    ground: Ground<'_>,
     round: &Round<'_, '_>,
     before: Bounds,
 ) -> Result<Bounds, GuestError> {
-    let scene = sender.scene;
+    let Ground { lab, scene } = ground;
     let mut after = Bounds::default();
     if before.outbound {
         let frames = sentinels(scene, |index| round.tag(&OUTBOUND, index));
-        sender
-            .frames(frames.iter().map(|frame| to_hex(frame)).collect())
-            .await?;
+        station.frames(&frames).await?;
         after.outbound = round.arrives(&OUTBOUND, Point::Peer).await
             && round.arrives(&OUTBOUND, Point::Gateway).await;
     }
-    let outside = from_outside(sender.lab, scene, round, before).await?;
+    let outside = from_outside(lab, scene, round, before).await?;
     Ok(Bounds {
         outbound: after.outbound,
         ..outside

@@ -1,7 +1,7 @@
 //! A guest that nothing has happened to yet: restored where that works, else booted.
 
 use super::VerifyError;
-use super::cell::Context;
+use super::running::Context;
 use crate::guest::{
     DomainSpec, Kind, Life, Makings, Spare, State, States, domain_xml, quirk, restore, save,
 };
@@ -88,19 +88,19 @@ impl Saved {
     }
 }
 
-fn spec<'a>(context: &Context<'a>) -> DomainSpec<'a> {
-    DomainSpec {
+fn spec<'a>(context: &Context<'a>) -> Result<DomainSpec<'a>, VerifyError> {
+    Ok(DomainSpec {
         kind: Kind::Linux,
         name: NAME,
         accel: context.accel,
-        image: context.image,
+        image: context.image()?,
         nonce: SAVED,
-    }
+    })
 }
 
 /// Name and XML of the domain that is saved and restored.
-pub fn domain(context: &Context<'_>) -> (String, String) {
-    (NAME.to_owned(), domain_xml(&spec(context), None))
+pub fn domain(context: &Context<'_>) -> Result<(String, String), VerifyError> {
+    Ok((NAME.to_owned(), domain_xml(&spec(context)?, None)))
 }
 
 /// Finds the state that was made of exactly what is here, or makes it.
@@ -111,11 +111,11 @@ async fn find(
     let Some(dir) = &context.job.states else {
         return Ok(Known::None);
     };
-    let spec = spec(context);
+    let spec = spec(context)?;
     let states = States::open(dir)?;
     let makings = Makings::here(
         domain_xml(&spec, None),
-        context.image,
+        spec.image,
         &context.host.qemu,
         &context.host.libvirt,
     );

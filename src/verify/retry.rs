@@ -1,7 +1,8 @@
 //! Tries a cell again, and never lets a lucky try hide an unlucky one.
 
-use super::cell::{self, Context};
 use super::job::{CellPlan, Job};
+use super::running::Context;
+use super::{cell, tap};
 use crate::report::live::Event;
 use crate::report::model::Cell;
 use crate::report::summary::Outcome;
@@ -27,7 +28,7 @@ pub async fn run(
 /// One try. Each keeps its evidence in a directory of its own.
 async fn attempt(context: &Context<'_>, plan: &CellPlan, number: u8, again: u32) -> Cell {
     if again == 0 {
-        return cell::run(context, plan, number).await;
+        return once(context, plan, number).await;
     }
     (context.tell)(&Event::Note {
         cell: Some(plan.name.clone()),
@@ -38,19 +39,23 @@ async fn attempt(context: &Context<'_>, plan: &CellPlan, number: u8, again: u32)
         out: context.job.out.as_ref().map(|out| out.join(&dir)),
         ..context.job.clone()
     };
-    let mut cell = cell::run(
-        &Context {
-            job: &job,
-            ..*context
-        },
-        plan,
-        number,
-    )
-    .await;
+    let context = Context {
+        job: &job,
+        ..*context
+    };
+    let mut cell = once(&context, plan, number).await;
     for file in &mut cell.evidence {
         *file = format!("{dir}/{file}");
     }
     cell
+}
+
+async fn once(context: &Context<'_>, plan: &CellPlan, number: u8) -> Cell {
+    if plan.is_tap() {
+        tap::run(context, plan, number).await
+    } else {
+        cell::run(context, plan, number).await
+    }
 }
 
 /// The worst of the tries, marked as flaky where the last one was green.

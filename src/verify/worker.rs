@@ -2,10 +2,10 @@
 
 use super::VerifyError;
 use super::bind::refused;
-use super::cell::Context;
 use super::job::{CellPlan, Job};
 use super::pristine::Saved;
 use super::retry;
+use super::running::Context;
 use crate::guest::{Accel, Image};
 use crate::lab::{Lab, Topology};
 use crate::nwfilter;
@@ -33,7 +33,7 @@ async fn run_cells(
     let started = Instant::now();
     let policy = Policy::parse(&job.policy, &job.policy_origin)
         .map_err(|error| VerifyError::Usage(error.to_string()))?;
-    let image = Image::open(&job.guest)?;
+    let image = job.guest.as_deref().map(Image::open).transpose()?;
     let lab = Lab::up(topology(&policy)?).await?;
     define_filters(&lab, job)?;
     let host = host(&lab, job);
@@ -46,7 +46,7 @@ async fn run_cells(
         job,
         policy: &policy,
         host: &host,
-        image: &image,
+        image: image.as_ref(),
         accel,
         saved: &saved,
         tell,
@@ -123,11 +123,21 @@ fn host(lab: &Lab, job: &Job) -> Host {
     };
     let sysctl = |name: &str| format!("{name}={}", read(&format!("/proc/sys/net/bridge/{name}")));
     Host {
-        accel: if job.kvm { "kvm" } else { "tcg" }.into(),
+        accel: match job.kvm {
+            _ if job.has_no_guest() => "none",
+            true => "kvm",
+            false => "tcg",
+        }
+        .into(),
         accel_reason: String::new(),
         kernel: read("/proc/sys/kernel/osrelease"),
         libvirt: lab.libvirt.version(),
-        qemu: lab.libvirt.qemu_version(),
+        // libvirt would look at QEMU only now, which takes seconds the first time.
+        qemu: if job.has_no_guest() {
+            String::new()
+        } else {
+            lab.libvirt.qemu_version()
+        },
         guest_kernel: String::new(),
         privilege: if job.rootless {
             "user namespace"

@@ -75,7 +75,21 @@ pub fn verify_policy(policy: &str, arguments: &[&str]) -> Verified {
     run(lanfence(), policy, arguments)
 }
 
+/// Runs `lanfence verify --lane tap`, which needs no guest image.
+pub fn verify_tap(arguments: &[&str]) -> Verified {
+    let mut command = lanfence();
+    command.env_remove("LANFENCE_GUEST");
+    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/lanfence.toml");
+    let arguments = [&["--lane", "tap"], arguments].concat();
+    report(command, shipped, &arguments)
+}
+
 fn run(mut command: Command, policy: &str, arguments: &[&str]) -> Verified {
+    command.env("LANFENCE_GUEST", guest_image());
+    report(command, policy, arguments)
+}
+
+fn report(mut command: Command, policy: &str, arguments: &[&str]) -> Verified {
     let dir = tempfile::tempdir().expect("a directory for reports");
     let report = dir.path().join("run.json");
     let output = command
@@ -86,7 +100,6 @@ fn run(mut command: Command, policy: &str, arguments: &[&str]) -> Verified {
         .arg("--out")
         .arg(dir.path().join("out"))
         .args(arguments)
-        .env("LANFENCE_GUEST", guest_image())
         .env("CI", "true")
         .output()
         .expect("lanfence can be started");

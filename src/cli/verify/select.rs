@@ -15,6 +15,15 @@ use std::path::{Path, PathBuf};
 /// and the one that new guests want.
 const USUAL: [&str; 2] = ["pcnet", "virtio"];
 
+/// `--lane`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Lane {
+    /// Real guests under QEMU.
+    Guest,
+    /// No guest: the frames are written into a tap that the lab holds.
+    Tap,
+}
+
 /// `--matrix`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Matrix {
@@ -34,6 +43,9 @@ enum Format {
 /// Options that select cells.
 #[derive(Debug, Args)]
 pub struct Select {
+    /// What stands behind the filter: real guests, or only a tap (needs no guest image).
+    #[arg(long, value_enum, default_value_t = Lane::Guest)]
+    lane: Lane,
     /// NIC model by libvirt's name; may be repeated [default: pcnet, virtio].
     #[arg(long = "nic", value_name = "MODEL")]
     nics: Vec<String>,
@@ -63,12 +75,13 @@ impl Select {
         self.list
     }
 
-    /// The plan, from what QEMU has and what the guest image holds.
-    pub fn plan(&self, image: &Path) -> Result<Plan, Failure> {
-        let devices = devices().map_err(Failure::host)?;
-        let holdings = Holdings::read(image).map_err(Failure::host)?;
-        let all = nics(&devices, &holdings);
-        let plan = select(self.entries(&all)?, &self.cells, self.partition);
+    /// The plan, for guests from what QEMU has and what the guest image holds.
+    pub fn plan(&self, image: Option<&Path>) -> Result<Plan, Failure> {
+        let entries = match self.lane {
+            Lane::Guest => self.guests(image)?,
+            Lane::Tap => self.taps()?,
+        };
+        let plan = select(entries, &self.cells, self.partition);
         if plan.matrix.is_empty() {
             return Err(Failure::nothing(
                 "no cell matches; `lanfence verify --matrix full --list` shows all there are",
@@ -80,6 +93,27 @@ impl Select {
     /// The foreign guests of a plan.
     pub fn foreign(&self, plan: &Plan) -> Result<Vec<Foreign>, Failure> {
         foreign::images(foreign::manifests(&self.images)?, &plan.cells)
+    }
+
+    fn guests(&self, image: Option<&Path>) -> Result<Vec<Entry>, Failure> {
+        let image = image.ok_or_else(|| {
+            Failure::usage(
+                "no guest image is named\n  cure: `cargo xtask verify` builds one and names it; else --guest DIR, or --lane tap, which needs none",
+            )
+        })?;
+        let devices = devices().map_err(Failure::host)?;
+        let holdings = Holdings::read(image).map_err(Failure::host)?;
+        self.entries(&nics(&devices, &holdings))
+    }
+
+    fn taps(&self) -> Result<Vec<Entry>, Failure> {
+        if self.matrix.is_some() || !self.nics.is_empty() {
+            return Err(Failure::usage(
+                "--nic and --matrix choose among guests, and --lane tap has none",
+            ));
+        }
+        let (plan, skip) = (CellPlan::tap(), None);
+        Ok(vec![Entry { plan, skip }])
     }
 
     /// The cells before globs and partition, each model once.

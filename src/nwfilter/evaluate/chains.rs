@@ -78,6 +78,9 @@ struct Placed<'a> {
 
 /// Sorts the rules, in their final order, into chains.
 pub fn chains(instances: &[Instance<'_>], backend: Backend) -> Result<Chains, CompileError> {
+    if backend == Backend::Ebtables {
+        in_time(instances)?;
+    }
     let mut out = Chains::default();
     let (mut from_guest, mut to_guest) = (Vec::new(), Vec::new());
     let mut steps = 0;
@@ -115,6 +118,40 @@ pub fn chains(instances: &[Instance<'_>], backend: Backend) -> Result<Chains, Co
     Ok(out)
 }
 
+/// Whether every chain is made before its first rule: libvirt goes through the
+/// rules in their order and makes each chain before the first rule that does not
+/// come before it. A chain that several filters share may have a later priority
+/// than the rule of one of them; binding then fails.
+fn in_time(instances: &[Instance<'_>]) -> Result<(), CompileError> {
+    let priorities = chain_priorities(instances);
+    let mut latest = i16::MIN;
+    for instance in instances.iter().filter(|instance| is_layer2(instance)) {
+        let own = if instance.in_root() {
+            instance.priority()
+        } else {
+            instance.priority().max(instance.chain_priority)
+        };
+        latest = latest.max(own);
+        let chain = priorities.get(instance.chain);
+        let late = chain.is_some_and(|priority| *priority > latest);
+        if late && !instance.in_root() {
+            return Err(CompileError::Refused {
+                origin: instance.origin.clone(),
+                what: format!(
+                    "its priority comes before that of the chain {}, which another filter has set",
+                    instance.chain
+                ),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn is_layer2(instance: &Instance<'_>) -> bool {
+    let protocol = instance.rule.elements.first();
+    protocol.is_none_or(|element| network::is_v6(&element.protocol).is_none())
+}
+
 /// Puts a layer-2 rule where its direction says. A rule for both directions is
 /// written from the viewpoint of frames to the guest, and turned round for the others.
 fn place<'a>(
@@ -150,11 +187,7 @@ fn place<'a>(
 
 /// The priority of each chain: that of its rule that sorts last.
 fn chain_priorities<'a>(instances: &[Instance<'a>]) -> HashMap<&'a str, i16> {
-    let is_layer2 = |instance: &&Instance<'_>| {
-        let protocol = instance.rule.elements.first();
-        protocol.is_none_or(|element| network::is_v6(&element.protocol).is_none())
-    };
-    let rules = instances.iter().filter(is_layer2);
+    let rules = instances.iter().filter(|instance| is_layer2(instance));
     // The last of each name stays.
     rules
         .map(|instance| (instance.chain, instance.chain_priority))

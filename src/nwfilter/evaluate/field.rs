@@ -150,12 +150,25 @@ impl Field {
     }
 }
 
+/// Who reads a frame: the two do not agree on where an IPv6 packet's headers end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reader {
+    /// ebtables goes behind an authentication header and finds nothing behind
+    /// "no next header".
+    Link,
+    /// ip6tables takes both for the protocol.
+    Network,
+}
+
 /// The fields of one frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fields {
     values: [u128; COUNT],
     /// Whether it is a part of an IP packet.
     pub fragment: bool,
+    /// Whether its SCTP or ICMP header is cut: a layer-3 rule that looks into it
+    /// discards the packet, whatever its action.
+    pub cut_upper: bool,
 }
 
 impl Fields {
@@ -168,11 +181,21 @@ impl Fields {
         self.values[field as usize] = value.into();
     }
 
-    /// Reads a frame; none when it is shorter than an Ethernet header.
+    /// Reads a frame as layer-2 rules do; none when it is shorter than an Ethernet header.
     pub fn read(frame: &[u8]) -> Option<Self> {
+        Self::read_as(frame, Reader::Link)
+    }
+
+    /// The same as layer-3 rules do.
+    pub fn read_layer3(frame: &[u8]) -> Option<Self> {
+        Self::read_as(frame, Reader::Network)
+    }
+
+    fn read_as(frame: &[u8], reader: Reader) -> Option<Self> {
         let mut out = Self {
             values: [ABSENT; COUNT],
             fragment: false,
+            cut_upper: false,
         };
         let kind = be16(frame, 12)?;
         let payload = frame.get(14..)?;
@@ -183,8 +206,8 @@ impl Fields {
         // A missing address must not fall into a set of IPv6 addresses, whose
         // values reach beyond ABSENT; `Header` keeps address tests from it.
         let whole = match kind {
-            0x0800 => out.read_v4(payload),
-            0x86dd => out.read_v6(payload),
+            0x0800 => out.read_v4(payload, reader),
+            0x86dd => out.read_v6(payload, reader),
             0x0806 | 0x8035 => out.read_arp(payload),
             0x8100 => out.read_vlan(payload),
             _ => None,
@@ -202,7 +225,7 @@ impl Fields {
         Some(())
     }
 
-    fn read_v4(&mut self, packet: &[u8]) -> Option<()> {
+    fn read_v4(&mut self, packet: &[u8], reader: Reader) -> Option<()> {
         let header = packet.get(..20)?;
         self.set(Field::Tos, header[1]);
         self.set(Field::Protocol, header[9]);
@@ -210,42 +233,52 @@ impl Fields {
         self.set(Field::Dst, be32(header, 16)?);
         let fragment = be16(header, 6)?;
         self.fragment = fragment & 0x3fff != 0;
-        let offset = fragment & 0x1fff;
-        if offset == 0 {
-            // The header's length is taken as it stands: ebtables does not check it.
-            let start = usize::from(header[0] & 0x0f) * 4;
-            self.read_upper(packet, start, header[9], 1);
-        }
+        // The header's length is taken as it stands: ebtables does not check it.
+        let start = usize::from(header[0] & 0x0f) * 4;
+        let upper = Upper {
+            protocol: header[9],
+            bytes: packet.get(start..).unwrap_or_default(),
+            icmp: 1,
+            later: fragment & 0x1fff != 0,
+        };
+        self.read_upper(&upper, reader);
         Some(())
     }
 
-    fn read_v6(&mut self, packet: &[u8]) -> Option<()> {
+    fn read_v6(&mut self, packet: &[u8], reader: Reader) -> Option<()> {
         let header = packet.get(..40)?;
         self.set(Field::Tos, (header[0] << 4) | (header[1] >> 4));
         self.set(Field::Src, be128(header, 8)?);
         self.set(Field::Dst, be128(header, 24)?);
         self.set(Field::NextHeader, header[6]);
-        if let Some((protocol, start)) = self.skip_extensions(packet, header[6]) {
-            self.set(Field::Protocol, protocol);
-            self.read_upper(packet, start, protocol, 58);
+        if let Some(upper) = self.skip_extensions(packet, header[6], reader) {
+            self.set(Field::Protocol, upper.protocol);
+            self.read_upper(&upper, reader);
         }
         Some(())
     }
 
-    /// The protocol behind the extension headers and where it starts. A later
-    /// fragment counts as protocol 44; a chain that is cut has no protocol.
-    fn skip_extensions(&mut self, packet: &[u8], first: u8) -> Option<(u8, usize)> {
+    /// What is behind the extension headers. For ebtables a later fragment has
+    /// protocol 44, and a chain that is cut has none.
+    fn skip_extensions<'p>(
+        &mut self,
+        packet: &'p [u8],
+        first: u8,
+        reader: Reader,
+    ) -> Option<Upper<'p>> {
         let (mut next, mut at) = (first, 40);
         while matches!(next, 0 | 43 | 44 | 51 | 59 | 60) {
-            if next == 59 {
-                return None;
+            match (next, reader) {
+                (59, Reader::Link) => return None,
+                (51 | 59, Reader::Network) => break,
+                _ => {}
             }
             let (following, length) = (*packet.get(at)?, usize::from(*packet.get(at + 1)?));
             let size = match next {
                 44 => {
                     self.fragment = true;
                     if be16(packet, at + 2)? & !7 != 0 {
-                        return Some((44, at));
+                        return Upper::later_fragment(following, packet, reader);
                     }
                     8
                 }
@@ -254,27 +287,57 @@ impl Fields {
             };
             (next, at) = (following, at + size);
         }
-        Some((next, at))
+        Some(Upper {
+            protocol: next,
+            bytes: packet.get(at..).unwrap_or_default(),
+            icmp: 58,
+            later: false,
+        })
     }
 
-    fn read_upper(&mut self, packet: &[u8], start: usize, protocol: u8, icmp: u8) {
-        let Some(head) = packet.get(start..start + 4) else {
-            return;
-        };
-        match protocol {
-            // TCP, UDP, DCCP, SCTP, UDP-Lite.
-            6 | 17 | 33 | 132 | 136 => {
-                self.set(Field::SrcPort, u16::from_be_bytes([head[0], head[1]]));
-                self.set(Field::DstPort, u16::from_be_bytes([head[2], head[3]]));
-                if let Some(flags) = packet.get(start + 13).filter(|_| protocol == 6) {
-                    self.set(Field::TcpFlags, *flags);
+    fn read_upper(&mut self, upper: &Upper<'_>, reader: Reader) {
+        let is_icmp = upper.protocol == upper.icmp;
+        match reader {
+            Reader::Link if upper.later => {}
+            // ebtables wants both ports, and type and code, or neither.
+            Reader::Link => match (upper.protocol, upper.bytes.get(..4)) {
+                (6 | 17 | 33 | 132 | 136, Some(_)) => self.read_ports(upper.bytes),
+                (_, Some(head)) if is_icmp => self.read_type(head),
+                _ => {}
+            },
+            Reader::Network => match upper.protocol {
+                // Later fragments too, as if they began with the header.
+                6 | 17 => {
+                    self.read_ports(upper.bytes);
+                    if let Some(flags) = upper.bytes.get(13).filter(|_| upper.protocol == 6) {
+                        self.set(Field::TcpFlags, *flags);
+                    }
                 }
+                132 if !upper.later => {
+                    self.cut_upper = upper.bytes.len() < 12;
+                    self.read_ports(upper.bytes);
+                }
+                _ if is_icmp && !upper.later => {
+                    self.cut_upper = upper.bytes.len() < 8;
+                    self.read_type(upper.bytes);
+                }
+                _ => {}
+            },
+        }
+    }
+
+    fn read_ports(&mut self, bytes: &[u8]) {
+        for (field, at) in [(Field::SrcPort, 0), (Field::DstPort, 2)] {
+            if let Some(port) = be16(bytes, at) {
+                self.set(field, port);
             }
-            protocol if protocol == icmp => {
-                self.set(Field::IcmpType, head[0]);
-                self.set(Field::IcmpCode, head[1]);
-            }
-            _ => {}
+        }
+    }
+
+    fn read_type(&mut self, bytes: &[u8]) {
+        if let [kind, code, ..] = bytes {
+            self.set(Field::IcmpType, *kind);
+            self.set(Field::IcmpCode, *code);
         }
     }
 
@@ -303,6 +366,34 @@ impl Fields {
             }
         }
         Some(())
+    }
+}
+
+/// What is above IP.
+struct Upper<'p> {
+    protocol: u8,
+    bytes: &'p [u8],
+    /// The number of ICMP in this family.
+    icmp: u8,
+    /// Whether it is a fragment that its packet does not begin with.
+    later: bool,
+}
+
+impl<'p> Upper<'p> {
+    /// An IPv6 fragment without its packet's headers. ip6tables knows its
+    /// protocol, and looks for ports and flags where the packet begins.
+    fn later_fragment(following: u8, packet: &'p [u8], reader: Reader) -> Option<Self> {
+        let protocol = match (reader, following) {
+            (Reader::Link, _) => 44,
+            (Reader::Network, 0 | 43 | 44 | 51 | 59 | 60) => return None,
+            (Reader::Network, protocol) => protocol,
+        };
+        Some(Self {
+            protocol,
+            bytes: packet,
+            icmp: 58,
+            later: true,
+        })
     }
 }
 

@@ -9,6 +9,8 @@
 use super::chains::{Chains, Layer2, Step};
 use super::field::{ABSENT, COUNT, Field, Fields};
 use super::rule::{Rule, State, Test};
+use super::run::Seen;
+use super::tracking::may_start;
 use crate::nwfilter::model::Action;
 use crate::nwfilter::sets::Set;
 
@@ -118,21 +120,15 @@ impl Flat {
     }
 
     /// Whether the frame passes; none where the definition must decide.
-    /// `layer3` says whether there is a layer 3, `malformed` whether the frame
-    /// is dropped between the layers.
-    pub fn decide(
-        &self,
-        fields: &Fields,
-        from_guest: bool,
-        layer3: bool,
-        malformed: impl FnOnce() -> bool,
-    ) -> Option<bool> {
+    /// `layer3` says whether there is a layer 3.
+    pub fn decide(&self, seen: &Seen<'_>, from_guest: bool, layer3: bool) -> Option<bool> {
         let direction = if from_guest {
             &self.from_guest
         } else {
             &self.to_guest
         };
         let codes = direction.layer2.as_ref()?;
+        let fields = &seen.layer2;
         let kind = fields.get(Field::EtherType);
         let at = KINDS
             .iter()
@@ -141,16 +137,19 @@ impl Flat {
         if at < KINDS.len() && fields.get(Field::Header) != 1 {
             return None;
         }
-        let numbers = numbers(fields);
-        if !codes[at].run(&numbers, fields)? {
-            return Some(false);
-        }
-        if at < 2 && malformed() {
+        let numbers = numbers_of(fields);
+        if !codes[at].run(&numbers, seen)? || seen.malformed {
             return Some(false);
         }
         match direction.layer3.get(at) {
-            Some(Some(_)) if fields.fragment && layer3 => None,
-            Some(Some(code)) if layer3 => code.run(&numbers, fields),
+            // Whether connection tracking holds it back, the definition knows.
+            Some(_) if fields.fragment && layer3 => None,
+            Some(Some(code)) if layer3 => {
+                let fields = seen.layer3();
+                // A rule that looks into a header that is cut discards it.
+                (!fields.cut_upper).then_some(())?;
+                code.run(&numbers_of(&fields), seen)
+            }
             _ => Some(true),
         }
     }
@@ -162,7 +161,7 @@ impl Flat {
     clippy::cast_possible_truncation,
     reason = "addresses are taken in halves, the rest is smaller"
 )]
-fn numbers(fields: &Fields) -> [u64; WIDTH] {
+fn numbers_of(fields: &Fields) -> [u64; WIDTH] {
     let mut out = [NONE; WIDTH];
     for field in Field::ALL {
         let value = fields.get(field);
@@ -181,8 +180,9 @@ fn numbers(fields: &Fields) -> [u64; WIDTH] {
 
 impl Code {
     #[inline]
-    fn run(&self, numbers: &[u64; WIDTH], fields: &Fields) -> Option<bool> {
+    fn run(&self, numbers: &[u64; WIDTH], seen: &Seen<'_>) -> Option<bool> {
         let mut at = 0;
+        let may_start = || may_start(seen.packet, &seen.layer3());
         while let Some(op) = self.ops.get(at) {
             at += 1;
             let checks = &self.checks[op.from as usize..op.to as usize];
@@ -193,8 +193,8 @@ impl Code {
                 Then::Accept => return Some(true),
                 Then::Drop => return Some(false),
                 Then::Goto(target) => at = target as usize,
-                Then::New(accepts) if super::run::may_start(fields) => return Some(accepts),
-                Then::Known if super::run::may_start(fields) => {}
+                Then::New(accepts) if may_start() => return Some(accepts),
+                Then::Known if may_start() => {}
                 Then::Nothing => {}
                 Then::New(_) | Then::Known | Then::Slow => return None,
             }

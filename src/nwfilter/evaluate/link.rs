@@ -45,6 +45,9 @@ fn macs(attributes: &Attributes<'_>, tests: &mut Tests) -> Result<(), CompileErr
     for (name, mask, field) in sides {
         let mask = attributes.value(mask);
         if let Some((set, negated)) = attributes.read(name, |text| masked_mac(text, mask))? {
+            if set == field.all() {
+                return Err(attributes.refused(format!("{name} with a mask of zeroes")));
+            }
             tests.signed(field, &set, negated);
         }
     }
@@ -52,26 +55,64 @@ fn macs(attributes: &Attributes<'_>, tests: &mut Tests) -> Result<(), CompileErr
 }
 
 fn mac(attributes: &Attributes<'_>, tests: &mut Tests) -> Result<(), CompileError> {
-    let read = |text: &str| word_or_number(text, &ETHERTYPES, 0xffff).filter(|kind| *kind >= 0x600);
+    let read = |text: &str| {
+        let kind = if attributes.is_verbatim("protocolid") {
+            ebtables_type(text)
+        } else {
+            word_or_number(text, &ETHERTYPES, 0xffff)
+        };
+        kind.filter(|kind| (0x600..=0xffff).contains(kind))
+    };
     if let Some((kind, negated)) = attributes.read("protocolid", read)? {
         tests.signed(Field::EtherType, &Set::one(kind), negated);
     }
     Ok(())
 }
 
+/// Names that ebtables itself knows (/etc/ethertypes).
+const NAMED: [(&str, u128); 4] = [
+    ("arp", 0x0806),
+    ("rarp", 0x8035),
+    ("ipv4", 0x0800),
+    ("ipv6", 0x86dd),
+];
+
+/// A type as ebtables reads it: hexadecimal with or without 0x, or a name.
+fn ebtables_type(text: &str) -> Option<u128> {
+    let known = NAMED
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case(text));
+    let digits = text.strip_prefix("0x").unwrap_or(text);
+    known.map_or_else(
+        || u128::from_str_radix(digits, 16).ok(),
+        |(_, number)| Some(*number),
+    )
+}
+
+/// A number as those options of ebtables read it that take decimal only.
+fn decimal(text: &str, greatest: u128) -> Option<u128> {
+    number(text, greatest).filter(|_| !text.starts_with("0x"))
+}
+
 fn vlan(attributes: &Attributes<'_>, tests: &mut Tests) -> Result<(), CompileError> {
     tests.add(Field::EtherType, Set::one(0x8100));
-    if let Some((id, negated)) = attributes.read("vlanid", |text| number(text, 4095))? {
+    // libvirt takes 4095 and ebtables refuses it.
+    if let Some((id, negated)) = attributes.read("vlanid", |text| {
+        if attributes.is_verbatim("vlanid") {
+            decimal(text, 4094)
+        } else {
+            number(text, 4094)
+        }
+    })? {
         tests.signed(Field::VlanId, &Set::one(id), negated);
     }
     let Some(encap) = attributes.get("encap-protocol") else {
         return Ok(());
     };
+    // ebtables keeps 16 bits of the number and refuses a length.
     let hexadecimal = |text: &str| {
-        let digits = text.strip_prefix("0x").unwrap_or(text);
-        u128::from_str_radix(digits, 16)
-            .ok()
-            .filter(|kind| *kind <= 0xffff)
+        let kind = ebtables_type(text)? & 0xffff;
+        Some(kind).filter(|kind| *kind >= 0x3c)
     };
     // libvirt prints the number in decimal and ebtables reads it as hexadecimal;
     // what a variable holds goes through as it is (measured).
@@ -116,19 +157,35 @@ fn arp(attributes: &Attributes<'_>, tests: &mut Tests, kind: u128) -> Result<(),
     let gratuitous = attributes
         .get("gratuitous")
         .filter(|flag| value::boolean(&flag.value));
-    let fields = [
-        ("hwtype", Field::ArpHardware),
-        ("protocoltype", Field::ArpProtocol),
-    ];
-    for (name, field) in fields {
-        if let Some((value, negated)) = attributes.read(name, |text| number(text, 0xffff))? {
-            tests.signed(field, &Set::one(value), negated);
+    // ebtables reads the one as decimal and the other as hexadecimal; libvirt
+    // knows, but hands on what a variable holds as it is (measured).
+    let hardware = |text: &str| {
+        if attributes.is_verbatim("hwtype") {
+            decimal(text, 0xffff)
+        } else {
+            number(text, 0xffff)
         }
+    };
+    if let Some((value, negated)) = attributes.read("hwtype", hardware)? {
+        tests.signed(Field::ArpHardware, &Set::one(value), negated);
     }
     if attributes.nftables() && kind == 0x8035 && attributes.get("protocoltype").is_some() {
         tests.undecided("the nftables back end reads protocoltype of <rarp> from the wrong place");
     }
-    let opcode = |text: &str| word_or_number(text, &OPERATIONS, 0xffff);
+    let carried = |text: &str| {
+        if attributes.is_verbatim("protocoltype") {
+            ebtables_type(text).filter(|kind| *kind <= 0xffff)
+        } else {
+            number(text, 0xffff)
+        }
+    };
+    if let Some((value, negated)) = attributes.read("protocoltype", carried)? {
+        tests.signed(Field::ArpProtocol, &Set::one(value), negated);
+    }
+    let opcode = |text: &str| {
+        let hexadecimal = attributes.is_verbatim("opcode") && text.starts_with("0x");
+        word_or_number(text, &OPERATIONS, 0xffff).filter(|_| !hexadecimal)
+    };
     if let Some((value, negated)) = attributes.read("opcode", opcode)? {
         tests.signed(Field::ArpOperation, &Set::one(value), negated);
     }
@@ -231,7 +288,11 @@ fn ports(
         let Some((set, negated)) = port_range(attributes, name, end)? else {
             continue;
         };
-        if !matches!(protocol, Some((6 | 17 | 33 | 132, false))) {
+        // libvirt looks for the protocol before it knows any variable.
+        let known = attributes
+            .get("protocol")
+            .is_some_and(|protocol| !protocol.variable);
+        if !known || !matches!(protocol, Some((6 | 17 | 33 | 132, false))) {
             return Err(attributes.refused(format!(
                 "{name} needs a protocol with ports, in an element that is not negated"
             )));
@@ -242,7 +303,7 @@ fn ports(
 }
 
 /// Ports from `name` to `end`; one port where there is no end.
-pub fn port_range(
+fn port_range(
     attributes: &Attributes<'_>,
     name: &str,
     end: &str,
@@ -270,16 +331,20 @@ fn icmp6(
         return Err(attributes.refused("type and code need protocol='icmpv6'"));
     }
     let byte = |text: &str| number(text, 0xff);
-    let range =
-        |start: &str, end: &str| -> Result<Option<(Set, bool)>, CompileError> {
-            let low = attributes.read(start, byte)?;
-            let high = attributes.read(end, byte)?;
-            // The nftables back end takes the start only.
-            let high = high.filter(|_| !attributes.nftables());
-            Ok(low.map(|(low, negated)| {
-                (Set::range(low, high.map_or(low, |(high, _)| high)), negated)
-            }))
+    let range = |start: &str, end: &str| -> Result<Option<(Set, bool)>, CompileError> {
+        let Some((low, negated)) = attributes.read(start, byte)? else {
+            return Ok(None);
         };
+        // The nftables back end takes the start only.
+        let high = attributes
+            .read(end, byte)?
+            .filter(|_| !attributes.nftables());
+        let high = high.map_or(low, |(high, _)| high);
+        if high < low {
+            return Err(attributes.refused(format!("{end} {high} is below {start} {low}")));
+        }
+        Ok(Some((Set::range(low, high), negated)))
+    };
     let (kind, code) = (range("type", "typeend")?, range("code", "codeend")?);
     match (kind, code) {
         (Some((kind, negated)), None) => tests.signed(Field::IcmpType, &kind, negated),

@@ -9,6 +9,7 @@
 //! fate hangs on something that is not modelled is [`Decision::Undecided`].
 
 mod backend;
+mod bridge;
 mod chains;
 mod error;
 mod expand;
@@ -21,6 +22,7 @@ mod rule;
 mod run;
 #[cfg(test)]
 mod tests;
+mod tracking;
 mod value;
 
 pub use backend::Backend;
@@ -157,6 +159,15 @@ impl Compiled {
             Way::FromGuest => &layer.from_guest,
             Way::ToGuest => &layer.to_guest,
         }
+    }
+
+    /// Whether connection tracking is at work on frames of an EtherType: it is
+    /// where any rule of that family asks for a state.
+    fn tracks(&self, ether_type: u128) -> bool {
+        let ways = [Way::FromGuest, Way::ToGuest];
+        ways.into_iter()
+            .flat_map(|way| self.layer3(way, ether_type))
+            .any(|rule| rule.state != State::Any)
     }
 
     /// The back end that it is compiled for.

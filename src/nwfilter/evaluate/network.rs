@@ -5,8 +5,7 @@
 //! connection's state tested (libvirt 11.3.0, measured).
 
 use super::field::Field;
-use super::link::port_range;
-use super::rule::{Attributes, Rule, State, Tests};
+use super::rule::{Attributes, Rule, State, Test, Tests};
 use super::value::{address, masked_address, masked_mac, number};
 use super::{CompileError, Origin};
 use crate::nwfilter::model::{Action, Direction, Rule as Source};
@@ -49,29 +48,59 @@ pub fn rules(
     source: &Source,
     attributes: &Attributes<'_>,
     v6: bool,
-) -> Result<(Option<Rule>, Option<Rule>), CompileError> {
+) -> Result<(Vec<Rule>, Vec<Rule>), CompileError> {
     if source.action == Action::Continue && !attributes.nftables() {
         return Err(attributes.refused("iptables has no action `continue`"));
     }
-    let tests = tests(attributes, v6)?;
-    let (mut from_guest, mut to_guest) = (None, None);
+    let tests = either_port(tests(attributes, v6)?, attributes)?;
+    let (mut from_guest, mut to_guest) = (Vec::new(), Vec::new());
     let copies = if attributes.nftables() {
         nftables_copies(source, attributes)
     } else {
         copies(source, attributes)
     };
     for copy in copies {
-        let Some(tests) = oriented(&tests, attributes, copy.swapped)? else {
-            continue;
-        };
-        let rule = Some(rule(attributes.origin, source.action, tests, copy.state));
-        if copy.from_guest {
-            from_guest = rule;
-        } else {
-            to_guest = rule;
+        for tests in &tests {
+            let Some(tests) = oriented(tests, attributes, copy.swapped)? else {
+                continue;
+            };
+            let rule = rule(attributes.origin, source.action, tests, copy.state);
+            if copy.from_guest {
+                from_guest.push(rule);
+            } else {
+                to_guest.push(rule);
+            }
         }
     }
     Ok((from_guest, to_guest))
+}
+
+/// One negated port of TCP or UDP on each side: iptables 1.8.9 compares both at
+/// once, so that the rule matches where either differs (measured). Two rules of
+/// one action say the same.
+fn either_port(tests: Tests, attributes: &Attributes<'_>) -> Result<Vec<Tests>, CompileError> {
+    let source = port_range(attributes, "srcportstart", "srcportend")?;
+    let target = port_range(attributes, "dstportstart", "dstportend")?;
+    let (Some((source, true)), Some((target, _))) = (source, target) else {
+        return Ok(vec![tests]);
+    };
+    // Port 0 is to iptables as if there were none to compare at once.
+    let single = |set: &Set| match set.intervals() {
+        [(low, high)] => low == high && *low != 0,
+        _ => false,
+    };
+    let at_once = matches!(protocol_number(attributes.protocol), Some(6 | 17));
+    if !(at_once && single(&source) && single(&target)) {
+        return Ok(vec![tests]);
+    }
+    let without = |field: Field| {
+        let mut tests = tests.clone();
+        for test in tests.tests.iter_mut().filter(|test| test.field == field) {
+            test.set = field.all();
+        }
+        tests
+    };
+    Ok(vec![without(Field::DstPort), without(Field::SrcPort)])
 }
 
 fn rule(origin: &Origin, action: Action, tests: Tests, state: State) -> Rule {
@@ -104,27 +133,20 @@ fn copies(source: &Source, attributes: &Attributes<'_>) -> Vec<Copy> {
     };
     let typed =
         matches!(attributes.protocol, "icmp" | "icmpv6") && attributes.get("type").is_some();
+    let asked = asked_state(source, attributes);
     if typed || attributes.get("connlimit-above").is_some() {
-        let state = if typed { forward } else { State::Any };
+        let state = match asked {
+            Some(asked) => asked,
+            None if typed => forward,
+            None => State::Any,
+        };
         return match (source.direction, typed) {
             (Out, _) => vec![copy(true, false, state)],
             (In, _) | (InOut, false) => vec![copy(false, false, state)],
             (InOut, true) => Vec::new(),
         };
     }
-    if let Some(states) = attributes.value("state").filter(|_| source.statematch) {
-        let named = |name: &str| {
-            states
-                .split(',')
-                .any(|word| word.trim().eq_ignore_ascii_case(name))
-        };
-        let state = if named("NONE") {
-            State::Any
-        } else if named("NEW") {
-            State::New
-        } else {
-            State::Known
-        };
+    if let Some(state) = asked {
         return match source.direction {
             Out => vec![copy(true, false, state)],
             In => vec![copy(false, false, state)],
@@ -136,6 +158,23 @@ fn copies(source: &Source, attributes: &Attributes<'_>) -> Vec<Copy> {
         In => vec![copy(true, true, reply), copy(false, false, forward)],
         InOut => vec![copy(true, true, State::Any), copy(false, false, State::Any)],
     }
+}
+
+/// What the attribute `state` asks for; none where there is none or it does not count.
+fn asked_state(source: &Source, attributes: &Attributes<'_>) -> Option<State> {
+    let states = attributes.value("state").filter(|_| source.statematch)?;
+    let named = |name: &str| {
+        states
+            .split(',')
+            .any(|word| word.trim().eq_ignore_ascii_case(name))
+    };
+    Some(if named("NONE") {
+        State::Any
+    } else if named("NEW") {
+        State::New
+    } else {
+        State::Known
+    })
 }
 
 /// The rules of the nftables back end: nothing is turned round but the replies
@@ -263,14 +302,20 @@ fn addresses(
 ) -> Result<(), CompileError> {
     let mask = attributes.value(mask);
     if let Some((set, negated)) = attributes.read(name, |text| masked_address(text, mask, v6))? {
+        let all = masked_address(if v6 { "::" } else { "0.0.0.0" }, Some("0"), v6);
+        if negated && Some(&set) == all.as_ref() {
+            return Err(attributes.refused(format!("{name} that is none of all addresses")));
+        }
         tests.signed(field, &set, negated);
         return Ok(());
     }
     let Some(((low, _), negated)) = attributes.read(from, |text| address(text, v6))? else {
         return Ok(());
     };
-    // libvirt reads the end of an IPv6 range of destinations as an IPv4 address (measured).
-    let end_is_v6 = v6 && to != "dstipto";
+    // libvirt reads the end of an IPv6 range of destinations as an IPv4 address,
+    // unless a variable hides it (measured).
+    let hidden = attributes.get(to).is_some_and(|end| end.variable);
+    let end_is_v6 = v6 && (to != "dstipto" || hidden);
     let high = attributes.read(to, |text| address(text, end_is_v6))?;
     let high = high.map_or(low, |((high, _), _)| high);
     tests.signed(field, &Set::range(low, high), negated);
@@ -278,15 +323,52 @@ fn addresses(
 }
 
 fn ports(attributes: &Attributes<'_>, tests: &mut Tests) -> Result<(), CompileError> {
-    if let Some((set, negated)) = port_range(attributes, "srcportstart", "srcportend")? {
+    let source = port_range(attributes, "srcportstart", "srcportend")?;
+    // The destination's sign is copied from the source port: without one it is lost (measured).
+    let negated = source.as_ref().is_some_and(|(_, negated)| *negated);
+    if let Some((set, negated)) = source {
         tests.signed(Field::SrcPort, &set, negated);
     }
-    if let Some((set, negated)) = port_range(attributes, "dstportstart", "dstportend")? {
-        // The sign is copied from the source port: without one it is lost (measured).
-        let negated = negated && attributes.get("srcportstart").is_some();
+    if let Some((set, _)) = port_range(attributes, "dstportstart", "dstportend")? {
         tests.signed(Field::DstPort, &set, negated);
     }
+    let everything = |test: &Test| {
+        matches!(test.field, Field::SrcPort | Field::DstPort)
+            && (test.set.is_empty() || test.set == test.field.all())
+    };
+    if tests.tests.iter().any(everything) {
+        tests.undecided("iptables makes another rule of a range of all ports");
+    }
     Ok(())
+}
+
+/// Ports from `name` to `end`; one port where there is no end. Of UDP, iptables
+/// 1.8.9 takes a range that ends before it begins, and no port is in it.
+fn port_range(
+    attributes: &Attributes<'_>,
+    name: &str,
+    end: &str,
+) -> Result<Option<(Set, bool)>, CompileError> {
+    let udp = attributes.protocol.starts_with("udp");
+    // What a variable holds goes through as it is, and of UDP iptables 1.8.9
+    // reads no hexadecimal port (measured).
+    let port = |name: &str| {
+        let verbatim = attributes.get(name).is_some_and(|port| port.variable);
+        let decimal = |text: &str| !(udp && verbatim && text.starts_with("0x"));
+        attributes.read(name, |text| number(text, 0xffff).filter(|_| decimal(text)))
+    };
+    let Some((low, negated)) = port(name)? else {
+        return Ok(None);
+    };
+    let high = port(end)?.map_or(low, |(high, _)| high);
+    let set = match low <= high {
+        true => Set::range(low, high),
+        false if udp => Set::of(Vec::new()),
+        false => {
+            return Err(attributes.refused(format!("{end} {high} is below {name} {low}")));
+        }
+    };
+    Ok(Some((set, negated)))
 }
 
 fn flags(attributes: &Attributes<'_>, tests: &mut Tests, v6: bool) -> Result<(), CompileError> {
@@ -330,6 +412,11 @@ fn icmp(attributes: &Attributes<'_>, tests: &mut Tests) -> Result<(), CompileErr
         attributes.read("type", byte)?,
         attributes.read("code", byte)?,
     );
+    // iptables takes type 255 for any type and code.
+    if let (Some((255, negated)), "icmp") = (&kind, attributes.protocol) {
+        tests.signed(Field::IcmpType, &Field::IcmpType.all(), *negated);
+        return Ok(());
+    }
     match (kind, code) {
         // A code without a type is not emitted at all (measured).
         (None, _) => {}

@@ -50,6 +50,23 @@ impl Rule {
     }
 }
 
+impl Rule {
+    /// Whether it comes to look at ports or types of a frame whose header for
+    /// them is cut: all its other tests pass.
+    pub fn looks_into_cut(&self, fields: &Fields) -> bool {
+        let inside = |test: &&Test| {
+            use Field::{DstPort, IcmpCode, IcmpType, SrcPort};
+            matches!(test.field, SrcPort | DstPort | IcmpType | IcmpCode)
+        };
+        self.tests.iter().any(|test| inside(&test))
+            && self
+                .tests
+                .iter()
+                .filter(|test| !inside(test))
+                .all(|test| test.set.contains(fields.get(test.field)))
+    }
+}
+
 /// Tests under construction.
 #[derive(Debug, Clone, Default)]
 pub struct Tests {
@@ -113,6 +130,11 @@ impl<'a> Attributes<'a> {
     /// Its value.
     pub fn value(&self, name: &str) -> Option<&'a str> {
         self.get(name).map(|attribute| attribute.value.as_str())
+    }
+
+    /// Whether its value came from a variable, which libvirt hands on as it is.
+    pub fn is_verbatim(&self, name: &str) -> bool {
+        self.get(name).is_some_and(|attribute| attribute.variable)
     }
 
     /// Whether any of the names stands there.

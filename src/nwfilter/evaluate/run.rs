@@ -1,8 +1,10 @@
 //! One frame through the chains.
 
+use super::bridge;
 use super::chains::{Layer2, Step, Sub};
 use super::field::{Field, Fields};
 use super::rule::{Rule, State};
+use super::tracking;
 use super::{Backend, Compiled, Origin, Way};
 use crate::nwfilter::model::Action;
 
@@ -29,7 +31,7 @@ pub struct Outcome {
 /// Something that happened to a frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// The bridge itself never forwards frames to this group MAC.
+    /// The bridge itself keeps it back, whatever is bound.
     NotForwarded,
     /// There is no rule for this direction.
     Unfiltered,
@@ -43,6 +45,8 @@ pub enum Event {
     WentBack(String),
     /// A layer-3 rule matched.
     Matched3(Origin, Action),
+    /// A layer-3 rule looked into an SCTP or ICMP header that is cut, which discards.
+    Cut(Origin),
     /// No layer-3 rule matched, which accepts.
     RanOff3,
     /// br_netfilter discards IP with a broken header.
@@ -106,47 +110,87 @@ pub fn decide_slowly(filter: &Compiled, frame: &[u8], way: Way) -> Decision {
 
 /// Whether the frame passes; none where the definition must decide.
 pub fn quickly(filter: &Compiled, frame: &[u8], way: Way) -> Option<bool> {
-    let fields = Fields::read(frame)?;
-    if never_forwarded(&fields) {
+    let seen = Seen::by(filter, frame, way)?;
+    if seen.kept_back {
         return Some(false);
     }
     let layer3 = filter.bridge_nf() || filter.backend() == Backend::Nftables;
-    let malformed = || filter.bridge_nf() && is_malformed(frame, &fields);
-    filter
-        .flat()
-        .decide(&fields, way == Way::FromGuest, layer3, malformed)
+    filter.flat().decide(&seen, way == Way::FromGuest, layer3)
+}
+
+/// A frame as the parts of the kernel see it on its way.
+pub struct Seen<'f> {
+    /// As the rules of layer 2 read it.
+    pub layer2: Fields,
+    /// As it comes to layer 3.
+    pub packet: &'f [u8],
+    /// Whether the bridge itself keeps it back.
+    pub kept_back: bool,
+    /// Whether br_netfilter discards it.
+    pub malformed: bool,
+}
+
+impl<'f> Seen<'f> {
+    /// None when it is shorter than an Ethernet header.
+    fn by(filter: &Compiled, frame: &'f [u8], way: Way) -> Option<Self> {
+        let whole = Fields::read(frame)?;
+        // br_netfilter cuts off what is behind a packet, after the rules for
+        // frames from the guest and before all others.
+        let cut = filter
+            .bridge_nf()
+            .then(|| bridge::behind_cut(frame, &whole))
+            .flatten();
+        let kept_back = bridge::keeps_back(frame, &whole);
+        let malformed = filter.bridge_nf() && bridge::is_malformed(frame, &whole);
+        let later = cut.filter(|_| way == Way::ToGuest).and_then(Fields::read);
+        Some(Self {
+            layer2: later.unwrap_or(whole),
+            packet: cut.unwrap_or(frame),
+            kept_back,
+            malformed,
+        })
+    }
+
+    /// As the rules of layer 3 read it.
+    pub fn layer3(&self) -> Fields {
+        Fields::read_layer3(self.packet).unwrap_or_else(|| self.layer2.clone())
+    }
 }
 
 fn through(filter: &Compiled, frame: &[u8], way: Way, trace: &mut impl Recorder) -> Decision {
-    let Some(fields) = Fields::read(frame) else {
+    let Some(seen) = Seen::by(filter, frame, way) else {
         return Decision::Undecided(format!(
             "{} bytes are less than an Ethernet header, which no NIC sends",
             frame.len()
         ));
     };
-    if never_forwarded(&fields) {
+    if seen.kept_back {
         trace.note(|| Event::NotForwarded);
         return Decision::Drop;
     }
-    match layer2(filter.layer2(way), &fields, trace) {
-        Decision::Accept => {}
-        other => return other,
-    }
-    if filter.bridge_nf() && is_malformed(frame, &fields) {
+    if seen.malformed && way == Way::ToGuest {
         trace.note(|| Event::Malformed);
         return Decision::Drop;
     }
-    layer3(
-        filter.layer3(way, fields.get(Field::EtherType)),
-        &fields,
-        trace,
-    )
-}
-
-/// Group addresses that bridges keep to themselves (IEEE 802.1D 7.12.6), but
-/// for that of the spanning tree, which Linux forwards where it runs none.
-fn never_forwarded(fields: &Fields) -> bool {
-    (0x0180_c200_0001..=0x0180_c200_000f).contains(&fields.get(Field::DstMac))
+    match layer2(filter.layer2(way), &seen.layer2, trace) {
+        Decision::Accept => {}
+        other => return other,
+    }
+    if seen.malformed {
+        trace.note(|| Event::Malformed);
+        return Decision::Drop;
+    }
+    let kind = seen.layer2.get(Field::EtherType);
+    if seen.layer2.fragment && filter.tracks(kind) {
+        return Decision::Undecided(
+            "connection tracking holds fragments back until the packet is whole".to_owned(),
+        );
+    }
+    let rules = filter.layer3(way, kind);
+    if rules.is_empty() {
+        return Decision::Accept;
+    }
+    layer3(rules, seen.packet, &seen.layer3(), trace)
 }
 
 fn layer2(layer: &Layer2, fields: &Fields, trace: &mut impl Recorder) -> Decision {
@@ -261,17 +305,16 @@ fn apply(rule: &Rule, fields: &Fields, trace: &mut impl Recorder) -> Option<End>
     }
 }
 
-fn layer3(rules: &[Rule], fields: &Fields, trace: &mut impl Recorder) -> Decision {
-    if rules.is_empty() {
-        return Decision::Accept;
-    }
-    if fields.fragment {
-        return Decision::Undecided(
-            "layer-3 rules see a fragment only once the packet is put together again".to_owned(),
-        );
-    }
-    for rule in rules.iter().filter(|rule| rule.matches(fields)) {
-        if rule.state != State::Any && !may_start(fields) {
+fn layer3(rules: &[Rule], frame: &[u8], fields: &Fields, trace: &mut impl Recorder) -> Decision {
+    for rule in rules {
+        if fields.cut_upper && rule.looks_into_cut(fields) {
+            trace.note(|| Event::Cut(rule.origin.clone()));
+            return Decision::Drop;
+        }
+        if !rule.matches(fields) {
+            continue;
+        }
+        if rule.state != State::Any && !tracking::may_start(frame, fields) {
             return Decision::Undecided(format!(
                 "{} asks for the connection's state, and the frame does not start one",
                 rule.origin
@@ -294,57 +337,4 @@ fn layer3(rules: &[Rule], fields: &Fields, trace: &mut impl Recorder) -> Decisio
     }
     trace.note(|| Event::RanOff3);
     Decision::Accept
-}
-
-/// Whether connection tracking takes the frame for the start of a connection.
-pub fn may_start(fields: &Fields) -> bool {
-    const FIN_SYN_RST_ACK: u128 = 0x17;
-    match fields.get(Field::Protocol) {
-        // A bare ACK of an unknown connection counts as new (measured).
-        6 => matches!(fields.get(Field::TcpFlags) & FIN_SYN_RST_ACK, 0x02 | 0x10),
-        1 => matches!(fields.get(Field::IcmpType), 8 | 13 | 15 | 17),
-        58 => fields.get(Field::IcmpType) == 128,
-        _ => true,
-    }
-}
-
-/// Whether br_netfilter throws the packet away before iptables sees it.
-fn is_malformed(frame: &[u8], fields: &Fields) -> bool {
-    let packet = &frame[14..];
-    let total = |at: usize| {
-        let bytes = packet.get(at..at + 2);
-        bytes.map_or(0, |bytes| {
-            usize::from(u16::from_be_bytes([bytes[0], bytes[1]]))
-        })
-    };
-    match fields.get(Field::EtherType) {
-        0x0800 => {
-            let Some(first) = packet.first().filter(|_| packet.len() >= 20) else {
-                return true;
-            };
-            let header = usize::from(first & 0x0f) * 4;
-            let length = total(2);
-            first >> 4 != 4
-                || header < 20
-                || length < header
-                || length > packet.len()
-                || ones_complement_sum(&packet[..header]) != 0xffff
-        }
-        0x86dd => {
-            let version = packet.first().map(|first| first >> 4);
-            version != Some(6) || packet.len() < 40 || total(4) + 40 > packet.len()
-        }
-        _ => false,
-    }
-}
-
-fn ones_complement_sum(header: &[u8]) -> u32 {
-    let words = header
-        .chunks_exact(2)
-        .map(|word| u32::from(u16::from_be_bytes([word[0], word[1]])));
-    let mut sum: u32 = words.sum();
-    while sum > 0xffff {
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    sum
 }

@@ -102,10 +102,18 @@ impl Shape {
     }
 }
 
-/// MACs of frames that bridges forward.
-fn macs() -> Set {
+/// Destinations of frames that bridges forward.
+fn destinations() -> Set {
     let kept = Set::range(0x0180_c200_0001, 0x0180_c200_000f);
     Field::DstMac.all().minus(&kept)
+}
+
+/// Sources of frames that bridges forward: not nobody, and no group, which an
+/// odd first octet tells.
+fn sources() -> Set {
+    let octets = (0..=0xff_u128).step_by(2).map(|octet| octet << 40);
+    let single = octets.map(|first| (first, first | 0xff_ffff_ffff));
+    Set::of(single.collect()).minus(&Set::one(0))
 }
 
 /// Frames of the types that have no other fields than MACs, with `header`.
@@ -124,7 +132,8 @@ fn frames(types: Set, header: u128) -> Region {
     }
     region
         .with(Field::EtherType, types)
-        .with(Field::DstMac, macs())
+        .with(Field::DstMac, destinations())
+        .with(Field::SrcMac, sources())
         .with(Field::Header, Set::one(header))
 }
 

@@ -28,7 +28,9 @@ pub fn witness(region: &Region, usual: &[(Field, u128)]) -> Option<Vec<u8>> {
         ethertype::VLAN => {
             let id = u16::try_from(pick.of(Field::VlanId)?).ok()?;
             let inner = u16::try_from(pick.of(Field::VlanEncap)?).ok()?;
-            Some(link.stacked(&[crate::frame::VlanTag::q(id)], inner, &[]))
+            // Bridges keep back a tag with less behind it.
+            let body = [0; 8];
+            Some(link.stacked(&[crate::frame::VlanTag::q(id)], inner, &body))
         }
         _ => Some(link.frame(kind, &[])),
     }

@@ -10,19 +10,22 @@ mod rows;
 mod traffic;
 
 use super::assess::has_teeth;
-use super::cell::{Running, guest_mac};
+use super::cell::{guest_mac, sabotage};
+use super::evidence::Own;
 use super::job::{Foreign, Sabotage};
 use super::phase::{AFTER_EARLY, bound_from_outside};
+use super::running::Running;
+use super::station::scene;
 use super::watch::{Marks, Place, Sightings, Watch};
 use super::{VerifyError, bind};
 use crate::frame::{Ip4, Link, Phase, Tag, ethertype};
 use crate::guest::foreign::{Arp, Broadcast, Dhcp, ForeignImage, Format, Medium, Overlay, Wan};
 use crate::guest::{
-    DomainSpec, Drive, FilterRef, Interface, Kind, Machine, begin_silent, domain_xml,
+    DomainSpec, Drive, FilterRef, Interface, Kind, Machine, begin_silent, domain_xml, screen_path,
 };
-use crate::lab::topology::{GATEWAY_MAC, Mac, PEER_MAC, WAN_MAC, WAN4, WAN6, link_local};
+use crate::lab::topology::{GATEWAY_MAC, Mac, WAN4};
 use crate::lab::{image_path, ruleset};
-use crate::probe::{Group, Host, Point, Scene};
+use crate::probe::{Group, Point};
 use ledger::{Ledger, Owner, Proof};
 use rows::{Part, Parts, rows};
 use std::net::Ipv4Addr;
@@ -83,7 +86,7 @@ impl<'a> Running<'a> {
         if ended.is_err() || changed.is_err() {
             self.cell.teeth = None;
         }
-        self.keep_evidence(&seen.rules, &phases);
+        self.keep(&seen.rules, &phases);
         ended?;
         changed.map_err(|error| VerifyError::Cell(error.to_string()))
     }
@@ -127,7 +130,7 @@ impl<'a> Running<'a> {
         let (v4, control) = self.control(case, &on, seen).await?;
         self.enter("bind");
         bind::bind(self.context, &mut on.machine, v4)?;
-        self.sabotage(&mut on.machine)?;
+        sabotage(self.context, &mut on.machine)?;
         self.enter("filtered");
         let mut filtered = self.linger(case, &on, v4, Phase::Filtered, seen).await?;
         seen.rules = ruleset::evidence();
@@ -136,7 +139,7 @@ impl<'a> Running<'a> {
         on.machine.set_filter(None)?;
         self.enter("teeth");
         let teeth = self.linger(case, &on, v4, Phase::Teeth, seen).await;
-        self.domain.1 = on.machine.xml();
+        self.describe(on.machine.xml());
         // The same MAC and tap come again, so this guest must have ended.
         drop(on);
         if let Ok(teeth) = &teeth {
@@ -191,7 +194,7 @@ impl<'a> Running<'a> {
             kind: Kind::Foreign(&drive),
             name: &name,
             accel: self.context.accel,
-            image: self.context.image,
+            image: self.context.image()?,
             nonce: "",
         };
         let interface = Interface {
@@ -201,7 +204,8 @@ impl<'a> Running<'a> {
             link: true,
             filter,
         };
-        self.domain = (name.clone(), domain_xml(&spec, Some(&interface)));
+        self.know((name.clone(), domain_xml(&spec, Some(&interface))));
+        self.own.push(("screen.ppm", Own::Log(screen_path(&name))));
         let began = Watch::marks(self.context.lab);
         Ok(On {
             machine: begin_silent(self.context.lab, &spec, &interface).await?,
@@ -351,7 +355,7 @@ impl<'a> Running<'a> {
         let echo = Ip4::new(WAN4, v4).echo(&tag.to_bytes());
         let frame = Link::new(GATEWAY_MAC, case.owner.mac).frame(ethertype::IPV4, &echo);
         lab.gateway_sender.send(&frame)?;
-        let scene = self.scene(case, v4);
+        let scene = scene(&lab.plan, case.owner.mac, v4, case.number);
         let heard = Watch::start(lab, &on.machine.tap);
         let bounds = bound_from_outside(lab, &scene, &heard, case.run, series).await?;
         let answered = answered(&heard, case.owner.mac).await;
@@ -372,25 +376,6 @@ impl<'a> Running<'a> {
         };
         seen.sightings.push(sightings);
         Ok(part)
-    }
-
-    fn scene(&self, case: &Case<'_>, v4: Ipv4Addr) -> Scene {
-        let plan = &self.context.lab.plan;
-        let host = |mac: Mac, v4, v6| Host {
-            mac,
-            v4,
-            link_local: link_local(mac),
-            v6,
-        };
-        Scene {
-            guest: host(case.owner.mac, v4, plan.guest6(case.number)),
-            peer: host(PEER_MAC, plan.peer4, plan.peer6()),
-            gateway: host(GATEWAY_MAC, plan.gateway4, plan.gateway6()),
-            lan4: plan.lan4,
-            wan4: WAN4,
-            wan6: WAN6,
-            wan_mac: WAN_MAC,
-        }
     }
 }
 

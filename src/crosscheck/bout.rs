@@ -1,0 +1,207 @@
+//! One case: the kernel's verdict and the evaluator's over the same frames.
+
+use super::grammar::Case;
+use crate::frame::Mac;
+use crate::lab::{Binding, BindingSpec, LabError, Pair};
+use crate::nwfilter::evaluate::{Compiled, Decision, Way};
+use crate::nwfilter::{Filter, write};
+
+/// The guest that filters are bound for.
+const GUEST: Mac = [0x52, 0x54, 0x00, 0x00, 0x01, 0x01];
+
+/// Where the two disagree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mismatch {
+    /// Over a frame.
+    Frame(Disputed),
+    /// Over whether the filter can be bound: libvirt's refusal, the evaluator's.
+    Binding(Option<String>, Option<String>),
+}
+
+/// A frame and who says what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disputed {
+    /// Which way it went.
+    pub way: Way,
+    /// Its bytes.
+    pub frame: Vec<u8>,
+    /// Whether the filter was bound.
+    pub filtered: bool,
+    /// Whether it came out at the other end.
+    pub passed: bool,
+}
+
+/// What a case brought to light.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// libvirt took the filter.
+    pub bound: bool,
+    /// Verdicts that were compared with the filter bound, those of frames that
+    /// pass without it only.
+    pub compared: usize,
+    /// Of those, frames that the kernel dropped.
+    pub dropped: usize,
+    /// Verdicts that the evaluator leaves open.
+    pub undecided: usize,
+    /// The first disagreement.
+    pub mismatch: Option<Mismatch>,
+}
+
+/// The case as the evaluator understands it.
+pub fn compile(case: &Case) -> Result<Compiled, String> {
+    let top = &case.top().name;
+    let compiled = Compiled::new(&case.filters, top, GUEST, &case.parameters);
+    compiled.map_err(|error| error.to_string())
+}
+
+/// The evaluator's view of an interface that nothing is bound to.
+pub fn unfiltered() -> Compiled {
+    let filter = Filter {
+        name: "none".into(),
+        chain: "root".into(),
+        priority: None,
+        uuid: None,
+        entries: Vec::new(),
+    };
+    let compiled = Compiled::new(&[filter], "none", GUEST, &[]);
+    compiled.expect("a filter without rules compiles")
+}
+
+/// Both ways.
+const WAYS: [Way; 2] = [Way::FromGuest, Way::ToGuest];
+
+/// Asks both about every frame in both directions, without the filter and with
+/// it. `believed` is what the evaluator takes the case for.
+///
+/// # Errors
+/// When the lab breaks down; a refused filter is no error.
+pub fn meet(
+    pair: &mut Pair,
+    case: &Case,
+    believed: &Case,
+    frames: &[Vec<u8>],
+) -> Result<Tally, LabError> {
+    let (open, mismatch) = without_filter(pair, frames)?;
+    if mismatch.is_some() {
+        return Ok(Tally {
+            mismatch,
+            ..Tally::default()
+        });
+    }
+    let compiled = compile(believed);
+    with_filter(pair, case, |pair, refused| match (refused, compiled) {
+        (Some(_), Err(_)) => Ok(Tally::default()),
+        (None, Ok(compiled)) => through(pair, &compiled, &open),
+        (refused, compiled) => Ok(Tally {
+            bound: refused.is_none(),
+            mismatch: Some(Mismatch::Binding(refused, compiled.err())),
+            ..Tally::default()
+        }),
+    })
+}
+
+/// A frame and the way that it goes.
+type Shot<'a> = (&'a [u8], Way);
+
+/// Frames that get through when nothing is bound; the bridge keeps the others
+/// back, of which a filter's verdict would show nothing.
+fn without_filter<'f>(
+    pair: &mut Pair,
+    frames: &'f [Vec<u8>],
+) -> Result<(Vec<Shot<'f>>, Option<Mismatch>), LabError> {
+    let nothing = unfiltered();
+    let mut open = Vec::new();
+    for frame in frames {
+        for way in WAYS {
+            let passed = pair.carry(way == Way::FromGuest, frame)?;
+            if disputed(&nothing, frame, way, passed) == Some(true) {
+                return Ok((open, Some(dispute((frame, way), false, passed))));
+            }
+            if passed {
+                open.push((frame.as_slice(), way));
+            }
+        }
+    }
+    Ok((open, None))
+}
+
+/// The frames through a bound filter, up to the first disagreement.
+fn through(pair: &mut Pair, compiled: &Compiled, shots: &[Shot<'_>]) -> Result<Tally, LabError> {
+    let mut tally = Tally {
+        bound: true,
+        ..Tally::default()
+    };
+    for (frame, way) in shots {
+        let passed = pair.carry(*way == Way::FromGuest, frame)?;
+        tally.compared += 1;
+        tally.dropped += usize::from(!passed);
+        match disputed(compiled, frame, *way, passed) {
+            None => tally.undecided += 1,
+            Some(false) => {}
+            Some(true) => {
+                tally.mismatch = Some(dispute((frame, *way), true, passed));
+                break;
+            }
+        }
+    }
+    Ok(tally)
+}
+
+/// Whether the evaluator says otherwise; none where it leaves it open.
+pub fn disputed(compiled: &Compiled, frame: &[u8], way: Way, passed: bool) -> Option<bool> {
+    match compiled.decide(frame, way) {
+        Decision::Accept => Some(!passed),
+        Decision::Drop => Some(passed),
+        Decision::Undecided(_) => None,
+    }
+}
+
+fn dispute((frame, way): Shot<'_>, filtered: bool, passed: bool) -> Mismatch {
+    Mismatch::Frame(Disputed {
+        way,
+        frame: frame.to_vec(),
+        filtered,
+        passed,
+    })
+}
+
+/// Runs the job with the case's filter bound, or with libvirt's refusal, and
+/// leaves nothing of it behind.
+pub fn with_filter<T>(
+    pair: &mut Pair,
+    case: &Case,
+    job: impl FnOnce(&mut Pair, Option<String>) -> Result<T, LabError>,
+) -> Result<T, LabError> {
+    let mut defined = Vec::new();
+    let bound = define(pair, case, &mut defined).and_then(|()| bind(pair, case));
+    let (binding, refused) = match bound {
+        Ok(binding) => (Some(binding), None),
+        // What it says after its death is no refusal.
+        Err(error) if !pair.libvirt.alive() => return Err(error),
+        Err(error) => (None, Some(error.to_string())),
+    };
+    let out = job(pair, refused)?;
+    binding.map_or(Ok(()), Binding::remove)?;
+    for name in defined.iter().rev() {
+        pair.libvirt.undefine_filter(name)?;
+    }
+    pair.settle()?;
+    Ok(out)
+}
+
+fn define(pair: &Pair, case: &Case, defined: &mut Vec<String>) -> Result<(), LabError> {
+    for filter in &case.filters {
+        pair.libvirt.define_filter(&filter.name, &write(filter))?;
+        defined.push(filter.name.clone());
+    }
+    Ok(())
+}
+
+fn bind(pair: &Pair, case: &Case) -> Result<Binding, LabError> {
+    pair.libvirt.bind(&BindingSpec {
+        device: pair.device(),
+        mac: GUEST,
+        filter: &case.top().name,
+        parameters: &case.parameters,
+    })
+}

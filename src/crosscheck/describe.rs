@@ -1,0 +1,65 @@
+//! A mismatch in words, with everything that is needed to see it again.
+
+use super::bout::{Disputed, Mismatch, compile};
+use super::grammar::Case;
+use crate::frame::summary;
+use crate::nwfilter::evaluate::{Decision, Way};
+use crate::nwfilter::write;
+use std::fmt::Write as _;
+
+/// The mismatch with the case that shows it.
+pub fn describe(case: &Case, believed: &Case, mismatch: &Mismatch) -> String {
+    let mut out = String::new();
+    for filter in &case.filters {
+        out += &write(filter);
+        out.push('\n');
+    }
+    for (name, value) in &case.parameters {
+        let _ = writeln!(out, "--param {name}={value}");
+    }
+    match mismatch {
+        Mismatch::Frame(disputed) => frame(&mut out, believed, disputed),
+        Mismatch::Binding(refused, error) => {
+            let words = |text: &Option<String>| text.clone().unwrap_or_else(|| "takes it".into());
+            let _ = writeln!(out, "libvirt:   {}", words(refused));
+            let _ = writeln!(out, "evaluator: {}", words(error));
+        }
+    }
+    out
+}
+
+fn frame(out: &mut String, believed: &Case, disputed: &Disputed) {
+    let way = match disputed.way {
+        Way::FromGuest => "from the guest",
+        Way::ToGuest => "to the guest",
+    };
+    let _ = writeln!(out, "frame {way}: {}", summary(&disputed.frame));
+    out.push_str("  ");
+    for byte in &disputed.frame {
+        let _ = write!(out, "{byte:02x}");
+    }
+    out.push('\n');
+    let kernel = if disputed.passed {
+        "passes it"
+    } else {
+        "drops it"
+    };
+    let _ = writeln!(out, "kernel:    {kernel}");
+    if !disputed.filtered {
+        let _ = writeln!(out, "evaluator: says otherwise, and no filter was bound");
+        return;
+    }
+    let Ok(compiled) = compile(believed) else {
+        return;
+    };
+    let outcome = compiled.evaluate(&disputed.frame, disputed.way);
+    let decision = match outcome.decision {
+        Decision::Accept => "passes it".to_owned(),
+        Decision::Drop => "drops it".to_owned(),
+        Decision::Undecided(why) => format!("undecided: {why}"),
+    };
+    let _ = writeln!(out, "evaluator: {decision}");
+    for event in outcome.trace {
+        let _ = writeln!(out, "  {event:?}");
+    }
+}

@@ -1,0 +1,142 @@
+//! Two taps on a bridge and a libvirtd: the least lab that has a filter in the way.
+//!
+//! Nobody else is on the bridge, so that any bytes can be sent, also such as
+//! hosts would answer, and every frame that comes out is one that was put in.
+
+use super::daemon::Daemon;
+use super::error::LabError;
+use super::libvirtd::{self, Libvirt};
+use super::netns::{bridge_batch, set_sysctls};
+use super::tap::{LARGEST, Tap};
+use super::topology::bare_bridge;
+use super::{ruleset, tun_device};
+use std::io;
+
+/// The tap that filters are bound to.
+const GUEST: &str = "tap0";
+/// The tap behind the filter.
+const FAR: &str = "tap1";
+
+/// Where the kernel keeps the times after which it forgets connections.
+const TIMEOUTS: &str = "/proc/sys/net/netfilter";
+
+/// Frames that came out and were not the one just put in. More than a few mean
+/// that the kernel no longer takes a frame all the way within one call.
+const STRAYS: usize = 16;
+
+/// A pair that is up.
+#[derive(Debug)]
+pub struct Pair {
+    /// The connection to the private libvirtd.
+    pub libvirt: Libvirt,
+    guest: Tap,
+    far: Tap,
+    buffer: Vec<u8>,
+    libvirtd: Daemon,
+}
+
+impl Pair {
+    /// Builds the pair in the namespaces that [`enter`](super::enter()) has made.
+    pub async fn up() -> Result<Self, LabError> {
+        tun_device()?;
+        ruleset::tools()?;
+        let libvirtd = libvirtd::start()?;
+        bare_bridge()?;
+        forget_connections()?;
+        let (guest, far) = (Tap::open(GUEST)?, Tap::open(FAR)?);
+        // A bridge that learned would keep frames from a MAC that it knows on the
+        // sender's side, and random frames have any MAC on either side.
+        bridge_batch(&[GUEST, FAR].map(unlearned).concat())?;
+        let libvirt = libvirtd::connect(&libvirtd).await?;
+        Ok(Self {
+            libvirt,
+            guest,
+            far,
+            buffer: vec![0; LARGEST],
+            libvirtd,
+        })
+    }
+
+    /// The device to bind filters to.
+    pub fn device(&self) -> &str {
+        self.guest.name()
+    }
+
+    /// Why nothing that is seen can be trusted; none while libvirtd runs.
+    pub fn fault(&self) -> Option<String> {
+        self.libvirtd.fault()
+    }
+
+    /// Puts a frame in at one end; whether it comes out at the other. The kernel
+    /// takes it through the bridge within the call that writes it, so what has
+    /// not come out then never will; [`Pair::settle`] makes sure of that.
+    pub fn carry(&mut self, from_guest: bool, frame: &[u8]) -> Result<bool, LabError> {
+        let (near, far) = if from_guest {
+            (&self.guest, &self.far)
+        } else {
+            (&self.far, &self.guest)
+        };
+        let failed = |source| LabError::system(format!("send {} bytes", frame.len()), source);
+        near.write(frame).map_err(failed)?;
+        for _ in 0..STRAYS {
+            match far.read(&mut self.buffer).map_err(failed)? {
+                None => return Ok(false),
+                Some(length) if starts_alike(frame, &self.buffer[..length]) => return Ok(true),
+                Some(_) => {}
+            }
+        }
+        Err(failed(io::Error::other(
+            "what comes out is not what was put in",
+        )))
+    }
+
+    /// Sends a last frame each way, which no filter may be in the way of, and
+    /// makes sure that nothing but it comes out: no earlier frame was late.
+    pub fn settle(&mut self) -> Result<(), LabError> {
+        let last = [
+            &[2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x88, 0xb5][..],
+            b"last",
+        ]
+        .concat();
+        for (near, far) in [(&self.guest, &self.far), (&self.far, &self.guest)] {
+            let failed = |source| LabError::system("send the last frame of a batch", source);
+            near.write(&last).map_err(failed)?;
+            let mut out = Vec::new();
+            while let Some(length) = far.read(&mut self.buffer).map_err(failed)? {
+                out.push(self.buffer[..length].to_vec());
+            }
+            if out != [last.clone()] {
+                let text = format!("{} other frames came out, or not it", out.len());
+                return Err(failed(io::Error::other(text)));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn unlearned(tap: &str) -> String {
+    format!("link set dev {tap} learning off flood on mcast_flood on bcast_flood on\n")
+}
+
+/// The addresses and the type are the same; br_netfilter cuts padding off.
+fn starts_alike(sent: &[u8], got: &[u8]) -> bool {
+    sent.len() >= 14 && got.get(..14) == sent.get(..14)
+}
+
+/// Makes every frame the first of its connection, whatever was sent before.
+fn forget_connections() -> Result<(), LabError> {
+    let failed = |source| LabError::File {
+        path: TIMEOUTS.into(),
+        source,
+    };
+    let mut settings = Vec::new();
+    for entry in std::fs::read_dir(TIMEOUTS).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        let name = name.to_string_lossy().into_owned();
+        if name.starts_with("nf_conntrack_") && name.contains("_timeout") {
+            settings.push(format!("netfilter.{name}"));
+        }
+    }
+    let settings: Vec<(&str, &str)> = settings.iter().map(|name| (name.as_str(), "0")).collect();
+    set_sysctls(&settings)
+}

@@ -1,0 +1,178 @@
+//! A cell while it runs: its phases, what was found, its end.
+
+use super::VerifyError;
+use super::assess::is_green;
+use super::evidence;
+use super::job::{CellPlan, Job};
+use super::pristine::Saved;
+use super::trial::Runs;
+use super::watch::{Marks, Sightings, Watch};
+use crate::guest::{Accel, Image};
+use crate::lab::{Lab, Sensor, ruleset};
+use crate::policy::Policy;
+use crate::probe::Probe;
+use crate::report::live::Event;
+use crate::report::model::{self, Cell, Timing};
+use std::time::{Duration, Instant};
+
+/// What a cell is run with.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// The lab.
+    pub lab: &'a Lab,
+    /// The job.
+    pub job: &'a Job,
+    /// The policy.
+    pub policy: &'a Policy,
+    /// What the lab said of its host.
+    pub host: &'a model::Host,
+    /// Kernel and initramfs; none where no cell has a guest.
+    pub image: Option<&'a Image>,
+    /// Accelerator.
+    pub accel: Accel,
+    /// The guest that cells begin with where their NIC can be plugged in.
+    pub saved: &'a Saved,
+    /// Tells the user interface what happens.
+    pub tell: &'a dyn Fn(&Event),
+}
+
+impl<'a> Context<'a> {
+    /// The image of a cell's guest.
+    ///
+    /// # Errors
+    /// When the job names none.
+    pub fn image(&self) -> Result<&'a Image, VerifyError> {
+        self.image.ok_or_else(|| {
+            let text = "the job names no guest image, and a cell with a guest needs one";
+            VerifyError::Usage(text.into())
+        })
+    }
+}
+
+/// A cell while it runs.
+pub struct Running<'a> {
+    /// What it is run with.
+    pub context: &'a Context<'a>,
+    /// Which it is.
+    pub plan: &'a CellPlan,
+    /// What was found so far.
+    pub cell: Cell,
+    /// What only cells of its kind leave as evidence.
+    pub own: Vec<(&'static str, evidence::Own)>,
+    /// Where the sensors' records stood when it began; that of the tap is its own.
+    began: Marks,
+    phase: Option<(&'static str, Instant)>,
+}
+
+impl<'a> Running<'a> {
+    /// A cell in which nothing has happened yet.
+    pub fn begin(context: &'a Context<'a>, plan: &'a CellPlan) -> Self {
+        Self {
+            context,
+            plan,
+            cell: plan.cell(),
+            own: Vec::new(),
+            began: Watch::marks(context.lab),
+            phase: None,
+        }
+    }
+
+    /// Ends the current phase and starts the next.
+    pub fn enter(&mut self, phase: &'static str) {
+        self.end_phase();
+        self.phase = Some((phase, Instant::now()));
+        (self.context.tell)(&Event::Phase {
+            cell: self.plan.name.clone(),
+            phase: phase.into(),
+        });
+    }
+
+    /// Does the cell's work and ends it. Nothing that comes after a daemon's
+    /// death proves anything, so that ends the cell at once.
+    pub async fn work_through(
+        mut self,
+        work: impl AsyncFnOnce(&mut Self) -> Result<(), VerifyError>,
+    ) -> Cell {
+        let lab = self.context.lab;
+        let ended = tokio::select! {
+            ended = work(&mut self) => ended,
+            fault = lab.broken() => Err(fault.map_or_else(VerifyError::from, VerifyError::Cell)),
+        };
+        if let Err(error) = explain(lab, ended).await {
+            let phase = self.phase.map_or("guest", |(phase, _)| phase);
+            self.cell.error = Some(error.in_phase(phase));
+            if self.cell.evidence.is_empty() {
+                self.keep(&ruleset::evidence(), &[]);
+            }
+        }
+        self.end_phase();
+        self.cell
+    }
+
+    /// From runs to verdicts and evidence. Returns what stopped them, if anything did.
+    pub fn conclude(&mut self, runs: Runs) -> Result<(), VerifyError> {
+        self.cell.probes = runs.results();
+        self.cell.teeth = runs.has_teeth(&self.cell.probes);
+        self.keep(&runs.rules, &runs.frames());
+        runs.stopped.map_or(Ok(()), Err)
+    }
+
+    /// Writes the evidence of a cell that ended before its trial did.
+    pub fn keep_early(&mut self, tap: &Sensor) {
+        let watch = Watch::resume(self.context.lab, tap, self.began);
+        let (sightings, _) = watch.sightings();
+        self.keep(&ruleset::evidence(), &[(&sightings, &[])]);
+    }
+
+    /// Writes the evidence of a cell that is not green.
+    pub fn keep(&mut self, rules: &str, frames: &[(&Sightings, &[Probe])]) {
+        let green = self.cell.error.is_none()
+            && self.cell.teeth == Some(true)
+            && is_green(&self.cell.probes);
+        let Some(out) = self.context.job.out.as_deref().filter(|_| !green) else {
+            return;
+        };
+        let own = &self.own;
+        let traces = evidence::Traces { own, rules, frames };
+        match evidence::write(out, &self.cell, self.context.job, &traces) {
+            Ok(files) => self.cell.evidence = files,
+            Err(error) => (self.context.tell)(&Event::Note {
+                cell: Some(self.plan.name.clone()),
+                text: format!("the evidence could not be written: {error}"),
+            }),
+        }
+    }
+
+    fn end_phase(&mut self) {
+        let Some((phase, since)) = self.phase.take() else {
+            return;
+        };
+        let ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.cell.timings.push(Timing {
+            phase: phase.into(),
+            ms,
+        });
+        (self.context.tell)(&Event::PhaseDone {
+            cell: self.plan.name.clone(),
+            phase: phase.into(),
+            ms,
+        });
+    }
+}
+
+/// Longest wait for the exit status of a daemon whose socket has closed: the
+/// kernel closes a dying process's files before its parent can hear of its end.
+const OBITUARY: Duration = Duration::from_secs(5);
+
+/// A dead daemon explains whatever else went wrong, and spoils what went well.
+async fn explain(lab: &Lab, ended: Result<(), VerifyError>) -> Result<(), VerifyError> {
+    if !lab.libvirt.alive() {
+        let _ = tokio::time::timeout(OBITUARY, lab.broken()).await;
+    }
+    match (lab.fault(), ended) {
+        (None, ended) => ended,
+        (Some(fault), Ok(())) => Err(VerifyError::Cell(fault)),
+        (Some(fault), Err(error)) if error.to_string() == fault => Err(error),
+        (Some(fault), Err(error)) => Err(VerifyError::Cell(format!("{error}\n{fault}"))),
+    }
+}

@@ -1,0 +1,185 @@
+//! The two sides of a phase: what stands at the guest's end of the wire, and
+//! the hosts of the lab that send from outside.
+
+use super::sockets;
+use crate::frame::Phase;
+use crate::guest::GuestError;
+use crate::lab::topology::{GATEWAY_MAC, Mac, PEER_MAC, WAN_MAC, WAN4, WAN6, link_local};
+use crate::lab::{Lab, LabError, Netns, Topology};
+use crate::probe::{Host, Origin, Probe, Scene, Stimulus};
+use lanfence_agent::DhcpStep;
+use std::collections::HashMap;
+use std::io::Write as _;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Why a probe's sender did not send it, by the probe's id.
+pub type Refusals = HashMap<String, String>;
+
+/// What stands at the guest's end of the wire: a guest, or the lab in its place.
+pub trait Station {
+    /// Forgets the groups and connections of an earlier phase, so that it joins
+    /// and connects anew.
+    async fn start_afresh(&mut self) -> Result<(), GuestError>;
+
+    /// Takes a DHCP client through the steps; which of them it completed.
+    async fn dhcp(&mut self, steps: &[DhcpStep]) -> Result<Vec<(DhcpStep, bool)>, GuestError>;
+
+    /// Finds out its neighbours' MACs before they are needed.
+    async fn meet_neighbours(&mut self) -> Result<(), GuestError>;
+
+    /// Sends the raw frames that must not get out.
+    async fn forbidden_frames(&mut self, probes: &[Probe]) -> Result<(), GuestError>;
+
+    /// Takes note of neighbours that the filter keeps from being asked.
+    async fn tell_forbidden_neighbours(&mut self, probes: &[Probe]) -> Result<(), GuestError>;
+
+    /// Lets the LAN peer begin to use its port 22.
+    fn ssh(&mut self) -> Result<Exchange, GuestError>;
+
+    /// Sends every probe that starts here and is not a DHCP step.
+    async fn send(&mut self, probes: &[Probe], phase: Phase) -> Result<Refusals, GuestError>;
+
+    /// Sends raw frames.
+    async fn frames(&mut self, frames: &[Vec<u8>]) -> Result<(), GuestError>;
+}
+
+/// An SSH exchange under way.
+pub struct Exchange(pub JoinHandle<Result<bool, LabError>>);
+
+impl Exchange {
+    /// Waits for its end, which has a deadline; whether it was answered.
+    pub fn end(self) -> Result<bool, LabError> {
+        tokio::task::block_in_place(|| self.0.join())
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+}
+
+/// The lab and who is where in it.
+#[derive(Debug, Clone, Copy)]
+pub struct Ground<'a> {
+    /// The lab.
+    pub lab: &'a Lab,
+    /// Addresses.
+    pub scene: &'a Scene,
+}
+
+impl Ground<'_> {
+    /// Makes the guest known to its neighbours. In every phase anew: dnsmasq
+    /// turns the entry of an address that it leases into one that ages.
+    pub fn introduce(self) -> Result<(), LabError> {
+        let guest = &self.scene.guest;
+        let addresses = [guest.v4.into(), guest.link_local.into(), guest.v6.into()];
+        let network = &self.lab.network;
+        tokio::task::block_in_place(|| network.introduce(guest.mac, &addresses))
+    }
+
+    /// Sends every probe that starts at another host than the guest.
+    pub fn send_from_outside(self, probes: &[Probe]) -> Result<(), LabError> {
+        let mut outside = probes.iter().filter(|probe| probe.origin != Origin::Guest);
+        outside.try_for_each(|probe| self.send_one(probe))
+    }
+
+    fn send_one(self, probe: &Probe) -> Result<(), LabError> {
+        let network = &self.lab.network;
+        let netns = match probe.origin {
+            Origin::Peer | Origin::Guest => &network.peer,
+            Origin::Gateway => &network.gateway,
+            Origin::Wan => &network.wan,
+        };
+        let sender = match probe.origin {
+            Origin::Gateway => &self.lab.gateway_sender,
+            _ => &self.lab.peer_sender,
+        };
+        let far_side = probe.origin == Origin::Wan;
+        match &probe.stimulus {
+            Stimulus::Frames(frames) => frames.iter().try_for_each(|frame| sender.send(frame))?,
+            Stimulus::Udp {
+                source_port,
+                to,
+                payload,
+            } => {
+                in_namespace(netns, || {
+                    udp(source(far_side, *to, *source_port), *to, payload)
+                })?;
+            }
+            Stimulus::Ping { to, payload } => {
+                in_namespace(netns, || sockets::ping(far_side, *to, payload))?;
+            }
+            Stimulus::Tcp {
+                source_port,
+                to,
+                payload,
+            } => {
+                in_namespace(netns, || {
+                    tcp(source(far_side, *to, *source_port), *to, payload)
+                })?;
+            }
+            Stimulus::Join { .. } | Stimulus::Dhcp(_) | Stimulus::Ssh => {}
+        }
+        Ok(())
+    }
+}
+
+/// Who is where in a lab with the guest of this number.
+pub fn scene(plan: &Topology, mac: Mac, address: Ipv4Addr, number: u8) -> Scene {
+    let host = |mac: Mac, v4, v6| Host {
+        mac,
+        v4,
+        link_local: link_local(mac),
+        v6,
+    };
+    Scene {
+        guest: host(mac, address, plan.guest6(number)),
+        peer: host(PEER_MAC, plan.peer4, plan.peer6()),
+        gateway: host(GATEWAY_MAC, plan.gateway4, plan.gateway6()),
+        lan4: plan.lan4,
+        wan4: WAN4,
+        wan6: WAN6,
+        wan_mac: WAN_MAC,
+    }
+}
+
+/// Runs a sending closure in a namespace. That the kernel refuses to send is no
+/// breakdown: the sensor at the origin will not have seen the frame.
+fn in_namespace(
+    netns: &Netns,
+    send: impl FnOnce() -> std::io::Result<()> + Send,
+) -> Result<(), LabError> {
+    tokio::task::block_in_place(|| netns.run(|| drop(send())))
+}
+
+/// The source address: the far side has many and must use the documented one.
+fn source(far_side: bool, to: SocketAddr, port: u16) -> SocketAddr {
+    match (far_side, to) {
+        (true, SocketAddr::V4(_)) => SocketAddr::new(WAN4.into(), port),
+        (true, SocketAddr::V6(_)) => SocketAddr::new(WAN6.into(), port),
+        (false, SocketAddr::V4(_)) => SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port),
+        (false, SocketAddr::V6(_)) => SocketAddr::new(std::net::Ipv6Addr::UNSPECIFIED.into(), port),
+    }
+}
+
+fn udp(from: SocketAddr, to: SocketAddr, payload: &[u8]) -> std::io::Result<()> {
+    let socket = UdpSocket::bind(from)?;
+    socket
+        .set_broadcast(true)
+        .or_else(|error| if to.is_ipv4() { Err(error) } else { Ok(()) })?;
+    socket.send_to(payload, sockets::scoped(to)).map(drop)
+}
+
+/// Long enough for the guest's SYN+ACK under emulation; the probe is the SYN.
+const CONNECT: Duration = Duration::from_millis(300);
+
+fn tcp(from: SocketAddr, to: SocketAddr, payload: &[u8]) -> std::io::Result<()> {
+    let socket = sockets::stream_socket(from)?;
+    let _ = nix::sys::socket::connect(
+        std::os::fd::AsRawFd::as_raw_fd(&socket),
+        &nix::sys::socket::SockaddrStorage::from(sockets::scoped(to)),
+    );
+    let mut stream = TcpStream::from(socket);
+    stream.set_write_timeout(Some(CONNECT))?;
+    // Writing succeeds only once connected; a refused or dropped SYN is decided by the sensors.
+    let _ = stream.write_all(payload);
+    Ok(())
+}

@@ -1,0 +1,124 @@
+//! The lab in the guest's place: writes the guest's frames into its tap.
+
+use super::lease::Client;
+use super::responder::{PORT, Responder};
+use crate::frame::Phase;
+use crate::guest::GuestError;
+use crate::lab::Tap;
+use crate::probe::{Origin, Probe, Stimulus};
+use crate::verify::sockets::stream_socket;
+use crate::verify::station::{Exchange, Ground, Refusals, Station};
+use lanfence_agent::DhcpStep;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::time::{Duration, Instant};
+
+/// Longest wait for the LAN peer's connection. Milliseconds here; within it a
+/// lost SYN is sent once more.
+const CONNECT: Duration = Duration::from_millis(1500);
+
+/// The lab as a guest, for one phase.
+#[derive(Debug)]
+pub struct Stand<'a> {
+    /// The lab and its addresses.
+    pub ground: Ground<'a>,
+    /// The tap that it holds.
+    pub tap: &'a Tap,
+    /// Answers in the guest's name.
+    pub responder: &'a mut Responder,
+    /// The guest's DHCP client.
+    pub client: &'a mut Client,
+}
+
+impl Station for Stand<'_> {
+    /// It has joined nothing and keeps no connection.
+    async fn start_afresh(&mut self) -> Result<(), GuestError> {
+        Ok(())
+    }
+
+    async fn dhcp(&mut self, steps: &[DhcpStep]) -> Result<Vec<(DhcpStep, bool)>, GuestError> {
+        let mut done: Vec<(DhcpStep, bool)> = Vec::new();
+        for step in steps {
+            // Without a lease there is none to renew or to give back.
+            let ok = done.iter().all(|(_, ok)| *ok)
+                && self.client.step(*step, self.tap, self.responder).await;
+            done.push((*step, ok));
+        }
+        Ok(done)
+    }
+
+    /// Its frames name their MACs themselves.
+    async fn meet_neighbours(&mut self) -> Result<(), GuestError> {
+        Ok(())
+    }
+
+    /// The tap's trial has no run that begins with the filter.
+    async fn forbidden_frames(&mut self, _: &[Probe]) -> Result<(), GuestError> {
+        Ok(())
+    }
+
+    /// As above: it asks nobody.
+    async fn tell_forbidden_neighbours(&mut self, _: &[Probe]) -> Result<(), GuestError> {
+        Ok(())
+    }
+
+    fn ssh(&mut self) -> Result<Exchange, GuestError> {
+        let Ground { lab, scene } = self.ground;
+        let to = SocketAddrV4::new(scene.guest.v4, PORT);
+        Ok(Exchange(
+            lab.network.peer.begin(move || connects(to.into()))?,
+        ))
+    }
+
+    async fn send(&mut self, probes: &[Probe], _: Phase) -> Result<Refusals, GuestError> {
+        let mut refused = Refusals::new();
+        for probe in probes.iter().filter(|probe| probe.origin == Origin::Guest) {
+            // Its client has taken these steps already.
+            if matches!(probe.stimulus, Stimulus::Dhcp(_)) {
+                continue;
+            }
+            let frames = probe.wire(self.ground.scene).frames;
+            let written = frames.iter().try_for_each(|frame| self.tap.write(frame));
+            if let Err(error) = written {
+                refused.insert(probe.id.clone(), error.to_string());
+            }
+        }
+        Ok(refused)
+    }
+
+    /// A link that is down refuses them, which the missing sightings tell.
+    async fn frames(&mut self, frames: &[Vec<u8>]) -> Result<(), GuestError> {
+        for frame in frames {
+            let _ = self.tap.write(frame);
+        }
+        Ok(())
+    }
+}
+
+/// Whether a connection is opened within the deadline. It is reset at once.
+fn connects(to: SocketAddr) -> bool {
+    let end = Instant::now() + CONNECT;
+    let from = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
+    let Ok(socket) = stream_socket(from) else {
+        return false;
+    };
+    let address = nix::sys::socket::SockaddrStorage::from(to);
+    match nix::sys::socket::connect(socket.as_raw_fd(), &address) {
+        Ok(()) => return true,
+        Err(nix::Error::EINPROGRESS) => {}
+        Err(_) => return false,
+    }
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        let mut watched = [PollFd::new(socket.as_fd(), PollFlags::POLLOUT)];
+        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO);
+        match poll(&mut watched, timeout) {
+            Ok(1..) => break,
+            Err(nix::Error::EINTR) if !left.is_zero() => {}
+            _ => return false,
+        }
+    }
+    let error = nix::sys::socket::getsockopt(&socket, nix::sys::socket::sockopt::SocketError);
+    error == Ok(0)
+}
