@@ -22,17 +22,47 @@ pub struct Owner<'a> {
     pub others: [IpAddr; 4],
 }
 
+/// Whom a frame is sent to on the LAN.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum To {
+    /// The LAN peer.
+    Peer,
+    /// The router.
+    Gateway,
+    /// A group or everybody.
+    All,
+    /// A MAC that no host of the lab has: the bridge floods it.
+    Nobody,
+}
+
+impl To {
+    fn of(frame: &[u8]) -> Self {
+        match frame.get(..6) {
+            Some(mac) if mac == PEER_MAC => Self::Peer,
+            Some(mac) if mac == GATEWAY_MAC => Self::Gateway,
+            Some([first, ..]) if first & 1 == 1 => Self::All,
+            _ => Self::Nobody,
+        }
+    }
+}
+
+/// Frames of a kind to the same hosts.
+#[derive(Debug, Clone, Default)]
+struct Tally {
+    /// When each left the guest, in nanoseconds since the epoch.
+    sent: Vec<u64>,
+    /// Seen at the LAN peer and at the router's LAN side.
+    seen: [usize; 2],
+}
+
 /// One kind of traffic.
 #[derive(Debug, Clone, Default)]
 pub struct Account {
     /// What the policy wants.
     pub expect: Option<Expect>,
-    /// When each frame left the guest, in nanoseconds since the epoch.
-    sent: Vec<u64>,
-    /// Seen at the LAN peer, the router's LAN side, the far side.
-    seen: [usize; 3],
-    /// Goes to all hosts of the LAN.
-    to_all: bool,
+    tallies: BTreeMap<To, Tally>,
+    /// Seen at the far side.
+    wan: usize,
     /// Where to, in words, a few.
     shown: BTreeSet<String>,
 }
@@ -43,33 +73,49 @@ const SHOWN: usize = 3;
 impl Account {
     /// Whether any left the guest.
     pub fn attempted(&self) -> bool {
-        !self.sent.is_empty()
+        self.sent().next().is_some()
     }
 
     /// Whether any reached the far side.
     pub fn on_wan(&self) -> bool {
-        self.seen[2] > 0
+        self.wan > 0
     }
 
     /// How many frames left the guest, and where to.
     pub fn told(&self) -> String {
         let shown: Vec<&str> = self.shown.iter().map(String::as_str).collect();
-        format!("{}× {}", self.sent.len(), shown.join("; "))
+        format!("{}× {}", self.sent().count(), shown.join("; "))
     }
 
-    /// How many must have arrived of those that left before the time.
-    fn arrived(&self, proven: Option<u64>) -> bool {
-        let [peer, gateway, wan] = self.seen;
-        let there = if self.to_all {
-            peer.min(gateway)
-        } else {
-            peer.max(gateway).max(wan)
+    fn sent(&self) -> impl Iterator<Item = u64> {
+        self.tallies
+            .values()
+            .flat_map(|tally| tally.sent.iter().copied())
+    }
+
+    /// Whether any was seen behind the filter.
+    fn escaped(&self) -> bool {
+        let on_lan = |tally: &Tally| tally.seen != [0; 2];
+        self.wan > 0 || self.tallies.values().any(on_lan)
+    }
+
+    /// Whether all that left before the time arrived at the hosts they were sent to.
+    fn arrived(&self, until: Option<u64>) -> bool {
+        let complete = |(to, tally): (&To, &Tally)| {
+            let bounded = tally
+                .sent
+                .iter()
+                .filter(|at| until.is_none_or(|until| **at <= until));
+            let [peer, gateway] = tally.seen;
+            let there = match to {
+                To::Peer => peer,
+                To::Gateway => gateway,
+                To::All => peer.min(gateway),
+                To::Nobody => peer.max(gateway),
+            };
+            there >= bounded.count()
         };
-        let bounded = self
-            .sent
-            .iter()
-            .filter(|at| proven.is_none_or(|proven| **at <= proven));
-        there > 0 && there >= bounded.count()
+        self.escaped() && self.tallies.iter().all(complete)
     }
 }
 
@@ -144,7 +190,12 @@ impl Ledger {
             if let Some((kind, expect)) = judged(owner, &seen.frame) {
                 let account = ledger.kinds.entry(kind).or_default();
                 account.expect = Some(expect);
-                account.seen[port] += 1;
+                let tally = account.tallies.entry(To::of(&seen.frame)).or_default();
+                match tally.seen.get_mut(port) {
+                    Some(count) => *count += 1,
+                    // The router has sent it on from a MAC of its own to another.
+                    None => account.wan += 1,
+                }
             }
         }
         ledger
@@ -169,8 +220,8 @@ impl Ledger {
         if let Some((kind, expect)) = judged(owner, &seen.frame) {
             let account = self.kinds.entry(kind).or_default();
             account.expect = Some(expect);
-            account.sent.push(seen.at_ns);
-            account.to_all |= seen.frame.first().is_some_and(|first| first & 1 == 1);
+            let tally = account.tallies.entry(To::of(&seen.frame)).or_default();
+            tally.sent.push(seen.at_ns);
             if account.shown.len() < SHOWN {
                 account.shown.insert(line.clone());
             }
@@ -221,7 +272,7 @@ impl Ledger {
         };
         let arrived = match account.expect {
             Some(Expect::Drop) if kind.is_wan() => account.on_wan(),
-            Some(Expect::Drop) => account.seen != [0; 3],
+            Some(Expect::Drop) => account.escaped(),
             _ => account.arrived(proof.until),
         };
         control_fate(Self::seen(kind, account, arrived, proof))
@@ -234,7 +285,7 @@ impl Ledger {
         };
         let expect = account.expect.unwrap_or(Expect::Drop);
         let arrived = match expect {
-            Expect::Drop => account.seen != [0; 3],
+            Expect::Drop => account.escaped(),
             Expect::Pass => account.arrived(proof.until),
         };
         filtered_fate(Self::seen(kind, account, arrived, proof), expect)
@@ -249,12 +300,14 @@ impl Ledger {
     }
 
     fn seen(kind: &Kind, account: &Account, arrived: bool, proof: Proof) -> Seen {
-        let covered = |at: &&u64| proof.until.is_some_and(|until| **at <= until);
+        // The part of the guest's life that is judged ends with the last proof: what
+        // left it later may still be under way.
+        let inside = |at: u64| proof.until.is_none_or(|until| at <= until);
         Seen {
-            near: account.attempted(),
+            near: account.sent().any(inside),
             arrived,
             escaped: arrived,
-            bounded: account.sent.iter().any(|at| covered(&at)) && (proof.wan || !kind.is_wan()),
+            bounded: proof.until.is_some() && (proof.wan || !kind.is_wan()),
             sound: proof.sound,
         }
     }
