@@ -7,8 +7,9 @@ mod common;
 use common::{Verified, fixture, guest_image, lanfence, verify, verify_with};
 use lanfence::report::model::{Failure, Fate, Verdict};
 use rstest::rstest;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 /// The image that the guest image brings along.
@@ -238,6 +239,31 @@ fn a_full_disk_is_told() {
     );
     assert!(done.printed().contains("TMPDIR"), "{}", done.printed());
     drop(manifest.dir);
+}
+
+#[test]
+fn a_kill_in_mid_run_leaves_no_overlay() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let manifest = manifest(&opaque(), "");
+    let mut child = lanfence()
+        .args(["verify", "--accel", "tcg", "--image", &manifest.file])
+        .env("LANFENCE_GUEST", guest_image())
+        .env("TMPDIR", dir.path())
+        .env("CI", "true")
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("lanfence can be started");
+    let lines = BufReader::new(child.stderr.take().expect("its messages")).lines();
+    // The overlay is in use from then on.
+    let booted = lines
+        .map_while(Result::ok)
+        .any(|line| line.contains("] boot "));
+    child.kill().expect("it runs");
+    child.wait().expect("it ends");
+    assert!(booted, "it ended before its guest ran");
+    let left: Vec<_> = std::fs::read_dir(dir.path()).expect("a list").collect();
+    assert!(left.is_empty(), "{left:?}");
 }
 
 #[test]

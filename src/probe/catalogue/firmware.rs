@@ -12,8 +12,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 /// UDP port of TFTP servers (RFC 1350).
 pub const TFTP_PORT: u16 = 69;
 
-/// The probes of a guest that is a boot firmware. `file` makes the name of the
-/// file that the guest fetches at the place, `lan` or `wan`, in this phase.
+/// TCP port of web servers (RFC 1945).
+pub const HTTP_PORT: u16 = 80;
+
+/// The probes of a guest that is a boot firmware. `file` makes the name of the file
+/// that the guest fetches in this phase: `lan` and `wan` by TFTP, `lan-web` by HTTP.
 pub fn firmware_catalogue(
     policy: &Policy,
     scene: &Scene,
@@ -62,49 +65,74 @@ fn add_lease(book: &mut Book<'_>) {
     }
 }
 
+/// The two protocols in which files are fetched.
 fn add_fetches(book: &mut Book<'_>, file: &dyn Fn(&str) -> String) {
     let (policy, scene) = (book.policy, book.scene);
     let (guest, peer, wan) = (scene.guest.v4, scene.peer.v4, scene.wan4);
-    let datagram = |to: Ipv4Addr, port, name: &str| Stimulus::Udp {
+    let lan = rules::outbound(policy, guest, peer);
+    let tftp = |place: &str| Sighting::Tftp { name: file(place) };
+    let request = |to: Ipv4Addr| Stimulus::Udp {
         source_port: 0,
-        to: SocketAddr::new(to.into(), port),
-        payload: name.as_bytes().to_vec(),
+        to: SocketAddr::new(to.into(), TFTP_PORT),
+        payload: Vec::new(),
     };
-    let lan = file("lan");
-    let seen = Sighting::Tftp { name: lan.clone() };
-    book.row(
-        Group::LanUnicast,
-        rules::outbound(policy, guest, peer),
-        Point::Peer,
-    )
-    .push(
+    let web = |place: &str| Sighting::Http { name: file(place) };
+    let connect = |to: Ipv4Addr| Stimulus::Tcp {
+        source_port: 0,
+        to: SocketAddr::new(to.into(), HTTP_PORT),
+        payload: Vec::new(),
+    };
+    let syn = |to: Ipv4Addr| Sighting::TcpSyn {
+        to: to.into(),
+        port: HTTP_PORT,
+        source_port: None,
+    };
+    let mut row = book.row(Group::LanUnicast, lan, Point::Peer);
+    row.push(
         "tftp-lan",
         "TFTP request to a LAN host",
-        datagram(peer, TFTP_PORT, &lan),
-        seen.clone(),
+        request(peer),
+        tftp("lan"),
     );
-    book.row(
-        Group::LanInbound,
-        rules::inbound(policy, peer),
-        Point::TapToGuest,
-    )
-    .from(Origin::Peer)
-    .push(
+    row.push(
+        "http-connect",
+        "TCP SYN to a LAN host's web server",
+        connect(peer),
+        syn(peer),
+    );
+    row.push(
+        "http-lan",
+        "HTTP request to a LAN host",
+        connect(peer),
+        web("lan-web"),
+    );
+    let inbound = rules::inbound(policy, peer);
+    let mut row = book.row(Group::LanInbound, inbound, Point::TapToGuest);
+    let mut row = row.from(Origin::Peer);
+    row.push(
         "tftp-answer",
         "a LAN host's TFTP answer reaches the guest",
-        datagram(guest, 0, &lan),
-        seen,
+        request(guest),
+        tftp("lan"),
     );
-    let name = file("wan");
-    book.row(
-        Group::WanIpv4,
-        rules::outbound(policy, guest, wan),
-        Point::Wan,
-    )
-    .push(
+    row.push(
+        "http-answer",
+        "a LAN host's HTTP answer reaches the guest",
+        connect(guest),
+        web("lan-web"),
+    );
+    let beyond = rules::outbound(policy, guest, wan);
+    let mut row = book.row(Group::WanIpv4, beyond, Point::Wan);
+    row.push(
         "tftp-wan",
         "TFTP request to a WAN host",
-        datagram(wan, TFTP_PORT, &name),
-        Sighting::Tftp { name },
+        request(wan),
+        tftp("wan"),
+    );
+    row.push(
+        "http-wan",
+        "TCP SYN to a WAN host's web server",
+        connect(wan),
+        syn(wan),
     );
 }
