@@ -60,8 +60,8 @@ enum At {
 }
 
 /// DHCP alone. What `dhcp` does besides is to wait 16 s for a router's advertisement
-/// (measured). iPXE gives its address up before it asks for a lease; where it gets
-/// none it keeps the last one as a fixed address, so that the rest can be judged.
+/// (measured). Where it gets no lease iPXE closes the NIC and has no address; it opens
+/// it again with the last one, so that the rest can be judged.
 const LEASE: &str = "\
 clear net0/ip ||
 clear net0/netmask ||
@@ -75,6 +75,7 @@ goto fetch
 set net0/ip ${ip} ||
 set net0/netmask ${netmask} ||
 set net0/gateway ${gateway} ||
+ifopen net0 ||
 :fetch
 ";
 
