@@ -39,7 +39,7 @@ impl ManifestError {
     }
 
     /// A file that is no text at all.
-    pub(super) fn unreadable(origin: &str, why: impl ToString) -> Self {
+    pub(super) fn unreadable(origin: &str, why: &dyn ToString) -> Self {
         Self {
             place: origin.into(),
             what: why.to_string(),

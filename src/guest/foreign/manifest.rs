@@ -206,8 +206,7 @@ impl Manifest {
     /// As [`Manifest::parse`], and what the system says of the file.
     pub fn read(path: &Path) -> Result<Self, ManifestError> {
         let origin = path.display().to_string();
-        let unreadable =
-            |error: &dyn ToString| ManifestError::unreadable(&origin, error.to_string());
+        let unreadable = |error: &dyn ToString| ManifestError::unreadable(&origin, error);
         let bytes = std::fs::read(path).map_err(|error| unreadable(&error))?;
         let text = String::from_utf8(bytes).map_err(|error| unreadable(&error))?;
         let dir = path.parent().unwrap_or(Path::new(""));

@@ -152,7 +152,7 @@ impl<'a> Running<'a> {
         let mut early = None;
         if stopped.is_none() && self.context.job.early {
             // An error here must not hide what the other parts have shown.
-            match self.from_the_start(case, v4, &control, seen).await {
+            match self.fresh_start(case, v4, &control, seen).await {
                 Ok(part) => early = part,
                 Err(error) => stopped = Some(error),
             }
@@ -268,7 +268,7 @@ impl<'a> Running<'a> {
     }
 
     /// A fresh guest with the filter before its first frame; none where there is no filter.
-    async fn from_the_start(
+    async fn fresh_start(
         &mut self,
         case: &Case<'_>,
         v4: Ipv4Addr,
