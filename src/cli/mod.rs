@@ -13,6 +13,8 @@ mod explain;
 mod generate;
 mod levels;
 mod lint;
+#[cfg(feature = "lab")]
+mod matrix;
 mod report;
 mod sarif;
 mod tree;
@@ -52,6 +54,9 @@ enum Verb {
     /// Prove a filter with real guests, and print a verdict for every cell.
     #[cfg(feature = "lab")]
     Verify(Box<verify::Options>),
+    /// Print the cells as jobs for a CI system's own scheduler.
+    #[cfg(feature = "lab")]
+    Matrix(matrix::Options),
     /// Measure where the time goes.
     #[cfg(feature = "lab")]
     Bench(bench::Options),
@@ -100,6 +105,8 @@ fn dispatch() -> ExitCode {
         Verb::Report(options) => report::run(&options),
         #[cfg(feature = "lab")]
         Verb::Verify(options) => verify::run(&options),
+        #[cfg(feature = "lab")]
+        Verb::Matrix(options) => matrix::run(&options),
         #[cfg(feature = "lab")]
         Verb::Bench(options) => bench::run(&options),
         #[cfg(feature = "lab")]

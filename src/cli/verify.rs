@@ -22,6 +22,8 @@ mod foreign;
 mod paths;
 mod select;
 
+pub use select::Which;
+
 /// `--accel`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum AccelChoice {

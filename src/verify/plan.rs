@@ -68,6 +68,12 @@ impl fmt::Display for Partition {
 }
 
 impl Partition {
+    /// Part `part` of `of`, both from 1, of cells dealt out in turn.
+    pub fn slice(part: u64, of: u64) -> Self {
+        let deal = Deal::Slice;
+        Self { deal, part, of }
+    }
+
     /// Whether the cell with this place among its like and this name belongs to the part.
     fn holds(self, place: usize, name: &str) -> bool {
         let number = match self.deal {

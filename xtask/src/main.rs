@@ -62,6 +62,11 @@ const VERBS: &[Verb] = &[
         run: run::verify,
     },
     Verb {
+        name: "matrix",
+        summary: "setup, image, then `lanfence matrix`: the cells as jobs for a CI system",
+        run: run::matrix,
+    },
+    Verb {
         name: "test",
         summary: "setup, image, then `cargo test --workspace` with the arguments given",
         run: run::test,

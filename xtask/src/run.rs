@@ -15,10 +15,19 @@ const GUEST: &str = "LANFENCE_GUEST";
 
 /// `cargo xtask verify`.
 pub fn verify(context: Context, arguments: Vec<OsString>) -> Result<()> {
+    lanfence(context, "verify", arguments)
+}
+
+/// `cargo xtask matrix`.
+pub fn matrix(context: Context, arguments: Vec<OsString>) -> Result<()> {
+    lanfence(context, "matrix", arguments)
+}
+
+fn lanfence(context: Context, verb: &str, arguments: Vec<OsString>) -> Result<()> {
     let mut command = prepared(context)?;
     // Not --quiet: the first build takes a minute or two, and silence looks like a hang.
     command.args(["run", "--package", "lanfence", "--bin", "lanfence"]);
-    command.args(["--", "verify"]).args(arguments);
+    command.args(["--", verb]).args(arguments);
     hand_over(&mut command)
 }
 

@@ -40,9 +40,9 @@ enum Format {
     Json,
 }
 
-/// Options that select cells.
+/// Options that say which cells there are to choose from.
 #[derive(Debug, Args)]
-pub struct Select {
+pub struct Which {
     /// What stands behind the filter: real guests, or only a tap (needs no guest image).
     #[arg(long, value_enum, default_value_t = Lane::Guest)]
     lane: Lane,
@@ -58,6 +58,13 @@ pub struct Select {
     /// Only cells whose name matches, such as 'linux/e1000*'; may be repeated.
     #[arg(long = "cell", value_name = "GLOB")]
     cells: Vec<glob::Pattern>,
+}
+
+/// Options that select cells.
+#[derive(Debug, Args)]
+pub struct Select {
+    #[command(flatten)]
+    which: Which,
     /// Only a part of the selected cells: slice:m/n or hash:m/n, m from 1.
     #[arg(long, value_name = "PART")]
     partition: Option<Partition>,
@@ -77,11 +84,35 @@ impl Select {
 
     /// The plan, for guests from what QEMU has and what the guest image holds.
     pub fn plan(&self, image: Option<&Path>) -> Result<Plan, Failure> {
+        self.which.plan(image, self.partition)
+    }
+
+    /// The foreign guests of a plan.
+    pub fn foreign(&self, plan: &Plan) -> Result<Vec<Foreign>, Failure> {
+        self.which.foreign(plan)
+    }
+
+    /// The plan as text or JSON.
+    pub fn listing(&self, plan: &Plan) -> String {
+        match self.format {
+            Format::Text => text(plan),
+            Format::Json => json(plan),
+        }
+    }
+}
+
+impl Which {
+    /// The cells of a partition, of all where there is none.
+    pub fn plan(
+        &self,
+        image: Option<&Path>,
+        partition: Option<Partition>,
+    ) -> Result<Plan, Failure> {
         let entries = match self.lane {
             Lane::Guest => self.guests(image)?,
             Lane::Tap => self.taps()?,
         };
-        let plan = select(entries, &self.cells, self.partition);
+        let plan = select(entries, &self.cells, partition);
         if plan.matrix.is_empty() {
             return Err(Failure::nothing(
                 "no cell matches; `lanfence verify --matrix full --list` shows all there are",
@@ -90,9 +121,29 @@ impl Select {
         Ok(plan)
     }
 
-    /// The foreign guests of a plan.
-    pub fn foreign(&self, plan: &Plan) -> Result<Vec<Foreign>, Failure> {
+    fn foreign(&self, plan: &Plan) -> Result<Vec<Foreign>, Failure> {
         foreign::images(foreign::manifests(&self.images)?, &plan.cells)
+    }
+
+    /// The same choice as arguments of a command line.
+    pub fn arguments(&self) -> Vec<String> {
+        let mut out = Vec::new();
+        if self.lane != Lane::Guest {
+            out.extend(["--lane".to_owned(), word(&self.lane)]);
+        }
+        for nic in &self.nics {
+            out.extend(["--nic".to_owned(), nic.clone()]);
+        }
+        if let Some(matrix) = self.matrix {
+            out.extend(["--matrix".to_owned(), word(&matrix)]);
+        }
+        for image in &self.images {
+            out.extend(["--image".to_owned(), image.display().to_string()]);
+        }
+        for cell in &self.cells {
+            out.extend(["--cell".to_owned(), cell.as_str().to_owned()]);
+        }
+        out
     }
 
     fn guests(&self, image: Option<&Path>) -> Result<Vec<Entry>, Failure> {
@@ -148,14 +199,12 @@ impl Select {
         entries.extend(foreign::entries(own, all)?);
         Ok(entries)
     }
+}
 
-    /// The plan as text or JSON.
-    pub fn listing(&self, plan: &Plan) -> String {
-        match self.format {
-            Format::Text => text(plan),
-            Format::Json => json(plan),
-        }
-    }
+/// A choice as it is written on the command line.
+fn word(choice: &impl ValueEnum) -> String {
+    let value = choice.to_possible_value().expect("no choice is hidden");
+    value.get_name().to_owned()
 }
 
 fn ipxe_entry(nic: &Nic) -> Entry {
