@@ -160,7 +160,7 @@ pub enum Wan {
 }
 
 /// Names that other guests have.
-const TAKEN: [&str; 2] = ["linux", "ipxe"];
+const TAKEN: [&str; 3] = ["linux", "ipxe", "tap"];
 
 /// Most NIC models of a manifest.
 const MAX_NICS: usize = 32;

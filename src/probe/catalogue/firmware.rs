@@ -30,7 +30,8 @@ pub fn firmware_catalogue(
     };
     let mut book = Book::new(policy, scene, &no_tag);
     add_lease(&mut book);
-    add_fetches(&mut book, &file);
+    add_tftp(&mut book, &file);
+    add_http(&mut book, &file);
     book.finish()
 }
 
@@ -65,19 +66,43 @@ fn add_lease(book: &mut Book<'_>) {
     }
 }
 
-/// The two protocols in which files are fetched.
-fn add_fetches(book: &mut Book<'_>, file: &dyn Fn(&str) -> String) {
+/// UDP: the request is the probe.
+fn add_tftp(book: &mut Book<'_>, file: &dyn Fn(&str) -> String) {
     let (policy, scene) = (book.policy, book.scene);
     let (guest, peer, wan) = (scene.guest.v4, scene.peer.v4, scene.wan4);
-    let lan = rules::outbound(policy, guest, peer);
-    let tftp = |place: &str| Sighting::Tftp { name: file(place) };
-    let request = |to: Ipv4Addr| Stimulus::Udp {
+    let seen = |place: &str| Sighting::Tftp { name: file(place) };
+    let fetch = |to: Ipv4Addr| Stimulus::Udp {
         source_port: 0,
         to: SocketAddr::new(to.into(), TFTP_PORT),
         payload: Vec::new(),
     };
-    let web = |place: &str| Sighting::Http { name: file(place) };
-    let connect = |to: Ipv4Addr| Stimulus::Tcp {
+    let expect = rules::outbound(policy, guest, peer);
+    let words = "TFTP request to a LAN host";
+    book.row(Group::LanUnicast, expect, Point::Peer).push(
+        "tftp-lan",
+        words,
+        fetch(peer),
+        seen("lan"),
+    );
+    let expect = rules::inbound(policy, peer);
+    let words = "a LAN host's TFTP answer reaches the guest";
+    book.row(Group::LanInbound, expect, Point::TapToGuest)
+        .from(Origin::Peer)
+        .push("tftp-answer", words, fetch(guest), seen("lan"));
+    let expect = rules::outbound(policy, guest, wan);
+    let words = "TFTP request to a WAN host";
+    book.row(Group::WanIpv4, expect, Point::Wan)
+        .push("tftp-wan", words, fetch(wan), seen("wan"));
+}
+
+/// TCP: where the SYN is stopped there will be no request.
+fn add_http(book: &mut Book<'_>, file: &dyn Fn(&str) -> String) {
+    let (policy, scene) = (book.policy, book.scene);
+    let (guest, peer, wan) = (scene.guest.v4, scene.peer.v4, scene.wan4);
+    let seen = || Sighting::Http {
+        name: file("lan-web"),
+    };
+    let fetch = |to: Ipv4Addr| Stimulus::Tcp {
         source_port: 0,
         to: SocketAddr::new(to.into(), HTTP_PORT),
         payload: Vec::new(),
@@ -87,52 +112,23 @@ fn add_fetches(book: &mut Book<'_>, file: &dyn Fn(&str) -> String) {
         port: HTTP_PORT,
         source_port: None,
     };
-    let mut row = book.row(Group::LanUnicast, lan, Point::Peer);
-    row.push(
-        "tftp-lan",
-        "TFTP request to a LAN host",
-        request(peer),
-        tftp("lan"),
-    );
-    row.push(
-        "http-connect",
-        "TCP SYN to a LAN host's web server",
-        connect(peer),
-        syn(peer),
-    );
+    let expect = rules::outbound(policy, guest, peer);
+    let mut row = book.row(Group::LanUnicast, expect, Point::Peer);
+    let words = "TCP SYN to a LAN host's web server";
+    row.push("http-connect", words, fetch(peer), syn(peer));
     row.push(
         "http-lan",
         "HTTP request to a LAN host",
-        connect(peer),
-        web("lan-web"),
+        fetch(peer),
+        seen(),
     );
-    let inbound = rules::inbound(policy, peer);
-    let mut row = book.row(Group::LanInbound, inbound, Point::TapToGuest);
-    let mut row = row.from(Origin::Peer);
-    row.push(
-        "tftp-answer",
-        "a LAN host's TFTP answer reaches the guest",
-        request(guest),
-        tftp("lan"),
-    );
-    row.push(
-        "http-answer",
-        "a LAN host's HTTP answer reaches the guest",
-        connect(guest),
-        web("lan-web"),
-    );
-    let beyond = rules::outbound(policy, guest, wan);
-    let mut row = book.row(Group::WanIpv4, beyond, Point::Wan);
-    row.push(
-        "tftp-wan",
-        "TFTP request to a WAN host",
-        request(wan),
-        tftp("wan"),
-    );
-    row.push(
-        "http-wan",
-        "TCP SYN to a WAN host's web server",
-        connect(wan),
-        syn(wan),
-    );
+    let expect = rules::inbound(policy, peer);
+    let words = "a LAN host's HTTP answer reaches the guest";
+    book.row(Group::LanInbound, expect, Point::TapToGuest)
+        .from(Origin::Peer)
+        .push("http-answer", words, fetch(guest), seen());
+    let expect = rules::outbound(policy, guest, wan);
+    let words = "TCP SYN to a WAN host's web server";
+    book.row(Group::WanIpv4, expect, Point::Wan)
+        .push("http-wan", words, fetch(wan), syn(wan));
 }
