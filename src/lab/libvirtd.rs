@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use virt::connect::Connect;
 use virt::domain::Domain;
 use virt::nwfilter::NWFilter;
@@ -68,6 +68,32 @@ pub async fn connect(daemon: &Daemon) -> Result<Libvirt, LabError> {
     Ok(Libvirt { connect })
 }
 
+/// Longest wait for the removal of a domain that has ended; seconds where both
+/// cores are busy with other things (measured).
+const REMOVAL: Duration = Duration::from_secs(20);
+
+/// Calls libvirt again while an ended domain of the same name is being removed.
+/// It does not find such a domain any more, and refuses a new one all the same
+/// (`virDomainObjListAdd` in its `virdomainobjlist.c`). The daemon speaks English.
+fn once_removed<T>(
+    call: impl Fn() -> Result<T, virt::error::Error>,
+) -> Result<T, virt::error::Error> {
+    let end = Instant::now() + REMOVAL;
+    tokio::task::block_in_place(|| {
+        loop {
+            match call() {
+                Err(error)
+                    if error.message().contains("already being removed")
+                        && Instant::now() < end =>
+                {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                done => return done,
+            }
+        }
+    })
+}
+
 /// The connection to the private libvirtd.
 #[derive(Debug)]
 pub struct Libvirt {
@@ -104,7 +130,7 @@ impl Libvirt {
     /// connection" would forbid to save it.
     pub fn create_paused(&self, xml: &str) -> Result<Domain, LabError> {
         let flags = virt_sys::VIR_DOMAIN_START_PAUSED | virt_sys::VIR_DOMAIN_START_VALIDATE;
-        tokio::task::block_in_place(|| self.connect.create_domain_xml(xml, flags))
+        once_removed(|| self.connect.create_domain_xml(xml, flags))
             .map_err(|error| LabError::libvirt("start the domain", &error))
     }
 
@@ -128,14 +154,14 @@ impl Libvirt {
     pub fn restore_paused(&self, file: &Path, name: &str) -> Result<Domain, LabError> {
         let path = file.to_string_lossy();
         let flags = virt_sys::VIR_DOMAIN_SAVE_PAUSED;
-        tokio::task::block_in_place(|| {
+        once_removed(|| {
             self.connect.restore_domain_flags(&path, None, flags)?;
             self.connect.lookup_domain_by_name(name)
         })
         .map_err(|error| LabError::libvirt(format!("restore a domain from {path}"), &error))
     }
 
-    /// Whether libvirt has a domain of this name. It forgets one a moment after its end.
+    /// Whether libvirt finds a domain of this name. It forgets one a moment after its end.
     pub fn has_domain(&self, name: &str) -> bool {
         tokio::task::block_in_place(|| self.connect.lookup_domain_by_name(name)).is_ok()
     }

@@ -19,6 +19,8 @@ pub struct Finding {
     pub last_seen: Option<Point>,
     /// Whether the verdict is inconclusive.
     pub unproven: bool,
+    /// Labels of the cells in which the same probe passes.
+    pub passing: Vec<String>,
 }
 
 /// Short names of the cells: the NIC model where that is unique, else guest and NIC.
@@ -54,7 +56,22 @@ pub fn findings(run: &Run, verdict: Verdict) -> Vec<Finding> {
     }
     // All cells run the same catalogue, so a position means the same in each.
     found.sort_by_key(|(at, _)| *at);
-    found.into_iter().map(|(_, finding)| finding).collect()
+    let complete = |(_, finding): (usize, Finding)| Finding {
+        passing: passing(run, &finding.id),
+        ..finding
+    };
+    found.into_iter().map(complete).collect()
+}
+
+/// Labels of the cells in which a probe passes.
+fn passing(run: &Run, id: &str) -> Vec<String> {
+    let passes = |cell: &Cell| {
+        let mut probes = cell.probes.iter();
+        probes.any(|probe| text::clean(&probe.id) == id && probe.verdict == Verdict::Pass)
+    };
+    let cells = run.cells.iter().zip(labels(run));
+    let passing = cells.filter(|(cell, _)| passes(cell));
+    passing.map(|(_, label)| label).collect()
 }
 
 fn merge(found: &mut Vec<(usize, Finding)>, at: usize, new: Finding) {
@@ -83,6 +100,7 @@ fn finding(probe: &ProbeResult, label: &str) -> Finding {
         note: note.or_else(|| unproven.then(|| reason(probe))),
         last_seen: probe.last_seen,
         unproven,
+        passing: Vec::new(),
     }
 }
 
@@ -105,6 +123,20 @@ pub fn list(cells: &[String], run: &Run) -> String {
         return format!("all {} cells", cells.len());
     }
     cells.join(", ")
+}
+
+/// Most cells that are named where a probe comes out differently in them.
+const NAMED: usize = 3;
+
+/// In which cells it was found, and which others tell the fault from what all
+/// share: `[pcnet], not with virtio`.
+pub fn place(finding: &Finding, run: &Run) -> String {
+    let found = format!("[{}]", list(&finding.cells, run));
+    match finding.passing.as_slice() {
+        [] => found,
+        few if few.len() <= NAMED => format!("{found}, not with {}", few.join(", ")),
+        many => format!("{found}, not in {} other cells", many.len()),
+    }
 }
 
 /// What the run shows of its own teeth, one line per outcome, and whether it is good.

@@ -1,6 +1,6 @@
 //! Workflow commands that mark a run on GitHub.
 
-use crate::report::findings::{findings, list, teeth};
+use crate::report::findings::{findings, place, teeth};
 use crate::report::model::{Failure, Run, Verdict};
 use crate::report::text::clean;
 
@@ -48,9 +48,10 @@ fn of_verdict(run: &Run, verdict: Verdict, word: &str) -> Vec<String> {
     let annotate = |finding: crate::report::findings::Finding| {
         let note = finding
             .note
+            .as_ref()
             .map(|note| format!(": {note}"))
             .unwrap_or_default();
-        let text = format!("{} [{}]{note}", finding.summary, list(&finding.cells, run));
+        let text = format!("{} {}{note}", finding.summary, place(&finding, run));
         command(&format!("{word}: {}", finding.id), &text)
     };
     findings(run, verdict).into_iter().map(annotate).collect()

@@ -1,6 +1,6 @@
 //! The run as GitHub-flavoured Markdown, for a job's step summary.
 
-use crate::report::findings::{Finding, findings, list, teeth};
+use crate::report::findings::{Finding, findings, place, teeth};
 use crate::report::model::{Failure, Run, Verdict};
 use crate::report::table::{accelerator_line, closing, filter_line, host_line};
 use crate::report::text::{clean, plural, seconds, shorten};
@@ -160,10 +160,7 @@ fn item(finding: &Finding, run: &Run) -> String {
         .map(|note| format!(" — {}", escape(note)))
         .unwrap_or_default();
     let (id, summary) = (code(&finding.id), escape(&finding.summary));
-    format!(
-        "- {id} {summary} [{}]{note}",
-        escape(&list(&finding.cells, run))
-    )
+    format!("- {id} {summary} {}{note}", escape(&place(finding, run)))
 }
 
 fn errors(lines: &mut Lines, run: &Run) {

@@ -6,7 +6,7 @@ use crate::guest::{
     DomainSpec, Kind, Life, Makings, Spare, State, States, domain_xml, quirk, restore, save,
 };
 use crate::report::live::Event;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 
 /// Name of the domain that is saved, and so of every one that is restored.
@@ -29,7 +29,14 @@ enum Known {
 
 /// The saved guest of a worker.
 #[derive(Debug, Default)]
-pub struct Saved(RefCell<Known>);
+pub struct Saved {
+    known: RefCell<Known>,
+    /// How often it could not be restored.
+    failures: Cell<usize>,
+}
+
+/// A state may be damaged, and is made anew; what fails again is not the state's fault.
+const MOST_FAILURES: usize = 2;
 
 /// Whether the NIC can be plugged into a running guest.
 pub fn hot_pluggable(nic: &str) -> bool {
@@ -47,7 +54,7 @@ impl Saved {
         match self.try_guest(context, enter).await {
             Ok(spare) => spare,
             Err(error) => {
-                self.give_up(context, &error);
+                self.let_go(context, &error);
                 None
             }
         }
@@ -58,11 +65,11 @@ impl Saved {
         context: &Context<'_>,
         mut enter: impl FnMut(&'static str),
     ) -> Result<Option<Spare>, VerifyError> {
-        if matches!(*self.0.borrow(), Known::Nothing) {
+        if matches!(*self.known.borrow(), Known::Nothing) {
             let known = find(context, &mut enter).await?;
-            *self.0.borrow_mut() = known;
+            *self.known.borrow_mut() = known;
         }
-        let file = match &*self.0.borrow() {
+        let file = match &*self.known.borrow() {
             Known::At(_, file) => file.clone(),
             Known::Nothing | Known::None => return Ok(None),
         };
@@ -75,15 +82,28 @@ impl Saved {
         Ok(Some(restore(context.lab, NAME, &file, &life).await?))
     }
 
-    /// Boots cold from here on. A state that could not be restored is thrown
-    /// away, so that the next run makes it anew.
-    fn give_up(&self, context: &Context<'_>, error: &VerifyError) {
-        if let Known::At(states, file) = self.0.replace(Known::None) {
+    /// This cell boots cold. A state that could not be restored is thrown away
+    /// and made anew for the next one, unless that has not helped before.
+    fn let_go(&self, context: &Context<'_>, error: &VerifyError) {
+        let failures = self.failures.get() + 1;
+        self.failures.set(failures);
+        let given_up = failures >= MOST_FAILURES;
+        let next = if given_up {
+            Known::None
+        } else {
+            Known::Nothing
+        };
+        if let Known::At(states, file) = self.known.replace(next) {
             states.discard(&file);
         }
+        let cells = if given_up {
+            "guests boot cold from here on"
+        } else {
+            "one guest boots cold"
+        };
         (context.tell)(&Event::Note {
             cell: None,
-            text: format!("guests boot cold from here on, since none can be restored: {error}"),
+            text: format!("{cells}, since the saved one cannot be restored: {error}"),
         });
     }
 }

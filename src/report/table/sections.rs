@@ -2,7 +2,7 @@
 
 use super::page::Page;
 use crate::report::color::Paint;
-use crate::report::findings::{Finding, findings, labels, list, teeth};
+use crate::report::findings::{Finding, findings, labels, place, teeth};
 use crate::report::model::{ErrorKind, Failure, Run, Verdict};
 use crate::report::text::{clean, plural};
 use crate::report::titles;
@@ -47,7 +47,7 @@ fn failures(page: &mut Page, run: &Run, why: Failure) {
         remark,
     );
     for finding in &found {
-        let mut text = format!("{} [{}]", finding.summary, list(&finding.cells, run));
+        let mut text = format!("{} {}", finding.summary, place(finding, run));
         // A blocked frame was last seen before the filter, which tells nothing new.
         if let Some(point) = finding.last_seen.filter(|_| why == Failure::Leak) {
             let _ = write!(text, ", seen at {}", titles::place(point));
@@ -69,7 +69,7 @@ fn residuals(page: &mut Page, run: &Run) {
         "nwfilter cannot close them; counted as skipped",
     );
     for finding in &found {
-        let text = format!("{} [{}]", finding.summary, list(&finding.cells, run));
+        let text = format!("{} {}", finding.summary, place(finding, run));
         page.field(2, &finding.id, column(&found), &text, Paint::yellow);
         if let Some(remedy) = &finding.note {
             page.text(6, &format!("remedy: {remedy}"));
@@ -99,7 +99,7 @@ fn inconclusive(page: &mut Page, run: &Run) {
             .iter()
             .filter(|finding| finding.note.as_deref() == Some(reason))
         {
-            let text = format!("{} [{}]", finding.summary, list(&finding.cells, run));
+            let text = format!("{} {}", finding.summary, place(finding, run));
             page.field(4, &finding.id, column(&found) + 2, &text, Paint::yellow);
         }
     }
