@@ -83,7 +83,6 @@ const KNOWN: &[&str] = &[
     "raw",
     "vmdk",
     "vdi",
-    "vhdx",
     "vpc",
     "disk",
     "cdrom",

@@ -31,14 +31,14 @@ pub enum ImageError {
         /// The file.
         path: PathBuf,
     },
-    /// It needs other files.
+    /// It needs other files, or libvirt cannot read it.
     #[error(
-        "{path} is not whole: {why}\n  cure: `qemu-img convert -O qcow2 {path} whole.qcow2` makes one file of it"
+        "{path} cannot be used as it is: {why}\n  cure: `qemu-img convert -O qcow2 {path} whole.qcow2` makes one file of it"
     )]
     Parts {
         /// The file.
         path: PathBuf,
-        /// What it lacks.
+        /// What is wrong.
         why: &'static str,
     },
     /// Not the file that the manifest means.
@@ -192,7 +192,8 @@ mod tests {
     #[case::no_disk(b"hello", "", "no disk image")]
     #[case::empty(b"", "", "no disk image")]
     #[case::wrong_sum(b"anything", &format!("format = \"raw\"\nsha256 = \"{SUM}\""), "is not the image")]
-    #[case::parts(b"# Disk DescriptorFile", "", "not whole")]
+    #[case::parts(b"# Disk DescriptorFile", "", "in other files")]
+    #[case::vhdx(b"vhdxfile", "", "libvirt cannot read VHDX")]
     fn refused(#[case] content: &[u8], #[case] more: &str, #[case] why: &str) {
         let error = opened(content, more).unwrap_err().to_string();
         assert!(error.contains(why) && error.contains("cure: "), "{error}");
