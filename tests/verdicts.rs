@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{fixture, verify, verify_policy};
+use common::{fixture, is_client, verify, verify_policy};
 use lanfence::report::model::{Failure, Fate, ProbeResult, Verdict};
 use rstest::rstest;
 
@@ -22,8 +22,10 @@ fn the_generated_filter_is_green_on_pcnet_and_virtio() {
         );
         assert_eq!(cell.teeth, Some(true), "{}", cell.name);
         let as_early = |probe: &ProbeResult| probe.early == Some(probe.filtered);
+        // Clients of other systems are played in one order only.
+        let mut probes = cell.probes.iter().filter(|probe| !is_client(probe));
         assert!(
-            cell.probes.iter().all(as_early),
+            probes.all(as_early),
             "with the filter there first, the same fates"
         );
         assert!(cell.evidence.is_empty(), "a green cell leaves no bundle");

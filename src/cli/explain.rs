@@ -1,9 +1,13 @@
-//! `lanfence explain`: what a filter does to a frame, and by which rules.
+//! `lanfence explain`: what a filter does, to a frame and by which rules, or to all.
+
+mod overview;
+mod variables;
 
 use super::tree::{Reading, Tree, backend, parameter};
 use super::{Exit, Failure, say};
 use crate::frame::{Mac, View, summary};
 use crate::nwfilter::evaluate::{Backend, Compiled, Decision, Event, Outcome, Way};
+use crate::nwfilter::lint;
 use clap::{Args, ValueEnum};
 use pcap_file::DataLink;
 use pcap_file::pcap::PcapReader;
@@ -30,7 +34,8 @@ pub struct Options {
     #[arg(long, value_name = "NAME")]
     bind: Option<String>,
     /// A frame in hexadecimal from the destination MAC on; blanks and colons are skipped.
-    #[arg(long = "frame", value_name = "HEX", value_parser = hex, required_unless_present = "pcap")]
+    /// Without any frame, the whole filter is explained.
+    #[arg(long = "frame", value_name = "HEX", value_parser = hex)]
     frames: Vec<Hex>,
     /// A capture (pcap or pcapng) of Ethernet frames.
     #[arg(long, value_name = "FILE")]
@@ -80,9 +85,13 @@ pub fn mac(text: &str) -> Result<Mac, String> {
         .ok_or_else(|| "write it as 52:54:00:12:34:56".to_owned())
 }
 
-/// Explains every frame.
+/// Explains every frame, or the filter where there is none.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let tree = Tree::load(&options.filters, options.bind.as_deref(), Reading::Strict)?;
+    if options.frames.is_empty() && options.pcap.is_none() {
+        say(&whole(&tree, options)?).map_err(Failure::usage)?;
+        return Ok(Exit::Pass.into());
+    }
     let mut frames: Vec<Vec<u8>> = options.frames.iter().map(|hex| hex.0.clone()).collect();
     if let Some(path) = &options.pcap {
         frames.extend(capture(path)?);
@@ -100,6 +109,26 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         say(&explain(&tree, &filter, frame, way)).map_err(Failure::usage)?;
     }
     Ok(Exit::Pass.into())
+}
+
+/// The guest's MAC where nobody names one: QEMU's prefix, as libvirt makes them up.
+const EXAMPLE: Mac = [0x52, 0x54, 0, 0x12, 0x34, 0x56];
+
+/// The filter in words, with example values for variables that nothing sets.
+fn whole(tree: &Tree, options: &Options) -> Result<String, Failure> {
+    let mac = options.mac.unwrap_or(EXAMPLE);
+    let text = mac.map(|octet| format!("{octet:02x}")).join(":");
+    let variables = variables::variables(&tree.filters, &text, &options.parameters);
+    let mut parameters = options.parameters.clone();
+    for variable in &variables {
+        if variable.source == variables::Source::Example {
+            let values = variable.values.iter();
+            parameters.extend(values.map(|value| (variable.name.clone(), value.clone())));
+        }
+    }
+    let filter = tree.compile(mac, &parameters, options.backend)?;
+    let findings = lint::lint(&tree.filters, &tree.top, &filter);
+    Ok(overview::overview(tree, &filter, &variables, &findings))
 }
 
 /// The guest's MAC, as the first frame has it.

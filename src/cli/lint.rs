@@ -6,7 +6,7 @@ use super::sarif::{self, Result as SarifResult};
 use super::tree::{Reading, Tree, parameter};
 use super::{Exit, Failure, say};
 use crate::frame::Mac;
-use crate::nwfilter::evaluate::Backend;
+use crate::nwfilter::evaluate::Compiled;
 use crate::nwfilter::lint::{self, Finding, Severity};
 use crate::nwfilter::write;
 use crate::report::text::plural;
@@ -69,16 +69,17 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         Reading::AsLibvirt,
     )?;
     let mac = options.mac.unwrap_or_default();
-    let compiled = tree.compile(mac, &options.parameters, Backend::Ebtables);
+    let compiled = Compiled::new(&tree.filters, &tree.top, mac, &options.parameters);
     let mut findings = tree.ignored();
     let unbound = match compiled {
         Ok(compiled) => {
             findings.extend(lint::lint(&tree.filters, &tree.top, &compiled));
             None
         }
-        Err(failure) => {
+        Err(error) => {
+            findings.extend(lint::refused(&tree.top, &error));
             findings.extend(lint::lint_apart(&tree.filters));
-            Some(failure.message)
+            Some(tree.located(&error))
         }
     };
     let linted = Linted {

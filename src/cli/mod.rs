@@ -11,12 +11,15 @@ mod dumpxml;
 mod exit;
 mod explain;
 mod generate;
+#[cfg(feature = "lab")]
+mod kernel;
 mod levels;
 mod lint;
 #[cfg(feature = "lab")]
 mod matrix;
 mod report;
 mod sarif;
+mod shipped;
 mod tree;
 #[cfg(feature = "lab")]
 mod verify;
@@ -75,6 +78,10 @@ enum Verb {
     #[cfg(feature = "lab")]
     #[command(name = "__dumpxml", hide = true)]
     DumpXml(dumpxml::Options),
+    /// Show what the real libvirt and kernel make of filters and frames; for tests.
+    #[cfg(feature = "lab")]
+    #[command(name = "__kernel", hide = true)]
+    Kernel(kernel::Options),
 }
 
 /// Parses the command line and does what it says. A panic ends with the exit
@@ -117,6 +124,8 @@ fn dispatch() -> ExitCode {
         Verb::Worker(options) => worker::run(&options),
         #[cfg(feature = "lab")]
         Verb::DumpXml(options) => dumpxml::run(&options),
+        #[cfg(feature = "lab")]
+        Verb::Kernel(options) => kernel::run(&options),
     };
     match done {
         Ok(code) => code,

@@ -1,14 +1,11 @@
 //! Filter files from the command line, with those of libvirt that they refer to.
 
-use super::Failure;
+use super::{Failure, shipped};
 use crate::frame::Mac;
-use crate::nwfilter::evaluate::{Backend, Compiled, Culprit, Origin};
+use crate::nwfilter::evaluate::{Backend, CompileError, Compiled, Culprit, Origin};
 use crate::nwfilter::lint::{self, Finding};
 use crate::nwfilter::{self, Filter, FilterSet, Ignored, Place, SetError};
 use std::path::{Path, PathBuf};
-
-/// Where libvirt's packages keep the filters that they ship.
-const SHIPPED: &str = "/usr/share/libvirt/nwfilter";
 
 /// Filters and where they come from.
 pub struct Tree {
@@ -126,10 +123,9 @@ impl Tree {
         while at < self.filters.len() {
             let wanted: Vec<String> = self.filters[at].references().map(str::to_owned).collect();
             for name in wanted {
-                let path = Path::new(SHIPPED).join(format!("{name}.xml"));
                 let known = self.filters.iter().any(|filter| filter.name == name);
                 // What is not there either is told by the compiler, with the reference.
-                if !known && path.exists() {
+                if let Some(path) = shipped::file(&name).filter(|_| !known) {
                     self.add(&path)?;
                 }
             }
@@ -146,13 +142,20 @@ impl Tree {
         backend: Backend,
     ) -> Result<Compiled, Failure> {
         let compiled = Compiled::with_backend(&self.filters, &self.top, mac, parameters, backend);
-        compiled.map_err(|error| {
-            let at = match error.culprit() {
-                Culprit::Rule(origin) => self.place(origin),
-                Culprit::Reference { from, to } => self.reference(from, to),
-            };
-            Failure::usage(format!("{}{error}", prefix(at)))
-        })
+        compiled.map_err(|error| Failure::usage(self.located(&error)))
+    }
+
+    /// An error behind the place that it is about.
+    pub fn located(&self, error: &CompileError) -> String {
+        let at = match error.culprit() {
+            Culprit::Rule(origin) => self.place(origin),
+            Culprit::Reference { from, to } => self.reference(from, to),
+        };
+        let more = match error {
+            CompileError::Missing { .. } => format!("; {}", shipped::CURE),
+            _ => String::new(),
+        };
+        format!("{}{error}{more}", prefix(at))
     }
 
     /// How many rules the files have.
@@ -264,14 +267,14 @@ fn prefix(place: Option<String>) -> String {
 /// The files; for a folder those in it that end in `.xml`, by name.
 fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     let mut out = Vec::new();
-    for path in paths {
+    for path in paths.iter().map(|path| shipped::resolve(path)) {
         if !path.is_dir() {
-            out.push(path.clone());
+            out.push(path);
             continue;
         }
         let bad = |error: std::io::Error| Failure::usage(format!("{}: {error}", path.display()));
         let mut inside = Vec::new();
-        for entry in std::fs::read_dir(path).map_err(bad)? {
+        for entry in std::fs::read_dir(&path).map_err(bad)? {
             let file = entry.map_err(bad)?.path();
             if file.extension().is_some_and(|extension| extension == "xml") {
                 inside.push(file);

@@ -154,11 +154,16 @@ impl Interface {
             xml.empty("mac", &[("address", &mac_text(self.mac))]);
             xml.empty("source", &[("bridge", BRIDGE)]);
             xml.empty("target", &[("dev", &self.tap)]);
-            xml.empty("model", &[("type", &self.model)]);
+            let quirk = quirk(&self.model);
+            let model = quirk.libvirt_model().unwrap_or(&self.model);
+            xml.empty("model", &[("type", model)]);
+            if quirk.vhost {
+                xml.empty("driver", &[("name", "vhost")]);
+            }
             xml.empty("link", &[("state", if self.link { "up" } else { "down" })]);
             // The guest never boots from the network; a boot ROM only costs time.
             // libvirt refuses to hear of a ROM where there is no PCI.
-            match quirk(&self.model).bus {
+            match quirk.bus {
                 Bus::Pci => xml.empty("rom", &[("enabled", "no")]),
                 // libvirt 9.0 looks for a PCI slot unless told the port (measured).
                 Bus::Usb => xml.empty("address", &[("type", "usb"), ("bus", "0"), ("port", "1")]),
@@ -386,6 +391,18 @@ mod tests {
             parameters,
         };
         insta::assert_snapshot!(interface(Some(filter)).xml());
+    }
+
+    #[test]
+    fn vhost_is_a_driver_of_the_virtio_model() {
+        let vhost = Interface {
+            model: "virtio-vhost".into(),
+            ..interface(None)
+        };
+        let xml = vhost.xml();
+        assert!(xml.contains("<model type=\"virtio\"/>"), "{xml}");
+        assert!(xml.contains("<driver name=\"vhost\"/>"), "{xml}");
+        assert!(!interface(None).xml().contains("<driver"));
     }
 
     #[test]

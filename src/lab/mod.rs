@@ -20,6 +20,7 @@ mod sensor;
 mod tap;
 mod tftp;
 pub mod topology;
+mod vhost;
 
 pub use binding::{Binding, BindingSpec};
 pub use daemon::{Daemon, log_path};
@@ -37,6 +38,7 @@ pub use sensor::{Direction, Sensor, Sighted};
 pub use tap::{LARGEST as LARGEST_FRAME, Tap};
 pub use tftp::Tftp;
 pub use topology::Topology;
+pub use vhost::VhostTap;
 
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};

@@ -47,6 +47,23 @@ pub fn installed(interface: &str) -> Result<Installed, LabError> {
     Ok(count(interface, &ebtables, &iptables))
 }
 
+/// The rules in the interface's chains, as the tools print them.
+pub fn rules(interface: &str) -> Result<Vec<String>, LabError> {
+    let dumps = ["ebtables-save", "iptables-save", "ip6tables-save"];
+    let mut out = Vec::new();
+    for program in dumps {
+        let text = dump(program, &[])?;
+        let of_interface = text.lines().filter(|line| {
+            let chain = line
+                .strip_prefix("-A ")
+                .and_then(|rule| rule.split(' ').next());
+            chain.is_some_and(|chain| is_layer2(chain, interface) || is_layer3(chain, interface))
+        });
+        out.extend(of_interface.map(str::to_owned));
+    }
+    Ok(out)
+}
+
 /// The whole ruleset with counters as one text, for evidence.
 pub fn evidence() -> String {
     [
@@ -100,20 +117,8 @@ fn count(interface: &str, ebtables: &str, iptables: &str) -> Installed {
             .filter(|(_, rule)| rule.split(' ').next().is_some_and(is_chain))
             .count()
     };
-    // libvirt-I-tap0, libvirt-O-tap0 and the sub-chains I-tap0-ipv4, O-tap0-ipv4.
-    let layer2 = |chain: &str| {
-        let chain = chain.strip_prefix("libvirt-").unwrap_or(chain);
-        let rest = chain
-            .strip_prefix("I-")
-            .or_else(|| chain.strip_prefix("O-"));
-        rest.and_then(|rest| rest.strip_prefix(interface))
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
-    };
-    let layer3 = |chain: &str| {
-        ["FI-", "FO-", "HI-"]
-            .iter()
-            .any(|prefix| chain.strip_prefix(prefix) == Some(interface))
-    };
+    let layer2 = |chain: &str| is_layer2(chain, interface);
+    let layer3 = |chain: &str| is_layer3(chain, interface);
     let jump = |prefix: &str| {
         ebtables.contains(&format!("-j libvirt-{prefix}-{interface}\n"))
             || ebtables.contains(&format!("-j libvirt-{prefix}-{interface} "))
@@ -123,6 +128,22 @@ fn count(interface: &str, ebtables: &str, iptables: &str) -> Installed {
         layer3: rules(iptables, &layer3),
         hooked: jump("I") || jump("O") || rules(iptables, &layer3) > 0,
     }
+}
+
+/// libvirt-I-tap0, libvirt-O-tap0 and the sub-chains I-tap0-ipv4, O-tap0-ipv4.
+fn is_layer2(chain: &str, interface: &str) -> bool {
+    let chain = chain.strip_prefix("libvirt-").unwrap_or(chain);
+    let rest = chain
+        .strip_prefix("I-")
+        .or_else(|| chain.strip_prefix("O-"));
+    rest.and_then(|rest| rest.strip_prefix(interface))
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+}
+
+fn is_layer3(chain: &str, interface: &str) -> bool {
+    ["FI-", "FO-", "HI-"]
+        .iter()
+        .any(|prefix| chain.strip_prefix(prefix) == Some(interface))
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ impl Tap {
     /// Makes the tap in the caller's network namespace, puts it on the bridge
     /// and brings it up.
     pub fn open(name: &str) -> Result<Self, LabError> {
-        let fd = make(name)
+        let fd = make(name, Header::None)
             .map_err(|source| LabError::system(format!("make the tap {name}"), source))?;
         ip_batch(
             &[],
@@ -77,8 +77,17 @@ impl AsFd for Tap {
     }
 }
 
+/// What stands before each frame that is read from or written to a tap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Header {
+    /// Nothing: the kernel finishes checksums before it hands a frame out.
+    None,
+    /// A virtio-net header, which can leave them to the reader.
+    Virtio,
+}
+
 /// Opens the tun device and makes it the tap (Documentation/networking/tuntap.rst).
-fn make(name: &str) -> io::Result<OwnedFd> {
+pub(super) fn make(name: &str, header: Header) -> io::Result<OwnedFd> {
     // SAFETY: the path is a C string; the result is checked before use.
     let fd = unsafe {
         libc::open(
@@ -99,8 +108,11 @@ fn make(name: &str) -> io::Result<OwnedFd> {
     for (to, from) in request.ifr_name.iter_mut().zip(name.bytes()) {
         *to = libc::c_char::from_ne_bytes([from]);
     }
-    request.ifr_ifru.ifru_flags =
-        libc::c_short::try_from(libc::IFF_TAP | libc::IFF_NO_PI).expect("small constants");
+    let flags = match header {
+        Header::None => libc::IFF_TAP | libc::IFF_NO_PI,
+        Header::Virtio => libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR,
+    };
+    request.ifr_ifru.ifru_flags = libc::c_short::try_from(flags).expect("small constants");
     // SAFETY: the request outlives the call and holds a name that ends with a zero.
     let done = unsafe { libc::ioctl(fd.as_raw_fd(), libc::TUNSETIFF, &raw const request) };
     if done < 0 {

@@ -2,9 +2,10 @@
 
 use crate::probe::{Expect, Group, Point};
 use crate::report::model::{
-    Cell, CellError, ErrorKind, Failure, Fate, FilterInfo, Host, ProbeResult, Run, SCHEMA_VERSION,
-    Skipped, Timing, Verdict,
+    Cell, CellError, ClientRun, DhcpClient, DhcpClients, ErrorKind, Failure, Fate, FilterInfo,
+    Host, ProbeResult, Run, SCHEMA_VERSION, Skipped, Timing, Verdict,
 };
+use lanfence_agent::clients::Checksum;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -92,6 +93,46 @@ fn probe() -> impl Strategy<Value = ProbeResult> {
     })
 }
 
+fn took() -> impl Strategy<Value = ClientRun> {
+    let sum = || {
+        option::of(select(vec![
+            Checksum::Complete,
+            Checksum::Zero,
+            Checksum::Partial,
+            Checksum::Bad,
+        ]))
+    };
+    let us = || option::of(any::<u64>());
+    let times = (us(), us(), us());
+    (times, sum(), sum(), option::of(text()), any::<bool>()).prop_map(
+        |(times, at_tap, at_guest, failure, refused)| ClientRun {
+            bound_us: times.0,
+            renewed_us: times.1,
+            informed_us: times.2,
+            at_tap,
+            at_guest,
+            failure,
+            refused,
+        },
+    )
+}
+
+fn client() -> impl Strategy<Value = DhcpClient> {
+    let runs = (took(), option::of(took()));
+    (text(), text(), any::<bool>(), runs).prop_map(|(name, system, strict, runs)| DhcpClient {
+        name,
+        system,
+        strict,
+        control: runs.0,
+        filtered: runs.1,
+    })
+}
+
+fn clients() -> impl Strategy<Value = DhcpClients> {
+    (vec(client(), 0..4), vec(client(), 0..3))
+        .prop_map(|(clients, vhost)| DhcpClients { clients, vhost })
+}
+
 fn cell() -> impl Strategy<Value = Cell> {
     let kinds = vec![
         ErrorKind::Usage,
@@ -113,6 +154,7 @@ fn cell() -> impl Strategy<Value = Cell> {
         teeth,
         vec(text(), 0..3),
         flaky,
+        option::weighted(0.3, clients()),
     );
     (names, vec(probe(), 0..6), vec(timing, 0..4), ends).prop_map(
         |(names, probes, timings, ends)| Cell {
@@ -125,6 +167,7 @@ fn cell() -> impl Strategy<Value = Cell> {
             error: ends.0,
             teeth: ends.1,
             evidence: ends.2,
+            dhcp: ends.4,
             flaky: ends.3,
         },
     )

@@ -2,9 +2,10 @@
 
 use crate::probe::{Expect, Group, Point};
 use crate::report::model::{
-    Cell, CellError, ErrorKind, Failure, Fate, FilterInfo, Host, ProbeResult, Run, SCHEMA_VERSION,
-    Timing, Verdict,
+    Cell, CellError, ClientRun, DhcpClient, DhcpClients, ErrorKind, Failure, Fate, FilterInfo,
+    Host, ProbeResult, Run, SCHEMA_VERSION, Timing, Verdict,
 };
+use lanfence_agent::clients::Checksum;
 
 /// Id, group, summary and expectation of each probe.
 const CATALOGUE: [(&str, Group, &str, Expect); 20] = [
@@ -189,6 +190,7 @@ fn cell(nic: &str, driver: &str) -> Cell {
         error: None,
         teeth: Some(true),
         evidence: Vec::new(),
+        dhcp: None,
         flaky: None,
     }
 }
@@ -359,6 +361,53 @@ pub(super) fn wide() -> Run {
     run
 }
 
+/// The DHCP clients of old systems: pcnet gives finished checksums, virtio does not.
+pub(super) fn clients() -> Run {
+    let mut run = green();
+    for (cell, at_tap) in run
+        .cells
+        .iter_mut()
+        .zip([Checksum::Complete, Checksum::Partial])
+    {
+        let took = |factor: u64| ClientRun {
+            bound_us: Some(3_140 * factor),
+            renewed_us: Some(1_050 * factor),
+            at_tap: Some(at_tap),
+            at_guest: Some(Checksum::Complete),
+            ..ClientRun::default()
+        };
+        let client = |name: &str, system: &str, strict| DhcpClient {
+            name: name.into(),
+            system: system.into(),
+            strict,
+            control: took(1),
+            filtered: Some(took(2)),
+        };
+        let windows = client("windows-2003", "Windows Server 2003 and XP", true);
+        let busybox = client("busybox", "busybox udhcpc", false);
+        let vhost = [(&windows, true), (&busybox, false)].map(|(client, refused)| DhcpClient {
+            control: ClientRun {
+                refused,
+                at_guest: Some(Checksum::Partial),
+                failure: refused.then(|| "it refused every answer".into()),
+                ..ClientRun::default()
+            },
+            filtered: None,
+            ..client.clone()
+        });
+        let vhost = if at_tap == Checksum::Partial {
+            vhost.to_vec()
+        } else {
+            Vec::new()
+        };
+        cell.dhcp = Some(DhcpClients {
+            clients: vec![windows, busybox],
+            vhost,
+        });
+    }
+    run
+}
+
 /// All of the above.
 pub(super) fn all() -> Vec<Run> {
     vec![
@@ -368,6 +417,7 @@ pub(super) fn all() -> Vec<Run> {
         cell_error(),
         no_filter(),
         wide(),
+        clients(),
     ]
 }
 

@@ -4,7 +4,7 @@ use crate::report::findings::{Finding, findings, place, teeth};
 use crate::report::model::{Failure, Run, Verdict};
 use crate::report::table::{accelerator_line, closing, filter_line, host_line};
 use crate::report::text::{clean, plural, seconds, shorten};
-use crate::report::{grid, matrix};
+use crate::report::{clients, grid, matrix};
 use std::fmt::Write as _;
 
 /// GitHub refuses a step summary of more than 1 MiB; this leaves room for others.
@@ -38,6 +38,7 @@ fn within(run: &Run, budget: usize) -> String {
     section(&mut lines, run, "Inconclusive", Verdict::Inconclusive);
     section(&mut lines, run, "Known residuals", Verdict::Residual);
     remarks(&mut lines, run);
+    dhcp_clients(&mut lines, run);
     what_ran(&mut lines, run);
     lines.finish()
 }
@@ -209,6 +210,28 @@ fn remarks(lines: &mut Lines, run: &Run) {
     }
 }
 
+fn dhcp_clients(lines: &mut Lines, run: &Run) {
+    let Some(grid) = clients::grid(run) else {
+        return;
+    };
+    lines.push("");
+    lines.push(&format!("### {}", clients::TITLE));
+    lines.push("");
+    lines.push(clients::REMARK);
+    lines.push("");
+    let columns: Vec<String> = grid.columns.iter().map(|name| escape(name)).collect();
+    lines.push(&format!("| {} | {} |", grid.corner, columns.join(" | ")));
+    lines.push(&format!("| --- |{}", " --- |".repeat(columns.len())));
+    for (name, entries) in grid.rows {
+        let entries: Vec<String> = entries.iter().map(|entry| escape(entry)).collect();
+        lines.push(&format!("| {} | {} |", escape(&name), entries.join(" | ")));
+    }
+    for text in clients::consequences(run) {
+        lines.push("");
+        lines.push(&escape(&text));
+    }
+}
+
 fn what_ran(lines: &mut Lines, run: &Run) {
     let mut facts = vec![
         format!("filter: {}", filter_line(&run.filter)),
@@ -266,6 +289,15 @@ mod tests {
     fn flaky_and_skipped() {
         let mut run = examples::matrix();
         run.cells.drain(2..);
+        run.cells
+            .iter_mut()
+            .for_each(|cell| cell.probes.truncate(1));
+        insta::assert_snapshot!(markdown(&run));
+    }
+
+    #[test]
+    fn dhcp_clients_of_other_systems() {
+        let mut run = examples::clients();
         run.cells
             .iter_mut()
             .for_each(|cell| cell.probes.truncate(1));

@@ -131,6 +131,7 @@ fn absent(name: &str) -> Cell {
         }),
         teeth: None,
         evidence: Vec::new(),
+        dhcp: None,
         flaky: None,
     }
 }

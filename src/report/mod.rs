@@ -4,6 +4,7 @@
 //! something to read, and none of them judges. What each prints is fixed by a
 //! snapshot beside it.
 
+pub mod clients;
 pub mod color;
 pub mod findings;
 pub mod github;

@@ -1,5 +1,9 @@
 //! What a run found, as data: the source of every rendering.
 
+mod clients;
+
+pub use clients::{ClientRun, DhcpClient, DhcpClients};
+
 use crate::probe::{Expect, Group, Point};
 use serde::{Deserialize, Serialize};
 
@@ -133,6 +137,9 @@ pub struct Cell {
     /// Files with evidence, in the order of writing, relative to `--out`.
     #[serde(default)]
     pub evidence: Vec<String>,
+    /// What the DHCP clients of other systems found, where they were played.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dhcp: Option<DhcpClients>,
     /// Set when a later try was green: what stands here is the worst try, and so not green.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flaky: Option<String>,

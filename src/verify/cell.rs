@@ -9,7 +9,7 @@ use super::station::{Ground, scene};
 use super::stimulate::{ANSWER, Sender};
 use super::trial::{self, Runs, Subject};
 use super::watch::Watch;
-use super::{VerifyError, bind, ssh};
+use super::{VerifyError, bind, clients, ssh};
 use crate::frame::Phase;
 use crate::guest::{
     DomainSpec, FilterRef, Guest, GuestError, Interface, Kind, Machine, boot, domain_xml, quirk,
@@ -22,6 +22,9 @@ use crate::report::live::Event;
 use crate::report::model::{self, Cell};
 use lanfence_agent::{Answer, DhcpStep, Op};
 use std::time::Duration;
+
+/// Linux driver of the NICs that vhost-net can carry.
+const VIRTIO: &str = "virtio_net";
 
 /// Where the evidence has the domain: the live one, or what libvirt was given.
 const DOMAIN_XML: &str = "domain.xml";
@@ -91,9 +94,28 @@ impl Running<'_> {
             dev: &dev,
             scene: &scene,
             key: &key,
+            clients: Vec::new(),
         };
         let runs = trial::run(super::random(), &mut subject, |phase| self.enter(phase)).await?;
+        let clients = std::mem::take(&mut subject.clients);
+        self.clients(&clients, scene.guest.mac)?;
         Ok((runs, scene))
+    }
+
+    /// Concludes what the DHCP clients showed. Where the server's answers reach the tap
+    /// of a virtio NIC unfinished, it also shows what vhost-net would make of them.
+    fn clients(&mut self, seen: &[clients::Seen], mac: Mac) -> Result<(), VerifyError> {
+        let Some(control) = seen.first() else {
+            return Ok(());
+        };
+        let (mut found, results) = clients::conclude(control, seen.get(1), mac);
+        let virtio = quirk(&self.plan.nic).driver == VIRTIO;
+        if virtio && found.at_tap().is_some_and(|sum| !sum.adds_up()) {
+            found.vhost = clients::without_guest()?;
+        }
+        self.cell.dhcp = Some(found);
+        self.client_results = results;
+        Ok(())
     }
 
     /// Puts the domain into the evidence, in place of an older one.
@@ -217,6 +239,26 @@ struct Occupied<'a> {
     dev: &'a str,
     scene: &'a Scene,
     key: &'a ssh::Key,
+    /// DHCP clients of other systems, without the filter and then with it.
+    clients: Vec<clients::Seen>,
+}
+
+impl Occupied<'_> {
+    /// Plays the DHCP clients before the probes of a phase. With the filter only
+    /// where the policy wants DHCP to work.
+    async fn play(&mut self, phase: Phase) -> Result<Option<clients::Act>, VerifyError> {
+        let wanted = match phase {
+            Phase::Control => true,
+            Phase::Filtered => self.context.policy.dhcp.client,
+            _ => false,
+        };
+        if !wanted {
+            return Ok(None);
+        }
+        let (agent, tap) = (&mut self.guest.agent, &self.guest.machine.tap);
+        let act = clients::act(agent, self.dev, self.context.lab, tap).await?;
+        Ok(Some(act))
+    }
 }
 
 impl Subject for Occupied<'_> {
@@ -229,6 +271,7 @@ impl Subject for Occupied<'_> {
     }
 
     async fn phase(&mut self, run: u32, phase: Phase) -> Result<Outcome, VerifyError> {
+        let act = self.play(phase).await?;
         let probes = trial::probes(self.context.policy, self.scene, run, phase);
         let watch = Watch::start(self.context.lab, &self.guest.machine.tap);
         let ground = Ground {
@@ -244,7 +287,11 @@ impl Subject for Occupied<'_> {
         if phase == Phase::Teeth {
             sender.configure().await?;
         }
-        Ok(phase::run(&mut sender, ground, watch, run, phase, probes).await?)
+        let outcome = phase::run(&mut sender, ground, watch, run, phase, probes).await?;
+        let tap = &self.guest.machine.tap;
+        let seen = act.map(|act| act.seen(self.context.lab, tap, &outcome));
+        self.clients.extend(seen);
+        Ok(outcome)
     }
 
     async fn bind(&mut self) -> Result<(), VerifyError> {

@@ -115,6 +115,7 @@ impl CellPlan {
             error: None,
             teeth: None,
             evidence: Vec::new(),
+            dhcp: None,
             flaky: None,
         }
     }

@@ -4,6 +4,7 @@ mod assess;
 mod bare;
 mod bind;
 mod cell;
+mod clients;
 mod early;
 mod error;
 mod evidence;

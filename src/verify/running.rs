@@ -12,7 +12,7 @@ use crate::lab::{Lab, Sensor, ruleset};
 use crate::policy::Policy;
 use crate::probe::Probe;
 use crate::report::live::Event;
-use crate::report::model::{self, Cell, Timing};
+use crate::report::model::{self, Cell, ProbeResult, Timing};
 use std::time::{Duration, Instant};
 
 /// What a cell is run with.
@@ -57,6 +57,8 @@ pub struct Running<'a> {
     pub plan: &'a CellPlan,
     /// What was found so far.
     pub cell: Cell,
+    /// Verdicts on DHCP clients of other systems, which come after the catalogue's.
+    pub client_results: Vec<ProbeResult>,
     /// What only cells of its kind leave as evidence.
     pub own: Vec<(&'static str, evidence::Own)>,
     /// Where the sensors' records stood when it began; that of the tap is its own.
@@ -71,6 +73,7 @@ impl<'a> Running<'a> {
             context,
             plan,
             cell: plan.cell(),
+            client_results: Vec::new(),
             own: Vec::new(),
             began: Watch::marks(context.lab),
             phase: None,
@@ -113,6 +116,7 @@ impl<'a> Running<'a> {
     pub fn conclude(&mut self, runs: Runs) -> Result<(), VerifyError> {
         self.cell.probes = runs.results();
         self.cell.teeth = runs.has_teeth(&self.cell.probes);
+        self.cell.probes.append(&mut self.client_results);
         self.keep(&runs.rules, &runs.frames());
         runs.stopped.map_or(Ok(()), Err)
     }

@@ -72,6 +72,11 @@ impl<'a> Watch<'a> {
         }
     }
 
+    /// The bookmarks at which it began.
+    pub fn began(&self) -> Marks {
+        self.sensors.each_ref().map(|(_, mark, _)| *mark)
+    }
+
     /// Why the sensors' silence proves nothing; none when all are healthy.
     pub fn fault(&self) -> Option<String> {
         self.sensors.iter().find_map(|(sensor, ..)| sensor.fault())

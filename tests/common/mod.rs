@@ -119,6 +119,11 @@ fn collect(output: &Output, report: &Path, dir: TempDir) -> Verified {
     }
 }
 
+/// Whether it is the verdict on a DHCP client of another system.
+pub fn is_client(probe: &ProbeResult) -> bool {
+    probe.id.starts_with("dhcp/client-")
+}
+
 /// A file of tests/fixtures.
 pub fn fixture(name: &str) -> String {
     format!("{}/tests/fixtures/{name}", env!("CARGO_MANIFEST_DIR"))

@@ -204,8 +204,43 @@ pub fn download(candidates: &[Candidate], directory: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Unpacks the files of an archive below the root, with more options for tar.
+pub fn unpack(archive: &Path, root: &Path, options: &[String]) -> Result<()> {
+    tool::pipe(
+        Command::new("dpkg-deb").arg("--fsys-tarfile").arg(archive),
+        Command::new("tar")
+            .args(["--extract", "--no-same-owner", "--no-same-permissions"])
+            .arg("--wildcards")
+            .args(options)
+            .arg("--directory")
+            .arg(root),
+    )
+    .with_context(|| format!("cannot unpack {}", archive.display()))
+}
+
+/// Does what downloads something; where that fails, once more with fresh lists.
+pub fn refreshing<T>(what: &str, cache: &Cache, once: impl Fn() -> Result<T>) -> Result<T> {
+    once().or_else(|error| {
+        if is_full(&error) {
+            return Err(cache.explain_full(error));
+        }
+        eprintln!("{error:#}");
+        eprintln!("refreshing apt's lists, they are missing or old");
+        refresh()?;
+        once().map_err(|error| Unfit(format!("{what} cannot be downloaded: {error:#}")).into())
+    })
+}
+
+fn is_full(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|error| error.kind() == std::io::ErrorKind::StorageFull)
+    })
+}
+
 /// Refreshes apt's lists, as root or through sudo.
-pub fn refresh() -> Result<()> {
+fn refresh() -> Result<()> {
     update(Privilege::acquire("apt-get update")?)
 }
 

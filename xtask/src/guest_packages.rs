@@ -5,7 +5,7 @@
 use crate::apt::{self, Candidate};
 use crate::cache::{Cache, Lock};
 use crate::distro::Release;
-use crate::failure::Unfit;
+use crate::tool;
 use anyhow::{Context as _, Result};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -66,20 +66,7 @@ pub fn fetch(cache: &Cache, release: Release, lock: &Lock) -> Result<GuestPackag
         download(cache, &wanted, lock)?;
         Ok(wanted)
     };
-    let wanted = once().or_else(|error| {
-        if cache_is_full(&error) {
-            return Err(cache.explain_full(error));
-        }
-        eprintln!("{error:#}");
-        eprintln!("refreshing apt's lists, they are missing or old");
-        apt::refresh()?;
-        once().map_err(|error| {
-            Unfit(format!(
-                "the guest's packages cannot be downloaded: {error:#}"
-            ))
-            .into()
-        })
-    })?;
+    let wanted = apt::refreshing("the guest's packages", cache, once)?;
     let (ipxe, others) = wanted.split_last().context("there are packages")?;
     let directory = cache.path("packages");
     for (file, part) in [
@@ -90,14 +77,6 @@ pub fn fetch(cache: &Cache, release: Release, lock: &Lock) -> Result<GuestPackag
     }
     forget_old_archives(cache);
     present(cache, release).context("the downloaded packages are not in the cache")
-}
-
-fn cache_is_full(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        cause
-            .downcast_ref::<std::io::Error>()
-            .is_some_and(|error| error.kind() == std::io::ErrorKind::StorageFull)
-    })
 }
 
 fn show(package: &str, release: Release) -> Result<Candidate> {
@@ -155,11 +134,7 @@ fn download(cache: &Cache, wanted: &[Candidate], lock: &Lock) -> Result<()> {
 }
 
 fn archives(directory: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    entries
-        .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "deb"))
-        .collect()
+    tool::files(directory, "deb")
 }
 
 /// The file that says which archives belong to a release. Machines with

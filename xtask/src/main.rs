@@ -15,6 +15,7 @@ mod privilege;
 mod run;
 mod services;
 mod setup;
+mod shipped_filters;
 mod sources;
 mod tool;
 
@@ -55,6 +56,11 @@ const VERBS: &[Verb] = &[
         name: "image",
         summary: "build the guest image and print its directory [--update-kernel]",
         run: image::verb,
+    },
+    Verb {
+        name: "filters",
+        summary: "setup, then print the directory of the filters that libvirt ships",
+        run: setup::filters_verb,
     },
     Verb {
         name: "verify",
@@ -138,6 +144,7 @@ fn usage() -> String {
          \nenvironment:\n  LANFENCE_CACHE  where packages and images are kept (default: $XDG_CACHE_HOME/lanfence\n\
          \x20                 or ~/.cache/lanfence)\n  LANFENCE_GUEST  set for the commands that xtask starts: the directory of the guest\n\
          \x20                 image (vmlinux, initramfs.cpio, manifest.json)\n\
+         \x20 LANFENCE_SHIPPED_FILTERS  set too: the directory of libvirt's own filters\n\
          \nexit codes: 0 done, 1 failed, 2 usage, 3 this machine lacks something; otherwise\n\
          the code of the command that was started\n",
     );

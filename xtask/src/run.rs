@@ -13,6 +13,9 @@ use std::process::Command;
 /// Tells lanfence and its tests where the guest image is.
 const GUEST: &str = "LANFENCE_GUEST";
 
+/// Tells them where libvirt's own filters are.
+const FILTERS: &str = "LANFENCE_SHIPPED_FILTERS";
+
 /// `cargo xtask verify`.
 pub fn verify(context: Context, arguments: Vec<OsString>) -> Result<()> {
     lanfence(context, "verify", arguments)
@@ -54,7 +57,7 @@ fn prepared(context: Context) -> Result<Command> {
     let ready = setup::ensure(context, false)?;
     let guest = image::ensure(context, &ready)?;
     let mut command = image::cargo(context.offline);
-    command.env(GUEST, guest);
+    command.env(GUEST, guest).env(FILTERS, &ready.filters);
     Ok(command)
 }
 

@@ -13,8 +13,10 @@ use crate::guest_packages::{self, GuestPackages};
 use crate::host;
 use crate::needs::{self, NEEDS, Need};
 use crate::packages;
+use crate::shipped_filters;
 use anyhow::{Result, bail};
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 /// What set-up has made sure of.
 #[derive(Debug)]
@@ -23,6 +25,8 @@ pub struct Ready {
     pub cache: Cache,
     /// The guest's packages in it.
     pub guest: GuestPackages,
+    /// The directory of libvirt's own filters.
+    pub filters: PathBuf,
 }
 
 /// `cargo xtask setup`.
@@ -33,6 +37,13 @@ pub fn setup_verb(context: Context, arguments: Vec<OsString>) -> Result<()> {
         "set-up is complete; the guest's kernel is {} {}",
         ready.guest.kernel, ready.guest.kernel_version
     );
+    Ok(())
+}
+
+/// `cargo xtask filters`.
+pub fn filters_verb(context: Context, arguments: Vec<OsString>) -> Result<()> {
+    no_arguments(arguments)?;
+    println!("{}", ensure(context, false)?.filters.display());
     Ok(())
 }
 
@@ -54,29 +65,65 @@ pub fn ensure(context: Context, update_kernel: bool) -> Result<Ready> {
     let Some(release) = distro.release else {
         bail!(unknown(&distro, &missing));
     };
-    if let Some(guest) = guest_packages::present(&cache, release)
-        && !update_kernel
-    {
-        return Ok(Ready { cache, guest });
+    let (guest, filters) = present(&cache, release, update_kernel);
+    if let (Some(guest), Some(filters)) = (guest, filters) {
+        return Ok(Ready {
+            cache,
+            guest,
+            filters,
+        });
     }
-    if context.offline {
-        bail!(Unfit(format!(
-            "missing, and --offline forbids downloading:\n{}",
-            guest_packages::describe(release)
-        )));
-    }
-    let lock = cache.lock()?;
+    download(context, cache, release, update_kernel)
+}
+
+/// What the cache has; the guest's packages count as absent when newer ones are wanted.
+fn present(
+    cache: &Cache,
+    release: Release,
+    update_kernel: bool,
+) -> (Option<GuestPackages>, Option<PathBuf>) {
+    let guest = guest_packages::present(cache, release).filter(|_| !update_kernel);
+    (guest, shipped_filters::present(cache, release))
+}
+
+fn download(
+    context: Context,
+    cache: Cache,
+    release: Release,
+    update_kernel: bool,
+) -> Result<Ready> {
+    let lock = (!context.offline).then(|| cache.lock()).transpose()?;
     // Whoever held the lock may have fetched them.
-    if let Some(guest) = guest_packages::present(&cache, release)
-        && !update_kernel
-    {
-        drop(lock);
-        return Ok(Ready { cache, guest });
+    let (guest, filters) = present(&cache, release, update_kernel);
+    let mut missing = String::new();
+    if guest.is_none() {
+        missing.push_str(&guest_packages::describe(release));
     }
-    eprint!("downloading:\n{}", guest_packages::describe(release));
-    let guest = guest_packages::fetch(&cache, release, &lock)?;
+    if filters.is_none() {
+        missing.push_str(&shipped_filters::describe());
+    }
+    let Some(lock) = lock else {
+        bail!(Unfit(format!(
+            "missing, and --offline forbids downloading:\n{missing}"
+        )));
+    };
+    if !missing.is_empty() {
+        eprint!("downloading:\n{missing}");
+    }
+    let guest = match guest {
+        Some(guest) => guest,
+        None => guest_packages::fetch(&cache, release, &lock)?,
+    };
+    let filters = match filters {
+        Some(filters) => filters,
+        None => shipped_filters::fetch(&cache, release, &lock)?,
+    };
     drop(lock);
-    Ok(Ready { cache, guest })
+    Ok(Ready {
+        cache,
+        guest,
+        filters,
+    })
 }
 
 fn install(context: Context, distro: &Distro, missing: &[Need], cache: &Cache) -> Result<()> {
@@ -110,6 +157,7 @@ fn unknown(distro: &Distro, missing: &[Need]) -> Unfit {
     let hint = Release::Trixie;
     let mut list = packages::describe(missing, hint);
     list.push_str(&guest_packages::describe(hint));
+    list.push_str(&shipped_filters::describe());
     Unfit(format!(
         "{} is not one of Debian 12, Debian 13 and Ubuntu 24.04, so set-up does not know its \
          package names. Missing here, with Debian 13's names:\n{}",
@@ -145,6 +193,12 @@ pub fn doctor_verb(_: Context, arguments: Vec<OsString>) -> Result<()> {
     } else {
         bad += 1;
         print!("  MISSING{}", guest_packages::describe(hint));
+    }
+    if let Some(filters) = shipped_filters::present(&cache, hint) {
+        println!("  libvirt's own filters {}", filters.display());
+    } else {
+        bad += 1;
+        print!("  MISSING{}", shipped_filters::describe());
     }
     for obstacle in host::obstacles() {
         bad += 1;

@@ -25,6 +25,15 @@ fn is_executable(file: &Path) -> bool {
         .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
+/// The files of a directory with this extension; none where it cannot be read.
+pub fn files(directory: &Path, extension: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    entries
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|found| found == extension))
+        .collect()
+}
+
 /// The command as one line that a shell would understand.
 pub fn shell_line(command: &Command) -> String {
     std::iter::once(command.get_program())

@@ -12,6 +12,8 @@
 //! should wait for a reply between opening and closing: QEMU loses the news of
 //! an opening when many come within milliseconds, and then Linux refuses to write.
 
+pub mod clients;
+
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -107,6 +109,22 @@ pub enum Op {
         step: DhcpStep,
         /// Deadline in milliseconds.
         deadline_ms: u64,
+    },
+    /// Plays DHCP clients of other systems on a packet socket, one after the
+    /// other, each from its DISCOVER to its RELEASE; answers
+    /// [`Answer::DhcpClients`]. The device's IPv4 addresses are gone afterwards:
+    /// the kernel must not answer for a client.
+    DhcpClients {
+        /// Device name.
+        dev: String,
+        /// Names of [`clients::PROFILES`], in order.
+        profiles: Vec<String>,
+        /// First transaction; each profile takes as many as there are steps.
+        xid: u32,
+        /// Deadline of each profile in milliseconds.
+        deadline_ms: u64,
+        /// Deadline of each profile once one has heard nothing at all.
+        silent_ms: u64,
     },
     /// Writes raw Ethernet frames (hex, without FCS) through the device's
     /// driver, in order; answers [`Answer::Sent`].
@@ -248,6 +266,11 @@ pub enum Answer {
         /// Milliseconds the step took.
         took_ms: u64,
     },
+    /// What came of each DHCP client, in the order of the request.
+    DhcpClients {
+        /// One for each profile.
+        played: Vec<clients::Played>,
+    },
     /// How many frames the kernel took.
     Sent {
         /// Count.
@@ -334,7 +357,7 @@ mod tests {
 
     /// The words on the wire: host and image can be of different builds, so a
     /// renamed field has to be seen here.
-    const OPS: [&str; 17] = [
+    const OPS: [&str; 18] = [
         r#"{"do":"hello"}"#,
         r#"{"do":"wake","nonce":"c0ffee","unix_ns":1700000000000000000,"seed":"00ff"}"#,
         r#"{"do":"nic","mac":"52:54:00:12:34:56","deadline_ms":5000}"#,
@@ -342,6 +365,7 @@ mod tests {
         r#"{"do":"resolve","dev":"eth0","address":"fe80::1","deadline_ms":500}"#,
         r#"{"do":"know","dev":"eth0","address":"fe80::1","mac":"52:54:00:00:00:01"}"#,
         r#"{"do":"dhcp","dev":"eth0","step":"bind","deadline_ms":5000}"#,
+        r#"{"do":"dhcp-clients","dev":"eth0","profiles":["busybox"],"xid":7,"deadline_ms":5000,"silent_ms":500}"#,
         r#"{"do":"frames","dev":"eth0","frames":["00ff"]}"#,
         r#"{"do":"udp","dev":"eth0","source_port":9,"to":"[ff02::fb]:5353","payload":"00"}"#,
         r#"{"do":"ping","dev":"eth0","to":"8.8.8.8","payload":""}"#,

@@ -12,6 +12,7 @@ mod dhcp;
 mod frames;
 mod hold;
 mod init;
+mod legacy;
 mod message;
 mod modules;
 mod netlink;

@@ -16,7 +16,7 @@ use crate::port::{Line, Port};
 use crate::sockets::{self, Listeners};
 use crate::ssh::Ssh;
 use crate::tcp::{Attempt, Unwatched};
-use crate::{address, console, frames, init, nic};
+use crate::{address, console, frames, init, legacy, nic};
 
 /// While the host has its end closed, the port reports a hang-up without pause
 /// and nothing announces the return; so it is looked at this often (ms).
@@ -127,6 +127,21 @@ impl Agent {
                 step,
                 deadline_ms,
             ),
+            Op::DhcpClients {
+                dev,
+                profiles,
+                xid,
+                deadline_ms,
+                silent_ms,
+            } => {
+                let row = legacy::Row {
+                    profiles: &profiles,
+                    xid,
+                    deadline_ms,
+                    silent_ms,
+                };
+                legacy::clients(&mut self.netlink, &dev, &row)
+            }
             Op::Frames { dev, frames } => frames::frames(&mut self.netlink, &dev, &frames),
             Op::Ssh { authorized_key } => self.ssh.start(&mut self.children, &authorized_key),
             Op::PowerOff => console::power_off(),

@@ -1,15 +1,12 @@
 //! Which filter is verified: the generated one, the user's own, or none.
 
 use super::generated;
-use crate::cli::Failure;
+use crate::cli::{Failure, shipped};
 use crate::nwfilter::{self, Filter, FilterSet, write};
 use crate::policy::Policy;
 use crate::report::model::FilterInfo;
 use crate::verify::job::FilterText;
-use std::path::{Path, PathBuf};
-
-/// Where libvirt's packages keep the filters that they ship.
-const SHIPPED: &str = "/usr/share/libvirt/nwfilter";
+use std::path::PathBuf;
 
 /// The filters to define and what the report says of them.
 pub struct Chosen {
@@ -55,7 +52,9 @@ pub fn choose(
 
 /// The user's own filters, and those of libvirt that they refer to.
 fn own(files: &[PathBuf], parameters: &[(String, String)]) -> Result<Chosen, Failure> {
-    let set = FilterSet::load(files, &|name| shipped(name).is_some()).map_err(Failure::usage)?;
+    let files: Vec<PathBuf> = files.iter().map(|file| shipped::resolve(file)).collect();
+    let set =
+        FilterSet::load(&files, &|name| shipped::file(name).is_some()).map_err(Failure::usage)?;
     let (mut texts, libvirts) = from_libvirt(&set)?;
     if let Some((filter, name)) = set.unset_variable(&libvirts, parameters) {
         return Err(Failure::usage(format!(
@@ -92,9 +91,7 @@ fn from_libvirt(set: &FilterSet) -> Result<(Vec<FilterText>, Vec<Filter>), Failu
         if texts.iter().any(|text: &FilterText| text.name == name) {
             continue;
         }
-        let (path, xml) = shipped(&name).ok_or_else(|| {
-            Failure::usage(format!("filter {name} is neither given nor in {SHIPPED}"))
-        })?;
+        let (path, xml) = text(&name)?;
         let filter = nwfilter::read(&xml, &path).map_err(Failure::usage)?;
         wanted.extend(filter.references().map(str::to_owned));
         filters.push(filter);
@@ -108,8 +105,14 @@ fn from_libvirt(set: &FilterSet) -> Result<(Vec<FilterText>, Vec<Filter>), Failu
 }
 
 /// A filter that libvirt ships: its file and text.
-fn shipped(name: &str) -> Option<(String, String)> {
-    let path = Path::new(SHIPPED).join(format!("{name}.xml"));
-    let text = std::fs::read_to_string(&path).ok()?;
-    Some((path.display().to_string(), text))
+fn text(name: &str) -> Result<(String, String), Failure> {
+    let path = shipped::file(name).ok_or_else(|| {
+        let cure = shipped::CURE;
+        Failure::usage(format!(
+            "filter {name} is neither given nor found\n  cure: {cure}"
+        ))
+    })?;
+    let text = std::fs::read_to_string(&path)
+        .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
+    Ok((path.display().to_string(), text))
 }

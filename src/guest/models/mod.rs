@@ -11,6 +11,9 @@ use super::GuestError;
 use super::image::Holdings;
 use quirks::QUIRKS;
 
+/// The device through which QEMU asks the kernel to carry a NIC's frames.
+const VHOST: &str = "/dev/vhost-net";
+
 /// A NIC model of the matrix.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Nic {
@@ -67,6 +70,9 @@ fn unfit(quirk: &Quirk, image: &Holdings) -> Option<String> {
     if let Some(reason) = quirk.unfit {
         return Some(reason.to_owned());
     }
+    if quirk.vhost {
+        return no_vhost();
+    }
     if image.absent_modules.iter().any(|module| module == driver) {
         return Some(format!("the guest's kernel has no module `{driver}`"));
     }
@@ -76,6 +82,16 @@ fn unfit(quirk: &Quirk, image: &Holdings) -> Option<String> {
             "its Linux driver {driver} needs the firmware {firmware}, which Debian ships in non-free only and the guest image does not hold"
         )
     })
+}
+
+/// Why vhost-net cannot be used here.
+fn no_vhost() -> Option<String> {
+    let mut options = std::fs::File::options();
+    let opened = options.read(true).write(true).open(VHOST);
+    let error = opened.err()?;
+    Some(format!(
+        "{VHOST} cannot be opened: {error} (modprobe vhost_net, and write access to it)"
+    ))
 }
 
 /// A device that is newer than the table: tried as an ordinary NIC where it goes into PCI.

@@ -34,6 +34,8 @@ pub struct Quirk {
     pub link_ms: u64,
     /// Whether it can hand unfinished checksums to the tap (virtio-net header).
     pub vnet_header: bool,
+    /// Whether the host's vhost-net carries its frames, past QEMU; else libvirt chooses.
+    pub vhost: bool,
     /// First octet of the MAC that the guest believes to have, where the device replaces it.
     pub mac_octet: Option<u8>,
     /// Why no guest can be given one here; none where it can.
@@ -67,6 +69,7 @@ pub const ORDINARY: Quirk = Quirk {
     firmware: None,
     link_ms: 0,
     vnet_header: false,
+    vhost: false,
     mac_octet: None,
     unfit: None,
     no_ipxe: None,
@@ -193,6 +196,14 @@ pub const QUIRKS: &[Quirk] = &[
         ..VIRTIO
     },
     Quirk {
+        name: "virtio-vhost",
+        device: "virtio-net-pci",
+        vhost: true,
+        no_ipxe: Some("vhost-net is tried with the Linux guest only"),
+        source: "drivers/vhost/net.c; QEMU's repair of DHCP checksums is not on its way (libvirt commit 3855f9fb)",
+        ..VIRTIO
+    },
+    Quirk {
         name: "virtio-transitional",
         device: "virtio-net-pci-transitional",
         ..VIRTIO
@@ -222,6 +233,13 @@ pub const QUIRKS: &[Quirk] = &[
         ..same("xen-net-device", ORDINARY)
     },
 ];
+
+impl Quirk {
+    /// libvirt's name of the model behind the name of the matrix.
+    pub fn libvirt_model(&self) -> Option<&'static str> {
+        self.vhost.then_some("virtio")
+    }
+}
 
 /// What is known of the model with libvirt's name; an ordinary PCI NIC where nothing is.
 pub fn quirk(name: &str) -> Quirk {

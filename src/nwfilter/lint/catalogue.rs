@@ -21,11 +21,14 @@ const fn lint(name: &'static str, severity: Severity, summary: &'static str) -> 
     }
 }
 
+/// Name of the lint about what libvirt refuses.
+pub const REFUSED: &str = "refused";
+
 /// Name of the lint about what the lenient reader lists.
 pub const IGNORED: &str = "silently-ignored";
 
 /// All of them, by name.
-pub const LINTS: [Lint; 26] = [
+pub const LINTS: [Lint; 29] = [
     lint(
         "arp-mask-inherited",
         Error,
@@ -104,9 +107,14 @@ pub const LINTS: [Lint; 26] = [
         "a layer-3 rule outside the root chain comes last",
     ),
     lint(
+        "long-chain-name",
+        Note,
+        "a chain whose name is too long for interfaces with long names",
+    ),
+    lint(
         "lost-negation",
         Error,
-        "match='no' is lost on a destination port without a source port",
+        "match='no' is lost on a destination port without a negated source port",
     ),
     lint(
         "many-rules",
@@ -115,10 +123,16 @@ pub const LINTS: [Lint; 26] = [
     ),
     lint("negated-list", Warning, "a negated list matches everything"),
     lint(
+        "negated-port-pair",
+        Error,
+        "two negated ports are compared at once: either may match",
+    ),
+    lint(
         "part-of-multicast",
         Note,
         "224.0.0.0 under a mask other than 4 is a part of the groups",
     ),
+    lint(REFUSED, Error, "libvirt refuses to bind the filter"),
     lint(
         "root-priority",
         Note,

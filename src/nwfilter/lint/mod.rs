@@ -1,10 +1,11 @@
 //! Filters that do not mean what they say.
 //!
 //! Each rule has a name and stands for a behaviour of libvirt 11.3.0 that was
-//! measured. What libvirt ignores without a word (unknown names, priorities
-//! out of range, parameters with odd characters, elements of a second
-//! protocol) is refused by [`read`](super::read()) already, and what it
-//! refuses to bind by [`Compiled::new`].
+//! measured, and each is shown on the real thing by the test `lint_claims`.
+//! What libvirt ignores without a word (unknown names, priorities out of range,
+//! parameters with odd characters, elements of a second protocol) is refused by
+//! [`read`](super::read()) already, and what it refuses to bind by
+//! [`Compiled::new`]; both are lints too, for those who go on all the same.
 
 pub mod catalogue;
 mod levels;
@@ -13,7 +14,7 @@ mod trees;
 
 pub use levels::Levels;
 
-use super::evaluate::{Compiled, Origin};
+use super::evaluate::{CompileError, Compiled, Culprit, Origin};
 use super::model::Filter;
 use super::read::{Ignored, Place};
 
@@ -87,6 +88,30 @@ pub fn ignored(filter: &str, ignored: &[Ignored]) -> Vec<Finding> {
         what: ignored.what.clone(),
     };
     ignored.iter().map(finding).collect()
+}
+
+/// A filter that libvirt refuses to bind whatever the interface says, as a
+/// finding; none where it is only that something has not been given.
+pub fn refused(top: &str, error: &CompileError) -> Option<Finding> {
+    let (filter, origin) = match (error, error.culprit()) {
+        (
+            CompileError::Missing { .. }
+            | CompileError::Unset { .. }
+            | CompileError::TooDeep { .. }
+            | CompileError::TooMany { .. },
+            _,
+        ) => return None,
+        (_, Culprit::Rule(origin)) => (origin.filter.clone(), Some(origin.clone())),
+        (_, Culprit::Reference { .. }) => (top.to_owned(), None),
+    };
+    Some(Finding {
+        rule: catalogue::REFUSED,
+        severity: Severity::Error,
+        filter,
+        origin,
+        place: None,
+        what: error.to_string(),
+    })
 }
 
 fn sorted(mut findings: Vec<Finding>) -> Vec<Finding> {

@@ -36,6 +36,9 @@ pub fn filter(filter: &Filter, out: &mut Vec<Finding>) {
         let what = "the priority of the root chain has no effect; give the rules priorities";
         add(None, ("root-priority", Note, what.into()));
     }
+    if let Some(said) = long_name(&filter.chain) {
+        add(None, said);
+    }
     for (at, rule) in filter.rules().enumerate() {
         let origin = Origin {
             filter: filter.name.clone(),
@@ -45,6 +48,23 @@ pub fn filter(filter: &Filter, out: &mut Vec<Finding>) {
             add(Some(origin.clone()), said);
         }
     }
+}
+
+/// Longest name of a chain of ebtables that rules can jump to. libvirt's hold
+/// the interface's and the filter's: `J-vnet0-ipv4-lan` while they are built.
+const LONGEST_JUMP: usize = 28;
+
+/// Longest name of an interface.
+const LONGEST_INTERFACE: usize = 15;
+
+fn long_name(chain: &str) -> Option<Said> {
+    let room = LONGEST_JUMP.saturating_sub("J--".len() + chain.len());
+    (room < LONGEST_INTERFACE && chain != "root").then(|| {
+        let what = format!(
+            "an interface whose name has more than {room} characters cannot have the chain {chain}: libvirt names its chains after both, and ebtables takes no more than {LONGEST_JUMP}; shorten the chain's name"
+        );
+        ("long-chain-name", Note, what)
+    })
 }
 
 fn said(filter: &Filter, rule: &Rule) -> Vec<Said> {
@@ -57,6 +77,7 @@ fn said(filter: &Filter, rule: &Rule) -> Vec<Said> {
     for element in &rule.elements {
         out.extend([
             lost_negation(rule, element),
+            negated_ports(rule, element),
             icmp_code_alone(rule, element),
             ipset_ignored(rule, element),
             arp_mask(rule, element),
@@ -89,13 +110,31 @@ fn layer3(rule: &Rule) -> bool {
 }
 
 fn lost_negation(rule: &Rule, element: &Element) -> Option<Said> {
-    let lost = layer3(rule)
-        && !element.positive
-        && value(element, "dstportstart").is_some()
-        && !has(rule, "srcportstart");
+    // libvirt gives a destination port the sign of the source port.
+    let mut elements = rule.elements.iter();
+    let negated =
+        elements.any(|element| !element.positive && value(element, "srcportstart").is_some());
+    let lost =
+        layer3(rule) && !element.positive && value(element, "dstportstart").is_some() && !negated;
     lost.then(|| {
-        let what = "match='no' is lost on dstportstart without srcportstart: the rule matches this port instead of all others; add srcportstart='0' srcportend='65535' in an element of its own, or match the other ports";
+        let what = "match='no' is lost on dstportstart without a negated srcportstart: the rule matches this port instead of all others; write two rules for the ports below and above it, or an <ip> element, where each port has its own sign";
         ("lost-negation", Error, what.into())
+    })
+}
+
+fn negated_ports(rule: &Rule, element: &Element) -> Option<Said> {
+    let single = |start: &str, end: &str| {
+        let first = value(element, start);
+        first.is_some() && value(element, end).is_none_or(|last| Some(last) == first)
+    };
+    let at_once = matches!(
+        element.protocol.as_str(),
+        "tcp" | "udp" | "tcp-ipv6" | "udp-ipv6"
+    );
+    let both = single("srcportstart", "srcportend") && single("dstportstart", "dstportend");
+    (layer3(rule) && at_once && !element.positive && both).then(|| {
+        let what = "iptables compares two negated ports at once: the rule matches wherever one of them differs, not only where both do; write a rule for each, or give one of them a range";
+        ("negated-port-pair", Error, what.into())
     })
 }
 

@@ -36,7 +36,19 @@ fn rule(direction: &str, element: &str) -> String {
     "lost-negation",
     "out",
     "<tcp match='no' dstportstart='80'/>",
-    "<tcp match='no' srcportstart='1' dstportstart='80'/>"
+    "<tcp match='no' srcportstart='1' srcportend='2' dstportstart='80'/>"
+)]
+#[case::b1_beside_a_positive_port(
+    "lost-negation",
+    "out",
+    "<tcp srcportstart='1'/><tcp match='no' dstportstart='80'/>",
+    "<tcp srcportstart='1'/><tcp dstportstart='80'/>"
+)]
+#[case::both_ports(
+    "negated-port-pair",
+    "out",
+    "<udp match='no' srcportstart='1' srcportend='1' dstportstart='80'/>",
+    "<udp match='no' srcportstart='1' srcportend='2' dstportstart='80'/>"
 )]
 #[case::b2(
     "icmp-code-alone",
@@ -141,6 +153,11 @@ fn of_rules(#[case] name: &str, #[case] direction: &str, #[case] bad: &str, #[ca
     "<filter name='x' chain='ipv4'><rule action='drop' direction='out'><arp/></rule></filter>",
     "<filter name='x' chain='arp'><rule action='drop' direction='out'><arp/></rule></filter>"
 )]
+#[case::long_name(
+    "long-chain-name",
+    "<filter name='x' chain='ipv4-1234567'/>",
+    "<filter name='x' chain='ipv4-12345'/>"
+)]
 #[case::layer3(
     "layer-3-outside-root",
     "<filter name='x' chain='ipv4'><rule action='drop' direction='out'><tcp/></rule></filter>",
@@ -172,6 +189,42 @@ fn of_many_rules() {
     };
     assert!(names(&[&many(101)]).contains(&"many-rules"));
     assert!(!names(&[&many(100)]).contains(&"many-rules"));
+}
+
+#[rstest]
+#[case::layer3_continue(
+    "<rule action='continue' direction='out'><tcp/></rule>",
+    "<rule action='accept' direction='out'><tcp/></rule>"
+)]
+#[case::negated_protocol_with_a_port(
+    "<rule action='drop' direction='out'><ip match='no' protocol='tcp' dstportstart='80'/></rule>",
+    "<rule action='drop' direction='out'><ip protocol='tcp'/><ip match='no' dstportstart='80'/></rule>"
+)]
+#[case::unequal_lists(
+    "<rule action='drop' direction='out'><ip srcipaddr='$L' dstipaddr='$M'/></rule>",
+    "<rule action='drop' direction='out'><ip srcipaddr='$L'/></rule>"
+)]
+// What only has not been given yet is no fault of the filter.
+#[case::unset(
+    "<rule action='continue' direction='out'><tcp/></rule>",
+    "<rule action='drop' direction='out'><ip srcipaddr='$N'/></rule>"
+)]
+fn of_what_libvirt_refuses(#[case] bad: &str, #[case] good: &str) {
+    let list = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let given = [
+        list("L", "1.2.3.4"),
+        list("M", "1.1.1.1"),
+        list("M", "1.1.1.2"),
+    ];
+    let finding = |rule: &str| {
+        let filter = read(&format!("<filter name='x'>{rule}</filter>"), "test").unwrap();
+        let error = Compiled::new(&[filter], "x", [2; 6], &given).err()?;
+        refused("x", &error)
+    };
+    let found = finding(bad).expect("it is refused");
+    assert_eq!(found.rule, "refused");
+    assert_eq!(found.origin.map(|origin| origin.rule), Some(1));
+    assert_eq!(finding(good), None);
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! What to know beside the grid: leaks, blocks, residuals, doubts, errors, teeth.
 
 use super::page::Page;
+use crate::report::clients;
 use crate::report::color::Paint;
 use crate::report::findings::{Finding, findings, labels, place, teeth};
 use crate::report::model::{ErrorKind, Failure, Run, Verdict};
 use crate::report::text::{clean, plural};
 use crate::report::titles;
+use comfy_table::CellAlignment;
 use std::fmt::Write as _;
 
 pub(super) fn print(page: &mut Page, run: &Run) {
@@ -16,6 +18,7 @@ pub(super) fn print(page: &mut Page, run: &Run) {
     errors(page, run);
     flaky(page, run);
     skipped(page, run);
+    dhcp_clients(page, run);
     print_teeth(page, run);
     evidence(page, run);
 }
@@ -74,6 +77,22 @@ fn residuals(page: &mut Page, run: &Run) {
         if let Some(remedy) = &finding.note {
             page.text(6, &format!("remedy: {remedy}"));
         }
+    }
+}
+
+fn dhcp_clients(page: &mut Page, run: &Run) {
+    let Some(grid) = clients::grid(run) else {
+        return;
+    };
+    page.heading(clients::TITLE, clients::REMARK);
+    let rows: Vec<_> = grid
+        .rows
+        .into_iter()
+        .map(|(name, entries)| (vec![name], entries))
+        .collect();
+    page.grid(&[grid.corner], &grid.columns, &rows, CellAlignment::Left);
+    for text in clients::consequences(run) {
+        page.text(1, &text);
     }
 }
 

@@ -10,6 +10,7 @@ use rstest::rstest;
 #[case::cell_error("cell_error", examples::cell_error())]
 #[case::no_filter("no_filter", examples::no_filter())]
 #[case::wide("wide", examples::wide())]
+#[case::clients("clients", examples::clients())]
 #[case::matrix("matrix", examples::matrix())]
 fn prints(#[case] name: &str, #[case] run: Run) {
     insta::assert_snapshot!(name, table(&run, None, false));

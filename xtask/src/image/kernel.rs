@@ -1,15 +1,14 @@
 //! The guest kernel: an uncompressed ELF for QEMU to start through PVH, and the
 //! modules, both out of the distribution's package.
 
+use crate::apt;
 use crate::cache::{Cache, hex_sum, make_directory, write_readable};
 use crate::guest_packages::GuestPackages;
 use crate::image::bzimage;
 use crate::image::modules::{self, Selection, Tree};
-use crate::tool;
 use anyhow::{Context as _, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// Raised when the same package has to be unpacked into something else.
 const FORMAT: u32 = 2;
@@ -99,10 +98,10 @@ fn unpack(packages: &GuestPackages, scratch: &Path) -> Result<()> {
         .map(|pattern| format!("--exclude={pattern}"))
         .collect();
     for archive in &packages.kernel_archives {
-        extract(archive, &root, &skipped)?;
+        apt::unpack(archive, &root, &skipped)?;
     }
     for archive in [&packages.busybox_archive, &packages.ipxe_archive] {
-        extract(archive, &root, &["--exclude=*/usr/share".into()])?;
+        apt::unpack(archive, &root, &["--exclude=*/usr/share".into()])?;
     }
     let (release, tree) = module_tree(&root)?;
     let image = root.join(format!("boot/vmlinuz-{release}"));
@@ -139,19 +138,6 @@ fn write_selection(selection: &Selection, target: &Path) -> Result<()> {
         selection.absent.join(" ").as_bytes(),
     )?;
     Ok(())
-}
-
-fn extract(archive: &Path, root: &Path, options: &[String]) -> Result<()> {
-    tool::pipe(
-        Command::new("dpkg-deb").arg("--fsys-tarfile").arg(archive),
-        Command::new("tar")
-            .args(["--extract", "--no-same-owner", "--no-same-permissions"])
-            .arg("--wildcards")
-            .args(options)
-            .arg("--directory")
-            .arg(root),
-    )
-    .with_context(|| format!("cannot unpack {}", archive.display()))
 }
 
 /// The kernel's release and its modules; Debian 13 has them below /usr.

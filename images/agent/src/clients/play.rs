@@ -1,0 +1,433 @@
+//! The client: one profile through the life of a lease.
+//!
+//! Two liberties against the systems it stands for. It asks again after half a
+//! second where they wait for four, and it does not wait for others to object in
+//! ARP; what is on the wire is the same.
+
+use super::message::{Facts, Kind, Message, write};
+use super::packet::{
+    Arp, BROADCAST, CLIENT_PORT, Checksum, Head, Mac, SERVER_PORT, read_arp, read_udp, udp,
+};
+use super::profiles::{Claim, Profile, Sums};
+use serde::{Deserialize, Serialize};
+use std::io;
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
+
+/// How long an answer is waited for before the client asks again.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// How long the client listens on once it has refused an answer: the next one
+/// would come from another server.
+const AFTER_REFUSAL: Duration = Duration::from_millis(20);
+
+/// So many refused answers show that no better one will come.
+const ENOUGH_REFUSALS: usize = 3;
+
+/// Where frames go to and come from.
+pub trait Wire {
+    /// Sends one frame.
+    fn send(&mut self, frame: &[u8]) -> io::Result<()>;
+
+    /// The next frame from the network; none at the deadline.
+    fn receive(&mut self, deadline: Instant) -> io::Result<Option<Arrived>>;
+}
+
+/// A frame from the network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arrived {
+    /// The frame.
+    pub frame: Vec<u8>,
+    /// The kernel knows that the checksum was left to an offload.
+    pub pending: bool,
+}
+
+/// A step in the life of a lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Step {
+    /// From nothing to a lease.
+    Bind,
+    /// The lease renewed, unicast.
+    Renew,
+    /// More asked for with an address in hand.
+    Inform,
+    /// The lease given back.
+    Release,
+}
+
+/// A step that was tried.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Taken {
+    /// Which one.
+    pub step: Step,
+    /// Microseconds until it was done or given up.
+    pub us: u64,
+    /// Why it was not done; none when it was.
+    pub failure: Option<String>,
+}
+
+/// What came of a profile.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Played {
+    /// The profile's name.
+    pub profile: String,
+    /// The steps it took. Without a lease there is only the first.
+    pub steps: Vec<Taken>,
+    /// The address it had.
+    pub address: Option<Ipv4Addr>,
+    /// The server that gave it.
+    pub server: Option<Ipv4Addr>,
+    /// What the checksums of the answers were worth as it received them, in their order.
+    pub heard: Vec<Checksum>,
+    /// How many answers it threw away for their checksum.
+    pub refused: usize,
+}
+
+impl Played {
+    /// Whether every step it tried was done, and there is one.
+    pub fn done(&self) -> bool {
+        !self.steps.is_empty() && self.steps.iter().all(|taken| taken.failure.is_none())
+    }
+
+    /// Whether it failed because it threw answers away, not for want of one.
+    pub fn refused_its_answer(&self) -> bool {
+        !self.done() && self.refused > 0
+    }
+}
+
+/// What is to be played.
+#[derive(Debug, Clone, Copy)]
+pub struct Order {
+    /// Which client.
+    pub profile: &'static Profile,
+    /// Its MAC address.
+    pub mac: Mac,
+    /// Transactions of its steps are counted from here, see [`xid`].
+    pub xid: u32,
+    /// When it gives up.
+    pub deadline: Instant,
+}
+
+/// Steps that a client can take: it uses as many transactions.
+const STEPS: u32 = 4;
+
+/// The transaction of a step, so that a sensor can tell the steps apart.
+pub fn xid(first: u32, step: Step) -> u32 {
+    first.wrapping_add(step as u32)
+}
+
+/// The first transaction of the client at this place in a row of them.
+pub fn nth(first: u32, place: u32) -> u32 {
+    first.wrapping_add(place.wrapping_mul(STEPS))
+}
+
+/// Plays the profile: bind, renew, inform where its system does, release.
+pub fn play(wire: &mut impl Wire, order: &Order) -> io::Result<Played> {
+    let mut client = Client {
+        wire,
+        order: *order,
+        lease: None,
+        heard: Vec::new(),
+        refused: 0,
+    };
+    let mut steps = Vec::new();
+    for step in [Step::Bind, Step::Renew, Step::Inform, Step::Release] {
+        if step == Step::Inform && order.profile.inform.is_empty() {
+            continue;
+        }
+        let start = Instant::now();
+        let failure = client.take(step)?.err();
+        let us = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
+        steps.push(Taken { step, us, failure });
+        if client.lease.is_none() {
+            break;
+        }
+    }
+    Ok(Played {
+        profile: order.profile.name.to_owned(),
+        steps,
+        address: client.lease.map(|lease| lease.address),
+        server: client.lease.map(|lease| lease.server),
+        heard: client.heard,
+        refused: client.refused,
+    })
+}
+
+/// What the client was given.
+#[derive(Debug, Clone, Copy)]
+struct Lease {
+    address: Ipv4Addr,
+    server: Ipv4Addr,
+    /// Whom a unicast to the server is handed to: the server or the router.
+    hop: Ipv4Addr,
+    hop_mac: Option<Mac>,
+}
+
+struct Client<'a, W> {
+    wire: &'a mut W,
+    order: Order,
+    lease: Option<Lease>,
+    heard: Vec<Checksum>,
+    refused: usize,
+}
+
+/// A step's outcome: done, or why not. Trouble with the wire is another matter.
+type Outcome = Result<(), String>;
+
+impl<W: Wire> Client<'_, W> {
+    fn take(&mut self, step: Step) -> io::Result<Outcome> {
+        match (step, self.lease) {
+            (Step::Bind, _) => self.bind(),
+            (_, None) => Ok(Err("there is no lease".to_owned())),
+            (Step::Renew, Some(lease)) => self.renew(lease),
+            (Step::Inform, Some(lease)) => {
+                let to = Destination::everybody(lease.address);
+                let answer = self.ask(step, Kind::Inform, &to, &[Kind::Ack])?;
+                Ok(answer.map(drop))
+            }
+            (Step::Release, Some(lease)) => self.release(lease),
+        }
+    }
+
+    fn bind(&mut self) -> io::Result<Outcome> {
+        let step = Step::Bind;
+        let nobody = Destination::everybody(Ipv4Addr::UNSPECIFIED);
+        let offer = match self.ask(step, Kind::Discover, &nobody, &[Kind::Offer])? {
+            Ok(offer) => offer,
+            Err(why) => return Ok(Err(why)),
+        };
+        let Some(server) = offer.server else {
+            return Ok(Err("the offer names no server".to_owned()));
+        };
+        let offered = Lease {
+            address: offer.yours,
+            server,
+            hop: server,
+            hop_mac: None,
+        };
+        let chosen = Destination {
+            lease: Some(offered),
+            ..nobody
+        };
+        let answer = match self.ask(step, Kind::Request, &chosen, &[Kind::Ack, Kind::Nak])? {
+            Ok(answer) => answer,
+            Err(why) => return Ok(Err(why)),
+        };
+        if answer.kind == Kind::Nak {
+            return Ok(Err(format!("the server refused {}", offered.address)));
+        }
+        let hop = first_hop(&offered, &answer);
+        self.lease = Some(Lease { hop, ..offered });
+        self.claim(offered.address)?;
+        Ok(Ok(()))
+    }
+
+    /// What the system says in ARP once it is bound.
+    fn claim(&mut self, address: Ipv4Addr) -> io::Result<()> {
+        let mac = self.order.mac;
+        let claim = self.order.profile.claim;
+        if claim == Claim::Probe {
+            let probe = Arp::request(mac, Ipv4Addr::UNSPECIFIED, address);
+            self.wire.send(&probe.frame())?;
+        }
+        if claim != Claim::Nothing {
+            let announcement = Arp::request(mac, address, address);
+            self.wire.send(&announcement.frame())?;
+        }
+        Ok(())
+    }
+
+    fn renew(&mut self, lease: Lease) -> io::Result<Outcome> {
+        let to = match self.resolve(lease)? {
+            Ok(mac) => Destination::server(lease, mac),
+            Err(why) => return Ok(Err(why)),
+        };
+        let answer = self.ask(Step::Renew, Kind::Request, &to, &[Kind::Ack, Kind::Nak])?;
+        Ok(answer.and_then(|answer| match answer.kind {
+            Kind::Ack => Ok(()),
+            _ => Err(format!("the server did not renew {}", lease.address)),
+        }))
+    }
+
+    /// Nothing answers a release; what became of it is for a sensor to say.
+    fn release(&mut self, lease: Lease) -> io::Result<Outcome> {
+        let to = match self.resolve(lease)? {
+            Ok(mac) => Destination::server(lease, mac),
+            Err(why) => return Ok(Err(why)),
+        };
+        self.write(Step::Release, Kind::Release, &to)?;
+        Ok(Ok(()))
+    }
+
+    /// The MAC of whom unicasts to the server are handed to.
+    fn resolve(&mut self, lease: Lease) -> io::Result<Result<Mac, String>> {
+        if let Some(known) = lease.hop_mac {
+            return Ok(Ok(known));
+        }
+        let question = Arp::request(self.order.mac, lease.address, lease.hop);
+        while Instant::now() < self.order.deadline {
+            self.wire.send(&question.frame())?;
+            let until = self.order.deadline.min(Instant::now() + PATIENCE);
+            while let Some(arrived) = self.wire.receive(until)? {
+                self.answer_arp(&arrived.frame)?;
+                if let Some(mac) = answer_to(&question, &arrived.frame) {
+                    self.lease = Some(Lease {
+                        hop_mac: Some(mac),
+                        ..lease
+                    });
+                    return Ok(Ok(mac));
+                }
+            }
+        }
+        Ok(Err(format!("{} did not answer in ARP", lease.hop)))
+    }
+
+    /// Sends the message until one of the wanted answers is taken.
+    fn ask(
+        &mut self,
+        step: Step,
+        kind: Kind,
+        to: &Destination,
+        wanted: &[Kind],
+    ) -> io::Result<Result<Message, String>> {
+        let before = self.refused;
+        while Instant::now() < self.order.deadline {
+            self.write(step, kind, to)?;
+            if let Some(answer) = self.await_answer(xid(self.order.xid, step), wanted)? {
+                return Ok(Ok(answer));
+            }
+            if self.refused - before >= ENOUGH_REFUSALS {
+                break;
+            }
+        }
+        let word = format!("{kind:?}").to_uppercase();
+        Ok(Err(match self.refused - before {
+            0 => format!("no answer to its {word}"),
+            _ => format!("it refused every answer to its {word}: the UDP checksum did not add up"),
+        }))
+    }
+
+    fn write(&mut self, step: Step, kind: Kind, to: &Destination) -> io::Result<()> {
+        let profile = self.order.profile;
+        let facts = Facts {
+            mac: self.order.mac,
+            xid: xid(self.order.xid, step),
+            address: to.lease.map_or(to.from, |lease| lease.address),
+            server: to.lease.map_or(Ipv4Addr::UNSPECIFIED, |lease| lease.server),
+            bound: !to.from.is_unspecified(),
+        };
+        let head = Head {
+            macs: (self.order.mac, to.mac),
+            ips: (to.from, to.ip),
+            ports: (CLIENT_PORT, SERVER_PORT),
+            ttl: profile.ttl,
+            tos: profile.tos,
+        };
+        self.wire.send(&udp(&head, &write(profile, kind, &facts)))
+    }
+
+    fn await_answer(&mut self, xid: u32, wanted: &[Kind]) -> io::Result<Option<Message>> {
+        let mut until = self.order.deadline.min(Instant::now() + PATIENCE);
+        while let Some(arrived) = self.wire.receive(until)? {
+            self.answer_arp(&arrived.frame)?;
+            let Some((message, checksum)) = self.addressed_to_me(&arrived) else {
+                continue;
+            };
+            if message.xid != xid || !wanted.contains(&message.kind) {
+                continue;
+            }
+            self.heard.push(checksum);
+            if self.takes(checksum, arrived.pending) {
+                return Ok(Some(message));
+            }
+            self.refused += 1;
+            until = until.min(Instant::now() + AFTER_REFUSAL);
+        }
+        Ok(None)
+    }
+
+    fn takes(&self, checksum: Checksum, pending: bool) -> bool {
+        let trusts = self.order.profile.sums == Sums::Trusting;
+        checksum.adds_up() || (trusts && pending)
+    }
+
+    /// A server's message to this client in a frame that its NIC lets through.
+    fn addressed_to_me(&self, arrived: &Arrived) -> Option<(Message, Checksum)> {
+        let datagram = read_udp(&arrived.frame, arrived.pending)?;
+        let mine = [self.order.mac, BROADCAST].contains(&datagram.to_mac);
+        let message = Message::read(datagram.payload)?;
+        let fits = mine && datagram.to_port == CLIENT_PORT && message.client == self.order.mac;
+        fits.then_some((message, datagram.checksum))
+    }
+
+    /// Answers who asks for the client's address: the server does before it renews.
+    fn answer_arp(&mut self, frame: &[u8]) -> io::Result<()> {
+        let (Some(question), Some(lease)) = (read_arp(frame), self.lease) else {
+            return Ok(());
+        };
+        if question.reply || question.target != lease.address || question.sender == lease.address {
+            return Ok(());
+        }
+        let answer = Arp {
+            reply: true,
+            sender_mac: self.order.mac,
+            sender: lease.address,
+            target_mac: question.sender_mac,
+            target: question.sender,
+        };
+        self.wire.send(&answer.frame())
+    }
+}
+
+/// Who answered the question, if the frame is an answer to it.
+fn answer_to(question: &Arp, frame: &[u8]) -> Option<Mac> {
+    let answer = read_arp(frame)?;
+    let fits = answer.reply
+        && answer.sender == question.target
+        && answer.target_mac == question.sender_mac;
+    fits.then_some(answer.sender_mac)
+}
+
+/// The server itself when it is on the lease's own network, else the router.
+fn first_hop(lease: &Lease, answer: &Message) -> Ipv4Addr {
+    let mask = answer.mask.unwrap_or(Ipv4Addr::BROADCAST).to_bits();
+    if (lease.address.to_bits() ^ lease.server.to_bits()) & mask == 0 {
+        return lease.server;
+    }
+    answer.router.unwrap_or(lease.server)
+}
+
+/// Whom a message goes to and what it speaks of.
+#[derive(Debug, Clone, Copy)]
+struct Destination {
+    mac: Mac,
+    ip: Ipv4Addr,
+    /// The client's address; unspecified while it has none.
+    from: Ipv4Addr,
+    lease: Option<Lease>,
+}
+
+impl Destination {
+    fn everybody(from: Ipv4Addr) -> Self {
+        Self {
+            mac: BROADCAST,
+            ip: Ipv4Addr::BROADCAST,
+            from,
+            lease: None,
+        }
+    }
+
+    fn server(lease: Lease, mac: Mac) -> Self {
+        Self {
+            mac,
+            ip: lease.server,
+            from: lease.address,
+            lease: Some(lease),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "play_tests.rs"]
+mod tests;

@@ -1,0 +1,284 @@
+//! A filter in words: its rules in the order in which the kernel tries them,
+//! and what passes, exactly.
+
+use super::variables::{Source, Variable};
+use crate::cli::levels::{self, WIDTH};
+use crate::cli::tree::Tree;
+use crate::nwfilter::Action;
+use crate::nwfilter::evaluate::field::Field;
+use crate::nwfilter::evaluate::{Compiled, Layer2, Rule, State, Step, Sub, Test, Way};
+use crate::nwfilter::lint::Finding;
+use crate::nwfilter::sets::words::{label, values};
+use crate::nwfilter::sets::{Opening, Set, openings};
+use crate::report::text::{plural, wrap};
+use std::fmt::Write as _;
+
+/// Columns of what is said of a kind of frames.
+const NAME: usize = 32;
+
+/// The whole text.
+pub fn overview(
+    tree: &Tree,
+    filter: &Compiled,
+    variables: &[Variable],
+    findings: &[Finding],
+) -> String {
+    let mut out = heading(tree, filter);
+    for variable in variables {
+        let first = format!("  {:<12} ", format!("${}", variable.name));
+        paragraph(&mut out, &first, &value(variable), 15);
+    }
+    for (way, title) in [
+        (Way::FromGuest, "Frames from the guest"),
+        (Way::ToGuest, "Frames to the guest"),
+    ] {
+        let _ = writeln!(out, "\n{title}");
+        rules(&mut out, filter, way);
+        let _ = writeln!(out, "\n  What of them passes");
+        let openings = openings(filter, way);
+        let all: Vec<&str> = openings.iter().map(|opening| opening.name).collect();
+        for (names, said) in merged(&openings) {
+            opening(&mut out, &named(&names, &all), &said);
+        }
+    }
+    if !findings.is_empty() {
+        let _ = writeln!(out, "\nLint ({})", plural(findings.len(), "finding"));
+        out.push_str(&levels::text(tree, findings));
+    }
+    out
+}
+
+fn heading(tree: &Tree, filter: &Compiled) -> String {
+    let others = tree.filters.len() - 1;
+    let others = match others {
+        0 => String::new(),
+        _ => format!(" with {} that it refers to", plural(others, "filter")),
+    };
+    let backend = filter.backend();
+    format!(
+        "filter  {}{others}, {}\nbackend {backend}, {}\n",
+        tree.top,
+        plural(tree.rule_count(), "rule"),
+        backend.source()
+    )
+}
+
+fn value(variable: &Variable) -> String {
+    let values = variable.values.join(" ");
+    match (variable.source, variable.name.as_str()) {
+        (Source::Interface, _) => format!("{values}: libvirt sets it to the interface's MAC"),
+        (Source::Given, _) => format!("{values}: given with --param"),
+        (Source::Reference, _) => "set by a reference in the filters".to_owned(),
+        (Source::Example, "IP") => format!(
+            "{values}: an example; where the interface does not set it, libvirt takes the first address that the guest uses"
+        ),
+        (Source::Example, _) => {
+            format!("{values}: an example; the interface has to set it, or libvirt refuses")
+        }
+    }
+}
+
+/// The rules in order.
+fn rules(out: &mut String, filter: &Compiled, way: Way) {
+    let layer = filter.layer2(way);
+    match &layer.root {
+        None => out.push_str("  no layer-2 rule is for this direction\n"),
+        Some(root) => layer2(out, layer, root),
+    }
+    for (kind, title) in [(0x0800, "iptables, IPv4"), (0x86dd, "ip6tables, IPv6")] {
+        let rules = filter.layer3(way, kind);
+        if rules.is_empty() {
+            continue;
+        }
+        let _ = writeln!(
+            out,
+            "  then {title}, where br_netfilter hands the packet over"
+        );
+        for each in rules {
+            rule(out, "    ", each, kind == 0x86dd);
+        }
+        out.push_str("    end: accept\n");
+    }
+}
+
+fn layer2(out: &mut String, layer: &Layer2, root: &[Step]) {
+    for step in root {
+        match step {
+            Step::Rule(each) => rule(out, "  ", each, is_v6(&each.tests)),
+            Step::Jump(at) => chain(out, &layer.subs[*at], layer.end_accepts),
+        }
+    }
+    if !root
+        .iter()
+        .any(|step| matches!(step, Step::Rule(rule) if decides(rule)))
+    {
+        out.push_str("  end: accept\n");
+    }
+}
+
+fn chain(out: &mut String, sub: &Sub, end_accepts: bool) {
+    let who = match &sub.guard {
+        None => "every frame".to_owned(),
+        Some(test) => words(std::slice::from_ref(test), false),
+    };
+    let _ = writeln!(
+        out,
+        "  chain {} (priority {}): {who}",
+        sub.name, sub.priority
+    );
+    let v6 = sub
+        .guard
+        .iter()
+        .any(|test| is_v6(std::slice::from_ref(test)));
+    for each in &sub.rules {
+        // What the chain asks of every frame need not be said again.
+        let mut each = each.clone();
+        each.tests.retain(|test| Some(test) != sub.guard.as_ref());
+        rule(out, "    ", &each, v6);
+    }
+    if !sub.rules.iter().any(decides) {
+        let end = if end_accepts { "accept" } else { "go on" };
+        let _ = writeln!(out, "    end: {end}");
+    }
+}
+
+/// Whether no frame gets past the rule.
+fn decides(rule: &Rule) -> bool {
+    rule.tests.is_empty() && rule.undecided.is_none() && rule.action != Action::Continue
+}
+
+fn rule(out: &mut String, indent: &str, rule: &Rule, v6: bool) {
+    let mut text = words(&rule.tests, v6);
+    match rule.state {
+        State::Any => {}
+        State::New => text.push_str(", if it may begin a connection"),
+        State::Known => text.push_str(", if it belongs to a connection"),
+    }
+    if let Some(why) = &rule.undecided {
+        let _ = write!(text, ", and what is not evaluated: {why}");
+    }
+    let _ = write!(text, " ({})", rule.origin);
+    let first = format!("{indent}{:<9}", rule.action.word());
+    let column = first.len();
+    paragraph(out, &first, &text, column);
+}
+
+fn is_v6(tests: &[Test]) -> bool {
+    let ipv6 = Set::one(0x86dd);
+    tests
+        .iter()
+        .any(|test| test.field == Field::EtherType && test.set == ipv6)
+}
+
+/// What a rule tests.
+fn words(tests: &[Test], v6: bool) -> String {
+    let v6 = v6 || is_v6(tests);
+    let told = tests.iter().filter(|test| {
+        // What they say goes without saying once the type of the frame is known.
+        !matches!(
+            test.field,
+            Field::Header | Field::ArpMacs | Field::ArpAddresses
+        )
+    });
+    let said: Vec<String> = told
+        .map(|test| {
+            let all = test.field.all();
+            let text = values(test.field, v6, &test.set, &all);
+            match test.field {
+                Field::EtherType => text,
+                _ => format!("{} {text}", label(test.field)),
+            }
+        })
+        .collect();
+    if said.is_empty() {
+        "every frame".to_owned()
+    } else {
+        said.join(", ")
+    }
+}
+
+/// What is said of one or more kinds of frames.
+#[derive(Debug, PartialEq, Eq)]
+enum Said {
+    Nothing,
+    Everything,
+    Limits(Vec<(&'static str, String)>, Option<String>),
+}
+
+/// Neighbouring kinds of which the same is to be said are named together.
+fn merged(openings: &[Opening]) -> Vec<(Vec<&'static str>, Said)> {
+    let mut out: Vec<(Vec<&'static str>, Said)> = Vec::new();
+    for opening in openings {
+        let said = said(opening);
+        match out.last_mut() {
+            Some((names, last)) if *last == said => names.push(opening.name),
+            _ => out.push((vec![opening.name], said)),
+        }
+    }
+    out
+}
+
+fn said(opening: &Opening) -> Said {
+    let limits = opening.limits.iter().map(|limit| {
+        let text = values(limit.field, opening.v6, &limit.passing, &limit.all);
+        (label(limit.field), text)
+    });
+    match (&opening.inexact, opening.closed) {
+        (None, true) => Said::Nothing,
+        (None, false) if opening.limits.is_empty() => Said::Everything,
+        (inexact, _) => Said::Limits(limits.collect(), inexact.clone()),
+    }
+}
+
+/// Kinds of frames in few words: a family of which all are meant by its name alone.
+fn named(names: &[&str], all: &[&str]) -> String {
+    if names.len() == all.len() {
+        return "every kind of frames".to_owned();
+    }
+    let whole = |family: &str| {
+        let mut members = all.iter().filter(|name| name.starts_with(family));
+        members.all(|name| names.contains(name))
+    };
+    let mut out: Vec<&str> = Vec::new();
+    for name in names {
+        let family = ["IPv4", "IPv6"]
+            .into_iter()
+            .find(|family| name.starts_with(family) && whole(family));
+        let word = family.unwrap_or(name);
+        if !out.contains(&word) {
+            out.push(word);
+        }
+    }
+    out.join("; ")
+}
+
+fn opening(out: &mut String, names: &str, said: &Said) {
+    let names = wrap("    ", names, NAME, 6);
+    let lines = match said {
+        Said::Nothing => vec!["nothing".to_owned()],
+        Said::Everything => vec!["everything".to_owned()],
+        Said::Limits(limits, inexact) => {
+            let limit = |(label, text): &(&str, String)| format!("{label} {text}");
+            let why = inexact.iter().map(|why| format!("not exact: {why}"));
+            let said = limits.iter().map(limit).chain(why);
+            said.flat_map(|text| wrap("", &text, WIDTH - NAME - 2, 2))
+                .collect()
+        }
+    };
+    for at in 0..names.len().max(lines.len()) {
+        let name = names.get(at).map_or("", String::as_str);
+        let text = lines.get(at).map_or("", String::as_str);
+        let line = format!("{name:<NAME$}  {text}");
+        let _ = writeln!(out, "{}", line.trim_end());
+    }
+}
+
+fn paragraph(out: &mut String, first: &str, text: &str, indent: usize) {
+    for line in wrap(first, text, WIDTH, indent) {
+        out.push_str(&line);
+        out.push('\n');
+    }
+}
+
+#[cfg(test)]
+mod tests;

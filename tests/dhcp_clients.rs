@@ -1,0 +1,122 @@
+//! DHCP like the old clients: real frames of real profiles, with real guests.
+#![cfg(feature = "lab")]
+
+mod common;
+
+use common::{is_client, verify, verify_policy};
+use lanfence::report::model::{Cell, DhcpClients, Failure, ProbeResult, Verdict};
+use lanfence_agent::clients::{Checksum, PROFILES};
+
+fn clients(cell: &Cell) -> &DhcpClients {
+    let found = cell.dhcp.as_ref();
+    found.unwrap_or_else(|| panic!("{} played no DHCP clients", cell.name))
+}
+
+/// The article's tip, explained: what a client that checks checksums gets on pcnet is
+/// finished, what it would get from vhost-net on virtio is not.
+#[test]
+fn a_strict_client_hears_its_server_on_pcnet_and_not_through_an_unfinished_checksum() {
+    let done = verify(&["--nic", "pcnet", "--nic", "virtio", "--no-early"]);
+    assert_eq!(done.code, 0, "{}", done.printed());
+    let [pcnet, virtio] = done.run().cells.as_slice() else {
+        panic!("two cells: {}", done.printed());
+    };
+    let (pcnet, virtio) = (clients(pcnet), clients(virtio));
+
+    let old = &pcnet.clients[0];
+    assert_eq!((old.name.as_str(), old.strict), ("windows-2003", true));
+    assert!(old.control.bound_us.is_some(), "{old:?}");
+    assert_eq!(pcnet.at_tap(), Some(Checksum::Complete));
+    assert_eq!(pcnet.at_guest(), Some(Checksum::Complete));
+    assert!(pcnet.vhost.is_empty(), "nothing is left to an offload");
+
+    assert_eq!(virtio.at_tap(), Some(Checksum::Partial));
+    let [strict, trusting] = virtio.vhost.as_slice() else {
+        panic!("two clients on a tap: {virtio:?}");
+    };
+    assert!(strict.strict && strict.control.refused, "{strict:?}");
+    assert_eq!(strict.control.bound_us, None);
+    assert_eq!(strict.control.at_guest, Some(Checksum::Partial));
+    // The same answers on the same tap are good enough for who asks the kernel.
+    assert!(
+        !trusting.strict && trusting.control.bound_us.is_some(),
+        "{trusting:?}"
+    );
+    assert_eq!(trusting.control.failure, None);
+
+    for words in ["left to offload", "use pcnet, rtl8139 or e1000"] {
+        assert!(done.stdout.contains(words), "{words}: {}", done.printed());
+    }
+}
+
+#[test]
+fn every_client_lives_through_a_lease_behind_the_filter() {
+    let done = verify(&["--nic", "rtl8139", "--no-early"]);
+    assert_eq!(done.code, 0, "{}", done.printed());
+    let cell = &done.run().cells[0];
+    let names: Vec<&str> = PROFILES.iter().map(|profile| profile.name).collect();
+    let played: Vec<&str> = clients(cell)
+        .clients
+        .iter()
+        .map(|it| it.name.as_str())
+        .collect();
+    assert_eq!(played, names);
+    for (client, profile) in clients(cell).clients.iter().zip(PROFILES) {
+        let informs = !profile.inform.is_empty();
+        for run in [Some(&client.control), client.filtered.as_ref()] {
+            let run = run.expect("played with the filter too");
+            assert_eq!(run.failure, None, "{client:?}");
+            assert!(
+                run.bound_us.is_some() && run.renewed_us.is_some(),
+                "{client:?}"
+            );
+            assert_eq!(run.informed_us.is_some(), informs, "{client:?}");
+            assert_eq!(run.at_tap, Some(Checksum::Complete), "{client:?}");
+        }
+    }
+    let judged: Vec<&ProbeResult> = cell.probes.iter().filter(|it| is_client(it)).collect();
+    assert_eq!(judged.len(), PROFILES.len());
+    assert!(
+        judged.iter().all(|it| it.verdict == Verdict::Pass),
+        "{judged:?}"
+    );
+}
+
+/// Each filter stops the lives of all clients at another place, and the verdict names it.
+#[test]
+fn a_filter_that_stops_answers_is_blamed_for_every_client() {
+    let dir = tempfile::tempdir().expect("a directory for the filter");
+    let file = dir.path().join("f.xml");
+    let xml = "<filter name='deaf' chain='root'>\
+        <rule action='drop' direction='in' priority='100'><ip protocol='udp' srcportstart='67'/></rule>\
+        </filter>";
+    std::fs::write(&file, xml).expect("the filter");
+    let file = file.to_str().expect("a name in UTF-8");
+    let done = verify(&["--nic", "pcnet", "--no-early", "--filter", file]);
+    assert_eq!(done.code, 1, "{}", done.printed());
+    let blocked = done.with(Verdict::Fail(Failure::Blocked)).into_iter();
+    let blocked: Vec<_> = blocked.filter(|probe| is_client(probe)).collect();
+    assert_eq!(blocked.len(), PROFILES.len(), "{}", done.printed());
+    for probe in blocked {
+        let note = probe.note.as_deref().unwrap_or_default();
+        assert_eq!(note, "the OFFER was seen leaving and not arriving");
+    }
+}
+
+#[test]
+fn a_policy_without_dhcp_judges_no_client() {
+    let dir = tempfile::tempdir().expect("a directory for the policy");
+    let file = dir.path().join("policy.toml");
+    let policy = "[lan]\nprefixes = [\"192.168.1.0/24\", \"fe80::/10\"]\n[dhcp]\nclient = false\n";
+    std::fs::write(&file, policy).expect("the policy");
+    let file = file.to_str().expect("a name in UTF-8");
+    let done = verify_policy(file, &["--nic", "pcnet", "--no-early"]);
+    assert_eq!(done.code, 0, "{}", done.printed());
+    let cell = &done.run().cells[0];
+    assert!(!cell.probes.iter().any(is_client));
+    let all = &clients(cell).clients;
+    assert!(
+        all.iter()
+            .all(|it| it.filtered.is_none() && it.control.failure.is_none())
+    );
+}

@@ -1,0 +1,278 @@
+//! What a claim is, and how it is held against the real thing.
+
+use crate::kernel::{Answer, Case, Device, GUEST};
+use lanfence::nwfilter::evaluate::{Compiled, Decision, Way};
+use lanfence::nwfilter::{Filter, as_libvirt};
+use std::process::Command;
+
+/// A frame, what it is for people, and whether the guest sends it.
+#[derive(Debug, Clone)]
+pub struct Frame {
+    pub what: &'static str,
+    pub from_guest: bool,
+    pub bytes: Vec<u8>,
+}
+
+/// Something that libvirt or the kernel is seen to do.
+#[derive(Debug, Clone)]
+pub enum Shows {
+    /// The text stands in what libvirt prints of the filter.
+    Dumps(&'static str),
+    /// It does not.
+    DumpsNot(&'static str),
+    /// It is lost when libvirt reads its own words again, as at its next start.
+    ForgetsNextTime(&'static str),
+    /// It is kept then.
+    Keeps(&'static str),
+    /// A rule of the interface has the text.
+    Rule(&'static str),
+    /// No rule of the interface has it.
+    NoRule(&'static str),
+    /// The interface has no rule at all.
+    NoRules,
+    /// The filter is bound.
+    Binds,
+    /// libvirt refuses the filter with these words.
+    Refuses(&'static str),
+    /// The frame gets through the bound filter.
+    Passes(Frame),
+    /// It does not, and does without the filter.
+    Drops(Frame),
+}
+
+/// Filters, the last one bound, and what is seen of them.
+#[derive(Debug, Clone)]
+pub struct Side {
+    pub filters: Vec<String>,
+    pub shows: Vec<Shows>,
+}
+
+/// A lint's claim about libvirt: filters that trigger it with what is really
+/// the matter with them, and such that do not with the difference.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    pub lint: &'static str,
+    /// What is claimed, in a few words that make the name unique.
+    pub about: &'static str,
+    pub bad: Side,
+    pub good: Side,
+    pub parameters: Vec<(&'static str, &'static str)>,
+    pub device: Option<Device>,
+    pub bridge_nf: bool,
+}
+
+/// A claim about filters by themselves.
+pub fn claim(lint: &'static str, about: &'static str, bad: Side, good: Side) -> Claim {
+    Claim {
+        lint,
+        about,
+        bad,
+        good,
+        parameters: Vec::new(),
+        device: None,
+        bridge_nf: true,
+    }
+}
+
+impl Claim {
+    pub fn name(&self) -> String {
+        format!("{}::{}", self.lint, self.about.replace(' ', "_"))
+    }
+
+    pub fn with(mut self, parameters: &[(&'static str, &'static str)]) -> Self {
+        self.parameters = parameters.to_vec();
+        self
+    }
+
+    pub fn on(mut self, device: &'static str) -> Self {
+        self.device = Some(Device {
+            name: device,
+            exists: true,
+        });
+        self
+    }
+
+    /// On a host whose bridge does not call iptables.
+    pub fn without_bridge_nf(mut self) -> Self {
+        self.bridge_nf = false;
+        self
+    }
+
+    /// What to ask the lab: the filters that trigger the lint, and those that do not.
+    pub fn cases(&self) -> [Case; 2] {
+        [&self.bad, &self.good].map(|side| Case {
+            filters: side.named(),
+            parameters: self.given(),
+            bind: side.is_bound(),
+            device: self.device.clone(),
+            bridge_nf: self.bridge_nf,
+            frames: side
+                .frames()
+                .map(|frame| (frame.from_guest, frame.bytes.clone()))
+                .collect(),
+        })
+    }
+
+    fn given(&self) -> Vec<(String, String)> {
+        let given = self.parameters.iter();
+        given
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
+    }
+
+    /// Holds what was seen, and what lint and evaluator say, against the claim.
+    pub fn judge(&self, answers: &[Answer]) -> Result<(), String> {
+        let sides = [(&self.bad, true), (&self.good, false)];
+        for ((side, triggers), answer) in sides.into_iter().zip(answers) {
+            let all = side.filters.join("\n");
+            let wrong = |what: String| format!("{what}\n{all}\n{answer:#?}");
+            let found = self.linted(side)?;
+            if found.iter().any(|name| name == self.lint) != triggers {
+                return Err(wrong(format!("the lint triggers: {}", !triggers)));
+            }
+            side.seen(answer).map_err(wrong)?;
+            self.evaluated(side, answer).map_err(wrong)?;
+        }
+        Ok(())
+    }
+
+    /// Names of the lints that `lanfence lint` finds.
+    fn linted(&self, side: &Side) -> Result<Vec<String>, String> {
+        let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lanfence"));
+        command.args(["lint", "--format", "json", "--bind", &side.top()]);
+        for (name, value) in &self.parameters {
+            command.args(["--param", &format!("{name}={value}")]);
+        }
+        for (name, text) in side.named() {
+            let file = directory.path().join(format!("{name}.xml"));
+            std::fs::write(&file, text).map_err(|error| error.to_string())?;
+            command.arg(file);
+        }
+        let output = command.output().map_err(|error| error.to_string())?;
+        let document: serde_json::Value =
+            serde_json::from_slice(&output.stdout).map_err(|_| format!("{output:?}"))?;
+        let findings = document["lint"].as_array().ok_or("no findings")?;
+        let name = |finding: &serde_json::Value| finding["rule"].as_str().map(str::to_owned);
+        Ok(findings.iter().filter_map(name).collect())
+    }
+
+    /// The evaluator reproduces what libvirt does: it refuses what libvirt
+    /// refuses, and of every frame it says what the kernel does.
+    fn evaluated(&self, side: &Side, answer: &Answer) -> Result<(), String> {
+        let compiled = Compiled::new(&side.understood()?, &side.top(), GUEST, &self.given());
+        let compiled = match compiled {
+            Ok(_) if !answer.bound && side.must_bind() => {
+                return Err("only the evaluator takes it".to_owned());
+            }
+            Err(error) if answer.bound => return Err(format!("the evaluator refuses: {error}")),
+            Err(_) => return Ok(()),
+            Ok(compiled) if self.bridge_nf => compiled,
+            Ok(compiled) => compiled.without_bridge_nf(),
+        };
+        for (frame, passed) in side.frames().zip(&answer.passed) {
+            let way = if frame.from_guest {
+                Way::FromGuest
+            } else {
+                Way::ToGuest
+            };
+            let ours = compiled.decide(&frame.bytes, way);
+            let same = match ours {
+                Decision::Accept => *passed,
+                Decision::Drop => !passed,
+                // What is not modelled is not claimed either.
+                Decision::Undecided(_) => true,
+            };
+            if !same {
+                return Err(format!("{}: the evaluator says {ours:?}", frame.what));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Side {
+    /// Name and text of each filter.
+    fn named(&self) -> Vec<(String, String)> {
+        let name = |text: &str| {
+            let (_, rest) = text.split_once("name='").expect("a name");
+            rest.split('\'').next().unwrap_or_default().to_owned()
+        };
+        let filters = self.filters.iter();
+        filters.map(|text| (name(text), text.clone())).collect()
+    }
+
+    fn top(&self) -> String {
+        self.named().pop().expect("a filter").0
+    }
+
+    fn understood(&self) -> Result<Vec<Filter>, String> {
+        let read = |(name, text): (String, String)| {
+            let document = as_libvirt(&text, &name).map_err(|error| error.to_string())?;
+            Ok(document.filter)
+        };
+        self.named().into_iter().map(read).collect()
+    }
+
+    fn frames(&self) -> impl Iterator<Item = &Frame> {
+        self.shows.iter().filter_map(|shows| match shows {
+            Shows::Passes(frame) | Shows::Drops(frame) => Some(frame),
+            _ => None,
+        })
+    }
+
+    /// Whether it has to be bound at all, which takes some tenths of a second.
+    fn is_bound(&self) -> bool {
+        let refused = |shows: &Shows| matches!(shows, Shows::Refuses(_));
+        self.must_bind() || self.shows.iter().any(refused)
+    }
+
+    /// Whether something is claimed of it that only a bound filter shows.
+    fn must_bind(&self) -> bool {
+        let bound = |shows: &Shows| {
+            matches!(
+                shows,
+                Shows::Rule(_)
+                    | Shows::NoRule(_)
+                    | Shows::NoRules
+                    | Shows::Binds
+                    | Shows::Passes(_)
+                    | Shows::Drops(_)
+            )
+        };
+        self.shows.iter().any(bound)
+    }
+
+    fn seen(&self, answer: &Answer) -> Result<(), String> {
+        if self.must_bind() && !answer.bound {
+            return Err("it was not bound".to_owned());
+        }
+        let (dumped, redumped) = (answer.dumped.join("\n"), answer.redumped.join("\n"));
+        let rule = |text: &str| answer.rules.iter().any(|rule| rule.contains(text));
+        let mut fates = answer.open.iter().zip(&answer.passed);
+        for shows in &self.shows {
+            let holds = match shows {
+                Shows::Dumps(text) => dumped.contains(text),
+                Shows::DumpsNot(text) => !dumped.is_empty() && !dumped.contains(text),
+                Shows::ForgetsNextTime(text) => {
+                    dumped.contains(text) && !redumped.is_empty() && !redumped.contains(text)
+                }
+                Shows::Keeps(text) => redumped.contains(text),
+                Shows::Rule(text) => rule(text),
+                Shows::NoRule(text) => !rule(text),
+                Shows::NoRules => answer.rules.is_empty(),
+                Shows::Binds => answer.bound,
+                Shows::Refuses(text) => answer
+                    .refused
+                    .as_ref()
+                    .is_some_and(|why| why.contains(text)),
+                Shows::Passes(_) => fates.next() == Some((&true, &true)),
+                Shows::Drops(_) => fates.next() == Some((&true, &false)),
+            };
+            if !holds {
+                return Err(format!("not seen: {shows:?}"));
+            }
+        }
+        Ok(())
+    }
+}
