@@ -77,7 +77,7 @@ pub fn lone(head: &[u8], format: Format) -> Option<&'static str> {
     };
     let holds = |text: &[u8]| head.windows(text.len()).any(|window| window == text);
     match format {
-        // It takes such an image for the sectors themselves (measured with 11.3).
+        // Told that it is raw, QEMU finds no boot sector; libvirt has no word for VHDX.
         _ if head.starts_with(VHDX) => Some("libvirt cannot read VHDX"),
         Format::Qcow2 if word(8).is_none_or(|backing| backing != 0) => {
             Some("it is an overlay over another image")
