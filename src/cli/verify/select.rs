@@ -102,6 +102,18 @@ impl Select {
 }
 
 impl Which {
+    /// Every guest that is made here with every NIC model: no images of the user's.
+    pub fn all_but_foreign() -> Self {
+        let glob = |text| glob::Pattern::new(text).expect("a good glob");
+        Self {
+            lane: Lane::Guest,
+            nics: Vec::new(),
+            matrix: Some(Matrix::Full),
+            images: Vec::new(),
+            cells: ["linux/*", "ipxe/*"].map(glob).to_vec(),
+        }
+    }
+
     /// The cells of a partition, of all where there is none.
     pub fn plan(
         &self,

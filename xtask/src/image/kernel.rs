@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Raised when the same package has to be unpacked into something else.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// Trees of the kernel package that hold no NIC driver and most of its bytes.
 const SKIPPED: [&str; 9] = [
@@ -116,6 +116,7 @@ fn unpack(packages: &GuestPackages, scratch: &Path) -> Result<()> {
     let target = scratch.join("kernel");
     make_directory(&target)?;
     write_readable(&target.join("vmlinux"), &bzimage::vmlinux(&image)?)?;
+    write_readable(&target.join("vmlinuz"), &image)?;
     write_readable(&target.join("release"), release.as_bytes())?;
     write_readable(&target.join("busybox"), &busybox)?;
     write_readable(&target.join("ipxe.lkrn"), &ipxe)?;
