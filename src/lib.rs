@@ -11,6 +11,7 @@ extern crate self as lanfence;
 pub mod frame;
 mod nearest;
 pub mod nwfilter;
+mod place;
 pub mod policy;
 pub mod probe;
 pub mod report;

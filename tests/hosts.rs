@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{guest_image, lanfence};
+use common::{fixture, guest_image, lanfence};
 use rstest::rstest;
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
@@ -12,7 +12,8 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// Prepares a private view of the host for an ordinary user, then runs
-/// `lanfence verify` as that user. `$T` is an empty directory, `$BROKEN` what to leave out.
+/// `lanfence verify` as that user with the arguments. `$T` is an empty directory,
+/// `$BROKEN` what to leave out.
 const AS_ORDINARY_USER: &str = r#"
 set -e
 mount --make-rprivate /
@@ -26,6 +27,7 @@ if [ "$BROKEN" = libvirt_directories ]; then
 fi
 mount -t tmpfs -o mode=0755 lanfence-test "$T"
 cp "$PROGRAM" "$T/lanfence"
+cp "$MANIFEST" "$T/opaque.toml"
 mkdir "$T/guest" "$T/home" && mount --bind "$LANFENCE_GUEST" "$T/guest"
 chown 12345:12345 "$T/home"
 mode=0666; [ "$BROKEN" != tun ] || mode=0600
@@ -34,8 +36,9 @@ mknod -m "$mode" "$T/tun" c 10 200 && mount --bind "$T/tun" /dev/net/tun
 : > "$T/sub"; [ "$BROKEN" = subuid ] || echo 'lanfence-test:200000:65536' > "$T/sub"
 for file in /etc/subuid /etc/subgid; do [ -e "$file" ] || : > "$file"; mount --bind "$T/sub" "$file"; done
 export PATH=/usr/bin:/bin HOME="$T/home" LANFENCE_GUEST="$T/guest" LANFENCE_CACHE="$T/home/cache"
+export LANFENCE_IMAGE_OPAQUE="$T/guest/opaque.iso"
 cd "$T/home"
-exec setpriv --reuid=12345 --regid=12345 --clear-groups "$T/lanfence" verify --accel tcg --nic virtio
+exec setpriv --reuid=12345 --regid=12345 --clear-groups "$T/lanfence" verify --accel tcg "$@"
 "#;
 
 fn is_root() -> bool {
@@ -43,18 +46,29 @@ fn is_root() -> bool {
 }
 
 fn as_ordinary_user(broken: &str) -> Output {
+    run_as_ordinary_user(broken, &["--nic", "virtio"])
+}
+
+/// The same with other arguments. Where root prepared the view, the manifest is
+/// the parent directory's `opaque.toml`.
+fn run_as_ordinary_user(broken: &str, arguments: &[&str]) -> Output {
+    let manifest = fixture("opaque.toml");
     if !is_root() {
         // Already an ordinary user: that is the path to test, and only root can break the host's view.
         assert_eq!(broken, "nothing", "breaking the host's view needs root");
         return lanfence()
-            .args(["verify", "--accel", "tcg", "--nic", "virtio"])
+            .args(["verify", "--accel", "tcg"])
+            .args(arguments)
             .env("LANFENCE_GUEST", guest_image())
+            .env("LANFENCE_IMAGE_OPAQUE", guest_image().join("opaque.iso"))
             .output()
             .unwrap();
     }
     let dir = tempfile::tempdir().unwrap();
     Command::new("unshare")
-        .args(["--mount", "sh", "-c", AS_ORDINARY_USER])
+        .args(["--mount", "sh", "-c", AS_ORDINARY_USER, "sh"])
+        .args(arguments)
+        .env("MANIFEST", manifest)
         .env("T", dir.path())
         .env("PROGRAM", env!("CARGO_BIN_EXE_lanfence"))
         .env("LANFENCE_GUEST", guest_image())
@@ -74,6 +88,17 @@ fn text(output: &Output) -> String {
 #[test]
 fn an_ordinary_user_needs_no_privilege() {
     let output = as_ordinary_user("nothing");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+}
+
+#[test]
+fn an_ordinary_user_may_bring_a_disk_image() {
+    let manifest = if is_root() {
+        "../opaque.toml".to_owned()
+    } else {
+        fixture("opaque.toml")
+    };
+    let output = run_as_ordinary_user("nothing", &["--image", &manifest]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
 }
 

@@ -24,6 +24,10 @@ fn the_generated_filter_is_green(#[case] cell: &str) {
         "lan-unicast/tftp-lan",
         "lan-inbound/tftp-answer",
         "wan-ipv4/tftp-wan",
+        "lan-unicast/http-connect",
+        "lan-unicast/http-lan",
+        "lan-inbound/http-answer",
+        "wan-ipv4/http-wan",
     ];
     assert_eq!(ids, expected);
 }
@@ -42,8 +46,29 @@ fn what_reaches_the_wan_is_a_leak(#[case] arguments: &[&str]) {
     let done = verify(&[&["--cell", "ipxe/pcnet"], arguments].concat());
     assert_eq!(done.code, 1, "{}", done.printed());
     let leaks = done.with(Verdict::Fail(Failure::Leak));
-    assert_eq!(leaks.len(), 1, "{}", done.printed());
-    assert_eq!(leaks[0].id, "wan-ipv4/tftp-wan");
+    let ids: Vec<&str> = leaks.iter().map(|leak| leak.id.as_str()).collect();
+    let expected = ["wan-ipv4/tftp-wan", "wan-ipv4/http-wan"];
+    assert_eq!(ids, expected, "{}", done.printed());
+}
+
+#[rstest]
+#[case::dhcp(
+    "<ip protocol='udp' srcportstart='68' dstportstart='67'/>",
+    "dhcp/discover"
+)]
+#[case::all_ipv4("<mac protocolid='ipv4'/>", "lan-unicast/tftp-lan")]
+fn a_filter_that_stops_the_lan_is_red(#[case] stopped: &str, #[case] blocked: &str) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let filter = dir.path().join("f.xml");
+    let text =
+        format!("<filter name='f'><rule action='drop' direction='out'>{stopped}</rule></filter>");
+    std::fs::write(&filter, text).expect("a filter");
+    let filter = filter.display().to_string();
+    let done = verify(&["--cell", "ipxe/pcnet", "--filter", &filter]);
+    assert_eq!(done.code, 1, "{}", done.printed());
+    let found = done.with(Verdict::Fail(Failure::Blocked));
+    let named = found.iter().any(|probe| probe.id == blocked);
+    assert!(named, "{}", done.printed());
 }
 
 #[rstest]

@@ -1,5 +1,7 @@
 //! `lanfence bench`: where the time goes, measured side by side in one run.
 
+mod grid;
+mod others;
 mod pure;
 mod tap;
 
@@ -9,7 +11,7 @@ use crate::verify::job::Job;
 use crate::verify::{Workers, bare_boot, silence};
 use clap::Args;
 use comfy_table::Table;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -33,6 +35,9 @@ pub struct Options {
     /// Only what needs no guest: evaluator, reader, lint and exact sets.
     #[arg(long)]
     pure: bool,
+    /// Also the whole matrix, with one worker and with one a core; minutes.
+    #[arg(long, conflicts_with = "pure")]
+    grid: bool,
 }
 
 /// Milliseconds of one thing, a figure a round.
@@ -79,7 +84,9 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     };
     // The first run after a change makes the saved guest; that is not what is measured.
     measure(&restored)?;
-    let mut series = [
+    let bzimage = guest.join("vmlinuz");
+    let mut series = vec![
+        Series::new("bare QEMU boot of the bzImage to READY", ""),
         Series::new("bare QEMU boot to READY", ""),
         Series::new("lab up", "1500"),
         Series::new("cold boot to READY in the lab", "1.5 x bare"),
@@ -95,7 +102,8 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         let (from_state, _) = measure(&restored)?;
         let (_, wall) = measure(&both)?;
         let figures = [
-            bare_boot(&image).map_err(Failure::host)?,
+            bare_boot(&bzimage, &image).map_err(Failure::host)?,
+            bare_boot(&image.kernel, &image).map_err(Failure::host)?,
             phase(&from_state, "lab")?,
             phase(&from_cold, "boot")?,
             phase(&from_state, "restore")?,
@@ -108,8 +116,36 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
             series.ms.push(ms);
         }
     }
+    series.extend(others(&bzimage, options.rounds));
     say(&format!("{}\n", table(&mut series))).map_err(Failure::host)?;
+    if options.grid {
+        let grid = grid::table(&both, guest)?;
+        say(&format!("{grid}\n")).map_err(Failure::host)?;
+    }
     Ok(Exit::Pass.into())
+}
+
+/// What other programs take for a guest that runs one command, as far as they are
+/// installed and can do it.
+fn others(bzimage: &Path, rounds: u32) -> Vec<Series> {
+    let mut all = Vec::new();
+    for other in others::OTHERS {
+        let mut series = Series::new(other.name, "");
+        for _ in 0..rounds {
+            match other.measure(bzimage) {
+                None => break,
+                Some(Ok(ms)) => series.ms.push(ms),
+                Some(Err(why)) => {
+                    note(&why);
+                    break;
+                }
+            }
+        }
+        if !series.ms.is_empty() {
+            all.push(series);
+        }
+    }
+    all
 }
 
 /// Milliseconds of a phase.

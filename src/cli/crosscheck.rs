@@ -108,6 +108,7 @@ pub fn work(options: &WorkerOptions) -> Result<ExitCode, Failure> {
         .map_err(Failure::usage)?;
     let task: Task = serde_json::from_str(&text).map_err(Failure::usage)?;
     let entered = enter(EnterOptions {
+        images: &[],
         libvirt_cache: None,
         parent: options.parent,
     });

@@ -70,6 +70,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let cases: Vec<Case> =
         serde_json::from_reader(std::io::stdin().lock()).map_err(Failure::usage)?;
     enter(EnterOptions {
+        images: &[],
         libvirt_cache: None,
         parent: options.parent,
     })

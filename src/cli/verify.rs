@@ -18,6 +18,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 mod filters;
+mod foreign;
 mod paths;
 mod select;
 
@@ -145,6 +146,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     }
     let mut job = job(options, &source, &chosen, out)?;
     job.cells.clone_from(&plan.cells);
+    job.foreign = options.select.foreign(&plan)?;
     select::order(&mut job.cells, &cache);
     let (accel, reason) = accelerate(options, &job, &cache)?;
     job.kvm = accel;
@@ -351,6 +353,7 @@ pub fn plain_job(source: &generate::Source, guest: Option<&Path>) -> Result<Job,
         sabotage: None,
         rootless: !nix::unistd::geteuid().is_root(),
         early: false,
+        foreign: Vec::new(),
         boot_only: false,
     })
 }

@@ -38,7 +38,9 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     if let Some(dir) = &out {
         job.out = Some(format!("/proc/self/fd/{}", dir.as_raw_fd()).into());
     }
+    let images: Vec<_> = job.foreign.iter().map(|one| one.image.clone()).collect();
     let entered = enter(EnterOptions {
+        images: &images,
         libvirt_cache: job.libvirt_cache.as_deref(),
         parent: options.parent,
     });

@@ -1,5 +1,6 @@
-//! The domain XML of a throwaway Linux guest.
+//! The domain XML of a throwaway guest.
 
+use super::drive::{self, Drive};
 use super::image::Image;
 use super::models::{Bus, quirk};
 use crate::lab::STATE;
@@ -58,6 +59,8 @@ pub enum Kind<'a> {
     Linux,
     /// iPXE with the script in the file.
     Ipxe(&'a Path),
+    /// Whatever boots from the drive.
+    Foreign(&'a Drive<'a>),
 }
 
 /// What a domain is made of.
@@ -94,13 +97,13 @@ pub fn agent_path(name: &str) -> String {
     format!("{STATE}/{name}.agent")
 }
 
-type Attributes<'a> = &'a [(&'a str, &'a str)];
+pub(super) type Attributes<'a> = &'a [(&'a str, &'a str)];
 
 /// A small tree writer over quick-xml's events: values are escaped by the library.
-struct Xml(Writer<Vec<u8>>);
+pub(super) struct Xml(Writer<Vec<u8>>);
 
 impl Xml {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(Writer::new_with_indent(Vec::new(), b' ', 2))
     }
 
@@ -108,7 +111,12 @@ impl Xml {
         self.0.write_event(event).expect("writing to memory");
     }
 
-    fn open(&mut self, name: &str, attributes: Attributes<'_>, inside: impl FnOnce(&mut Self)) {
+    pub(super) fn open(
+        &mut self,
+        name: &str,
+        attributes: Attributes<'_>,
+        inside: impl FnOnce(&mut Self),
+    ) {
         self.event(Event::Start(
             BytesStart::new(name).with_attributes(attributes.iter().copied()),
         ));
@@ -116,7 +124,7 @@ impl Xml {
         self.event(Event::End(BytesEnd::new(name)));
     }
 
-    fn empty(&mut self, name: &str, attributes: Attributes<'_>) {
+    pub(super) fn empty(&mut self, name: &str, attributes: Attributes<'_>) {
         self.event(Event::Empty(
             BytesStart::new(name).with_attributes(attributes.iter().copied()),
         ));
@@ -128,7 +136,7 @@ impl Xml {
         });
     }
 
-    fn finish(self) -> String {
+    pub(super) fn finish(self) -> String {
         String::from_utf8(self.0.into_inner()).expect("quick-xml writes UTF-8")
     }
 }
@@ -207,36 +215,53 @@ pub fn domain_xml(spec: &DomainSpec<'_>, interface: Option<&Interface>) -> Strin
     };
     xml.open("domain", &[("type", kind)], |xml| {
         xml.text("name", &[], spec.name);
-        xml.text("memory", &[("unit", "MiB")], &MEMORY_MIB.to_string());
+        let memory = match spec.kind {
+            Kind::Foreign(drive) => drive.manifest.memory_mib,
+            Kind::Linux | Kind::Ipxe(_) => MEMORY_MIB,
+        };
+        xml.text("memory", &[("unit", "MiB")], &memory.to_string());
         xml.text("vcpu", &[], "1");
-        xml.open("os", &[], |xml| {
-            xml.text("type", &[("arch", "x86_64"), ("machine", "pc")], "hvm");
-            let mut file = |name: &str, path: &Path| xml.text(name, &[], &path.to_string_lossy());
-            match spec.kind {
-                Kind::Linux => {
-                    file("kernel", &spec.image.kernel);
-                    file("initrd", &spec.image.initramfs);
-                    let driver = interface.and_then(modules);
-                    let words = command_line(spec.accel, spec.nonce, driver);
-                    xml.text("cmdline", &[], &words);
-                }
-                Kind::Ipxe(script) => {
-                    file("kernel", &spec.image.ipxe);
-                    // iPXE takes an initial RAM disk for its script.
-                    file("initrd", script);
-                    // Its console is the firmware's, which only then is the serial port.
-                    xml.empty("bios", &[("useserial", "yes")]);
-                }
-            }
-        });
+        xml.open("os", &[], |xml| system(xml, spec, interface));
         // Hot-plug and an orderly power-off need ACPI.
         xml.open("features", &[], |xml| xml.empty("acpi", &[]));
+        if let Kind::Foreign(drive) = spec.kind {
+            xml.empty("clock", &[("offset", drive.clock())]);
+        }
         for event in ["on_poweroff", "on_reboot", "on_crash"] {
-            xml.text(event, &[], "destroy");
+            // Windows restarts by itself when it finds new hardware.
+            let foreign = matches!(spec.kind, Kind::Foreign(_)) && event == "on_reboot";
+            xml.text(event, &[], if foreign { "restart" } else { "destroy" });
         }
         xml.open("devices", &[], |xml| devices(xml, spec, interface));
     });
     xml.finish()
+}
+
+/// What is booted.
+fn system(xml: &mut Xml, spec: &DomainSpec<'_>, interface: Option<&Interface>) {
+    let machine = match spec.kind {
+        Kind::Foreign(drive) => drive.machine(),
+        Kind::Linux | Kind::Ipxe(_) => "pc",
+    };
+    xml.text("type", &[("arch", "x86_64"), ("machine", machine)], "hvm");
+    let mut file = |name: &str, path: &Path| xml.text(name, &[], &path.to_string_lossy());
+    match spec.kind {
+        Kind::Linux => {
+            file("kernel", &spec.image.kernel);
+            file("initrd", &spec.image.initramfs);
+            let driver = interface.and_then(modules);
+            let words = command_line(spec.accel, spec.nonce, driver);
+            xml.text("cmdline", &[], &words);
+        }
+        Kind::Ipxe(script) => {
+            file("kernel", &spec.image.ipxe);
+            // iPXE takes an initial RAM disk for its script.
+            file("initrd", script);
+            // Its console is the firmware's, which only then is the serial port.
+            xml.empty("bios", &[("useserial", "yes")]);
+        }
+        Kind::Foreign(drive) => xml.empty("boot", &[("dev", drive.boot())]),
+    }
 }
 
 fn devices(xml: &mut Xml, spec: &DomainSpec<'_>, interface: Option<&Interface>) {
@@ -247,6 +272,9 @@ fn devices(xml: &mut Xml, spec: &DomainSpec<'_>, interface: Option<&Interface>) 
     };
     xml.empty("controller", &[("type", "usb"), ("model", usb)]);
     xml.empty("memballoon", &[("model", "none")]);
+    if let Kind::Foreign(drive) = spec.kind {
+        drive::write(xml, drive);
+    }
     if let Some(interface) = interface {
         interface.write(xml);
     }
@@ -264,7 +292,12 @@ fn devices(xml: &mut Xml, spec: &DomainSpec<'_>, interface: Option<&Interface>) 
     if spec.kind == Kind::Linux {
         agent_channel(xml, spec.name);
     }
-    xml.open("video", &[], |xml| xml.empty("model", &[("type", "none")]));
+    let video = match spec.kind {
+        // Windows does not start without a screen.
+        Kind::Foreign(_) => "vga",
+        Kind::Linux | Kind::Ipxe(_) => "none",
+    };
+    xml.open("video", &[], |xml| xml.empty("model", &[("type", video)]));
 }
 
 fn agent_channel(xml: &mut Xml, name: &str) {
@@ -280,6 +313,8 @@ fn agent_channel(xml: &mut Xml, name: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::guest::foreign::{Format, Manifest};
+    use rstest::rstest;
 
     fn interface(filter: Option<FilterRef>) -> Interface {
         let mac = [0x52, 0x54, 0, 0, 1, 1];
@@ -292,13 +327,17 @@ mod tests {
         }
     }
 
-    #[test]
-    fn domain() {
-        let image = Image {
+    fn image() -> Image {
+        Image {
             kernel: "/guest/vmlinux".into(),
             initramfs: "/guest/initramfs.cpio".into(),
             ipxe: "/guest/ipxe.lkrn".into(),
-        };
+        }
+    }
+
+    #[test]
+    fn domain() {
+        let image = image();
         let spec = DomainSpec {
             kind: Kind::Linux,
             name: "linux-pcnet",
@@ -313,6 +352,35 @@ mod tests {
             ..spec
         };
         insta::assert_snapshot!("ipxe", domain_xml(&ipxe, Some(&interface(None))));
+    }
+
+    #[rstest]
+    #[case::disk("")]
+    #[case::cdrom("medium = \"cdrom\"")]
+    #[case::floppy("medium = \"floppy\"\nclock = \"localtime\"")]
+    #[case::q35("machine = \"q35\"\nbus = \"virtio\"\nmemory-mib = 1024")]
+    fn foreign(#[case] more: &str) {
+        let text =
+            format!("name = \"x\"\npath = \"x\"\nnics = [\"pcnet\"]\ndeadline-s = 9\n{more}\n");
+        let manifest = Manifest::parse(&text, "x.toml", Path::new("")).expect("a good manifest");
+        let drive = Drive {
+            manifest: &manifest,
+            file: "/proc/7/fd/12".into(),
+            format: Format::Qcow2,
+        };
+        let image = image();
+        let spec = DomainSpec {
+            kind: Kind::Foreign(&drive),
+            name: "x-pcnet",
+            accel: Accel::Tcg,
+            image: &image,
+            nonce: "",
+        };
+        let name = format!("foreign_{:?}_{:?}", manifest.medium, manifest.machine);
+        insta::assert_snapshot!(
+            name.to_lowercase(),
+            domain_xml(&spec, Some(&interface(None)))
+        );
     }
 
     #[test]

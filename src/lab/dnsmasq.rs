@@ -10,6 +10,19 @@ use std::process::Command;
 /// A domain that dnsmasq answers for; every name in it is on the WAN.
 pub const DOMAIN: &str = "lanfence.test";
 
+/// What old and new guests look up by themselves: clocks, connectivity checks,
+/// updates. They are on the WAN too, so that a guest goes on to try to reach them.
+const SOUGHT: [&str; 8] = [
+    "windows.com",
+    "microsoft.com",
+    "msftncsi.com",
+    "msftconnecttest.com",
+    "windowsupdate.com",
+    "ntp.org",
+    "reactos.org",
+    "freedos.org",
+];
+
 /// Starts it. It is ready once its DHCP socket is bound; see [`ready`].
 pub fn start(plan: &Topology, gateway: &Netns) -> Result<Daemon, LabError> {
     let mut command = Command::new("dnsmasq");
@@ -46,7 +59,7 @@ pub fn start(plan: &Topology, gateway: &Netns) -> Result<Daemon, LabError> {
         .arg("--dhcp-option=encap:175,176,1b")
         // What it does not know it asks the WAN, as a home router does.
         .arg(format!("--server={WAN4}"))
-        .arg(format!("--address=/{DOMAIN}/{WAN4}"));
+        .arg(format!("--address=/{DOMAIN}/{}/{WAN4}", SOUGHT.join("/")));
     Daemon::start("dnsmasq", Some(gateway), &mut command)
 }
 

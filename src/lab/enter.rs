@@ -18,7 +18,7 @@ use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Gid, Pid, Uid, fork, getppid, setgroups, setresgid, setresuid};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What the lab takes from the host.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +26,8 @@ pub struct EnterOptions<'a> {
     /// Directory that stands in for `/var/cache/libvirt`, so that libvirt need
     /// not probe QEMU anew for each lab (4 s, measured).
     pub libvirt_cache: Option<&'a Path>,
+    /// Disk images to show in the lab, read-only; see [`image_path`](super::image_path).
+    pub images: &'a [PathBuf],
     /// The process that must not die before the lab does: the one that started this.
     pub parent: u32,
 }
@@ -60,7 +62,7 @@ pub fn enter(options: EnterOptions<'_>) -> Result<(), LabError> {
     // the child may go on with ordinary code after the fork.
     match unsafe { fork() }.map_err(|errno| LabError::system("fork the lab's init", errno))? {
         ForkResult::Parent { child } => keep(child),
-        ForkResult::Child => init(options.libvirt_cache),
+        ForkResult::Child => init(options),
     }
 }
 
@@ -77,9 +79,9 @@ fn keep(init: Pid) -> ! {
 }
 
 /// PID 1: makes the mounts, starts the main process, reaps until it ends.
-fn init(libvirt_cache: Option<&Path>) -> Result<(), LabError> {
+fn init(options: EnterOptions<'_>) -> Result<(), LabError> {
     die_with_parent()?;
-    mounts::make(libvirt_cache)?;
+    mounts::make(options.libvirt_cache, options.images)?;
     // SAFETY: as above, one thread.
     match unsafe { fork() }
         .map_err(|errno| LabError::system("fork the lab's main process", errno))?

@@ -18,9 +18,10 @@ const SOCKET: &str = "/run/libvirt/libvirt-sock";
 const START: Duration = Duration::from_secs(20);
 
 /// No virtlogd, no security driver, no cgroups, no namespaces of its own: the
-/// lab has none of the services that those need, and is itself the sandbox.
+/// lab has none of the services that those need, and is itself the sandbox. Owners
+/// stay as they are: QEMU is root here, and a foreign image is not ours to change.
 const QEMU_CONF: &str = "stdio_handler = \"file\"\nsecurity_driver = \"none\"\ncgroup_controllers = []\nnamespaces = []\n\
-                         user = \"root\"\ngroup = \"root\"\nremember_owner = 0\n";
+                         user = \"root\"\ngroup = \"root\"\nremember_owner = 0\ndynamic_ownership = 0\n";
 
 /// The whole log is evidence; errors also go to stderr, where a daemon's last
 /// words are looked for when it does not start.

@@ -8,7 +8,9 @@ use super::error::LabError;
 use super::graft;
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
-use std::path::Path;
+use std::fs::File;
+use std::os::fd::AsRawFd as _;
+use std::path::{Path, PathBuf};
 
 /// Where the lab keeps its sockets, logs and leases.
 pub const STATE: &str = "/run/lanfence";
@@ -29,9 +31,16 @@ const RUN_DIRS: [&str; 5] = [
     "/run/dnsmasq",
 ];
 
+/// Where the lab shows the image with this number.
+pub fn image_path(number: usize) -> PathBuf {
+    format!("{STATE}/image-{number}").into()
+}
+
 /// Makes the mounts. Must run as PID 1 of a new PID, mount and network namespace.
-pub fn make(libvirt_cache: Option<&Path>) -> Result<(), LabError> {
+pub fn make(libvirt_cache: Option<&Path>, images: &[PathBuf]) -> Result<(), LabError> {
     private()?;
+    // Opened before the mounts below cover them: /var/lib/libvirt/images is the usual place.
+    let images: Vec<Option<File>> = images.iter().map(|path| File::open(path).ok()).collect();
     // /run/user and the like hold files that the user may have named on the
     // command line; those are read before the lab is entered.
     for target in PRIVATE {
@@ -53,7 +62,34 @@ pub fn make(libvirt_cache: Option<&Path>) -> Result<(), LabError> {
             source,
         })?;
     }
+    for (number, image) in images.iter().enumerate() {
+        // What cannot be opened is missed by its cell, which says so.
+        if let Some(image) = image {
+            show_read_only(image, &image_path(number))?;
+        }
+    }
     accounts::ensure()
+}
+
+/// Shows a file in the lab such that nobody there can write to it, whatever the
+/// file's permissions and whoever asks.
+fn show_read_only(file: &File, target: &Path) -> Result<(), LabError> {
+    std::fs::write(target, "").map_err(|source| LabError::File {
+        path: target.into(),
+        source,
+    })?;
+    let source = format!("/proc/self/fd/{}", file.as_raw_fd());
+    bind(Path::new(&source), &target.to_string_lossy())?;
+    // In a user namespace flags of the mount may only be added to.
+    let flags = MsFlags::MS_BIND
+        | MsFlags::MS_REMOUNT
+        | MsFlags::MS_RDONLY
+        | MsFlags::MS_NOSUID
+        | MsFlags::MS_NODEV
+        | MsFlags::MS_NOEXEC;
+    let none: Option<&str> = None;
+    mount(none, target, none, flags, none)
+        .map_err(|errno| LabError::system(format!("make {} read-only", target.display()), errno))
 }
 
 /// Keeps the lab's mounts from the namespace that it came from.

@@ -1,5 +1,6 @@
 //! What is wrong with a policy, where, and the cure.
 
+use crate::place::position;
 use thiserror::Error;
 
 /// Most characters of a message about what is wrong.
@@ -54,18 +55,4 @@ impl PolicyError {
             cure: "save the file as UTF-8".into(),
         }
     }
-}
-
-/// Line and column, both from 1, of a byte offset.
-fn position(text: &str, offset: usize) -> (usize, usize) {
-    let before = text.get(..offset).unwrap_or(text);
-    let line = before.matches('\n').count() + 1;
-    let column = before
-        .rsplit('\n')
-        .next()
-        .unwrap_or_default()
-        .chars()
-        .count()
-        + 1;
-    (line, column)
 }

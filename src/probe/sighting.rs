@@ -23,7 +23,7 @@ impl Sighting {
     /// source ports differ between phases, groups and DHCP messages do not.
     pub fn is_of_one_phase(&self) -> bool {
         match self {
-            Self::Tag(_) | Self::Dns { .. } | Self::Tftp { .. } => true,
+            Self::Tag(_) | Self::Dns { .. } | Self::Tftp { .. } | Self::Http { .. } => true,
             Self::TcpSyn { source_port, .. } => source_port.is_some(),
             Self::Igmp { .. } | Self::Mld { .. } | Self::Dhcp { .. } => false,
         }
@@ -40,6 +40,7 @@ impl Sighting {
             } => is_syn(upper) && reaches(upper, *to, *port, *source_port),
             Self::Dns { name } => asks(upper, name),
             Self::Tftp { name } => names_file(upper, name),
+            Self::Http { name } => is_web(upper, name),
             Self::Igmp { group } => {
                 let igmp = upper.protocol == protocol::IGMP && upper.has_header;
                 igmp && igmp_reported(upper.payload).contains(group)
@@ -89,6 +90,26 @@ fn names_file(upper: &Upper<'_>, name: &str) -> bool {
         .and_then(|rest| rest.split(|byte| *byte == 0).next());
     let block = payload.strip_prefix(&[0, 3, 0, 1]);
     [request, block].contains(&Some(name.as_bytes()))
+}
+
+/// A request begins with the method and the name; the body of an answer is the name.
+fn is_web(upper: &Upper<'_>, name: &str) -> bool {
+    if upper.protocol != protocol::TCP || !upper.has_header {
+        return false;
+    }
+    let header = upper
+        .payload
+        .get(12)
+        .map_or(0, |byte| usize::from(byte >> 4) * 4);
+    let data = upper.payload.get(header..).unwrap_or_default();
+    let request = data
+        .strip_prefix(b"GET /")
+        .and_then(|rest| rest.split(|byte| *byte == b' ').next());
+    let body = data
+        .starts_with(b"HTTP/")
+        .then(|| data.rsplit(|byte| *byte == b'\n').next())
+        .flatten();
+    [request, body].contains(&Some(name.as_bytes()))
 }
 
 fn is_dhcp(upper: &Upper<'_>, kind: u8, client: [u8; 6], to: Option<Ipv4Addr>) -> bool {
@@ -162,6 +183,14 @@ mod tests {
         Sighting::Tftp { name: name.into() }
     }
 
+    fn web(name: &str) -> Sighting {
+        Sighting::Http { name: name.into() }
+    }
+
+    fn segment(payload: &[u8]) -> Vec<u8> {
+        v4(&Ip4::new(A, B).tcp(40000, 80, flag::ACK, payload))
+    }
+
     fn transfer(payload: &[u8]) -> Vec<u8> {
         v4(&Ip4::new(A, B).udp(2070, 69, payload))
     }
@@ -196,6 +225,11 @@ mod tests {
     #[case::file(tftp("lan-1"), transfer(b"\0\x01lan-1\0octet\0"), true)]
     #[case::its_block(tftp("lan-1"), transfer(b"\0\x03\0\x01lan-1"), true)]
     #[case::other_file(tftp("lan-1"), transfer(b"\0\x01lan-12\0octet\0"), false)]
+    #[case::page(web("lan-1"), segment(b"GET /lan-1 HTTP/1.1\r\n\r\n"), true)]
+    #[case::its_body(web("lan-1"), segment(b"HTTP/1.0 200 OK\r\n\r\nlan-1"), true)]
+    #[case::other_page(web("lan-1"), segment(b"GET /lan-12 HTTP/1.1\r\n\r\n"), false)]
+    #[case::other_body(web("lan-1"), segment(b"HTTP/1.0 200 OK\r\n\r\nlan-12"), false)]
+    #[case::page_over_udp(web("lan-1"), transfer(b"GET /lan-1 HTTP/1.1\r\n\r\n"), false)]
     #[case::igmp(Sighting::Igmp { group: B }, igmp_frame(), true)]
     #[case::other_group(Sighting::Igmp { group: A }, igmp_frame(), false)]
     #[case::mld(Sighting::Mld { group: GROUP6 }, mld_frame(), true)]

@@ -179,6 +179,12 @@ pub enum Sighting {
         /// The file's name.
         name: String,
     },
+    /// A TCP segment with this file's name in an HTTP request, or in the body of
+    /// our server's answer.
+    Http {
+        /// The file's name.
+        name: String,
+    },
     /// A DNS question for this name.
     Dns {
         /// Lower-case name without the final dot.

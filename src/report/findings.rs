@@ -117,10 +117,23 @@ pub(super) fn reason(probe: &ProbeResult) -> String {
     stopped.or(without).or(with).unwrap_or_else(none)
 }
 
-/// `pcnet, virtio`, or `all 15 cells` where a list would only be long.
+/// `pcnet, virtio`, or `all 15 cells` and `all 15 linux cells` where a list would
+/// only be long.
 pub fn list(cells: &[String], run: &Run) -> String {
-    if cells.len() > 3 && cells.len() == run.cells.len() {
+    if cells.len() <= 3 {
+        return cells.join(", ");
+    }
+    if cells.len() == run.cells.len() {
         return format!("all {} cells", cells.len());
+    }
+    let guest = |label: &str| label.split_once('/').map(|(guest, _)| guest.to_owned());
+    let Some(first) = guest(&cells[0]) else {
+        return cells.join(", ");
+    };
+    let alike = run.cells.iter().filter(|cell| cell.guest == first).count();
+    let mine = |label: &String| guest(label).as_ref() == Some(&first);
+    if alike == cells.len() && cells.iter().all(mine) {
+        return format!("all {alike} {first} cells");
     }
     cells.join(", ")
 }
@@ -214,6 +227,27 @@ mod tests {
         assert_eq!(labels(&run), ["pcnet", "virtio"]);
         (run.cells[1].guest, run.cells[1].name) = ("ipxe".into(), "ipxe/pcnet".into());
         assert_eq!(labels(&run), ["linux/pcnet", "ipxe/pcnet"]);
+    }
+
+    #[test]
+    fn all_cells_of_one_guest_are_named_by_it() {
+        let mut run = examples::green();
+        let cell = |guest: &str, nic: usize| {
+            let mut cell = examples::green().cells.remove(0);
+            (cell.guest, cell.nic) = (guest.to_owned(), nic.to_string());
+            cell.name = format!("{guest}/{nic}");
+            cell
+        };
+        let linux = (0..4).map(|nic| cell("linux", nic));
+        run.cells = linux.chain([cell("ipxe", 0)]).collect();
+        let labels = labels(&run);
+        assert_eq!(list(&labels, &run), "all 5 cells");
+        assert_eq!(list(&labels[..4], &run), "all 4 linux cells");
+        assert_eq!(list(&labels[..3], &run), "linux/0, linux/1, linux/2");
+        assert_eq!(
+            list(&labels[1..], &run),
+            "linux/1, linux/2, linux/3, ipxe/0"
+        );
     }
 
     #[rstest]

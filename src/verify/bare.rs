@@ -2,19 +2,21 @@
 
 use crate::guest::{Accel, Image};
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Longest boot that is waited for.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// Boots once under emulation without libvirt, network or agent port; milliseconds to READY.
+/// Boots a kernel with the image's initramfs once under emulation, without libvirt,
+/// network or agent port; milliseconds to READY.
 ///
 /// # Errors
 /// When QEMU cannot be started or the guest does not reach READY.
-pub fn bare_boot(image: &Image) -> Result<u64, String> {
+pub fn bare_boot(kernel: &Path, image: &Image) -> Result<u64, String> {
     let started = Instant::now();
-    let mut child = command(image)
+    let mut child = command(kernel, image)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
@@ -42,7 +44,7 @@ pub fn bare_boot(image: &Image) -> Result<u64, String> {
 }
 
 /// The lab's machine as far as a boot needs it.
-fn command(image: &Image) -> Command {
+fn command(kernel: &Path, image: &Image) -> Command {
     let mut command = Command::new("qemu-system-x86_64");
     command
         .args([
@@ -71,7 +73,7 @@ fn command(image: &Image) -> Command {
             lanfence_agent::PORT_NAME
         ))
         .arg("-kernel")
-        .arg(&image.kernel)
+        .arg(kernel)
         .arg("-initrd")
         .arg(&image.initramfs)
         .args([

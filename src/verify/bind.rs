@@ -140,6 +140,7 @@ mod tests {
             cells: Vec::new(),
             sabotage: None,
             rootless: false,
+            foreign: Vec::new(),
             boot_only: false,
             retries: 0,
         };

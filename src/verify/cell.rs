@@ -1,7 +1,7 @@
 //! One cell: a fresh guest, the control run, the filter, the filtered run, the teeth.
 
 use super::evidence::Own;
-use super::job::{CellPlan, IPXE, Sabotage};
+use super::job::{CellPlan, Foreign, IPXE, Sabotage};
 use super::phase::{self, Outcome};
 use super::pristine::{self, hot_pluggable};
 use super::running::{Context, Running};
@@ -41,6 +41,11 @@ impl Running<'_> {
     async fn through(&mut self, number: u8) -> Result<(), VerifyError> {
         if self.plan.guest == IPXE {
             return self.through_ipxe(number).await;
+        }
+        let foreign = &self.context.job.foreign;
+        let named = |foreign: &Foreign| foreign.manifest.name == self.plan.guest;
+        if let Some(place) = foreign.iter().position(named) {
+            return self.through_foreign(place, number).await;
         }
         let mut guest = self.begin_guest(number, None).await?;
         if self.context.job.boot_only {

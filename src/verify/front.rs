@@ -1,6 +1,6 @@
 //! The user's side: starts workers, gathers their events.
 
-use super::job::{CellPlan, IPXE, Job};
+use super::job::{CellPlan, Job, LINUX};
 use super::queue::Queue;
 use crate::report::live::Event;
 use crate::report::model::{Cell, CellError, ErrorKind, Host};
@@ -32,7 +32,12 @@ pub fn silence(job: &Job) -> Duration {
         .iter()
         .map(|filter| rules(&filter.xml))
         .fold(0, u32::saturating_add);
-    SILENCE + SILENCE_PER_RULE.saturating_mul(rules)
+    let foreign = job.foreign.iter().map(|foreign| {
+        let manifest = &foreign.manifest;
+        manifest.deadline() + manifest.linger()
+    });
+    let foreign = foreign.max().unwrap_or_default();
+    SILENCE + foreign + SILENCE_PER_RULE.saturating_mul(rules)
 }
 
 /// What all workers together found.
@@ -352,7 +357,7 @@ pub fn decide_accel(job: &Job, cache: &Path) -> Decided {
 
 /// Boots the guest once under KVM.
 fn try_kvm(job: &Job) -> (bool, String) {
-    let linux = |cell: &&CellPlan| cell.guest != IPXE;
+    let linux = |cell: &&CellPlan| cell.guest == LINUX;
     let cell = job.cells.iter().find(linux).cloned();
     let cells = vec![cell.unwrap_or_else(|| CellPlan::linux("virtio"))];
     let trial = Job {

@@ -9,9 +9,9 @@ use super::trial::{self, Subject};
 use super::watch::{Marks, Place, Watch};
 use super::{VerifyError, bind};
 use crate::frame::{Phase, Upper, View};
-use crate::guest::{DomainSpec, Interface, Kind, Machine, begin_ipxe, domain_xml};
+use crate::guest::{DomainSpec, Interface, Kind, Machine, begin_silent, domain_xml};
 use crate::lab::topology::WAN4;
-use crate::lab::{Lab, LabError, STATE, Sensor, Tftp};
+use crate::lab::{Http, Lab, LabError, STATE, Sensor, Tftp};
 use crate::probe::{Point, Probe, Scene, Sighting, firmware_catalogue};
 use lanfence_agent::DhcpStep;
 use std::cell::Cell;
@@ -26,7 +26,7 @@ const FIRST_ROUND: Duration = Duration::from_secs(60);
 
 /// Longest round. With a filter that stops everything DHCP alone takes 10 s or
 /// more (iPXE's own deadlines), and each fetch its whole patience.
-const ROUND: Duration = Duration::from_secs(40);
+const ROUND: Duration = Duration::from_secs(60);
 
 /// How long iPXE waits for each file, in milliseconds; an answer takes 5 to 50 ms.
 const PATIENCE_MS: u32 = 400;
@@ -34,15 +34,20 @@ const PATIENCE_MS: u32 = 400;
 /// Longest wait for a request that has left the guest to arrive.
 const ARRIVAL: Duration = Duration::from_millis(1500);
 
-/// What iPXE fetches in a round, in order: the two probes, then two rounds of
-/// what bounds them, each on both of the LAN's ports. The last one ends the round.
-const FETCHES: [(&str, At); 6] = [
-    ("lan", At::Peer),
-    ("wan", At::Wan),
-    ("gateway", At::Gateway),
-    ("peer", At::Peer),
-    ("gateway-again", At::Gateway),
-    (END, At::Peer),
+/// What iPXE fetches in a round: the probes, and then what bounds them.
+const PROBES: [(&str, At, &str); 4] = [
+    ("lan", At::Peer, "tftp"),
+    ("wan", At::Wan, "tftp"),
+    ("lan-web", At::Peer, "http"),
+    ("wan-web", At::Wan, "http"),
+];
+
+/// Two rounds of bounds, each on both of the LAN's ports. The last one ends the round.
+const BOUNDS: [(&str, At, &str); 4] = [
+    ("gateway", At::Gateway, "tftp"),
+    ("peer", At::Peer, "tftp"),
+    ("gateway-again", At::Gateway, "tftp"),
+    (END, At::Peer, "tftp"),
 ];
 const END: &str = "end";
 
@@ -54,15 +59,32 @@ enum At {
     Wan,
 }
 
-/// DHCP alone. What `dhcp` does besides is to wait 16 s for a router's advertisement (measured).
-const LEASE: &str = "ifconf --configurator dhcp";
+/// DHCP alone. What `dhcp` does besides is to wait 16 s for a router's advertisement
+/// (measured). Where it gets no lease iPXE closes the NIC and has no address; it opens
+/// it again with the last one, so that the rest can be judged.
+const LEASE: &str = "\
+clear net0/ip ||
+clear net0/netmask ||
+clear net0/gateway ||
+ifconf --configurator dhcp || goto kept
+set ip ${net0/ip}
+set netmask ${net0/netmask}
+set gateway ${net0/gateway}
+goto fetch
+:kept
+set net0/ip ${ip} ||
+set net0/netmask ${netmask} ||
+set net0/gateway ${gateway} ||
+ifopen net0 ||
+:fetch
+";
 
 /// The script: endless rounds of a lease and fetches, each file name with the
 /// run's and the round's number in it.
 fn script(lab: &Lab, run: u32) -> String {
     use std::fmt::Write as _;
-    let mut text = format!("#!ipxe\nset n:int32 0\n:round\ninc n\n{LEASE} ||\n");
-    for (name, at) in FETCHES {
+    let mut text = format!("#!ipxe\nset n:int32 0\n:round\ninc n\n{LEASE}");
+    for (name, at, scheme) in PROBES.iter().chain(&BOUNDS) {
         let server = match at {
             At::Peer => lab.plan.peer4,
             At::Gateway => lab.plan.gateway4,
@@ -71,7 +93,7 @@ fn script(lab: &Lab, run: u32) -> String {
         // A failure is no news to the script: the sensors tell.
         let _ = writeln!(
             text,
-            "imgfetch --timeout {PATIENCE_MS} --name {name} tftp://{server}/{run:08x}-{name}-${{n}} ||\nimgfree {name} ||"
+            "imgfetch --timeout {PATIENCE_MS} --name {name} {scheme}://{server}/{run:08x}-{name}-${{n}} ||\nimgfree {name} ||"
         );
     }
     text + "goto round\n"
@@ -109,10 +131,15 @@ impl Running<'_> {
     pub(super) async fn through_ipxe(&mut self, number: u8) -> Result<(), VerifyError> {
         let context = self.context;
         let lab = context.lab;
+        let network = &lab.network;
         let _servers = [
-            Tftp::start(&lab.network.peer, lab.plan.peer4)?,
-            Tftp::start(&lab.network.gateway, lab.plan.gateway4)?,
-            Tftp::start(&lab.network.wan, WAN4)?,
+            Tftp::start(&network.peer, lab.plan.peer4)?,
+            Tftp::start(&network.gateway, lab.plan.gateway4)?,
+            Tftp::start(&network.wan, WAN4)?,
+        ];
+        let _web = [
+            Http::start(&network.peer, lab.plan.peer4)?,
+            Http::start(&network.wan, WAN4)?,
         ];
         self.enter("boot");
         let run = super::random();
@@ -169,7 +196,7 @@ impl Running<'_> {
             filter: None,
         };
         self.know((name.clone(), domain_xml(&spec, Some(&interface))));
-        Ok(begin_ipxe(lab, &spec, &interface).await?)
+        Ok(begin_silent(lab, &spec, &interface).await?)
     }
 }
 
@@ -184,11 +211,13 @@ struct Firmware<'a> {
 
 impl Firmware<'_> {
     /// Waits for the next whole round: the one under way began under other rules.
+    /// It begins where that one ends, however late this is noticed on a busy machine.
     async fn next_round(&self, run: u32) -> Result<(u32, Watch<'_>), VerifyError> {
-        let (lab, tap) = (self.context.lab, &self.machine.tap);
-        let watch = Watch::start(lab, tap);
+        let watch = Watch::start(self.context.lab, &self.machine.tap);
         let under_way = end_of_round(&watch, run, ROUND, None).await?;
-        let watch = Watch::start(lab, tap);
+        let place = Place::At(Point::TapFromGuest);
+        let end = watch.moment(place, |frame| ended_round(frame, run) == Some(under_way));
+        let watch = watch.later_than(end.expect("it was seen just now"));
         let round = end_of_round(&watch, run, ROUND, Some(under_way + 1)).await?;
         Ok((round, watch))
     }
@@ -287,7 +316,7 @@ async fn collect(
     probes: Vec<Probe>,
 ) -> Result<Outcome, VerifyError> {
     let mut outbound = true;
-    for (name, at) in FETCHES.iter().skip(2) {
+    for (name, at, _) in BOUNDS {
         let point = match at {
             At::Peer => Point::Peer,
             At::Gateway => Point::Gateway,

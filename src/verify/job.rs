@@ -1,5 +1,6 @@
 //! What a worker is asked to do. Plain data: it crosses a pipe.
 
+use crate::guest::foreign::Manifest;
 use crate::report::model::{Cell, CellError};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -45,10 +46,31 @@ pub struct CellPlan {
     pub nic: String,
 }
 
+/// Guest kind of the Linux guest.
+pub const LINUX: &str = "linux";
+
 /// Guest kind of the firmware guest.
 pub const IPXE: &str = "ipxe";
 
+/// A foreign guest whose image is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Foreign {
+    /// What it is.
+    pub manifest: Manifest,
+    /// Its image, an absolute path.
+    pub image: PathBuf,
+}
+
 impl CellPlan {
+    /// The cell of a foreign guest with a NIC model.
+    pub fn foreign(guest: &str, nic: &str) -> Self {
+        Self {
+            name: format!("{guest}/{nic}"),
+            guest: guest.into(),
+            nic: nic.into(),
+        }
+    }
+
     /// The cell of the iPXE guest with a NIC model.
     pub fn ipxe(nic: &str) -> Self {
         Self {
@@ -61,8 +83,8 @@ impl CellPlan {
     /// The cell of the Linux guest with a NIC model.
     pub fn linux(nic: &str) -> Self {
         Self {
-            name: format!("linux/{nic}"),
-            guest: "linux".into(),
+            name: format!("{LINUX}/{nic}"),
+            guest: LINUX.into(),
             nic: nic.into(),
         }
     }
@@ -134,6 +156,9 @@ pub struct Job {
     pub states: Option<PathBuf>,
     /// Where evidence goes.
     pub out: Option<PathBuf>,
+    /// The foreign guests of the cells. The place of one is the number of its
+    /// image in the lab.
+    pub foreign: Vec<Foreign>,
     /// Cells to run, in the order in which they are begun.
     pub cells: Vec<CellPlan>,
     /// How often a cell that is not green is tried again.

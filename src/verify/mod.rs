@@ -8,6 +8,7 @@ mod clients;
 mod early;
 mod error;
 mod evidence;
+mod foreign;
 mod front;
 mod ipxe;
 pub mod job;

@@ -129,7 +129,7 @@ impl<'a> Running<'a> {
     }
 
     /// Writes the evidence of a cell that is not green.
-    fn keep(&mut self, rules: &str, frames: &[(&Sightings, &[Probe])]) {
+    pub fn keep(&mut self, rules: &str, frames: &[(&Sightings, &[Probe])]) {
         let green = self.cell.error.is_none()
             && self.cell.teeth == Some(true)
             && is_green(&self.cell.probes);

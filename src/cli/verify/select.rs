@@ -1,15 +1,15 @@
 //! Which cells to run: the options, the plan they make, and how it is listed.
 
-use super::paths;
+use super::{foreign, paths};
 use crate::cli::Failure;
 use crate::guest::{Holdings, Nic, devices, find, nics};
 use crate::report::model::{Cell, Skipped, Timing};
-use crate::verify::job::CellPlan;
+use crate::verify::job::{CellPlan, Foreign};
 use crate::verify::plan::{Entry, Partition, Plan, longest_first, select};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The NIC models without a word from the user: the one that old guests want
 /// and the one that new guests want.
@@ -52,6 +52,9 @@ pub struct Which {
     /// Which NIC models [default: usual; full where --cell is given].
     #[arg(long, value_enum, conflicts_with = "nics")]
     matrix: Option<Matrix>,
+    /// Manifest of a foreign guest, your own disk image; may be repeated. Alone it selects its cells.
+    #[arg(long = "image", value_name = "MANIFEST.toml")]
+    images: Vec<PathBuf>,
     /// Only cells whose name matches, such as 'linux/e1000*'; may be repeated.
     #[arg(long = "cell", value_name = "GLOB")]
     cells: Vec<glob::Pattern>,
@@ -84,6 +87,11 @@ impl Select {
         self.which.plan(image, self.partition)
     }
 
+    /// The foreign guests of a plan.
+    pub fn foreign(&self, plan: &Plan) -> Result<Vec<Foreign>, Failure> {
+        self.which.foreign(plan)
+    }
+
     /// The plan as text or JSON.
     pub fn listing(&self, plan: &Plan) -> String {
         match self.format {
@@ -94,6 +102,18 @@ impl Select {
 }
 
 impl Which {
+    /// Every guest that is made here with every NIC model: no images of the user's.
+    pub fn all_but_foreign() -> Self {
+        let glob = |text| glob::Pattern::new(text).expect("a good glob");
+        Self {
+            lane: Lane::Guest,
+            nics: Vec::new(),
+            matrix: Some(Matrix::Full),
+            images: Vec::new(),
+            cells: ["linux/*", "ipxe/*"].map(glob).to_vec(),
+        }
+    }
+
     /// The cells of a partition, of all where there is none.
     pub fn plan(
         &self,
@@ -113,6 +133,10 @@ impl Which {
         Ok(plan)
     }
 
+    fn foreign(&self, plan: &Plan) -> Result<Vec<Foreign>, Failure> {
+        foreign::images(foreign::manifests(&self.images)?, &plan.cells)
+    }
+
     /// The same choice as arguments of a command line.
     pub fn arguments(&self) -> Vec<String> {
         let mut out = Vec::new();
@@ -124,6 +148,9 @@ impl Which {
         }
         if let Some(matrix) = self.matrix {
             out.extend(["--matrix".to_owned(), word(&matrix)]);
+        }
+        for image in &self.images {
+            out.extend(["--image".to_owned(), image.display().to_string()]);
         }
         for cell in &self.cells {
             out.extend(["--cell".to_owned(), cell.as_str().to_owned()]);
@@ -158,9 +185,17 @@ impl Which {
             Some(matrix) => matrix == Matrix::Full,
             None => self.nics.is_empty() && !self.cells.is_empty(),
         };
+        let manifests = foreign::manifests(&self.images)?;
+        let own = &manifests[..self.images.len()];
         if full {
-            let linux = all.iter().map(entry);
-            return Ok(linux.chain(all.iter().map(ipxe_entry)).collect());
+            let mut entries: Vec<Entry> = all.iter().map(entry).collect();
+            entries.extend(all.iter().map(ipxe_entry));
+            entries.extend(foreign::entries(&manifests, all)?);
+            return Ok(entries);
+        }
+        let alone = self.nics.is_empty() && self.matrix.is_none() && !own.is_empty();
+        if alone {
+            return foreign::entries(own, all);
         }
         let mut names: Vec<&str> = self.nics.iter().map(String::as_str).collect();
         if names.is_empty() {
@@ -173,6 +208,7 @@ impl Which {
                 entries.push(entry);
             }
         }
+        entries.extend(foreign::entries(own, all)?);
         Ok(entries)
     }
 }

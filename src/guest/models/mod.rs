@@ -21,7 +21,9 @@ pub struct Nic {
     pub name: String,
     /// QEMU's names: the device's and its alias.
     pub devices: Vec<String>,
-    /// Why it cannot run here; none where it can.
+    /// Why no guest can be given one here; none where one can.
+    pub plug_skip: Option<String>,
+    /// Why the Linux guest cannot use it here; none where it can.
     pub skip: Option<String>,
     /// Why iPXE cannot be given one here; none where it can.
     pub ipxe_skip: Option<String>,
@@ -39,6 +41,8 @@ pub fn nics(devices: &[Device], image: &Holdings) -> Vec<Nic> {
                 .into_iter()
                 .flatten()
                 .collect(),
+            plug_skip: device
+                .map_or_else(|| Some(absent(quirk)), |_| quirk.unfit.map(str::to_owned)),
             skip: device.map_or_else(|| Some(absent(quirk)), |_| unfit(quirk, image)),
             ipxe_skip: device.map_or_else(|| Some(absent(quirk)), |_| no_ipxe(quirk, image)),
         }
@@ -106,6 +110,7 @@ fn unknown(device: &Device) -> Nic {
             .into_iter()
             .flatten()
             .collect(),
+        plug_skip: skip.clone(),
         ipxe_skip: Some(skip.clone().unwrap_or_else(|| strange.to_owned())),
         skip,
     }

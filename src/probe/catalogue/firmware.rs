@@ -12,8 +12,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 /// UDP port of TFTP servers (RFC 1350).
 pub const TFTP_PORT: u16 = 69;
 
-/// The probes of a guest that is a boot firmware. `file` makes the name of the
-/// file that the guest fetches at the place, `lan` or `wan`, in this phase.
+/// TCP port of web servers (RFC 1945).
+pub const HTTP_PORT: u16 = 80;
+
+/// The probes of a guest that is a boot firmware. `file` makes the name of the file
+/// that the guest fetches in this phase: `lan` and `wan` by TFTP, `lan-web` by HTTP.
 pub fn firmware_catalogue(
     policy: &Policy,
     scene: &Scene,
@@ -27,7 +30,8 @@ pub fn firmware_catalogue(
     };
     let mut book = Book::new(policy, scene, &no_tag);
     add_lease(&mut book);
-    add_fetches(&mut book, &file);
+    add_tftp(&mut book, &file);
+    add_http(&mut book, &file);
     book.finish()
 }
 
@@ -62,49 +66,69 @@ fn add_lease(book: &mut Book<'_>) {
     }
 }
 
-fn add_fetches(book: &mut Book<'_>, file: &dyn Fn(&str) -> String) {
+/// UDP: the request is the probe.
+fn add_tftp(book: &mut Book<'_>, file: &dyn Fn(&str) -> String) {
     let (policy, scene) = (book.policy, book.scene);
     let (guest, peer, wan) = (scene.guest.v4, scene.peer.v4, scene.wan4);
-    let datagram = |to: Ipv4Addr, port, name: &str| Stimulus::Udp {
+    let seen = |place: &str| Sighting::Tftp { name: file(place) };
+    let fetch = |to: Ipv4Addr| Stimulus::Udp {
         source_port: 0,
-        to: SocketAddr::new(to.into(), port),
-        payload: name.as_bytes().to_vec(),
+        to: SocketAddr::new(to.into(), TFTP_PORT),
+        payload: Vec::new(),
     };
-    let lan = file("lan");
-    let seen = Sighting::Tftp { name: lan.clone() };
-    book.row(
-        Group::LanUnicast,
-        rules::outbound(policy, guest, peer),
-        Point::Peer,
-    )
-    .push(
+    let expect = rules::outbound(policy, guest, peer);
+    let words = "TFTP request to a LAN host";
+    book.row(Group::LanUnicast, expect, Point::Peer).push(
         "tftp-lan",
-        "TFTP request to a LAN host",
-        datagram(peer, TFTP_PORT, &lan),
-        seen.clone(),
+        words,
+        fetch(peer),
+        seen("lan"),
     );
-    book.row(
-        Group::LanInbound,
-        rules::inbound(policy, peer),
-        Point::TapToGuest,
-    )
-    .from(Origin::Peer)
-    .push(
-        "tftp-answer",
-        "a LAN host's TFTP answer reaches the guest",
-        datagram(guest, 0, &lan),
-        seen,
+    let expect = rules::inbound(policy, peer);
+    let words = "a LAN host's TFTP answer reaches the guest";
+    book.row(Group::LanInbound, expect, Point::TapToGuest)
+        .from(Origin::Peer)
+        .push("tftp-answer", words, fetch(guest), seen("lan"));
+    let expect = rules::outbound(policy, guest, wan);
+    let words = "TFTP request to a WAN host";
+    book.row(Group::WanIpv4, expect, Point::Wan)
+        .push("tftp-wan", words, fetch(wan), seen("wan"));
+}
+
+/// TCP: where the SYN is stopped there will be no request.
+fn add_http(book: &mut Book<'_>, file: &dyn Fn(&str) -> String) {
+    let (policy, scene) = (book.policy, book.scene);
+    let (guest, peer, wan) = (scene.guest.v4, scene.peer.v4, scene.wan4);
+    let seen = || Sighting::Http {
+        name: file("lan-web"),
+    };
+    let fetch = |to: Ipv4Addr| Stimulus::Tcp {
+        source_port: 0,
+        to: SocketAddr::new(to.into(), HTTP_PORT),
+        payload: Vec::new(),
+    };
+    let syn = |to: Ipv4Addr| Sighting::TcpSyn {
+        to: to.into(),
+        port: HTTP_PORT,
+        source_port: None,
+    };
+    let expect = rules::outbound(policy, guest, peer);
+    let mut row = book.row(Group::LanUnicast, expect, Point::Peer);
+    let words = "TCP SYN to a LAN host's web server";
+    row.push("http-connect", words, fetch(peer), syn(peer));
+    row.push(
+        "http-lan",
+        "HTTP request to a LAN host",
+        fetch(peer),
+        seen(),
     );
-    let name = file("wan");
-    book.row(
-        Group::WanIpv4,
-        rules::outbound(policy, guest, wan),
-        Point::Wan,
-    )
-    .push(
-        "tftp-wan",
-        "TFTP request to a WAN host",
-        datagram(wan, TFTP_PORT, &name),
-        Sighting::Tftp { name },
-    );
+    let expect = rules::inbound(policy, peer);
+    let words = "a LAN host's HTTP answer reaches the guest";
+    book.row(Group::LanInbound, expect, Point::TapToGuest)
+        .from(Origin::Peer)
+        .push("http-answer", words, fetch(guest), seen());
+    let expect = rules::outbound(policy, guest, wan);
+    let words = "TCP SYN to a WAN host's web server";
+    book.row(Group::WanIpv4, expect, Point::Wan)
+        .push("http-wan", words, fetch(wan), syn(wan));
 }

@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Raised when the same package has to be unpacked into something else.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 3;
 
 /// Trees of the kernel package that hold no NIC driver and most of its bytes.
 const SKIPPED: [&str; 9] = [
@@ -29,7 +29,7 @@ const SKIPPED: [&str; 9] = [
 /// An unpacked kernel in the cache.
 #[derive(Debug)]
 pub struct Kernel {
-    /// Holds `vmlinux`, `release`, `order`, `pci`, `absent`, `modules/`, `busybox` and `ipxe.lkrn`.
+    /// Holds `vmlinux`, `release`, `order`, `pci`, `absent`, `modules/`, `busybox`, `ipxe.lkrn` and `ipxe.iso`.
     pub directory: PathBuf,
 }
 
@@ -116,9 +116,13 @@ fn unpack(packages: &GuestPackages, scratch: &Path) -> Result<()> {
     let target = scratch.join("kernel");
     make_directory(&target)?;
     write_readable(&target.join("vmlinux"), &bzimage::vmlinux(&image)?)?;
+    write_readable(&target.join("vmlinuz"), &image)?;
     write_readable(&target.join("release"), release.as_bytes())?;
     write_readable(&target.join("busybox"), &busybox)?;
     write_readable(&target.join("ipxe.lkrn"), &ipxe)?;
+    let cd = root.join("usr/lib/ipxe/ipxe.iso");
+    // Only tests want it: a package without it makes a good image all the same.
+    write_readable(&target.join("ipxe.iso"), &fs::read(&cd).unwrap_or_default())?;
     write_selection(&selection, &target)
 }
 

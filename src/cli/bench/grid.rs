@@ -1,0 +1,81 @@
+//! The whole matrix, with one worker and with one a core.
+
+use crate::cli::verify::Which;
+use crate::cli::{Failure, note};
+use crate::report::summary::Outcome;
+use crate::verify::job::Job;
+use crate::verify::plan::longest_first;
+use crate::verify::{Workers, silence};
+use comfy_table::Table;
+use nix::sys::resource::{UsageWho, getrusage};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Instant;
+
+/// Longest that the matrix may take with a worker a core, in milliseconds, and how
+/// many times faster than one worker two must be.
+const TARGETS: [&str; 2] = ["60000", "at least 1.7 times"];
+
+/// Most memory of a guest, in MiB.
+const MEMORY: &str = "250";
+
+/// Runs every cell of the matrix twice; a table of what it took.
+pub fn table(plain: &Job, guest: &Path) -> Result<Table, Failure> {
+    let cells = Which::all_but_foreign().plan(Some(guest), None)?.cells;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut job = Job {
+        cells,
+        ..plain.clone()
+    };
+    note(&format!("{} cells with one worker", job.cells.len()));
+    let (one, times) = wall(&job, 1)?;
+    longest_first(&mut job.cells, &times);
+    note(&format!("{} cells with {cores} workers", job.cells.len()));
+    let (all, _) = wall(&job, cores)?;
+    let peak = getrusage(UsageWho::RUSAGE_CHILDREN).map_err(Failure::host)?;
+    let tenths = one * 10 / all.max(1);
+    let mut table = Table::new();
+    table.load_style(comfy_table::presets::ASCII_MARKDOWN);
+    table.set_header(["the whole matrix", "", "wanted"]);
+    table.add_row([
+        format!("{} cells, one worker, ms", job.cells.len()),
+        one.to_string(),
+        String::new(),
+    ]);
+    table.add_row([
+        format!("{} cells, {cores} workers, ms", job.cells.len()),
+        all.to_string(),
+        TARGETS[0].to_owned(),
+    ]);
+    table.add_row([
+        format!("{cores} workers against one"),
+        format!("{}.{} times", tenths / 10, tenths % 10),
+        TARGETS[1].to_owned(),
+    ]);
+    table.add_row([
+        "largest process of all labs, QEMU or libvirtd, MiB".to_owned(),
+        (peak.max_rss() / 1024).to_string(),
+        MEMORY.to_owned(),
+    ]);
+    Ok(table)
+}
+
+/// Wall time of all cells in milliseconds, and of each.
+fn wall(job: &Job, workers: usize) -> Result<(u64, BTreeMap<String, u64>), Failure> {
+    let started = Instant::now();
+    let gathered = Workers::start(job, workers)
+        .map_err(Failure::host)?
+        .gather(silence(job), |_| {});
+    let wall = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let mut times = BTreeMap::new();
+    for cell in &gathered.cells {
+        if cell.outcome() != Outcome::Pass {
+            let name = &cell.name;
+            return Err(Failure::host(format!(
+                "{name} is not green; `lanfence verify --cell {name}` says why"
+            )));
+        }
+        times.insert(cell.name.clone(), cell.ms());
+    }
+    Ok((wall, times))
+}

@@ -1,0 +1,189 @@
+use super::*;
+use crate::frame::{BROADCAST, Ip4, Link, ethertype};
+use crate::lab::Direction;
+use crate::policy::Policy;
+use rstest::rstest;
+
+const ME: Mac = [0x52, 0x54, 0, 0, 1, 1];
+const MINE: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 77);
+const LAN: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 10);
+const WAN: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 10);
+
+const TAP: Place = Place::At(Point::TapFromGuest);
+const PEER: Place = Place::At(Point::Peer);
+const GATEWAY: Place = Place::At(Point::Gateway);
+const FAR: Place = Place::At(Point::Wan);
+
+fn to(mac: Mac, address: Ipv4Addr, port: u16) -> Vec<u8> {
+    Link::new(ME, mac).frame(
+        ethertype::IPV4,
+        &Ip4::new(MINE, address).udp(4000, port, b"x"),
+    )
+}
+
+fn ntp() -> Vec<u8> {
+    to(GATEWAY_MAC, WAN, 123)
+}
+
+fn names() -> Vec<u8> {
+    to(BROADCAST, [192, 168, 1, 255].into(), 137)
+}
+
+/// Both of the lab's hosts hear of it.
+fn hello(at: u64) -> Vec<(Place, Vec<u8>, u64)> {
+    let frame = to(BROADCAST, [192, 168, 1, 255].into(), 7);
+    [TAP, PEER, GATEWAY]
+        .map(|place| (place, frame.clone(), at))
+        .to_vec()
+}
+
+fn read(frames: Vec<(Place, Vec<u8>, u64)>) -> Ledger {
+    let mut sightings = Sightings::default();
+    for (place, frame, at_ns) in frames {
+        let direction = Direction::In;
+        let seen = Sighted {
+            direction,
+            at_ns,
+            checksum_pending: false,
+            frame,
+        };
+        sightings.add(place, seen);
+    }
+    let policy = Policy::example();
+    let gateway = Ipv4Addr::new(192, 168, 1, 1);
+    let owner = Owner {
+        judge: Judge {
+            policy: &policy,
+            lan4: "192.168.1.0/24".parse().unwrap(),
+            gateway,
+        },
+        mac: ME,
+        others: [
+            gateway.into(),
+            LAN.into(),
+            "fe80::1".parse().unwrap(),
+            "fe80::a".parse().unwrap(),
+        ],
+    };
+    Ledger::read(&owner, &sightings)
+}
+
+fn kind(id: &str) -> Kind {
+    let group = if id == "udp" {
+        Group::WanIpv4
+    } else {
+        Group::Broadcast
+    };
+    Kind {
+        group,
+        name: id.into(),
+    }
+}
+
+fn proof(ledger: &Ledger) -> Proof {
+    Proof {
+        until: ledger.proven(),
+        wan: true,
+        sound: true,
+    }
+}
+
+#[rstest]
+#[case::stopped(&[TAP], Fate::Dropped)]
+#[case::seen_by_the_router(&[TAP, GATEWAY], Fate::Delivered)]
+#[case::seen_by_another_host(&[TAP, PEER], Fate::Delivered)]
+#[case::seen_far_away(&[TAP, FAR], Fate::Delivered)]
+#[case::seen_only_behind_the_filter(&[GATEWAY], Fate::Delivered)]
+#[case::not_sent(&[], Fate::NeverSent)]
+fn what_must_be_stopped(#[case] places: &[Place], #[case] expected: Fate) {
+    let mut frames: Vec<_> = places.iter().map(|place| (*place, ntp(), 10)).collect();
+    frames.extend(hello(20));
+    let ledger = read(frames);
+    assert_eq!(ledger.filtered(&kind("udp"), proof(&ledger)), expected);
+}
+
+#[test]
+fn a_wan_frame_is_delivered_without_the_filter_at_the_far_side_only() {
+    let way = [TAP, GATEWAY, FAR].map(|place| (place, ntp(), 10));
+    let fate = |count: usize| {
+        let ledger = read(way[..count].iter().cloned().chain(hello(20)).collect());
+        ledger.control(&kind("udp"), proof(&ledger))
+    };
+    assert_eq!([fate(2), fate(3)], [Fate::Dropped, Fate::Delivered]);
+}
+
+#[rstest]
+#[case::everywhere(&[TAP, PEER, GATEWAY], Fate::Delivered)]
+#[case::one_host_only(&[TAP, PEER], Fate::Dropped)]
+#[case::nowhere(&[TAP], Fate::Dropped)]
+#[case::one_of_two(&[TAP, TAP, PEER, GATEWAY], Fate::Dropped)]
+fn a_broadcast_must_reach_everybody(#[case] places: &[Place], #[case] expected: Fate) {
+    let mut frames: Vec<_> = places.iter().map(|place| (*place, names(), 10)).collect();
+    frames.extend(hello(20));
+    let ledger = read(frames);
+    assert_eq!(ledger.filtered(&kind("udp-137"), proof(&ledger)), expected);
+}
+
+#[rstest]
+#[case::later(5, Fate::NeverSent)]
+#[case::earlier(20, Fate::Dropped)]
+fn only_what_came_before_a_frame_that_arrived_is_proven_absent(
+    #[case] hello_at: u64,
+    #[case] expected: Fate,
+) {
+    let frames = [vec![(TAP, ntp(), 10)], hello(hello_at)].concat();
+    let ledger = read(frames);
+    assert_eq!(ledger.filtered(&kind("udp"), proof(&ledger)), expected);
+}
+
+#[test]
+fn one_port_alone_bounds_nothing() {
+    let ledger = read([vec![(TAP, ntp(), 10)], hello(20)[..2].to_vec()].concat());
+    assert_eq!(ledger.proven(), None);
+    assert_eq!(ledger.filtered(&kind("udp"), proof(&ledger)), Fate::Lost);
+}
+
+#[test]
+fn a_guest_that_is_not_heard_any_more_may_have_sent_anything() {
+    let ledger = read(Vec::new());
+    assert_eq!(ledger.filtered(&kind("udp"), proof(&ledger)), Fate::Unknown);
+}
+
+#[rstest]
+#[case::broken_sensor(Proof { sound: false, until: Some(99), wan: true }, Fate::Unknown)]
+#[case::no_way_to_the_far_side(Proof { sound: true, until: Some(99), wan: false }, Fate::Lost)]
+fn a_stop_needs_the_whole_proof(#[case] proof: Proof, #[case] expected: Fate) {
+    let ledger = read([vec![(TAP, ntp(), 10)], hello(20)].concat());
+    assert_eq!(ledger.filtered(&kind("udp"), proof), expected);
+}
+
+#[test]
+fn the_labs_own_hosts_are_not_the_guest() {
+    let packet = Ip4::new(LAN, WAN).udp(4000, 123, b"x");
+    let frame = Link::new(PEER_MAC, GATEWAY_MAC).frame(ethertype::IPV4, &packet);
+    let ledger = read(vec![(GATEWAY, frame.clone(), 1), (FAR, frame, 1)]);
+    assert!(ledger.kinds.is_empty());
+}
+
+#[test]
+fn a_frame_that_borrows_the_peers_mac_is_still_the_guests() {
+    let packet = Ip4::new(MINE, WAN).udp(4000, 123, b"x");
+    let frame = Link::new(PEER_MAC, GATEWAY_MAC).frame(ethertype::IPV4, &packet);
+    let ledger = read(vec![(TAP, frame.clone(), 1), (GATEWAY, frame, 1)]);
+    let fate = ledger.filtered(&kind("udp"), proof(&ledger));
+    assert_eq!(fate, Fate::Delivered);
+}
+
+#[test]
+fn a_lease_tells_the_address_and_that_it_was_heard() {
+    let body = dhcp::Message {
+        yours: MINE,
+        ..dhcp::Message::from_client(dhcp::message::ACK, ME)
+    };
+    let packet = Ip4::new([192, 168, 1, 1].into(), MINE).udp(67, 68, &body.to_bytes(&[]));
+    let frame = Link::new(GATEWAY_MAC, ME).frame(ethertype::IPV4, &packet);
+    let sent = read(vec![(Place::GatewayOut, frame.clone(), 1)]);
+    assert_eq!((sent.is_bound(), sent.address), (false, Some(MINE)));
+    let heard = read(vec![(Place::At(Point::TapToGuest), frame, 2)]);
+    assert!(heard.is_bound());
+}

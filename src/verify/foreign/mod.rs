@@ -1,0 +1,456 @@
+//! The cell of a foreign guest: it runs without the filter, with it, without it
+//! again, and once more from the start with the filter there before its first
+//! frame. Nothing in it can be asked; sensors tell what it did, by kind of traffic.
+//!
+//! What bounds an absence is the guest's own answer: the lab's hosts ask it (ARP,
+//! ping), and what it answers has left it after everything that is judged.
+
+mod ledger;
+mod rows;
+mod traffic;
+
+use super::assess::has_teeth;
+use super::cell::{guest_mac, sabotage};
+use super::evidence::Own;
+use super::job::{Foreign, Sabotage};
+use super::phase::{AFTER_EARLY, bound_from_outside};
+use super::running::Running;
+use super::station::scene;
+use super::watch::{Marks, Place, Sightings, Watch};
+use super::{VerifyError, bind};
+use crate::frame::{Ip4, Link, Phase, Tag, ethertype};
+use crate::guest::foreign::{Arp, Broadcast, Dhcp, ForeignImage, Format, Medium, Overlay, Wan};
+use crate::guest::{
+    DomainSpec, Drive, FilterRef, Interface, Kind, Machine, begin_silent, domain_xml, screen_path,
+};
+use crate::lab::topology::{GATEWAY_MAC, Mac, WAN4};
+use crate::lab::{image_path, ruleset};
+use crate::probe::{Group, Point};
+use ledger::{Ledger, Owner, Proof};
+use rows::{Part, Parts, rows};
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime};
+use traffic::Judge;
+
+/// How often a guest that sends nothing is looked at: does it still run?
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Longest wait for the guest's answers to the lab's hosts.
+const ANSWER: Duration = Duration::from_secs(3);
+
+/// Frames that leave the guest in this time before the filter is taken away are
+/// not judged where only later frames prove what came before.
+const IN_FLIGHT: Duration = Duration::from_secs(1);
+
+/// A guest that is switched on.
+struct On {
+    machine: Machine,
+    began: Marks,
+    /// Freed after QEMU has ended: fields are dropped in this order.
+    _overlay: Option<Overlay>,
+}
+
+/// What all parts of a cell share.
+struct Case<'a> {
+    foreign: &'a Foreign,
+    image: ForeignImage,
+    /// The image as the lab shows it.
+    file: PathBuf,
+    owner: Owner<'a>,
+    number: u8,
+    run: u32,
+}
+
+/// What the bundle of evidence is made of.
+#[derive(Default)]
+struct Traces {
+    sightings: Vec<Sightings>,
+    /// The kernel's rules while the filter was bound.
+    rules: String,
+}
+
+impl<'a> Running<'a> {
+    /// The whole life of the foreign guest at this place of the job's list.
+    pub(super) async fn through_foreign(
+        &mut self,
+        place: usize,
+        number: u8,
+    ) -> Result<(), VerifyError> {
+        self.enter("image");
+        let case = self.case(place, number)?;
+        let mut seen = Traces::default();
+        let ended = self.life(&case, &mut seen).await;
+        let phases: Vec<_> = seen.sightings.iter().map(|seen| (seen, &[][..])).collect();
+        let changed = case.image.unchanged();
+        if ended.is_err() || changed.is_err() {
+            self.cell.teeth = None;
+        }
+        self.keep(&seen.rules, &phases);
+        ended?;
+        changed.map_err(|error| VerifyError::Cell(error.to_string()))
+    }
+
+    fn case(&self, place: usize, number: u8) -> Result<Case<'a>, VerifyError> {
+        let context = self.context;
+        let foreign = &context.job.foreign[place];
+        let file = image_path(place);
+        // Some gigabytes may have to be hashed.
+        let image = tokio::task::block_in_place(|| {
+            ForeignImage::open(&foreign.manifest, &foreign.image, &file)
+        });
+        let plan = &context.lab.plan;
+        Ok(Case {
+            foreign,
+            image: image.map_err(|error| VerifyError::Usage(error.to_string()))?,
+            file,
+            owner: Owner {
+                judge: Judge {
+                    policy: context.policy,
+                    lan4: plan.lan4,
+                    gateway: plan.gateway4,
+                },
+                mac: guest_mac(number, &self.plan.nic),
+                others: [
+                    plan.gateway4.into(),
+                    plan.peer4.into(),
+                    plan.gateway6().into(),
+                    plan.peer6().into(),
+                ],
+            },
+            number,
+            run: super::random(),
+        })
+    }
+
+    async fn life(&mut self, case: &Case<'_>, seen: &mut Traces) -> Result<(), VerifyError> {
+        self.enter("boot");
+        let mut on = self.power_on(case, None).await?;
+        self.enter("control");
+        let (v4, control) = self.control(case, &on, seen).await?;
+        self.enter("bind");
+        bind::bind(self.context, &mut on.machine, v4)?;
+        sabotage(self.context, &mut on.machine)?;
+        self.enter("filtered");
+        let mut filtered = self.linger(case, &on, v4, Phase::Filtered, seen).await?;
+        seen.rules = ruleset::evidence();
+        self.enter("unbind");
+        let end = now();
+        on.machine.set_filter(None)?;
+        self.enter("teeth");
+        let teeth = self.linger(case, &on, v4, Phase::Teeth, seen).await;
+        self.describe(on.machine.xml());
+        // The same MAC and tap come again, so this guest must have ended.
+        drop(on);
+        if let Ok(teeth) = &teeth {
+            filtered.prove_later(teeth, end);
+        }
+        let (teeth, mut stopped) = match teeth {
+            Ok(teeth) => (Some(teeth), None),
+            Err(error) => (None, Some(error)),
+        };
+        let mut early = None;
+        if stopped.is_none() && self.context.job.early {
+            // An error here must not hide what the other parts have shown.
+            match self.fresh_start(case, v4, &control, seen).await {
+                Ok(part) => early = part,
+                Err(error) => stopped = Some(error),
+            }
+        }
+        let parts = Parts {
+            control: &control,
+            filtered: &filtered,
+            teeth: teeth.as_ref(),
+            early: early.as_ref(),
+        };
+        let expect = case.foreign.manifest.expect;
+        self.cell.probes = rows(&parts, expect, self.context.policy);
+        self.cell.teeth = teeth.is_some().then(|| has_teeth(&self.cell.probes));
+        stopped.map_or(Ok(()), Err)
+    }
+
+    /// Switches a guest on whose disk is as the user left it.
+    async fn power_on(
+        &mut self,
+        case: &Case<'_>,
+        filter: Option<FilterRef>,
+    ) -> Result<On, VerifyError> {
+        let manifest = &case.foreign.manifest;
+        let overlay = match manifest.medium {
+            Medium::Cdrom => None,
+            Medium::Disk | Medium::Floppy => Some(Overlay::over(&case.file, case.image.format)?),
+        };
+        let drive = Drive {
+            manifest,
+            file: overlay
+                .as_ref()
+                .map_or_else(|| case.file.clone(), Overlay::path),
+            format: overlay
+                .as_ref()
+                .map_or(case.image.format, |_| Format::Qcow2),
+        };
+        let name = format!("{}-{}", self.plan.name.replace('/', "-"), case.number);
+        let spec = DomainSpec {
+            kind: Kind::Foreign(&drive),
+            name: &name,
+            accel: self.context.accel,
+            image: self.context.image()?,
+            nonce: "",
+        };
+        let interface = Interface {
+            model: self.plan.nic.clone(),
+            mac: case.owner.mac,
+            tap: format!("tap{}", case.number),
+            link: true,
+            filter,
+        };
+        self.know((name.clone(), domain_xml(&spec, Some(&interface))));
+        self.own.push(("screen.ppm", Own::Log(screen_path(&name))));
+        let began = Watch::marks(self.context.lab);
+        Ok(On {
+            machine: begin_silent(self.context.lab, &spec, &interface).await?,
+            began,
+            _overlay: overlay,
+        })
+    }
+
+    /// From power-on without the filter to all that is expected; the guest's address.
+    async fn control(
+        &self,
+        case: &Case<'_>,
+        on: &On,
+        seen: &mut Traces,
+    ) -> Result<(Ipv4Addr, Part), VerifyError> {
+        let manifest = &case.foreign.manifest;
+        let watch = Watch::resume(self.context.lab, &on.machine.tap, on.began);
+        let end = Instant::now() + manifest.deadline();
+        let done = |ledger: &Ledger| unmet(case, ledger, None).is_none();
+        let waited = self.until(case, on, &watch, end, done).await;
+        let ledger = match waited {
+            Ok(ledger) => ledger,
+            Err(error) => {
+                seen.sightings.push(watch.sightings().0);
+                return Err(error);
+            }
+        };
+        let bound = manifest.expect.dhcp == Dhcp::Any || ledger.is_bound();
+        let Some(v4) = ledger.address.filter(|_| bound) else {
+            on.machine.screen();
+            seen.sightings.push(watch.sightings().0);
+            return Err(VerifyError::Cell(silent(case, &ledger)));
+        };
+        self.context
+            .lab
+            .network
+            .introduce(case.owner.mac, &[v4.into()])?;
+        let end = Instant::now() + manifest.linger();
+        self.until(case, on, &watch, end, |_| false).await?;
+        on.machine.screen();
+        let series = Phase::Control as u16;
+        let part = self.part(case, on, &watch, v4, (Phase::Control, series), seen);
+        Ok((v4, part.await?))
+    }
+
+    /// Watches a running guest for what it sends by itself.
+    async fn linger(
+        &self,
+        case: &Case<'_>,
+        on: &On,
+        v4: Ipv4Addr,
+        phase: Phase,
+        seen: &mut Traces,
+    ) -> Result<Part, VerifyError> {
+        let watch = Watch::start(self.context.lab, &on.machine.tap);
+        let end = Instant::now() + case.foreign.manifest.linger();
+        self.until(case, on, &watch, end, |_| false).await?;
+        self.part(case, on, &watch, v4, (phase, phase as u16), seen)
+            .await
+    }
+
+    /// A fresh guest with the filter before its first frame; none where there is no filter.
+    async fn fresh_start(
+        &mut self,
+        case: &Case<'_>,
+        v4: Ipv4Addr,
+        control: &Part,
+        seen: &mut Traces,
+    ) -> Result<Option<Part>, VerifyError> {
+        let (lab, job) = (self.context.lab, self.context.job);
+        let Some(filter) = bind::reference(job, v4) else {
+            return Ok(None);
+        };
+        self.enter("early");
+        let mut on = self.power_on(case, Some(filter)).await?;
+        bind::in_force(job, &on.machine)?;
+        if job.sabotage == Some(Sabotage::EarlyFlush) {
+            ruleset::flush()?;
+        }
+        let watch = Watch::resume(lab, &on.machine.tap, on.began);
+        let end = Instant::now() + case.foreign.manifest.deadline();
+        let done = |ledger: &Ledger| unmet(case, ledger, Some(&control.ledger)).is_none();
+        self.until(case, &on, &watch, end, done).await?;
+        let end = Instant::now() + case.foreign.manifest.linger();
+        self.until(case, &on, &watch, end, |_| false).await?;
+        let series = (Phase::Early, Phase::Early as u16);
+        let mut part = self.part(case, &on, &watch, v4, series, seen).await?;
+        if part.proof.until.is_none() || !part.from_gateway {
+            // A filter that stops the answers too: they bound it when it is gone.
+            let end = now();
+            on.machine.set_filter(None)?;
+            let watch = Watch::start(lab, &on.machine.tap);
+            let series = (Phase::Early, AFTER_EARLY);
+            let later = self.part(case, &on, &watch, v4, series, seen).await?;
+            part.prove_later(&later, end);
+        }
+        Ok(Some(part))
+    }
+
+    /// Waits until the ledger is as wanted or the time is over; the ledger then.
+    async fn until(
+        &self,
+        case: &Case<'_>,
+        on: &On,
+        watch: &Watch<'_>,
+        end: Instant,
+        wanted: impl Fn(&Ledger) -> bool,
+    ) -> Result<Ledger, VerifyError> {
+        loop {
+            let (sightings, marks) = watch.sightings();
+            let ledger = Ledger::read(&case.owner, &sightings);
+            if wanted(&ledger) || Instant::now() >= end {
+                return Ok(ledger);
+            }
+            if let Some(why) = on.machine.halted() {
+                let last = last(&ledger);
+                return Err(VerifyError::Cell(format!(
+                    "the guest does not run any more: {why}; {last}"
+                )));
+            }
+            let news = Watch::resume(self.context.lab, &on.machine.tap, marks);
+            let look = end.min(Instant::now() + LOOK);
+            tokio::select! {
+                _ = news.wait_for(Place::At(Point::TapFromGuest), look, |_| true) => {}
+                _ = news.wait_for(Place::At(Point::TapToGuest), look, |_| true) => {}
+            }
+        }
+    }
+
+    /// Pings the guest from the WAN, has it answer the LAN's hosts, and gathers
+    /// all that was seen since the watch began.
+    async fn part(
+        &self,
+        case: &Case<'_>,
+        on: &On,
+        watch: &Watch<'_>,
+        v4: Ipv4Addr,
+        (phase, series): (Phase, u16),
+        seen: &mut Traces,
+    ) -> Result<Part, VerifyError> {
+        let lab = self.context.lab;
+        let tag = Tag {
+            run: case.run,
+            phase,
+            index: series,
+        };
+        let echo = Ip4::new(WAN4, v4).echo(&tag.to_bytes());
+        let frame = Link::new(GATEWAY_MAC, case.owner.mac).frame(ethertype::IPV4, &echo);
+        lab.gateway_sender.send(&frame)?;
+        let scene = scene(&lab.plan, case.owner.mac, v4, case.number);
+        let heard = Watch::start(lab, &on.machine.tap);
+        let bounds = bound_from_outside(lab, &scene, &heard, case.run, series).await?;
+        let answered = answered(&heard, case.owner.mac).await;
+        let (sightings, _) = watch.sightings();
+        let ledger = Ledger::read(&case.owner, &sightings);
+        let fault = watch.fault();
+        let at = |place| sightings.any(place, |frame| Tag::find(frame) == Some(tag));
+        let part = Part {
+            proof: Proof {
+                until: ledger.proven().filter(|_| answered),
+                wan: bounds.wan,
+                sound: fault.is_none(),
+            },
+            from_gateway: bounds.from_gateway,
+            ping: [at(Place::GatewayOut), at(Place::At(Point::TapToGuest))],
+            fault,
+            ledger,
+        };
+        seen.sightings.push(sightings);
+        Ok(part)
+    }
+}
+
+impl Part {
+    /// What the guest sent until about then is proven by what it answered once the
+    /// filter was gone, where it could not answer before.
+    fn prove_later(&mut self, later: &Self, end: u64) {
+        if !later.proof.sound {
+            return;
+        }
+        let spare = u64::try_from(IN_FLIGHT.as_nanos()).unwrap_or(u64::MAX);
+        let then = later.proof.until.map(|_| end.saturating_sub(spare));
+        self.proof.until = self.proof.until.or(then);
+        self.from_gateway |= later.from_gateway;
+        self.proof.wan |= later.proof.wan;
+    }
+}
+
+/// Whether both of the LAN's hosts hear from the guest.
+async fn answered(heard: &Watch<'_>, mac: Mac) -> bool {
+    let end = Instant::now() + ANSWER;
+    let from_guest = |frame: &[u8]| frame.get(6..12) == Some(&mac);
+    heard
+        .wait_for(Place::At(Point::Peer), end, from_guest)
+        .await
+        && heard
+            .wait_for(Place::At(Point::Gateway), end, from_guest)
+            .await
+}
+
+/// What the manifest expects and the guest has not done yet. With the filter it
+/// is to try again what it did in the control.
+fn unmet(case: &Case<'_>, ledger: &Ledger, control: Option<&Ledger>) -> Option<&'static str> {
+    let expect = case.foreign.manifest.expect;
+    let before = |group| control.is_none_or(|control| control.attempted(group));
+    let tried = |group| !before(group) || ledger.attempted(group);
+    let wan = match control {
+        None => ledger.to_wan().any(|(_, account)| account.on_wan()),
+        Some(_) => ledger.to_wan().any(|(_, account)| account.attempted()),
+    };
+    [
+        (expect.dhcp == Dhcp::Bound && !ledger.is_bound(), "a lease"),
+        (expect.arp == Arp::Seen && !tried(Group::Arp), "ARP"),
+        (
+            expect.broadcast == Broadcast::Seen && !tried(Group::Broadcast),
+            "a broadcast",
+        ),
+        (expect.wan == Wan::Attempted && !wan, "a frame to the WAN"),
+    ]
+    .into_iter()
+    .find_map(|(missing, what)| missing.then_some(what))
+}
+
+/// Why a guest without an address proves nothing.
+fn silent(case: &Case<'_>, ledger: &Ledger) -> String {
+    let what = unmet(case, ledger, None).unwrap_or("an IPv4 address of the LAN");
+    format!(
+        "within {} s of its start the guest did not come to {what}; {}\n  cure: does it boot from this medium on this machine, has it a driver for the NIC, does it need longer (`deadline-s`)? `--out DIR` keeps a picture of its screen",
+        case.foreign.manifest.deadline_s,
+        last(ledger)
+    )
+}
+
+/// The last that was seen of the guest.
+fn last(ledger: &Ledger) -> String {
+    match &ledger.last {
+        Some(line) => format!("last seen of it: {line} ({} frames in all)", ledger.sent),
+        None => "no frame has left it".into(),
+    }
+}
+
+/// Nanoseconds since the epoch, as the kernel stamps frames.
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| {
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    })
+}
