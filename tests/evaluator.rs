@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{fixture, lanfence, verify};
+use common::{fixture, is_client, lanfence, verify};
 use lanfence::report::model::{Fate, ProbeResult};
 use rstest::rstest;
 use std::collections::BTreeMap;
@@ -41,8 +41,8 @@ fn the_evaluator_agrees_with_the_kernel(#[case] filter: Option<&str>) {
     let ours = evaluated(&files);
     let results = &done.run().cells[0].probes;
     // Whole exchanges of other systems' DHCP clients, not frames of the catalogue.
-    let frames = |probe: &&ProbeResult| !probe.id.starts_with("dhcp/client-");
-    let probes: Vec<&ProbeResult> = results.iter().filter(frames).collect();
+    let probes = results.iter().filter(|probe| !is_client(probe));
+    let probes: Vec<&ProbeResult> = probes.collect();
     assert!(probes.len() > 100, "{}", done.printed());
     for probe in &probes {
         let seen = match probe.filtered {
