@@ -28,6 +28,8 @@ fn ask_libvirt(texts: &[String]) -> Vec<Result<String, String>> {
         .collect();
     let mut child = lanfence()
         .args(["__dumpxml", &std::process::id().to_string()])
+        // As for every worker: an ordinary user's path lacks libvirtd's place.
+        .env("PATH", lanfence::verify::search_path())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
