@@ -1,0 +1,72 @@
+//! What random filters and frames have shown of the kernel and libvirt, each
+//! shrunk to a small filter and frame.
+
+use super::*;
+
+/// Found by `lanfence crosscheck`, seed 7: libvirt prints 0x3c as `60`, ebtables
+/// reads 0x60, and the kernel does not compare it with a length behind the tag.
+#[rstest]
+#[case::length(0x0060, true)]
+#[case::type_of_that_number(0x6000, true)]
+#[case::misread_type(0x2048, false)]
+#[case::plain(0x0800, true)]
+fn a_length_behind_a_tag_is_no_encapsulated_type(#[case] inner: u16, #[case] passes_out: bool) {
+    let filter = compile(&[&root(
+        "<rule action='drop' direction='out'><vlan encap-protocol='0x3c'/></rule>\
+         <rule action='drop' direction='out'><vlan encap-protocol='0x800'/></rule>",
+    )]);
+    let frame = Link::new(GUEST, ROUTER).stacked(&[VlanTag::q(0)], inner, &[0; 46]);
+    assert_eq!(out(&filter, &frame), passes_out);
+}
+
+/// Found by `lanfence crosscheck`, seed 1: ip6tables refuses what libvirt takes.
+#[rstest]
+#[case::ipv4("0.0.0.0", &[], false)]
+#[case::hidden_ipv6("$END", &[("END", "2001:db8::9")], true)]
+#[case::hidden_ipv4("$END", &[("END", "0.0.0.0")], false)]
+fn the_end_of_an_ipv6_range_of_destinations(
+    #[case] end: &str,
+    #[case] parameters: &[(&str, &str)],
+    #[case] bound: bool,
+) {
+    let rule = format!(
+        "<rule action='drop' direction='in'><udplite-ipv6 dstipfrom='2001:db8::1' dstipto='{end}'/></rule>"
+    );
+    assert_eq!(compile_with(&[&root(&rule)], parameters).is_ok(), bound);
+}
+
+/// Found by `lanfence crosscheck`, seed 1: to the kernel the first is of no connection.
+#[rstest]
+#[case::pptp_without_ppp(0x21, false)]
+#[case::version_0(0x20, true)]
+fn gre_and_the_state_of_connections(#[case] flags: u8, #[case] known: bool) {
+    let filter = compile(&[&root(
+        "<rule action='drop' direction='out'><all state='NEW,ESTABLISHED'/></rule>",
+    )]);
+    let packet = Ip4::new(OWN, LAN).packet(47, &[0, flags, 0, 0, 0, 0, 0, 0]);
+    let frame = Link::new(GUEST, ROUTER).frame(ethertype::IPV4, &packet);
+    let decision = filter.decide(&frame, Way::FromGuest);
+    assert_eq!(decision == Decision::Drop, known, "{decision:?}");
+    assert_ne!(decision, Decision::Accept);
+}
+
+/// Found by `lanfence crosscheck`, seed 1: libvirt makes no rule of the first.
+#[rstest]
+#[case::no_rule("inout", true)]
+#[case::a_rule("out", false)]
+fn what_is_not_emitted_is_not_refused(#[case] direction: &str, #[case] bound: bool) {
+    let rule = format!("<rule action='continue' direction='{direction}'><icmp type='8'/></rule>");
+    assert_eq!(compile_with(&[&root(&rule)], &[]).is_ok(), bound);
+}
+
+/// Found by `lanfence crosscheck`, seed 1: to the kernel such a packet is of no connection.
+#[test]
+fn no_next_header_and_the_state_of_connections() {
+    let filter = compile(&[&root(
+        "<rule action='drop' direction='out'><all-ipv6 state='NEW'/></rule>",
+    )]);
+    let packet = Ip6::new(OWN6, WAN6).packet(59, &[0; 8]);
+    let frame = Link::new(GUEST, ROUTER).frame(ethertype::IPV6, &packet);
+    let decision = filter.decide(&frame, Way::FromGuest);
+    assert!(matches!(decision, Decision::Undecided(_)), "{decision:?}");
+}
