@@ -85,7 +85,7 @@ pub struct Options {
     /// How guests begin.
     #[arg(long, value_enum, default_value_t = BootChoice::Restore)]
     boot: BootChoice,
-    /// Leave out the fresh guest of each cell whose NIC has the filter before its first frame.
+    /// Leave out the run with the filter there before the guest's first frame.
     #[arg(long)]
     no_early: bool,
     /// Cells to run side by side, each in a lab of its own [default: one a core].

@@ -18,7 +18,7 @@ pub enum Phase {
     Filtered = 2,
     /// With the filter taken away again.
     Teeth = 3,
-    /// With the filter there before the first frame of a fresh guest.
+    /// With the filter there before the guest's first frame.
     Early = 5,
     /// Frames that only mark a point in time on a path.
     Sentinel = 4,

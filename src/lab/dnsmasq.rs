@@ -4,7 +4,7 @@ use super::daemon::Daemon;
 use super::error::LabError;
 use super::mounts::STATE;
 use super::netns::Netns;
-use super::topology::{Topology, WAN4};
+use super::topology::{Topology, WAN4, guest_mac};
 use std::process::Command;
 
 /// A domain that dnsmasq answers for; every name in it is on the WAN.
@@ -54,6 +54,7 @@ pub fn start(plan: &Topology, gateway: &Netns) -> Result<Daemon, LabError> {
             plan.leases.1,
             plan.lan4.netmask()
         ))
+        .args((1..=plan.guests()).map(|number| reservation(plan, number)))
         .arg(format!("--dhcp-option=option:router,{}", plan.gateway4))
         // Tells iPXE, which alone asks for it, not to wait seconds for a second server.
         .arg("--dhcp-option=encap:175,176,1b")
@@ -61,6 +62,13 @@ pub fn start(plan: &Topology, gateway: &Netns) -> Result<Daemon, LabError> {
         .arg(format!("--server={WAN4}"))
         .arg(format!("--address=/{DOMAIN}/{}/{WAN4}", SOUGHT.join("/")));
     Daemon::start("dnsmasq", Some(gateway), &mut command)
+}
+
+/// The address that is kept for a guest. A few NIC models replace the first octet of
+/// the MAC, which does not make another guest of it.
+fn reservation(plan: &Topology, number: u8) -> String {
+    let [_, rest @ ..] = guest_mac(number).map(|octet| format!(":{octet:02x}"));
+    format!("--dhcp-host=*{},{}", rest.concat(), plan.lease(number))
 }
 
 /// Whether the DHCP server's socket is there (UDP port 67 in /proc/net/udp).

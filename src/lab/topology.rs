@@ -48,6 +48,14 @@ pub struct Topology {
     pub lan6: Ipv6Net,
 }
 
+/// MAC of the guest with this number.
+pub const fn guest_mac(number: u8) -> Mac {
+    [0x52, 0x54, 0x00, 0x00, 0x01, number]
+}
+
+/// Most guests with an address of their own.
+const MOST_GUESTS: u8 = 200;
+
 /// IPv6 prefix of the LAN where the policy names none (RFC 3849): what a provider would delegate.
 const DELEGATED: &str = "2001:db8:1::/64";
 
@@ -102,6 +110,30 @@ impl Topology {
                 "put the largest prefix of your LAN first in the policy; /28 or wider will do",
             )),
         }
+    }
+
+    /// How many guests have an address of their own: all that DHCP hands out but one,
+    /// which is left to clients without a number, and at most as many as fit a MAC's
+    /// last octet with room to spare.
+    pub fn guests(&self) -> u8 {
+        let leases = u8::try_from(self.own_leases().count()).unwrap_or(u8::MAX);
+        leases.saturating_sub(1).clamp(1, MOST_GUESTS)
+    }
+
+    /// The address that DHCP keeps for the guest with this number, from 1 on: known
+    /// before it asks, since a filter may name it.
+    pub fn lease(&self, number: u8) -> Ipv4Addr {
+        let place = usize::from(number.saturating_sub(1) % self.guests());
+        self.own_leases().nth(place).unwrap_or(self.leases.0)
+    }
+
+    /// The addresses of the range that are nobody's.
+    fn own_leases(&self) -> impl Iterator<Item = Ipv4Addr> {
+        let range = self.leases.0.to_bits()..=self.leases.1.to_bits();
+        let gateway = self.gateway4;
+        range
+            .map(Ipv4Addr::from_bits)
+            .filter(move |address| *address != gateway)
     }
 
     /// The router's IPv6 address in [`Topology::lan6`].
@@ -378,6 +410,38 @@ mod tests {
         assert!(plan.leases.0 < plan.leases.1);
         let taken = [plan.gateway4, plan.peer4];
         assert!(!taken.contains(&plan.leases.0) && !taken.contains(&plan.leases.1));
+    }
+
+    #[rstest]
+    #[case::article("192.168.1.0/24", None, 200, "192.168.1.11", "192.168.1.210")]
+    #[case::router_among_them(
+        "192.168.1.0/24",
+        Some("192.168.1.12"),
+        200,
+        "192.168.1.10",
+        "192.168.1.210"
+    )]
+    #[case::large("10.0.0.0/8", None, 200, "10.0.0.11", "10.0.0.210")]
+    #[case::small("192.168.7.0/28", None, 3, "192.168.7.11", "192.168.7.13")]
+    #[case::smallest("192.168.7.0/29", None, 3, "192.168.7.3", "192.168.7.5")]
+    fn every_guest_has_an_address_of_its_own(
+        #[case] net: &str,
+        #[case] router: Option<&str>,
+        #[case] guests: u8,
+        #[case] first: &str,
+        #[case] last: &str,
+    ) {
+        let router = router.map(|text| text.parse().unwrap());
+        let plan = Topology::plan(net.parse().unwrap(), router, None).unwrap();
+        assert_eq!(plan.guests(), guests);
+        let all: Vec<_> = (1..=guests).map(|number| plan.lease(number)).collect();
+        assert_eq!(all[0].to_string(), first);
+        assert_eq!(all[all.len() - 1].to_string(), last);
+        let mut distinct = all.clone();
+        distinct.dedup();
+        assert_eq!(distinct, all);
+        assert!(!all.contains(&plan.gateway4) && !all.contains(&plan.peer4));
+        assert_eq!(plan.lease(guests + 1), plan.lease(1));
     }
 
     #[rstest]

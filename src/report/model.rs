@@ -67,7 +67,7 @@ pub struct ProbeResult {
     pub filtered: Fate,
     /// Fate with the filter taken away again, where it was sent.
     pub teeth: Option<Fate>,
-    /// Fate with a fresh guest whose NIC had the filter before its first frame, where that was tried.
+    /// Fate with the filter there before the guest's first frame, where that was tried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub early: Option<Fate>,
     /// The judgement.
@@ -82,9 +82,9 @@ pub struct ProbeResult {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Timing {
     /// Name of the phase: `lab`, `save` (a guest is booted and saved for this and
-    /// other cells), `restore` and `plug` or `boot`, `nic`, `control`, `bind`,
-    /// `filtered`, `unbind`, `teeth`, `early` (a fresh guest begins with the filter,
-    /// for which it is restored or booted again).
+    /// other cells), `restore` and `plug` or `boot`, `nic`, `early` (the guest begins
+    /// with the filter), `unbind`, `control`, `bind`, `filtered`, `unbind`, `teeth`.
+    /// With `early`, `plug` and `boot` bind the filter too.
     pub phase: String,
     /// Milliseconds of wall time.
     pub ms: u64,

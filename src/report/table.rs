@@ -20,8 +20,8 @@ const LEAST_WIDTH: u16 = 40;
 
 /// The phases of a cell in the order in which it goes through them.
 const PHASES: [&str; 12] = [
-    "lab", "save", "restore", "plug", "boot", "nic", "control", "bind", "filtered", "unbind",
-    "teeth", "early",
+    "lab", "save", "restore", "plug", "boot", "nic", "early", "control", "bind", "filtered",
+    "unbind", "teeth",
 ];
 
 /// The whole report. `width` is in columns; none means 100, and less than 40

@@ -1,4 +1,4 @@
-//! One cell: a fresh guest, the control run, the filter, the filtered run, the teeth.
+//! One cell: a fresh guest with the filter, the control run, the filtered run, the teeth.
 
 use super::evidence::Own;
 use super::job::{CellPlan, Foreign, IPXE, Sabotage};
@@ -8,19 +8,18 @@ use super::running::{Context, Running};
 use super::station::{Ground, scene};
 use super::stimulate::{ANSWER, Sender};
 use super::trial::{self, Runs, Subject};
-use super::watch::Watch;
-use super::{VerifyError, bind, clients, ssh};
+use super::watch::{Marks, Watch};
+use super::{VerifyError, bind, clients, early, ssh};
 use crate::frame::Phase;
 use crate::guest::{
-    DomainSpec, FilterRef, Guest, GuestError, Interface, Kind, Machine, boot, domain_xml, quirk,
-    serial_log,
+    DomainSpec, FilterRef, Guest, Interface, Kind, Machine, boot, domain_xml, quirk, serial_log,
 };
-use crate::lab::topology::{Mac, mac_text};
+use crate::lab::topology::{self, Mac, mac_text};
 use crate::lab::{Lab, Sensor, qemu_log_path, ruleset};
 use crate::probe::Scene;
 use crate::report::live::Event;
 use crate::report::model::{self, Cell};
-use lanfence_agent::{Answer, DhcpStep, Op};
+use lanfence_agent::{Answer, Op};
 use std::time::Duration;
 
 /// Linux driver of the NICs that vhost-net can carry.
@@ -47,37 +46,41 @@ impl Running<'_> {
         if let Some(place) = foreign.iter().position(named) {
             return self.through_foreign(place, number).await;
         }
-        let mut guest = self.begin_guest(number, None).await?;
-        if self.context.job.boot_only {
+        let plan = &self.context.lab.plan;
+        let mac = guest_mac(number, &self.plan.nic);
+        let scene = scene(plan, mac, plan.lease(number), number);
+        let job = self.context.job;
+        // Real life's order comes first, while the guest has not sent a frame.
+        let filter = match (job.early, job.boot_only) {
+            (true, false) => bind::reference(job, scene.guest.v4),
+            _ => None,
+        };
+        let early = filter.is_some();
+        let began = Watch::marks(self.context.lab);
+        let mut guest = self.begin_guest(number, filter).await?;
+        if job.boot_only {
             return Ok(());
         }
-        let exercised = self.exercise(&mut guest, number).await;
+        let exercised = self.exercise(&mut guest, &scene, early.then_some(began));
+        let exercised = exercised.await;
         self.describe(guest.machine.xml());
-        let (mut runs, scene) = match exercised {
-            Ok(done) => done,
+        match exercised {
+            Ok(runs) => self.conclude(runs),
             Err(error) => {
                 self.keep_early(&guest.machine.tap);
-                return Err(error);
-            }
-        };
-        // The same MAC and tap come again, so the first guest must have ended.
-        drop(guest);
-        if runs.stopped.is_none() && self.context.job.early {
-            // An error here must not hide what the other runs have shown.
-            match self.begin_with_filter(number, &scene, runs.run).await {
-                Ok(early) => runs.early = early,
-                Err(error) => runs.stopped = Some(error),
+                Err(error)
             }
         }
-        self.conclude(runs)
     }
 
-    /// Everything that happens with a guest that is up, and who was where.
+    /// Everything that happens with a guest that is up. Where the filter has been
+    /// there since before its first frame, `early` says where the sensors stood then.
     async fn exercise(
         &mut self,
         guest: &mut Guest,
-        number: u8,
-    ) -> Result<(Runs, Scene), VerifyError> {
+        scene: &Scene,
+        early: Option<Marks>,
+    ) -> Result<Runs, VerifyError> {
         if let Answer::Hello { kernel, .. } = guest.agent.ask(Op::Hello, ANSWER).await? {
             let host = model::Host {
                 guest_kernel: kernel,
@@ -86,20 +89,29 @@ impl Running<'_> {
             (self.context.tell)(&Event::Host(host));
         }
         self.enter("nic");
-        let (dev, scene) = self.meet(guest, number).await?;
+        let run = super::random();
+        if early.is_some() {
+            early::in_force(self.context, &guest.machine)?;
+        }
+        // No frame leaves the guest before its NIC is set up, so this comes first.
         let key = self.log_in(guest).await?;
+        let dev = self.nic(guest).await?;
         let mut subject = Occupied {
             context: self.context,
             guest,
             dev: &dev,
-            scene: &scene,
+            scene,
             key: &key,
             clients: Vec::new(),
         };
-        let runs = trial::run(super::random(), &mut subject, |phase| self.enter(phase)).await?;
+        let early = match early {
+            Some(began) => Some(subject.early(run, began, |phase| self.enter(phase)).await?),
+            None => None,
+        };
+        let runs = trial::run(run, &mut subject, |phase| self.enter(phase)).await?;
         let clients = std::mem::take(&mut subject.clients);
         self.clients(&clients, scene.guest.mac)?;
-        Ok((runs, scene))
+        Ok(Runs { early, ..runs })
     }
 
     /// Concludes what the DHCP clients showed. Where the server's answers reach the tap
@@ -188,36 +200,6 @@ impl Running<'_> {
         }
     }
 
-    /// Waits for the NIC, takes a lease, and says who is where.
-    async fn meet(
-        &mut self,
-        guest: &mut Guest,
-        number: u8,
-    ) -> Result<(String, Scene), VerifyError> {
-        let plan = &self.context.lab.plan;
-        let mac = guest.machine.interface().mac;
-        let dev = self.nic(guest).await?;
-        let op = Op::Dhcp {
-            dev: dev.clone(),
-            step: DhcpStep::Bind,
-            deadline_ms: 6000,
-        };
-        // Without a lease the guest takes an address by itself; the DHCP probes will tell.
-        let lease = match guest.agent.ask(op, ANSWER + ANSWER).await {
-            Ok(Answer::Dhcp { address, .. }) => address,
-            Ok(_) | Err(GuestError::Agent { .. }) => None,
-            Err(error) => return Err(error.into()),
-        };
-        let scene = scene(plan, mac, lease.unwrap_or(plan.leases.0), number);
-        let release = Op::Dhcp {
-            dev: dev.clone(),
-            step: DhcpStep::Release,
-            deadline_ms: 6000,
-        };
-        let _ = guest.agent.ask(release, ANSWER).await;
-        Ok((dev, scene))
-    }
-
     /// Makes a key for this cell and starts the guest's SSH server with it.
     pub(super) async fn log_in(&self, guest: &mut Guest) -> Result<ssh::Key, VerifyError> {
         let mut key = ssh::Key::generate().map_err(VerifyError::Host)?;
@@ -233,17 +215,35 @@ impl Running<'_> {
 }
 
 /// A guest between boot and end, with all that its phases need.
-struct Occupied<'a> {
-    context: &'a Context<'a>,
-    guest: &'a mut Guest,
+pub(super) struct Occupied<'a> {
+    pub(super) context: &'a Context<'a>,
+    pub(super) guest: &'a mut Guest,
     dev: &'a str,
-    scene: &'a Scene,
+    pub(super) scene: &'a Scene,
     key: &'a ssh::Key,
     /// DHCP clients of other systems, without the filter and then with it.
     clients: Vec<clients::Seen>,
 }
 
-impl Occupied<'_> {
+impl<'a> Occupied<'a> {
+    pub(super) fn ground(&self) -> Ground<'a> {
+        Ground {
+            lab: self.context.lab,
+            scene: self.scene,
+        }
+    }
+
+    /// The guest as a sender, and the sensor at its tap.
+    pub(super) fn sender(&mut self) -> (Sender<'_>, &Sensor) {
+        let sender = Sender {
+            ground: self.ground(),
+            agent: &mut self.guest.agent,
+            dev: self.dev,
+            key: self.key,
+        };
+        (sender, &self.guest.machine.tap)
+    }
+
     /// Plays the DHCP clients before the probes of a phase. With the filter only
     /// where the policy wants DHCP to work.
     async fn play(&mut self, phase: Phase) -> Result<Option<clients::Act>, VerifyError> {
@@ -273,17 +273,9 @@ impl Subject for Occupied<'_> {
     async fn phase(&mut self, run: u32, phase: Phase) -> Result<Outcome, VerifyError> {
         let act = self.play(phase).await?;
         let probes = trial::probes(self.context.policy, self.scene, run, phase);
-        let watch = Watch::start(self.context.lab, &self.guest.machine.tap);
-        let ground = Ground {
-            lab: self.context.lab,
-            scene: self.scene,
-        };
-        let mut sender = Sender {
-            ground,
-            agent: &mut self.guest.agent,
-            dev: self.dev,
-            key: self.key,
-        };
+        let ground = self.ground();
+        let (mut sender, tap) = self.sender();
+        let watch = Watch::start(ground.lab, tap);
         if phase == Phase::Teeth {
             sender.configure().await?;
         }
@@ -323,8 +315,9 @@ pub(super) fn sabotage(context: &Context<'_>, machine: &mut Machine) -> Result<(
 /// replaces the first octet, the domain gets that octet too: filters know the
 /// domain's MAC only.
 pub(super) fn guest_mac(number: u8, nic: &str) -> Mac {
-    let first = quirk(nic).mac_octet.unwrap_or(0x52);
-    [first, 0x54, 0x00, 0x00, 0x01, number]
+    let mut mac = topology::guest_mac(number);
+    mac[0] = quirk(nic).mac_octet.unwrap_or(mac[0]);
+    mac
 }
 
 fn unexpected(doing: &str) -> VerifyError {

@@ -167,7 +167,7 @@ pub struct Job {
     pub sabotage: Option<Sabotage>,
     /// Whether an ordinary user runs this, in a user namespace.
     pub rootless: bool,
-    /// Whether a fresh guest is also tried with the filter there before its first frame.
+    /// Whether each guest is also tried with the filter there before its first frame.
     pub early: bool,
     /// Only boot the first cell's guest, to see whether the accelerator works.
     pub boot_only: bool,

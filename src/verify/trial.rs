@@ -36,8 +36,6 @@ pub trait Subject {
 /// What the runs of a trial brought to light.
 #[derive(Debug)]
 pub struct Runs {
-    /// Number in the tags of all its frames.
-    pub run: u32,
     /// Without the filter.
     pub control: Outcome,
     /// With the filter.
@@ -66,7 +64,6 @@ pub async fn run(
     enter("filtered");
     let filtered = subject.phase(run, Phase::Filtered).await;
     let mut runs = Runs {
-        run,
         control,
         filtered: None,
         teeth: None,

@@ -51,7 +51,8 @@ async fn run_cells(
         saved: &saved,
         tell,
     };
-    let mut numbers = (1..=GUESTS).cycle();
+    // A guest's address must differ from those that the LAN's hosts still remember.
+    let mut numbers = (1..=lab.plan.guests()).cycle();
     while let Some(plan) = next(tell, &mut cells) {
         let mut cell = retry::run(&context, &plan, &mut numbers).await;
         // The lab belongs to all cells; the first one carries its time.
@@ -64,10 +65,6 @@ async fn run_cells(
     }
     Ok(())
 }
-
-/// Guests of a lab are numbered up to this and then again from 1: their addresses
-/// must differ from those that the LAN's hosts still remember.
-const GUESTS: u8 = 200;
 
 /// Asks for a cell and waits for it; none when there is no more to do. Whoever
 /// deals them out ends this process when it ends itself, so the wait is bounded.
