@@ -2,6 +2,7 @@
 
 use super::daemon::Daemon;
 use super::error::LabError;
+use super::linger::Lingering;
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::UnixStream;
@@ -47,11 +48,13 @@ pub fn start() -> Result<Daemon, LabError> {
             source,
         })?;
     }
-    Daemon::start(
-        "libvirtd",
-        None,
-        Command::new("libvirtd").env("LC_ALL", "C"),
-    )
+    let mut command = Command::new("libvirtd");
+    command.env("LC_ALL", "C");
+    let lingering = Lingering::prepare(&mut command)
+        .map_err(|errno| LabError::system("open a socket pair for libvirtd", errno))?;
+    let daemon = Daemon::start("libvirtd", None, &mut command)?;
+    lingering.serve();
+    Ok(daemon)
 }
 
 /// Waits until the socket is listened on and connects; the file is there a moment earlier.

@@ -10,6 +10,7 @@ mod graft;
 mod http;
 mod idmap;
 mod libvirtd;
+mod linger;
 mod mounts;
 mod netns;
 mod packet_socket;
