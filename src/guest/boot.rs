@@ -234,6 +234,14 @@ impl Machine {
             .map_err(|error| LabError::libvirt("suspend the domain", &error).into())
     }
 
+    /// Lets the guest's CPU run again.
+    ///
+    /// # Errors
+    /// libvirt's words.
+    pub fn resume(&self) -> Result<(), GuestError> {
+        self.domain.resume()
+    }
+
     /// Whether libvirt still counts the domain among the running.
     pub fn alive(&self) -> bool {
         tokio::task::block_in_place(|| self.domain.0.is_active()).unwrap_or(false)

@@ -101,19 +101,6 @@ impl<'a> Watch<'a> {
         false
     }
 
-    /// When a frame that satisfies the predicate was first seen at the place, in
-    /// nanoseconds since the epoch.
-    pub fn moment(&self, place: Place, wanted: impl Fn(&[u8]) -> bool) -> Option<u64> {
-        self.sensors.iter().find_map(|(sensor, mark, places)| {
-            let (direction, _) = places.iter().find(|(_, candidate)| *candidate == place)?;
-            let frames = sensor.since(*mark);
-            let mut there = frames.iter().filter(|seen| seen.direction == *direction);
-            there
-                .find(|seen| wanted(&seen.frame))
-                .map(|seen| seen.at_ns)
-        })
-    }
-
     /// The same watch begun at a later moment: what came up to then is left out.
     #[must_use]
     pub fn later_than(mut self, at_ns: u64) -> Self {

@@ -1,0 +1,223 @@
+//! The rounds of an iPXE guest as the sensor at its tap shows them.
+
+use super::script::{end, ended_round};
+use crate::frame::View;
+use crate::frame::dhcp::message;
+use crate::guest::Machine;
+use crate::lab::{Direction, Lab, Sighted, Tftp};
+use crate::probe::{Mac, Point, Sighting};
+use crate::verify::VerifyError;
+use crate::verify::watch::{Marks, Place, Watch};
+use std::cell::Cell;
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::{Duration, Instant, SystemTime};
+
+/// Longest wait for the end of the first round: firmware, iPXE, link, lease.
+/// 4 s here, 15 s more where the driver negotiates the link.
+const FIRST_ROUND: Duration = Duration::from_secs(60);
+
+/// Longest round. With a filter that stops everything DHCP alone takes 10 s or
+/// more (iPXE's own deadlines), and each fetch its whole patience.
+const ROUND: Duration = Duration::from_secs(60);
+
+/// Rounds that are looked at for one that is whole. The guest waits at the end of
+/// a round, so it is the first; the second where a busy machine let that wait end
+/// before the guest was suspended; more only where the machine stood still.
+const TRIES: usize = 4;
+
+/// The rounds of one guest.
+pub struct Rounds<'a> {
+    lab: &'a Lab,
+    run: u32,
+    /// Gives the files that end a round.
+    server: &'a Tftp,
+    /// Where the sensors stood before the guest's first frame.
+    began: Marks,
+    /// The round that ended last.
+    last: u32,
+}
+
+impl<'a> Rounds<'a> {
+    /// Waits for the first round with an end. Returns the guest's address too.
+    pub async fn first(
+        lab: &'a Lab,
+        machine: &Machine,
+        run: u32,
+        server: &'a Tftp,
+        began: Marks,
+    ) -> Result<(Self, Ipv4Addr), VerifyError> {
+        let watch = Watch::resume(lab, &machine.tap, began);
+        let last = end_of_round(&watch, run, FIRST_ROUND, 0).await?;
+        let frames = machine.tap.since(0);
+        let mut ends = from_guest(&frames).filter(|seen| ended_round(&seen.frame, run).is_some());
+        let address = ends.next().and_then(|seen| source(&seen.frame));
+        let address =
+            address.ok_or_else(|| VerifyError::Cell("iPXE has no IPv4 address".into()))?;
+        let rounds = Self {
+            lab,
+            run,
+            server,
+            began,
+            last,
+        };
+        Ok((rounds, address))
+    }
+
+    /// The first round, which is over, and what was seen since the guest's first frame.
+    pub fn seen_first<'b>(&'b self, machine: &'b Machine) -> (u32, Watch<'b>) {
+        (self.last, self.watch(machine))
+    }
+
+    /// Lets the guest go on to its next round and waits for the end of one that
+    /// began later than now, when filter and guest are as they are to be judged.
+    /// What was seen before is left out.
+    pub async fn next<'b>(
+        &'b mut self,
+        machine: &'b Machine,
+    ) -> Result<(u32, Watch<'b>), VerifyError> {
+        let (now, guest) = (now_ns(), machine.interface().mac);
+        for _ in 0..TRIES {
+            self.server.let_go(&end(self.run, self.last));
+            let watch = self.watch(machine);
+            self.last = end_of_round(&watch, self.run, ROUND, self.last + 1).await?;
+            let frames = machine.tap.since(0);
+            let began = beginning(&frames, self.run, self.last, guest);
+            if began.is_some_and(|began| began > now) {
+                return Ok((self.last, self.watch(machine).later_than(now)));
+            }
+        }
+        Err(VerifyError::Cell(format!(
+            "iPXE began none of its last {TRIES} rounds with a DHCP discover after the filter had come or gone"
+        )))
+    }
+
+    fn watch<'b>(&self, machine: &'b Machine) -> Watch<'b>
+    where
+        'a: 'b,
+    {
+        Watch::resume(self.lab, &machine.tap, self.began)
+    }
+}
+
+/// The kernel stamps frames by the same clock.
+fn now_ns() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| {
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    })
+}
+
+/// What the guest sent.
+fn from_guest(frames: &[Sighted]) -> impl Iterator<Item = &Sighted> {
+    let sent = |seen: &&Sighted| seen.direction == Direction::In;
+    frames.iter().filter(sent)
+}
+
+/// When the guest began a round, by the stamp of the round's first frame: the
+/// first DHCP discover after it asked for the end of the round before.
+fn beginning(frames: &[Sighted], run: u32, round: u32, guest: Mac) -> Option<u64> {
+    let discover = Sighting::Dhcp {
+        message: message::DISCOVER,
+        client: guest,
+        to: None,
+    };
+    let mut sent = from_guest(frames);
+    sent.find(|seen| ended_round(&seen.frame, run) == Some(round - 1))?;
+    sent.find(|seen| discover.matches(&seen.frame))
+        .map(|seen| seen.at_ns)
+}
+
+/// The IPv4 source of a frame.
+fn source(frame: &[u8]) -> Option<Ipv4Addr> {
+    match View::parse(frame)?.upper()?.src {
+        IpAddr::V4(source) => Some(source),
+        IpAddr::V6(_) => None,
+    }
+}
+
+/// Waits until the guest asks for the last file of a round, of this one or a
+/// later one; its number.
+async fn end_of_round(
+    watch: &Watch<'_>,
+    run: u32,
+    deadline: Duration,
+    least: u32,
+) -> Result<u32, VerifyError> {
+    let found = Cell::new(None);
+    let is_end = |frame: &[u8]| {
+        let round = ended_round(frame, run).filter(|round| least <= *round);
+        found.set(round.or(found.get()));
+        round.is_some()
+    };
+    let place = Place::At(Point::TapFromGuest);
+    watch
+        .wait_for(place, Instant::now() + deadline, is_end)
+        .await;
+    found.get().ok_or_else(|| {
+        VerifyError::Cell(format!(
+            "iPXE did not come to the end of a round within {} s: its driver does not bring the link up or gets no lease; its console is in serial.log of --out",
+            deadline.as_secs()
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::script::tests::request;
+    use super::*;
+    use crate::frame::{Ip4, Link, dhcp, ethertype};
+    use rstest::rstest;
+
+    const GUEST: Mac = [2, 0, 0, 0, 0, 2];
+
+    fn seen(direction: Direction, at_ns: u64, frame: Vec<u8>) -> Sighted {
+        Sighted {
+            direction,
+            at_ns,
+            checksum_pending: false,
+            frame,
+        }
+    }
+
+    fn end_of(round: u32, at_ns: u64) -> Sighted {
+        seen(Direction::In, at_ns, request(&end(10, round)))
+    }
+
+    fn dhcp(kind: u8, at_ns: u64) -> Sighted {
+        let link = Link::new(GUEST, [0xff; 6]);
+        let ip = Ip4::new(Ipv4Addr::UNSPECIFIED, Ipv4Addr::BROADCAST);
+        let message = dhcp::Message::from_client(kind, GUEST).to_bytes(&[]);
+        let datagram = ip.udp(dhcp::CLIENT_PORT, dhcp::SERVER_PORT, &message);
+        seen(Direction::In, at_ns, link.frame(ethertype::IPV4, &datagram))
+    }
+
+    #[rstest]
+    #[case::after_the_end(vec![end_of(1, 1), dhcp(message::DISCOVER, 3)], Some(3))]
+    #[case::the_end_was_asked_for_twice(
+        vec![end_of(1, 1), end_of(1, 2), dhcp(message::DISCOVER, 3)],
+        Some(3)
+    )]
+    #[case::a_discover_was_repeated(
+        vec![end_of(1, 1), dhcp(message::DISCOVER, 3), dhcp(message::DISCOVER, 4)],
+        Some(3)
+    )]
+    #[case::of_the_round_before(vec![dhcp(message::DISCOVER, 1), end_of(1, 2)], None)]
+    #[case::no_discover(vec![end_of(1, 1), dhcp(message::REQUEST, 2)], None)]
+    #[case::the_end_was_not_seen(vec![dhcp(message::DISCOVER, 1), end_of(2, 2)], None)]
+    fn a_round_begins_with_a_discover(#[case] frames: Vec<Sighted>, #[case] expected: Option<u64>) {
+        assert_eq!(beginning(&frames, 10, 2, GUEST), expected);
+    }
+
+    #[test]
+    fn what_comes_to_the_guest_begins_no_round() {
+        let mut frames = vec![end_of(1, 1), dhcp(message::DISCOVER, 2)];
+        frames[1].direction = Direction::Out;
+        assert_eq!(beginning(&frames, 10, 2, GUEST), None);
+    }
+
+    #[test]
+    fn the_address_is_the_source_of_what_the_guest_sends() {
+        let address = source(&request("0000000a-end-1"));
+        assert_eq!(address, Some(Ipv4Addr::new(10, 0, 0, 7)));
+    }
+}
