@@ -16,6 +16,7 @@ mod legacy;
 mod message;
 mod modules;
 mod netlink;
+mod news;
 mod nic;
 mod port;
 mod proc_net;
