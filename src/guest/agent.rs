@@ -59,6 +59,28 @@ impl AgentClient {
             .map_err(|message| GuestError::Agent { doing, message })
     }
 
+    /// Asks for several things in one round trip; what came of each, in order.
+    ///
+    /// # Errors
+    /// As [`AgentClient::ask`]; what a part was refused for is in its place.
+    pub async fn ask_several(
+        &mut self,
+        ops: Vec<Op>,
+        deadline: Duration,
+    ) -> Result<Vec<Result<Answer, String>>, GuestError> {
+        let count = ops.len();
+        if count == 0 {
+            return Ok(Vec::new());
+        }
+        match self.ask(Op::Several { ops }, deadline).await? {
+            Answer::Several { results } if results.len() == count => Ok(results),
+            other => Err(GuestError::Protocol {
+                doing: "several".into(),
+                message: format!("{other:?} for {count} requests"),
+            }),
+        }
+    }
+
     async fn exchange(
         reader: &mut BufReader<OwnedReadHalf>,
         writer: &mut OwnedWriteHalf,

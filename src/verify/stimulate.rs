@@ -58,9 +58,10 @@ impl Sender<'_> {
         .map(drop)
     }
 
-    async fn through_stack(&mut self, stimulus: &Stimulus) -> Result<Option<String>, GuestError> {
+    /// What the agent is asked for a probe that the guest's stack sends.
+    fn through_stack(&self, stimulus: &Stimulus) -> Option<Op> {
         let dev = self.dev.to_owned();
-        let op = match stimulus {
+        Some(match stimulus {
             Stimulus::Udp {
                 source_port,
                 to,
@@ -92,14 +93,8 @@ impl Sender<'_> {
                 group: *group,
                 port: *port,
             },
-            Stimulus::Frames(_) | Stimulus::Dhcp(_) | Stimulus::Ssh => return Ok(None),
-        };
-        match self.ask(op).await {
-            // A socket that refuses (no route, no address) has sent nothing; the tap's sensor says so.
-            Ok(_) => Ok(None),
-            Err(GuestError::Agent { message, .. }) => Ok(Some(message)),
-            Err(error) => Err(error),
-        }
+            Stimulus::Frames(_) | Stimulus::Dhcp(_) | Stimulus::Ssh => return None,
+        })
     }
 }
 
@@ -146,15 +141,21 @@ impl Station for Sender<'_> {
             gateway.v6.into(),
             peer.v6.into(),
         ];
-        for address in neighbours {
-            let op = Op::Resolve {
-                dev: self.dev.into(),
-                address,
-                deadline_ms: millis(NEIGHBOUR),
-            };
-            self.ask(op).await?;
-        }
-        Ok(())
+        let ops = neighbours.map(|address| Op::Resolve {
+            dev: self.dev.into(),
+            address,
+            deadline_ms: millis(NEIGHBOUR),
+        });
+        // One after the other, and all of them may be silent.
+        let longest = NEIGHBOUR * u32::try_from(ops.len()).unwrap_or(u32::MAX);
+        let asked = self.agent.ask_several(ops.to_vec(), longest + ANSWER);
+        let failed = asked.await?.into_iter().find_map(Result::err);
+        failed.map_or(Ok(()), |message| {
+            Err(GuestError::Agent {
+                doing: "resolve".into(),
+                message,
+            })
+        })
     }
 
     /// Tells the guest the neighbours that the policy does not count as LAN. A
@@ -201,21 +202,24 @@ impl Station for Sender<'_> {
     /// stack refused to send, and why.
     async fn send(&mut self, probes: &[Probe], phase: Phase) -> Result<Refusals, GuestError> {
         let mut raw = Vec::new();
-        let mut refused = Refusals::new();
+        let (mut ids, mut ops) = (Vec::new(), Vec::new());
         for probe in probes.iter().filter(|probe| probe.origin == Origin::Guest) {
             match &probe.stimulus {
                 Stimulus::Frames(_) if phase == Phase::Early && probe.expect == Expect::Drop => {}
                 Stimulus::Frames(frames) => raw.extend(frames.iter().cloned()),
-                Stimulus::Dhcp(_) | Stimulus::Ssh => {}
                 other => {
-                    if let Some(why) = self.through_stack(other).await? {
-                        refused.insert(probe.id.clone(), why);
-                    }
+                    let op = self.through_stack(other);
+                    ids.extend(op.is_some().then(|| probe.id.clone()));
+                    ops.extend(op);
                 }
             }
         }
+        let results = self.agent.ask_several(ops, ANSWER).await?;
+        // A socket that refuses (no route, no address) has sent nothing; the tap's sensor says so.
+        let refused = ids.into_iter().zip(results);
+        let refused = refused.filter_map(|(id, result)| Some((id, result.err()?)));
         self.frames(&raw).await?;
-        Ok(refused)
+        Ok(refused.collect())
     }
 
     async fn frames(&mut self, frames: &[Vec<u8>]) -> Result<(), GuestError> {

@@ -8,6 +8,9 @@ pub struct Cmdline {
     /// `lanfence.modules=ne:io=0x300:irq=9,cdc_ether`: drivers of NICs that no
     /// PCI ID announces, each with its module parameters.
     pub modules: Vec<Wanted>,
+    /// `lanfence.prepare`: the guest is to be saved before it has a NIC. What every
+    /// guest of this state would do first is done before.
+    pub prepare: bool,
 }
 
 /// A driver to load whether or not its device can be seen.
@@ -30,6 +33,8 @@ impl Cmdline {
         for word in text.split_ascii_whitespace() {
             if let Some(nonce) = word.strip_prefix("lanfence.nonce=") {
                 nonce.clone_into(&mut found.nonce);
+            } else if word == "lanfence.prepare" {
+                found.prepare = true;
             } else if let Some(list) = word.strip_prefix("lanfence.modules=") {
                 found.modules = list
                     .split(',')
@@ -87,6 +92,14 @@ mod tests {
     fn ne_without_parameters_is_told_where_qemu_puts_it() {
         let got = Cmdline::parse("lanfence.modules=ne,");
         assert_eq!(got.modules, [wanted("ne", NE_DEFAULT)]);
+    }
+
+    #[test]
+    fn only_the_whole_word_prepares() {
+        assert!(Cmdline::parse("quiet lanfence.prepare\n").prepare);
+        for other in ["lanfence.prepared", "lanfence.prepare=0", "prepare"] {
+            assert!(!Cmdline::parse(other).prepare, "{other}");
+        }
     }
 
     #[test]

@@ -197,6 +197,13 @@ pub enum Op {
         /// The public key line for root.
         authorized_key: String,
     },
+    /// Does several things in order, whatever comes of each; answers
+    /// [`Answer::Several`]. For many small ones, each of which would else wait
+    /// for a round trip through an emulated port. A batch within a batch is refused.
+    Several {
+        /// What to do.
+        ops: Vec<Op>,
+    },
     /// Syncs nothing, powers the guest off. No answer.
     PowerOff,
 }
@@ -296,6 +303,11 @@ pub enum Answer {
         /// `dropbearkey`: the key is then made at the first connection.
         host_key: String,
     },
+    /// What came of each part of a batch.
+    Several {
+        /// In the order of the request.
+        results: Vec<Result<Answer, String>>,
+    },
 }
 
 /// A datagram that reached a socket in the guest.
@@ -357,7 +369,7 @@ mod tests {
 
     /// The words on the wire: host and image can be of different builds, so a
     /// renamed field has to be seen here.
-    const OPS: [&str; 18] = [
+    const OPS: [&str; 19] = [
         r#"{"do":"hello"}"#,
         r#"{"do":"wake","nonce":"c0ffee","unix_ns":1700000000000000000,"seed":"00ff"}"#,
         r#"{"do":"nic","mac":"52:54:00:12:34:56","deadline_ms":5000}"#,
@@ -375,6 +387,7 @@ mod tests {
         r#"{"do":"received"}"#,
         r#"{"do":"leave"}"#,
         r#"{"do":"ssh","authorized_key":"ssh-ed25519 AAAA"}"#,
+        r#"{"do":"several","ops":[{"do":"leave"},{"do":"listen","port":5353}]}"#,
         r#"{"do":"power-off"}"#,
     ];
 
@@ -418,6 +431,9 @@ mod tests {
                     from: "[fe80::1]:5353".parse().unwrap(),
                     payload: "00ff".into(),
                 }],
+            },
+            Answer::Several {
+                results: vec![Ok(Answer::Done), Err("no route".into())],
             },
         ];
         for result in answers.map(Ok).into_iter().chain([Err("no".to_owned())]) {

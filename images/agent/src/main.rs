@@ -16,6 +16,7 @@ mod legacy;
 mod message;
 mod modules;
 mod netlink;
+mod news;
 mod nic;
 mod port;
 mod proc_net;
@@ -56,7 +57,7 @@ fn start() -> Result<(Agent, Port), String> {
     let cmdline = Cmdline::parse(&cmdline);
     let refused = init::set_sysctls();
     init::seed_random(&cmdline.nonce)?;
-    let children = children::Children::new()?;
+    let mut children = children::Children::new()?;
     let mut netlink = netlink::Netlink::open()?;
     init::loopback_up(&mut netlink)?;
     let mut modules = modules::Modules::read()?;
@@ -64,6 +65,10 @@ fn start() -> Result<(Agent, Port), String> {
     modules.load_wanted(&cmdline.modules);
     modules.load_present();
     let dhcp = dhcp::Dhcp::new()?;
+    let mut ssh = ssh::Ssh::default();
+    if cmdline.prepare {
+        prepare(&mut modules, &mut ssh, &mut children);
+    }
     let port = Port::open().map_err(|why| why + &modules.troubles())?;
     for trouble in refused.iter().chain(modules.told()) {
         console::note(trouble);
@@ -76,7 +81,17 @@ fn start() -> Result<(Agent, Port), String> {
         dhcp,
         listeners: sockets::Listeners::default(),
         unwatched: tcp::Unwatched::default(),
-        ssh: ssh::Ssh::default(),
+        ssh,
     };
     Ok((agent, port))
+}
+
+/// Does before the guest is saved what each restored one would else do first. An
+/// emulator has to translate whatever a restored guest does for the first time.
+fn prepare(modules: &mut modules::Modules, ssh: &mut ssh::Ssh, children: &mut children::Children) {
+    modules.load_pluggable();
+    // Not every guest is asked for SSH; one that is tries again, and tells.
+    if let Err(why) = ssh.listen(children) {
+        console::note(&format!("no SSH yet: {why}"));
+    }
 }

@@ -1,6 +1,6 @@
 //! Kernel modules: which there are, which the machine needs, and loading them.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ffi::CString;
 use std::fs::File;
 use std::path::Path;
@@ -14,6 +14,8 @@ use crate::cmdline::Wanted;
 const DIR: &str = "/lib/modules";
 /// The devices that the PCI bus has found.
 const PCI_DEVICES: &str = "/sys/bus/pci/devices";
+/// The driver whose PCI devices are USB controllers, which are there at boot or never.
+const USB: &str = "usbnet";
 
 /// The image's modules and what of them is loaded.
 #[derive(Debug)]
@@ -25,6 +27,8 @@ pub struct Modules {
     tried: HashSet<String>,
     /// Files in the kernel.
     loaded: HashSet<String>,
+    /// The driver of every device that may be plugged in has been tried.
+    prepared: bool,
     /// What went wrong, for the message of whoever then waits in vain.
     troubles: Vec<String>,
 }
@@ -113,6 +117,7 @@ impl Modules {
             pci: parse_pci(&read("pci")?)?,
             tried: HashSet::new(),
             loaded: HashSet::new(),
+            prepared: false,
             troubles: Vec::new(),
         })
     }
@@ -132,13 +137,26 @@ impl Modules {
         }
     }
 
-    /// Loads the drivers of the PCI devices that are there now.
-    pub fn load_present(&mut self) {
+    /// Loads the driver of every PCI device that may be plugged in later.
+    pub fn load_pluggable(&mut self) {
+        for driver in pluggable(&self.pci) {
+            self.load_driver(&driver, "");
+        }
+        self.prepared = true;
+    }
+
+    /// Loads the drivers of the PCI devices that are there now; whether a device
+    /// to come may need one.
+    pub fn load_present(&mut self) -> bool {
+        if self.prepared {
+            return false;
+        }
         for id in present_pci_ids() {
             for driver in self.pci.get(&id).cloned().unwrap_or_default() {
                 self.load_driver(&driver, "");
             }
         }
+        true
     }
 
     /// What went wrong so far, empty if nothing, else ready to be put behind a message.
@@ -196,6 +214,12 @@ fn insert(file: &str, parameters: &str) -> Result<(), String> {
     }
 }
 
+/// The drivers of the table's NICs, each once.
+fn pluggable(pci: &BTreeMap<String, Vec<String>>) -> BTreeSet<String> {
+    let drivers = pci.values().flatten().filter(|driver| *driver != USB);
+    drivers.cloned().collect()
+}
+
 fn present_pci_ids() -> Vec<String> {
     let Ok(devices) = std::fs::read_dir(PCI_DEVICES) else {
         return Vec::new();
@@ -245,6 +269,15 @@ mod tests {
                 .unwrap();
         assert_eq!(table["1022:2000"], ["pcnet32"]);
         assert_eq!(table["10ec:8139"], ["8139cp", "8139too"]);
+    }
+
+    #[test]
+    fn what_cannot_be_plugged_in_is_not_loaded_for_it() {
+        let table =
+            parse_pci("10ec:8139 8139cp\n10ec:8139 8139too\n1113:1211 8139too\n8086:7020 usbnet\n")
+                .unwrap();
+        let drivers: Vec<String> = pluggable(&table).into_iter().collect();
+        assert_eq!(drivers, ["8139cp", "8139too"]);
     }
 
     #[test]

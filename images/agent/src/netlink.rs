@@ -86,6 +86,11 @@ impl Netlink {
     pub fn link_by_name(&mut self, name: &str) -> Result<Link, String> {
         let index = nix::net::if_::if_nametoindex(name)
             .map_err(|errno| format!("no network device {name}: {errno}"))?;
+        self.link(index, name)
+    }
+
+    /// The device of this index, which has the name.
+    pub fn link(&mut self, index: u32, name: &str) -> Result<Link, String> {
         let body = Body::link(index, 0, 0);
         let found = self
             .request(libc::RTM_GETLINK, 0, &body)
@@ -94,6 +99,14 @@ impl Netlink {
             .iter()
             .find_map(link)
             .ok_or_else(|| format!("the kernel says nothing about {name}"))
+    }
+
+    /// Index and name of the device with this MAC address.
+    pub fn link_by_mac(&mut self, mac: [u8; 6]) -> Result<Option<(u32, String)>, String> {
+        let found = self
+            .dump(libc::RTM_GETLINK, &Body::link(0, 0, 0))
+            .map_err(|errno| format!("cannot list the network devices: {errno}"))?;
+        Ok(found.iter().find_map(|message| named(message, mac)))
     }
 
     /// Sets the device up.
@@ -321,6 +334,21 @@ fn link(message: &Message) -> Option<Link> {
     })
 }
 
+/// Index and name of the link if it has this MAC address.
+fn named(message: &Message, mac: [u8; 6]) -> Option<(u32, String)> {
+    let index = message.body.get(4..8)?.try_into().ok()?;
+    let of = |wanted| {
+        attributes(message.body.get(16..)?)
+            .find(|(kind, _)| *kind == wanted)
+            .map(|(_, value)| value)
+    };
+    if of(libc::IFLA_ADDRESS)? != mac {
+        return None;
+    }
+    let name = std::ffi::CStr::from_bytes_until_nul(of(libc::IFLA_IFNAME)?).ok()?;
+    Some((u32::from_ne_bytes(index), name.to_str().ok()?.to_owned()))
+}
+
 fn address(message: &Message, index: u32) -> Option<Address> {
     let head = message.body.get(..8)?;
     if u32::from_ne_bytes(head[4..8].try_into().ok()?) != index {
@@ -379,6 +407,12 @@ mod tests {
         let lo = netlink.link_by_name("lo").unwrap();
         assert_eq!(lo.index, 1);
         netlink.addresses(lo.index).unwrap();
+        let zero = netlink.link_by_mac([0; 6]);
+        assert_eq!(zero, Ok(Some((1, "lo".to_owned()))));
+        assert_eq!(
+            netlink.link_by_mac([0x02, 0, 0, 0xff, 0xee, 0xdd]),
+            Ok(None)
+        );
         let nobody = IpAddr::from([127, 0, 0, 77]);
         assert_eq!(netlink.neighbour(1, nobody), Ok(Neighbour::Unknown));
     }

@@ -8,13 +8,17 @@ use lanfence_agent::Answer;
 
 use crate::modules::Modules;
 use crate::netlink::Netlink;
-use crate::wait::{Deadline, ms_since, until};
+use crate::news::News;
+use crate::wait::{Deadline, ms_since};
 
-/// How often a device or carrier that is not there yet is looked for.
-const STEP: Duration = Duration::from_millis(3);
+/// How often is looked without news: whatever is waited for is told.
+const LOOK: Duration = Duration::from_millis(100);
 
-/// So many looks, each with a pause of [`STEP`] in which the kernel's workers run.
-const STALE_LOOKS: u32 = 10;
+/// A pause in which the kernel's workers run.
+const PAUSE: Duration = Duration::from_millis(3);
+
+/// So many times a [`PAUSE`] without news.
+const STALE_PAUSES: u32 = 10;
 
 /// The kernel's own choice.
 const LINK_LOCAL_PREFIX: u8 = 64;
@@ -32,81 +36,141 @@ pub fn bring_up(
     let start = Instant::now();
     let deadline = Deadline::in_ms(deadline_ms);
     let octets = parse_mac(mac).ok_or_else(|| format!("not a MAC address: {mac}"))?;
-    let mac = mac.to_ascii_lowercase();
-    let dev = until(deadline, STEP, || {
-        modules.load_present();
-        Ok::<_, String>(device_with(&mac))
-    })?
-    .ok_or_else(|| {
+    let news = News::subscribe()?;
+    let found = device_with(modules, netlink, &news, octets, deadline)?;
+    let (index, dev) = found.ok_or_else(|| {
         let troubles = modules.troubles();
         format!("no network device with MAC {mac} within {deadline_ms} ms{troubles}")
     })?;
-    let link = netlink.link_by_name(&dev)?;
+    await_driver(&dev)?;
     netlink
-        .set_up(link.index)
+        .set_up(index)
         .map_err(|error| format!("{dev} with driver {}: {error}", driver_of(&dev)))?;
-    let link_local = link_local(octets);
-    let mut stale = 0;
-    until(deadline, STEP, || {
-        can_send(netlink, &dev, link_local, &mut stale)
-    })?
-    .ok_or_else(|| {
-        format!(
+    let mut device = Device {
+        netlink,
+        index,
+        name: &dev,
+        link_local: link_local(octets),
+    };
+    if !device.can_send_within(deadline, &news)? {
+        return Err(format!(
             "{dev} with driver {} has no carrier within {deadline_ms} ms",
             driver_of(&dev)
-        )
-    })?;
+        ));
+    }
     Ok(Answer::Nic {
         driver: driver_of(&dev),
-        dev,
+        link_local: device.link_local,
         carrier_ms: ms_since(start),
-        link_local,
+        dev,
     })
 }
 
-/// A carrier alone is not enough: when it comes after the device was set up, the
-/// queue in front of the driver swallows every frame until the kernel's link
-/// watcher has run. The kernel assigns the link-local address once that queue
-/// works, so its presence is the proof.
-///
-/// When the carrier was there first, the queue works from the start, but the
-/// watcher, which handles such news once a second only, leaves the device not
-/// "running" meanwhile (virtio, vmxnet3). News that a queue depends on it handles at
-/// once; so a carrier that is still no news after [`STALE_LOOKS`] is of this kind,
-/// and the address is given here instead.
-fn can_send(
+/// Index and name of the device with this MAC, once it is there.
+fn device_with(
+    modules: &mut Modules,
     netlink: &mut Netlink,
-    dev: &str,
-    link_local: IpAddr,
-    stale: &mut u32,
-) -> Result<Option<()>, String> {
-    let link = netlink.link_by_name(dev)?;
-    if !link.carrier {
-        *stale = 0;
-        return Ok(None);
-    }
-    if !link.running {
-        *stale += 1;
-        if *stale == STALE_LOOKS {
-            netlink.add_address(link.index, link_local, LINK_LOCAL_PREFIX)?;
+    news: &News,
+    mac: [u8; 6],
+    deadline: Deadline,
+) -> Result<Option<(u32, String)>, String> {
+    loop {
+        let last = deadline.passed();
+        // What of this is a new PCI device is told by nobody here.
+        let step = if modules.load_present() { PAUSE } else { LOOK };
+        let found = netlink.link_by_mac(mac)?;
+        if found.is_some() || last {
+            return Ok(found);
         }
+        news.wait(step.min(deadline.left()))?;
     }
-    let addresses = netlink.addresses(link.index)?;
-    let usable = addresses
-        .iter()
-        .any(|address| address.ip == link_local && !address.tentative);
-    Ok(usable.then_some(()))
 }
 
-fn device_with(mac: &str) -> Option<String> {
-    let devices = std::fs::read_dir(NET).ok()?;
-    devices
-        .flatten()
-        .find(|device| {
-            std::fs::read_to_string(device.path().join("address"))
-                .is_ok_and(|text| text.trim() == mac)
+/// Waits until the driver is done with a new device. The kernel tells of a link
+/// while its driver still works on it, and e100 makes last what it needs to be set
+/// up: without this wait its guest panicked in three cells of twenty. Writing to
+/// this file takes the lock that is held until then, and what is written is there
+/// already. The host bounds the wait, as it does every request's.
+fn await_driver(dev: &str) -> Result<(), String> {
+    let file = Path::new(NET).join(dev).join("device/power/control");
+    // A USB interface has none; it cannot be plugged in, so it is no new device.
+    let Ok(setting) = std::fs::read_to_string(&file) else {
+        return Ok(());
+    };
+    std::fs::write(&file, setting)
+        .map_err(|error| format!("cannot wait for the driver of {dev}: {error}"))
+}
+
+/// A device on its way to sending.
+struct Device<'a> {
+    netlink: &'a mut Netlink,
+    index: u32,
+    name: &'a str,
+    link_local: IpAddr,
+}
+
+/// How far a device is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// It has no carrier.
+    Silent,
+    /// It has one, and the kernel does not call it running.
+    Stale,
+    /// It runs, and has no address yet.
+    Running,
+    /// It can send.
+    Usable,
+}
+
+impl Device<'_> {
+    /// A carrier alone is not enough: when it comes after the device was set up, the
+    /// queue in front of the driver swallows every frame until the kernel's link
+    /// watcher has run. The kernel assigns the link-local address once that queue
+    /// works, so its presence is the proof.
+    ///
+    /// When the carrier was there first, the queue works from the start, but the
+    /// watcher, which handles such news once a second only, leaves the device not
+    /// "running" meanwhile (virtio, vmxnet3). News that a queue depends on it handles at
+    /// once; so a carrier that is still no news after [`STALE_PAUSES`] is of this kind,
+    /// and the address is given here instead.
+    fn can_send_within(&mut self, deadline: Deadline, news: &News) -> Result<bool, String> {
+        let mut quiet = 0;
+        loop {
+            let last = deadline.passed();
+            let stage = self.stage()?;
+            if stage == Stage::Usable || last {
+                return Ok(stage == Stage::Usable);
+            }
+            if stage == Stage::Silent {
+                quiet = 0;
+            }
+            let step = if stage == Stage::Stale { PAUSE } else { LOOK };
+            let told = news.wait(step.min(deadline.left()))?;
+            if stage == Stage::Stale && !told {
+                quiet += 1;
+                if quiet == STALE_PAUSES {
+                    self.netlink
+                        .add_address(self.index, self.link_local, LINK_LOCAL_PREFIX)?;
+                }
+            }
+        }
+    }
+
+    fn stage(&mut self) -> Result<Stage, String> {
+        let link = self.netlink.link(self.index, self.name)?;
+        if !link.carrier {
+            return Ok(Stage::Silent);
+        }
+        let addresses = self.netlink.addresses(self.index)?;
+        let usable = addresses
+            .iter()
+            .any(|address| address.ip == self.link_local && !address.tentative);
+        Ok(match (usable, link.running) {
+            (true, _) => Stage::Usable,
+            (false, true) => Stage::Running,
+            (false, false) => Stage::Stale,
         })
-        .and_then(|device| device.file_name().into_string().ok())
+    }
 }
 
 fn driver_of(dev: &str) -> String {

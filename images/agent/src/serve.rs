@@ -144,8 +144,21 @@ impl Agent {
             }
             Op::Frames { dev, frames } => frames::frames(&mut self.netlink, &dev, &frames),
             Op::Ssh { authorized_key } => self.ssh.start(&mut self.children, &authorized_key),
+            Op::Several { ops } => {
+                let results = ops.into_iter().map(|op| self.part(op)).collect();
+                Ok(Answer::Several { results })
+            }
             Op::PowerOff => console::power_off(),
             other => self.act_on_sockets(other),
+        }
+    }
+
+    /// A part of a batch. With none in it that is a batch itself, the answer has
+    /// no more parts than the request had.
+    fn part(&mut self, op: Op) -> Result<Answer, String> {
+        match op {
+            Op::Several { .. } => Err("a batch within a batch".to_owned()),
+            op => self.act(op),
         }
     }
 

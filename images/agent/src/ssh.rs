@@ -33,11 +33,22 @@ impl Ssh {
     /// Lets the key log in as root and makes sure that dropbear listens.
     pub fn start(&mut self, children: &mut Children, key: &str) -> Result<Answer, String> {
         authorize(key)?;
+        let host_key = self.listen(children)?;
+        Ok(Answer::Ssh { host_key })
+    }
+
+    /// Makes sure that dropbear listens, and returns its host key. Nobody can log
+    /// in before [`Ssh::start`].
+    ///
+    /// Done before a guest is saved, it gives all guests of that state one host
+    /// key, which guards nothing. Their sessions have nothing else in common:
+    /// dropbear draws from the kernel's pool for each, which every restored guest
+    /// fills anew.
+    pub fn listen(&mut self, children: &mut Children) -> Result<String, String> {
         if let Some((pid, host_key)) = &self.running
             && children.ended(*pid).is_none()
         {
-            let host_key = host_key.clone();
-            return Ok(Answer::Ssh { host_key });
+            return Ok(host_key.clone());
         }
         let deadline = Deadline::in_ms(PATIENCE_MS);
         let host_key = make_key(children, deadline)?;
@@ -57,7 +68,7 @@ impl Ssh {
             return Err(format!("dropbear does not listen within {PATIENCE_MS} ms"));
         }
         self.running = Some((pid, host_key.clone()));
-        Ok(Answer::Ssh { host_key })
+        Ok(host_key)
     }
 }
 

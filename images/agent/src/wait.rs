@@ -17,7 +17,12 @@ pub struct Deadline(Instant);
 impl Deadline {
     /// A deadline so many milliseconds from now, ten minutes at most.
     pub fn in_ms(ms: u64) -> Self {
-        Self(Instant::now() + Duration::from_millis(ms).min(LONGEST))
+        Self::after(Duration::from_millis(ms))
+    }
+
+    /// A deadline so long from now, ten minutes at most.
+    pub fn after(wait: Duration) -> Self {
+        Self(Instant::now() + wait.min(LONGEST))
     }
 
     /// Time left, zero when passed.
