@@ -88,7 +88,7 @@ fn device_with(
 
 /// Waits until the driver is done with a new device. The kernel tells of a link
 /// while its driver still works on it, and e100 makes last what it needs to be set
-/// up: without this wait its guest panicked in three cells of twenty. Writing to
+/// up: without this wait its guest panicked in 3 cells of 26. Writing to
 /// this file takes the lock that is held until then, and what is written is there
 /// already. The host bounds the wait, as it does every request's.
 fn await_driver(dev: &str) -> Result<(), String> {
