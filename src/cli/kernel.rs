@@ -104,6 +104,7 @@ fn answer(pair: &mut Pair, case: &Case) -> Result<Answer, LabError> {
             return Err(error);
         }
         answer.refused = Some(error.to_string());
+        pair.forget_refusal()?;
     }
     for name in defined.iter().rev() {
         pair.libvirt.undefine_filter(name)?;

@@ -187,7 +187,11 @@ pub fn with_filter<T>(
         Err(error) => (None, Some(error.to_string())),
     };
     let out = job(pair, refused)?;
-    binding.map_or(Ok(()), Binding::remove)?;
+    match binding {
+        Some(binding) => binding.remove()?,
+        // Else the next filter may be bound only for what is left of this one.
+        None => pair.forget_refusal()?,
+    }
     for name in defined.iter().rev() {
         pair.libvirt.undefine_filter(name)?;
     }

@@ -72,6 +72,12 @@ impl Pair {
         self.libvirtd.fault()
     }
 
+    /// Makes the device as if nothing had ever been bound to it, after libvirt has
+    /// refused: see [`ruleset::clear`].
+    pub fn forget_refusal(&self) -> Result<(), LabError> {
+        ruleset::clear()
+    }
+
     /// Puts a frame in at one end; whether it comes out at the other. The kernel
     /// takes it through the bridge within the call that writes it, so what has
     /// not come out then never will; [`Pair::settle`] makes sure of that.

@@ -86,6 +86,19 @@ pub fn flush() -> Result<(), LabError> {
     dump("ebtables", &["-t", "nat", "-F"]).map(drop)
 }
 
+/// Takes away every layer-2 rule and chain while nothing is bound. A binding that
+/// failed halfway leaves its sub-chains, J-tap0-ipv4 and P-tap0-ipv4, behind:
+/// libvirt finds sub-chains by a query of the chain that jumps to them, and since
+/// it has had rollback commands of its own they may not query
+/// (`virFirewallAddCmdFullV` in its `virfirewall.c`, which
+/// `ebiptablesApplyNewRules` in `nwfilter_ebiptables_driver.c` does not know).
+/// With such a chain in place a later filter can be bound that adds a rule before
+/// it makes the chain, and loses that rule when it does make it (measured).
+pub fn clear() -> Result<(), LabError> {
+    flush()?;
+    dump("ebtables", &["-t", "nat", "-X"]).map(drop)
+}
+
 fn dump(program: &str, options: &[&str]) -> Result<String, LabError> {
     let output = Command::new(program)
         .args(options)

@@ -4,7 +4,7 @@ use super::expand::expand;
 use super::field::Field;
 use super::flatten::Instance;
 use super::rule::{Attributes, Rule, State, Test};
-use super::{Backend, CompileError, MAX_RULES, link, network};
+use super::{Backend, CompileError, MAX_RULES, Way, link, network};
 use crate::nwfilter::model::Direction;
 use crate::nwfilter::sets::Set;
 use std::collections::HashMap;
@@ -110,20 +110,27 @@ pub fn chains(instances: &[Instance<'_>], backend: Backend) -> Result<Chains, Co
             }
         }
     }
-    let priorities = chain_priorities(instances);
-    out.from_guest = layer2(from_guest, &priorities);
-    out.to_guest = layer2(to_guest, &priorities);
+    out.from_guest = layer2(
+        from_guest,
+        &chain_priorities(instances, Way::FromGuest, backend),
+    );
+    out.to_guest = layer2(
+        to_guest,
+        &chain_priorities(instances, Way::ToGuest, backend),
+    );
     out.from_guest.end_accepts = backend.chain_end_accepts();
     out.to_guest.end_accepts = backend.chain_end_accepts();
     Ok(out)
 }
 
 /// Whether every chain is made before its first rule: libvirt goes through the
-/// rules in their order and makes each chain before the first rule that does not
-/// come before it. A chain that several filters share may have a later priority
-/// than the rule of one of them; binding then fails.
+/// rules of both directions in their order and makes each chain before the first
+/// rule that does not come before it. A chain that several filters share may have
+/// a later priority than the rule of one of them; binding then fails, but for a
+/// device with the chain that a binding that failed earlier has left behind.
 fn in_time(instances: &[Instance<'_>]) -> Result<(), CompileError> {
-    let priorities = chain_priorities(instances);
+    let ways = [Way::FromGuest, Way::ToGuest];
+    let priorities = ways.map(|way| (way, chain_priorities(instances, way, Backend::Ebtables)));
     let mut latest = i16::MIN;
     for instance in instances.iter().filter(|instance| is_layer2(instance)) {
         let own = if instance.in_root() {
@@ -132,8 +139,10 @@ fn in_time(instances: &[Instance<'_>]) -> Result<(), CompileError> {
             instance.priority().max(instance.chain_priority)
         };
         latest = latest.max(own);
-        let chain = priorities.get(instance.chain);
-        let late = chain.is_some_and(|priority| *priority > latest);
+        let late = priorities.iter().any(|(way, priorities)| {
+            let chain = priorities.get(instance.chain);
+            goes(instance, *way) && chain.is_some_and(|priority| *priority > latest)
+        });
         if late && !instance.in_root() {
             return Err(CompileError::Refused {
                 origin: instance.origin.clone(),
@@ -145,6 +154,15 @@ fn in_time(instances: &[Instance<'_>]) -> Result<(), CompileError> {
         }
     }
     Ok(())
+}
+
+/// Whether the rule is for frames that go this way.
+fn goes(instance: &Instance<'_>, way: Way) -> bool {
+    let other = match way {
+        Way::FromGuest => Direction::In,
+        Way::ToGuest => Direction::Out,
+    };
+    instance.rule.direction != other
 }
 
 fn is_layer2(instance: &Instance<'_>) -> bool {
@@ -176,22 +194,36 @@ fn place<'a>(
             },
         })
     };
-    if instance.rule.direction != Direction::In {
+    if goes(instance, Way::FromGuest) {
         from_guest.push(placed(both)?);
     }
-    if instance.rule.direction != Direction::Out {
+    if goes(instance, Way::ToGuest) {
         to_guest.push(placed(false)?);
     }
     Ok(())
 }
 
-/// The priority of each chain: that of its rule that sorts last.
-fn chain_priorities<'a>(instances: &[Instance<'a>]) -> HashMap<&'a str, i16> {
-    let rules = instances.iter().filter(|instance| is_layer2(instance));
+/// The priority of each chain of one direction. With ebtables that of its rule
+/// that sorts last, of the rules for that direction only (`chains_in_set` and
+/// `chains_out_set` of `ebiptablesApplyNewRules` in libvirt's
+/// `nwfilter_ebiptables_driver.c`; measured); with nftables that of its first rule
+/// of either direction and layer (`nftablesGetSubChains` in
+/// `nwfilter_nftables_driver.c`; not measured).
+fn chain_priorities<'a>(
+    instances: &[Instance<'a>],
+    way: Way,
+    backend: Backend,
+) -> HashMap<&'a str, i16> {
+    let named = |instance: &Instance<'a>| (instance.chain, instance.chain_priority);
     // The last of each name stays.
-    rules
-        .map(|instance| (instance.chain, instance.chain_priority))
-        .collect()
+    match backend {
+        Backend::Ebtables => instances
+            .iter()
+            .filter(|instance| is_layer2(instance) && goes(instance, way))
+            .map(named)
+            .collect(),
+        Backend::Nftables => instances.iter().rev().map(named).collect(),
+    }
 }
 
 fn layer2(placed: Vec<Placed<'_>>, priorities: &HashMap<&str, i16>) -> Layer2 {

@@ -70,3 +70,49 @@ fn no_next_header_and_the_state_of_connections() {
     let decision = filter.decide(&frame, Way::FromGuest);
     assert!(matches!(decision, Decision::Undecided(_)), "{decision:?}");
 }
+
+/// Found by `lanfence crosscheck`, seed 6: a chain that two filters share has a
+/// priority of its own in each direction, that of the filter of its last rule for that direction. libvirt binds where
+/// this says so and refuses the others (measured): their chain would be made behind its
+/// first rule (`ebiptablesApplyNewRules` in its `nwfilter_ebiptables_driver.c`).
+#[rstest]
+#[case::later_rule_of_the_other_direction("out", "in", true)]
+#[case::later_rule_of_the_same_direction("out", "out", false)]
+#[case::later_rule_of_both_directions("out", "inout", false)]
+#[case::to_the_guest("in", "out", true)]
+fn a_chain_is_made_in_time(#[case] first: &str, #[case] last: &str, #[case] bound: bool) {
+    let top = format!(
+        "<filter name='x' chain='ipv6' priority='-700'>\
+         <rule action='drop' direction='{first}' priority='-700'/><filterref filter='a'/></filter>"
+    );
+    let later = format!(
+        "<filter name='a' chain='ipv6' priority='-600'>\
+         <rule action='drop' direction='{last}' priority='500'/></filter>"
+    );
+    assert_eq!(compile_with(&[&top, &later], &[]).is_ok(), bound);
+}
+
+/// The root chain jumps to a shared chain where its rules for that direction say;
+/// with nftables where its first rule says.
+#[rstest]
+#[case::other_direction("in", Backend::Ebtables, false)]
+#[case::same_direction("out", Backend::Ebtables, true)]
+#[case::nftables("out", Backend::Nftables, false)]
+fn a_shared_chain_has_its_place_by_direction(
+    #[case] last: &str,
+    #[case] backend: Backend,
+    #[case] passes_out: bool,
+) {
+    let rule = "<rule action='drop' direction='out' priority='100'/>";
+    let top = format!(
+        "<filter name='x' chain='ipv4' priority='-700'>{rule}<filterref filter='a'/><filterref filter='r'/></filter>"
+    );
+    let later = format!(
+        "<filter name='a' chain='ipv4' priority='50'>\
+         <rule action='drop' direction='{last}' priority='500'/></filter>"
+    );
+    let root = "<filter name='r'><rule action='accept' direction='inout' priority='0'/></filter>";
+    let filters = filters(&[&top, &later, root]);
+    let filter = Compiled::with_backend(&filters, "x", GUEST, &[], backend).unwrap();
+    assert_eq!(out(&filter, &udp(OWN, WAN, 1)), passes_out);
+}
