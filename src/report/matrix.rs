@@ -16,13 +16,13 @@ pub fn suits(run: &Run) -> bool {
 
 /// What the columns are called.
 pub const COLUMNS: [&str; 10] = [
-    "cell", "driver", "DHCP", "LAN", "bcast", "mcast", "in", "WAN", "spoof", "time",
+    "cell", "driver", "DHCP", "LAN", "bcast", "mcast", "in", "WAN", "spoof", "s",
 ];
 
 /// What to know to read it.
 pub const LEGEND: &str = "A number counts probes that came out as the policy wants: LAN with ARP and \
      neighbour discovery, broadcast, multicast and LAN to guest (in) got through; WAN both ways, and \
-     spoofed and rogue frames, were stopped.";
+     spoofed and rogue frames, were stopped. The last column is the cell's time in seconds.";
 
 /// Columns that probes fall into, from the third of [`COLUMNS`] on.
 const GATHERED: usize = 7;
@@ -34,7 +34,8 @@ pub fn lines(run: &Run) -> Vec<Vec<String>> {
         let driver = cell.driver.as_deref().map_or_else(|| "-".into(), clean);
         let mut line = vec![label, driver];
         line.extend((0..GATHERED).map(|column| entry(cell, column)));
-        line.push(seconds(cell.ms()));
+        // Without its unit, which would make a table of 100 columns one too wide.
+        line.push(seconds(cell.ms()).trim_end_matches(" s").to_owned());
         line
     };
     run.cells.iter().zip(labels).map(line).collect()
