@@ -166,6 +166,16 @@ pub fn roots() -> Vec<Claim> {
             drop_out("<ip srcipaddr='$L' dstipaddr='$M[@2]'/>", &[Binds]),
         )
         .with(&[("L", "10.0.0.1"), ("M", "10.0.0.1"), ("M", "10.0.0.2")]),
+        claim(
+            "unset-variable",
+            "a variable that the interface does not give",
+            drop_out(
+                "<ip dstipaddr='$NOBODY'/>",
+                &[Dumps("$NOBODY"), Refuses("NOBODY")],
+            ),
+            drop_out("<ip dstipaddr='$L'/>", &[Dumps("$L"), Binds]),
+        )
+        .with(&[("L", "10.0.0.1")]),
     ]
 }
 

@@ -24,11 +24,14 @@ const fn lint(name: &'static str, severity: Severity, summary: &'static str) -> 
 /// Name of the lint about what libvirt refuses.
 pub const REFUSED: &str = "refused";
 
+/// Name of the lint about what has to be given.
+pub const UNSET: &str = "unset-variable";
+
 /// Name of the lint about what the lenient reader lists.
 pub const IGNORED: &str = "silently-ignored";
 
 /// All of them, by name.
-pub const LINTS: [Lint; 29] = [
+pub const LINTS: [Lint; 30] = [
     lint(
         "arp-mask-inherited",
         Error,
@@ -152,6 +155,11 @@ pub const LINTS: [Lint; 29] = [
         "stp-chain-priority",
         Warning,
         "an stp chain without a priority gets 0",
+    ),
+    lint(
+        UNSET,
+        Warning,
+        "a rule uses a variable that no reference and no parameter sets",
     ),
     lint("vlan-encap", Error, "encap-protocol never matches"),
 ];

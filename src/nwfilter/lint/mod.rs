@@ -90,27 +90,36 @@ pub fn ignored(filter: &str, ignored: &[Ignored]) -> Vec<Finding> {
     ignored.iter().map(finding).collect()
 }
 
-/// A filter that libvirt refuses to bind whatever the interface says, as a
-/// finding; none where it is only that something has not been given.
+/// The variable that libvirt learns from the guest's traffic where it is not given.
+const LEARNED: &str = "IP";
+
+/// Why libvirt refuses to bind a filter, as a finding: whatever the interface says, or
+/// as long as it does not give a variable. None where another filter has not been
+/// given, or more is asked than can be looked at.
 pub fn refused(top: &str, error: &CompileError) -> Option<Finding> {
-    let (filter, origin) = match (error, error.culprit()) {
-        (
-            CompileError::Missing { .. }
-            | CompileError::Unset { .. }
-            | CompileError::TooDeep { .. }
-            | CompileError::TooMany { .. },
-            _,
-        ) => return None,
-        (_, Culprit::Rule(origin)) => (origin.filter.clone(), Some(origin.clone())),
-        (_, Culprit::Reference { .. }) => (top.to_owned(), None),
+    let (rule, severity) = match error {
+        CompileError::Unset { name, .. } if name == LEARNED => return None,
+        CompileError::Unset { .. } => (catalogue::UNSET, Severity::Warning),
+        CompileError::Missing { .. }
+        | CompileError::TooDeep { .. }
+        | CompileError::TooMany { .. } => return None,
+        _ => (catalogue::REFUSED, Severity::Error),
     };
+    let (filter, origin) = match error.culprit() {
+        Culprit::Rule(origin) => (origin.filter.clone(), Some(origin.clone())),
+        Culprit::Reference { .. } => (top.to_owned(), None),
+    };
+    let mut what = error.to_string();
+    if rule == catalogue::UNSET {
+        what.push_str("; libvirt refuses to bind it to an interface whose filterref does not");
+    }
     Some(Finding {
-        rule: catalogue::REFUSED,
-        severity: Severity::Error,
+        rule,
+        severity,
         filter,
         origin,
         place: None,
-        what: error.to_string(),
+        what,
     })
 }
 

@@ -204,11 +204,6 @@ fn of_many_rules() {
     "<rule action='drop' direction='out'><ip srcipaddr='$L' dstipaddr='$M'/></rule>",
     "<rule action='drop' direction='out'><ip srcipaddr='$L'/></rule>"
 )]
-// What only has not been given yet is no fault of the filter.
-#[case::unset(
-    "<rule action='continue' direction='out'><tcp/></rule>",
-    "<rule action='drop' direction='out'><ip srcipaddr='$N'/></rule>"
-)]
 fn of_what_libvirt_refuses(#[case] bad: &str, #[case] good: &str) {
     let list = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let given = [
@@ -225,6 +220,25 @@ fn of_what_libvirt_refuses(#[case] bad: &str, #[case] good: &str) {
     assert_eq!(found.rule, "refused");
     assert_eq!(found.origin.map(|origin| origin.rule), Some(1));
     assert_eq!(finding(good), None);
+}
+
+/// libvirt learns the guest's address from its traffic, so that need not be given.
+#[rstest]
+#[case::nobody_gives("$N", Some("unset-variable"))]
+#[case::given("$L", None)]
+#[case::learned("$IP", None)]
+fn of_a_variable_that_nothing_sets(#[case] value: &str, #[case] found: Option<&str>) {
+    let rule = format!("<rule action='drop' direction='out'><ip srcipaddr='{value}'/></rule>");
+    let filter = read(&format!("<filter name='x'>{rule}</filter>"), "test").unwrap();
+    let given = [("L".to_owned(), "1.2.3.4".to_owned())];
+    let error = Compiled::new(&[filter], "x", [2; 6], &given).err();
+    let finding = error.and_then(|error| refused("x", &error));
+    assert_eq!(finding.as_ref().map(|finding| finding.rule), found);
+    if let Some(finding) = finding {
+        assert_eq!(finding.severity, Severity::Warning);
+        assert!(finding.what.contains("$N"), "{}", finding.what);
+        assert_eq!(finding.origin.map(|origin| origin.rule), Some(1));
+    }
 }
 
 #[test]
