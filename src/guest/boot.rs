@@ -6,7 +6,7 @@ use super::domain::{
     Accel, DomainSpec, FilterRef, Interface, agent_path, console_path, domain_xml,
 };
 use super::error::GuestError;
-use crate::lab::{Lab, LabError, Libvirt, PacketSocket, Sensor};
+use crate::lab::{Lab, LabError, Libvirt, PacketSocket, Sensor, ruleset};
 use std::time::{Duration, Instant};
 use tokio::net::UnixStream;
 use tokio::sync::watch;
@@ -213,7 +213,7 @@ impl Machine {
         };
         Libvirt::update_interface(&self.domain.0, &interface.xml())?;
         self.interface = interface;
-        Ok(())
+        Ok(ruleset::settle()?)
     }
 
     /// Pulls or plugs the NIC's cable.

@@ -2,6 +2,7 @@
 
 use super::error::LabError;
 use super::libvirtd::Libvirt;
+use super::ruleset;
 use super::topology::{Mac, mac_text};
 use quick_xml::Writer;
 use quick_xml::events::BytesText;
@@ -73,7 +74,8 @@ impl Binding {
     /// # Errors
     /// libvirt's words when it cannot.
     pub fn remove(mut self) -> Result<(), LabError> {
-        self.delete()
+        self.delete()?;
+        ruleset::settle()
     }
 
     fn delete(&mut self) -> Result<(), LabError> {

@@ -5,6 +5,10 @@
 
 use super::error::LabError;
 use super::in_path;
+use nix::sys::socket::{
+    AddressFamily, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, socket,
+};
+use std::os::fd::AsRawFd as _;
 use std::process::Command;
 
 /// Rules that libvirt has for one interface, from ebtables and iptables.
@@ -84,6 +88,25 @@ pub fn evidence() -> String {
 /// does. For tests of what a lost filter looks like.
 pub fn flush() -> Result<(), LabError> {
     dump("ebtables", &["-t", "nat", "-F"]).map(drop)
+}
+
+/// Waits until the kernel has disposed of the rules that are gone. What they held lives
+/// on until then: connection tracking, for one, which swallows parts of packets. Where
+/// libvirt does not wait for each rule (see [`super::linger`]), this waits once for all:
+/// closing a bound netlink socket returns when it is done (`nft_rcv_nl_event` in the
+/// kernel's `nf_tables_api.c`), after one grace period.
+pub fn settle() -> Result<(), LabError> {
+    let settled = || -> nix::Result<()> {
+        let socket = socket(
+            AddressFamily::Netlink,
+            SockType::Raw,
+            SockFlag::SOCK_CLOEXEC,
+            SockProtocol::NetlinkNetFilter,
+        )?;
+        bind(socket.as_raw_fd(), &NetlinkAddr::new(0, 0))
+    };
+    tokio::task::block_in_place(settled)
+        .map_err(|errno| LabError::system("wait for the end of rules that are gone", errno))
 }
 
 /// Takes away every layer-2 rule and chain while nothing is bound. A binding that
