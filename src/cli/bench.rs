@@ -72,8 +72,23 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let Some(guest) = options.guest.as_ref().filter(|_| !options.pure) else {
         return Ok(Exit::Pass.into());
     };
-    let image = Image::open(guest).map_err(Failure::host)?;
     let both = verify::plain_job(&source, Some(guest))?;
+    let mut series = with_guests(&both, guest, options.rounds)?;
+    series.extend(others(&guest.join(BZIMAGE), options.rounds));
+    say(&format!("{}\n", table(&mut series))).map_err(Failure::host)?;
+    if options.grid {
+        let grid = grid::table(&both, guest)?;
+        say(&format!("{grid}\n")).map_err(Failure::host)?;
+    }
+    Ok(Exit::Pass.into())
+}
+
+/// The compressed kernel in the image's directory.
+const BZIMAGE: &str = "vmlinuz";
+
+/// What boots, phases and cells take.
+fn with_guests(both: &Job, guest: &Path, rounds: u32) -> Result<Vec<Series>, Failure> {
+    let image = Image::open(guest).map_err(Failure::host)?;
     let restored = Job {
         cells: both.cells[..1].to_vec(),
         ..both.clone()
@@ -84,7 +99,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     };
     // The first run after a change makes the saved guest; that is not what is measured.
     measure(&restored)?;
-    let bzimage = guest.join("vmlinuz");
+    let bzimage = guest.join(BZIMAGE);
     let mut series = vec![
         Series::new("bare QEMU boot of the bzImage to READY", ""),
         Series::new("bare QEMU boot to READY", ""),
@@ -96,11 +111,11 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         Series::new("pcnet cell, restored", "2000"),
         Series::new("verify pcnet and virtio, whole", "20000"),
     ];
-    for round in 1..=options.rounds {
-        note(&format!("round {round} of {}", options.rounds));
+    for round in 1..=rounds {
+        note(&format!("round {round} of {rounds}"));
         let (from_cold, _) = measure(&cold)?;
         let (from_state, _) = measure(&restored)?;
-        let (_, wall) = measure(&both)?;
+        let (_, wall) = measure(both)?;
         let figures = [
             bare_boot(&bzimage, &image).map_err(Failure::host)?,
             bare_boot(&image.kernel, &image).map_err(Failure::host)?,
@@ -116,13 +131,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
             series.ms.push(ms);
         }
     }
-    series.extend(others(&bzimage, options.rounds));
-    say(&format!("{}\n", table(&mut series))).map_err(Failure::host)?;
-    if options.grid {
-        let grid = grid::table(&both, guest)?;
-        say(&format!("{grid}\n")).map_err(Failure::host)?;
-    }
-    Ok(Exit::Pass.into())
+    Ok(series)
 }
 
 /// What other programs take for a guest that runs one command, as far as they are

@@ -64,11 +64,12 @@ impl Lingering {
         // allocates nothing and takes no lock.
         unsafe {
             command.pre_exec(move || {
-                // Without the filter the program does what it would have done.
-                if let Some(listener) = set(&filter) {
-                    send(theirs.as_raw_fd(), listener);
+                // Without the filter the program does what it would have done. With
+                // it and nobody who answers, it could not open such sockets at all.
+                match set(&filter) {
+                    Some(listener) => send(theirs.as_raw_fd(), listener),
+                    None => Ok(()),
                 }
-                Ok(())
             });
         }
         Ok(Self { ours })
@@ -80,13 +81,10 @@ impl Lingering {
         let Some(listener) = self.listener() else {
             return;
         };
-        let Ok(home) = std::fs::read_link("/proc/thread-self/ns/net") else {
-            return;
-        };
         std::thread::spawn(move || {
             let mut keeper = Keeper {
                 listener,
-                home,
+                home: std::fs::read_link("/proc/thread-self/ns/net").ok(),
                 kept: Vec::new(),
             };
             while keeper.turn() {}
@@ -113,8 +111,9 @@ impl Lingering {
 /// Opens sockets for others and keeps them.
 struct Keeper {
     listener: OwnedFd,
-    /// The network namespace that the sockets are for.
-    home: PathBuf,
+    /// The network namespace that the sockets are for; where it cannot be told,
+    /// everybody opens their own.
+    home: Option<PathBuf>,
     kept: Vec<OwnedFd>,
 }
 
@@ -163,7 +162,7 @@ impl Keeper {
     /// Opens what is asked for and puts it into the asker's table.
     fn open_for(&self, request: &libc::seccomp_notif) -> Option<OwnedFd> {
         let theirs = std::fs::read_link(format!("/proc/{}/ns/net", request.pid)).ok()?;
-        if theirs != self.home {
+        if self.home.as_ref() != Some(&theirs) {
             return None;
         }
         let [family, kind, protocol, ..] = request.data.args.map(|word| {
@@ -259,7 +258,7 @@ fn set(filter: &[libc::sock_filter; LENGTH]) -> Option<RawFd> {
 }
 
 /// Sends a descriptor without allocating, since it is sent from a forked child.
-fn send(socket: RawFd, fd: RawFd) {
+fn send(socket: RawFd, fd: RawFd) -> std::io::Result<()> {
     #[repr(C, align(8))]
     struct Control([u8; 64]);
     let mut control = Control([0; 64]);
@@ -282,7 +281,10 @@ fn send(socket: RawFd, fd: RawFd) {
         (*header).cmsg_type = libc::SCM_RIGHTS;
         (*header).cmsg_len = libc::CMSG_LEN(size) as _;
         libc::CMSG_DATA(header).cast::<RawFd>().write_unaligned(fd);
-        libc::sendmsg(socket, &raw const message, 0);
+        match libc::sendmsg(socket, &raw const message, 0) {
+            1 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
+        }
     }
 }
 

@@ -196,13 +196,16 @@ mod tests {
         (Ipv4Addr::LOCALHOST, port).into()
     }
 
+    fn holding_ends() -> Gate {
+        Gate {
+            held: Some(b"end-".to_vec()),
+            ..Gate::default()
+        }
+    }
+
     #[test]
     fn what_is_held_back_is_given_once_it_is_let_go() {
-        let held = Some(b"end-".to_vec());
-        let mut gate = Gate {
-            held,
-            ..Gate::default()
-        };
+        let mut gate = holding_ends();
         assert!(gate.admits(b"lan-1", port(1)));
         assert!(!gate.admits(b"end-1", port(1)));
         assert!(!gate.admits(b"end-1", port(2)));
@@ -213,11 +216,7 @@ mod tests {
 
     #[test]
     fn a_file_can_be_let_go_before_it_is_asked_for() {
-        let held = Some(b"end-".to_vec());
-        let mut gate = Gate {
-            held,
-            ..Gate::default()
-        };
+        let mut gate = holding_ends();
         assert_eq!(gate.let_go(b"end-1"), None);
         assert!(gate.admits(b"end-1", port(1)));
     }

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use lanfence_agent::Answer;
-use nix::unistd::Pid;
+use nix::unistd::{Pid, Uid, User};
 
 use crate::children::{Children, last_line};
 use crate::proc_net::{LISTEN, sockets};
@@ -72,16 +72,21 @@ impl Ssh {
     }
 }
 
-/// dropbear refuses a key file that others could write to.
+/// dropbear looks in the home that the image's `passwd` names, and refuses a key
+/// file that others could write to.
 fn authorize(key: &str) -> Result<(), String> {
+    let user = User::from_uid(Uid::from_raw(0))
+        .map_err(|errno| format!("cannot look up root: {errno}"))?
+        .ok_or("the image's passwd has no root")?;
     let write = || {
-        fs::create_dir_all("/root/.ssh")?;
-        for dir in ["/root", "/root/.ssh"] {
+        let keys = user.dir.join(".ssh");
+        fs::create_dir_all(&keys)?;
+        for dir in [&user.dir, &keys] {
             fs::set_permissions(dir, Permissions::from_mode(0o700))?;
         }
-        let file = "/root/.ssh/authorized_keys";
-        fs::write(file, format!("{}\n", key.trim()))?;
-        fs::set_permissions(file, Permissions::from_mode(0o600))
+        let file = keys.join("authorized_keys");
+        fs::write(&file, format!("{}\n", key.trim()))?;
+        fs::set_permissions(&file, Permissions::from_mode(0o600))
     };
     write().map_err(|error: std::io::Error| format!("cannot authorize the SSH key: {error}"))
 }

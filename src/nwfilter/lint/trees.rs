@@ -1,7 +1,7 @@
 //! Lints of the chains that a whole tree makes.
 
 use super::{Finding, Severity};
-use crate::nwfilter::evaluate::{Compiled, Layer2, Rule, Step, Way};
+use crate::nwfilter::evaluate::{Compiled, Layer2, Origin, Rule, Step, Way};
 use crate::nwfilter::model::Action;
 
 /// Rules that libvirt needs more than two seconds for.
@@ -24,39 +24,9 @@ pub fn tree(top: &str, compiled: &Compiled, out: &mut Vec<Finding>) {
         (Way::ToGuest, "to the guest"),
     ] {
         let layer = compiled.layer2(way);
-        for group in &layer.tied {
-            let names: Vec<&str> = group
-                .iter()
-                .map(|at| layer.subs[*at].name.as_str())
-                .collect();
-            let what = format!(
-                "the chains {} have one priority: libvirt enters them in random order; give each its own",
-                names.join(", ")
-            );
-            add("equal-chain-priority", Severity::Warning, None, what);
-        }
-        for sub in layer.subs.iter().filter(|sub| !ends(&sub.rules)) {
-            let last = sub.rules.last().map(|rule| rule.origin.clone());
-            let what = format!(
-                "frames {words} that no rule of the chain {} matches are accepted: a chain that runs off its end does not go back to the root; end it with a rule without a protocol",
-                sub.name
-            );
-            add("chain-end-accepts", Severity::Warning, last, what);
-        }
-        match &layer.root {
-            None => {
-                let what =
-                    format!("no layer-2 rule is about frames {words}: they are not filtered");
-                add("direction-unfiltered", Severity::Warning, None, what);
-            }
-            Some(_) if !closed(layer) => {
-                let what = format!(
-                    "frames {words} that no rule matches are accepted, among them EtherTypes that the filter does not name (VLAN, PPPoE); end the root chain with an unconditional drop"
-                );
-                add("default-accept", Severity::Warning, None, what);
-            }
-            Some(_) => {}
-        }
+        tied(layer, &mut add);
+        open_ends(layer, words, &mut add);
+        open_root(layer, words, &mut add);
     }
     let chains = compiled.chains();
     let mut network = [&chains.v4, &chains.v6]
@@ -78,6 +48,53 @@ pub fn tree(top: &str, compiled: &Compiled, out: &mut Vec<Finding>) {
             chains.rules * 15 / 1000
         );
         add("many-rules", Severity::Note, None, what);
+    }
+}
+
+/// Takes a finding: lint, severity, rule, words.
+type Add<'a> = dyn FnMut(&'static str, Severity, Option<Origin>, String) + 'a;
+
+/// Chains of one priority.
+fn tied(layer: &Layer2, add: &mut Add<'_>) {
+    for group in &layer.tied {
+        let names: Vec<&str> = group
+            .iter()
+            .map(|at| layer.subs[*at].name.as_str())
+            .collect();
+        let what = format!(
+            "the chains {} have one priority: libvirt enters them in random order; give each its own",
+            names.join(", ")
+        );
+        add("equal-chain-priority", Severity::Warning, None, what);
+    }
+}
+
+/// Sub-chains that a frame runs off.
+fn open_ends(layer: &Layer2, words: &str, add: &mut Add<'_>) {
+    for sub in layer.subs.iter().filter(|sub| !ends(&sub.rules)) {
+        let last = sub.rules.last().map(|rule| rule.origin.clone());
+        let what = format!(
+            "frames {words} that no rule of the chain {} matches are accepted: a chain that runs off its end does not go back to the root; end it with a rule without a protocol",
+            sub.name
+        );
+        add("chain-end-accepts", Severity::Warning, last, what);
+    }
+}
+
+/// A root chain that a frame runs off, or that is not there.
+fn open_root(layer: &Layer2, words: &str, add: &mut Add<'_>) {
+    match &layer.root {
+        None => {
+            let what = format!("no layer-2 rule is about frames {words}: they are not filtered");
+            add("direction-unfiltered", Severity::Warning, None, what);
+        }
+        Some(_) if !closed(layer) => {
+            let what = format!(
+                "frames {words} that no rule matches are accepted, among them EtherTypes that the filter does not name (VLAN, PPPoE); end the root chain with an unconditional drop"
+            );
+            add("default-accept", Severity::Warning, None, what);
+        }
+        Some(_) => {}
     }
 }
 
