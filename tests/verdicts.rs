@@ -240,7 +240,7 @@ fn a_filter_that_is_missing_at_the_first_frame_only_is_a_leak() {
 
 #[test]
 fn without_the_early_run_nothing_is_said_of_it() {
-    let done = verify(&["--nic", "virtio", "--no-early"]);
+    let done = verify(&["--nic", "virtio", "--order", "live"]);
     assert_eq!(done.code, 0, "{}", done.printed());
     let probes = &done.run().cells[0].probes;
     assert!(probes.iter().all(|probe| probe.early.is_none()));

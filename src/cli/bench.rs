@@ -7,7 +7,7 @@ mod tap;
 
 use super::{Exit, Failure, generate, note, say, verify};
 use crate::guest::Image;
-use crate::verify::job::Job;
+use crate::verify::job::{Job, Order};
 use crate::verify::{Workers, bare_boot, silence};
 use clap::Args;
 use comfy_table::Table;
@@ -72,7 +72,10 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let Some(guest) = options.guest.as_ref().filter(|_| !options.pure) else {
         return Ok(Exit::Pass.into());
     };
-    let both = verify::plain_job(&source, Some(guest))?;
+    let mut both = verify::plain_job(&source, Some(guest))?;
+    // As `verify` has it.
+    let rest = both.cells.iter_mut().skip(1);
+    rest.for_each(|cell| cell.order = Order::Start);
     let mut series = with_guests(&both, guest, options.rounds)?;
     series.extend(others(&guest.join(BZIMAGE), options.rounds));
     say(&format!("{}\n", table(&mut series))).map_err(Failure::host)?;
@@ -89,10 +92,15 @@ const BZIMAGE: &str = "vmlinuz";
 /// What boots, phases and cells take.
 fn with_guests(both: &Job, guest: &Path, rounds: u32) -> Result<Vec<Series>, Failure> {
     let image = Image::open(guest).map_err(Failure::host)?;
-    let restored = Job {
-        cells: both.cells[..1].to_vec(),
-        ..both.clone()
+    let first = |order| {
+        let mut cells = both.cells[..1].to_vec();
+        cells[0].order = order;
+        Job {
+            cells,
+            ..both.clone()
+        }
     };
+    let (restored, orders) = (first(Order::Start), first(Order::Both));
     let cold = Job {
         states: None,
         ..restored.clone()
@@ -109,12 +117,14 @@ fn with_guests(both: &Job, guest: &Path, rounds: u32) -> Result<Vec<Series>, Fai
         Series::new("bind of the generated filter", "900"),
         Series::new("pcnet cell, cold", ""),
         Series::new("pcnet cell, restored", "2000"),
+        Series::new("pcnet cell, restored, the filter in both orders", ""),
         Series::new("verify pcnet and virtio, whole", "20000"),
     ];
     for round in 1..=rounds {
         note(&format!("round {round} of {rounds}"));
         let (from_cold, _) = measure(&cold)?;
         let (from_state, _) = measure(&restored)?;
+        let (in_both, _) = measure(&orders)?;
         let (_, wall) = measure(both)?;
         let figures = [
             bare_boot(&bzimage, &image).map_err(Failure::host)?,
@@ -122,9 +132,10 @@ fn with_guests(both: &Job, guest: &Path, rounds: u32) -> Result<Vec<Series>, Fai
             phase(&from_state, "lab")?,
             phase(&from_cold, "boot")?,
             phase(&from_state, "restore")?,
-            phase(&from_state, "bind")?,
+            phase(&in_both, "bind")?,
             cell(&from_cold),
             cell(&from_state),
+            cell(&in_both),
             wall,
         ];
         for (series, ms) in series.iter_mut().zip(figures) {

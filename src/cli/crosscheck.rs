@@ -84,8 +84,12 @@ fn words(seed: u64, (case, words): &(u64, String)) -> String {
 }
 
 fn summary(seed: u64, found: &Found, seconds: u64) -> String {
+    let again = match found.again {
+        0 => String::new(),
+        again => format!("; {again} filters measured again, since a frame came out late"),
+    };
     format!(
-        "{} filters of seed {seed}, {} bound and {} refused by libvirt and evaluator alike; {} verdicts compared, {} of them drops, {} left open; {} s\nrules hit: {} of {}; {} mismatches\n",
+        "{} filters of seed {seed}, {} bound and {} refused by libvirt and evaluator alike; {} verdicts compared, {} of them drops, {} left open; {} s\nrules hit: {} of {}; {} mismatches{again}\n",
         found.cases,
         found.bound,
         found.refused,

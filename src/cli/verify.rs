@@ -8,7 +8,7 @@ use crate::report::github;
 use crate::report::live::{Event, Live, Mode};
 use crate::report::model::{Cell, FilterInfo, Host, Run, SCHEMA_VERSION};
 use crate::report::{json, junit, markdown, table, verdict};
-use crate::verify::job::{CellPlan, FilterText, Job, Sabotage};
+use crate::verify::job::{CellPlan, FilterText, Job, Order, Sabotage};
 use crate::verify::{Workers, decide_accel, silence};
 use clap::{Args, ValueEnum};
 use select::Select;
@@ -85,9 +85,6 @@ pub struct Options {
     /// How guests begin.
     #[arg(long, value_enum, default_value_t = BootChoice::Restore)]
     boot: BootChoice,
-    /// Leave out the run with the filter there before the guest's first frame.
-    #[arg(long)]
-    no_early: bool,
     /// Cells to run side by side, each in a lab of its own [default: one a core].
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
@@ -146,6 +143,11 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     }
     let mut job = job(options, &source, &chosen, out)?;
     job.cells.clone_from(&plan.cells);
+    if job.sabotage.is_some() {
+        // Whichever run it breaks, each cell has it.
+        let guests = job.cells.iter_mut().filter(|cell| !cell.is_tap());
+        guests.for_each(|cell| cell.order = Order::Both);
+    }
     job.foreign = options.select.foreign(&plan)?;
     select::order(&mut job.cells, &cache);
     let (accel, reason) = accelerate(options, &job, &cache)?;
@@ -178,7 +180,6 @@ fn job(
         bind: chosen.info.name.clone(),
         parameters: options.parameters.clone(),
         retries: options.retries,
-        early: !options.no_early,
         states: plain.states.filter(|_| options.boot == BootChoice::Restore),
         out,
         sabotage: options.sabotage.map(|part| match part {
@@ -352,7 +353,6 @@ pub fn plain_job(source: &generate::Source, guest: Option<&Path>) -> Result<Job,
         retries: 0,
         sabotage: None,
         rootless: !nix::unistd::geteuid().is_root(),
-        early: false,
         foreign: Vec::new(),
         boot_only: false,
     })

@@ -7,6 +7,8 @@ use crate::frame::Mac;
 use crate::lab::{Binding, BindingSpec, LabError, Pair};
 use crate::nwfilter::evaluate::{Compiled, Decision, Way};
 use crate::nwfilter::{Filter, write};
+use lanfence_agent::to_hex;
+use std::io;
 
 /// The guest that filters are bound for.
 pub const GUEST: Mac = [0x52, 0x54, 0x00, 0x00, 0x01, 0x01];
@@ -51,7 +53,13 @@ pub struct Tally {
     pub hit: usize,
     /// The first disagreement.
     pub mismatch: Option<Mismatch>,
+    /// How often it was measured in vain before, since frames came out late.
+    pub again: usize,
 }
+
+/// How often a case is measured. Once in some thousand cases the kernel, on a busy
+/// machine, has put a frame off until after the call that wrote it (measured).
+const TRIES: usize = 3;
 
 /// The evaluator's view of an interface that nothing is bound to.
 pub fn unfiltered() -> Compiled {
@@ -70,7 +78,8 @@ pub fn unfiltered() -> Compiled {
 pub const WAYS: [Way; 2] = [Way::FromGuest, Way::ToGuest];
 
 /// Asks both about every frame in both directions, without the filter and with
-/// it; the evaluator may be mistaken on purpose.
+/// it; the evaluator may be mistaken on purpose. Where a frame came out late nothing
+/// counts, whatever it was, and all is measured again.
 ///
 /// # Errors
 /// When the lab breaks down; a refused filter is no error.
@@ -80,15 +89,33 @@ pub fn meet(
     mistake: Option<Mistake>,
     frames: &[Vec<u8>],
 ) -> Result<Tally, LabError> {
+    let mut late = Vec::new();
+    for again in 0..TRIES {
+        let tally;
+        (tally, late) = meet_once(pair, case, mistake, frames)?;
+        if late.is_empty() {
+            return Ok(Tally { again, ..tally });
+        }
+    }
+    Err(came_late(&late))
+}
+
+fn meet_once(
+    pair: &mut Pair,
+    case: &Case,
+    mistake: Option<Mistake>,
+    frames: &[Vec<u8>],
+) -> Result<(Tally, Late), LabError> {
     let (open, mismatch) = without_filter(pair, frames)?;
     if mismatch.is_some() {
-        return Ok(Tally {
+        let tally = Tally {
             mismatch,
             ..Tally::default()
-        });
+        };
+        return Ok((tally, pair.settle()?));
     }
     let compiled = compile(case, mistake);
-    with_filter(pair, case, |pair, refused| match (refused, compiled) {
+    bound(pair, case, |pair, refused| match (refused, compiled) {
         (Some(_), Err(_)) => Ok(Tally::default()),
         (None, Ok(compiled)) => through(pair, &compiled, &open),
         (refused, compiled) => Ok(Tally {
@@ -171,13 +198,44 @@ fn dispute((frame, way): Shot<'_>, filtered: bool, passed: bool) -> Mismatch {
     })
 }
 
+/// Frames that came out when all had been counted.
+type Late = Vec<Vec<u8>>;
+
+fn came_late(late: &[Vec<u8>]) -> LabError {
+    let first = late.first().map_or_else(String::new, |frame| to_hex(frame));
+    let text = format!(
+        "{} frames came out when all had been counted, the first of them {first}; is the machine overloaded?",
+        late.len()
+    );
+    LabError::system(
+        "take out every frame that was put in",
+        io::Error::other(text),
+    )
+}
+
 /// Runs the job with the case's filter bound, or with libvirt's refusal, and
 /// leaves nothing of it behind.
+///
+/// # Errors
+/// When the lab breaks down, or a frame came out late.
 pub fn with_filter<T>(
     pair: &mut Pair,
     case: &Case,
     job: impl FnOnce(&mut Pair, Option<String>) -> Result<T, LabError>,
 ) -> Result<T, LabError> {
+    let (out, late) = bound(pair, case, job)?;
+    if late.is_empty() {
+        Ok(out)
+    } else {
+        Err(came_late(&late))
+    }
+}
+
+fn bound<T>(
+    pair: &mut Pair,
+    case: &Case,
+    job: impl FnOnce(&mut Pair, Option<String>) -> Result<T, LabError>,
+) -> Result<(T, Late), LabError> {
     let mut defined = Vec::new();
     let bound = define(pair, case, &mut defined).and_then(|()| bind(pair, case));
     let (binding, refused) = match bound {
@@ -195,8 +253,8 @@ pub fn with_filter<T>(
     for name in defined.iter().rev() {
         pair.libvirt.undefine_filter(name)?;
     }
-    pair.settle()?;
-    Ok(out)
+    let late = pair.settle()?;
+    Ok((out, late))
 }
 
 fn define(pair: &Pair, case: &Case, defined: &mut Vec<String>) -> Result<(), LabError> {

@@ -33,6 +33,8 @@ pub struct Found {
     pub rules: usize,
     /// Of those, matched by a frame.
     pub hit: usize,
+    /// Cases that were measured again, since frames came out late.
+    pub again: usize,
     /// Number of the case and the disagreement in words.
     pub mismatches: Vec<(u64, String)>,
 }
@@ -112,6 +114,7 @@ impl Found {
         self.undecided += done.undecided;
         self.rules += done.rules;
         self.hit += done.hit;
+        self.again += usize::from(done.again > 0);
         self.mismatches
             .extend(done.mismatch.map(|text| (done.case, text)));
     }

@@ -74,6 +74,8 @@ pub struct CaseDone {
     pub hit: usize,
     /// A disagreement, shrunk, in words.
     pub mismatch: Option<String>,
+    /// How often it was measured in vain before.
+    pub again: usize,
 }
 
 /// Does what it is told and says what comes of it.
@@ -122,6 +124,7 @@ fn one(pair: &mut Pair, request: &Request, number: u64) -> Result<CaseDone, LabE
         rules: tally.rules,
         hit: tally.hit,
         mismatch,
+        again: tally.again,
     })
 }
 

@@ -63,7 +63,8 @@ pub struct ProbeResult {
     pub expect: Expect,
     /// Fate without the filter.
     pub control: Fate,
-    /// Fate with the filter.
+    /// Fate with the filter: put on a running guest where that was tried, else there
+    /// before its first frame.
     pub filtered: Fate,
     /// Fate with the filter taken away again, where it was sent.
     pub teeth: Option<Fate>,
@@ -83,8 +84,9 @@ pub struct ProbeResult {
 pub struct Timing {
     /// Name of the phase: `lab`, `save` (a guest is booted and saved for this and
     /// other cells), `restore` and `plug` or `boot`, `nic`, `early` (the guest begins
-    /// with the filter), `unbind`, `control`, `bind`, `filtered`, `unbind`, `teeth`.
-    /// With `early`, `plug` and `boot` bind the filter too.
+    /// with the filter), `unbind`, `control`, and where the filter is also put on the
+    /// running guest `bind`, `filtered`, `unbind`, `teeth`. With `early`, `plug` and
+    /// `boot` bind the filter too.
     pub phase: String,
     /// Milliseconds of wall time.
     pub ms: u64,

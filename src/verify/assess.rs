@@ -2,6 +2,7 @@
 
 use super::judge::{Seen, control_fate, filtered_fate, judge, reason};
 use super::phase::{Bounds, Outcome};
+use super::trial::Runs;
 use super::watch::Sightings;
 use crate::probe::{Origin, Point, Probe};
 use crate::report::model::{Fate, ProbeResult, Verdict};
@@ -17,6 +18,17 @@ pub struct Filtered {
     pub later: Bounds,
 }
 
+impl From<Outcome> for Filtered {
+    /// A run that is not over: nothing has come after it yet.
+    fn from(outcome: Outcome) -> Self {
+        Self {
+            outcome,
+            late: Sightings::default(),
+            later: Bounds::default(),
+        }
+    }
+}
+
 impl Filtered {
     fn fate(&self, index: usize) -> Fate {
         let probe = &self.outcome.probes[index];
@@ -29,48 +41,78 @@ impl Filtered {
     }
 }
 
-/// Turns what was seen into verdicts, in catalogue order. With an early run, the
-/// verdict is the worse one of the two orders in which guest and filter can come.
-pub fn assess(
-    control: &Outcome,
-    filtered: Option<&Filtered>,
-    teeth: Option<&Outcome>,
-    early: Option<&Filtered>,
-) -> Vec<ProbeResult> {
-    let results = control.probes.iter().enumerate().map(|(index, probe)| {
-        let control_fate = control_fate(seen(control, probe));
+/// Turns what was seen into verdicts, in catalogue order. Where the filter came in
+/// both orders, the verdict is the worse one.
+pub fn assess(runs: &Runs) -> Vec<ProbeResult> {
+    let first = runs.early.as_ref().map(|early| &early.outcome);
+    let Some(first) = runs.control.as_ref().or(first) else {
+        return Vec::new();
+    };
+    let all = first.probes.iter().enumerate();
+    all.map(|(index, probe)| result(runs, index, probe))
+        .collect()
+}
+
+/// What is to be said of one run with the filter.
+struct Judged {
+    verdict: Verdict,
+    fate: Fate,
+    note: Option<String>,
+    last_seen: Option<Point>,
+}
+
+/// The result of the probe with this place in the catalogue.
+fn result(runs: &Runs, index: usize, probe: &Probe) -> ProbeResult {
+    let control = runs.control.as_ref();
+    let control_fate = control.map_or(Fate::Unknown, |control| control_fate(seen(control, probe)));
+    let judged = |run: Option<&Filtered>| {
+        let fate = run.map_or(Fate::Unknown, |run| run.fate(index));
         let residual = probe.residual.is_some();
-        let judged = |run: Option<&Filtered>| {
-            let fate = run.map_or(Fate::Unknown, |run| run.fate(index));
-            let verdict = judge(probe.expect, residual, control_fate, fate);
-            let fault = fault(control, run.map(|run| &run.outcome), &probe.id);
-            let note = note(verdict, probe, control_fate, fate, fault);
-            let last_seen = run.and_then(|run| run.last_seen(index));
-            (verdict, fate, note, last_seen)
-        };
-        let (mut verdict, filtered_fate, mut note, mut last_seen) = judged(filtered);
-        let early = early.map(|early| judged(Some(early)));
-        let early_fate = early.as_ref().map(|early| early.1);
-        if let Some(early) = early.filter(|early| gravity(early.0) > gravity(verdict)) {
-            let more = early.2.map(|note| format!(": {note}")).unwrap_or_default();
-            (verdict, last_seen) = (early.0, early.3);
-            note = Some(format!("{ONLY_EARLY}{more}"));
-        }
-        ProbeResult {
-            id: probe.id.clone(),
-            group: probe.group,
-            summary: probe.summary.clone(),
-            expect: probe.expect,
-            control: control_fate,
-            filtered: filtered_fate,
-            teeth: teeth.and_then(|teeth| teeth_fate(teeth, &probe.id)),
-            early: early_fate,
+        let verdict = judge(probe.expect, residual, control_fate, fate);
+        let fault = fault([control, run.map(|run| &run.outcome)], &probe.id);
+        Judged {
             verdict,
-            last_seen,
-            note,
+            fate,
+            note: note(verdict, probe, control_fate, fate, fault),
+            last_seen: run.and_then(|run| run.last_seen(index)),
         }
-    });
-    results.collect()
+    };
+    let early = runs.early.as_ref().map(|run| judged(Some(run)));
+    let early_fate = early.as_ref().map(|early| early.fate);
+    let live = runs
+        .live
+        .as_ref()
+        .map(|live| judged(live.filtered.as_ref()));
+    let filtered = live.as_ref().or(early.as_ref());
+    let filtered = filtered.map_or(Fate::Unknown, |judged| judged.fate);
+    let worse = match (early, live) {
+        (Some(early), Some(live)) => worse(early, live),
+        (early, live) => early.or(live).unwrap_or_else(|| judged(None)),
+    };
+    let teeth = runs.bare_again().filter(|_| probe.wants_teeth());
+    ProbeResult {
+        id: probe.id.clone(),
+        group: probe.group,
+        summary: probe.summary.clone(),
+        expect: probe.expect,
+        control: control_fate,
+        filtered,
+        teeth: teeth.and_then(|teeth| teeth_fate(teeth, &probe.id)),
+        early: early_fate,
+        verdict: worse.verdict,
+        last_seen: worse.last_seen,
+        note: worse.note,
+    }
+}
+
+/// The worse one of both orders, which says so where it was the early run's alone.
+fn worse(early: Judged, live: Judged) -> Judged {
+    if gravity(early.verdict) <= gravity(live.verdict) {
+        return live;
+    }
+    let more = early.note.map(|note| format!(": {note}"));
+    let note = Some(format!("{ONLY_EARLY}{}", more.unwrap_or_default()));
+    Judged { note, ..early }
 }
 
 /// What is said of a verdict that the filtered run alone would not have come to.
@@ -100,8 +142,8 @@ pub fn is_green(probes: &[ProbeResult]) -> bool {
 }
 
 /// Why a probe proves nothing: a broken sensor, or a sender that could not send it.
-fn fault(control: &Outcome, filtered: Option<&Outcome>, id: &str) -> Option<String> {
-    let faults = [Some(control), filtered].into_iter().flatten();
+fn fault(runs: [Option<&Outcome>; 2], id: &str) -> Option<String> {
+    let faults = runs.into_iter().flatten();
     let fault = faults.clone().find_map(|outcome| outcome.fault.clone());
     fault.or_else(|| {
         let mut refusals = faults.filter_map(|outcome| outcome.refused.get(id));

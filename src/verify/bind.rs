@@ -135,7 +135,6 @@ mod tests {
             guest: None,
             libvirt_cache: None,
             states: None,
-            early: false,
             out: None,
             cells: Vec::new(),
             sabotage: None,

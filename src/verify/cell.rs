@@ -1,8 +1,8 @@
-//! One cell: a fresh guest with the filter, the control run, the filtered run, the teeth.
+//! One cell: a fresh guest, its NIC, and the trial of the filter with them.
 
 use super::evidence::Own;
-use super::job::{CellPlan, Foreign, IPXE, Sabotage};
-use super::phase::{self, Outcome};
+use super::job::{CellPlan, Foreign, IPXE, Order, Sabotage};
+use super::phase::{self, AFTER_EARLY, Bounds, Outcome};
 use super::pristine::{self, hot_pluggable};
 use super::running::{Context, Running};
 use super::station::{Ground, scene};
@@ -16,7 +16,7 @@ use crate::guest::{
 };
 use crate::lab::topology::{self, Mac, mac_text};
 use crate::lab::{Lab, Sensor, qemu_log_path, ruleset};
-use crate::probe::Scene;
+use crate::probe::{Probe, Scene};
 use crate::report::live::Event;
 use crate::report::model::{self, Cell};
 use lanfence_agent::{Answer, Op};
@@ -51,18 +51,16 @@ impl Running<'_> {
         let scene = scene(plan, mac, plan.lease(number), number);
         let job = self.context.job;
         // Real life's order comes first, while the guest has not sent a frame.
-        let filter = match (job.early, job.boot_only) {
+        let filter = match (self.plan.order.has_start(), job.boot_only) {
             (true, false) => bind::reference(job, scene.guest.v4),
             _ => None,
         };
-        let early = filter.is_some();
         let began = Watch::marks(self.context.lab);
         let mut guest = self.begin_guest(number, filter).await?;
         if job.boot_only {
             return Ok(());
         }
-        let exercised = self.exercise(&mut guest, &scene, early.then_some(began));
-        let exercised = exercised.await;
+        let exercised = self.exercise(&mut guest, &scene, began).await;
         self.describe(guest.machine.xml());
         match exercised {
             Ok(runs) => self.conclude(runs),
@@ -73,13 +71,13 @@ impl Running<'_> {
         }
     }
 
-    /// Everything that happens with a guest that is up. Where the filter has been
-    /// there since before its first frame, `early` says where the sensors stood then.
+    /// Everything that happens with a guest that is up. `began` says where the sensors
+    /// stood before its first frame.
     async fn exercise(
         &mut self,
         guest: &mut Guest,
         scene: &Scene,
-        early: Option<Marks>,
+        began: Marks,
     ) -> Result<Runs, VerifyError> {
         if let Answer::Hello { kernel, .. } = guest.agent.ask(Op::Hello, ANSWER).await? {
             let host = model::Host {
@@ -89,8 +87,7 @@ impl Running<'_> {
             (self.context.tell)(&Event::Host(host));
         }
         self.enter("nic");
-        let run = super::random();
-        if early.is_some() {
+        if self.plan.order.has_start() {
             early::in_force(self.context, &guest.machine)?;
         }
         // No frame leaves the guest before its NIC is set up, so this comes first.
@@ -99,28 +96,30 @@ impl Running<'_> {
         let mut subject = Occupied {
             context: self.context,
             guest,
+            began,
             dev: &dev,
             scene,
             key: &key,
-            clients: Vec::new(),
+            order: self.plan.order,
+            clients: Played::default(),
         };
-        let early = match early {
-            Some(began) => Some(subject.early(run, began, |phase| self.enter(phase)).await?),
-            None => None,
-        };
-        let runs = trial::run(run, &mut subject, |phase| self.enter(phase)).await?;
+        let run = super::random();
+        let runs = trial::run(run, self.plan.order, &mut subject, |phase| {
+            self.enter(phase);
+        });
+        let runs = runs.await?;
         let clients = std::mem::take(&mut subject.clients);
         self.clients(&clients, scene.guest.mac)?;
-        Ok(Runs { early, ..runs })
+        Ok(runs)
     }
 
     /// Concludes what the DHCP clients showed. Where the server's answers reach the tap
     /// of a virtio NIC unfinished, it also shows what vhost-net would make of them.
-    fn clients(&mut self, seen: &[clients::Seen], mac: Mac) -> Result<(), VerifyError> {
-        let Some(control) = seen.first() else {
+    fn clients(&mut self, seen: &Played, mac: Mac) -> Result<(), VerifyError> {
+        let Some(control) = &seen.control else {
             return Ok(());
         };
-        let (mut found, results) = clients::conclude(control, seen.get(1), mac);
+        let (mut found, results) = clients::conclude(control, seen.filtered.as_ref(), mac);
         let virtio = quirk(&self.plan.nic).driver == VIRTIO;
         if virtio && found.at_tap().is_some_and(|sum| !sum.adds_up()) {
             found.vhost = clients::without_guest()?;
@@ -214,19 +213,29 @@ impl Running<'_> {
     }
 }
 
+/// DHCP clients of other systems as they were played in a cell.
+#[derive(Default)]
+struct Played {
+    control: Option<clients::Seen>,
+    /// With the filter; none where the policy stops DHCP.
+    filtered: Option<clients::Seen>,
+}
+
 /// A guest between boot and end, with all that its phases need.
-pub(super) struct Occupied<'a> {
-    pub(super) context: &'a Context<'a>,
-    pub(super) guest: &'a mut Guest,
+struct Occupied<'a> {
+    context: &'a Context<'a>,
+    guest: &'a mut Guest,
+    /// Where the sensors stood before its first frame.
+    began: Marks,
     dev: &'a str,
-    pub(super) scene: &'a Scene,
+    scene: &'a Scene,
     key: &'a ssh::Key,
-    /// DHCP clients of other systems, without the filter and then with it.
-    clients: Vec<clients::Seen>,
+    order: Order,
+    clients: Played,
 }
 
 impl<'a> Occupied<'a> {
-    pub(super) fn ground(&self) -> Ground<'a> {
+    fn ground(&self) -> Ground<'a> {
         Ground {
             lab: self.context.lab,
             scene: self.scene,
@@ -234,7 +243,7 @@ impl<'a> Occupied<'a> {
     }
 
     /// The guest as a sender, and the sensor at its tap.
-    pub(super) fn sender(&mut self) -> (Sender<'_>, &Sensor) {
+    fn sender(&mut self) -> (Sender<'_>, &Sensor) {
         let sender = Sender {
             ground: self.ground(),
             agent: &mut self.guest.agent,
@@ -244,13 +253,15 @@ impl<'a> Occupied<'a> {
         (sender, &self.guest.machine.tap)
     }
 
-    /// Plays the DHCP clients before the probes of a phase. With the filter only
-    /// where the policy wants DHCP to work.
+    /// Plays the DHCP clients before the probes of a phase, with the filter once and
+    /// only where the policy wants DHCP to work.
     async fn play(&mut self, phase: Phase) -> Result<Option<clients::Act>, VerifyError> {
+        let allowed = self.context.policy.dhcp.client;
         let wanted = match phase {
             Phase::Control => true,
-            Phase::Filtered => self.context.policy.dhcp.client,
-            _ => false,
+            Phase::Filtered => allowed,
+            Phase::Early => allowed && !self.order.has_live(),
+            Phase::Teeth | Phase::Sentinel => false,
         };
         if !wanted {
             return Ok(None);
@@ -258,6 +269,34 @@ impl<'a> Occupied<'a> {
         let (agent, tap) = (&mut self.guest.agent, &self.guest.machine.tap);
         let act = clients::act(agent, self.dev, self.context.lab, tap).await?;
         Ok(Some(act))
+    }
+
+    /// Notes what became of the clients of a phase whose sentinels have been sent.
+    fn note(&mut self, phase: Phase, act: Option<clients::Act>, bounds: Bounds) {
+        let tap = &self.guest.machine.tap;
+        let seen = act.map(|act| act.seen(self.context.lab, tap, bounds));
+        match phase {
+            Phase::Control => self.clients.control = seen,
+            _ => self.clients.filtered = seen.or(self.clients.filtered.take()),
+        }
+    }
+
+    /// The run of a guest that has not sent a frame: the first are those that must not
+    /// get out. Clients are played when the guest has had its own lease.
+    async fn early(&mut self, run: u32, probes: Vec<Probe>) -> Result<Outcome, VerifyError> {
+        let (ground, began) = (self.ground(), self.began);
+        let (mut sender, tap) = self.sender();
+        sender.forbidden_frames(&probes).await?;
+        let watch = Watch::resume(ground.lab, tap, began);
+        let outcome = phase::run(&mut sender, ground, watch, run, Phase::Early, probes).await?;
+        let act = self.play(Phase::Early).await?;
+        if act.is_some() {
+            let (mut sender, tap) = self.sender();
+            let watch = Watch::start(ground.lab, tap);
+            let bounds = phase::bound(&mut sender, ground, &watch, run, AFTER_EARLY).await?;
+            self.note(Phase::Early, act, bounds);
+        }
+        Ok(outcome)
     }
 }
 
@@ -271,8 +310,11 @@ impl Subject for Occupied<'_> {
     }
 
     async fn phase(&mut self, run: u32, phase: Phase) -> Result<Outcome, VerifyError> {
-        let act = self.play(phase).await?;
         let probes = trial::probes(self.context.policy, self.scene, run, phase);
+        if phase == Phase::Early {
+            return self.early(run, probes).await;
+        }
+        let act = self.play(phase).await?;
         let ground = self.ground();
         let (mut sender, tap) = self.sender();
         let watch = Watch::start(ground.lab, tap);
@@ -280,9 +322,7 @@ impl Subject for Occupied<'_> {
             sender.configure().await?;
         }
         let outcome = phase::run(&mut sender, ground, watch, run, phase, probes).await?;
-        let tap = &self.guest.machine.tap;
-        let seen = act.map(|act| act.seen(self.context.lab, tap, &outcome));
-        self.clients.extend(seen);
+        self.note(phase, act, outcome.bounds);
         Ok(outcome)
     }
 

@@ -5,7 +5,7 @@ mod judge;
 mod legs;
 
 use super::VerifyError;
-use super::phase::{Bounds, Outcome};
+use super::phase::Bounds;
 use super::stimulate::ANSWER;
 use super::watch::{Marks, Place, Sightings, Watch};
 use crate::guest::{AgentClient, GuestError};
@@ -84,15 +84,15 @@ pub async fn act(
 }
 
 impl Act {
-    /// Takes in what the sensors saw. The phase that came after it has sent its
-    /// sentinels, so everything that was on its way has arrived.
-    pub fn seen(self, lab: &Lab, tap: &Sensor, after: &Outcome) -> Seen {
+    /// Takes in what the sensors saw. Sentinels have been sent after it, so that
+    /// everything on their paths has arrived.
+    pub fn seen(self, lab: &Lab, tap: &Sensor, bounds: Bounds) -> Seen {
         let watch = Watch::resume(lab, tap, self.marks);
         let (sightings, _) = watch.sightings();
         Seen {
             act: self,
             sightings,
-            bounds: after.bounds,
+            bounds,
             fault: watch.fault(),
         }
     }

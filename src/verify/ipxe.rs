@@ -15,9 +15,11 @@ use super::running::{Context, Running};
 use super::station::scene;
 use super::trial::{self, Subject};
 use super::watch::{Place, Watch};
-use super::{VerifyError, bind};
+use super::{VerifyError, bind, early};
 use crate::frame::Phase;
-use crate::guest::{DomainSpec, Interface, Kind, Machine, begin_silent, domain_xml, quirk};
+use crate::guest::{
+    DomainSpec, FilterRef, Interface, Kind, Machine, begin_silent, domain_xml, quirk,
+};
 use crate::lab::topology::WAN4;
 use crate::lab::{Http, Lab, LabError, STATE, Sensor, Tftp};
 use crate::probe::{Point, Probe, Scene, Sighting, firmware_catalogue};
@@ -31,8 +33,7 @@ use std::time::{Duration, Instant};
 const ARRIVAL: Duration = Duration::from_millis(1500);
 
 impl Running<'_> {
-    /// The whole life of an iPXE guest: rounds without the filter, with it, and
-    /// without it again.
+    /// The whole life of an iPXE guest: its rounds with the filter and without it.
     pub(super) async fn through_ipxe(&mut self, number: u8) -> Result<(), VerifyError> {
         let context = self.context;
         let lab = context.lab;
@@ -53,7 +54,15 @@ impl Running<'_> {
         ];
         self.enter("boot");
         let began = Watch::marks(lab);
-        let machine = self.begin_ipxe(number, run).await?;
+        let address = lab.plan.lease(number);
+        let order = self.plan.order;
+        let filter = order
+            .has_start()
+            .then(|| bind::reference(context.job, address));
+        let machine = self.begin_ipxe(number, run, filter.flatten()).await?;
+        if order.has_start() {
+            early::in_force(context, &machine)?;
+        }
         let (rounds, v4) = match Rounds::first(lab, &machine, run, &peer, began).await {
             Ok(first) => first,
             Err(error) => {
@@ -68,8 +77,9 @@ impl Running<'_> {
             machine,
             scene,
             rounds,
+            goes_on: false,
         };
-        let runs = trial::run(run, &mut subject, |phase| self.enter(phase)).await;
+        let runs = trial::run(run, order, &mut subject, |phase| self.enter(phase)).await;
         self.describe(subject.machine.xml());
         match runs {
             Ok(runs) => self.conclude(runs),
@@ -81,11 +91,16 @@ impl Running<'_> {
     }
 
     /// Starts the guest with its script.
-    async fn begin_ipxe(&mut self, number: u8, run: u32) -> Result<Machine, VerifyError> {
+    async fn begin_ipxe(
+        &mut self,
+        number: u8,
+        run: u32,
+        filter: Option<FilterRef>,
+    ) -> Result<Machine, VerifyError> {
         let lab = self.context.lab;
         let name = format!("{}-{number}", self.plan.name.replace('/', "-"));
         let path = PathBuf::from(format!("{STATE}/{name}.ipxe"));
-        let text = script::script(&lab.plan, run);
+        let text = script::script(&lab.plan, lab.plan.lease(number), run);
         std::fs::write(&path, text).map_err(|source| LabError::File {
             path: path.clone(),
             source,
@@ -102,7 +117,7 @@ impl Running<'_> {
             mac: guest_mac(number, &self.plan.nic),
             tap: format!("tap{number}"),
             link: true,
-            filter: None,
+            filter,
         };
         self.know((name.clone(), domain_xml(&spec, Some(&interface))));
         Ok(begin_silent(lab, &spec, &interface).await?)
@@ -115,6 +130,8 @@ struct Firmware<'a> {
     machine: Machine,
     scene: Scene,
     rounds: Rounds<'a>,
+    /// Whether a round has been looked at: the next one is another.
+    goes_on: bool,
 }
 
 /// Whether the guest waits at the end of a round, suspended, for the filter to come or
@@ -148,9 +165,10 @@ impl Subject for Firmware<'_> {
     /// Leaves the guest suspended where it can be.
     async fn phase(&mut self, run: u32, phase: Phase) -> Result<Outcome, VerifyError> {
         let machine = &self.machine;
-        let (round, watch) = match phase {
-            Phase::Control => self.rounds.seen_first(machine),
-            _ => self.rounds.next(machine).await?,
+        let (round, watch) = if std::mem::replace(&mut self.goes_on, true) {
+            self.rounds.next(machine).await?
+        } else {
+            self.rounds.seen_first(machine)
         };
         if waits(&machine.interface().model) {
             machine.pause()?;

@@ -32,6 +32,31 @@ pub enum Sabotage {
     EarlyFlush,
 }
 
+/// When the filter comes to the NIC of a cell's guest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    /// It is there before the guest's first frame, as in real life, and is then taken
+    /// away for the control run, which so shows the teeth too.
+    Start,
+    /// It is put on a NIC that has been in use.
+    Live,
+    /// One after the other.
+    Both,
+}
+
+impl Order {
+    /// Whether the filter is there before the first frame.
+    pub fn has_start(self) -> bool {
+        self != Self::Live
+    }
+
+    /// Whether the filter is put on a running guest.
+    pub fn has_live(self) -> bool {
+        self != Self::Start
+    }
+}
+
 /// The guest kind of cells without a guest.
 const TAP: &str = "tap";
 
@@ -44,6 +69,8 @@ pub struct CellPlan {
     pub guest: String,
     /// libvirt's NIC model name.
     pub nic: String,
+    /// When the filter comes.
+    pub order: Order,
 }
 
 /// Guest kind of the Linux guest.
@@ -68,6 +95,7 @@ impl CellPlan {
             name: format!("{guest}/{nic}"),
             guest: guest.into(),
             nic: nic.into(),
+            order: Order::Both,
         }
     }
 
@@ -77,6 +105,7 @@ impl CellPlan {
             name: format!("{IPXE}/{nic}"),
             guest: IPXE.into(),
             nic: nic.into(),
+            order: Order::Both,
         }
     }
 
@@ -86,6 +115,7 @@ impl CellPlan {
             name: format!("{LINUX}/{nic}"),
             guest: LINUX.into(),
             nic: nic.into(),
+            order: Order::Both,
         }
     }
 
@@ -95,6 +125,7 @@ impl CellPlan {
             name: "tap/raw".into(),
             guest: TAP.into(),
             nic: "raw".into(),
+            order: Order::Live,
         }
     }
 
@@ -130,10 +161,6 @@ impl CellPlan {
 }
 
 /// Everything a worker needs.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "options of the command line, all combinations occur"
-)]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
     /// The policy's text.
@@ -167,8 +194,6 @@ pub struct Job {
     pub sabotage: Option<Sabotage>,
     /// Whether an ordinary user runs this, in a user namespace.
     pub rootless: bool,
-    /// Whether each guest is also tried with the filter there before its first frame.
-    pub early: bool,
     /// Only boot the first cell's guest, to see whether the accelerator works.
     pub boot_only: bool,
 }

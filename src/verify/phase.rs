@@ -129,8 +129,8 @@ fn is_from_ssh(frame: &[u8]) -> bool {
 
 /// Runs a phase with the probes that were built for it.
 ///
-/// With the filter there first, the first frames of all are those that it must
-/// stop; in the other phases the guest introduces itself before.
+/// With the filter there first, the raw frames that it must stop have been sent: they
+/// were the first of all.
 pub async fn run(
     station: &mut impl Station,
     ground: Ground<'_>,
@@ -139,9 +139,6 @@ pub async fn run(
     phase: Phase,
     probes: Vec<Probe>,
 ) -> Result<Outcome, GuestError> {
-    if phase == Phase::Early {
-        station.forbidden_frames(&probes).await?;
-    }
     station.start_afresh().await?;
     let steps = dhcp_steps(&probes);
     let dhcp = if steps.is_empty() {
@@ -194,7 +191,7 @@ pub async fn bound(
     Ok(bounds)
 }
 
-/// Series of the sentinels that are sent when the early run's filter is gone.
+/// Series of the sentinels that are sent after those of the early run.
 pub const AFTER_EARLY: u16 = Phase::Early as u16 + 1;
 
 /// The steps that the probes watch, in the order of a lease's life.

@@ -1,8 +1,8 @@
 //! Which cells of the matrix run, in what order, and which do not and why.
 
-use super::job::CellPlan;
+use super::job::{CellPlan, IPXE, LINUX, Order};
 use crate::report::model::Skipped;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -99,15 +99,24 @@ pub struct Plan {
 ///
 /// What runs and what is skipped is dealt out separately, so that a slice is a
 /// fair share of the work.
+///
+/// What a filter does that is put on a running guest is libvirt's work and the
+/// kernel's, whatever the NIC: of guests that are made here only the first of each
+/// kind goes through that too, in whichever partition it is.
 pub fn select(entries: Vec<Entry>, globs: &[glob::Pattern], partition: Option<Partition>) -> Plan {
     let mut plan = Plan::default();
     let mut places = [0, 0];
-    for entry in entries {
+    let mut kinds = BTreeSet::new();
+    for mut entry in entries {
         let name = entry.plan.name.clone();
         if !globs.is_empty() && !globs.iter().any(|glob| glob.matches(&name)) {
             continue;
         }
         plan.matrix.push(name.clone());
+        let made_here = [LINUX, IPXE].contains(&entry.plan.guest.as_str());
+        if made_here && entry.skip.is_none() && !kinds.insert(entry.plan.guest.clone()) {
+            entry.plan.order = Order::Start;
+        }
         let place = &mut places[usize::from(entry.skip.is_some())];
         let mine = partition.is_none_or(|partition| partition.holds(*place, &name));
         *place += 1;
@@ -175,6 +184,37 @@ mod tests {
         let partition = partition.map(|text| text.parse().expect("a good partition"));
         let plan = select(matrix(), &globs(texts), partition);
         assert_eq!(names(&plan), expected);
+    }
+
+    #[rstest]
+    #[case::of_all(&[], None, &[Order::Both, Order::Start, Order::Start, Order::Start])]
+    #[case::of_the_selected(&["*e1000*"], None, &[Order::Both, Order::Start])]
+    #[case::not_of_each_partition(&[], Some("slice:2/2"), &[Order::Start, Order::Start])]
+    fn the_first_of_its_kind_goes_through_both_orders(
+        #[case] texts: &[&str],
+        #[case] partition: Option<&str>,
+        #[case] expected: &[Order],
+    ) {
+        let partition = partition.map(|text| text.parse().expect("a good partition"));
+        let plan = select(matrix(), &globs(texts), partition);
+        let orders: Vec<Order> = plan.cells.iter().map(|cell| cell.order).collect();
+        assert_eq!(orders, expected);
+    }
+
+    #[test]
+    fn every_kind_has_its_first_and_foreign_guests_all_go_through_both() {
+        let plans = [
+            CellPlan::linux("pcnet"),
+            CellPlan::ipxe("pcnet"),
+            CellPlan::foreign("dos", "pcnet"),
+            CellPlan::foreign("dos", "ne2k_pci"),
+            CellPlan::tap(),
+        ];
+        let entries = plans.map(|plan| Entry { plan, skip: None });
+        let cells = select(entries.to_vec(), &[], None).cells;
+        let orders: Vec<Order> = cells.iter().map(|cell| cell.order).collect();
+        let both = Order::Both;
+        assert_eq!(orders, [both, both, both, both, Order::Live]);
     }
 
     #[test]

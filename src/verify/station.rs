@@ -29,9 +29,6 @@ pub trait Station {
     /// Finds out its neighbours' MACs before they are needed.
     async fn meet_neighbours(&mut self) -> Result<(), GuestError>;
 
-    /// Sends the raw frames that must not get out.
-    async fn forbidden_frames(&mut self, probes: &[Probe]) -> Result<(), GuestError>;
-
     /// Takes note of neighbours that the filter keeps from being asked.
     async fn tell_forbidden_neighbours(&mut self, probes: &[Probe]) -> Result<(), GuestError>;
 

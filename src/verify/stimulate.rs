@@ -58,6 +58,19 @@ impl Sender<'_> {
         .map(drop)
     }
 
+    /// Writes the raw frames in the guest that must not get out.
+    pub async fn forbidden_frames(&mut self, probes: &[Probe]) -> Result<(), GuestError> {
+        let from_guest = |probe: &&Probe| probe.origin == Origin::Guest;
+        let forbidden = |probe: &&Probe| probe.expect == Expect::Drop;
+        let mut raw = Vec::new();
+        for probe in probes.iter().filter(from_guest).filter(forbidden) {
+            if let Stimulus::Frames(frames) = &probe.stimulus {
+                raw.extend(frames.iter().cloned());
+            }
+        }
+        self.frames(&raw).await
+    }
+
     /// What the agent is asked for a probe that the guest's stack sends.
     fn through_stack(&self, stimulus: &Stimulus) -> Option<Op> {
         let dev = self.dev.to_owned();
@@ -178,19 +191,6 @@ impl Station for Sender<'_> {
             }
         }
         Ok(())
-    }
-
-    /// Writes the raw frames in the guest that must not get out.
-    async fn forbidden_frames(&mut self, probes: &[Probe]) -> Result<(), GuestError> {
-        let from_guest = |probe: &&Probe| probe.origin == Origin::Guest;
-        let forbidden = |probe: &&Probe| probe.expect == Expect::Drop;
-        let mut raw = Vec::new();
-        for probe in probes.iter().filter(from_guest).filter(forbidden) {
-            if let Stimulus::Frames(frames) = &probe.stimulus {
-                raw.extend(frames.iter().cloned());
-            }
-        }
-        self.frames(&raw).await
     }
 
     async fn start_afresh(&mut self) -> Result<(), GuestError> {

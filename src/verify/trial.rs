@@ -1,8 +1,10 @@
-//! The heart of a cell: the same probes without the filter, with it, and
-//! without it again.
+//! The heart of a cell: the same probes with the filter and without it, in the orders
+//! in which a filter can come: it is there before the guest's first frame and is then
+//! taken away, or it is put on a NIC in use and taken away again.
 
 use super::VerifyError;
 use super::assess::{Filtered, assess, has_teeth};
+use super::job::Order;
 use super::phase::Outcome;
 use super::watch::{Sightings, Watch};
 use crate::frame::{Phase, Tag};
@@ -21,6 +23,8 @@ pub trait Subject {
     fn tap(&self) -> &Sensor;
 
     /// Sends the probes of a phase and collects what the sensors saw.
+    /// In the early phase that is everything since its first frame, which finds the
+    /// filter in place.
     async fn phase(&mut self, run: u32, phase: Phase) -> Result<Outcome, VerifyError>;
 
     /// Binds the filter under test and checks that its rules are in the kernel.
@@ -34,73 +38,104 @@ pub trait Subject {
 }
 
 /// What the runs of a trial brought to light.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Runs {
-    /// Without the filter.
-    pub control: Outcome,
-    /// With the filter.
-    pub filtered: Option<Filtered>,
-    /// With the filter taken away again.
-    pub teeth: Option<Outcome>,
     /// With the filter there before the first frame.
     pub early: Option<Filtered>,
-    /// The kernel's rules during the filtered run, with their counters.
+    /// Without the filter.
+    pub control: Option<Outcome>,
+    /// With the filter put on a NIC in use, where that was to be tried.
+    pub live: Option<Live>,
+    /// The kernel's rules during the last filtered run, with their counters.
     pub rules: String,
     /// Why it did not come to its end.
     pub stopped: Option<VerifyError>,
 }
 
+/// The filter on a NIC in use, as far as it came.
+#[derive(Debug, Default)]
+pub struct Live {
+    /// With it.
+    pub filtered: Option<Filtered>,
+    /// With the filter taken away again.
+    pub teeth: Option<Outcome>,
+}
+
 /// Runs all phases of the run with this number. `enter` is told the name of each.
+///
+/// # Errors
+/// When nothing was brought to light.
 pub async fn run(
     run: u32,
+    order: Order,
     subject: &mut impl Subject,
     mut enter: impl FnMut(&'static str),
 ) -> Result<Runs, VerifyError> {
+    let mut runs = Runs::default();
+    if order.has_start() {
+        enter("early");
+        let outcome = subject.phase(run, Phase::Early).await?;
+        runs.rules = ruleset::evidence();
+        runs.early = Some(Filtered::from(outcome));
+    }
+    // From here on an error must not hide what a run with the filter has shown.
+    let ended = go_on(run, order, subject, &mut runs, &mut enter).await;
+    match ended {
+        Err(error) if runs.control.is_none() && runs.early.is_none() => return Err(error),
+        Err(error) => runs.stopped = Some(VerifyError::Cell(error.to_string())),
+        Ok(()) => {}
+    }
+    Ok(runs)
+}
+
+/// What comes after the first run with the filter, if there was one.
+async fn go_on(
+    run: u32,
+    order: Order,
+    subject: &mut impl Subject,
+    runs: &mut Runs,
+    enter: &mut impl FnMut(&'static str),
+) -> Result<(), VerifyError> {
+    if runs.early.is_some() {
+        enter("unbind");
+        subject.unbind().await?;
+    }
     enter("control");
     let control = subject.phase(run, Phase::Control).await?;
+    if let Some(early) = &mut runs.early {
+        early.is_over(subject, &control);
+    }
+    runs.control = Some(control);
+    if !order.has_live() {
+        return Ok(());
+    }
     enter("bind");
     subject.bind().await?;
     subject.sabotage()?;
+    let live = runs.live.insert(Live::default());
     enter("filtered");
-    let filtered = subject.phase(run, Phase::Filtered).await;
-    let mut runs = Runs {
-        control,
-        filtered: None,
-        teeth: None,
-        early: None,
-        rules: ruleset::evidence(),
-        stopped: None,
-    };
-    let outcome = match filtered {
-        Ok(outcome) => outcome,
-        Err(error) => {
-            runs.stopped = Some(VerifyError::Cell(error.to_string()));
-            return Ok(runs);
-        }
-    };
+    let outcome = subject.phase(run, Phase::Filtered).await;
+    runs.rules = ruleset::evidence();
+    let filtered = live.filtered.insert(Filtered::from(outcome?));
     enter("unbind");
-    // An error here must not hide what the filtered run has shown.
-    let teeth = match subject.unbind().await {
-        Ok(()) => {
-            enter("teeth");
-            subject.phase(run, Phase::Teeth).await
+    subject.unbind().await?;
+    enter("teeth");
+    let teeth = subject.phase(run, Phase::Teeth).await?;
+    filtered.is_over(subject, &teeth);
+    live.teeth = Some(teeth);
+    Ok(())
+}
+
+impl Filtered {
+    /// Takes in what the run after it shows, in which there is no filter any more:
+    /// its sentinels bound this run too, and what came late belongs to this one.
+    fn is_over(&mut self, subject: &impl Subject, next: &Outcome) {
+        if next.fault.is_none() {
+            self.later = next.bounds;
         }
-        Err(error) => Err(error),
-    };
-    let sound = teeth.as_ref().ok().filter(|teeth| teeth.fault.is_none());
-    let later = sound.map(|teeth| teeth.bounds).unwrap_or_default();
-    let late = Watch::resume(subject.lab(), subject.tap(), outcome.end);
-    let (late, _) = late.sightings();
-    runs.filtered = Some(Filtered {
-        outcome,
-        late,
-        later,
-    });
-    match teeth {
-        Ok(teeth) => runs.teeth = Some(teeth),
-        Err(error) => runs.stopped = Some(VerifyError::Cell(error.to_string())),
+        let late = Watch::resume(subject.lab(), subject.tap(), self.outcome.end);
+        (self.late, _) = late.sightings();
     }
-    Ok(runs)
 }
 
 /// The catalogue as it is sent in a phase; the teeth need only those probes that
@@ -116,24 +151,32 @@ pub fn probes(policy: &Policy, scene: &Scene, run: u32, phase: Phase) -> Vec<Pro
 impl Runs {
     /// A result for every probe, in catalogue order.
     pub fn results(&self) -> Vec<ProbeResult> {
-        assess(
-            &self.control,
-            self.filtered.as_ref(),
-            self.teeth.as_ref(),
-            self.early.as_ref(),
-        )
+        assess(self)
     }
 
     /// Whether the trial has shown that it can see a leak; none when not reached.
     pub fn has_teeth(&self, results: &[ProbeResult]) -> Option<bool> {
-        self.teeth.as_ref().map(|_| has_teeth(results))
+        self.bare_again().map(|_| has_teeth(results))
+    }
+
+    /// The last run without a filter that came after one with it.
+    pub fn bare_again(&self) -> Option<&Outcome> {
+        match &self.live {
+            Some(live) => live.teeth.as_ref(),
+            None => self.control.as_ref().filter(|_| self.early.is_some()),
+        }
     }
 
     /// Frames of the phases that were reached with their probes, for evidence.
     pub fn frames(&self) -> Vec<(&Sightings, &[Probe])> {
-        let filtered = self.filtered.as_ref().map(|run| &run.outcome);
-        let early = self.early.as_ref().map(|run| &run.outcome);
-        let phases = [Some(&self.control), filtered, self.teeth.as_ref(), early];
+        let live = self.live.as_ref();
+        let filtered = live.and_then(|live| live.filtered.as_ref());
+        let phases = [
+            self.control.as_ref(),
+            filtered.map(|run| &run.outcome),
+            live.and_then(|live| live.teeth.as_ref()),
+            self.early.as_ref().map(|run| &run.outcome),
+        ];
         let frames = phases.into_iter().flatten();
         frames
             .map(|outcome| (&outcome.sightings, outcome.probes.as_slice()))

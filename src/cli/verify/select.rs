@@ -4,7 +4,7 @@ use super::{foreign, paths};
 use crate::cli::Failure;
 use crate::guest::{Holdings, Nic, devices, find, nics};
 use crate::report::model::{Cell, Skipped, Timing};
-use crate::verify::job::{CellPlan, Foreign};
+use crate::verify::job::{CellPlan, Foreign, Order};
 use crate::verify::plan::{Entry, Partition, Plan, longest_first, select};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -33,6 +33,32 @@ enum Matrix {
     Full,
 }
 
+/// `--order`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum OrderChoice {
+    /// The filter is there before the guest's first frame; in the first cell of each
+    /// kind of guest it is afterwards put on the running guest too.
+    Auto,
+    /// Only the first.
+    Start,
+    /// Only the second.
+    Live,
+    /// Both in every cell.
+    Both,
+}
+
+impl OrderChoice {
+    /// The order of every cell; none where it depends on the cell.
+    fn of_all(self) -> Option<Order> {
+        match self {
+            Self::Auto => None,
+            Self::Start => Some(Order::Start),
+            Self::Live => Some(Order::Live),
+            Self::Both => Some(Order::Both),
+        }
+    }
+}
+
 /// `--format`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
@@ -58,6 +84,9 @@ pub struct Which {
     /// Only cells whose name matches, such as 'linux/e1000*'; may be repeated.
     #[arg(long = "cell", value_name = "GLOB")]
     cells: Vec<glob::Pattern>,
+    /// When the filter comes (a foreign guest always goes through `live` too).
+    #[arg(long, value_enum, default_value_t = OrderChoice::Auto)]
+    order: OrderChoice,
 }
 
 /// Options that select cells.
@@ -111,6 +140,7 @@ impl Which {
             matrix: Some(Matrix::Full),
             images: Vec::new(),
             cells: ["linux/*", "ipxe/*"].map(glob).to_vec(),
+            order: OrderChoice::Auto,
         }
     }
 
@@ -124,7 +154,11 @@ impl Which {
             Lane::Guest => self.guests(image)?,
             Lane::Tap => self.taps()?,
         };
-        let plan = select(entries, &self.cells, partition);
+        let mut plan = select(entries, &self.cells, partition);
+        if let Some(order) = self.order.of_all() {
+            let cells = plan.cells.iter_mut().filter(|cell| !cell.is_tap());
+            cells.for_each(|cell| cell.order = order);
+        }
         if plan.matrix.is_empty() {
             return Err(Failure::nothing(
                 "no cell matches; `lanfence verify --matrix full --list` shows all there are",
@@ -154,6 +188,9 @@ impl Which {
         }
         for cell in &self.cells {
             out.extend(["--cell".to_owned(), cell.as_str().to_owned()]);
+        }
+        if self.order != OrderChoice::Auto {
+            out.extend(["--order".to_owned(), word(&self.order)]);
         }
         out
     }

@@ -150,7 +150,7 @@ impl<'a> Running<'a> {
             Err(error) => (None, Some(error)),
         };
         let mut early = None;
-        if stopped.is_none() && self.context.job.early {
+        if stopped.is_none() && self.plan.order.has_start() {
             // An error here must not hide what the other parts have shown.
             match self.fresh_start(case, v4, &control, seen).await {
                 Ok(part) => early = part,

@@ -3,6 +3,7 @@
 use crate::frame::View;
 use crate::lab::topology::{Topology, WAN4};
 use crate::probe::Point;
+use std::net::Ipv4Addr;
 
 /// How long iPXE waits for a file, in milliseconds; an answer takes 5 to 50 ms.
 /// It is waited out only where the filter stops what must pass.
@@ -48,7 +49,8 @@ const END: &str = "end";
 
 /// DHCP alone. What `dhcp` does besides is to wait 16 s for a router's advertisement
 /// (measured). Where it gets no lease iPXE closes the NIC and has no address; it opens
-/// it again with the last one, so that the rest can be judged.
+/// it again with the last one, at first the one that DHCP keeps for it, so that the
+/// rest can be judged.
 const LEASE: &str = "\
 clear net0/ip ||
 clear net0/netmask ||
@@ -66,11 +68,14 @@ ifopen net0 ||
 :fetch
 ";
 
-/// The script: endless rounds of a lease and fetches, each file name with the
-/// run's and the round's number in it.
-pub fn script(plan: &Topology, run: u32) -> String {
+/// The script of the guest that DHCP keeps the address for: endless rounds of a lease
+/// and fetches, each file name with the run's and the round's number in it.
+pub fn script(plan: &Topology, address: Ipv4Addr, run: u32) -> String {
     use std::fmt::Write as _;
-    let mut text = format!("#!ipxe\nset n:int32 0\n:round\ninc n\n{LEASE}");
+    let (netmask, gateway) = (plan.lan4.netmask(), plan.gateway4);
+    let mut text = format!(
+        "#!ipxe\nset n:int32 0\nset ip {address}\nset netmask {netmask}\nset gateway {gateway}\n:round\ninc n\n{LEASE}"
+    );
     for (name, at, scheme) in PROBES.iter().chain(&BOUNDS) {
         let server = match at {
             At::Peer => plan.peer4,
@@ -133,7 +138,6 @@ pub mod tests {
     use super::*;
     use crate::frame::{Ip4, Link, ethertype};
     use rstest::rstest;
-    use std::net::Ipv4Addr;
 
     /// A request for a file.
     pub fn request(name: &str) -> Vec<u8> {

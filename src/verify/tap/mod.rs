@@ -45,7 +45,11 @@ async fn through(running: &mut Running<'_>, number: u8) -> Result<(), VerifyErro
     running.enter("tap");
     let mut vacant = Vacant::open(running.context, number)?;
     vacant.lease(number).await;
-    let runs = trial::run(super::random(), &mut vacant, |phase| running.enter(phase)).await;
+    let order = running.plan.order;
+    let runs = trial::run(super::random(), order, &mut vacant, |phase| {
+        running.enter(phase);
+    });
+    let runs = runs.await;
     running.own = vec![("binding.xml", Own::Text(vacant.bound.unwrap_or_default()))];
     match runs {
         Ok(runs) => running.conclude(runs),

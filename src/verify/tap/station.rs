@@ -53,12 +53,7 @@ impl Station for Stand<'_> {
         Ok(())
     }
 
-    /// The tap's trial has no run that begins with the filter.
-    async fn forbidden_frames(&mut self, _: &[Probe]) -> Result<(), GuestError> {
-        Ok(())
-    }
-
-    /// As above: it asks nobody.
+    /// It asks nobody.
     async fn tell_forbidden_neighbours(&mut self, _: &[Probe]) -> Result<(), GuestError> {
         Ok(())
     }
