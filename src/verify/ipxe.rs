@@ -24,7 +24,7 @@ use crate::lab::topology::WAN4;
 use crate::lab::{Http, Lab, LabError, STATE, Sensor, Tftp};
 use crate::probe::{Point, Probe, Scene, Sighting, firmware_catalogue};
 use lanfence_agent::DhcpStep;
-use rounds::Rounds;
+use rounds::{Rounds, Stuck};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -63,14 +63,17 @@ impl Running<'_> {
         if order.has_start() {
             early::in_force(context, &machine)?;
         }
-        let (rounds, v4) = match Rounds::first(lab, &machine, run, &peer, began).await {
+        let rounds = match Rounds::first(lab, &machine, run, &peer, began).await {
             Ok(first) => first,
-            Err(error) => {
+            // A filter may keep it from ever asking for a file; without it, it goes on.
+            Err(Stuck::Sends(_)) if order.has_start() => Rounds::unended(lab, run, &peer, began),
+            Err(stuck) => {
                 self.keep_early(&machine.tap);
-                return Err(error);
+                return Err(stuck.into());
             }
         };
         self.cell.driver = Some("iPXE".into());
+        let v4 = rounds.address().unwrap_or(address);
         let scene = scene(&lab.plan, machine.interface().mac, v4, number);
         let mut subject = Firmware {
             context,

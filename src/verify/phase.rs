@@ -150,7 +150,7 @@ pub async fn run(
     if phase == Phase::Early {
         station.tell_forbidden_neighbours(&probes).await?;
     }
-    station.meet_neighbours().await?;
+    station.meet_neighbours(phase).await?;
     let ssh = if probes.iter().any(|probe| probe.stimulus == Stimulus::Ssh) {
         Some(station.ssh()?)
     } else {

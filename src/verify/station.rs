@@ -27,7 +27,7 @@ pub trait Station {
     async fn dhcp(&mut self, steps: &[DhcpStep]) -> Result<Vec<(DhcpStep, bool)>, GuestError>;
 
     /// Finds out its neighbours' MACs before they are needed.
-    async fn meet_neighbours(&mut self) -> Result<(), GuestError>;
+    async fn meet_neighbours(&mut self, phase: Phase) -> Result<(), GuestError>;
 
     /// Takes note of neighbours that the filter keeps from being asked.
     async fn tell_forbidden_neighbours(&mut self, probes: &[Probe]) -> Result<(), GuestError>;

@@ -4,7 +4,7 @@ use super::ssh;
 use super::station::{Exchange, Ground, Refusals, Station};
 use crate::frame::Phase;
 use crate::guest::{AgentClient, GuestError};
-use crate::lab::topology::mac_text;
+use crate::lab::topology::{Mac, mac_text};
 use crate::probe::{Expect, Origin, Probe, Stimulus};
 use lanfence_agent::{Answer, DhcpStep, Op, to_hex};
 use std::net::{IpAddr, SocketAddr};
@@ -37,6 +37,16 @@ pub struct Sender<'a> {
 impl Sender<'_> {
     async fn ask(&mut self, op: Op) -> Result<Answer, GuestError> {
         self.agent.ask(op, ANSWER).await
+    }
+
+    async fn tell_neighbour(&mut self, address: IpAddr, mac: Mac) -> Result<(), GuestError> {
+        self.ask(Op::Know {
+            dev: self.dev.into(),
+            address,
+            mac: mac_text(mac),
+        })
+        .await
+        .map(drop)
     }
 
     /// Gives the guest its addresses and routes.
@@ -142,19 +152,20 @@ impl Station for Sender<'_> {
     }
 
     /// Lets the guest's kernel find its neighbours, so that no probe waits in a
-    /// queue behind an ARP question. One that is not found is no error here:
-    /// its probes will be seen never to have left.
-    async fn meet_neighbours(&mut self) -> Result<(), GuestError> {
+    /// queue behind an ARP question. Where a filter may have stopped the question the
+    /// guest is told the answer, since the probes shall leave all the same. Without
+    /// one its probes will be seen never to have left.
+    async fn meet_neighbours(&mut self, phase: Phase) -> Result<(), GuestError> {
         let (gateway, peer) = (&self.ground.scene.gateway, &self.ground.scene.peer);
-        let neighbours: [IpAddr; 6] = [
-            gateway.v4.into(),
-            peer.v4.into(),
-            gateway.link_local.into(),
-            peer.link_local.into(),
-            gateway.v6.into(),
-            peer.v6.into(),
+        let neighbours: [(IpAddr, Mac); 6] = [
+            (gateway.v4.into(), gateway.mac),
+            (peer.v4.into(), peer.mac),
+            (gateway.link_local.into(), gateway.mac),
+            (peer.link_local.into(), peer.mac),
+            (gateway.v6.into(), gateway.mac),
+            (peer.v6.into(), peer.mac),
         ];
-        let ops = neighbours.map(|address| Op::Resolve {
+        let ops = neighbours.map(|(address, _)| Op::Resolve {
             dev: self.dev.into(),
             address,
             deadline_ms: millis(NEIGHBOUR),
@@ -162,13 +173,17 @@ impl Station for Sender<'_> {
         // One after the other, and all of them may be silent.
         let longest = NEIGHBOUR * u32::try_from(ops.len()).unwrap_or(u32::MAX);
         let asked = self.agent.ask_several(ops.to_vec(), longest + ANSWER);
-        let failed = asked.await?.into_iter().find_map(Result::err);
-        failed.map_or(Ok(()), |message| {
-            Err(GuestError::Agent {
+        for ((address, mac), result) in neighbours.into_iter().zip(asked.await?) {
+            let answer = result.map_err(|message| GuestError::Agent {
                 doing: "resolve".into(),
                 message,
-            })
-        })
+            })?;
+            let silent = matches!(answer, Answer::Neighbour { mac: None });
+            if silent && matches!(phase, Phase::Early | Phase::Filtered) {
+                self.tell_neighbour(address, mac).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Tells the guest the neighbours that the policy does not count as LAN. A
@@ -182,12 +197,7 @@ impl Station for Sender<'_> {
                 continue;
             }
             for (mac, addresses) in hosts {
-                let op = Op::Know {
-                    dev: self.dev.into(),
-                    address: addresses[kind].into(),
-                    mac: mac_text(mac),
-                };
-                self.ask(op).await?;
+                self.tell_neighbour(addresses[kind].into(), mac).await?;
             }
         }
         Ok(())

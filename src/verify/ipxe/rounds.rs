@@ -26,6 +26,9 @@ const ROUND: Duration = Duration::from_secs(60);
 /// stood still.
 const TRIES: usize = 4;
 
+/// Number of the first round.
+const FIRST: u32 = 1;
+
 /// The rounds of one guest.
 pub struct Rounds<'a> {
     lab: &'a Lab,
@@ -36,35 +39,72 @@ pub struct Rounds<'a> {
     began: Marks,
     /// The round that ended last.
     last: u32,
+    /// The guest's, once a round has ended.
+    address: Option<Ipv4Addr>,
+}
+
+/// Why a guest has not come to the end of its first round.
+#[derive(Debug)]
+pub enum Stuck {
+    /// It sends, but not what ends a round: a filter may be in its way.
+    Sends(VerifyError),
+    /// It sends nothing, or something else is wrong.
+    Dead(VerifyError),
+}
+
+impl From<Stuck> for VerifyError {
+    fn from(stuck: Stuck) -> Self {
+        match stuck {
+            Stuck::Sends(error) | Stuck::Dead(error) => error,
+        }
+    }
 }
 
 impl<'a> Rounds<'a> {
-    /// Waits for the first round with an end. Returns the guest's address too.
+    /// Waits for the first round with an end.
     pub async fn first(
         lab: &'a Lab,
         machine: &Machine,
         run: u32,
         server: &'a Tftp,
         began: Marks,
-    ) -> Result<(Self, Ipv4Addr), VerifyError> {
+    ) -> Result<Self, Stuck> {
         let watch = Watch::resume(lab, &machine.tap, began);
-        let last = end_of_round(&watch, run, FIRST_ROUND, 0).await?;
+        let ended = end_of_round(&watch, run, FIRST_ROUND, 0).await;
         let frames = machine.tap.since(0);
+        let last = match ended {
+            Ok(last) => last,
+            Err(error) if from_guest(&frames).next().is_some() => return Err(Stuck::Sends(error)),
+            Err(error) => return Err(Stuck::Dead(error)),
+        };
         let mut ends = from_guest(&frames).filter(|seen| ended_round(&seen.frame, run).is_some());
         let address = ends.next().and_then(|seen| source(&seen.frame));
-        let address =
-            address.ok_or_else(|| VerifyError::Cell("iPXE has no IPv4 address".into()))?;
-        let rounds = Self {
+        let nobody = || Stuck::Dead(VerifyError::Cell("iPXE has no IPv4 address".into()));
+        Ok(Self {
+            last,
+            address: Some(address.ok_or_else(nobody)?),
+            ..Self::unended(lab, run, server, began)
+        })
+    }
+
+    /// The first round as far as it has come: nothing shows that it has ended.
+    pub fn unended(lab: &'a Lab, run: u32, server: &'a Tftp, began: Marks) -> Self {
+        Self {
             lab,
             run,
             server,
             began,
-            last,
-        };
-        Ok((rounds, address))
+            last: FIRST,
+            address: None,
+        }
     }
 
-    /// The first round, which is over, and what was seen since the guest's first frame.
+    /// The guest's address, which it has once a round has ended.
+    pub fn address(&self) -> Option<Ipv4Addr> {
+        self.address
+    }
+
+    /// The first round, and what was seen since the guest's first frame.
     pub fn seen_first<'b>(&'b self, machine: &'b Machine) -> (u32, Watch<'b>) {
         (self.last, self.watch(machine))
     }

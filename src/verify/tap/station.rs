@@ -49,7 +49,7 @@ impl Station for Stand<'_> {
     }
 
     /// Its frames name their MACs themselves.
-    async fn meet_neighbours(&mut self) -> Result<(), GuestError> {
+    async fn meet_neighbours(&mut self, _: Phase) -> Result<(), GuestError> {
         Ok(())
     }
 
