@@ -3,6 +3,7 @@
 mod grid;
 mod others;
 mod pure;
+mod soak;
 mod tap;
 
 use super::{Exit, Failure, generate, note, say, verify};
@@ -38,6 +39,9 @@ pub struct Options {
     /// Also the whole matrix, with one worker and with one a core; minutes.
     #[arg(long, conflicts_with = "pure")]
     grid: bool,
+    /// Instead of all that, so many cells of the matrix, and what stays behind of them.
+    #[arg(long, value_name = "CELLS", conflicts_with_all = ["pure", "grid"])]
+    soak: Option<usize>,
 }
 
 /// Milliseconds of one thing, a figure a round.
@@ -62,6 +66,12 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let source = generate::policy(options.policy.as_deref())?;
     if cfg!(debug_assertions) {
         note("built without optimisation: these figures say little; use `cargo xtask bench`");
+    }
+    if let Some((cells, guest)) = options.soak.zip(options.guest.as_ref()) {
+        let plain = verify::plain_job(&source, Some(guest))?;
+        let tables = soak::tables(&plain, guest, cells)?;
+        say(&format!("{tables}\n")).map_err(Failure::host)?;
+        return Ok(Exit::Pass.into());
     }
     let figures = pure::table(&source.policy, options.rounds)?;
     say(&format!("{figures}\n")).map_err(Failure::host)?;

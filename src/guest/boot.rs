@@ -56,14 +56,43 @@ pub async fn boot(
     interface: &Interface,
 ) -> Result<Guest, GuestError> {
     forgotten(lab, spec.name).await?;
-    let xml = domain_xml(spec, Some(interface));
-    let domain = Owned(lab.libvirt.create_paused(&xml)?);
+    let domain = create(lab, spec, interface)?;
     let tap = Sensor::start("tap", PacketSocket::open(&interface.tap)?)?;
     let attached = attach(domain, spec.name).await?;
     attached.domain.resume()?;
     let deadline = boot_deadline(spec.accel);
     ready(attached.console.state(), spec.nonce, deadline).await?;
     Ok(attached.with_nic(tap, interface.clone()))
+}
+
+/// Starts the domain stopped.
+pub(super) fn create(
+    lab: &Lab,
+    spec: &DomainSpec<'_>,
+    interface: &Interface,
+) -> Result<Owned, GuestError> {
+    let try_with = |interface: &Interface| {
+        let xml = domain_xml(spec, Some(interface));
+        lab.libvirt.create_paused(&xml).map(Owned)
+    };
+    try_with(interface).map_err(|error| blame(error, interface, |bare| try_with(bare).map(drop)))
+}
+
+/// Whose fault it is that libvirt does not take a NIC: it is tried without its filter.
+pub(super) fn blame(
+    error: LabError,
+    interface: &Interface,
+    retry: impl FnOnce(&Interface) -> Result<(), LabError>,
+) -> GuestError {
+    let bare = Interface {
+        filter: None,
+        ..interface.clone()
+    };
+    if interface.filter.is_some() && retry(&bare).is_ok() {
+        GuestError::Filter(error)
+    } else {
+        error.into()
+    }
 }
 
 /// Waits until libvirt has no domain of this name.

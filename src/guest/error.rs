@@ -9,6 +9,9 @@ pub enum GuestError {
     /// The lab below failed.
     #[error(transparent)]
     Lab(#[from] LabError),
+    /// The NIC works, but not with its filter.
+    #[error("libvirt takes the NIC only without the filter: {0}")]
+    Filter(LabError),
     /// The guest's kernel panicked.
     #[error("the guest's kernel panicked: {line}")]
     Panic {

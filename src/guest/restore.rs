@@ -1,9 +1,12 @@
 //! A guest that was booted once, without a NIC, and goes on from there in every cell.
 
-use super::boot::{Attached, Guest, Owned, attach, boot_deadline, console, forgotten, ready};
+use super::agent::AgentClient;
+use super::boot::{
+    Attached, Guest, Owned, attach, blame, boot_deadline, console, forgotten, ready,
+};
 use super::domain::{DomainSpec, Interface, domain_xml};
 use super::error::GuestError;
-use crate::lab::{Lab, LabError, Libvirt, PacketSocket, Sensor};
+use crate::lab::{Lab, Libvirt, PacketSocket, Sensor};
 use lanfence_agent::{Op, to_hex};
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -71,18 +74,30 @@ pub async fn restore(
 }
 
 impl Spare {
-    /// Plugs the NIC while the CPUs stand still and arms its tap's sensor before
-    /// they go on, so that no frame of the guest is missed.
+    /// Plugs the NIC and arms its tap's sensor. No frame of the guest is missed: its
+    /// end of the NIC is down until the agent is told to use it ([`Op::Nic`]), which
+    /// must not be part of what the agent is asked `meanwhile`. libvirt's work takes
+    /// half a second with a filter, and most of it no CPU of the guest's.
     ///
     /// # Errors
-    /// libvirt's words when QEMU has no such device or cannot plug it.
-    pub fn plug(self, interface: &Interface) -> Result<Guest, GuestError> {
-        let Self(attached) = self;
-        tokio::task::block_in_place(|| attached.domain.0.suspend())
-            .map_err(|error| LabError::libvirt("suspend the domain", &error))?;
-        Libvirt::plug_interface(&attached.domain.0, &interface.xml())?;
-        let tap = Sensor::start("tap", PacketSocket::open(&interface.tap)?)?;
-        attached.domain.resume()?;
-        Ok(attached.with_nic(tap, interface.clone()))
+    /// libvirt's words when QEMU has no such device or cannot plug it, or what
+    /// `meanwhile` says.
+    pub async fn plug<T, E: From<GuestError>>(
+        self,
+        interface: &Interface,
+        meanwhile: impl AsyncFnOnce(&mut AgentClient) -> Result<T, E>,
+    ) -> Result<(Guest, T), E> {
+        let Self(mut attached) = self;
+        let (domain, nic) = (attached.domain.0.clone(), interface.clone());
+        let plug = tokio::task::spawn_blocking(move || {
+            let plug = |nic: &Interface| Libvirt::plug_interface(&domain, &nic.xml());
+            plug(&nic).map_err(|error| blame(error, &nic, plug))
+        });
+        let (plugged, asked) = tokio::join!(plug, meanwhile(&mut attached.agent));
+        let plugged = plugged.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+        plugged?;
+        let socket = PacketSocket::open(&interface.tap).map_err(GuestError::from)?;
+        let tap = Sensor::start("tap", socket).map_err(GuestError::from)?;
+        Ok((attached.with_nic(tap, interface.clone()), asked?))
     }
 }

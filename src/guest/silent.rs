@@ -1,8 +1,8 @@
 //! Guests that cannot be asked: iPXE and foreign disks. Their network stack and
 //! drivers are not Linux's.
 
-use super::boot::{Machine, Owned, forgotten};
-use super::domain::{DomainSpec, Interface, domain_xml};
+use super::boot::{Machine, create, forgotten};
+use super::domain::{DomainSpec, Interface};
 use super::error::GuestError;
 use crate::lab::{Lab, PacketSocket, STATE, Sensor};
 use virt::domain::{DomainPausedReason, DomainState as State, DomainStateReason as Reason};
@@ -19,8 +19,7 @@ pub async fn begin(
     interface: &Interface,
 ) -> Result<Machine, GuestError> {
     forgotten(lab, spec.name).await?;
-    let xml = domain_xml(spec, Some(interface));
-    let domain = Owned(lab.libvirt.create_paused(&xml)?);
+    let domain = create(lab, spec, interface)?;
     let tap = Sensor::start("tap", PacketSocket::open(&interface.tap)?)?;
     domain.resume()?;
     Ok(Machine {

@@ -169,12 +169,11 @@ impl Libvirt {
         tokio::task::block_in_place(|| self.connect.lookup_domain_by_name(name)).is_ok()
     }
 
-    /// Plugs an interface into a domain.
+    /// Plugs an interface into a domain. Blocks.
     pub fn plug_interface(domain: &Domain, xml: &str) -> Result<(), LabError> {
-        tokio::task::block_in_place(|| {
-            domain.attach_device_flags(xml, virt_sys::VIR_DOMAIN_AFFECT_LIVE)
-        })
-        .map_err(|error| LabError::libvirt("plug the interface", &error))
+        domain
+            .attach_device_flags(xml, virt_sys::VIR_DOMAIN_AFFECT_LIVE)
+            .map_err(|error| LabError::libvirt("plug the interface", &error))
     }
 
     /// Defines a filter and returns what libvirt made of it.

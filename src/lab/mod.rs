@@ -104,6 +104,14 @@ impl Lab {
         })
     }
 
+    /// Lets its sensors forget what they have seen: the next cell begins with nothing
+    /// of an earlier one, and many cells take no more memory than one.
+    pub fn forget(&self) {
+        for sensor in [&self.peer_sensor, &self.gateway_sensor, &self.wan_sensor] {
+            sensor.forget();
+        }
+    }
+
     /// Why the lab can no longer be trusted; none while its daemons run.
     pub fn fault(&self) -> Option<String> {
         [&self.libvirtd, &self.dnsmasq]

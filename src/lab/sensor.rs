@@ -36,17 +36,43 @@ pub enum Direction {
     Out,
 }
 
+/// What has been seen, without what is of no use any more.
+#[derive(Debug, Default)]
+struct Record {
+    /// How many frames have been thrown away: the bookmark of the first that is kept.
+    gone: usize,
+    frames: Vec<Sighted>,
+}
+
+impl Record {
+    fn mark(&self) -> usize {
+        self.gone + self.frames.len()
+    }
+
+    /// All frames since the bookmark that are still there.
+    fn since(&self, mark: usize) -> &[Sighted] {
+        self.frames
+            .get(mark.saturating_sub(self.gone)..)
+            .unwrap_or_default()
+    }
+
+    fn forget(&mut self) {
+        self.gone = self.mark();
+        self.frames = Vec::new();
+    }
+}
+
 #[derive(Debug, Default)]
 struct Shared {
-    frames: Mutex<Vec<Sighted>>,
+    record: Mutex<Record>,
     news: Notify,
     dead: AtomicBool,
     lost: AtomicU64,
 }
 
 impl Shared {
-    fn frames(&self) -> MutexGuard<'_, Vec<Sighted>> {
-        self.frames.lock().unwrap_or_else(PoisonError::into_inner)
+    fn record(&self) -> MutexGuard<'_, Record> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -82,16 +108,19 @@ impl Sensor {
 
     /// How many frames it has seen: a bookmark for [`Sensor::since`].
     pub fn mark(&self) -> usize {
-        self.shared.frames().len()
+        self.shared.record().mark()
     }
 
     /// All frames since the bookmark.
     pub fn since(&self, mark: usize) -> Vec<Sighted> {
-        self.shared
-            .frames()
-            .get(mark..)
-            .map(<[Sighted]>::to_vec)
-            .unwrap_or_default()
+        self.shared.record().since(mark).to_vec()
+    }
+
+    /// Throws away what it has seen, and losses with it: nobody asks about that any
+    /// more. Later bookmarks stay good.
+    pub fn forget(&self) {
+        self.shared.record().forget();
+        self.shared.lost.store(0, Ordering::Release);
     }
 
     /// Why the sensor's silence proves nothing; none while it is healthy.
@@ -126,14 +155,11 @@ impl Sensor {
             tokio::pin!(news);
             news.as_mut().enable();
             {
-                let frames = self.shared.frames();
-                if frames
-                    .get(from..)
-                    .is_some_and(|new| new.iter().any(&wanted))
-                {
+                let record = self.shared.record();
+                if record.since(from).iter().any(&wanted) {
                     return true;
                 }
-                from = from.max(frames.len());
+                from = from.max(record.mark());
             }
             let end = tokio::time::Instant::from_std(deadline);
             if self.shared.dead.load(Ordering::Acquire)
@@ -164,7 +190,7 @@ async fn read(fd: AsyncFd<PacketSocket>, shared: Arc<Shared>) {
         shared.lost.fetch_add(lost, Ordering::AcqRel);
         match received {
             Ok(Some(received)) => {
-                shared.frames().push(sighted(received));
+                shared.record().frames.push(sighted(received));
                 shared.news.notify_waiters();
             }
             Ok(None) => ready.clear_ready(),
@@ -185,5 +211,35 @@ fn sighted(received: Received) -> Sighted {
         at_ns: received.at_ns,
         checksum_pending: received.checksum_pending,
         frame: received.frame,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(byte: u8) -> Sighted {
+        Sighted {
+            direction: Direction::In,
+            at_ns: 0,
+            checksum_pending: false,
+            frame: vec![byte],
+        }
+    }
+
+    #[test]
+    fn a_bookmark_stays_good_when_what_lies_before_is_forgotten() {
+        let mut record = Record::default();
+        record.frames.extend([frame(1), frame(2)]);
+        let early = record.mark();
+        record.forget();
+        assert_eq!(record.mark(), early);
+        record.frames.push(frame(3));
+        let mark = record.mark();
+        record.frames.push(frame(4));
+        assert_eq!(record.since(early), [frame(3), frame(4)]);
+        assert_eq!(record.since(mark), [frame(4)]);
+        assert_eq!(record.since(0), [frame(3), frame(4)]);
+        assert_eq!(record.since(record.mark()), []);
     }
 }

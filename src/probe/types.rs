@@ -63,9 +63,12 @@ pub enum Point {
     TapFromGuest,
     /// The guest's tap, frames for the guest: behind the filter.
     TapToGuest,
-    /// The LAN peer's interface, frames that reached it over the bridge.
+    /// The LAN peer's interface, frames that reached it over the bridge. It is one end of
+    /// a veth pair and the bridge's port the other, with no queue in between: what left
+    /// the port is here.
     Peer,
-    /// The router's LAN interface, frames that reached it over the bridge.
+    /// The router's LAN interface, frames that reached it over the bridge; likewise the
+    /// other end of a port.
     Gateway,
     /// The far side of the router, frames that the router forwarded.
     Wan,

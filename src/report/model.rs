@@ -73,7 +73,8 @@ pub struct ProbeResult {
     pub early: Option<Fate>,
     /// The judgement.
     pub verdict: Verdict,
-    /// Where the filtered frame was last seen.
+    /// Where the filtered frame was last seen; of one that is inconclusive since it did
+    /// not arrive without the filter either, where that one was.
     pub last_seen: Option<Point>,
     /// What to know about it: the reason of an inconclusive verdict, the remedy of a residual.
     pub note: Option<String>,

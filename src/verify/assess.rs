@@ -74,7 +74,12 @@ fn result(runs: &Runs, index: usize, probe: &Probe) -> ProbeResult {
             verdict,
             fate,
             note: note(verdict, probe, control_fate, fate, fault),
-            last_seen: run.and_then(|run| run.last_seen(index)),
+            last_seen: if verdict == Verdict::Inconclusive && control_fate != Fate::Delivered {
+                // Where it is lost without any filter is where to look.
+                control.and_then(|control| control.sightings.last_seen(probe))
+            } else {
+                run.and_then(|run| run.last_seen(index))
+            },
         }
     };
     let early = runs.early.as_ref().map(|run| judged(Some(run)));
@@ -204,5 +209,131 @@ fn note(
         Verdict::Residual => probe.residual.map(str::to_owned),
         Verdict::Inconclusive => Some(fault.unwrap_or_else(|| reason(control, filtered))),
         Verdict::Pass | Verdict::Fail(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::VerifyError;
+    use super::super::trial::Live;
+    use super::super::watch::Place;
+    use super::*;
+    use crate::frame::{Phase, Tag};
+    use crate::lab::{Direction, Sighted};
+    use crate::probe::{Expect, Group, Sighting, Stimulus};
+    use crate::report::model::Failure;
+    use rstest::rstest;
+    use std::collections::HashMap;
+
+    fn tag(phase: Phase) -> Tag {
+        let (run, index) = (1, 7);
+        Tag { run, phase, index }
+    }
+
+    /// A run of one probe for the WAN that must be stopped.
+    fn outcome(phase: Phase, places: &[Place]) -> Outcome {
+        let sighting = Sighting::Tag(tag(phase));
+        let probe = Probe {
+            id: "wan-ipv4/x".into(),
+            group: Group::WanIpv4,
+            summary: String::new(),
+            expect: Expect::Drop,
+            residual: None,
+            origin: Origin::Guest,
+            stimulus: Stimulus::Frames(Vec::new()),
+            near: sighting.clone(),
+            near_at: Point::TapFromGuest,
+            far: sighting,
+            far_at: Point::Wan,
+        };
+        let mut sightings = Sightings::default();
+        for place in places {
+            let seen = Sighted {
+                direction: Direction::In,
+                at_ns: 0,
+                checksum_pending: false,
+                frame: [&[0; 60][..], &tag(phase).to_bytes()].concat(),
+            };
+            sightings.add(*place, seen);
+        }
+        Outcome {
+            probes: vec![probe],
+            sightings,
+            end: [0; 4],
+            bounds: Bounds::ALL,
+            fault: None,
+            dhcp: Vec::new(),
+            refused: HashMap::new(),
+            ssh: None,
+        }
+    }
+
+    const SENT: &[Place] = &[Place::At(Point::TapFromGuest)];
+    const THROUGH: &[Place] = &[Place::At(Point::TapFromGuest), Place::At(Point::Wan)];
+    const LEAK: Verdict = Verdict::Fail(Failure::Leak);
+
+    fn early(places: &[Place], control: Option<&[Place]>) -> Runs {
+        Runs {
+            early: Some(outcome(Phase::Early, places).into()),
+            control: control.map(|places| outcome(Phase::Control, places)),
+            stopped: control
+                .is_none()
+                .then(|| VerifyError::Cell("it broke".into())),
+            ..Runs::default()
+        }
+    }
+
+    #[rstest]
+    #[case::stopped(SENT, Some(THROUGH), Verdict::Pass, Some(true))]
+    #[case::through(THROUGH, Some(THROUGH), LEAK, Some(true))]
+    #[case::never_sent(&[], Some(THROUGH), Verdict::Inconclusive, Some(true))]
+    #[case::stopped_without_the_filter_too(SENT, Some(SENT), Verdict::Inconclusive, Some(false))]
+    #[case::a_leak_and_no_control(THROUGH, None, LEAK, None)]
+    #[case::stopped_and_no_control(SENT, None, Verdict::Inconclusive, None)]
+    fn the_filter_from_the_start_and_then_none(
+        #[case] with: &[Place],
+        #[case] without: Option<&[Place]>,
+        #[case] verdict: Verdict,
+        #[case] teeth: Option<bool>,
+    ) {
+        let runs = early(with, without);
+        let results = runs.results();
+        assert_eq!(results[0].verdict, verdict);
+        assert_eq!(results[0].early, Some(results[0].filtered));
+        assert_eq!(runs.has_teeth(&results), teeth);
+    }
+
+    #[rstest]
+    #[case::both_hold(SENT, SENT, Verdict::Pass, None)]
+    #[case::only_early(THROUGH, SENT, LEAK, Some(ONLY_EARLY))]
+    #[case::only_live(SENT, THROUGH, LEAK, None)]
+    fn of_both_orders_the_worse_counts(
+        #[case] from_the_start: &[Place],
+        #[case] put_on_later: &[Place],
+        #[case] verdict: Verdict,
+        #[case] note: Option<&str>,
+    ) {
+        let live = Live {
+            filtered: Some(outcome(Phase::Filtered, put_on_later).into()),
+            teeth: Some(outcome(Phase::Teeth, THROUGH)),
+        };
+        let runs = Runs {
+            live: Some(live),
+            ..early(from_the_start, Some(THROUGH))
+        };
+        let results = runs.results();
+        assert_eq!(results[0].verdict, verdict);
+        assert_eq!(results[0].note.as_deref(), note);
+    }
+
+    #[test]
+    fn a_live_run_that_broke_off_is_no_proof() {
+        let runs = Runs {
+            live: Some(Live::default()),
+            ..early(SENT, Some(THROUGH))
+        };
+        let results = runs.results();
+        assert_eq!(results[0].verdict, Verdict::Inconclusive);
+        assert_eq!(runs.has_teeth(&results), None);
     }
 }

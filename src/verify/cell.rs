@@ -12,7 +12,8 @@ use super::watch::{Marks, Watch};
 use super::{VerifyError, bind, clients, early, ssh};
 use crate::frame::Phase;
 use crate::guest::{
-    DomainSpec, FilterRef, Guest, Interface, Kind, Machine, boot, domain_xml, quirk, serial_log,
+    AgentClient, DomainSpec, FilterRef, Guest, Interface, Kind, Machine, boot, domain_xml, quirk,
+    serial_log,
 };
 use crate::lab::topology::{self, Mac, mac_text};
 use crate::lab::{Lab, Sensor, qemu_log_path, ruleset};
@@ -56,11 +57,11 @@ impl Running<'_> {
             _ => None,
         };
         let began = Watch::marks(self.context.lab);
-        let mut guest = self.begin_guest(number, filter).await?;
+        let (mut guest, key) = self.begin_guest(number, filter).await?;
         if job.boot_only {
             return Ok(());
         }
-        let exercised = self.exercise(&mut guest, &scene, began).await;
+        let exercised = self.exercise(&mut guest, key, &scene, began).await;
         self.describe(guest.machine.xml());
         match exercised {
             Ok(runs) => self.conclude(runs),
@@ -76,22 +77,19 @@ impl Running<'_> {
     async fn exercise(
         &mut self,
         guest: &mut Guest,
+        key: Option<ssh::Key>,
         scene: &Scene,
         began: Marks,
     ) -> Result<Runs, VerifyError> {
-        if let Answer::Hello { kernel, .. } = guest.agent.ask(Op::Hello, ANSWER).await? {
-            let host = model::Host {
-                guest_kernel: kernel,
-                ..self.context.host.clone()
-            };
-            (self.context.tell)(&Event::Host(host));
-        }
+        let key = match key {
+            Some(key) => key,
+            None => greet(self.context, &mut guest.agent).await?,
+        };
         self.enter("nic");
         if self.plan.order.has_start() {
+            // No frame leaves the guest before its NIC is set up, so this comes first.
             early::in_force(self.context, &guest.machine)?;
         }
-        // No frame leaves the guest before its NIC is set up, so this comes first.
-        let key = self.log_in(guest).await?;
         let dev = self.nic(guest).await?;
         let mut subject = Occupied {
             context: self.context,
@@ -143,12 +141,13 @@ impl Running<'_> {
         self.own.push((DOMAIN_XML, Own::Text(xml)));
     }
 
-    /// A guest that nothing has happened to yet, with its NIC.
-    pub(super) async fn begin_guest(
+    /// A guest that nothing has happened to yet, with its NIC; greeted already where it
+    /// could be while the NIC was plugged in.
+    async fn begin_guest(
         &mut self,
         number: u8,
         filter: Option<FilterRef>,
-    ) -> Result<Guest, VerifyError> {
+    ) -> Result<(Guest, Option<ssh::Key>), VerifyError> {
         let interface = Interface {
             model: self.plan.nic.clone(),
             mac: guest_mac(number, &self.plan.nic),
@@ -165,7 +164,9 @@ impl Running<'_> {
                 .await
             {
                 self.enter("plug");
-                return Ok(spare.plug(&interface)?);
+                let greeted = spare.plug(&interface, async |agent| greet(context, agent).await);
+                let (guest, key) = greeted.await?;
+                return Ok((guest, Some(key)));
             }
         }
         self.enter("boot");
@@ -180,11 +181,11 @@ impl Running<'_> {
             nonce: &nonce,
         };
         self.know((name.clone(), domain_xml(&spec, Some(&interface))));
-        Ok(boot(self.context.lab, &spec, &interface).await?)
+        Ok((boot(self.context.lab, &spec, &interface).await?, None))
     }
 
     /// Waits for the NIC; its name in the guest.
-    pub(super) async fn nic(&mut self, guest: &mut Guest) -> Result<String, VerifyError> {
+    async fn nic(&mut self, guest: &mut Guest) -> Result<String, VerifyError> {
         let deadline = quirk(&self.plan.nic).link_deadline();
         let op = Op::Nic {
             mac: mac_text(guest.machine.interface().mac),
@@ -198,18 +199,25 @@ impl Running<'_> {
             _ => Err(unexpected("nic")),
         }
     }
+}
 
-    /// Makes a key for this cell and starts the guest's SSH server with it.
-    pub(super) async fn log_in(&self, guest: &mut Guest) -> Result<ssh::Key, VerifyError> {
-        let mut key = ssh::Key::generate().map_err(VerifyError::Host)?;
-        let authorized_key = key.public.clone();
-        match guest.agent.ask(Op::Ssh { authorized_key }, ANSWER).await? {
-            Answer::Ssh { host_key } => {
-                key.host = host_key;
-                Ok(key)
-            }
-            _ => Err(unexpected("ssh")),
+/// Asks a guest what it is and lets a key made for this cell log in: all that needs no NIC.
+async fn greet(context: &Context<'_>, agent: &mut AgentClient) -> Result<ssh::Key, VerifyError> {
+    if let Answer::Hello { kernel, .. } = agent.ask(Op::Hello, ANSWER).await? {
+        let host = model::Host {
+            guest_kernel: kernel,
+            ..context.host.clone()
+        };
+        (context.tell)(&Event::Host(host));
+    }
+    let mut key = ssh::Key::generate().map_err(VerifyError::Host)?;
+    let authorized_key = key.public.clone();
+    match agent.ask(Op::Ssh { authorized_key }, ANSWER).await? {
+        Answer::Ssh { host_key } => {
+            key.host = host_key;
+            Ok(key)
         }
+        _ => Err(unexpected("ssh")),
     }
 }
 

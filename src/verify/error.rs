@@ -36,9 +36,9 @@ impl VerifyError {
             // Without a lab there is no cell: the host is not fit for it.
             Self::Lab(error) if error.is_host() || phase == "lab" => ErrorKind::Host,
             Self::Guest(error) if error.is_host() => ErrorKind::Host,
-            Self::Refused(_) | Self::Usage(_) | Self::Guest(GuestError::Nic { .. }) => {
-                ErrorKind::Usage
-            }
+            Self::Refused(_)
+            | Self::Usage(_)
+            | Self::Guest(GuestError::Nic { .. } | GuestError::Filter(_)) => ErrorKind::Usage,
             Self::Lab(_) | Self::Guest(_) | Self::Cell(_) => ErrorKind::Cell,
         };
         CellError {

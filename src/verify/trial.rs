@@ -82,6 +82,10 @@ pub async fn run(
     let ended = go_on(run, order, subject, &mut runs, &mut enter).await;
     match ended {
         Err(error) if runs.control.is_none() && runs.early.is_none() => return Err(error),
+        // Then nothing that was seen is a verdict on the filter.
+        Err(error @ (VerifyError::Refused(_) | VerifyError::Usage(_))) if runs.early.is_none() => {
+            return Err(error);
+        }
         Err(error) => runs.stopped = Some(VerifyError::Cell(error.to_string())),
         Ok(()) => {}
     }

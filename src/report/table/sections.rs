@@ -118,7 +118,10 @@ fn inconclusive(page: &mut Page, run: &Run) {
             .iter()
             .filter(|finding| finding.note.as_deref() == Some(reason))
         {
-            let text = format!("{} {}", finding.summary, place(finding, run));
+            let mut text = format!("{} {}", finding.summary, place(finding, run));
+            if let Some(point) = finding.last_seen {
+                let _ = write!(text, ", last seen at {}", titles::place(point));
+            }
             page.field(4, &finding.id, column(&found) + 2, &text, Paint::yellow);
         }
     }
