@@ -238,6 +238,55 @@ fn a_filter_that_is_missing_at_the_first_frame_only_is_a_leak() {
     }
 }
 
+/// Whoever cannot have the filter from the start can have the NIC without it.
+#[rstest]
+#[case::restored("linux/pcnet")]
+#[case::booted_cold("linux/usb-net")]
+#[case::firmware("ipxe/pcnet")]
+fn a_filter_that_libvirt_refuses_is_the_users_error(#[case] cell: &str) {
+    let dir = tempfile::tempdir().expect("a directory for the filter");
+    let file = dir.path().join("f.xml");
+    // libvirt takes the definition; the rules cannot be made.
+    let rule = "<rule action='continue' direction='out'><tcp/></rule>";
+    std::fs::write(&file, format!("<filter name='f'>{rule}</filter>")).expect("the filter");
+    let file = file.to_str().expect("a name in UTF-8");
+    let done = verify(&["--cell", cell, "--filter", file]);
+    assert_eq!(done.code, 2, "{}", done.printed());
+    let text = done.printed();
+    assert!(
+        text.contains("takes the NIC only without the filter"),
+        "{text}"
+    );
+}
+
+/// The first cell of a kind goes through both orders, the others through one.
+#[test]
+fn one_cell_of_a_kind_has_the_filter_put_on_its_running_guest() {
+    let done = verify(&["--nic", "virtio", "--nic", "pcnet"]);
+    assert_eq!(done.code, 0, "{}", done.printed());
+    let phases = |cell: usize| {
+        let timings = done.run().cells[cell].timings.clone();
+        timings
+            .into_iter()
+            .map(|timing| timing.phase)
+            .collect::<Vec<_>>()
+    };
+    assert!(
+        phases(0).iter().any(|phase| phase == "filtered"),
+        "{:?}",
+        phases(0)
+    );
+    assert!(
+        !phases(1).iter().any(|phase| phase == "filtered"),
+        "{:?}",
+        phases(1)
+    );
+    for cell in &done.run().cells {
+        assert_eq!(cell.teeth, Some(true), "{}", cell.name);
+        assert!(cell.probes.iter().any(|probe| probe.early.is_some()));
+    }
+}
+
 #[test]
 fn without_the_early_run_nothing_is_said_of_it() {
     let done = verify(&["--nic", "virtio", "--order", "live"]);
