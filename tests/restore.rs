@@ -144,6 +144,37 @@ fn a_guest_that_panics_when_its_nic_is_plugged_in_is_told_apart() {
     assert_eq!(states(cache.path()).len(), 1, "the state is not to blame");
 }
 
+#[test]
+fn a_driver_that_cannot_be_loaded_is_told_apart() {
+    let (cache, image) = (temporary(), copied_image());
+    let broken = entry("lib/modules/pcnet32.ko", 0o100_644, b"no module");
+    append(image.path(), &broken);
+    let path = image.path().to_str().expect("a name in UTF-8");
+    let arguments = ["--nic", "pcnet", "--nic", "virtio", "--guest", path];
+    let done = verify_in(cache.path(), &arguments);
+    assert_eq!(done.code, 5, "{}", done.printed());
+    let [pcnet, virtio] = &done.run().cells[..] else {
+        panic!("two cells: {}", done.printed());
+    };
+    let message = &pcnet.error.as_ref().expect("an error").message;
+    for words in ["no network device with MAC", "pcnet32"] {
+        assert!(message.contains(words), "{message}");
+    }
+    assert_eq!(virtio.error, None, "the other driver is whole");
+}
+
+#[test]
+fn a_nic_whose_link_never_comes_up_is_told_apart() {
+    let cache = temporary();
+    let arguments = ["--nic", "pcnet", "--break", "no-link"];
+    let done = verify_in(cache.path(), &arguments);
+    assert_eq!(done.code, 5, "{}", done.printed());
+    let error = done.run().cells[0].error.as_ref().expect("an error");
+    let words = "with driver pcnet32 has no carrier within";
+    assert!(error.message.contains(words), "{}", error.message);
+    assert_eq!(error.phase, "nic");
+}
+
 /// A file's bytes in the image's archive (newc, cpio(5)).
 fn content(image: &Path, wanted: &str) -> Vec<u8> {
     const HEADER: usize = 110;

@@ -60,6 +60,7 @@ enum Break {
     Pause,
     Flush,
     EarlyFlush,
+    NoLink,
 }
 
 /// Options of `verify`.
@@ -188,6 +189,7 @@ fn job(
             Break::Pause => Sabotage::Pause,
             Break::Flush => Sabotage::Flush,
             Break::EarlyFlush => Sabotage::EarlyFlush,
+            Break::NoLink => Sabotage::NoLink,
         }),
         ..plain
     })

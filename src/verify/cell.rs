@@ -152,7 +152,7 @@ impl Running<'_> {
             model: self.plan.nic.clone(),
             mac: guest_mac(number, &self.plan.nic),
             tap: format!("tap{number}"),
-            link: true,
+            link: self.context.job.sabotage != Some(Sabotage::NoLink),
             filter,
         };
         if hot_pluggable(&self.plan.nic) && !self.context.job.boot_only {
@@ -350,7 +350,7 @@ impl Subject for Occupied<'_> {
 /// Breaks what the job wants broken.
 pub(super) fn sabotage(context: &Context<'_>, machine: &mut Machine) -> Result<(), VerifyError> {
     match context.job.sabotage {
-        None | Some(Sabotage::EarlyFlush) => {}
+        None | Some(Sabotage::EarlyFlush | Sabotage::NoLink) => {}
         Some(Sabotage::Sensor) => context.lab.gateway_sensor.kill(),
         Some(Sabotage::Link) => machine.set_link(false)?,
         Some(Sabotage::Pause) => machine.pause()?,

@@ -30,6 +30,8 @@ pub enum Sabotage {
     Flush,
     /// The same before the first frame of the guest that begins with the filter.
     EarlyFlush,
+    /// The link of the NIC of a guest that is booted or restored never comes up.
+    NoLink,
 }
 
 /// When the filter comes to the NIC of a cell's guest.

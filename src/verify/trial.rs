@@ -100,16 +100,16 @@ async fn go_on(
     runs: &mut Runs,
     enter: &mut impl FnMut(&'static str),
 ) -> Result<(), VerifyError> {
-    if runs.early.is_some() {
-        enter("unbind");
-        subject.unbind().await?;
-    }
-    enter("control");
-    let control = subject.phase(run, Phase::Control).await?;
+    let control = if runs.early.is_some() {
+        without_filter(run, subject, Phase::Control, enter).await
+    } else {
+        enter("control");
+        subject.phase(run, Phase::Control).await
+    };
     if let Some(early) = &mut runs.early {
-        early.is_over(subject, &control);
+        early.is_over(subject, control.as_ref().ok());
     }
-    runs.control = Some(control);
+    runs.control = Some(control?);
     if !order.has_live() {
         return Ok(());
     }
@@ -121,20 +121,35 @@ async fn go_on(
     let outcome = subject.phase(run, Phase::Filtered).await;
     runs.rules = ruleset::evidence();
     let filtered = live.filtered.insert(Filtered::from(outcome?));
-    enter("unbind");
-    subject.unbind().await?;
-    enter("teeth");
-    let teeth = subject.phase(run, Phase::Teeth).await?;
-    filtered.is_over(subject, &teeth);
-    live.teeth = Some(teeth);
+    let teeth = without_filter(run, subject, Phase::Teeth, enter).await;
+    filtered.is_over(subject, teeth.as_ref().ok());
+    live.teeth = Some(teeth?);
     Ok(())
 }
 
+/// Takes the filter away and goes through a phase without it.
+async fn without_filter(
+    run: u32,
+    subject: &mut impl Subject,
+    phase: Phase,
+    enter: &mut impl FnMut(&'static str),
+) -> Result<Outcome, VerifyError> {
+    enter("unbind");
+    subject.unbind().await?;
+    enter(if phase == Phase::Control {
+        "control"
+    } else {
+        "teeth"
+    });
+    subject.phase(run, phase).await
+}
+
 impl Filtered {
-    /// Takes in what the run after it shows, in which there is no filter any more:
-    /// its sentinels bound this run too, and what came late belongs to this one.
-    fn is_over(&mut self, subject: &impl Subject, next: &Outcome) {
-        if next.fault.is_none() {
+    /// Takes in what the run after it shows, if that came to its end, in which there is
+    /// no filter any more: its sentinels bound this run too, and what came late belongs
+    /// to this one.
+    fn is_over(&mut self, subject: &impl Subject, next: Option<&Outcome>) {
+        if let Some(next) = next.filter(|next| next.fault.is_none()) {
             self.later = next.bounds;
         }
         let late = Watch::resume(subject.lab(), subject.tap(), self.outcome.end);

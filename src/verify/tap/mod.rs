@@ -142,7 +142,7 @@ impl Subject for Vacant<'_> {
 
     fn sabotage(&mut self) -> Result<(), VerifyError> {
         match self.context.job.sabotage {
-            None | Some(Sabotage::EarlyFlush) => {}
+            None | Some(Sabotage::EarlyFlush | Sabotage::NoLink) => {}
             Some(Sabotage::Sensor) => self.context.lab.gateway_sensor.kill(),
             Some(Sabotage::Link) => self.tap.unplug()?,
             Some(Sabotage::Pause) => {
