@@ -69,9 +69,14 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     }
     if let Some((cells, guest)) = options.soak.zip(options.guest.as_ref()) {
         let plain = verify::plain_job(&source, Some(guest))?;
-        let tables = soak::tables(&plain, guest, cells)?;
+        let (tables, red) = soak::tables(&plain, guest, cells)?;
         say(&format!("{tables}\n")).map_err(Failure::host)?;
-        return Ok(Exit::Pass.into());
+        return match red {
+            0 => Ok(Exit::Pass.into()),
+            _ => Err(Failure::unproven(format!(
+                "{red} of {cells} cells were not green"
+            ))),
+        };
     }
     let figures = pure::table(&source.policy, options.rounds)?;
     say(&format!("{figures}\n")).map_err(Failure::host)?;

@@ -3,6 +3,7 @@
 use crate::cli::verify::Which;
 use crate::cli::{Failure, note};
 use crate::report::live::Event;
+use crate::report::model::{Cell, ProbeResult, Verdict};
 use crate::report::summary::Outcome;
 use crate::verify::job::Job;
 use crate::verify::{Workers, silence};
@@ -16,8 +17,9 @@ const GUEST: &str = "250";
 /// Lines of the table of what stays behind.
 const LINES: usize = 10;
 
-/// Runs so many cells, a worker a core; tables of what guests and labs took.
-pub fn tables(plain: &Job, guest: &Path, cells: usize) -> Result<String, Failure> {
+/// Runs so many cells, a worker a core; tables of what guests and labs took, and how
+/// many cells were not green, of which it is said why.
+pub fn tables(plain: &Job, guest: &Path, cells: usize) -> Result<(String, usize), Failure> {
     let matrix = Which::all_but_foreign().plan(Some(guest), None)?.cells;
     let job = Job {
         cells: matrix.into_iter().cycle().take(cells).collect(),
@@ -29,15 +31,34 @@ pub fn tables(plain: &Job, guest: &Path, cells: usize) -> Result<String, Failure
     let gathered = Workers::start(&job, cores)
         .map_err(Failure::host)?
         .gather(silence(&job), |event| seen.look(event, cells));
-    if let Some(cell) = gathered
-        .cells
-        .iter()
-        .find(|cell| cell.outcome() != Outcome::Pass)
-    {
-        let text = format!("{} is not green, so its figures say nothing", cell.name);
-        return Err(Failure::unproven(text));
+    let red = gathered.cells.iter();
+    let red: Vec<&Cell> = red.filter(|cell| cell.outcome() != Outcome::Pass).collect();
+    for cell in &red {
+        note(&format!("{} is not green: {}", cell.name, why(cell)));
     }
-    Ok(format!("{}\n{}", seen.guests(), seen.labs()))
+    let tables = format!("{}\n{}", seen.guests(), seen.labs());
+    Ok((tables, red.len()))
+}
+
+/// The first thing that is wrong with a cell.
+fn why(cell: &Cell) -> String {
+    if let Some(error) = &cell.error {
+        return format!("{}: {}", error.phase, error.message);
+    }
+    let is_wrong =
+        |probe: &&ProbeResult| !matches!(probe.verdict, Verdict::Pass | Verdict::Residual);
+    let wrong: Vec<&ProbeResult> = cell.probes.iter().filter(is_wrong).collect();
+    match wrong.first() {
+        Some(probe) => format!(
+            "{} of {} probes, the first of them {}: {:?}, {}",
+            wrong.len(),
+            cell.probes.len(),
+            probe.id,
+            probe.verdict,
+            probe.note.as_deref().unwrap_or("no note")
+        ),
+        None => "it has no teeth".into(),
+    }
 }
 
 /// What was seen while the cells ran.
