@@ -78,6 +78,54 @@ pub fn set_sysctls() -> Vec<String> {
     SYSCTLS.iter().filter_map(set).collect()
 }
 
+/// What dropbear reads of at the start of each session to have something to hash (its
+/// `dbrandom.c`), besides the kernel's random pool, which is all it needs.
+const STIRRED: &[&str] = &["/proc/interrupts", "/proc/timer_list", "/proc/vmstat"];
+
+/// Has these files read as empty. To print them is a lot of code that an emulator has to
+/// translate in every restored guest. A file that cannot be hidden is only slow.
+pub fn hide_stirred() {
+    for file in STIRRED {
+        let _ = mount(
+            Some("/dev/null"),
+            *file,
+            None::<&str>,
+            MsFlags::MS_BIND,
+            None::<&str>,
+        );
+    }
+}
+
+/// Free memory that is left alone, in KiB: what else runs needs some meanwhile.
+const LEFT_KIB: usize = 8 * 1024;
+
+/// Size of a page of memory.
+const PAGE: usize = 4096;
+
+/// Overwrites free memory with zeros, which take no room in a saved state and no time when
+/// it is restored. What lay there are the archive that the image came in and other things
+/// of the boot.
+pub fn blank_free_memory() {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let Some(free) = free_kib(&text).and_then(|free| free.checked_sub(LEFT_KIB)) else {
+        return;
+    };
+    // The kernel gives out zeros; a page is given out when it is first written to.
+    let mut zeros = vec![0_u8; free * 1024];
+    for page in zeros.chunks_mut(PAGE) {
+        page[0] = std::hint::black_box(0);
+    }
+    std::hint::black_box(zeros);
+}
+
+/// What `/proc/meminfo` says is free.
+fn free_kib(meminfo: &str) -> Option<usize> {
+    let line = meminfo
+        .lines()
+        .find_map(|line| line.strip_prefix("MemFree:"))?;
+    line.trim().strip_suffix(" kB")?.parse().ok()
+}
+
 /// Sets the loopback device up.
 pub fn loopback_up(netlink: &mut Netlink) -> Result<(), String> {
     let lo = netlink.link_by_name("lo")?;
@@ -204,6 +252,13 @@ mod tests {
             other[at] = 8;
             assert_ne!(seed_from(&[&base]), seed_from(&[&other]), "byte {at}");
         }
+    }
+
+    #[test]
+    fn free_memory_is_read_from_the_kernels_table() {
+        let text = "MemTotal:         107344 kB\nMemFree:           60120 kB\n";
+        assert_eq!(free_kib(text), Some(60_120));
+        assert_eq!(free_kib("MemFree: much\n"), None);
     }
 
     #[test]

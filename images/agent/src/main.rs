@@ -60,6 +60,7 @@ fn start() -> Result<(Agent, Port), String> {
     let mut children = children::Children::new()?;
     let mut netlink = netlink::Netlink::open()?;
     init::loopback_up(&mut netlink)?;
+    init::hide_stirred();
     let mut modules = modules::Modules::read()?;
     modules.load_core();
     modules.load_wanted(&cmdline.modules);
@@ -94,4 +95,5 @@ fn prepare(modules: &mut modules::Modules, ssh: &mut ssh::Ssh, children: &mut ch
     if let Err(why) = ssh.listen(children) {
         console::note(&format!("no SSH yet: {why}"));
     }
+    init::blank_free_memory();
 }

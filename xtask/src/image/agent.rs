@@ -45,11 +45,13 @@ pub fn cargo(offline: bool) -> Command {
     command
 }
 
-/// Static, and without the paths of this machine in panic messages: clones in
+/// Static and at a fixed address, so that there is nothing to relocate when udhcpc runs
+/// it as its script, and without the paths of this machine in panic messages: clones in
 /// different places then build the same image.
 fn flags() -> Vec<String> {
     let mut flags = vec![
         "-Ctarget-feature=+crt-static".to_owned(),
+        "-Crelocation-model=static".to_owned(),
         format!("--remap-path-prefix={}=/lanfence", workspace().display()),
     ];
     let cargo_home = env::var_os("CARGO_HOME")
