@@ -12,8 +12,8 @@ use super::watch::{Marks, Watch};
 use super::{VerifyError, bind, clients, early, ssh};
 use crate::frame::Phase;
 use crate::guest::{
-    AgentClient, DomainSpec, FilterRef, Guest, Interface, Kind, Machine, boot, domain_xml, quirk,
-    serial_log,
+    Accel, AgentClient, DomainSpec, FilterRef, Guest, Interface, Kind, Machine, boot, domain_xml,
+    quirk, serial_log,
 };
 use crate::lab::topology::{self, Mac, mac_text};
 use crate::lab::{Lab, Sensor, qemu_log_path, ruleset};
@@ -164,7 +164,7 @@ impl Running<'_> {
                 .await
             {
                 self.enter("plug");
-                let greeted = spare.plug(&interface, async |agent| greet(context, agent).await);
+                let greeted = spare.plug(&interface, async |agent| warmed(context, agent).await);
                 let (guest, key) = greeted.await?;
                 return Ok((guest, Some(key)));
             }
@@ -219,6 +219,15 @@ async fn greet(context: &Context<'_>, agent: &mut AgentClient) -> Result<ssh::Ke
         }
         _ => Err(unexpected("ssh")),
     }
+}
+
+/// Greets a guest, and has it warm up where that takes work off its cell.
+async fn warmed(context: &Context<'_>, agent: &mut AgentClient) -> Result<ssh::Key, VerifyError> {
+    let key = greet(context, agent).await?;
+    if context.accel == Accel::Tcg {
+        agent.ask(Op::Warm, ANSWER).await?;
+    }
+    Ok(key)
 }
 
 /// DHCP clients of other systems as they were played in a cell.

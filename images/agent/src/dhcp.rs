@@ -35,6 +35,8 @@ const SERVER_PORT: u16 = 67;
 
 const SOCKET: &str = "/run/udhcpc.sock";
 
+const LOOPBACK: &str = "lo";
+
 /// How long hook and PID 1 wait for each other. An event between two requests
 /// waits for the request in hand, hence the length.
 const TALK: Duration = Duration::from_secs(60);
@@ -147,6 +149,20 @@ impl Dhcp {
         self.take_event(netlink).map(drop)
     }
 
+    /// Runs a client on the loopback device until it has called its script, whose event
+    /// is nobody's.
+    pub fn rehearse(
+        &mut self,
+        netlink: &mut Netlink,
+        children: &mut Children,
+        deadline: Deadline,
+    ) -> Result<(), String> {
+        let (pid, _) = spawn(children, LOOPBACK)?;
+        let called = self.wait_for(netlink, children, LOOPBACK, "deconfig", deadline);
+        children.end(pid);
+        called.map(drop)
+    }
+
     /// The device's client, bound, and the first hop to its server if that answers.
     fn ready_for_unicast(
         &self,
@@ -181,12 +197,7 @@ impl Dhcp {
 
     fn start(&mut self, children: &mut Children, dev: &str) -> Result<(), String> {
         self.end(children, dev);
-        let log = PathBuf::from(format!("/run/udhcpc.{dev}.log"));
-        // Tries every second; the step's own deadline ends that.
-        let words = [
-            "udhcpc", "-i", dev, "-f", "-t", "600", "-T", "1", "-A", "1", "-s", HOOK_PATH,
-        ];
-        let pid = children.start(Command::new("/bin/busybox").args(words), &log)?;
+        let (pid, log) = spawn(children, dev)?;
         let client = Client {
             pid,
             log,
@@ -271,6 +282,17 @@ impl Dhcp {
             _ => Ok(()),
         }
     }
+}
+
+/// Starts udhcpc on the device; its process and its log.
+fn spawn(children: &mut Children, dev: &str) -> Result<(Pid, PathBuf), String> {
+    let log = PathBuf::from(format!("/run/udhcpc.{dev}.log"));
+    // Tries every second; the step's own deadline ends that.
+    let words = [
+        "udhcpc", "-i", dev, "-f", "-t", "600", "-T", "1", "-A", "1", "-s", HOOK_PATH,
+    ];
+    let pid = children.start(Command::new("/bin/busybox").args(words), &log)?;
+    Ok((pid, log))
 }
 
 impl AsFd for Dhcp {

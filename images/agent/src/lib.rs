@@ -197,6 +197,11 @@ pub enum Op {
         /// The public key line for root.
         authorized_key: String,
     },
+    /// Goes through an SSH key exchange and a DHCP discover on the loopback device, so
+    /// that an emulator has translated them by the time they are wanted; answers
+    /// [`Answer::Done`], whatever came of them. For a restored guest while it waits for
+    /// its NIC, once [`Op::Ssh`] has been answered.
+    Warm,
     /// Does several things in order, whatever comes of each; answers
     /// [`Answer::Several`]. For many small ones, each of which would else wait
     /// for a round trip through an emulated port. A batch within a batch is refused.

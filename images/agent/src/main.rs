@@ -25,6 +25,7 @@ mod sockets;
 mod ssh;
 mod tcp;
 mod wait;
+mod warm;
 
 use std::path::Path;
 

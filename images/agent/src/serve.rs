@@ -16,7 +16,7 @@ use crate::port::{Line, Port};
 use crate::sockets::{self, Listeners};
 use crate::ssh::Ssh;
 use crate::tcp::{Attempt, Unwatched};
-use crate::{address, console, frames, init, legacy, nic};
+use crate::{address, console, frames, init, legacy, nic, warm};
 
 /// While the host has its end closed, the port reports a hang-up without pause
 /// and nothing announces the return; so it is looked at this often (ms).
@@ -144,6 +144,10 @@ impl Agent {
             }
             Op::Frames { dev, frames } => frames::frames(&mut self.netlink, &dev, &frames),
             Op::Ssh { authorized_key } => self.ssh.start(&mut self.children, &authorized_key),
+            Op::Warm => {
+                warm::up(&mut self.netlink, &mut self.children, &mut self.dhcp);
+                Ok(Answer::Done)
+            }
             Op::Several { ops } => {
                 let results = ops.into_iter().map(|op| self.part(op)).collect();
                 Ok(Answer::Several { results })
