@@ -42,7 +42,7 @@ const VENDOR: u8 = 43;
 /// The parts of a message that probes use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Message {
-    /// Option 53; none makes a plain BOOTP message, which DHCP servers leave alone.
+    /// Option 53; none makes a plain BOOTP message.
     pub kind: Option<u8>,
     /// Transaction.
     pub xid: u32,

@@ -56,6 +56,8 @@ pub fn start(plan: &Topology, gateway: &Netns) -> Result<Daemon, LabError> {
         ))
         .args((1..=plan.guests()).map(|number| reservation(plan, number)))
         .arg(format!("--dhcp-option=option:router,{}", plan.gateway4))
+        // A BOOTP lease never ends, and would outlive the guest whose number begins anew.
+        .arg("--dhcp-ignore=tag:bootp")
         // Tells iPXE, which alone asks for it, not to wait seconds for a second server.
         .arg("--dhcp-option=encap:175,176,1b")
         // What it does not know it asks the WAN, as a home router does.

@@ -66,8 +66,9 @@ fn datagram(from: &Host, mac: Mac, to: Ipv4Addr, d: &Draft<'_>) -> Vec<u8> {
 }
 
 /// A discover without its message type: a filter sees ports and addresses of
-/// DHCP, a DHCP server sees a BOOTP client that it does not serve, and no
-/// sighting of the real client's discover matches.
+/// DHCP, a DHCP server sees a BOOTP client (the lab's is told to ignore those: it
+/// would reserve an address for ever), and no sighting of the real client's
+/// discover matches.
 fn discover(mac: Mac, d: &Draft<'_>) -> Vec<u8> {
     let message = Message {
         kind: None,

@@ -7,12 +7,15 @@
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
+use std::os::fd::AsFd as _;
 use std::time::Duration;
+
+use nix::poll::PollFlags;
 
 use crate::children::Children;
 use crate::dhcp::Dhcp;
 use crate::netlink::Netlink;
-use crate::wait::Deadline;
+use crate::wait::{Deadline, ready};
 
 /// Longest time for either part; 0.1 s under emulation.
 const PATIENCE: Duration = Duration::from_millis(1500);
@@ -48,17 +51,19 @@ const PUBLIC: [u8; 32] = {
 
 /// Does it. What of it does not work tells itself when it is asked for in earnest.
 pub fn up(netlink: &mut Netlink, children: &mut Children, dhcp: &mut Dhcp) {
-    let _ = exchange_keys();
+    let _ = exchange_keys(Deadline::after(PATIENCE));
     let _ = dhcp.rehearse(netlink, children, Deadline::after(PATIENCE));
 }
 
 /// Goes with dropbear to the end of the key exchange, and away.
-fn exchange_keys() -> std::io::Result<()> {
+fn exchange_keys(deadline: Deadline) -> std::io::Result<()> {
     let mut server = TcpStream::connect((Ipv4Addr::LOCALHOST, 22))?;
-    server.set_read_timeout(Some(PATIENCE))?;
     server.write_all(&opening())?;
     let mut heard = Vec::new();
     while !has_ended(&heard) {
+        if !ready(server.as_fd(), PollFlags::POLLIN, deadline)? {
+            return Err(ErrorKind::TimedOut.into());
+        }
         let mut more = [0; 2048];
         match server.read(&mut more)? {
             0 => return Err(ErrorKind::UnexpectedEof.into()),
