@@ -81,6 +81,11 @@ pub fn qemu_announce(mac: Mac, trailer: &[u8]) -> Vec<u8> {
     Link::new(mac, BROADCAST).frame_with_trailer(ethertype::RARP, &body.to_bytes(), trailer)
 }
 
+/// Whether the frame is one of Reverse ARP (RFC 903).
+pub fn is_reverse(frame: &[u8]) -> bool {
+    frame.get(12..14) == Some(&ethertype::RARP.to_be_bytes())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

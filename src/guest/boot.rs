@@ -185,7 +185,7 @@ pub(super) async fn console(name: &str) -> Result<Console, GuestError> {
     Ok(Console::read(connect(&console_path(name)).await?))
 }
 
-async fn connect(path: &str) -> Result<UnixStream, GuestError> {
+pub(super) async fn connect(path: &str) -> Result<UnixStream, GuestError> {
     UnixStream::connect(path).await.map_err(|source| {
         LabError::File {
             path: path.into(),

@@ -1,7 +1,6 @@
 //! The guest's serial console, watched for signs of life and death. QEMU keeps its text.
 
-use tokio::io::AsyncReadExt as _;
-use tokio::net::UnixStream;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::sync::watch;
 
 /// What the console has shown so far.
@@ -45,7 +44,7 @@ pub struct Console {
 
 impl Console {
     /// Starts reading; ends with the socket.
-    pub fn read(stream: UnixStream) -> Self {
+    pub fn read(stream: impl AsyncRead + Send + Unpin + 'static) -> Self {
         let (sender, state) = watch::channel(State::default());
         tokio::spawn(pump(stream, sender));
         Self { state }
@@ -57,7 +56,7 @@ impl Console {
     }
 }
 
-async fn pump(mut stream: UnixStream, sender: watch::Sender<State>) {
+async fn pump(mut stream: impl AsyncRead + Unpin, sender: watch::Sender<State>) {
     let mut chunk = [0; 4096];
     let mut line = Vec::new();
     while let Ok(length @ 1..) = stream.read(&mut chunk).await {

@@ -78,6 +78,9 @@ pub struct DomainSpec<'a> {
     pub nonce: &'a str,
 }
 
+/// Namespace of the domains' UUIDs, which are made of their names.
+const UUIDS: uuid::Uuid = uuid::uuid!("7d1c5a0e-6f0b-5c37-9a55-1b1e0e5a2f46");
+
 /// Memory of a guest in MiB: the kernel, 20 MB of initramfs and room to run.
 const MEMORY_MIB: u32 = 128;
 
@@ -226,6 +229,9 @@ pub fn domain_xml(spec: &DomainSpec<'_>, interface: Option<&Interface>) -> Strin
     };
     xml.open("domain", &[("type", kind)], |xml| {
         xml.text("name", &[], spec.name);
+        // libvirt restores a domain under another XML only if that has the same UUID.
+        let uuid = uuid::Uuid::new_v5(&UUIDS, spec.name.as_bytes());
+        xml.text("uuid", &[], &uuid.to_string());
         let memory = match spec.kind {
             Kind::Foreign(drive) => drive.manifest.memory_mib,
             Kind::Linux | Kind::Ipxe(_) => MEMORY_MIB,

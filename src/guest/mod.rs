@@ -22,7 +22,7 @@ pub use domain::{
 pub use drive::Drive;
 pub use error::GuestError;
 pub use image::{Holdings, Image};
-pub use models::{Bus, Nic, Quirk, devices, find, nics, quirk};
+pub use models::{Bus, Nic, Quirk, devices, find, nics, place, quirk};
 pub use restore::{Life, Spare, restore, save};
 pub use saved::{Making, Makings, State, States};
-pub use silent::{begin as begin_silent, screen_path};
+pub use silent::{begin as begin_silent, restore as restore_silent, screen_path};

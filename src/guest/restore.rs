@@ -12,7 +12,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Longest wait for the first answer of a restored guest; 0.1 s here.
-const WAKE: Duration = Duration::from_secs(10);
+pub(super) const WAKE: Duration = Duration::from_secs(10);
 
 /// What makes a restored guest differ from all others of the same state.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub struct Life<'a> {
     pub seed: [u8; 32],
 }
 
-/// Boots the guest without a NIC to READY and writes its state to the file.
+/// Boots the guest, with a NIC or without, to READY and writes its state to the file.
 ///
 /// Nobody has opened the agent's port by then: a port that was open when the
 /// state was saved would be reported to the guest as closed and opened anew.
@@ -31,9 +31,14 @@ pub struct Life<'a> {
 /// # Errors
 /// What became of the guest instead of READY, or libvirt's words when the state
 /// cannot be written (a full disk, say).
-pub async fn save(lab: &Lab, spec: &DomainSpec<'_>, file: &Path) -> Result<(), GuestError> {
+pub async fn save(
+    lab: &Lab,
+    spec: &DomainSpec<'_>,
+    interface: Option<&Interface>,
+    file: &Path,
+) -> Result<(), GuestError> {
     forgotten(lab, spec.name).await?;
-    let domain = Owned(lab.libvirt.create_paused(&domain_xml(spec, None))?);
+    let domain = Owned(lab.libvirt.create_paused(&domain_xml(spec, interface))?);
     let console = console(spec.name).await?;
     domain.resume()?;
     ready(console.state(), spec.nonce, boot_deadline(spec.accel)).await?;
@@ -57,7 +62,7 @@ pub async fn restore(
     life: &Life<'_>,
 ) -> Result<Spare, GuestError> {
     forgotten(lab, name).await?;
-    let domain = Owned(lab.libvirt.restore_paused(file, name)?);
+    let domain = Owned(lab.libvirt.restore_paused(file, name, None)?);
     let mut attached = attach(domain, name).await?;
     attached.domain.resume()?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH);

@@ -4,7 +4,6 @@
 //! by all of that: another kernel, initramfs, QEMU, libvirt, domain or CPU finds
 //! no state of its own and makes one.
 
-use super::image::Image;
 use crate::lab::LabError;
 use nix::fcntl::{Flock, FlockArg};
 use std::fs::File;
@@ -21,9 +20,9 @@ const STATE: &str = "state";
 /// How a file ends that libvirt still writes.
 const UNFINISHED: &str = "new";
 
-/// So many states are kept, the ones used last: some 90 MB each, one for each
-/// accelerator and guest image that is in use.
-const KEEP: usize = 3;
+/// Bytes of states that are kept, those used last: 70 MB for each accelerator and Linux
+/// image that is in use, and as much for all NIC models of iPXE together.
+const KEEP: u64 = 512 << 20;
 
 /// Longest wait for another worker that makes the same state: a boot under
 /// emulation on a busy machine and a write to disk.
@@ -38,21 +37,29 @@ const EMULATOR: &str = "qemu-system-x86_64";
 /// Everything that makes a saved state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Makings {
+    /// Name of the domain, of which there is one maker at a time.
+    pub name: String,
     /// The domain: machine, CPU, memory, accelerator, command line, devices.
     pub domain: String,
-    /// Kernel and initramfs.
-    pub image: Image,
-    /// QEMU's and libvirt's version and whatever else tells two hosts apart.
-    pub versions: Vec<String>,
+    /// What it is booted from: kernel and initramfs.
+    pub files: Vec<PathBuf>,
+    /// QEMU's and libvirt's version and whatever else tells two guests apart.
+    pub others: Vec<String>,
 }
 
 impl Makings {
     /// The makings on this host.
-    pub fn here(domain: String, image: &Image, qemu: &str, libvirt: &str) -> Self {
+    pub fn here(
+        (name, domain): (String, String),
+        files: &[&Path],
+        qemu: &str,
+        libvirt: &str,
+    ) -> Self {
         Self {
+            name,
             domain,
-            image: image.clone(),
-            versions: vec![
+            files: files.iter().map(|file| file.to_path_buf()).collect(),
+            others: vec![
                 format!("qemu {qemu}"),
                 format!("libvirt {libvirt}"),
                 format!("emulator {}", emulator()),
@@ -65,9 +72,9 @@ impl Makings {
     /// The name that no other makings have. Kernel and initramfs are told by
     /// place, size, inode and time of change, as make does: to read 80 MB for a
     /// hash would cost more than the state saves.
-    fn name(&self) -> String {
-        let files = [&self.image.kernel, &self.image.initramfs].map(|path| identity(path));
-        let parts = [&[self.domain.clone()][..], &files, &self.versions].concat();
+    fn file_name(&self) -> String {
+        let files: Vec<String> = self.files.iter().map(|path| identity(path)).collect();
+        let parts = [&[self.domain.clone()][..], &files, &self.others].concat();
         let hash = uuid::Uuid::new_v5(&NAMES, parts.join("\n").as_bytes());
         format!("{}.{STATE}", hash.simple())
     }
@@ -142,7 +149,7 @@ impl States {
 
     /// The state of these makings; none where none was made.
     pub fn ready(&self, makings: &Makings) -> Option<PathBuf> {
-        let file = self.dir.join(makings.name());
+        let file = self.dir.join(makings.file_name());
         is_state(&file).then_some(file)
     }
 
@@ -152,24 +159,48 @@ impl States {
     /// # Errors
     /// When the directory cannot be written to, or somebody else is not done in time.
     pub async fn make(&self, makings: &Makings) -> Result<State, LabError> {
-        let lock = self.lock().await?;
+        let lock = self.lock(&makings.name).await?;
         if let Some(file) = self.ready(makings) {
             return Ok(State::Ready(file));
         }
-        // With the lock in hand, these are leftovers of workers that were killed.
-        for leftover in self.files(UNFINISHED) {
+        let target = self.dir.join(makings.file_name());
+        let file = target.with_extension(UNFINISHED);
+        // Leftovers of workers that were killed: with the lock in hand, and by age.
+        let old = SystemTime::now() - MADE;
+        let left = |path: &PathBuf| *path == file || used(path) < old;
+        for leftover in self.files(UNFINISHED).filter(left) {
             self.discard(&leftover);
         }
-        let target = self.dir.join(makings.name());
         Ok(State::Missing(Making {
-            file: target.with_extension(UNFINISHED),
+            file,
             target,
             _lock: lock,
         }))
     }
 
-    async fn lock(&self) -> Result<Flock<File>, LabError> {
-        let path = self.dir.join("lock");
+    /// The state of these makings, which `make` writes to the file that it is given
+    /// where there is none.
+    ///
+    /// # Errors
+    /// As [`States::make`], or what `make` says.
+    pub async fn obtain<E: From<LabError>>(
+        &self,
+        makings: &Makings,
+        make: impl AsyncFnOnce(&Path) -> Result<(), E>,
+    ) -> Result<PathBuf, E> {
+        let making = match self.make(makings).await? {
+            State::Ready(file) => return Ok(file),
+            State::Missing(making) => making,
+        };
+        if let Err(error) = make(&making.file).await {
+            making.abandon();
+            return Err(error);
+        }
+        Ok(making.done(self)?)
+    }
+
+    async fn lock(&self, name: &str) -> Result<Flock<File>, LabError> {
+        let path = self.dir.join(format!("{name}.lock"));
         let open = File::options().create(true).append(true).open(&path);
         let mut file = open.map_err(|error| failed(&path, error))?;
         let end = Instant::now() + MADE;
@@ -209,8 +240,12 @@ impl States {
         let mut states: Vec<(SystemTime, PathBuf)> =
             states.map(|path| (used(&path), path)).collect();
         states.sort_unstable_by(|one, other| other.cmp(one));
-        for (_, path) in states.iter().skip(KEEP) {
-            self.discard(path);
+        let mut kept = 0;
+        for (_, path) in states {
+            kept += std::fs::metadata(&path).map_or(0, |data| data.len());
+            if kept > KEEP {
+                self.discard(&path);
+            }
         }
     }
 }

@@ -1,10 +1,14 @@
 //! Guests that cannot be asked: iPXE and foreign disks. Their network stack and
 //! drivers are not Linux's.
 
-use super::boot::{Machine, create, forgotten};
-use super::domain::{DomainSpec, Interface};
+use super::boot::{Machine, Owned, blame, connect, create, forgotten, ready};
+use super::console::Console;
+use super::domain::{DomainSpec, Interface, console_path, domain_xml};
 use super::error::GuestError;
-use crate::lab::{Lab, PacketSocket, STATE, Sensor};
+use super::restore::WAKE;
+use crate::lab::{Lab, LabError, PacketSocket, STATE, Sensor};
+use std::path::Path;
+use tokio::io::AsyncWriteExt as _;
 use virt::domain::{DomainPausedReason, DomainState as State, DomainStateReason as Reason};
 use virt::enumutil::Enum;
 
@@ -22,6 +26,49 @@ pub async fn begin(
     let domain = create(lab, spec, interface)?;
     let tap = Sensor::start("tap", PacketSocket::open(&interface.tap)?)?;
     domain.resume()?;
+    Ok(Machine {
+        tap,
+        domain,
+        interface: interface.clone(),
+    })
+}
+
+/// Goes on from the state in the file, which [`save`](super::save) has made of the same
+/// domain without the filter, and types the word that the guest waits for, which it
+/// repeats in a READY line. The filter is there before the guest goes on; QEMU has
+/// announced the guest's MAC by then, as it does after every migration, in RARP frames.
+///
+/// # Errors
+/// libvirt's words when it or QEMU does not take the state, or what became of the
+/// guest instead of its answer.
+pub async fn restore(
+    lab: &Lab,
+    spec: &DomainSpec<'_>,
+    interface: &Interface,
+    file: &Path,
+    word: &str,
+) -> Result<Machine, GuestError> {
+    forgotten(lab, spec.name).await?;
+    let try_with = |interface: &Interface| {
+        let xml = domain_xml(spec, Some(interface));
+        let restored = lab.libvirt.restore_paused(file, spec.name, Some(&xml));
+        restored.map(Owned)
+    };
+    let domain = try_with(interface)
+        .map_err(|error| blame(error, interface, |bare| try_with(bare).map(drop)))?;
+    let tap = Sensor::start("tap", PacketSocket::open(&interface.tap)?)?;
+    let path = console_path(spec.name);
+    let (reader, mut writer) = connect(&path).await?.into_split();
+    let console = Console::read(reader);
+    // All of it is in the port by the time the firmware looks, which it does at each tick
+    // of its clock (55 ms) for what is there then.
+    let typed = writer.write_all(format!("{word}\r").as_bytes()).await;
+    typed.map_err(|source| LabError::File {
+        path: path.into(),
+        source,
+    })?;
+    domain.resume()?;
+    ready(console.state(), word, WAKE).await?;
     Ok(Machine {
         tap,
         domain,

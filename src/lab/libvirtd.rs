@@ -160,12 +160,18 @@ impl Libvirt {
         Ok(())
     }
 
-    /// Starts the domain whose state is in the file, its CPUs still stopped.
-    pub fn restore_paused(&self, file: &Path, name: &str) -> Result<Domain, LabError> {
+    /// Starts the domain whose state is in the file, its CPUs still stopped; as the XML
+    /// has it where one is given, which may differ in what the guest does not see.
+    pub fn restore_paused(
+        &self,
+        file: &Path,
+        name: &str,
+        xml: Option<&str>,
+    ) -> Result<Domain, LabError> {
         let path = file.to_string_lossy();
         let flags = virt_sys::VIR_DOMAIN_SAVE_PAUSED;
         once_removed(|| {
-            self.connect.restore_domain_flags(&path, None, flags)?;
+            self.connect.restore_domain_flags(&path, xml, flags)?;
             self.connect.lookup_domain_by_name(name)
         })
         .map_err(|error| LabError::libvirt(format!("restore a domain from {path}"), &error))

@@ -7,26 +7,26 @@
 //! wholly under the new rules.
 
 mod rounds;
+mod saved;
 mod script;
+mod start;
 
-use super::cell::{guest_mac, sabotage};
+use super::cell::sabotage;
 use super::phase::{Bounds, Outcome, bound_from_outside};
 use super::running::{Context, Running};
 use super::station::scene;
 use super::trial::{self, Subject};
 use super::watch::{Place, Watch};
-use super::{VerifyError, bind, early};
+use super::{VerifyError, bind};
 use crate::frame::Phase;
-use crate::guest::{
-    DomainSpec, FilterRef, Interface, Kind, Machine, begin_silent, domain_xml, quirk,
-};
+use crate::guest::{Machine, quirk};
 use crate::lab::topology::WAN4;
-use crate::lab::{Http, Lab, LabError, STATE, Sensor, Tftp};
+use crate::lab::{Http, Lab, Sensor, Tftp};
 use crate::probe::{Point, Probe, Scene, Sighting, firmware_catalogue};
 use lanfence_agent::DhcpStep;
-use rounds::{Rounds, Stuck};
+use rounds::Rounds;
+use start::Started;
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// Longest wait for a request that has left the guest to arrive.
@@ -38,7 +38,8 @@ impl Running<'_> {
         let context = self.context;
         let lab = context.lab;
         let network = &lab.network;
-        let run = super::random();
+        let kept = saved::wanted(context, &self.plan.nic);
+        let run = kept.unwrap_or_else(super::random);
         let peer = if waits(&self.plan.nic) {
             Tftp::start_holding(&network.peer, lab.plan.peer4, script::ends(run))?
         } else {
@@ -52,28 +53,17 @@ impl Running<'_> {
             Http::start(&network.peer, lab.plan.peer4)?,
             Http::start(&network.wan, WAN4)?,
         ];
-        self.enter("boot");
-        let began = Watch::marks(lab);
-        let address = lab.plan.lease(number);
+        let started = self
+            .start_ipxe(number, (run, kept.is_some()), &peer)
+            .await?;
+        let Started {
+            number,
+            machine,
+            rounds,
+        } = started;
         let order = self.plan.order;
-        let filter = order
-            .has_start()
-            .then(|| bind::reference(context.job, address));
-        let machine = self.begin_ipxe(number, run, filter.flatten()).await?;
-        if order.has_start() {
-            early::in_force(context, &machine)?;
-        }
-        let rounds = match Rounds::first(lab, &machine, run, &peer, began).await {
-            Ok(first) => first,
-            // A filter may keep it from ever asking for a file; without it, it goes on.
-            Err(Stuck::Sends(_)) if order.has_start() => Rounds::unended(lab, run, &peer, began),
-            Err(stuck) => {
-                self.keep_early(&machine.tap);
-                return Err(stuck.into());
-            }
-        };
         self.cell.driver = Some("iPXE".into());
-        let v4 = rounds.address().unwrap_or(address);
+        let v4 = rounds.address().unwrap_or(lab.plan.lease(number));
         let scene = scene(&lab.plan, machine.interface().mac, v4, number);
         let mut subject = Firmware {
             context,
@@ -91,39 +81,6 @@ impl Running<'_> {
                 Err(error)
             }
         }
-    }
-
-    /// Starts the guest with its script.
-    async fn begin_ipxe(
-        &mut self,
-        number: u8,
-        run: u32,
-        filter: Option<FilterRef>,
-    ) -> Result<Machine, VerifyError> {
-        let lab = self.context.lab;
-        let name = format!("{}-{number}", self.plan.name.replace('/', "-"));
-        let path = PathBuf::from(format!("{STATE}/{name}.ipxe"));
-        let text = script::script(&lab.plan, lab.plan.lease(number), run);
-        std::fs::write(&path, text).map_err(|source| LabError::File {
-            path: path.clone(),
-            source,
-        })?;
-        let spec = DomainSpec {
-            kind: Kind::Ipxe(&path),
-            name: &name,
-            accel: self.context.accel,
-            image: self.context.image()?,
-            nonce: "",
-        };
-        let interface = Interface {
-            model: self.plan.nic.clone(),
-            mac: guest_mac(number, &self.plan.nic),
-            tap: format!("tap{number}"),
-            link: true,
-            filter,
-        };
-        self.know((name.clone(), domain_xml(&spec, Some(&interface))));
-        Ok(begin_silent(lab, &spec, &interface).await?)
     }
 }
 

@@ -3,11 +3,12 @@
 use super::VerifyError;
 use super::running::Context;
 use crate::guest::{
-    DomainSpec, Kind, Life, Makings, Spare, State, States, domain_xml, quirk, restore, save,
+    DomainSpec, Kind, Life, Makings, Spare, States, domain_xml, quirk, restore, save,
 };
 use crate::report::live::Event;
 use std::cell::{Cell, RefCell};
-use std::path::PathBuf;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 
 /// Name of the domain that is saved, and so of every one that is restored.
 const NAME: &str = "linux-restored";
@@ -27,16 +28,51 @@ enum Known {
     None,
 }
 
-/// The saved guest of a worker.
+/// The saved guests of a worker.
 #[derive(Debug, Default)]
 pub struct Saved {
     known: RefCell<Known>,
-    /// How often it could not be restored.
-    failures: Cell<usize>,
+    failures: Failures,
+    /// Those of iPXE.
+    pub firmware: Firmware,
 }
 
-/// A state may be damaged, and is made anew; what fails again is not the state's fault.
-const MOST_FAILURES: usize = 2;
+/// What a worker knows of its saved iPXE guests.
+#[derive(Debug, Default)]
+pub struct Firmware {
+    /// NIC models whose state has been in use in this lab.
+    pub used: RefCell<HashSet<String>>,
+    /// How many could not be restored.
+    pub failures: Failures,
+}
+
+/// How often a guest of a kind could not be restored.
+#[derive(Debug, Default)]
+pub struct Failures(Cell<usize>);
+
+impl Failures {
+    /// A state may be damaged, and is made anew; what fails again is not the state's fault.
+    const MOST: usize = 2;
+
+    /// Whether it is not worth another try.
+    pub fn given_up(&self) -> bool {
+        self.0.get() >= Self::MOST
+    }
+
+    /// Counts one, whose cell boots cold, and says so.
+    pub fn count(&self, context: &Context<'_>, error: &VerifyError) {
+        self.0.set(self.0.get() + 1);
+        let cells = if self.given_up() {
+            "guests boot cold from here on"
+        } else {
+            "one guest boots cold"
+        };
+        (context.tell)(&Event::Note {
+            cell: None,
+            text: format!("{cells}, since the saved one cannot be restored: {error}"),
+        });
+    }
+}
 
 /// Whether the NIC can be plugged into a running guest.
 pub fn hot_pluggable(nic: &str) -> bool {
@@ -85,10 +121,8 @@ impl Saved {
     /// This cell boots cold. A state that could not be restored is thrown away
     /// and made anew for the next one, unless that has not helped before.
     fn let_go(&self, context: &Context<'_>, error: &VerifyError) {
-        let failures = self.failures.get() + 1;
-        self.failures.set(failures);
-        let given_up = failures >= MOST_FAILURES;
-        let next = if given_up {
+        self.failures.count(context, error);
+        let next = if self.failures.given_up() {
             Known::None
         } else {
             Known::Nothing
@@ -96,15 +130,6 @@ impl Saved {
         if let Known::At(states, file) = self.known.replace(next) {
             states.discard(&file);
         }
-        let cells = if given_up {
-            "guests boot cold from here on"
-        } else {
-            "one guest boots cold"
-        };
-        (context.tell)(&Event::Note {
-            cell: None,
-            text: format!("{cells}, since the saved one cannot be restored: {error}"),
-        });
     }
 }
 
@@ -134,8 +159,8 @@ async fn find(
     let spec = spec(context)?;
     let states = States::open(dir)?;
     let makings = Makings::here(
-        domain_xml(&spec, None),
-        spec.image,
+        domain(context)?,
+        &[&spec.image.kernel, &spec.image.initramfs],
         &context.host.qemu,
         &context.host.libvirt,
     );
@@ -143,14 +168,7 @@ async fn find(
         return Ok(Known::At(states, file));
     }
     enter("save");
-    let making = match states.make(&makings).await? {
-        State::Ready(file) => return Ok(Known::At(states, file)),
-        State::Missing(making) => making,
-    };
-    if let Err(error) = save(context.lab, &spec, &making.file).await {
-        making.abandon();
-        return Err(error.into());
-    }
-    let file = making.done(&states)?;
+    let make = async |file: &Path| Ok(save(context.lab, &spec, None, file).await?);
+    let file = states.obtain::<VerifyError>(&makings, make).await?;
     Ok(Known::At(states, file))
 }

@@ -5,7 +5,7 @@ mod qemu;
 mod quirks;
 
 pub use qemu::{Device, devices};
-pub use quirks::{Bus, Quirk, quirk};
+pub use quirks::{Bus, Quirk, place, quirk};
 
 use super::GuestError;
 use super::image::Holdings;

@@ -250,6 +250,12 @@ pub fn quirk(name: &str) -> Quirk {
     known.copied().unwrap_or(ORDINARY)
 }
 
+/// A model's place in the table, from 0 on; one that is not in it comes after all.
+pub fn place(name: &str) -> usize {
+    let found = QUIRKS.iter().position(|quirk| quirk.name == name);
+    found.unwrap_or(QUIRKS.len())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,13 +9,10 @@ fn makings(dir: &Path) -> Makings {
         path
     };
     Makings {
+        name: "linux-restored".into(),
         domain: "<domain type='qemu'/>".into(),
-        image: Image {
-            kernel: file("vmlinux"),
-            initramfs: file("initramfs.cpio"),
-            ipxe: dir.join("ipxe.lkrn"),
-        },
-        versions: vec!["qemu 10.0.2".into(), "libvirt 11.3.0".into()],
+        files: vec![file("vmlinux"), file("initramfs.cpio")],
+        others: vec!["qemu 10.0.2".into(), "libvirt 11.3.0".into()],
     }
 }
 
@@ -40,7 +37,7 @@ fn names(states: &States) -> Vec<String> {
     let mut names: Vec<String> = entries
         .map(|entry| entry.expect("an entry").file_name())
         .map(|name| name.to_string_lossy().into_owned())
-        .filter(|name| name != "lock")
+        .filter(|name| !name.ends_with(".lock"))
         .collect();
     names.sort();
     names
@@ -62,23 +59,23 @@ type Change = fn(&mut Makings);
 #[rstest]
 #[case::memory_cpu_or_machine(|it: &mut Makings| it.domain = "<domain type='qemu'><memory/></domain>".into())]
 #[case::accelerator(|it: &mut Makings| it.domain = "<domain type='kvm'/>".into())]
-#[case::qemu(|it: &mut Makings| it.versions[0] = "qemu 10.0.3".into())]
-#[case::libvirt(|it: &mut Makings| it.versions[1] = "libvirt 11.3.1".into())]
-#[case::kernel_of_another_place(|it: &mut Makings| it.image.kernel.clone_from(&it.image.initramfs))]
-#[case::kernel_rewritten(|it: &mut Makings| std::fs::write(&it.image.kernel, "other").expect("writes"))]
+#[case::qemu(|it: &mut Makings| it.others[0] = "qemu 10.0.3".into())]
+#[case::libvirt(|it: &mut Makings| it.others[1] = "libvirt 11.3.1".into())]
+#[case::kernel_of_another_place(|it: &mut Makings| it.files[0] = it.files[1].clone())]
+#[case::kernel_rewritten(|it: &mut Makings| std::fs::write(&it.files[0], "other").expect("writes"))]
 #[case::initramfs_of_another_time(|it: &mut Makings| {
-    let file = File::options().append(true).open(&it.image.initramfs).expect("the file");
+    let file = File::options().append(true).open(&it.files[1]).expect("the file");
     file.set_modified(SystemTime::UNIX_EPOCH).expect("a time");
 })]
 #[case::initramfs_replaced(|it: &mut Makings| {
-    let time = used(&it.image.initramfs);
-    let fresh = it.image.initramfs.with_extension("fresh");
-    std::fs::copy(&it.image.initramfs, &fresh).expect("copies");
+    let time = used(&it.files[1]);
+    let fresh = it.files[1].with_extension("fresh");
+    std::fs::copy(&it.files[1], &fresh).expect("copies");
     let file = File::options().append(true).open(&fresh).expect("the file");
     file.set_modified(time).expect("a time");
-    std::fs::rename(&fresh, &it.image.initramfs).expect("renames");
+    std::fs::rename(&fresh, &it.files[1]).expect("renames");
 })]
-#[case::kernel_gone(|it: &mut Makings| std::fs::remove_file(&it.image.kernel).expect("removes"))]
+#[case::kernel_gone(|it: &mut Makings| std::fs::remove_file(&it.files[0]).expect("removes"))]
 #[tokio::test]
 async fn a_state_of_other_makings_is_not_used(#[case] change: Change) {
     let (dir, states) = temporary();
@@ -117,11 +114,33 @@ async fn what_was_not_finished_is_never_a_state_and_does_not_stay() {
     making.abandon();
     assert_eq!(names(&states), [""; 0]);
     // A worker that was killed could not even do that.
-    std::fs::write(states.dir.join("killed.new"), "ha").expect("writes");
+    let killed = states.dir.join("killed.new");
+    std::fs::write(&killed, "ha").expect("writes");
+    age(&killed, MADE.as_secs() + 1);
     assert_eq!(states.ready(&makings), None);
     let file = made(&states, &makings, "a guest").await;
     let name = file.file_name().expect("a name").to_string_lossy();
     assert_eq!(names(&states), [name.as_ref()]);
+}
+
+#[tokio::test]
+async fn what_somebody_else_is_writing_stays() {
+    let (dir, states) = temporary();
+    let makings = makings(dir.path());
+    let other = Makings {
+        name: "ipxe-pcnet".into(),
+        domain: "<domain type='qemu'><nic/></domain>".into(),
+        ..makings.clone()
+    };
+    let State::Missing(making) = states.make(&makings).await.expect("the lock") else {
+        panic!("there is a state already");
+    };
+    std::fs::write(&making.file, "half a gu").expect("writes");
+    // A domain of another name needs no wait.
+    made(&states, &other, "another guest").await;
+    assert!(making.file.exists());
+    let file = making.done(&states).expect("renamed");
+    assert_eq!(states.ready(&makings), Some(file));
 }
 
 /// Says that the state was last used so long ago.
@@ -140,15 +159,18 @@ async fn the_states_used_last_are_kept() {
         ..base.clone()
     };
     let mut files = Vec::new();
-    for number in 0..KEEP {
+    for number in 0..3 {
         files.push(made(&states, &of(number), "a guest").await);
     }
     for (file, seconds) in files.iter().zip([90, 60, 30]) {
+        // Two of them fill what there is room for; of holes, that is.
+        let state = File::options().append(true).open(file).expect("a state");
+        state.set_len(KEEP / 2 - 100).expect("a length");
         age(file, seconds);
     }
     // Using the oldest makes the second the one that goes.
     assert!(states.ready(&of(0)).is_some());
-    files.push(made(&states, &of(KEEP), "a guest").await);
+    files.push(made(&states, &of(3), "a guest").await);
     let left: Vec<bool> = files.iter().map(|file| file.exists()).collect();
     assert_eq!(left, [true, false, true, true]);
 }

@@ -1,8 +1,8 @@
 //! The rounds of an iPXE guest as the sensor at its tap shows them.
 
 use super::script::{end, ended_round};
-use crate::frame::View;
 use crate::frame::dhcp::message;
+use crate::frame::{View, arp};
 use crate::guest::Machine;
 use crate::lab::{Direction, Lab, Sighted, Tftp};
 use crate::probe::{Mac, Point, Sighting};
@@ -152,9 +152,9 @@ fn now_ns() -> u64 {
     })
 }
 
-/// What the guest sent.
+/// What the guest sent: not what QEMU sends in its name when it has been restored.
 fn from_guest(frames: &[Sighted]) -> impl Iterator<Item = &Sighted> {
-    let sent = |seen: &&Sighted| seen.direction == Direction::In;
+    let sent = |seen: &&Sighted| seen.direction == Direction::In && !arp::is_reverse(&seen.frame);
     frames.iter().filter(sent)
 }
 
@@ -261,8 +261,18 @@ mod tests {
     }
 
     #[test]
+    fn what_qemu_announces_is_not_the_guests() {
+        let frames = [
+            seen(Direction::In, 1, arp::qemu_announce(GUEST, &[])),
+            dhcp(message::DISCOVER, 2),
+        ];
+        let sent: Vec<u64> = from_guest(&frames).map(|seen| seen.at_ns).collect();
+        assert_eq!(sent, [2]);
+    }
+
+    #[test]
     fn the_address_is_the_source_of_what_the_guest_sends() {
-        let address = source(&request("0000000a-end-1"));
+        let address = source(&request("0a-end-1"));
         assert_eq!(address, Some(Ipv4Addr::new(10, 0, 0, 7)));
     }
 }

@@ -1,8 +1,10 @@
 //! What iPXE is told to do: endless rounds of a lease and fetches.
 
+use super::saved::SAVED;
 use crate::frame::View;
 use crate::lab::topology::{Topology, WAN4};
 use crate::probe::Point;
+use lanfence_agent::READY;
 use std::net::Ipv4Addr;
 
 /// How long iPXE waits for a file, in milliseconds; an answer takes 5 to 50 ms.
@@ -69,12 +71,17 @@ ifopen net0 ||
 ";
 
 /// The script of the guest that DHCP keeps the address for: endless rounds of a lease
-/// and fetches, each file name with the run's and the round's number in it.
-pub fn script(plan: &Topology, address: Ipv4Addr, run: u32) -> String {
+/// and fetches, each file name with the run's and the round's number in it. A guest
+/// that is to be saved is told the run's number later, on its console, and repeats it.
+pub fn script(plan: &Topology, address: Ipv4Addr, run: Option<u32>) -> String {
     use std::fmt::Write as _;
+    let run = run.map_or_else(
+        || format!("echo {READY} {SAVED}\nread run\necho {READY} ${{run}}"),
+        |run| format!("set run {}", number(run)),
+    );
     let (netmask, gateway) = (plan.lan4.netmask(), plan.gateway4);
     let mut text = format!(
-        "#!ipxe\nset n:int32 0\nset ip {address}\nset netmask {netmask}\nset gateway {gateway}\n:round\ninc n\n{LEASE}"
+        "#!ipxe\nset n:int32 0\nset ip {address}\nset netmask {netmask}\nset gateway {gateway}\n{run}\n:round\ninc n\n{LEASE}"
     );
     for (name, at, scheme) in PROBES.iter().chain(&BOUNDS) {
         let server = match at {
@@ -90,20 +97,25 @@ pub fn script(plan: &Topology, address: Ipv4Addr, run: u32) -> String {
         // A failure is no news to the script: the sensors tell.
         let _ = writeln!(
             text,
-            "imgfetch --timeout {patience} --name {name} {scheme}://{server}/{run:08x}-{name}-${{n}} ||\nimgfree {name} ||"
+            "imgfetch --timeout {patience} --name {name} {scheme}://{server}/${{run}}-{name}-${{n}} ||\nimgfree {name} ||"
         );
     }
     text + "goto round\n"
 }
 
+/// A run's number as the guest has it.
+pub fn number(run: u32) -> String {
+    format!("{run:02x}")
+}
+
 /// Name of a file.
 pub fn file(run: u32, name: &str, round: u32) -> String {
-    format!("{run:08x}-{name}-{round}")
+    format!("{}-{name}-{round}", number(run))
 }
 
 /// How the names of the files begin that end a round.
 pub fn ends(run: u32) -> String {
-    format!("{run:08x}-{END}-")
+    format!("{}-{END}-", number(run))
 }
 
 /// Name of the file that ends a round.
@@ -148,12 +160,24 @@ pub mod tests {
     }
 
     #[rstest]
-    #[case::its_end("0000000a-end-12", Some(12))]
-    #[case::another_file("0000000a-lan-12", None)]
-    #[case::another_run("0000000b-end-12", None)]
-    #[case::no_number("0000000a-end-x", None)]
+    #[case::its_end("0a-end-12", Some(12))]
+    #[case::another_file("0a-lan-12", None)]
+    #[case::another_run("0b-end-12", None)]
+    #[case::no_number("0a-end-x", None)]
     fn the_end_of_a_round_is_read_from_the_request(#[case] name: &str, #[case] round: Option<u32>) {
         assert_eq!(ended_round(&request(name), 10), round);
+    }
+
+    #[test]
+    fn a_guest_that_is_to_be_saved_is_told_the_run_and_nothing_else() {
+        let lan = "192.168.1.0/24".parse().expect("a prefix");
+        let plan = Topology::plan(lan, None, None).expect("a plan");
+        let script = |run| script(&plan, Ipv4Addr::new(192, 168, 1, 110), run);
+        insta::assert_snapshot!(script(None));
+        let (told, knows) = (script(None), script(Some(10)));
+        let alike = |text: &str| text.split_once(":round").map(|(_, rest)| rest.to_owned());
+        assert_eq!(alike(&told), alike(&knows));
+        assert!(knows.contains("\nset run 0a\n:round\n"), "{knows}");
     }
 
     #[test]

@@ -1,0 +1,130 @@
+//! iPXE guests that go on from a state on disk: one of each NIC model, saved when it has
+//! booted and before it opens the NIC. iPXE looks for NICs only when it starts, so none
+//! can be plugged in later, and has read the MAC by then.
+
+use super::script;
+use crate::guest::{
+    DomainSpec, Interface, Machine, Makings, States, domain_xml, place, restore_silent, save,
+};
+use crate::lab::topology::Topology;
+use crate::verify::VerifyError;
+use crate::verify::running::Context;
+use std::path::{Path, PathBuf};
+
+/// Nonce of the READY line before the save.
+pub const SAVED: &str = "saved";
+
+/// Number of the saved guest with this NIC: the same in every run, and with room in the
+/// LAN another for each model. Other guests are numbered from 1 on, these from the end.
+pub fn number(plan: &Topology, nic: &str) -> u8 {
+    let guests = plan.guests();
+    let place = place(nic) % usize::from(guests);
+    guests - u8::try_from(place).unwrap_or(0)
+}
+
+/// The number of the run where the guest with this NIC may go on from a state, which in
+/// one lab it may once: it draws the same random numbers each time, and a server would
+/// take its second connection for the first. The number is no other run's in this lab,
+/// and short, since each character that is typed may take a tick of the guest's clock.
+pub fn wanted(context: &Context<'_>, nic: &str) -> Option<u32> {
+    let saved = &context.saved.firmware;
+    if context.job.states.is_none() || saved.failures.given_up() {
+        return None;
+    }
+    let mut used = saved.used.borrow_mut();
+    let first = used.insert(nic.to_owned());
+    u32::try_from(used.len()).ok().filter(|_| first)
+}
+
+/// The state of a guest.
+#[derive(Debug)]
+pub struct Kept {
+    states: States,
+    file: PathBuf,
+}
+
+impl Kept {
+    /// Finds the state that was made of exactly what is here, or makes it. The interface
+    /// has no filter, and `text` is the guest's script.
+    pub async fn find(
+        context: &Context<'_>,
+        spec: &DomainSpec<'_>,
+        bare: &Interface,
+        text: &str,
+        mut enter: impl FnMut(&'static str),
+    ) -> Result<Option<Self>, VerifyError> {
+        let Some(dir) = &context.job.states else {
+            return Ok(None);
+        };
+        let states = States::open(dir)?;
+        let mut makings = Makings::here(
+            (spec.name.to_owned(), domain_xml(spec, Some(bare))),
+            &[&spec.image.ipxe],
+            &context.host.qemu,
+            &context.host.libvirt,
+        );
+        makings.others.push(text.to_owned());
+        let file = if let Some(file) = states.ready(&makings) {
+            file
+        } else {
+            enter("save");
+            let make = async |file: &Path| Ok(save(context.lab, spec, Some(bare), file).await?);
+            states.obtain::<VerifyError>(&makings, make).await?
+        };
+        Ok(Some(Self { states, file }))
+    }
+
+    /// Lets the guest go on from it, under the run's number.
+    ///
+    /// # Errors
+    /// [`GuestError::Filter`](crate::guest::GuestError::Filter), which a guest that boots
+    /// cold would say too, or whatever makes the state one to [condemn](Self::condemn).
+    pub async fn restore(
+        &self,
+        context: &Context<'_>,
+        spec: &DomainSpec<'_>,
+        interface: &Interface,
+        run: u32,
+    ) -> Result<Machine, VerifyError> {
+        let word = script::number(run);
+        let restored = restore_silent(context.lab, spec, interface, &self.file, &word);
+        Ok(restored.await?)
+    }
+
+    /// Throws it away: no guest comes of it.
+    pub fn condemn(&self) {
+        self.states.discard(&self.file);
+    }
+}
+
+/// Says why a guest boots cold instead.
+pub fn given_up(context: &Context<'_>, error: &VerifyError) {
+    context.saved.firmware.failures.count(context, error);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+    use std::collections::HashSet;
+
+    const MODELS: [&str; 5] = ["pcnet", "rtl8139", "i82551", "e1000", "virtio"];
+
+    #[rstest]
+    #[case::with_room_for_all("192.168.1.0/24", 5)]
+    #[case::with_room_for_three("192.168.1.0/28", 1)]
+    fn each_model_has_a_number_that_the_lab_has_an_address_for(
+        #[case] lan: &str,
+        #[case] least: usize,
+    ) {
+        let lan = lan.parse().expect("a prefix");
+        let plan = Topology::plan(lan, None, None).expect("a plan");
+        let numbers: HashSet<u8> = MODELS.map(|nic| number(&plan, nic)).into();
+        assert!(
+            numbers
+                .iter()
+                .all(|number| (1..=plan.guests()).contains(number))
+        );
+        assert!(numbers.len() >= least, "{numbers:?}");
+    }
+}

@@ -1,0 +1,206 @@
+//! How an iPXE guest comes to the end of its first round: from a saved state or booted.
+
+use super::rounds::{Rounds, Stuck};
+use super::saved::{self, Kept};
+use super::script;
+use crate::guest::{
+    DomainSpec, FilterRef, GuestError, Interface, Kind, Machine, begin_silent, domain_xml,
+};
+use crate::lab::topology::Topology;
+use crate::lab::{LabError, STATE, Tftp};
+use crate::verify::cell::guest_mac;
+use crate::verify::running::Running;
+use crate::verify::watch::{Marks, Watch};
+use crate::verify::{VerifyError, bind, early};
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+
+/// A guest at the end of its first round.
+pub struct Started<'a> {
+    /// Its number in the lab.
+    pub number: u8,
+    /// The domain.
+    pub machine: Machine,
+    /// Its rounds.
+    pub rounds: Rounds<'a>,
+}
+
+impl<'a> Running<'a> {
+    /// Starts the guest, from its saved state where it is to and that works, and else with
+    /// the number that the cell was given, and sees it through its first round.
+    pub(super) async fn start_ipxe<'b>(
+        &mut self,
+        number: u8,
+        (run, restore): (u32, bool),
+        peer: &'b Tftp,
+    ) -> Result<Started<'b>, VerifyError>
+    where
+        'a: 'b,
+    {
+        let began = Watch::marks(self.context.lab);
+        let restored = if restore {
+            self.restore_ipxe(run).await?
+        } else {
+            None
+        };
+        if let Some((number, machine, kept)) = restored {
+            self.in_force_early(&machine)?;
+            self.enter("round");
+            match self.first_round(&machine, run, peer, began).await {
+                // Whether it is the state's fault or the driver's, one that boots tells.
+                Err(Stuck::Dead(error)) => {
+                    kept.condemn();
+                    saved::given_up(self.context, &error);
+                }
+                ended => return self.ended(number, machine, ended),
+            }
+        }
+        let machine = self.boot_ipxe(number, run).await?;
+        self.in_force_early(&machine)?;
+        let ended = self.first_round(&machine, run, peer, began).await;
+        self.ended(number, machine, ended)
+    }
+
+    fn in_force_early(&self, machine: &Machine) -> Result<(), VerifyError> {
+        if self.plan.order.has_start() {
+            early::in_force(self.context, machine)?;
+        }
+        Ok(())
+    }
+
+    async fn first_round<'b>(
+        &self,
+        machine: &Machine,
+        run: u32,
+        peer: &'b Tftp,
+        began: Marks,
+    ) -> Result<Rounds<'b>, Stuck>
+    where
+        'a: 'b,
+    {
+        let lab = self.context.lab;
+        match Rounds::first(lab, machine, run, peer, began).await {
+            // A filter may keep it from ever asking for a file; without it, it goes on.
+            Err(Stuck::Sends(_)) if self.plan.order.has_start() => {
+                Ok(Rounds::unended(lab, run, peer, began))
+            }
+            ended => ended,
+        }
+    }
+
+    fn ended<'b>(
+        &mut self,
+        number: u8,
+        machine: Machine,
+        ended: Result<Rounds<'b>, Stuck>,
+    ) -> Result<Started<'b>, VerifyError> {
+        match ended {
+            Ok(rounds) => Ok(Started {
+                number,
+                machine,
+                rounds,
+            }),
+            Err(stuck) => {
+                self.keep_early(&machine.tap);
+                Err(stuck.into())
+            }
+        }
+    }
+
+    /// Goes on from the saved guest, which has a number of its own; none where there is
+    /// to be none or where that does not work, which is said.
+    async fn restore_ipxe(&mut self, run: u32) -> Result<Option<(u8, Machine, Kept)>, VerifyError> {
+        let context = self.context;
+        let plan = &context.lab.plan;
+        let number = saved::number(plan, &self.plan.nic);
+        let name = self.plan.name.replace('/', "-");
+        let (path, text) = write_script(&name, plan, plan.lease(number), None)?;
+        let spec = self.ipxe_spec(&name, &path)?;
+        let bare = self.ipxe_interface(number);
+        self.know((name.clone(), domain_xml(&spec, Some(&bare))));
+        let found = Kept::find(context, &spec, &bare, &text, |phase| self.enter(phase)).await;
+        let kept = match found {
+            Ok(Some(kept)) => kept,
+            Ok(None) => return Ok(None),
+            Err(error) => {
+                saved::given_up(context, &error);
+                return Ok(None);
+            }
+        };
+        self.enter("restore");
+        let interface = Interface {
+            filter: self.first_filter(number),
+            ..bare
+        };
+        match kept.restore(context, &spec, &interface, run).await {
+            Ok(machine) => Ok(Some((number, machine, kept))),
+            Err(error @ VerifyError::Guest(GuestError::Filter(_))) => Err(error),
+            Err(error) => {
+                kept.condemn();
+                saved::given_up(context, &error);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Boots the guest with its script.
+    async fn boot_ipxe(&mut self, number: u8, run: u32) -> Result<Machine, VerifyError> {
+        self.enter("boot");
+        let plan = &self.context.lab.plan;
+        let name = format!("{}-{number}", self.plan.name.replace('/', "-"));
+        let (path, _) = write_script(&name, plan, plan.lease(number), Some(run))?;
+        let spec = self.ipxe_spec(&name, &path)?;
+        let interface = Interface {
+            filter: self.first_filter(number),
+            ..self.ipxe_interface(number)
+        };
+        self.know((name.clone(), domain_xml(&spec, Some(&interface))));
+        Ok(begin_silent(self.context.lab, &spec, &interface).await?)
+    }
+
+    fn ipxe_spec<'b>(&self, name: &'b str, script: &'b Path) -> Result<DomainSpec<'b>, VerifyError>
+    where
+        Self: 'b,
+    {
+        Ok(DomainSpec {
+            kind: Kind::Ipxe(script),
+            name,
+            accel: self.context.accel,
+            image: self.context.image()?,
+            nonce: saved::SAVED,
+        })
+    }
+
+    /// The NIC of the guest with this number, without a filter.
+    fn ipxe_interface(&self, number: u8) -> Interface {
+        Interface {
+            model: self.plan.nic.clone(),
+            mac: guest_mac(number, &self.plan.nic),
+            tap: format!("tap{number}"),
+            link: true,
+            filter: None,
+        }
+    }
+
+    /// The filter that the guest begins with, where the cell's order has one.
+    fn first_filter(&self, number: u8) -> Option<FilterRef> {
+        let address = self.context.lab.plan.lease(number);
+        let start = self.plan.order.has_start();
+        start.then(|| bind::reference(self.context.job, address))?
+    }
+}
+
+/// Writes a guest's script; where, and what it says.
+fn write_script(
+    name: &str,
+    plan: &Topology,
+    address: Ipv4Addr,
+    run: Option<u32>,
+) -> Result<(PathBuf, String), LabError> {
+    let path = PathBuf::from(format!("{STATE}/{name}.ipxe"));
+    let text = script::script(plan, address, run);
+    match std::fs::write(&path, &text) {
+        Ok(()) => Ok((path, text)),
+        Err(source) => Err(LabError::File { path, source }),
+    }
+}
