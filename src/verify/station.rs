@@ -19,8 +19,7 @@ pub type Refusals = HashMap<String, String>;
 
 /// What stands at the guest's end of the wire: a guest, or the lab in its place.
 pub trait Station {
-    /// Forgets the groups and connections of an earlier phase, so that it joins
-    /// and connects anew.
+    /// Forgets the connections of an earlier phase, so that it connects anew.
     async fn start_afresh(&mut self) -> Result<(), GuestError>;
 
     /// Takes a DHCP client through the steps; which of them it completed.

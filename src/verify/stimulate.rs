@@ -204,7 +204,7 @@ impl Station for Sender<'_> {
     }
 
     async fn start_afresh(&mut self) -> Result<(), GuestError> {
-        self.ask(Op::Leave).await.map(drop)
+        self.ask(Op::Reset).await.map(drop)
     }
 
     /// First those that use the guest's stack, then the raw frames, of which in
@@ -212,7 +212,10 @@ impl Station for Sender<'_> {
     /// stack refused to send, and why.
     async fn send(&mut self, probes: &[Probe], phase: Phase) -> Result<Refusals, GuestError> {
         let mut raw = Vec::new();
-        let (mut ids, mut ops) = (Vec::new(), Vec::new());
+        // The groups of an earlier phase are left right before they are joined again: some
+        // devices are deaf for a second after each change of what they listen to (QEMU's
+        // e1000), and these two make one.
+        let (mut ids, mut ops) = (Vec::new(), vec![Op::Leave]);
         for probe in probes.iter().filter(|probe| probe.origin == Origin::Guest) {
             match &probe.stimulus {
                 Stimulus::Frames(_) if phase == Phase::Early && probe.expect == Expect::Drop => {}
@@ -226,7 +229,7 @@ impl Station for Sender<'_> {
         }
         let results = self.agent.ask_several(ops, ANSWER).await?;
         // A socket that refuses (no route, no address) has sent nothing; the tap's sensor says so.
-        let refused = ids.into_iter().zip(results);
+        let refused = ids.into_iter().zip(results.into_iter().skip(1));
         let refused = refused.filter_map(|(id, result)| Some((id, result.err()?)));
         self.frames(&raw).await?;
         Ok(refused.collect())

@@ -169,7 +169,7 @@ pub enum Op {
         /// Deadline in milliseconds; 0 starts the attempt and does not wait:
         /// the SYN may still be queued behind the next hop's resolution when the
         /// answer comes. Such a socket stays open, never sends the payload, and
-        /// is reset at [`Op::Leave`] or at the next attempt from its port.
+        /// is reset at [`Op::Reset`] or at the next attempt from its port.
         deadline_ms: u64,
     },
     /// Joins a multicast group and keeps it joined until [`Op::Leave`]; datagrams
@@ -189,9 +189,10 @@ pub enum Op {
     },
     /// Answers [`Answer::Received`] with all datagrams since the last call.
     Received,
-    /// Closes all sockets of [`Op::Join`] and [`Op::Listen`], and those that
-    /// [`Op::Tcp`] left open; answers [`Answer::Done`].
+    /// Closes all sockets of [`Op::Join`] and [`Op::Listen`]; answers [`Answer::Done`].
     Leave,
+    /// Closes those that [`Op::Tcp`] left open; answers [`Answer::Done`].
+    Reset,
     /// Writes authorized key and starts dropbear on port 22; answers [`Answer::Ssh`].
     Ssh {
         /// The public key line for root.

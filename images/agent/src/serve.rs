@@ -198,7 +198,10 @@ impl Agent {
             Op::Received => self.listeners.received(),
             Op::Leave => {
                 self.listeners.leave();
-                self.unwatched.leave();
+                Ok(Answer::Done)
+            }
+            Op::Reset => {
+                self.unwatched.reset();
                 Ok(Answer::Done)
             }
             other => Err(format!("the agent does not know how to do {other:?}")),

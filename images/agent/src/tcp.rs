@@ -20,7 +20,7 @@ const MOST: usize = 64;
 ///
 /// A SYN may still be queued behind the resolution of its next hop when the
 /// request is answered, and closing the socket would withdraw it. So the socket
-/// stays open until `Op::Leave`, until an attempt from the same port, or until
+/// stays open until `Op::Reset`, until an attempt from the same port, or until
 /// [`MOST`] younger ones exist.
 #[derive(Debug, Default)]
 pub struct Unwatched(VecDeque<(u16, OwnedFd)>);
@@ -65,7 +65,7 @@ impl Unwatched {
     }
 
     /// Resets them all.
-    pub fn leave(&mut self) {
+    pub fn reset(&mut self) {
         self.0.clear();
     }
 }
