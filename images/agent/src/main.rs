@@ -18,6 +18,7 @@ mod modules;
 mod netlink;
 mod news;
 mod nic;
+mod phy;
 mod port;
 mod proc_net;
 mod serve;

@@ -9,6 +9,7 @@ use lanfence_agent::Answer;
 use crate::modules::Modules;
 use crate::netlink::Netlink;
 use crate::news::News;
+use crate::phy;
 use crate::wait::{Deadline, ms_since};
 
 /// How often is looked without news: whatever is waited for is told.
@@ -19,6 +20,14 @@ const PAUSE: Duration = Duration::from_millis(3);
 
 /// So many times a [`PAUSE`] without news.
 const STALE_PAUSES: u32 = 10;
+
+/// This driver looks at the link when it is set up and then two seconds later, whatever
+/// its interrupt says meanwhile: QEMU's device has negotiated half a second after the
+/// driver has found it, and one that is set up by then has its carrier at once.
+const SLOW_TO_LOOK: &str = "e1000";
+
+/// Longest wait for the negotiation; without a link the device is set up all the same.
+const NEGOTIATION: Duration = Duration::from_secs(2);
 
 /// The kernel's own choice.
 const LINK_LOCAL_PREFIX: u8 = 64;
@@ -43,6 +52,9 @@ pub fn bring_up(
         format!("no network device with MAC {mac} within {deadline_ms} ms{troubles}")
     })?;
     await_driver(&dev)?;
+    if driver_of(&dev) == SLOW_TO_LOOK {
+        phy::await_link(&dev, Deadline::after(NEGOTIATION))?;
+    }
     netlink
         .set_up(index)
         .map_err(|error| format!("{dev} with driver {}: {error}", driver_of(&dev)))?;
