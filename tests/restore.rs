@@ -88,8 +88,8 @@ fn ipxe_is_saved_with_its_nic_and_goes_on_under_another_filter() {
     let [leaky] = &leaky.run().cells[..] else {
         panic!("one cell: {}", leaky.printed());
     };
-    let leaks = |probe: &&ProbeResult| probe.verdict == Verdict::Fail(Failure::Leak);
-    assert_eq!(leaky.probes.iter().filter(leaks).count(), 2);
+    let got_out = |probe: &&ProbeResult| probe.verdict == Verdict::Fail(Failure::Leak);
+    assert_eq!(leaky.probes.iter().filter(got_out).count(), 2);
 }
 
 #[test]

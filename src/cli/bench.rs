@@ -8,7 +8,7 @@ mod tap;
 
 use super::{Exit, Failure, generate, note, say, verify};
 use crate::guest::Image;
-use crate::verify::job::{Job, Order};
+use crate::verify::job::{CellPlan, Job, Order};
 use crate::verify::{Workers, bare_boot, silence};
 use clap::Args;
 use comfy_table::Table;
@@ -42,6 +42,9 @@ pub struct Options {
     /// Instead of all that, so many cells of the matrix, and what stays behind of them.
     #[arg(long, value_name = "CELLS", conflicts_with_all = ["pure", "grid"])]
     soak: Option<usize>,
+    /// Where a cell of `--soak` that is not green leaves its evidence.
+    #[arg(long, value_name = "DIR", requires = "soak")]
+    out: Option<PathBuf>,
 }
 
 /// Milliseconds of one thing, a figure a round.
@@ -68,7 +71,14 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         note("built without optimisation: these figures say little; use `cargo xtask bench`");
     }
     if let Some((cells, guest)) = options.soak.zip(options.guest.as_ref()) {
-        let plain = verify::plain_job(&source, Some(guest))?;
+        let plain = Job {
+            out: options
+                .out
+                .as_deref()
+                .map(verify::paths::output)
+                .transpose()?,
+            ..verify::plain_job(&source, Some(guest))?
+        };
         let (tables, red) = soak::tables(&plain, guest, cells)?;
         say(&format!("{tables}\n")).map_err(Failure::host)?;
         return match red {
@@ -92,6 +102,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let rest = both.cells.iter_mut().skip(1);
     rest.for_each(|cell| cell.order = Order::Start);
     let mut series = with_guests(&both, guest, options.rounds)?;
+    series.extend(firmware(&both, options.rounds)?);
     series.extend(others(&guest.join(BZIMAGE), options.rounds));
     say(&format!("{}\n", table(&mut series))).map_err(Failure::host)?;
     if options.grid {
@@ -155,6 +166,33 @@ fn with_guests(both: &Job, guest: &Path, rounds: u32) -> Result<Vec<Series>, Fai
         ];
         for (series, ms) in series.iter_mut().zip(figures) {
             series.ms.push(ms);
+        }
+    }
+    Ok(series)
+}
+
+/// What cells of the iPXE guest take.
+fn firmware(both: &Job, rounds: u32) -> Result<Vec<Series>, Failure> {
+    let plan = CellPlan {
+        order: Order::Start,
+        ..CellPlan::ipxe("pcnet")
+    };
+    let restored = Job {
+        cells: vec![plan],
+        ..both.clone()
+    };
+    let cold = Job {
+        states: None,
+        ..restored.clone()
+    };
+    measure(&restored)?;
+    let mut series = vec![
+        Series::new("iPXE's pcnet cell, cold", ""),
+        Series::new("iPXE's pcnet cell, restored", ""),
+    ];
+    for _ in 0..rounds {
+        for (series, job) in series.iter_mut().zip([&cold, &restored]) {
+            series.ms.push(cell(&measure(job)?.0));
         }
     }
     Ok(series)

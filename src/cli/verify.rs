@@ -19,7 +19,7 @@ use std::time::Instant;
 
 mod filters;
 mod foreign;
-mod paths;
+pub mod paths;
 mod select;
 
 pub use select::Which;

@@ -35,9 +35,9 @@ async fn made(states: &States, makings: &Makings, content: &str) -> PathBuf {
 fn names(states: &States) -> Vec<String> {
     let entries = std::fs::read_dir(&states.dir).expect("the directory");
     let mut names: Vec<String> = entries
-        .map(|entry| entry.expect("an entry").file_name())
+        .map(|entry| PathBuf::from(entry.expect("an entry").file_name()))
+        .filter(|name| name.extension().is_none_or(|end| end != "lock"))
         .map(|name| name.to_string_lossy().into_owned())
-        .filter(|name| !name.ends_with(".lock"))
         .collect();
     names.sort();
     names
