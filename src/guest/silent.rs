@@ -60,8 +60,8 @@ pub async fn restore(
     let path = console_path(spec.name);
     let (reader, mut writer) = connect(&path).await?.into_split();
     let console = Console::read(reader);
-    // All of it is in the port by the time the firmware looks, which it does at each tick
-    // of its clock (55 ms) for what is there then.
+    // At each tick of its clock (55 ms) the firmware takes a character, or all that is
+    // there (measured).
     let typed = writer.write_all(format!("{word}\r").as_bytes()).await;
     typed.map_err(|source| LabError::File {
         path: path.into(),

@@ -156,8 +156,8 @@ pub async fn run(
     } else {
         None
     };
-    let refused = station.send(&probes, phase).await?;
-    ground.send_from_outside(&probes)?;
+    let mut refused = station.send(&probes, phase).await?;
+    refused.extend(ground.send_from_outside(&probes)?);
     let ssh = ssh.map(Exchange::end).transpose()?;
     departed(&watch, &probes).await;
     let bounds = bound(station, ground, &watch, run, phase as u16).await?;

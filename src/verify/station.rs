@@ -8,6 +8,7 @@ use crate::lab::topology::{GATEWAY_MAC, Mac, PEER_MAC, WAN_MAC, WAN4, WAN6, link
 use crate::lab::{Lab, LabError, Netns, Topology};
 use crate::probe::{Host, Origin, Probe, Scene, Stimulus};
 use lanfence_agent::DhcpStep;
+use nix::errno::Errno;
 use std::collections::HashMap;
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
@@ -71,13 +72,19 @@ impl Ground<'_> {
         tokio::task::block_in_place(|| network.introduce(guest.mac, &addresses))
     }
 
-    /// Sends every probe that starts at another host than the guest.
-    pub fn send_from_outside(self, probes: &[Probe]) -> Result<(), LabError> {
-        let mut outside = probes.iter().filter(|probe| probe.origin != Origin::Guest);
-        outside.try_for_each(|probe| self.send_one(probe))
+    /// Sends every probe that starts at another host than the guest. Returns what the
+    /// hosts' kernels refused to send, and why.
+    pub fn send_from_outside(self, probes: &[Probe]) -> Result<Refusals, LabError> {
+        let mut refused = Refusals::new();
+        for probe in probes.iter().filter(|probe| probe.origin != Origin::Guest) {
+            if let Err(error) = self.send_one(probe)? {
+                refused.insert(probe.id.clone(), error.to_string());
+            }
+        }
+        Ok(refused)
     }
 
-    fn send_one(self, probe: &Probe) -> Result<(), LabError> {
+    fn send_one(self, probe: &Probe) -> Result<std::io::Result<()>, LabError> {
         let network = &self.lab.network;
         let netns = match probe.origin {
             Origin::Peer | Origin::Guest => &network.peer,
@@ -90,31 +97,29 @@ impl Ground<'_> {
         };
         let far_side = probe.origin == Origin::Wan;
         match &probe.stimulus {
-            Stimulus::Frames(frames) => frames.iter().try_for_each(|frame| sender.send(frame))?,
+            Stimulus::Frames(frames) => {
+                frames.iter().try_for_each(|frame| sender.send(frame))?;
+                Ok(Ok(()))
+            }
             Stimulus::Udp {
                 source_port,
                 to,
                 payload,
-            } => {
-                in_namespace(netns, || {
-                    udp(source(far_side, *to, *source_port), *to, payload)
-                })?;
-            }
+            } => in_namespace(netns, || {
+                udp(source(far_side, *to, *source_port), *to, payload)
+            }),
             Stimulus::Ping { to, payload } => {
-                in_namespace(netns, || sockets::ping(far_side, *to, payload))?;
+                in_namespace(netns, || sockets::ping(far_side, *to, payload))
             }
             Stimulus::Tcp {
                 source_port,
                 to,
                 payload,
-            } => {
-                in_namespace(netns, || {
-                    tcp(source(far_side, *to, *source_port), *to, payload)
-                })?;
-            }
-            Stimulus::Join { .. } | Stimulus::Dhcp(_) | Stimulus::Ssh => {}
+            } => in_namespace(netns, || {
+                tcp(source(far_side, *to, *source_port), *to, payload)
+            }),
+            Stimulus::Join { .. } | Stimulus::Dhcp(_) | Stimulus::Ssh => Ok(Ok(())),
         }
-        Ok(())
     }
 }
 
@@ -142,8 +147,8 @@ pub fn scene(plan: &Topology, mac: Mac, address: Ipv4Addr, number: u8) -> Scene 
 fn in_namespace(
     netns: &Netns,
     send: impl FnOnce() -> std::io::Result<()> + Send,
-) -> Result<(), LabError> {
-    tokio::task::block_in_place(|| netns.run(|| drop(send())))
+) -> Result<std::io::Result<()>, LabError> {
+    tokio::task::block_in_place(|| netns.run(send))
 }
 
 /// The source address: the far side has many and must use the documented one.
@@ -169,10 +174,14 @@ const CONNECT: Duration = Duration::from_millis(300);
 
 fn tcp(from: SocketAddr, to: SocketAddr, payload: &[u8]) -> std::io::Result<()> {
     let socket = sockets::stream_socket(from)?;
-    let _ = nix::sys::socket::connect(
+    let begun = nix::sys::socket::connect(
         std::os::fd::AsRawFd::as_raw_fd(&socket),
         &nix::sys::socket::SockaddrStorage::from(sockets::scoped(to)),
     );
+    begun.or_else(|errno| match errno {
+        Errno::EINPROGRESS => Ok(()),
+        errno => Err(errno),
+    })?;
     let mut stream = TcpStream::from(socket);
     stream.set_write_timeout(Some(CONNECT))?;
     // Writing succeeds only once connected; a refused or dropped SYN is decided by the sensors.
