@@ -38,22 +38,30 @@ fn temporary() -> TempDir {
     tempfile::tempdir().expect("a directory")
 }
 
+/// Runs cells that make their state, restore it, and boot cold, in this order; all three
+/// must come to the same verdicts, of which there are more than so many.
+fn saved_restored_and_cold(cache: &Path, cells: &[&str], least: usize) -> [Verified; 3] {
+    let cold = [cells, &["--boot", "cold"]].concat();
+    let done = [cells, cells, &cold].map(|arguments| verify_in(cache, arguments));
+    for done in &done {
+        assert_eq!(done.code, 0, "{}", done.printed());
+    }
+    let lines = done.each_ref().map(|done| verdict_lines(done.run()));
+    assert!(lines[0].lines().count() > least, "{}", lines[0]);
+    assert_eq!(lines[0], lines[2], "saved and restored, against booted");
+    assert_eq!(lines[1], lines[2], "restored, against booted");
+    assert_eq!(phases(&done[2])[0], "boot");
+    done
+}
+
 #[test]
 fn a_guest_is_saved_once_and_restored_guests_judge_like_booted_ones() {
     let cache = temporary();
     let nics = ["--jobs", "1", "--nic", "pcnet", "--nic", "virtio"];
-    let first = verify_in(cache.path(), &nics);
-    assert_eq!(first.code, 0, "{}", first.printed());
+    let [first, second, _] = saved_restored_and_cold(cache.path(), &nics, 400);
     assert_eq!(phases(&first)[..3], ["save", "restore", "plug"]);
-    assert_eq!(states(cache.path()).len(), 1);
-    let second = verify_in(cache.path(), &nics);
     assert_eq!(phases(&second)[..2], ["restore", "plug"]);
-    let cold = verify_in(cache.path(), &[&nics[..], &["--boot", "cold"]].concat());
-    assert_eq!(phases(&cold)[0], "boot");
-    let lines = [&first, &second, &cold].map(|done| verdict_lines(done.run()));
-    assert!(lines[0].lines().count() > 400, "{}", lines[0]);
-    assert_eq!(lines[0], lines[2], "saved and restored, against booted");
-    assert_eq!(lines[1], lines[2], "restored, against booted");
+    assert_eq!(states(cache.path()).len(), 1);
 }
 
 /// iPXE reads the NIC's MAC when it starts: one state for each model, with its NIC. An
@@ -61,26 +69,12 @@ fn a_guest_is_saved_once_and_restored_guests_judge_like_booted_ones() {
 #[test]
 fn ipxe_is_saved_with_its_nic_and_goes_on_under_another_filter() {
     let cache = temporary();
-    let cells = [
-        "--jobs",
-        "1",
-        "--cell",
-        "ipxe/i82551",
-        "--cell",
-        "ipxe/tulip",
-    ];
-    let first = verify_in(cache.path(), &cells);
-    assert_eq!(first.code, 0, "{}", first.printed());
+    let cells = "--jobs 1 --cell ipxe/i82551 --cell ipxe/tulip".split(' ');
+    let cells: Vec<&str> = cells.collect();
+    let [first, second, _] = saved_restored_and_cold(cache.path(), &cells, 20);
     assert_eq!(phases(&first)[..3], ["save", "restore", "round"]);
-    assert_eq!(states(cache.path()).len(), 2);
-    let second = verify_in(cache.path(), &cells);
     assert_eq!(phases(&second)[..2], ["restore", "round"]);
-    let cold = verify_in(cache.path(), &[&cells[..], &["--boot", "cold"]].concat());
-    assert_eq!(phases(&cold)[0], "boot");
-    let lines = [&first, &second, &cold].map(|done| verdict_lines(done.run()));
-    assert!(lines[0].lines().count() > 20, "{}", lines[0]);
-    assert_eq!(lines[0], lines[2], "saved and restored, against booted");
-    assert_eq!(lines[1], lines[2], "restored, against booted");
+    assert_eq!(states(cache.path()).len(), 2);
     // The state knows of no filter: without one, all that it stopped gets out.
     let leaky = verify_in(cache.path(), &["--cell", "ipxe/tulip", "--no-filter"]);
     assert_eq!(leaky.code, 1, "{}", leaky.printed());

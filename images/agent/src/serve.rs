@@ -196,14 +196,8 @@ impl Agent {
             Op::Join { dev, group, port } => self.join(&dev, group, port),
             Op::Listen { port } => self.listeners.listen(port),
             Op::Received => self.listeners.received(),
-            Op::Leave => {
-                self.listeners.leave();
-                Ok(Answer::Done)
-            }
-            Op::Reset => {
-                self.unwatched.reset();
-                Ok(Answer::Done)
-            }
+            Op::Leave => Ok(self.listeners.leave()),
+            Op::Reset => Ok(self.unwatched.reset()),
             other => Err(format!("the agent does not know how to do {other:?}")),
         }
     }

@@ -216,8 +216,9 @@ impl Listeners {
     }
 
     /// Leaves all groups and stops listening.
-    pub fn leave(&mut self) {
+    pub fn leave(&mut self) -> Answer {
         self.0.clear();
+        Answer::Done
     }
 }
 

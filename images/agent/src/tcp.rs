@@ -65,8 +65,9 @@ impl Unwatched {
     }
 
     /// Resets them all.
-    pub fn reset(&mut self) {
+    pub fn reset(&mut self) -> Answer {
         self.0.clear();
+        Answer::Done
     }
 }
 

@@ -45,7 +45,10 @@ pub struct Kept {
 
 impl Kept {
     /// Finds the state that was made of exactly what is here, or makes it. The interface
-    /// has no filter, and `text` is the guest's script.
+    /// has no filter, and `text` is the guest's script. None where none are to be kept.
+    ///
+    /// # Errors
+    /// What became of the guest that was to be saved, or of the file.
     pub async fn find(
         context: &Context<'_>,
         spec: &DomainSpec<'_>,
