@@ -86,13 +86,15 @@ fn ipxe_is_saved_with_its_nic_and_goes_on_under_another_filter() {
     assert_eq!(leaky.probes.iter().filter(got_out).count(), 2);
 }
 
+/// The guest that is given a USB NIC was saved with a controller for it.
 #[test]
-fn a_nic_that_cannot_be_plugged_in_boots_cold() {
+fn a_usb_nic_is_plugged_into_a_saved_guest_of_its_own() {
     let cache = temporary();
-    let done = verify_in(cache.path(), &["--nic", "usb-net"]);
-    assert_eq!(done.code, 0, "{}", done.printed());
-    assert_eq!(phases(&done)[0], "boot");
-    assert!(states(cache.path()).is_empty(), "nothing to save for it");
+    let cells = "--jobs 1 --order start --nic usb-net --nic pcnet".split(' ');
+    let cells: Vec<&str> = cells.collect();
+    let [_, second, _] = saved_restored_and_cold(cache.path(), &cells, 400);
+    assert_eq!(phases(&second)[..2], ["restore", "plug"]);
+    assert_eq!(states(cache.path()).len(), 2);
 }
 
 /// A copy of the guest image that may be changed.

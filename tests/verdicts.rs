@@ -256,7 +256,7 @@ fn a_filter_that_is_missing_at_the_first_frame_only_is_a_leak() {
 /// Whoever cannot have the filter from the start can have the NIC without it.
 #[rstest]
 #[case::restored("linux/pcnet")]
-#[case::booted_cold("linux/usb-net")]
+#[case::of_usb("linux/usb-net")]
 #[case::firmware("ipxe/pcnet")]
 fn a_filter_that_libvirt_refuses_is_the_users_error(#[case] cell: &str) {
     let dir = tempfile::tempdir().expect("a directory for the filter");

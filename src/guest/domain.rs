@@ -70,6 +70,8 @@ pub struct DomainSpec<'a> {
     pub kind: Kind<'a>,
     /// Name of the domain; names its sockets too.
     pub name: &'a str,
+    /// Model of the NIC that it has or will be given, by libvirt's name.
+    pub nic: &'a str,
     /// Accelerator.
     pub accel: Accel,
     /// Kernel and initramfs.
@@ -184,7 +186,7 @@ impl Interface {
 }
 
 /// The kernel command line: console, no second chance after a panic, the nonce,
-/// and a word for the agent where there is one.
+/// and words for the agent where there are any.
 /// `no_timer_check` because a busy host fails that check under emulation (measured).
 /// `mitigations=off` because every call through a pointer and every return would else
 /// go through a thunk, each a block for the emulator to translate (a tenth of a cell,
@@ -193,7 +195,9 @@ impl Interface {
 /// `rcu_expedited` because closing a packet socket waits for the kernel's readers,
 /// which takes some ticks of the clock unless hurried (a warm DHCP lease took 105 ms
 /// and takes 32, measured).
-pub fn command_line(accel: Accel, nonce: &str, word: Option<&str>) -> String {
+pub fn command_line(accel: Accel, nonce: &str, words: &[String]) -> String {
+    // Each with a blank before it.
+    let words = [&[String::new()], words].concat().join(" ");
     // Emulated, the kernel measures the TSC against another clock while the host
     // may take the CPU away in between: on a busy host one boot in five came out
     // at 1007 MHz for 2596 MHz, and that guest's seconds ran 2.6 times too fast
@@ -202,21 +206,18 @@ pub fn command_line(accel: Accel, nonce: &str, word: Option<&str>) -> String {
         Accel::Tcg => "clocksource=hpet",
         Accel::Kvm => "tsc=reliable",
     };
-    let word = word.map(|word| format!(" {word}"));
     format!(
-        "console=ttyS0 panic=-1 loglevel=4 random.trust_cpu=on no_timer_check mitigations=off lsm= rcupdate.rcu_expedited=1 {clock} lanfence.nonce={nonce}{}",
-        word.unwrap_or_default()
+        "console=ttyS0 panic=-1 loglevel=4 random.trust_cpu=on no_timer_check mitigations=off lsm= rcupdate.rcu_expedited=1 {clock} lanfence.nonce={nonce}{words}"
     )
 }
 
-/// What the agent is told: the driver of a NIC that no PCI ID announces to it, or,
+/// What the agent is told: the driver of a NIC that no PCI ID announces to it, and,
 /// without a NIC, to do what it can before it is saved.
-fn errand(interface: Option<&Interface>) -> Option<String> {
-    let Some(interface) = interface else {
-        return Some("lanfence.prepare".into());
-    };
-    let quirk = quirk(&interface.model);
-    (quirk.bus != Bus::Pci).then(|| format!("lanfence.modules={}", quirk.driver))
+fn errands(nic: &str, is_there: bool) -> Vec<String> {
+    let quirk = quirk(nic);
+    let modules = (quirk.bus != Bus::Pci).then(|| format!("lanfence.modules={}", quirk.driver));
+    let prepare = (!is_there).then(|| "lanfence.prepare".into());
+    prepare.into_iter().chain(modules).collect()
 }
 
 /// The whole domain, with its NIC or with none, to be plugged one later.
@@ -266,8 +267,8 @@ fn system(xml: &mut Xml, spec: &DomainSpec<'_>, interface: Option<&Interface>) {
         Kind::Linux => {
             file("kernel", &spec.image.kernel);
             file("initrd", &spec.image.initramfs);
-            let errand = errand(interface);
-            let words = command_line(spec.accel, spec.nonce, errand.as_deref());
+            let errands = errands(spec.nic, interface.is_some());
+            let words = command_line(spec.accel, spec.nonce, &errands);
             xml.text("cmdline", &[], &words);
         }
         Kind::Ipxe(script) => {
@@ -282,10 +283,10 @@ fn system(xml: &mut Xml, spec: &DomainSpec<'_>, interface: Option<&Interface>) {
 }
 
 fn devices(xml: &mut Xml, spec: &DomainSpec<'_>, interface: Option<&Interface>) {
-    let usb = match interface.map(|interface| quirk(&interface.model).bus) {
+    let usb = match quirk(spec.nic).bus {
         // What machines of the legacy guests' time had.
-        Some(Bus::Usb) => "piix3-uhci",
-        Some(Bus::Pci | Bus::Isa | Bus::None) | None => "none",
+        Bus::Usb => "piix3-uhci",
+        Bus::Pci | Bus::Isa | Bus::None => "none",
     };
     xml.empty("controller", &[("type", "usb"), ("model", usb)]);
     xml.empty("memballoon", &[("model", "none")]);
@@ -358,6 +359,7 @@ mod tests {
         let spec = DomainSpec {
             kind: Kind::Linux,
             name: "linux-pcnet",
+            nic: "pcnet",
             accel: Accel::Tcg,
             image: &image,
             nonce: "c0ffee",
@@ -365,6 +367,18 @@ mod tests {
         insta::assert_snapshot!(domain_xml(&spec, Some(&interface(None))));
         let saved = domain_xml(&spec, None);
         assert!(saved.contains(" lanfence.prepare</cmdline>"), "{saved}");
+        let other = DomainSpec {
+            nic: "virtio",
+            ..spec.clone()
+        };
+        assert_eq!(domain_xml(&other, None), saved, "one state for all of PCI");
+        let usb = DomainSpec {
+            nic: "usb-net",
+            ..spec.clone()
+        };
+        let usb = domain_xml(&usb, None);
+        let words = " lanfence.prepare lanfence.modules=usbnet</cmdline>";
+        assert!(usb.contains(words) && usb.contains("piix3-uhci"), "{usb}");
         let script = Path::new("/run/lanfence/script");
         let ipxe = DomainSpec {
             kind: Kind::Ipxe(script),
@@ -391,6 +405,7 @@ mod tests {
         let spec = DomainSpec {
             kind: Kind::Foreign(&drive),
             name: "x-pcnet",
+            nic: "pcnet",
             accel: Accel::Tcg,
             image: &image,
             nonce: "",

@@ -78,7 +78,7 @@ fn command(kernel: &Path, image: &Image) -> Command {
         .arg(&image.initramfs)
         .args([
             "-append",
-            &crate::guest::command_line(Accel::Tcg, "bare", None),
+            &crate::guest::command_line(Accel::Tcg, "bare", &[]),
         ]);
     command
 }

@@ -157,10 +157,10 @@ impl Running<'_> {
         };
         if hot_pluggable(&self.plan.nic) && !self.context.job.boot_only {
             let context = self.context;
-            self.know(pristine::domain(context)?);
+            self.know(pristine::domain(context, &interface.model)?);
             if let Some(spare) = context
                 .saved
-                .guest(context, |phase| self.enter(phase))
+                .guest(context, &interface.model, |phase| self.enter(phase))
                 .await
             {
                 self.enter("plug");
@@ -176,6 +176,7 @@ impl Running<'_> {
         let spec = DomainSpec {
             kind: Kind::Linux,
             name: &name,
+            nic: &interface.model,
             accel: self.context.accel,
             image,
             nonce: &nonce,

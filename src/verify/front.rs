@@ -1,12 +1,11 @@
 //! The user's side: starts workers, gathers their events.
 
-use super::job::{CellPlan, Job, LINUX};
+use super::job::{CellPlan, Job};
 use super::queue::Queue;
 use crate::report::live::Event;
 use crate::report::model::{Cell, CellError, ErrorKind, Host};
 use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::Path;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -303,84 +302,6 @@ fn breakdown(end: &End) -> CellError {
         phase: "worker".into(),
         message: format!("the process that ran this cell {ended}"),
         kind,
-    }
-}
-
-/// The accelerator that will be used, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Decided {
-    /// KVM rather than TCG.
-    pub kvm: bool,
-    /// Why.
-    pub reason: String,
-    /// Worth telling the user at once: it was not what the machine seems to offer.
-    pub fell_back: bool,
-}
-
-/// Believes KVM only after our own guest reached READY under it. The answer is
-/// kept by boot id: an existing /dev/kvm, an open() and an ioctl prove nothing (measured).
-pub fn decide_accel(job: &Job, cache: &Path) -> Decided {
-    if let Err(error) = std::fs::File::options()
-        .read(true)
-        .write(true)
-        .open("/dev/kvm")
-    {
-        return Decided {
-            kvm: false,
-            reason: format!("/dev/kvm: {error}"),
-            fell_back: false,
-        };
-    }
-    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    let path = cache.join(format!("kvm-{}", boot.trim()));
-    let (works, reason) = if let Ok(text) = std::fs::read_to_string(&path) {
-        let (works, reason) = text.split_once(' ').unwrap_or(("no", &text));
-        (
-            works == "yes",
-            format!("{} (tried earlier in this boot of the host)", reason.trim()),
-        )
-    } else {
-        let (works, reason) = try_kvm(job);
-        // An unwritable cache only means that the next run tries again.
-        let _ = std::fs::write(
-            &path,
-            format!("{} {reason}\n", if works { "yes" } else { "no" }),
-        );
-        (works, reason)
-    };
-    Decided {
-        kvm: works,
-        reason,
-        fell_back: !works,
-    }
-}
-
-/// Boots the guest once under KVM.
-fn try_kvm(job: &Job) -> (bool, String) {
-    let linux = |cell: &&CellPlan| cell.guest == LINUX;
-    let cell = job.cells.iter().find(linux).cloned();
-    let cells = vec![cell.unwrap_or_else(|| CellPlan::linux("virtio"))];
-    let trial = Job {
-        kvm: true,
-        boot_only: true,
-        retries: 0,
-        cells,
-        sabotage: None,
-        out: None,
-        ..job.clone()
-    };
-    let gathered = Workers::start(&trial, 1).map(|workers| workers.gather(silence(job), |_| {}));
-    match gathered.map(|gathered| gathered.cells.into_iter().next().map(|cell| cell.error)) {
-        Ok(Some(None)) => (true, "the guest reached READY under KVM".into()),
-        Ok(Some(Some(error))) => {
-            let first = error.message.lines().next().unwrap_or_default().to_owned();
-            (false, format!("no guest reached READY under KVM: {first}"))
-        }
-        Ok(None) => (false, "nothing to boot".into()),
-        Err(error) => (
-            false,
-            format!("the trial under KVM could not be started: {error}"),
-        ),
     }
 }
 

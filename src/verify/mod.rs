@@ -1,5 +1,6 @@
 //! Plan, run and judge: the cells of a matrix, each proven with a real guest.
 
+mod accel;
 mod assess;
 mod bare;
 mod bind;
@@ -28,9 +29,10 @@ mod trial;
 mod watch;
 mod worker;
 
+pub use accel::decide_accel;
 pub use bare::bare_boot;
 pub use error::VerifyError;
-pub use front::{Workers, decide_accel, search_path, silence};
+pub use front::{Workers, search_path, silence};
 pub use worker::run as run_worker;
 
 /// A number that no other run has: tags and nonces must not repeat.

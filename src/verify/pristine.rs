@@ -3,15 +3,21 @@
 use super::VerifyError;
 use super::running::Context;
 use crate::guest::{
-    DomainSpec, Kind, Life, Makings, Spare, States, domain_xml, quirk, restore, save,
+    Bus, DomainSpec, Kind, Life, Makings, Spare, States, domain_xml, quirk, restore, save,
 };
 use crate::report::live::Event;
 use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-/// Name of the domain that is saved, and so of every one that is restored.
-const NAME: &str = "linux-restored";
+/// Name of the domain that is saved, and so of every one that is restored and given a
+/// NIC of this model. A USB NIC wants a controller that was there at boot.
+fn name(nic: &str) -> &'static str {
+    match quirk(nic).bus {
+        Bus::Usb => "linux-restored-usb",
+        Bus::Pci | Bus::Isa | Bus::None => "linux-restored",
+    }
+}
 
 /// Nonce of the boot before the save; each restored guest is given one of its own.
 const SAVED: &str = "saved";
@@ -31,7 +37,8 @@ enum Known {
 /// The saved guests of a worker.
 #[derive(Debug, Default)]
 pub struct Saved {
-    known: RefCell<Known>,
+    /// Those of Linux by the domain's name.
+    known: RefCell<HashMap<&'static str, Known>>,
     failures: Failures,
     /// Those of iPXE.
     pub firmware: Firmware,
@@ -80,17 +87,18 @@ pub fn hot_pluggable(nic: &str) -> bool {
 }
 
 impl Saved {
-    /// A restored guest without a NIC; none where guests are to boot cold or
-    /// where restoring does not work, which is said once.
+    /// A restored guest that has no NIC yet and can be given one of this model; none
+    /// where guests are to boot cold or where restoring does not work, which is said once.
     pub async fn guest(
         &self,
         context: &Context<'_>,
+        nic: &str,
         enter: impl FnMut(&'static str),
     ) -> Option<Spare> {
-        match self.try_guest(context, enter).await {
+        match self.try_guest(context, nic, enter).await {
             Ok(spare) => spare,
             Err(error) => {
-                self.let_go(context, &error);
+                self.let_go(context, name(nic), &error);
                 None
             }
         }
@@ -99,15 +107,22 @@ impl Saved {
     async fn try_guest(
         &self,
         context: &Context<'_>,
+        nic: &str,
         mut enter: impl FnMut(&'static str),
     ) -> Result<Option<Spare>, VerifyError> {
-        if matches!(*self.known.borrow(), Known::Nothing) {
-            let known = find(context, &mut enter).await?;
-            *self.known.borrow_mut() = known;
-        }
-        let file = match &*self.known.borrow() {
-            Known::At(_, file) => file.clone(),
-            Known::Nothing | Known::None => return Ok(None),
+        let name = name(nic);
+        let known = self.known.borrow_mut().remove(name).unwrap_or_default();
+        let known = match known {
+            Known::Nothing => find(context, nic, &mut enter).await?,
+            known => known,
+        };
+        let file = match &known {
+            Known::At(_, file) => Some(file.clone()),
+            Known::Nothing | Known::None => None,
+        };
+        self.known.borrow_mut().insert(name, known);
+        let Some(file) = file else {
+            return Ok(None);
         };
         enter("restore");
         let nonce = format!("{:08x}", super::random());
@@ -115,51 +130,53 @@ impl Saved {
             nonce: &nonce,
             seed: super::random_bytes(),
         };
-        Ok(Some(restore(context.lab, NAME, &file, &life).await?))
+        Ok(Some(restore(context.lab, name, &file, &life).await?))
     }
 
     /// This cell boots cold. A state that could not be restored is thrown away
     /// and made anew for the next one, unless that has not helped before.
-    fn let_go(&self, context: &Context<'_>, error: &VerifyError) {
+    fn let_go(&self, context: &Context<'_>, name: &'static str, error: &VerifyError) {
         self.failures.count(context, error);
         let next = if self.failures.given_up() {
             Known::None
         } else {
             Known::Nothing
         };
-        if let Known::At(states, file) = self.known.replace(next) {
+        if let Some(Known::At(states, file)) = self.known.borrow_mut().insert(name, next) {
             states.discard(&file);
         }
     }
 }
 
-fn spec<'a>(context: &Context<'a>) -> Result<DomainSpec<'a>, VerifyError> {
+fn spec<'a>(context: &Context<'a>, nic: &'a str) -> Result<DomainSpec<'a>, VerifyError> {
     Ok(DomainSpec {
         kind: Kind::Linux,
-        name: NAME,
+        name: name(nic),
+        nic,
         accel: context.accel,
         image: context.image()?,
         nonce: SAVED,
     })
 }
 
-/// Name and XML of the domain that is saved and restored.
-pub fn domain(context: &Context<'_>) -> Result<(String, String), VerifyError> {
-    Ok((NAME.to_owned(), domain_xml(&spec(context)?, None)))
+/// Name and XML of the domain that is saved and restored, to be given a NIC of this model.
+pub fn domain(context: &Context<'_>, nic: &str) -> Result<(String, String), VerifyError> {
+    Ok((name(nic).to_owned(), domain_xml(&spec(context, nic)?, None)))
 }
 
 /// Finds the state that was made of exactly what is here, or makes it.
 async fn find(
     context: &Context<'_>,
+    nic: &str,
     enter: &mut impl FnMut(&'static str),
 ) -> Result<Known, VerifyError> {
     let Some(dir) = &context.job.states else {
         return Ok(Known::None);
     };
-    let spec = spec(context)?;
+    let spec = spec(context, nic)?;
     let states = States::open(dir)?;
     let makings = Makings::here(
-        domain(context)?,
+        domain(context, nic)?,
         &[&spec.image.kernel, &spec.image.initramfs],
         &context.host.qemu,
         &context.host.libvirt,

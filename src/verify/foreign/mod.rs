@@ -193,6 +193,7 @@ impl<'a> Running<'a> {
         let spec = DomainSpec {
             kind: Kind::Foreign(&drive),
             name: &name,
+            nic: &self.plan.nic,
             accel: self.context.accel,
             image: self.context.image()?,
             nonce: "",

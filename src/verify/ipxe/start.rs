@@ -165,6 +165,7 @@ impl<'a> Running<'a> {
         Ok(DomainSpec {
             kind: Kind::Ipxe(script),
             name,
+            nic: &self.plan.nic,
             accel: self.context.accel,
             image: self.context.image()?,
             nonce: saved::SAVED,
