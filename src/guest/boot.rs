@@ -1,11 +1,11 @@
 //! From a domain's XML to a guest that has said READY.
 
 use super::agent::{AgentClient, death};
-use super::console::{Console, State};
+use super::console::{Console, State, last_line};
 use super::domain::{
-    Accel, DomainSpec, FilterRef, Interface, agent_path, console_path, domain_xml,
+    Accel, DomainSpec, FilterRef, Interface, agent_path, console_path, domain_xml, serial_log,
 };
-use super::error::GuestError;
+use super::error::{GuestError, ends};
 use crate::lab::{Lab, LabError, Libvirt, PacketSocket, Sensor, ruleset};
 use std::time::{Duration, Instant};
 use tokio::net::UnixStream;
@@ -269,6 +269,14 @@ impl Machine {
     /// libvirt's words.
     pub fn resume(&self) -> Result<(), GuestError> {
         self.domain.resume()
+    }
+
+    /// How its serial console ends, be that line finished or not.
+    pub fn console_ends(&self) -> String {
+        let name = self.domain.0.name().unwrap_or_default();
+        ends(&last_line(
+            &std::fs::read(serial_log(&name)).unwrap_or_default(),
+        ))
     }
 
     /// Whether libvirt still counts the domain among the running.

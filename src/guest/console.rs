@@ -73,9 +73,37 @@ async fn pump(mut stream: impl AsyncRead + Unpin, sender: watch::Sender<State>) 
     sender.send_modify(|state| state.closed = true);
 }
 
+/// The last line with something to read on it, whole or not, without what moves a
+/// terminal's cursor or colours its text (ECMA-48: `ESC [`, parameters, a final byte).
+pub fn last_line(log: &[u8]) -> String {
+    let text = String::from_utf8_lossy(log);
+    let mut pieces = text.split("\x1b[");
+    let mut plain = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let end = piece.find(|end: char| ('@'..='~').contains(&end));
+        plain += end.map_or("", |end| &piece[end + 1..]);
+    }
+    let mut lines = plain.rsplit(['\r', '\n']).map(str::trim);
+    lines
+        .find(|line| !line.is_empty())
+        .unwrap_or_default()
+        .to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::nothing(b"", "")]
+    #[case::unfinished(b"one\r\ntftp://192.168.1.1/x... ", "tftp://192.168.1.1/x...")]
+    #[case::blank_lines(b"Link:down\r\n\r\n  \n", "Link:down")]
+    #[case::a_terminals(b"one\n\x1b[2J\x1b[1;37mtwo\x1b[0m\x1b[5;1H", "two")]
+    #[case::cut_short(b"one\x1b[1;3", "one")]
+    fn the_last_line_is_what_a_user_would_read(#[case] log: &[u8], #[case] line: &str) {
+        assert_eq!(last_line(log), line);
+    }
 
     fn after(lines: &[&str]) -> State {
         let mut state = State::default();

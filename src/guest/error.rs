@@ -3,6 +3,15 @@
 use crate::lab::LabError;
 use thiserror::Error;
 
+/// How a console ends, in words.
+pub fn ends(last: &str) -> String {
+    if last.is_empty() {
+        "shows nothing".to_owned()
+    } else {
+        format!("ends with: {last}")
+    }
+}
+
 /// A failure of a guest. Each message says what failed, in which phase, and what was seen.
 #[derive(Debug, Error)]
 pub enum GuestError {
@@ -25,7 +34,7 @@ pub enum GuestError {
         line: String,
     },
     /// The domain ended.
-    #[error("the domain ended while {waiting}; the console's last line: {last}")]
+    #[error("the domain ended while {waiting}; its console {}", ends(last))]
     Died {
         /// What was being waited for.
         waiting: String,
@@ -33,7 +42,10 @@ pub enum GuestError {
         last: String,
     },
     /// A phase did not finish in time.
-    #[error("{waiting} took longer than {deadline_ms} ms; the console's last line: {last}")]
+    #[error(
+        "{waiting} took longer than {deadline_ms} ms; its console {}",
+        ends(last)
+    )]
     Deadline {
         /// What was being waited for.
         waiting: String,

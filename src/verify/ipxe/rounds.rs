@@ -70,7 +70,7 @@ impl<'a> Rounds<'a> {
         began: Marks,
     ) -> Result<Self, Stuck> {
         let watch = Watch::resume(lab, &machine.tap, began);
-        let ended = end_of_round(&watch, run, FIRST_ROUND, 0).await;
+        let ended = end_of_round(&watch, machine, run, FIRST_ROUND, 0).await;
         let frames = machine.tap.since(0);
         let last = match ended {
             Ok(last) => last,
@@ -124,7 +124,7 @@ impl<'a> Rounds<'a> {
         for _ in 0..TRIES {
             self.server.let_go(&end(self.run, self.last));
             let watch = self.watch(machine);
-            self.last = end_of_round(&watch, self.run, ROUND, self.last + 1).await?;
+            self.last = end_of_round(&watch, machine, self.run, ROUND, self.last + 1).await?;
             let frames = machine.tap.since(0);
             let began = beginning(&frames, self.run, self.last, guest);
             if began.is_some_and(|began| began > now) {
@@ -184,6 +184,7 @@ fn source(frame: &[u8]) -> Option<Ipv4Addr> {
 /// later one; its number.
 async fn end_of_round(
     watch: &Watch<'_>,
+    machine: &Machine,
     run: u32,
     deadline: Duration,
     least: u32,
@@ -200,8 +201,9 @@ async fn end_of_round(
         .await;
     found.get().ok_or_else(|| {
         VerifyError::Cell(format!(
-            "iPXE did not come to the end of a round within {} s: its driver does not bring the link up or gets no lease; its console is in serial.log of --out",
-            deadline.as_secs()
+            "iPXE did not come to the end of a round within {} s: its driver does not bring the link up, hears nothing or hangs; its console (serial.log of --out) {}",
+            deadline.as_secs(),
+            machine.console_ends()
         ))
     })
 }
