@@ -298,28 +298,7 @@ impl Grower<'_> {
         }
         for _ in 0..*self.random.pick(&[0, 1, 1, 1, 2, 2, 3]) {
             let feature = *self.random.pick(&features);
-            let taken = |name: &&'static str| {
-                let mut all = elements.iter().flat_map(|element| &element.attributes);
-                all.any(|(known, _)| known == name)
-            };
-            if feature.iter().any(taken) {
-                continue;
-            }
-            let at = self.random.below(elements.len());
-            // What is refused every time is worth a try once in a while only.
-            let usual = self.random.chance(90);
-            if usual && feature.contains(&"dstipto") && protocol.ends_with("v6") {
-                continue;
-            }
-            if usual && feature.len() > 1 && feature[0] == "protocol" {
-                elements[at].positive = true;
-            }
-            let ports = feature.iter().any(|name| name.contains("port"));
-            for name in feature {
-                let value = self.value(protocol, name, ports && usual);
-                let attributes = &mut elements[at].attributes;
-                attributes.push(((*name).to_owned(), value));
-            }
+            self.give(&mut elements, protocol, feature);
         }
         // An empty element says nothing beside another, and is not written.
         if elements
@@ -340,6 +319,32 @@ impl Grower<'_> {
             in_order(element, "code", "codeend");
         }
         elements
+    }
+
+    /// Gives one of the elements these attributes, where none of them is in use yet.
+    fn give(&mut self, elements: &mut [Element], protocol: &str, feature: &[&str]) {
+        let taken = |name: &&str| {
+            let mut all = elements.iter().flat_map(|element| &element.attributes);
+            all.any(|(known, _)| known == name)
+        };
+        if feature.iter().any(taken) {
+            return;
+        }
+        let at = self.random.below(elements.len());
+        // What is refused every time is worth a try once in a while only.
+        let usual = self.random.chance(90);
+        if usual && feature.contains(&"dstipto") && protocol.ends_with("v6") {
+            return;
+        }
+        if usual && feature.len() > 1 && feature[0] == "protocol" {
+            elements[at].positive = true;
+        }
+        let ports = feature.iter().any(|name| name.contains("port"));
+        for name in feature {
+            let value = self.value(protocol, name, ports && usual);
+            let attributes = &mut elements[at].attributes;
+            attributes.push(((*name).to_owned(), value));
+        }
     }
 
     fn element(&mut self, protocol: &str) -> Element {

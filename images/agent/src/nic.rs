@@ -104,12 +104,15 @@ fn device_with(
 /// this file takes the lock that is held until then, and what is written is there
 /// already. The host bounds the wait, as it does every request's.
 fn await_driver(dev: &str) -> Result<(), String> {
-    let file = Path::new(NET).join(dev).join("device/power/control");
-    // A USB interface has none; it cannot be plugged in, so it is no new device.
-    let Ok(setting) = std::fs::read_to_string(&file) else {
+    let device = Path::new(NET).join(dev).join("device");
+    // The interface of a USB device has no such file, but the device has.
+    let files = ["power/control", "../power/control"].map(|file| device.join(file));
+    let file = files.iter().find(|file| file.exists());
+    let Some(file) = file else {
         return Ok(());
     };
-    std::fs::write(&file, setting)
+    std::fs::read(file)
+        .and_then(|setting| std::fs::write(file, setting))
         .map_err(|error| format!("cannot wait for the driver of {dev}: {error}"))
 }
 

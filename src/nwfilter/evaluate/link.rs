@@ -161,9 +161,26 @@ const ARP_MACS: [&str; 2] = ["arpsrcmacaddr", "arpdstmacaddr"];
 
 fn arp(attributes: &Attributes<'_>, tests: &mut Tests, kind: u128) -> Result<(), CompileError> {
     tests.add(Field::EtherType, Set::one(kind));
-    let gratuitous = attributes
-        .get("gratuitous")
-        .filter(|flag| value::boolean(&flag.value));
+    if attributes.nftables() && kind == 0x8035 && attributes.get("protocoltype").is_some() {
+        tests.undecided("the nftables back end reads protocoltype of <rarp> from the wrong place");
+    }
+    arp_numbers(attributes, tests)?;
+    if attributes.any(&ARP_MACS) {
+        tests.add(Field::ArpMacs, Set::one(1));
+    }
+    for (name, field) in ARP_MACS
+        .into_iter()
+        .zip([Field::ArpSrcMac, Field::ArpDstMac])
+    {
+        if let Some((mac, negated)) = attributes.read(name, value::mac)? {
+            tests.signed(field, &Set::one(mac), negated);
+        }
+    }
+    arp_addresses(attributes, tests)
+}
+
+/// What kind of addresses the message carries, and what it does.
+fn arp_numbers(attributes: &Attributes<'_>, tests: &mut Tests) -> Result<(), CompileError> {
     // ebtables reads the one as decimal and the other as hexadecimal; libvirt
     // knows, but hands on what a variable holds as it is (measured).
     let hardware = |text: &str| {
@@ -175,9 +192,6 @@ fn arp(attributes: &Attributes<'_>, tests: &mut Tests, kind: u128) -> Result<(),
     };
     if let Some((value, negated)) = attributes.read("hwtype", hardware)? {
         tests.signed(Field::ArpHardware, &Set::one(value), negated);
-    }
-    if attributes.nftables() && kind == 0x8035 && attributes.get("protocoltype").is_some() {
-        tests.undecided("the nftables back end reads protocoltype of <rarp> from the wrong place");
     }
     let carried = |text: &str| {
         if attributes.is_verbatim("protocoltype") {
@@ -196,17 +210,14 @@ fn arp(attributes: &Attributes<'_>, tests: &mut Tests, kind: u128) -> Result<(),
     if let Some((value, negated)) = attributes.read("opcode", opcode)? {
         tests.signed(Field::ArpOperation, &Set::one(value), negated);
     }
-    if attributes.any(&ARP_MACS) {
-        tests.add(Field::ArpMacs, Set::one(1));
-    }
-    for (name, field) in ARP_MACS
-        .into_iter()
-        .zip([Field::ArpSrcMac, Field::ArpDstMac])
-    {
-        if let Some((mac, negated)) = attributes.read(name, value::mac)? {
-            tests.signed(field, &Set::one(mac), negated);
-        }
-    }
+    Ok(())
+}
+
+/// The IPv4 addresses in the message, and whether they are the same.
+fn arp_addresses(attributes: &Attributes<'_>, tests: &mut Tests) -> Result<(), CompileError> {
+    let gratuitous = attributes
+        .get("gratuitous")
+        .filter(|flag| value::boolean(&flag.value));
     if attributes.any(&ARP_ADDRESSES) || gratuitous.is_some() {
         tests.add(Field::ArpAddresses, Set::one(1));
     }

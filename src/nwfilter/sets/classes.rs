@@ -192,48 +192,50 @@ const PORTS: [Field; 2] = [Field::SrcPort, Field::DstPort];
 const TCP: [Field; 3] = [Field::SrcPort, Field::DstPort, Field::TcpFlags];
 const ICMP: [Field; 2] = [Field::IcmpType, Field::IcmpCode];
 
+/// Where IPv4 packets may go.
+struct Places {
+    /// Hosts of the LAN and what else the policy allows.
+    lan: Set,
+    /// DHCP servers.
+    servers: Set,
+    /// Multicast groups and, where the policy has it, everyone.
+    to_groups: Set,
+    /// Everyone, for a DHCP client that has no address yet.
+    discover: Set,
+    /// Whom an IGMP report may be sent to.
+    reports: Set,
+}
+
+impl Places {
+    fn of(policy: &Policy) -> Self {
+        let nets = |nets: &[ipnet::Ipv4Net]| {
+            addresses(&nets.iter().copied().map(IpNet::V4).collect::<Vec<_>>())
+        };
+        let when = |is_so: bool, set: Set| if is_so { set } else { Set::EMPTY };
+        let link_local = when(policy.link_local, nets(&[LINK_LOCAL4]));
+        let allow = policy.allow.iter();
+        let outside = addresses(allow.filter(|net| matches!(net, IpNet::V4(_))));
+        let servers = policy.dhcp.servers.iter().map(|server| one(*server));
+        let groups = nets(&policy.groups4);
+        let everyone = Set::of(vec![one(Ipv4Addr::BROADCAST)]);
+        Self {
+            lan: nets(&policy.lan4).union(&link_local).union(&outside),
+            servers: Set::of(servers.collect()),
+            to_groups: groups.union(&when(policy.broadcast, everyone.clone())),
+            discover: when(policy.dhcp.client, everyone),
+            reports: when(!groups.is_empty(), Set::range(0xe000_0000, 0xefff_ffff)),
+        }
+    }
+}
+
 fn v4(policy: &Policy) -> Vec<Question> {
-    let nets = |nets: &[ipnet::Ipv4Net]| {
-        addresses(&nets.iter().copied().map(IpNet::V4).collect::<Vec<_>>())
-    };
-    let link_local = if policy.link_local {
-        nets(&[LINK_LOCAL4])
-    } else {
-        Set::EMPTY
-    };
-    let outside = addresses(
-        policy
-            .allow
-            .iter()
-            .filter(|net| matches!(net, IpNet::V4(_))),
-    );
-    let lan = nets(&policy.lan4).union(&link_local).union(&outside);
-    let servers = Set::of(
-        policy
-            .dhcp
-            .servers
-            .iter()
-            .map(|server| one(*server))
-            .collect(),
-    );
-    let groups = nets(&policy.groups4);
-    let everyone = Set::of(vec![one(Ipv4Addr::BROADCAST)]);
-    let broadcast = if policy.broadcast {
-        everyone.clone()
-    } else {
-        Set::EMPTY
-    };
-    let discover = if policy.dhcp.client {
-        everyone
-    } else {
-        Set::EMPTY
-    };
-    let to_groups = groups.union(&broadcast);
-    let reports = if groups.is_empty() {
-        Set::EMPTY
-    } else {
-        Set::range(0xe000_0000, 0xefff_ffff)
-    };
+    let Places {
+        lan,
+        servers,
+        to_groups,
+        discover,
+        reports,
+    } = Places::of(policy);
     let question = |name, protocols, upper: &[Field], allowed: [Set; 2], required| Question {
         name,
         kind: Kind::V4,
