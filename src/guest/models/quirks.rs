@@ -221,6 +221,11 @@ pub const QUIRKS: &[Quirk] = &[
         ..same("rocker", ORDINARY)
     },
     Quirk {
+        unfit: Some("it has no MAC address: it carries RDMA beside a vmxnet3, which is tested"),
+        source: "QEMU docs/pvrdma.txt; QEMU 7.2 says \"Property 'pvrdma.mac' not found\" (measured), and 9.1 has it no more",
+        ..same("pvrdma", ORDINARY)
+    },
+    Quirk {
         bus: Bus::None,
         hot_plug: false,
         unfit: Some("it is the inner half of the virtio models, which are tested"),

@@ -35,6 +35,7 @@ fn image(absent: &[&str], firmware: &[&str]) -> Holdings {
 #[case::too_old_a_qemu("igb", Some("QEMU here has no device igb"))]
 #[case::isa("ne2k_isa", Some("ISA bus"))]
 #[case::a_switch("rocker", Some("switch"))]
+#[case::no_ethernet("pvrdma", Some("RDMA"))]
 #[case::no_firmware("i82551", Some("e100/d102e_ucode.bin"))]
 #[case::no_module("tulip", Some("no module `tulip`"))]
 #[case::newer_than_the_table("flux", None)]
