@@ -15,8 +15,14 @@ use std::path::{Path, PathBuf};
 /// The package with a static busybox.
 const BUSYBOX: &str = "busybox-static";
 
-/// The package with the guest that is not Linux.
-const IPXE: &str = "ipxe";
+/// The packages with the guest that is not Linux. In Ubuntu's, what a boot loader can
+/// start is apart from the CD image.
+fn ipxe(release: Release) -> &'static [&'static str] {
+    match release {
+        Release::Noble => &["ipxe", "grub-ipxe"],
+        Release::Bookworm | Release::BookwormBackports | Release::Trixie => &["ipxe"],
+    }
+}
 
 /// Downloaded packages, as the cache remembers them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,8 +36,15 @@ pub struct GuestPackages {
     pub kernel_archives: Vec<PathBuf>,
     /// Archive of busybox.
     pub busybox_archive: PathBuf,
-    /// Archive of iPXE.
-    pub ipxe_archive: PathBuf,
+    /// Archives of iPXE.
+    pub ipxe_archives: Vec<PathBuf>,
+}
+
+impl GuestPackages {
+    /// Archives of all that is not the kernel.
+    pub fn others(&self) -> impl Iterator<Item = &PathBuf> {
+        std::iter::once(&self.busybox_archive).chain(&self.ipxe_archives)
+    }
 }
 
 /// What the cache has for the release; none if anything is absent.
@@ -39,12 +52,16 @@ pub fn present(cache: &Cache, release: Release) -> Option<GuestPackages> {
     let text = fs::read_to_string(record(cache, release)).ok()?;
     let directory = cache.path("packages");
     let ipxe = fs::read_to_string(ipxe_record(cache, release)).ok()?;
-    let ipxe = parse_ipxe_record(&ipxe, &directory)?;
-    let packages = parse_record(&text, &directory, ipxe)?;
+    let ipxe_archives = parse_ipxe_record(&ipxe, &directory)?;
+    // Written for other packages than are wanted today.
+    if ipxe_archives.len() != self::ipxe(release).len() {
+        return None;
+    }
+    let packages = parse_record(&text, &directory, ipxe_archives)?;
     let all_there = packages
         .kernel_archives
         .iter()
-        .chain([&packages.busybox_archive, &packages.ipxe_archive])
+        .chain(packages.others())
         .all(|archive| archive.exists());
     all_there.then_some(packages)
 }
@@ -52,8 +69,9 @@ pub fn present(cache: &Cache, release: Release) -> Option<GuestPackages> {
 /// What is missing, in a line for people.
 pub fn describe(release: Release) -> String {
     format!(
-        "  the guests' kernel, busybox and iPXE (downloaded, not installed), packages {}, {BUSYBOX}, {IPXE}\n",
-        release.kernel_package()
+        "  the guests' kernel, busybox and iPXE (downloaded, not installed), packages {}, {BUSYBOX}, {}\n",
+        release.kernel_package(),
+        ipxe(release).join(", ")
     )
 }
 
@@ -61,17 +79,18 @@ pub fn describe(release: Release) -> String {
 pub fn fetch(cache: &Cache, release: Release, lock: &Lock) -> Result<GuestPackages> {
     let once = || -> Result<Vec<Candidate>> {
         let mut wanted = kernel_candidates(release)?;
-        wanted.push(show(BUSYBOX, release)?);
-        wanted.push(show(IPXE, release)?);
+        for package in [&[BUSYBOX], ipxe(release)].concat() {
+            wanted.push(show(package, release)?);
+        }
         download(cache, &wanted, lock)?;
         Ok(wanted)
     };
     let wanted = apt::refreshing("the guest's packages", cache, once)?;
-    let (ipxe, others) = wanted.split_last().context("there are packages")?;
+    let (others, ipxe) = wanted.split_at(wanted.len() - ipxe(release).len());
     let directory = cache.path("packages");
     for (file, part) in [
         (record(cache, release), others),
-        (ipxe_record(cache, release), std::slice::from_ref(ipxe)),
+        (ipxe_record(cache, release), ipxe),
     ] {
         cache.replace(&file, write_record(part, &directory)?.as_bytes())?;
     }
@@ -145,7 +164,7 @@ fn record(cache: &Cache, release: Release) -> PathBuf {
 
 /// The same for iPXE, apart: a program that knows of none reads the other record as before.
 fn ipxe_record(cache: &Cache, release: Release) -> PathBuf {
-    cache.path(&format!("packages/{}-{IPXE}", release.codename()))
+    cache.path(&format!("packages/{}-ipxe", release.codename()))
 }
 
 /// One line an archive: package, version, file name; busybox last.
@@ -169,15 +188,20 @@ fn escaped(version: &str) -> String {
     version.replace(':', "%3a")
 }
 
-fn parse_ipxe_record(text: &str, directory: &Path) -> Option<PathBuf> {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    match words[..] {
-        [IPXE, _, file] => Some(directory.join(file)),
+fn parse_ipxe_record(text: &str, directory: &Path) -> Option<Vec<PathBuf>> {
+    let file = |line: &str| match line.split_whitespace().collect::<Vec<_>>()[..] {
+        [package, _, file] if package.ends_with("ipxe") => Some(directory.join(file)),
         _ => None,
-    }
+    };
+    let files: Option<Vec<PathBuf>> = text.lines().map(file).collect();
+    files.filter(|files| !files.is_empty())
 }
 
-fn parse_record(text: &str, directory: &Path, ipxe_archive: PathBuf) -> Option<GuestPackages> {
+fn parse_record(
+    text: &str,
+    directory: &Path,
+    ipxe_archives: Vec<PathBuf>,
+) -> Option<GuestPackages> {
     let mut lines: Vec<[&str; 3]> = text
         .lines()
         .map(|line| line.split(' ').collect::<Vec<_>>().try_into().ok())
@@ -192,7 +216,7 @@ fn parse_record(text: &str, directory: &Path, ipxe_archive: PathBuf) -> Option<G
             .map(|[.., file]| directory.join(file))
             .collect(),
         busybox_archive: directory.join(busybox),
-        ipxe_archive,
+        ipxe_archives,
     })
 }
 
@@ -202,8 +226,8 @@ fn forget_old_archives(cache: &Cache) {
     let mut used = BTreeSet::new();
     for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
         let text = fs::read_to_string(entry.path()).unwrap_or_default();
-        used.extend(parse_ipxe_record(&text, &directory));
-        if let Some(packages) = parse_record(&text, &directory, PathBuf::new()) {
+        used.extend(parse_ipxe_record(&text, &directory).unwrap_or_default());
+        if let Some(packages) = parse_record(&text, &directory, Vec::new()) {
             used.insert(packages.busybox_archive);
             used.extend(packages.kernel_archives);
         }
@@ -253,7 +277,7 @@ mod tests {
             candidate(BUSYBOX, "1:1.35"),
         ];
         let text = write_record(&wanted, directory.path()).expect("both are there");
-        let ipxe = PathBuf::from("ipxe.deb");
+        let ipxe = vec![PathBuf::from("ipxe.deb")];
         let packages = parse_record(&text, directory.path(), ipxe).expect("own text");
         assert_eq!(packages.kernel, "linux-image-6");
         assert_eq!(packages.kernel_version, "6.1");
@@ -267,7 +291,36 @@ mod tests {
     #[case::no_kernel("busybox-static 1 b.deb\n")]
     #[case::cut("linux-image-6 6.1\nbusybox-static 1 b.deb\n")]
     fn a_broken_record_counts_as_absent(#[case] text: &str) {
-        assert_eq!(parse_record(text, Path::new("/x"), PathBuf::new()), None);
+        assert_eq!(parse_record(text, Path::new("/x"), Vec::new()), None);
+    }
+
+    #[rstest]
+    #[case::debian("ipxe 1.0 i.deb\n", Some(vec!["/x/i.deb"]))]
+    #[case::ubuntu("ipxe 1.0 i.deb\ngrub-ipxe 1.0 g.deb\n", Some(vec!["/x/i.deb", "/x/g.deb"]))]
+    #[case::empty("", None)]
+    #[case::another_record("busybox-static 1 b.deb\n", None)]
+    fn ipxe_has_a_record_of_its_own(#[case] text: &str, #[case] files: Option<Vec<&str>>) {
+        let files = files.map(|files| files.into_iter().map(PathBuf::from).collect());
+        assert_eq!(parse_ipxe_record(text, Path::new("/x")), files);
+    }
+
+    #[test]
+    fn a_package_that_is_wanted_since_is_absent() {
+        let directory = tempfile::tempdir().expect("scratch directory");
+        let cache = Cache::at(directory.path()).expect("cache");
+        let packages = cache.path("packages");
+        fs::create_dir(&packages).expect("directory");
+        for name in ["k.deb", "b.deb", "i.deb", "g.deb"] {
+            fs::write(packages.join(name), "").expect("file");
+        }
+        let record = "linux-image-6 6.1 k.deb\nbusybox-static 1 b.deb\n";
+        fs::write(packages.join("noble"), record).expect("record");
+        let mut ipxe = "ipxe 1.0 i.deb\n".to_owned();
+        fs::write(packages.join("noble-ipxe"), &ipxe).expect("record");
+        assert_eq!(present(&cache, Release::Noble), None);
+        ipxe += "grub-ipxe 1.0 g.deb\n";
+        fs::write(packages.join("noble-ipxe"), &ipxe).expect("record");
+        assert!(present(&cache, Release::Noble).is_some());
     }
 
     #[test]

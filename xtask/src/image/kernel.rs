@@ -7,6 +7,7 @@ use crate::guest_packages::GuestPackages;
 use crate::image::bzimage;
 use crate::image::modules::{self, Selection, Tree};
 use anyhow::{Context as _, Result};
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -78,10 +79,13 @@ pub fn unpacked(cache: &Cache, packages: &GuestPackages) -> Result<Kernel> {
 
 /// Names everything that the unpacked kernel depends on.
 fn name(packages: &GuestPackages) -> String {
-    let archives = [&packages.busybox_archive, &packages.ipxe_archive];
-    let [busybox, ipxe] = archives.map(|path| path.file_name().unwrap_or_default());
-    let (busybox, ipxe) = (busybox.display(), ipxe.display());
-    let recipe = format!("{FORMAT}\n{}\n{busybox}\n{ipxe}", modules::LIST);
+    let files = packages.others().map(|path| path.file_name());
+    let files: Vec<_> = files.map(Option::unwrap_or_default).collect();
+    let recipe = format!(
+        "{FORMAT}\n{}\n{}",
+        modules::LIST,
+        files.join(OsStr::new("\n")).display()
+    );
     format!(
         "{}_{}_{}",
         packages.kernel,
@@ -100,7 +104,7 @@ fn unpack(packages: &GuestPackages, scratch: &Path) -> Result<()> {
     for archive in &packages.kernel_archives {
         apt::unpack(archive, &root, &skipped)?;
     }
-    for archive in [&packages.busybox_archive, &packages.ipxe_archive] {
+    for archive in packages.others() {
         apt::unpack(archive, &root, &["--exclude=*/usr/share".into()])?;
     }
     let (release, tree) = module_tree(&root)?;
@@ -168,7 +172,7 @@ mod tests {
             kernel_version: version.into(),
             kernel_archives: Vec::new(),
             busybox_archive: busybox.into(),
-            ipxe_archive: "/a/ipxe_1.deb".into(),
+            ipxe_archives: vec!["/a/ipxe_1.deb".into()],
         }
     }
 
