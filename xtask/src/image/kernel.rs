@@ -115,8 +115,7 @@ fn unpack(packages: &GuestPackages, scratch: &Path) -> Result<()> {
         .iter()
         .find_map(|path| fs::read(root.join(path)).ok())
         .context("the busybox package has no busybox")?;
-    let ipxe = root.join("boot/ipxe.lkrn");
-    let ipxe = fs::read(&ipxe).with_context(|| format!("cannot read {}", ipxe.display()))?;
+    let ipxe = ipxe(&root)?;
     let target = scratch.join("kernel");
     make_directory(&target)?;
     write_readable(&target.join("vmlinux"), &bzimage::vmlinux(&image)?)?;
@@ -128,6 +127,19 @@ fn unpack(packages: &GuestPackages, scratch: &Path) -> Result<()> {
     // Only tests want it: a package without it makes a good image all the same.
     write_readable(&target.join("ipxe.iso"), &fs::read(&cd).unwrap_or_default())?;
     write_selection(&selection, &target)
+}
+
+/// What a boot loader starts of iPXE. Debian 13 has it in another place than Debian 12,
+/// where a link leads from the one to the other, and so past the unpacked tree.
+fn ipxe(root: &Path) -> Result<Vec<u8>> {
+    let places = ["boot/ipxe.lkrn", "usr/lib/ipxe/ipxe.lkrn"];
+    let file = places
+        .iter()
+        .map(|place| root.join(place))
+        .find(|file| fs::symlink_metadata(file).is_ok_and(|data| data.is_file()));
+    let file =
+        file.with_context(|| format!("iPXE's packages have no {}", places.join(" and no ")))?;
+    fs::read(&file).with_context(|| format!("cannot read {}", file.display()))
 }
 
 fn write_selection(selection: &Selection, target: &Path) -> Result<()> {
@@ -183,6 +195,23 @@ mod tests {
         assert_ne!(one, name(&packages("6.1.2", "/a/busybox_1.deb")));
         assert_ne!(one, name(&packages("6.1.1", "/a/busybox_2.deb")));
         assert!(one.starts_with("linux-image-6_6.1.1_"), "{one}");
+    }
+
+    #[test]
+    fn both_places_of_ipxe_are_found_and_no_link_is_followed() {
+        for place in ["boot", "usr/lib/ipxe"] {
+            let root = tempfile::tempdir().expect("scratch directory");
+            for directory in ["boot", "usr/lib/ipxe"] {
+                fs::create_dir_all(root.path().join(directory)).expect("directory");
+            }
+            let link = root.path().join("usr/lib/ipxe/ipxe.lkrn");
+            std::os::unix::fs::symlink("/proc/version", &link).expect("link");
+            let none = ipxe(root.path()).unwrap_err().to_string();
+            assert!(none.contains("usr/lib/ipxe/ipxe.lkrn"), "{none}");
+            fs::remove_file(&link).expect("the link");
+            fs::write(root.path().join(place).join("ipxe.lkrn"), place).expect("file");
+            assert_eq!(ipxe(root.path()).expect(place), place.as_bytes());
+        }
     }
 
     #[test]
