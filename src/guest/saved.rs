@@ -21,7 +21,7 @@ const STATE: &str = "state";
 const UNFINISHED: &str = "new";
 
 /// Bytes of states that are kept, those used last: 70 MB for each accelerator and Linux
-/// image that is in use, and as much for all NIC models of iPXE together.
+/// image that is in use, as much again for USB NICs, and for all models of iPXE together.
 const KEEP: u64 = 512 << 20;
 
 /// Longest wait for another worker that makes the same state: a boot under
