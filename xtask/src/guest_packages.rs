@@ -304,42 +304,36 @@ mod tests {
         assert_eq!(parse_ipxe_record(text, Path::new("/x")), files);
     }
 
-    #[test]
-    fn a_package_that_is_wanted_since_is_absent() {
+    /// A cache with these archives, and the records of a release.
+    fn cache_with(archives: &[&str], release: Release, ipxe: &str) -> (tempfile::TempDir, Cache) {
         let directory = tempfile::tempdir().expect("scratch directory");
         let cache = Cache::at(directory.path()).expect("cache");
         let packages = cache.path("packages");
         fs::create_dir(&packages).expect("directory");
-        for name in ["k.deb", "b.deb", "i.deb", "g.deb"] {
+        for name in archives {
             fs::write(packages.join(name), "").expect("file");
         }
-        let record = "linux-image-6 6.1 k.deb\nbusybox-static 1 b.deb\n";
-        fs::write(packages.join("noble"), record).expect("record");
-        let mut ipxe = "ipxe 1.0 i.deb\n".to_owned();
-        fs::write(packages.join("noble-ipxe"), &ipxe).expect("record");
-        assert_eq!(present(&cache, Release::Noble), None);
-        ipxe += "grub-ipxe 1.0 g.deb\n";
-        fs::write(packages.join("noble-ipxe"), &ipxe).expect("record");
-        assert!(present(&cache, Release::Noble).is_some());
+        let others = "linux-image-6 6.1 k.deb\nbusybox-static 1 b.deb\n";
+        fs::write(record(&cache, release), others).expect("record");
+        fs::write(ipxe_record(&cache, release), ipxe).expect("record");
+        (directory, cache)
+    }
+
+    #[rstest]
+    #[case::written_before("ipxe 1.0 i.deb\n", false)]
+    #[case::written_since("ipxe 1.0 i.deb\ngrub-ipxe 1.0 g.deb\n", true)]
+    fn a_package_that_is_wanted_since_is_absent(#[case] ipxe: &str, #[case] there: bool) {
+        let archives = ["k.deb", "b.deb", "i.deb", "g.deb"];
+        let (_directory, cache) = cache_with(&archives, Release::Noble, ipxe);
+        assert_eq!(present(&cache, Release::Noble).is_some(), there);
     }
 
     #[test]
     fn archives_without_a_record_are_removed() {
-        let directory = tempfile::tempdir().expect("scratch directory");
-        let cache = Cache::at(directory.path()).expect("cache");
-        let packages = cache.path("packages");
-        fs::create_dir(&packages).expect("directory");
-        for name in ["old.deb", "k.deb", "b.deb", "i.deb"] {
-            fs::write(packages.join(name), "").expect("file");
-        }
-        fs::write(
-            packages.join("trixie"),
-            "linux-image-6 6.1 k.deb\nbusybox-static 1 b.deb\n",
-        )
-        .expect("record");
-        fs::write(packages.join("trixie-ipxe"), "ipxe 1.0 i.deb\n").expect("record");
+        let archives = ["old.deb", "k.deb", "b.deb", "i.deb"];
+        let (_directory, cache) = cache_with(&archives, Release::Trixie, "ipxe 1.0 i.deb\n");
         forget_old_archives(&cache);
-        assert!(!packages.join("old.deb").exists());
+        assert!(!cache.path("packages/old.deb").exists());
         assert!(present(&cache, Release::Trixie).is_some());
         assert!(present(&cache, Release::Bookworm).is_none());
     }
