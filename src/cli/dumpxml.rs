@@ -57,7 +57,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
 }
 
 async fn answers(given: &[Given]) -> Result<Vec<Answer>, Failure> {
-    let (_libvirtd, libvirt) = filters_only().await.map_err(Failure::host)?;
+    let libvirt = filters_only().await.map_err(Failure::host)?;
     let mut answers = Vec::new();
     for filter in given {
         answers.push(match libvirt.define_filter(&filter.name, &filter.xml) {

@@ -6,11 +6,11 @@ use super::domain::{
     Accel, DomainSpec, FilterRef, Interface, agent_path, console_path, domain_xml, serial_log,
 };
 use super::error::{GuestError, ends};
+use super::owned::Owned;
 use crate::lab::{Lab, LabError, Libvirt, PacketSocket, Sensor, ruleset};
 use std::time::{Duration, Instant};
 use tokio::net::UnixStream;
 use tokio::sync::watch;
-use virt::domain::Domain;
 
 /// Longest boot under emulation: 2.5 s here, ten times that on a busy machine.
 const BOOT_TCG: Duration = Duration::from_secs(40);
@@ -73,7 +73,7 @@ pub(super) fn create(
 ) -> Result<Owned, GuestError> {
     let try_with = |interface: &Interface| {
         let xml = domain_xml(spec, Some(interface));
-        lab.libvirt.create_paused(&xml).map(Owned)
+        lab.libvirt.create_paused(&xml).map(Owned::new)
     };
     try_with(interface).map_err(|error| blame(error, interface, |bare| try_with(bare).map(drop)))
 }
@@ -151,35 +151,6 @@ impl Attached {
     }
 }
 
-/// A domain that ends when this is dropped.
-#[derive(Debug)]
-pub(super) struct Owned(pub(super) Domain);
-
-impl Owned {
-    /// Lets its CPUs run.
-    pub(super) fn resume(&self) -> Result<(), GuestError> {
-        tokio::task::block_in_place(|| self.0.resume())
-            .map(drop)
-            .map_err(|error| LabError::libvirt("resume the domain", &error).into())
-    }
-}
-
-impl Drop for Owned {
-    fn drop(&mut self) {
-        end(&self.0);
-    }
-}
-
-/// The monitor's `quit` takes 25-40 ms; destroying a running domain takes 1.6 s,
-/// since libvirt waits for a SIGTERM that `-no-shutdown` makes QEMU ignore (measured).
-fn end(domain: &Domain) {
-    let quit = domain.qemu_monitor_command("quit", virt_sys::VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP);
-    if quit.is_err() {
-        // The monitor is gone with the process, or hangs; destroy settles both.
-        let _ = domain.destroy();
-    }
-}
-
 /// Begins to read the console of a domain.
 pub(super) async fn console(name: &str) -> Result<Console, GuestError> {
     Ok(Console::read(connect(&console_path(name)).await?))
@@ -240,7 +211,7 @@ impl Machine {
             filter,
             ..self.interface.clone()
         };
-        Libvirt::update_interface(&self.domain.0, &interface.xml())?;
+        Libvirt::update_interface(&self.domain, &interface.xml())?;
         self.interface = interface;
         Ok(ruleset::settle()?)
     }
@@ -251,14 +222,14 @@ impl Machine {
             link,
             ..self.interface.clone()
         };
-        Libvirt::update_interface(&self.domain.0, &interface.xml())?;
+        Libvirt::update_interface(&self.domain, &interface.xml())?;
         self.interface = interface;
         Ok(())
     }
 
     /// Stops the guest's CPU.
     pub fn pause(&self) -> Result<(), GuestError> {
-        tokio::task::block_in_place(|| self.domain.0.suspend())
+        tokio::task::block_in_place(|| self.domain.suspend())
             .map(drop)
             .map_err(|error| LabError::libvirt("suspend the domain", &error).into())
     }
@@ -273,7 +244,7 @@ impl Machine {
 
     /// How its serial console ends, be that line finished or not.
     pub fn console_ends(&self) -> String {
-        let name = self.domain.0.name().unwrap_or_default();
+        let name = self.domain.name().unwrap_or_default();
         ends(&last_line(
             &std::fs::read(serial_log(&name)).unwrap_or_default(),
         ))
@@ -281,7 +252,7 @@ impl Machine {
 
     /// Whether libvirt still counts the domain among the running.
     pub fn alive(&self) -> bool {
-        tokio::task::block_in_place(|| self.domain.0.is_active()).unwrap_or(false)
+        tokio::task::block_in_place(|| self.domain.is_active()).unwrap_or(false)
     }
 
     /// The interface as it is now.
@@ -291,7 +262,7 @@ impl Machine {
 
     /// The domain's live XML.
     pub fn xml(&self) -> String {
-        tokio::task::block_in_place(|| self.domain.0.xml_desc(0))
+        tokio::task::block_in_place(|| self.domain.xml_desc(0))
             .unwrap_or_else(|error| error.to_string())
     }
 }

@@ -10,6 +10,7 @@ pub mod foreign;
 mod image;
 
 mod models;
+mod owned;
 mod restore;
 mod saved;
 mod silent;

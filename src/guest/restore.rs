@@ -1,15 +1,15 @@
 //! A guest that was booted once, without a NIC, and goes on from there in every cell.
 
 use super::agent::AgentClient;
-use super::boot::{
-    Attached, Guest, Owned, attach, blame, boot_deadline, console, forgotten, ready,
-};
+use super::boot::{Attached, Guest, attach, blame, boot_deadline, console, forgotten, ready};
 use super::domain::{DomainSpec, Interface, domain_xml};
 use super::error::GuestError;
+use super::owned::Owned;
 use crate::lab::{Lab, Libvirt, PacketSocket, Sensor};
 use lanfence_agent::{Op, to_hex};
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use virt::domain::Domain;
 
 /// Longest wait for the first answer of a restored guest; 0.1 s here.
 pub(super) const WAKE: Duration = Duration::from_secs(10);
@@ -38,11 +38,11 @@ pub async fn save(
     file: &Path,
 ) -> Result<(), GuestError> {
     forgotten(lab, spec.name).await?;
-    let domain = Owned(lab.libvirt.create_paused(&domain_xml(spec, interface))?);
+    let domain = Owned::new(lab.libvirt.create_paused(&domain_xml(spec, interface))?);
     let console = console(spec.name).await?;
     domain.resume()?;
     ready(console.state(), spec.nonce, boot_deadline(spec.accel)).await?;
-    Ok(Libvirt::save(&domain.0, file)?)
+    Ok(Libvirt::save(&domain, file)?)
 }
 
 /// A restored guest that has answered and has no NIC yet.
@@ -62,7 +62,7 @@ pub async fn restore(
     life: &Life<'_>,
 ) -> Result<Spare, GuestError> {
     forgotten(lab, name).await?;
-    let domain = Owned(lab.libvirt.restore_paused(file, name, None)?);
+    let domain = Owned::new(lab.libvirt.restore_paused(file, name, None)?);
     let mut attached = attach(domain, name).await?;
     attached.domain.resume()?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -93,7 +93,7 @@ impl Spare {
         meanwhile: impl AsyncFnOnce(&mut AgentClient) -> Result<T, E>,
     ) -> Result<(Guest, T), E> {
         let Self(mut attached) = self;
-        let (domain, nic) = (attached.domain.0.clone(), interface.clone());
+        let (domain, nic) = (Domain::clone(&attached.domain), interface.clone());
         let plug = tokio::task::spawn_blocking(move || {
             let plug = |nic: &Interface| Libvirt::plug_interface(&domain, &nic.xml());
             plug(&nic).map_err(|error| blame(error, &nic, plug))

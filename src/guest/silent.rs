@@ -1,10 +1,11 @@
 //! Guests that cannot be asked: iPXE and foreign disks. Their network stack and
 //! drivers are not Linux's.
 
-use super::boot::{Machine, Owned, blame, connect, create, forgotten, ready};
+use super::boot::{Machine, blame, connect, create, forgotten, ready};
 use super::console::Console;
 use super::domain::{DomainSpec, Interface, console_path, domain_xml};
 use super::error::GuestError;
+use super::owned::Owned;
 use super::restore::WAKE;
 use crate::lab::{Lab, LabError, PacketSocket, STATE, Sensor};
 use std::path::Path;
@@ -52,7 +53,7 @@ pub async fn restore(
     let try_with = |interface: &Interface| {
         let xml = domain_xml(spec, Some(interface));
         let restored = lab.libvirt.restore_paused(file, spec.name, Some(&xml));
-        restored.map(Owned)
+        restored.map(Owned::new)
     };
     let domain = try_with(interface)
         .map_err(|error| blame(error, interface, |bare| try_with(bare).map(drop)))?;
@@ -79,7 +80,7 @@ pub async fn restore(
 impl Machine {
     /// Why its CPUs do not run any more; none while they do.
     pub fn halted(&self) -> Option<String> {
-        match tokio::task::block_in_place(|| self.domain.0.state()) {
+        match tokio::task::block_in_place(|| self.domain.state()) {
             Ok((_, Enum::Known(Reason::Paused(Enum::Known(DomainPausedReason::IOError))))) => Some(
                 "what it writes cannot be kept: is the disk full where TMPDIR or else /var/tmp is?"
                     .into(),
@@ -92,11 +93,11 @@ impl Machine {
 
     /// Keeps a picture of its screen for the evidence. A guest without one has none.
     pub fn screen(&self) {
-        let name = self.domain.0.name().unwrap_or_default();
+        let name = self.domain.name().unwrap_or_default();
         let command = format!("screendump {}", screen_path(&name));
         let flags = virt_sys::VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP;
         // A picture less spoils no verdict.
-        let _ = tokio::task::block_in_place(|| self.domain.0.qemu_monitor_command(&command, flags));
+        let _ = tokio::task::block_in_place(|| self.domain.qemu_monitor_command(&command, flags));
     }
 }
 

@@ -48,7 +48,7 @@ impl Libvirt {
         let text = spec.xml();
         let xml = CString::new(text.as_str())
             .map_err(|_| LabError::system(doing(), std::io::ErrorKind::InvalidInput))?;
-        let connect = self.connection().clone();
+        let connect = self.connection();
         let pointer = tokio::task::block_in_place(|| {
             // SAFETY: the connection is open while `connect` lives, the XML outlives the call.
             unsafe { virt_sys::virNWFilterBindingCreateXML(connect.as_ptr(), xml.as_ptr(), 0) }
@@ -76,6 +76,14 @@ impl Binding {
     pub fn remove(mut self) -> Result<(), LabError> {
         self.delete()?;
         ruleset::settle()
+    }
+
+    /// Leaves it to a libvirtd that will not run any longer.
+    pub fn leave(mut self) {
+        if let Some(pointer) = self.pointer.take() {
+            // SAFETY: the pointer came from libvirt, and nobody has it any more.
+            unsafe { virt_sys::virNWFilterBindingFree(pointer) };
+        }
     }
 
     fn delete(&mut self) -> Result<(), LabError> {

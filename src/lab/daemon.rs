@@ -3,7 +3,10 @@
 use super::error::LabError;
 use super::mounts::STATE;
 use super::netns::Netns;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use std::fs::File;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -35,6 +38,8 @@ impl Daemon {
             source,
         })?;
         command.stdin(Stdio::null()).stdout(log).stderr(errors);
+        // What it has started ends with it, but for what has a session of its own.
+        command.process_group(0);
         let spawned = match netns {
             Some(netns) => netns.run(|| command.spawn())?,
             None => command.spawn(),
@@ -94,6 +99,18 @@ impl Daemon {
         Some(format!("the lab's {} died: {death}", self.name))
     }
 
+    /// Kills it with all that it runs at the moment. Of a command that is killed nothing
+    /// comes after this but what it has already asked the kernel for.
+    pub fn end(&self) {
+        let mut child = self.child();
+        // Already dead is fine; the namespace would end it anyway.
+        if let Ok(None) = child.try_wait() {
+            let group = child.id().cast_signed();
+            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+        }
+        let _ = child.wait();
+    }
+
     fn child(&self) -> MutexGuard<'_, Child> {
         self.child.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -118,10 +135,7 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        // Already dead is fine; the namespace would end it anyway.
-        let mut child = self.child();
-        let _ = child.kill();
-        let _ = child.wait();
+        self.end();
     }
 }
 

@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use virt::connect::Connect;
 use virt::domain::Domain;
@@ -65,7 +66,7 @@ pub fn start() -> Result<Daemon, LabError> {
 }
 
 /// Waits until the socket is listened on and connects; the file is there a moment earlier.
-pub async fn connect(daemon: &Daemon) -> Result<Libvirt, LabError> {
+async fn connect(daemon: &Daemon) -> Result<Connect, LabError> {
     daemon
         .until("libvirtd's socket", START, || {
             UnixStream::connect(SOCKET).is_ok()
@@ -73,9 +74,23 @@ pub async fn connect(daemon: &Daemon) -> Result<Libvirt, LabError> {
         .await?;
     // libvirt prints every error to stderr unless told not to; ours are returned.
     virt::error::clear_error_callback();
-    let connect = tokio::task::block_in_place(|| Connect::open(Some("qemu:///system")))
-        .map_err(|error| LabError::libvirt("open qemu:///system", &error))?;
-    Ok(Libvirt { connect })
+    tokio::task::block_in_place(|| Connect::open(Some("qemu:///system")))
+        .map_err(|error| LabError::libvirt("open qemu:///system", &error))
+}
+
+/// Where libvirtd listens, and notes what runs and what is bound: what the next one would
+/// take up again. The filters are elsewhere.
+const RUNNING: &str = "/run/libvirt";
+
+/// Makes the next libvirtd know nothing of what the last one ran, and leaves no socket that
+/// could be connected to before it listens.
+fn forget_running() -> Result<(), LabError> {
+    std::fs::remove_dir_all(RUNNING)
+        .and_then(|()| std::fs::create_dir(RUNNING))
+        .map_err(|source| LabError::File {
+            path: RUNNING.into(),
+            source,
+        })
 }
 
 /// Longest wait for the removal of a domain that has ended; seconds where both
@@ -104,35 +119,71 @@ fn once_removed<T>(
     })
 }
 
-/// The connection to the private libvirtd.
+/// The private libvirtd and the connection to it.
 #[derive(Debug)]
 pub struct Libvirt {
+    serving: Mutex<Serving>,
+}
+
+#[derive(Debug)]
+struct Serving {
+    daemon: Daemon,
     connect: Connect,
 }
 
 impl Libvirt {
+    /// Connects to what [`start`] has started.
+    pub async fn connect(daemon: Daemon) -> Result<Self, LabError> {
+        let connect = connect(&daemon).await?;
+        Ok(Self {
+            serving: Mutex::new(Serving { daemon, connect }),
+        })
+    }
+
+    /// Puts a libvirtd that has run nothing in the place of this one, which is killed
+    /// and whose domains must have ended. It takes 50 ms; libvirt's own way to give up a
+    /// filter takes 400, and each of its commands costs more the longer it has run, since
+    /// its heap grows and is copied for each (measured). Domains and bindings that
+    /// are still held belong to the old connection and answer with errors.
+    pub async fn renew(&self) -> Result<(), LabError> {
+        self.serving().daemon.end();
+        forget_running()?;
+        let daemon = start()?;
+        let connect = connect(&daemon).await?;
+        *self.serving() = Serving { daemon, connect };
+        Ok(())
+    }
+
+    /// Why nothing it says can be trusted; none while it runs.
+    pub fn fault(&self) -> Option<String> {
+        self.serving().daemon.fault()
+    }
+
+    fn serving(&self) -> MutexGuard<'_, Serving> {
+        self.serving.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The connection, for calls that have a module of their own.
-    pub(super) fn connection(&self) -> &Connect {
-        &self.connect
+    pub(super) fn connection(&self) -> Connect {
+        self.serving().connect.clone()
     }
 
     /// libvirt's version, `11.3.0`.
     pub fn version(&self) -> String {
-        self.connect
-            .lib_version()
-            .map_or_else(|_| "unknown".into(), dotted)
+        let version = self.connection().lib_version();
+        version.map_or_else(|_| "unknown".into(), dotted)
     }
 
     /// QEMU's version, `10.0.2`.
     pub fn qemu_version(&self) -> String {
-        self.connect
-            .hyp_version()
-            .map_or_else(|_| "unknown".into(), dotted)
+        let version = self.connection().hyp_version();
+        version.map_or_else(|_| "unknown".into(), dotted)
     }
 
     /// Whether it still answers: what it says after its death is no refusal.
     pub fn alive(&self) -> bool {
-        tokio::task::block_in_place(|| self.connect.is_alive()).unwrap_or(false)
+        let connect = self.connection();
+        tokio::task::block_in_place(|| connect.is_alive()).unwrap_or(false)
     }
 
     /// Creates a transient domain, its CPUs still stopped. Like everything in the
@@ -140,7 +191,8 @@ impl Libvirt {
     /// connection" would forbid to save it.
     pub fn create_paused(&self, xml: &str) -> Result<Domain, LabError> {
         let flags = virt_sys::VIR_DOMAIN_START_PAUSED | virt_sys::VIR_DOMAIN_START_VALIDATE;
-        once_removed(|| self.connect.create_domain_xml(xml, flags))
+        let connect = self.connection();
+        once_removed(|| connect.create_domain_xml(xml, flags))
             .map_err(|error| LabError::libvirt("start the domain", &error))
     }
 
@@ -170,16 +222,18 @@ impl Libvirt {
     ) -> Result<Domain, LabError> {
         let path = file.to_string_lossy();
         let flags = virt_sys::VIR_DOMAIN_SAVE_PAUSED;
+        let connect = self.connection();
         once_removed(|| {
-            self.connect.restore_domain_flags(&path, xml, flags)?;
-            self.connect.lookup_domain_by_name(name)
+            connect.restore_domain_flags(&path, xml, flags)?;
+            connect.lookup_domain_by_name(name)
         })
         .map_err(|error| LabError::libvirt(format!("restore a domain from {path}"), &error))
     }
 
     /// Whether libvirt finds a domain of this name. It forgets one a moment after its end.
     pub fn has_domain(&self, name: &str) -> bool {
-        tokio::task::block_in_place(|| self.connect.lookup_domain_by_name(name)).is_ok()
+        let connect = self.connection();
+        tokio::task::block_in_place(|| connect.lookup_domain_by_name(name)).is_ok()
     }
 
     /// Plugs an interface into a domain. Blocks.
@@ -194,9 +248,9 @@ impl Libvirt {
     /// # Errors
     /// libvirt's own words when it refuses the filter.
     pub fn define_filter(&self, name: &str, xml: &str) -> Result<String, LabError> {
+        let connect = self.connection();
         tokio::task::block_in_place(|| {
-            let filter: NWFilter = self
-                .connect
+            let filter: NWFilter = connect
                 .define_nwfilter_xml(xml)
                 .map_err(|error| LabError::libvirt(format!("define filter {name}"), &error))?;
             filter
@@ -210,7 +264,8 @@ impl Libvirt {
     /// # Errors
     /// When there is none of that name, or an interface uses it.
     pub fn undefine_filter(&self, name: &str) -> Result<(), LabError> {
-        tokio::task::block_in_place(|| self.connect.lookup_nwfilter_by_name(name)?.undefine())
+        let connect = self.connection();
+        tokio::task::block_in_place(|| connect.lookup_nwfilter_by_name(name)?.undefine())
             .map_err(|error| LabError::libvirt(format!("undefine filter {name}"), &error))
     }
 

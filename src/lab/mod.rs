@@ -15,6 +15,7 @@ mod mounts;
 mod netns;
 mod packet_socket;
 mod pair;
+mod process;
 pub mod ruleset;
 mod sender;
 mod sensor;
@@ -34,6 +35,7 @@ pub use mounts::{STATE, image_path};
 pub use netns::Netns;
 pub use packet_socket::PacketSocket;
 pub use pair::Pair;
+pub use process::Process;
 pub use sender::Sender;
 pub use sensor::{Direction, Sensor, Sighted};
 pub use tap::{LARGEST as LARGEST_FRAME, Tap};
@@ -41,6 +43,7 @@ pub use tftp::Tftp;
 pub use topology::Topology;
 pub use vhost::VhostTap;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -67,8 +70,11 @@ pub struct Lab {
     pub peer_sender: Sender,
     /// Raw frames from the router's LAN side.
     pub gateway_sender: Sender,
-    libvirtd: Daemon,
     dnsmasq: Daemon,
+    /// A cell has begun.
+    used: AtomicBool,
+    /// Every rule has been taken out of the kernel since.
+    stripped: AtomicBool,
 }
 
 impl Lab {
@@ -89,7 +95,7 @@ impl Lab {
                 dnsmasq::ready(&network.gateway)
             })
             .await?;
-        let libvirt = libvirtd::connect(&libvirtd).await?;
+        let libvirt = Libvirt::connect(libvirtd).await?;
         Ok(Self {
             plan,
             network,
@@ -99,24 +105,45 @@ impl Lab {
             wan_sensor,
             peer_sender,
             gateway_sender,
-            libvirtd,
             dnsmasq,
+            used: AtomicBool::new(false),
+            stripped: AtomicBool::new(false),
         })
     }
 
-    /// Lets its sensors forget what they have seen: the next cell begins with nothing
-    /// of an earlier one, and many cells take no more memory than one.
-    pub fn forget(&self) {
+    /// Makes it as new for a cell, whose predecessor has ended: nothing that was seen,
+    /// no rule, and a libvirtd that has run nothing. Many cells take no more memory than one.
+    ///
+    /// # Errors
+    /// When libvirtd does not start again or rules cannot be taken away.
+    pub async fn begin_cell(&self) -> Result<(), LabError> {
         for sensor in [&self.peer_sensor, &self.gateway_sensor, &self.wan_sensor] {
             sensor.forget();
         }
+        if !self.used.swap(true, Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.libvirt.renew().await?;
+        if !self.stripped.swap(false, Ordering::Relaxed) {
+            ruleset::strip()?;
+        }
+        Ok(())
+    }
+
+    /// Takes every rule out of the kernel, at once and behind libvirt's back: nothing can
+    /// be bound after that in this cell.
+    ///
+    /// # Errors
+    /// What the tools say.
+    pub fn strip(&self) -> Result<(), LabError> {
+        ruleset::strip()?;
+        self.stripped.store(true, Ordering::Relaxed);
+        ruleset::settle()
     }
 
     /// Why the lab can no longer be trusted; none while its daemons run.
     pub fn fault(&self) -> Option<String> {
-        [&self.libvirtd, &self.dnsmasq]
-            .into_iter()
-            .find_map(Daemon::fault)
+        self.libvirt.fault().or_else(|| self.dnsmasq.fault())
     }
 
     /// Resolves with the reason when the lab can no longer be trusted.
@@ -138,10 +165,8 @@ impl Lab {
 
 /// A private libvirtd without network and hosts, in the namespaces that
 /// [`enter`] has made: enough to define filters. It ends when it is dropped.
-pub async fn filters_only() -> Result<(Daemon, Libvirt), LabError> {
-    let libvirtd = libvirtd::start()?;
-    let libvirt = libvirtd::connect(&libvirtd).await?;
-    Ok((libvirtd, libvirt))
+pub async fn filters_only() -> Result<Libvirt, LabError> {
+    Libvirt::connect(libvirtd::start()?).await
 }
 
 /// Whether a program can be found.

@@ -3,7 +3,6 @@
 //! Nobody else is on the bridge, so that any bytes can be sent, also such as
 //! hosts would answer, and every frame that comes out is one that was put in.
 
-use super::daemon::Daemon;
 use super::error::LabError;
 use super::libvirtd::{self, Libvirt};
 use super::netns::{bridge_batch, set_sysctls};
@@ -37,7 +36,6 @@ pub struct Pair {
     guest: Tap,
     far: Tap,
     buffer: Vec<u8>,
-    libvirtd: Daemon,
 }
 
 impl Pair {
@@ -52,13 +50,12 @@ impl Pair {
         // A bridge that learned would keep frames from a MAC that it knows on the
         // sender's side, and random frames have any MAC on either side.
         bridge_batch(&[GUEST, FAR].map(unlearned).concat())?;
-        let libvirt = libvirtd::connect(&libvirtd).await?;
+        let libvirt = Libvirt::connect(libvirtd).await?;
         Ok(Self {
             libvirt,
             guest,
             far,
             buffer: vec![0; LARGEST],
-            libvirtd,
         })
     }
 
@@ -69,7 +66,7 @@ impl Pair {
 
     /// Why nothing that is seen can be trusted; none while libvirtd runs.
     pub fn fault(&self) -> Option<String> {
-        self.libvirtd.fault()
+        self.libvirt.fault()
     }
 
     /// Makes the device as if nothing had ever been bound to it, after libvirt has

@@ -8,8 +8,9 @@ use super::in_path;
 use nix::sys::socket::{
     AddressFamily, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, socket,
 };
+use std::io::Write as _;
 use std::os::fd::AsRawFd as _;
-use std::process::Command;
+use std::process::{Child, Command, Output, Stdio};
 
 /// Rules that libvirt has for one interface, from ebtables and iptables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,13 +25,16 @@ pub struct Installed {
 
 /// What libvirt's filter driver and this module run. Where one is missing,
 /// libvirt blames the filter.
-const TOOLS: [&str; 6] = [
+const TOOLS: [&str; 9] = [
     "ebtables",
     "ebtables-save",
+    "ebtables-restore",
     "iptables",
     "iptables-save",
+    "iptables-restore",
     "ip6tables",
     "ip6tables-save",
+    "ip6tables-restore",
 ];
 
 /// Checks that the tools are there, before a guest is booted for them.
@@ -90,6 +94,44 @@ pub fn flush() -> Result<(), LabError> {
     dump("ebtables", &["-t", "nat", "-F"]).map(drop)
 }
 
+/// What empties the tables that libvirt puts rules into, and what each is told.
+const EMPTYING: [(&str, &str); 3] = [
+    (
+        "ebtables-restore",
+        "*nat\n:PREROUTING ACCEPT\n:OUTPUT ACCEPT\n:POSTROUTING ACCEPT\n",
+    ),
+    ("iptables-restore", "*filter\nCOMMIT\n"),
+    ("ip6tables-restore", "*filter\nCOMMIT\n"),
+];
+
+/// Takes away every rule and chain that libvirt can have made, at once: 20 ms, where libvirt
+/// takes 400 for those of one interface with a command for each (measured).
+///
+/// # Errors
+/// What the tools say.
+pub fn strip() -> Result<(), LabError> {
+    let started = EMPTYING.map(|(program, text)| (program, start(program, text)));
+    for (program, child) in started {
+        let output = child.and_then(Child::wait_with_output);
+        checked(program, output)?;
+    }
+    Ok(())
+}
+
+fn start(program: &str, input: &str) -> std::io::Result<Child> {
+    let mut child = Command::new(program)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    // What ends without reading says why.
+    let _ = child
+        .stdin
+        .take()
+        .map(|mut stdin| stdin.write_all(input.as_bytes()));
+    Ok(child)
+}
+
 /// Waits until the kernel has disposed of the rules that are gone. What they held lives
 /// on until then: connection tracking, for one, which swallows parts of packets. Where
 /// libvirt does not wait for each rule (see [`super::linger`]), this waits once for all:
@@ -123,15 +165,17 @@ pub fn clear() -> Result<(), LabError> {
 }
 
 fn dump(program: &str, options: &[&str]) -> Result<String, LabError> {
-    let output = Command::new(program)
-        .args(options)
-        .output()
-        .map_err(|error| {
-            LabError::host(
-                format!("{program} cannot be started: {error}"),
-                "`cargo xtask setup` installs iptables and ebtables",
-            )
-        })?;
+    checked(program, Command::new(program).args(options).output())
+}
+
+/// What a tool has printed, if all went well.
+fn checked(program: &str, ended: std::io::Result<Output>) -> Result<String, LabError> {
+    let output = ended.map_err(|error| {
+        LabError::host(
+            format!("{program} cannot be started: {error}"),
+            "`cargo xtask setup` installs iptables and ebtables",
+        )
+    })?;
     if !output.status.success() {
         let detail = format!(
             "{}: {}",

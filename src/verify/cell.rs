@@ -355,6 +355,10 @@ impl Subject for Occupied<'_> {
     async fn unbind(&mut self) -> Result<(), VerifyError> {
         Ok(self.guest.machine.set_filter(None)?)
     }
+
+    async fn strip(&mut self) -> Result<(), VerifyError> {
+        Ok(self.context.lab.strip()?)
+    }
 }
 
 /// Breaks what the job wants broken.

@@ -156,6 +156,11 @@ impl Subject for Firmware<'_> {
         self.machine.set_filter(None)?;
         self.resume()
     }
+
+    async fn strip(&mut self) -> Result<(), VerifyError> {
+        self.context.lab.strip()?;
+        self.resume()
+    }
 }
 
 /// A round that has come to its end.

@@ -1,5 +1,6 @@
 //! Tries a cell again, and never lets a lucky try hide an unlucky one.
 
+use super::VerifyError;
 use super::job::{CellPlan, Job};
 use super::running::Context;
 use super::{cell, tap};
@@ -51,6 +52,9 @@ async fn attempt(context: &Context<'_>, plan: &CellPlan, number: u8, again: u32)
 }
 
 async fn once(context: &Context<'_>, plan: &CellPlan, number: u8) -> Cell {
+    if let Err(error) = context.lab.begin_cell().await {
+        return plan.failed(VerifyError::from(error).in_phase("lab"));
+    }
     if plan.is_tap() {
         tap::run(context, plan, number).await
     } else {

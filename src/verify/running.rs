@@ -69,7 +69,6 @@ pub struct Running<'a> {
 impl<'a> Running<'a> {
     /// A cell in which nothing has happened yet.
     pub fn begin(context: &'a Context<'a>, plan: &'a CellPlan) -> Self {
-        context.lab.forget();
         Self {
             context,
             plan,

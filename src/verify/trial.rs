@@ -33,8 +33,11 @@ pub trait Subject {
     /// Breaks what the job wants broken.
     fn sabotage(&mut self) -> Result<(), VerifyError>;
 
-    /// Takes the filter away.
+    /// Takes the filter away, and another can come.
     async fn unbind(&mut self) -> Result<(), VerifyError>;
+
+    /// Takes the filter away for the rest of the cell.
+    async fn strip(&mut self) -> Result<(), VerifyError>;
 }
 
 /// What the runs of a trial brought to light.
@@ -101,7 +104,8 @@ async fn go_on(
     enter: &mut impl FnMut(&'static str),
 ) -> Result<(), VerifyError> {
     let control = if runs.early.is_some() {
-        without_filter(run, subject, Phase::Control, enter).await
+        let last = !order.has_live();
+        without_filter(run, subject, (Phase::Control, last), enter).await
     } else {
         enter("control");
         subject.phase(run, Phase::Control).await
@@ -121,21 +125,25 @@ async fn go_on(
     let outcome = subject.phase(run, Phase::Filtered).await;
     runs.rules = ruleset::evidence();
     let filtered = live.filtered.insert(Filtered::from(outcome?));
-    let teeth = without_filter(run, subject, Phase::Teeth, enter).await;
+    let teeth = without_filter(run, subject, (Phase::Teeth, true), enter).await;
     filtered.is_over(subject, teeth.as_ref().ok());
     live.teeth = Some(teeth?);
     Ok(())
 }
 
-/// Takes the filter away and goes through a phase without it.
+/// Takes the filter away and goes through a phase without it, which may be the last.
 async fn without_filter(
     run: u32,
     subject: &mut impl Subject,
-    phase: Phase,
+    (phase, last): (Phase, bool),
     enter: &mut impl FnMut(&'static str),
 ) -> Result<Outcome, VerifyError> {
     enter("unbind");
-    subject.unbind().await?;
+    if last {
+        subject.strip().await?;
+    } else {
+        subject.unbind().await?;
+    }
     enter(if phase == Phase::Control {
         "control"
     } else {

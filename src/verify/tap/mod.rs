@@ -158,6 +158,14 @@ impl Subject for Vacant<'_> {
         let removed = self.binding.take().map(Binding::remove);
         Ok(removed.transpose().map(drop)?)
     }
+
+    async fn strip(&mut self) -> Result<(), VerifyError> {
+        self.context.lab.strip()?;
+        if let Some(binding) = self.binding.take() {
+            binding.leave();
+        }
+        Ok(())
+    }
 }
 
 /// Says of a probe what this lane shows, where that is less than with a guest.
