@@ -9,7 +9,7 @@ use super::station::{Ground, scene};
 use super::stimulate::{ANSWER, Sender};
 use super::trial::{self, Runs, Subject};
 use super::watch::{Marks, Watch};
-use super::{VerifyError, bind, clients, early, ssh};
+use super::{VerifyError, bind, clients, early};
 use crate::frame::Phase;
 use crate::guest::{
     Accel, AgentClient, DomainSpec, FilterRef, Guest, Interface, Kind, Machine, boot, domain_xml,
@@ -57,11 +57,11 @@ impl Running<'_> {
             _ => None,
         };
         let began = Watch::marks(self.context.lab);
-        let (mut guest, key) = self.begin_guest(number, filter).await?;
+        let (mut guest, host_key) = self.begin_guest(number, filter).await?;
         if job.boot_only {
             return Ok(());
         }
-        let exercised = self.exercise(&mut guest, key, &scene, began).await;
+        let exercised = self.exercise(&mut guest, host_key, &scene, began).await;
         self.describe(guest.machine.xml());
         match exercised {
             Ok(runs) => self.conclude(runs),
@@ -77,12 +77,12 @@ impl Running<'_> {
     async fn exercise(
         &mut self,
         guest: &mut Guest,
-        key: Option<ssh::Key>,
+        host_key: Option<String>,
         scene: &Scene,
         began: Marks,
     ) -> Result<Runs, VerifyError> {
-        let key = match key {
-            Some(key) => key,
+        let host_key = match host_key {
+            Some(host_key) => host_key,
             None => greet(self.context, &mut guest.agent).await?,
         };
         self.enter("nic");
@@ -97,7 +97,7 @@ impl Running<'_> {
             began,
             dev: &dev,
             scene,
-            key: &key,
+            host_key: &host_key,
             order: self.plan.order,
             clients: Played::default(),
         };
@@ -147,7 +147,7 @@ impl Running<'_> {
         &mut self,
         number: u8,
         filter: Option<FilterRef>,
-    ) -> Result<(Guest, Option<ssh::Key>), VerifyError> {
+    ) -> Result<(Guest, Option<String>), VerifyError> {
         let interface = Interface {
             model: self.plan.nic.clone(),
             mac: guest_mac(number, &self.plan.nic),
@@ -165,8 +165,8 @@ impl Running<'_> {
             {
                 self.enter("plug");
                 let greeted = spare.plug(&interface, async |agent| warmed(context, agent).await);
-                let (guest, key) = greeted.await?;
-                return Ok((guest, Some(key)));
+                let (guest, host_key) = greeted.await?;
+                return Ok((guest, Some(host_key)));
             }
         }
         self.enter("boot");
@@ -202,8 +202,8 @@ impl Running<'_> {
     }
 }
 
-/// Asks a guest what it is and lets a key made for this cell log in: all that needs no NIC.
-async fn greet(context: &Context<'_>, agent: &mut AgentClient) -> Result<ssh::Key, VerifyError> {
+/// Asks a guest what it is and for its SSH host key: all that needs no NIC.
+async fn greet(context: &Context<'_>, agent: &mut AgentClient) -> Result<String, VerifyError> {
     if let Answer::Hello { kernel, .. } = agent.ask(Op::Hello, ANSWER).await? {
         let host = model::Host {
             guest_kernel: kernel,
@@ -211,24 +211,19 @@ async fn greet(context: &Context<'_>, agent: &mut AgentClient) -> Result<ssh::Ke
         };
         (context.tell)(&Event::Host(host));
     }
-    let mut key = ssh::Key::generate().map_err(VerifyError::Host)?;
-    let authorized_key = key.public.clone();
-    match agent.ask(Op::Ssh { authorized_key }, ANSWER).await? {
-        Answer::Ssh { host_key } => {
-            key.host = host_key;
-            Ok(key)
-        }
+    match agent.ask(Op::Ssh, ANSWER).await? {
+        Answer::Ssh { host_key } => Ok(host_key),
         _ => Err(unexpected("ssh")),
     }
 }
 
 /// Greets a guest, and has it warm up where that takes work off its cell.
-async fn warmed(context: &Context<'_>, agent: &mut AgentClient) -> Result<ssh::Key, VerifyError> {
-    let key = greet(context, agent).await?;
+async fn warmed(context: &Context<'_>, agent: &mut AgentClient) -> Result<String, VerifyError> {
+    let host_key = greet(context, agent).await?;
     if context.accel == Accel::Tcg {
         agent.ask(Op::Warm, ANSWER).await?;
     }
-    Ok(key)
+    Ok(host_key)
 }
 
 /// DHCP clients of other systems as they were played in a cell.
@@ -247,7 +242,7 @@ struct Occupied<'a> {
     began: Marks,
     dev: &'a str,
     scene: &'a Scene,
-    key: &'a ssh::Key,
+    host_key: &'a str,
     order: Order,
     clients: Played,
 }
@@ -266,7 +261,7 @@ impl<'a> Occupied<'a> {
             ground: self.ground(),
             agent: &mut self.guest.agent,
             dev: self.dev,
-            key: self.key,
+            host_key: self.host_key,
         };
         (sender, &self.guest.machine.tap)
     }

@@ -30,8 +30,8 @@ pub struct Sender<'a> {
     pub agent: &'a mut AgentClient,
     /// Device name in the guest.
     pub dev: &'a str,
-    /// The key for SSH.
-    pub key: &'a ssh::Key,
+    /// The guest's SSH host key.
+    pub host_key: &'a str,
 }
 
 impl Sender<'_> {
@@ -252,8 +252,11 @@ impl Station for Sender<'_> {
     fn ssh(&mut self) -> Result<Exchange, GuestError> {
         let Ground { lab, scene } = self.ground;
         let to = SocketAddr::new(scene.guest.v4.into(), 22);
-        let key = self.key.clone();
-        let begun = lab.network.peer.begin(move || ssh::exchange(to, &key, SSH));
+        let host_key = self.host_key.to_owned();
+        let begun = lab
+            .network
+            .peer
+            .begin(move || ssh::exchange(to, &host_key, SSH));
         Ok(Exchange(begun?))
     }
 }

@@ -151,11 +151,6 @@ pub const NEEDS: &[Need] = {
             Named("dropbear-bin"),
         ),
         need(
-            Program("ssh-keygen"),
-            "the keys of the guest's SSH login",
-            Named("openssh-client"),
-        ),
-        need(
             Program("dpkg-deb"),
             "unpacks the guest kernel",
             Named("dpkg"),

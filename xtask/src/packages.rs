@@ -85,7 +85,7 @@ mod tests {
             names(NEEDS, Release::Bookworm).join(" "),
             "dnsmasq-base dpkg dropbear-bin gcc gzip iproute2 iptables ipxe-qemu libc6-dev \
              libssl-dev libvirt-daemon libvirt-daemon-driver-qemu libvirt-dev nftables \
-             openssh-client pkg-config qemu-system-x86 qemu-utils seabios tar uidmap xz-utils zlib1g-dev zstd"
+             pkg-config qemu-system-x86 qemu-utils seabios tar uidmap xz-utils zlib1g-dev zstd"
         );
     }
 

@@ -193,11 +193,9 @@ pub enum Op {
     Leave,
     /// Closes those that [`Op::Tcp`] left open; answers [`Answer::Done`].
     Reset,
-    /// Writes authorized key and starts dropbear on port 22; answers [`Answer::Ssh`].
-    Ssh {
-        /// The public key line for root.
-        authorized_key: String,
-    },
+    /// Starts dropbear on port 22, where root logs in without a key or a password;
+    /// answers [`Answer::Ssh`].
+    Ssh,
     /// Goes through an SSH key exchange and a DHCP discover on the loopback device, so
     /// that an emulator has translated them by the time they are wanted; answers
     /// [`Answer::Done`], whatever came of them. For a restored guest while it waits for
@@ -392,7 +390,7 @@ mod tests {
         r#"{"do":"listen","port":5353}"#,
         r#"{"do":"received"}"#,
         r#"{"do":"leave"}"#,
-        r#"{"do":"ssh","authorized_key":"ssh-ed25519 AAAA"}"#,
+        r#"{"do":"ssh"}"#,
         r#"{"do":"several","ops":[{"do":"leave"},{"do":"listen","port":5353}]}"#,
         r#"{"do":"power-off"}"#,
     ];

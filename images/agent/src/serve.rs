@@ -143,7 +143,7 @@ impl Agent {
                 legacy::clients(&mut self.netlink, &dev, &row)
             }
             Op::Frames { dev, frames } => frames::frames(&mut self.netlink, &dev, &frames),
-            Op::Ssh { authorized_key } => self.ssh.start(&mut self.children, &authorized_key),
+            Op::Ssh => self.ssh.start(&mut self.children),
             Op::Warm => {
                 warm::up(&mut self.netlink, &mut self.children, &mut self.dhcp);
                 Ok(Answer::Done)

@@ -1,14 +1,13 @@
 //! `Op::Ssh`: dropbear on port 22.
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt as _;
+use std::fs;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use lanfence_agent::Answer;
-use nix::unistd::{Pid, Uid, User};
+use nix::unistd::Pid;
 
 use crate::children::{Children, last_line};
 use crate::proc_net::{LISTEN, sockets};
@@ -36,15 +35,13 @@ pub struct Ssh {
 }
 
 impl Ssh {
-    /// Lets the key log in as root and makes sure that dropbear listens.
-    pub fn start(&mut self, children: &mut Children, key: &str) -> Result<Answer, String> {
-        authorize(key)?;
+    /// Makes sure that dropbear listens and tells its host key.
+    pub fn start(&mut self, children: &mut Children) -> Result<Answer, String> {
         let host_key = self.listen(children)?;
         Ok(Answer::Ssh { host_key })
     }
 
-    /// Makes sure that dropbear listens, and returns its host key. Nobody can log
-    /// in before [`Ssh::start`].
+    /// Makes sure that dropbear listens, and returns its host key.
     ///
     /// Done before a guest is saved, it gives all guests of that state one host
     /// key, which guards nothing. Their sessions have nothing else in common:
@@ -59,8 +56,10 @@ impl Ssh {
         let deadline = Deadline::in_ms(PATIENCE_MS);
         let host_key = make_key(children, deadline)?;
         let program = program("dropbear").ok_or("the image has no dropbear")?;
-        // -F stay in front, -E log to stderr, -R make a missing key, -s no passwords.
-        let words = ["-F", "-E", "-R", "-s", "-p", "22", "-r", KEY];
+        // -F stay in front, -E log to stderr, -R make a missing key, -B let root in, whose
+        // password is empty: to verify a client's key takes as long as the whole rest of
+        // the key exchange, and it is the guest that has to prove who it is (measured).
+        let words = ["-F", "-E", "-R", "-B", "-p", "22", "-r", KEY];
         let mut dropbear = Command::new(program);
         let pid = children.start(dropbear.arg0(NO_FILE).args(words), Path::new(LOG))?;
         let listening = until(deadline, STEP, || match children.ended(pid) {
@@ -77,25 +76,6 @@ impl Ssh {
         self.running = Some((pid, host_key.clone()));
         Ok(host_key)
     }
-}
-
-/// dropbear looks in the home that the image's `passwd` names, and refuses a key
-/// file that others could write to.
-fn authorize(key: &str) -> Result<(), String> {
-    let user = User::from_uid(Uid::from_raw(0))
-        .map_err(|errno| format!("cannot look up root: {errno}"))?
-        .ok_or("the image's passwd has no root")?;
-    let write = || {
-        let keys = user.dir.join(".ssh");
-        fs::create_dir_all(&keys)?;
-        for dir in [&user.dir, &keys] {
-            fs::set_permissions(dir, Permissions::from_mode(0o700))?;
-        }
-        let file = keys.join("authorized_keys");
-        fs::write(&file, format!("{}\n", key.trim()))?;
-        fs::set_permissions(&file, Permissions::from_mode(0o600))
-    };
-    write().map_err(|error: std::io::Error| format!("cannot authorize the SSH key: {error}"))
 }
 
 /// Makes an ed25519 host key, which takes milliseconds where RSA takes seconds,
