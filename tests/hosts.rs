@@ -367,6 +367,43 @@ fn a_kill_leaves_nothing_behind(#[case] victim: &str, #[case] after: &str) {
     nothing_is_left(&family, cache.path());
 }
 
+/// The victim dies with the filter bound: its rules, its guest and what libvirtd has noted
+/// of both are there when the next cell of the same lab begins.
+#[test]
+fn what_a_dead_libvirtd_leaves_does_not_meet_the_next_cell() {
+    let mut child = lanfence()
+        .args([
+            "verify", "--accel", "tcg", "--jobs", "1", "--order", "start",
+        ])
+        .args(["--nic", "virtio", "--nic", "pcnet"])
+        .env("LANFENCE_GUEST", guest_image())
+        .env("CI", "true")
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap())
+        .lines()
+        .map_while(Result::ok);
+    assert!(
+        lines.any(|line| line.contains("] nic ")),
+        "a cell got past nic"
+    );
+    let family = family(child.id());
+    let libvirtd = family.iter().find(|pid| command(**pid) == "libvirtd");
+    let libvirtd = libvirtd.unwrap_or_else(|| panic!("no libvirtd in {family:?}"));
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(libvirtd.cast_signed()),
+        nix::sys::signal::Signal::SIGKILL,
+    )
+    .unwrap();
+    let rest: Vec<String> = lines.collect();
+    assert_eq!(child.wait().unwrap().code(), Some(5), "{rest:?}");
+    let count = |words: &str| rest.iter().filter(|line| line.contains(words)).count();
+    assert_eq!(count("] PASS: "), 1, "{rest:?}");
+    assert_eq!(count("the lab's libvirtd died"), 1, "{rest:?}");
+}
+
 fn nothing_is_left(family: &BTreeSet<u32>, cache: &Path) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while family.iter().any(|pid| alive(*pid)) {

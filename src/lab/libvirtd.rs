@@ -30,9 +30,10 @@ const QEMU_CONF: &str = "stdio_handler = \"file\"\nsecurity_driver = \"none\"\nc
                          capability_filters = [\"cpu-unavailable-features\"]\n";
 
 /// The whole log is evidence; errors also go to stderr, where a daemon's last
-/// words are looked for when it does not start.
+/// words are looked for when it does not start. Fewer threads to begin with make the
+/// forks cheaper; it starts more when calls come at once.
 const LIBVIRTD_CONF: &str = "auth_unix_rw = \"none\"\nauth_unix_ro = \"none\"\nunix_sock_group = \"root\"\n\
-                             log_filters = \"3:util 3:rpc 1:util.command\"\nlog_outputs = \"2:file:/var/log/libvirtd.log 4:stderr\"\n";
+                             min_workers = 1\nprio_workers = 1\nadmin_min_workers = 1\nlog_filters = \"3:util 3:rpc 1:util.command\"\nlog_outputs = \"2:file:/var/log/libvirtd.log 4:stderr\"\n";
 
 /// Where libvirtd writes its log.
 pub const LOG: &str = "/var/log/libvirtd.log";

@@ -13,7 +13,7 @@ use super::assess::has_teeth;
 use super::cell::{guest_mac, sabotage};
 use super::evidence::Own;
 use super::job::{Foreign, Sabotage};
-use super::phase::{AFTER_EARLY, bound_from_outside};
+use super::phase::{AFTER_EARLY, Pace, bound_from_outside};
 use super::running::Running;
 use super::station::scene;
 use super::watch::{Marks, Place, Sightings, Watch};
@@ -358,7 +358,8 @@ impl<'a> Running<'a> {
         lab.gateway_sender.send(&frame)?;
         let scene = scene(&lab.plan, case.owner.mac, v4, case.number);
         let heard = Watch::start(lab, &on.machine.tap);
-        let bounds = bound_from_outside(lab, &scene, &heard, case.run, series).await?;
+        let bounds =
+            bound_from_outside(lab, &scene, &heard, case.run, (series, Pace::SLOW)).await?;
         let answered = answered(&heard, case.owner.mac).await;
         let (sightings, _) = watch.sightings();
         let ledger = Ledger::read(&case.owner, &sightings);
