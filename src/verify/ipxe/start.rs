@@ -9,6 +9,7 @@ use crate::guest::{
 use crate::lab::topology::Topology;
 use crate::lab::{LabError, STATE, Tftp};
 use crate::verify::cell::guest_mac;
+use crate::verify::job::Sabotage;
 use crate::verify::running::Running;
 use crate::verify::watch::{Marks, Watch};
 use crate::verify::{VerifyError, bind, early};
@@ -178,7 +179,7 @@ impl<'a> Running<'a> {
             model: self.plan.nic.clone(),
             mac: guest_mac(number, &self.plan.nic),
             tap: format!("tap{number}"),
-            link: true,
+            link: self.context.job.sabotage != Some(Sabotage::NoLink),
             filter: None,
         }
     }
