@@ -8,7 +8,7 @@ use rstest::rstest;
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// Prepares a private view of the host for an ordinary user, then runs
@@ -308,6 +308,37 @@ fn alive(pid: u32) -> bool {
     })
 }
 
+/// Starts a run and waits until a cell has got past a phase; what it says from there on.
+fn past(phase: &str, command: &mut Command) -> (Child, impl Iterator<Item = String> + use<>) {
+    let mut child = command
+        .env("LANFENCE_GUEST", guest_image())
+        .env("CI", "true")
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap())
+        .lines()
+        .map_while(Result::ok);
+    let reached = |line: String| line.contains(&format!("] {phase} "));
+    assert!(lines.any(reached), "a cell got past {phase}");
+    (child, lines)
+}
+
+/// The process of a program among them.
+fn named(program: &str, family: &BTreeSet<u32>) -> u32 {
+    let found = family.iter().find(|pid| command(**pid) == program);
+    *found.unwrap_or_else(|| panic!("no {program} in {family:?}"))
+}
+
+fn kill(pid: u32) {
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(pid.cast_signed()),
+        nix::sys::signal::Signal::SIGKILL,
+    )
+    .unwrap();
+}
+
 #[rstest]
 #[case::the_front("front", "restore")]
 #[case::the_worker("worker", "restore")]
@@ -316,21 +347,12 @@ fn alive(pid: u32) -> bool {
 #[case::dnsmasq("dnsmasq", "filtered")]
 fn a_kill_leaves_nothing_behind(#[case] victim: &str, #[case] after: &str) {
     let cache = tempfile::tempdir().unwrap();
-    let mut child = lanfence()
+    let mut command = lanfence();
+    command
         .args(["verify", "--accel", "tcg", "--nic", "virtio"])
-        .env("LANFENCE_GUEST", guest_image())
-        .env("LANFENCE_CACHE", cache.path())
-        .env("CI", "true")
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+        .env("LANFENCE_CACHE", cache.path());
     // The boot is done, so libvirtd, dnsmasq and QEMU all run.
-    let mut lines = BufReader::new(child.stderr.take().unwrap())
-        .lines()
-        .map_while(Result::ok);
-    let reached = |line: String| line.contains(&format!("] {after} "));
-    assert!(lines.any(reached), "the cell got past {after}");
+    let (mut child, lines) = past(after, &mut command);
     let family = family(child.id());
     assert!(
         family.len() >= 6,
@@ -339,16 +361,9 @@ fn a_kill_leaves_nothing_behind(#[case] victim: &str, #[case] after: &str) {
     let target = match victim {
         "front" => child.id(),
         "worker" => *family.iter().find(|pid| **pid != child.id()).unwrap(),
-        program => {
-            let found = family.iter().find(|pid| command(**pid) == program);
-            *found.unwrap_or_else(|| panic!("no {program} in {family:?}"))
-        }
+        program => named(program, &family),
     };
-    nix::sys::signal::kill(
-        nix::unistd::Pid::from_raw(target.cast_signed()),
-        nix::sys::signal::Signal::SIGKILL,
-    )
-    .unwrap();
+    kill(target);
     let rest: Vec<String> = lines.collect();
     let status = child.wait().unwrap();
     if victim != "front" {
@@ -371,32 +386,12 @@ fn a_kill_leaves_nothing_behind(#[case] victim: &str, #[case] after: &str) {
 /// of both are there when the next cell of the same lab begins.
 #[test]
 fn what_a_dead_libvirtd_leaves_does_not_meet_the_next_cell() {
-    let mut child = lanfence()
-        .args([
-            "verify", "--accel", "tcg", "--jobs", "1", "--order", "start",
-        ])
-        .args(["--nic", "virtio", "--nic", "pcnet"])
-        .env("LANFENCE_GUEST", guest_image())
-        .env("CI", "true")
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap())
-        .lines()
-        .map_while(Result::ok);
-    assert!(
-        lines.any(|line| line.contains("] nic ")),
-        "a cell got past nic"
-    );
-    let family = family(child.id());
-    let libvirtd = family.iter().find(|pid| command(**pid) == "libvirtd");
-    let libvirtd = libvirtd.unwrap_or_else(|| panic!("no libvirtd in {family:?}"));
-    nix::sys::signal::kill(
-        nix::unistd::Pid::from_raw(libvirtd.cast_signed()),
-        nix::sys::signal::Signal::SIGKILL,
-    )
-    .unwrap();
+    let mut command = lanfence();
+    command
+        .args(["verify", "--accel", "tcg", "--jobs", "1"])
+        .args(["--order", "start", "--nic", "virtio", "--nic", "pcnet"]);
+    let (mut child, lines) = past("nic", &mut command);
+    kill(named("libvirtd", &family(child.id())));
     let rest: Vec<String> = lines.collect();
     assert_eq!(child.wait().unwrap().code(), Some(5), "{rest:?}");
     let count = |words: &str| rest.iter().filter(|line| line.contains(words)).count();
