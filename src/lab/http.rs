@@ -4,8 +4,9 @@
 use super::error::LabError;
 use super::netns::Netns;
 use nix::poll::{PollFd, PollFlags, poll};
+use rustix::net::sockopt;
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -76,8 +77,11 @@ fn serve(listener: &TcpListener, end: &AtomicBool) {
     }
 }
 
-/// Reads a request's head and answers it.
+/// Reads a request's head and answers it, in one segment that also acknowledges the
+/// request and ends the connection: some stacks have room for few frames.
 fn talk(mut stream: TcpStream, end: &AtomicBool) -> std::io::Result<()> {
+    sockopt::set_tcp_quickack(&stream, false)?;
+    sockopt::set_tcp_cork(&stream, true)?;
     stream.set_nonblocking(false)?;
     stream.set_read_timeout(Some(Duration::from_millis(LOOK_MS.into())))?;
     stream.set_write_timeout(Some(PATIENCE))?;
@@ -95,7 +99,8 @@ fn talk(mut stream: TcpStream, end: &AtomicBool) -> std::io::Result<()> {
             Err(error) => return Err(error),
         }
     }
-    stream.write_all(&answer(&head))
+    stream.write_all(&answer(&head))?;
+    stream.shutdown(Shutdown::Write)
 }
 
 fn is_pause(error: &std::io::Error) -> bool {

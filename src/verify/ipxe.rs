@@ -1,10 +1,9 @@
 //! The cell of a guest that is not Linux: iPXE, which repeats its rounds by
 //! itself. Only sensors tell what became of them.
 //!
-//! It polls all the time, which under emulation takes a whole CPU. So it is
-//! suspended from the end of a round until the filter has come or gone, and the
-//! answer to its last request is held back until then: the next round begins
-//! wholly under the new rules.
+//! The answer to the last request of a round is held back until the filter has come or
+//! gone: the next round begins wholly under the new rules. iPXE polls all the time, which
+//! under emulation takes a whole CPU, so where it can be it is suspended until then.
 
 mod rounds;
 mod saved;
@@ -40,11 +39,7 @@ impl Running<'_> {
         let network = &lab.network;
         let kept = saved::wanted(context, &self.plan.nic);
         let run = kept.unwrap_or_else(super::random);
-        let peer = if waits(&self.plan.nic) {
-            Tftp::start_holding(&network.peer, lab.plan.peer4, script::ends(run))?
-        } else {
-            Tftp::start(&network.peer, lab.plan.peer4)?
-        };
+        let peer = Tftp::start_holding(&network.peer, lab.plan.peer4, script::ends(run))?;
         let _servers = [
             Tftp::start(&network.gateway, lab.plan.gateway4)?,
             Tftp::start(&network.wan, WAN4)?,
@@ -94,20 +89,21 @@ struct Firmware<'a> {
     goes_on: bool,
 }
 
-/// Whether the guest waits at the end of a round, suspended, for the filter to come or
-/// go. With QEMU's i8255x and iPXE's driver one such cell in ten never sent a frame
-/// again, whether suspended or only made to wait (measured): a driver with room for
-/// four frames does not get over what comes meanwhile. It goes through round after
-/// round instead, and one that began later counts. It also hears the sentinels in its own
-/// time: two of them with two answers at once cost such a cell 15 s, one in forty (measured).
-fn waits(nic: &str) -> bool {
+/// Whether the guest can be suspended while it waits at the end of a round for the filter to
+/// come or go. iPXE's driver for the i8255x has room for four frames. When the last of
+/// them fills just after the driver has taken the others, it hands QEMU's device a
+/// buffer that it then gives back to its heap (`ifec_refill_rx_ring`), and such a guest
+/// never hears a frame again: one cell in ten where the sentinels came to a suspended
+/// guest, one in a hundred where they came 25 ms apart (measured). So it goes on while
+/// it waits, and answers each sentinel before the next one comes.
+fn can_be_suspended(nic: &str) -> bool {
     quirk(nic).driver != "e100"
 }
 
 impl Firmware<'_> {
     /// Lets the guest run where it was suspended.
     fn resume(&self) -> Result<(), VerifyError> {
-        if waits(&self.machine.interface().model) {
+        if can_be_suspended(&self.machine.interface().model) {
             self.machine.resume()?;
         }
         Ok(())
@@ -131,7 +127,7 @@ impl Subject for Firmware<'_> {
         } else {
             self.rounds.seen_first(machine)
         };
-        if waits(&machine.interface().model) {
+        if can_be_suspended(&machine.interface().model) {
             machine.pause()?;
         }
         let mut probes = firmware_catalogue(self.context.policy, &self.scene, |place| {
@@ -140,10 +136,10 @@ impl Subject for Firmware<'_> {
         if phase == Phase::Teeth {
             probes.retain(Probe::wants_teeth);
         }
-        let pace = if waits(&machine.interface().model) {
-            Pace::NONE
+        let pace = if can_be_suspended(&machine.interface().model) {
+            Pace::None
         } else {
-            Pace::SLOW
+            Pace::Answered
         };
         let over = Over {
             run,

@@ -259,12 +259,18 @@ impl Round<'_, '_> {
     async fn inbound(
         &self,
         sender: &Sender,
-        path: &Range<u16>,
+        (path, pace): (&Range<u16>, Pace),
         frames: Vec<Vec<u8>>,
     ) -> Result<bool, LabError> {
         for frame in frames {
+            let heard = self.watch.afresh();
             sender.send(&frame)?;
             if self.arrives_within(NEXT, path, Point::TapToGuest).await {
+                if pace == Pace::Answered {
+                    let deadline = Instant::now() + REPLY;
+                    let place = Place::At(Point::TapFromGuest);
+                    heard.wait_for(place, deadline, |_| true).await;
+                }
                 return Ok(true);
             }
         }
@@ -287,7 +293,7 @@ async fn sentinel_round(
         after.outbound = round.arrives(&OUTBOUND, Point::Peer).await
             && round.arrives(&OUTBOUND, Point::Gateway).await;
     }
-    let outside = from_outside(lab, scene, round, (before, Pace::NONE)).await?;
+    let outside = from_outside(lab, scene, round, (before, Pace::None)).await?;
     Ok(Bounds {
         outbound: after.outbound,
         ..outside
@@ -295,23 +301,17 @@ async fn sentinel_round(
 }
 
 /// What a guest is given to take a sentinel in before the next one comes.
-#[derive(Debug, Clone, Copy)]
-pub struct Pace(Duration);
-
-impl Pace {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
     /// Nothing: what it does not take it may lose.
-    pub const NONE: Self = Self(Duration::ZERO);
-
-    /// Enough for a guest that does not get over a full receive ring of four frames, and
-    /// whose CPU the host may have taken away for some tens of milliseconds.
-    pub const SLOW: Self = Self(Duration::from_millis(25));
-
-    async fn wait(self) {
-        if !self.0.is_zero() {
-            tokio::time::sleep(self.0).await;
-        }
-    }
+    None,
+    /// It is let answer, for one that does not get over a full receive ring of four
+    /// frames, and whose CPU the host may have taken away for a while.
+    Answered,
 }
+
+/// Longest wait for a guest to answer a sentinel. It may have nothing to say.
+const REPLY: Duration = Duration::from_millis(250);
 
 /// Sentinels on the paths that do not begin in the guest, for a guest that can
 /// send none itself. `outbound` of the result is false.
@@ -340,16 +340,16 @@ async fn from_outside(
 ) -> Result<Bounds, GuestError> {
     let mut after = Bounds::default();
     if before.from_peer {
-        pace.wait().await;
         let frames = inbound_sentinels(scene, |index| round.tag(&FROM_PEER, index));
-        after.from_peer = round.inbound(&lab.peer_sender, &FROM_PEER, frames).await?;
+        after.from_peer = round
+            .inbound(&lab.peer_sender, (&FROM_PEER, pace), frames)
+            .await?;
     }
     if before.from_gateway {
-        pace.wait().await;
         let scene = as_gateway(scene);
         let frames = inbound_sentinels(&scene, |index| round.tag(&FROM_GATEWAY, index));
         after.from_gateway = round
-            .inbound(&lab.gateway_sender, &FROM_GATEWAY, frames)
+            .inbound(&lab.gateway_sender, (&FROM_GATEWAY, pace), frames)
             .await?;
     }
     if before.wan {

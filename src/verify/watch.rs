@@ -72,6 +72,15 @@ impl<'a> Watch<'a> {
         }
     }
 
+    /// The same watch begun now.
+    pub fn afresh(&self) -> Watch<'a> {
+        Watch {
+            sensors: self
+                .sensors
+                .map(|(sensor, _, places)| (sensor, sensor.mark(), places)),
+        }
+    }
+
     /// The bookmarks at which it began.
     pub fn began(&self) -> Marks {
         self.sensors.each_ref().map(|(_, mark, _)| *mark)

@@ -359,7 +359,7 @@ impl<'a> Running<'a> {
         let scene = scene(&lab.plan, case.owner.mac, v4, case.number);
         let heard = Watch::start(lab, &on.machine.tap);
         let bounds =
-            bound_from_outside(lab, &scene, &heard, case.run, (series, Pace::SLOW)).await?;
+            bound_from_outside(lab, &scene, &heard, case.run, (series, Pace::Answered)).await?;
         let answered = answered(&heard, case.owner.mac).await;
         let (sightings, _) = watch.sightings();
         let ledger = Ledger::read(&case.owner, &sightings);

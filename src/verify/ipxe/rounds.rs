@@ -20,10 +20,9 @@ const FIRST_ROUND: Duration = Duration::from_secs(60);
 /// more (iPXE's own deadlines), and each fetch its whole patience.
 const ROUND: Duration = Duration::from_secs(60);
 
-/// Rounds that are looked at for one that is whole. Where the guest waits at the end
-/// of a round, it is the first; the second where it does not, or where a busy machine
-/// let that wait end before the guest was suspended; more only where the machine
-/// stood still.
+/// Rounds that are looked at for one that is whole. It is the first; the second where a
+/// busy machine let the guest's wait end before the filter had come or gone; more only
+/// where the machine stood still.
 const TRIES: usize = 4;
 
 /// Number of the first round.
@@ -117,7 +116,7 @@ impl<'a> Rounds<'a> {
         machine: &'b Machine,
     ) -> Result<(u32, Watch<'b>), VerifyError> {
         let (now, guest) = (now_ns(), machine.interface().mac);
-        // A guest that does not wait has gone through rounds that count for nothing.
+        // A guest whose wait has ended has gone through rounds that count for nothing.
         let over = machine.tap.since(0);
         let ended = from_guest(&over).filter_map(|seen| ended_round(&seen.frame, self.run));
         self.last = ended.max().map_or(self.last, |round| round.max(self.last));
