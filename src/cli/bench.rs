@@ -110,9 +110,9 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let mut series = with_guests(&both, guest, options.rounds)?;
     series.extend(firmware(&both, options.rounds)?);
     series.extend(others(&guest.join(BZIMAGE), options.rounds));
-    series
-        .iter_mut()
-        .for_each(|series| series.ms.sort_unstable());
+    for series in &mut series {
+        series.ms.sort_unstable();
+    }
     say(&format!("{}\n", table(&series))).map_err(Failure::host)?;
     let bare = bare(&series);
     note(&format!(

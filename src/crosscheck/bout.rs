@@ -5,7 +5,7 @@ use super::coverage::Coverage;
 use super::grammar::Case;
 use crate::frame::Mac;
 use crate::lab::{Binding, BindingSpec, LabError, Pair};
-use crate::nwfilter::evaluate::{Compiled, Decision, Way};
+use crate::nwfilter::evaluate::{Compiled, Decision, Portability, Release, Way};
 use crate::nwfilter::{Filter, write};
 use lanfence_agent::to_hex;
 use std::io;
@@ -114,7 +114,7 @@ fn meet_once(
         };
         return Ok((tally, pair.settle()?));
     }
-    let compiled = compile(case, mistake);
+    let compiled = compile(case, mistake).and_then(|compiled| taken(&pair.iptables, compiled));
     bound(pair, case, |pair, refused| match (refused, compiled) {
         (Some(_), Err(_)) => Ok(Tally::default()),
         (None, Ok(compiled)) => through(pair, &compiled, &open),
@@ -124,6 +124,18 @@ fn meet_once(
             ..Tally::default()
         }),
     })
+}
+
+/// What the host's iptables takes; else why libvirt would refuse it.
+fn taken(version: &str, compiled: Compiled) -> Result<Compiled, String> {
+    let release = Release::from_version(version)
+        .ok_or_else(|| format!("iptables --version prints `{version}`, which is no version"))?;
+    let refused = |thing: &Portability| !thing.is_taken_by(release);
+    let things = compiled.unportable().into_iter().map(|(_, thing)| thing);
+    match things.filter(refused).min() {
+        Some(thing) => Err(thing.to_string()),
+        None => Ok(compiled),
+    }
 }
 
 /// A frame and the way that it goes.

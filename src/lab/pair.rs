@@ -33,6 +33,8 @@ const BATCH: usize = 4096;
 pub struct Pair {
     /// The connection to the private libvirtd.
     pub libvirt: Libvirt,
+    /// What `iptables --version` prints.
+    pub iptables: String,
     guest: Tap,
     far: Tap,
     buffer: Vec<u8>,
@@ -53,6 +55,7 @@ impl Pair {
         let libvirt = Libvirt::connect(libvirtd).await?;
         Ok(Self {
             libvirt,
+            iptables: ruleset::version()?,
             guest,
             far,
             buffer: vec![0; LARGEST],

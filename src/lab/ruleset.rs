@@ -37,6 +37,14 @@ const TOOLS: [&str; 9] = [
     "ip6tables-restore",
 ];
 
+/// What `iptables --version` prints. ebtables is a part of it.
+///
+/// # Errors
+/// When it cannot be run.
+pub fn version() -> Result<String, LabError> {
+    dump("iptables", &["--version"])
+}
+
 /// Checks that the tools are there, before a guest is booted for them.
 pub fn tools() -> Result<(), LabError> {
     let missing = TOOLS.into_iter().find(|program| !in_path(program));

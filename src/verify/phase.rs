@@ -266,11 +266,7 @@ impl Round<'_, '_> {
             let heard = self.watch.afresh();
             sender.send(&frame)?;
             if self.arrives_within(NEXT, path, Point::TapToGuest).await {
-                if pace == Pace::Answered {
-                    let deadline = Instant::now() + REPLY;
-                    let place = Place::At(Point::TapFromGuest);
-                    heard.wait_for(place, deadline, |_| true).await;
-                }
+                pace.wait(&heard).await;
                 return Ok(true);
             }
         }
@@ -312,6 +308,17 @@ pub enum Pace {
 
 /// Longest wait for a guest to answer a sentinel. It may have nothing to say.
 const REPLY: Duration = Duration::from_millis(250);
+
+impl Pace {
+    /// Waits for a sentinel that is at the guest's tap; the watch began before it.
+    async fn wait(self, heard: &Watch<'_>) {
+        if self == Self::Answered {
+            let place = Place::At(Point::TapFromGuest);
+            let deadline = Instant::now() + REPLY;
+            heard.wait_for(place, deadline, |_| true).await;
+        }
+    }
+}
 
 /// Sentinels on the paths that do not begin in the guest, for a guest that can
 /// send none itself. `outbound` of the result is false.

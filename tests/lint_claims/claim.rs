@@ -1,7 +1,7 @@
 //! What a claim is, and how it is held against the real thing.
 
 use crate::kernel::{Answer, Case, Device, GUEST};
-use lanfence::nwfilter::evaluate::{Compiled, Decision, Way};
+use lanfence::nwfilter::evaluate::{Compiled, Decision, Portability, Release, Way};
 use lanfence::nwfilter::{Filter, as_libvirt};
 use std::process::Command;
 
@@ -34,6 +34,8 @@ pub enum Shows {
     Binds,
     /// libvirt refuses the filter with these words.
     Refuses(&'static str),
+    /// The filter is bound if, and only if, this host's iptables takes such a thing.
+    BindsWhereTaken(Portability),
     /// The frame gets through the bound filter.
     Passes(Frame),
     /// It does not, and does without the filter.
@@ -191,6 +193,16 @@ impl Claim {
     }
 }
 
+/// The release of this host's iptables.
+fn release() -> Result<Release, String> {
+    let mut command = Command::new("iptables");
+    command.arg("--version");
+    command.env("PATH", lanfence::verify::search_path());
+    let output = command.output().map_err(|error| error.to_string())?;
+    let version = String::from_utf8_lossy(&output.stdout);
+    Release::from_version(&version).ok_or_else(|| format!("{output:?}"))
+}
+
 impl Side {
     /// Name and text of each filter.
     fn named(&self) -> Vec<(String, String)> {
@@ -223,8 +235,8 @@ impl Side {
 
     /// Whether it has to be bound at all, which takes some tenths of a second.
     fn is_bound(&self) -> bool {
-        let refused = |shows: &Shows| matches!(shows, Shows::Refuses(_));
-        self.must_bind() || self.shows.iter().any(refused)
+        let tried = |shows: &Shows| matches!(shows, Shows::Refuses(_) | Shows::BindsWhereTaken(_));
+        self.must_bind() || self.shows.iter().any(tried)
     }
 
     /// Whether something is claimed of it that only a bound filter shows.
@@ -266,6 +278,7 @@ impl Side {
                     .refused
                     .as_ref()
                     .is_some_and(|why| why.contains(text)),
+                Shows::BindsWhereTaken(thing) => answer.bound == thing.is_taken_by(release()?),
                 Shows::Passes(_) => fates.next() == Some((&true, &true)),
                 Shows::Drops(_) => fates.next() == Some((&true, &false)),
             };

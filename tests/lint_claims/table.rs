@@ -6,7 +6,9 @@
 use crate::claim::{Claim, Shows, Side, claim};
 use crate::frames::{FAR, answer_from, arp_for, bpdu, echo, tagged_arp, tcp, udp, udp_tos};
 use crate::trees::{chains, names, roots};
-use Shows::{Drops, Dumps, DumpsNot, ForgetsNextTime, Keeps, NoRule, Passes, Rule};
+use Shows::{Binds, BindsWhereTaken, Drops, Dumps, DumpsNot, ForgetsNextTime};
+use Shows::{Keeps, NoRule, Passes, Rule};
+use lanfence::nwfilter::evaluate::Portability;
 
 /// Lints that claim nothing of libvirt that a test could show, and why.
 pub const WITHOUT: [(&str, &str); 1] = [(
@@ -24,6 +26,7 @@ pub fn claims() -> Vec<Claim> {
         addresses(),
         layer3(),
         icmp(),
+        releases(),
         ipsets(),
         chains(),
         roots(),
@@ -57,6 +60,48 @@ pub fn drop_out(element: &str, shows: &[Shows]) -> Side {
 
 pub fn web() -> crate::claim::Frame {
     tcp("TCP to port 80", 80)
+}
+
+/// What depends on the release of iptables that the test runs with.
+fn releases() -> Vec<Claim> {
+    let taken = |thing| [BindsWhereTaken(thing)];
+    vec![
+        claim(
+            // B8
+            "iptables-release",
+            "an older iptables has no continue",
+            x(
+                "<rule action='continue' direction='out'><udp/></rule>",
+                &taken(Portability::Continue),
+            ),
+            x(
+                "<rule action='continue' direction='out'><ip protocol='udp'/></rule>",
+                &[Dumps("continue"), Binds, Passes(udp(FAR))],
+            ),
+        ),
+        claim(
+            "iptables-release",
+            "a newer ebtables takes no hexadecimal port from a variable",
+            drop_out(
+                "<ip protocol='tcp' dstportstart='$PORT'/>",
+                &taken(Portability::HexPort),
+            ),
+            drop_out(
+                "<ip protocol='tcp' dstportstart='0x50'/>",
+                &[Drops(web()), Passes(tcp("TCP to port 81", 81))],
+            ),
+        )
+        .with(&[("PORT", "0x50")]),
+        claim(
+            "iptables-release",
+            "a newer iptables takes no range that ends before it begins",
+            drop_out(
+                "<udp dstportstart='64' dstportend='53'/>",
+                &taken(Portability::BackwardPorts),
+            ),
+            drop_out("<udp dstportstart='53' dstportend='64'/>", &[Binds]),
+        ),
+    ]
 }
 
 fn fields() -> Vec<Claim> {

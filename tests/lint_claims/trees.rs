@@ -131,19 +131,6 @@ pub fn roots() -> Vec<Claim> {
             ),
         ),
         claim(
-            // B8
-            "refused",
-            "continue at layer 3",
-            x(
-                "<rule action='continue' direction='out'><tcp/></rule>",
-                &[Dumps("continue"), Refuses("")],
-            ),
-            x(
-                "<rule action='continue' direction='out'><ip protocol='tcp'/></rule>",
-                &[Binds, Passes(web())],
-            ),
-        ),
-        claim(
             // B14
             "refused",
             "a negated protocol with a port",

@@ -22,6 +22,17 @@ pub struct Layer2 {
     pub end_accepts: bool,
 }
 
+impl Layer2 {
+    /// All rules, those of sub-chains after those of the root chain.
+    pub fn rules(&self) -> impl Iterator<Item = &Rule> {
+        let root = self.root.iter().flatten().filter_map(|step| match step {
+            Step::Rule(rule) => Some(rule),
+            Step::Jump(_) => None,
+        });
+        root.chain(self.subs.iter().flat_map(|sub| &sub.rules))
+    }
+}
+
 /// A step of the root chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
@@ -191,6 +202,7 @@ fn place<'a>(
                 tests: tests.tests,
                 state: State::Any,
                 undecided: tests.undecided,
+                portability: tests.portability,
             },
         })
     };

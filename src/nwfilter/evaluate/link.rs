@@ -1,11 +1,11 @@
 //! Layer-2 elements as tests, as libvirt 11.3.0 has ebtables make them.
 
-use super::CompileError;
 use super::field::Field;
 use super::rule::{Attributes, Tests};
 use super::value::{
     self, ETHERTYPES, OPERATIONS, PROTOCOLS, masked_address, masked_mac, number, word_or_number,
 };
+use super::{CompileError, Portability};
 use crate::nwfilter::sets::Set;
 
 /// Group MAC of the spanning tree protocol, which `<stp>` stands for.
@@ -24,6 +24,9 @@ pub fn tests(attributes: &Attributes<'_>, swap: bool) -> Result<Tests, CompileEr
         "ip" => ip(attributes, &mut tests, false)?,
         "ipv6" => ip(attributes, &mut tests, true)?,
         other => return Err(attributes.refused(format!("<{other}> is no layer-2 element"))),
+    }
+    if let Some(name) = attributes.octal() {
+        tests.undecided(format!("{name} begins with a zero: octal to some tools"));
     }
     if let Some(name) = attributes.repeated() {
         tests.undecided(format!("{name} stands in it twice"));
@@ -314,6 +317,13 @@ fn ports(
             return Err(attributes.refused(format!(
                 "{name} needs a protocol with ports, in an element that is not negated"
             )));
+        }
+        let hex = |name: &str| {
+            let port = attributes.get(name).filter(|port| port.variable);
+            port.is_some_and(|port| port.value.starts_with("0x") || port.value.starts_with("0X"))
+        };
+        if !attributes.nftables() && (hex(name) || hex(end)) {
+            tests.portability.push(Portability::HexPort);
         }
         tests.signed(field, &set, negated);
     }

@@ -18,6 +18,7 @@ mod flat;
 mod flatten;
 mod link;
 mod network;
+mod release;
 mod rule;
 mod run;
 #[cfg(test)]
@@ -28,6 +29,7 @@ mod value;
 pub use backend::Backend;
 pub use chains::{Chains, Layer2, Layer3, Step, Sub};
 pub use error::{CompileError, Culprit};
+pub use release::{Portability, Release};
 pub use rule::{Rule, State, Test};
 pub use run::{Decision, Event, Outcome};
 pub use value::{mac, prefix_length};
@@ -35,6 +37,7 @@ pub use value::{mac, prefix_length};
 use super::model::Filter;
 use crate::frame::Mac;
 use flat::Flat;
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// Most rules that a filter may expand to. libvirt needs 15 ms for each, so
@@ -169,6 +172,19 @@ impl Compiled {
             Way::FromGuest => &layer.from_guest,
             Way::ToGuest => &layer.to_guest,
         }
+    }
+
+    /// What of it not every release of iptables takes, by rule.
+    pub fn unportable(&self) -> BTreeSet<(&Origin, Portability)> {
+        let Chains { v4, v6, .. } = &self.chains;
+        let layer3 = [v4, v6].map(|layer| layer.from_guest.iter().chain(&layer.to_guest));
+        let layer2 = [&self.chains.from_guest, &self.chains.to_guest].map(Layer2::rules);
+        let rules = layer3.into_iter().flatten();
+        let rules = rules.chain(layer2.into_iter().flatten());
+        let each = |rule: &'_ Rule| rule.portability.clone();
+        rules
+            .flat_map(|rule| each(rule).into_iter().map(|thing| (&rule.origin, thing)))
+            .collect()
     }
 
     /// Whether connection tracking is at work on frames of an EtherType: it is

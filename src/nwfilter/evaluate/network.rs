@@ -7,7 +7,7 @@
 use super::field::Field;
 use super::rule::{Attributes, Rule, State, Test, Tests};
 use super::value::{address, masked_address, masked_mac, number};
-use super::{CompileError, Origin};
+use super::{CompileError, Origin, Portability};
 use crate::nwfilter::model::{Action, Direction, Rule as Source};
 use crate::nwfilter::sets::Set;
 
@@ -55,14 +55,15 @@ pub fn rules(
         copies(source, attributes)
     };
     // What is not emitted cannot be refused (measured: `continue` on an inout
-    // rule with an ICMP type is bound).
+    // rule with an ICMP type is bound everywhere).
     if copies.is_empty() {
         return Ok((Vec::new(), Vec::new()));
     }
+    let mut tests = tests(attributes, v6)?;
     if source.action == Action::Continue && !attributes.nftables() {
-        return Err(attributes.refused("iptables has no action `continue`"));
+        tests.portability.push(Portability::Continue);
     }
-    let tests = either_port(tests(attributes, v6)?, attributes)?;
+    let tests = either_port(tests, attributes)?;
     let (mut from_guest, mut to_guest) = (Vec::new(), Vec::new());
     for copy in copies {
         for tests in &tests {
@@ -115,6 +116,7 @@ fn rule(origin: &Origin, action: Action, tests: Tests, state: State) -> Rule {
         tests: tests.tests,
         state,
         undecided: tests.undecided,
+        portability: tests.portability,
     }
 }
 
@@ -270,6 +272,9 @@ fn tests(attributes: &Attributes<'_>, v6: bool) -> Result<Tests, CompileError> {
     if attributes.get("connlimit-above").is_some() {
         tests.undecided("it counts connections");
     }
+    if let Some(name) = attributes.octal() {
+        tests.undecided(format!("{name} begins with a zero: octal to some tools"));
+    }
     if let Some(name) = attributes.repeated() {
         tests.undecided(format!("{name} stands in it twice"));
     }
@@ -333,11 +338,14 @@ fn ports(attributes: &Attributes<'_>, tests: &mut Tests) -> Result<(), CompileEr
     let source = port_range(attributes, "srcportstart", "srcportend")?;
     // The destination's sign is copied from the source port: without one it is lost (measured).
     let negated = source.as_ref().is_some_and(|(_, negated)| *negated);
-    if let Some((set, negated)) = source {
-        tests.signed(Field::SrcPort, &set, negated);
-    }
-    if let Some((set, _)) = port_range(attributes, "dstportstart", "dstportend")? {
-        tests.signed(Field::DstPort, &set, negated);
+    let target = port_range(attributes, "dstportstart", "dstportend")?;
+    let sides = [(Field::SrcPort, source), (Field::DstPort, target)];
+    for (field, range) in sides {
+        let Some((set, _)) = range else { continue };
+        if set.is_empty() && !attributes.nftables() {
+            tests.portability.push(Portability::BackwardPorts);
+        }
+        tests.signed(field, &set, negated);
     }
     let everything = |test: &Test| {
         matches!(test.field, Field::SrcPort | Field::DstPort)
@@ -349,16 +357,16 @@ fn ports(attributes: &Attributes<'_>, tests: &mut Tests) -> Result<(), CompileEr
     Ok(())
 }
 
-/// Ports from `name` to `end`; one port where there is no end. Of UDP, iptables
-/// 1.8.9 takes a range that ends before it begins, and no port is in it.
+/// Ports from `name` to `end`; one port where there is no end. Of UDP, a range that
+/// ends before it begins has no port in it where it is taken (iptables 1.8.9, measured).
 fn port_range(
     attributes: &Attributes<'_>,
     name: &str,
     end: &str,
 ) -> Result<Option<(Set, bool)>, CompileError> {
     let udp = attributes.protocol.starts_with("udp");
-    // What a variable holds goes through as it is, and of UDP iptables 1.8.9
-    // reads no hexadecimal port (measured).
+    // What a variable holds goes through as it is, and of UDP iptables
+    // reads no hexadecimal port (1.8.9 to 1.8.11, measured).
     let port = |name: &str| {
         let verbatim = attributes.get(name).is_some_and(|port| port.variable);
         let decimal = |text: &str| !(udp && verbatim && text.starts_with("0x"));

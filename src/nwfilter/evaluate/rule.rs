@@ -1,7 +1,7 @@
 //! A rule as the kernel sees it: sets of values, one field each.
 
 use super::field::{Field, Fields};
-use super::{Backend, CompileError, Origin};
+use super::{Backend, CompileError, Origin, Portability};
 use crate::nwfilter::model::Action;
 use crate::nwfilter::sets::Set;
 use crate::nwfilter::shorten::shorten;
@@ -39,6 +39,8 @@ pub struct Rule {
     pub state: State,
     /// A test of it that is not modelled, in words.
     pub undecided: Option<String>,
+    /// What of it not every release of iptables takes.
+    pub portability: Vec<Portability>,
 }
 
 impl Rule {
@@ -69,11 +71,17 @@ impl Rule {
 
 /// Tests under construction.
 #[derive(Debug, Clone, Default)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "as the rule has them that it becomes"
+)]
 pub struct Tests {
     /// The tests so far.
     pub tests: Vec<Test>,
     /// A test that is not modelled.
     pub undecided: Option<String>,
+    /// What not every release of iptables takes.
+    pub portability: Vec<Portability>,
 }
 
 impl Tests {
@@ -140,6 +148,17 @@ impl<'a> Attributes<'a> {
     /// Whether any of the names stands there.
     pub fn any(&self, names: &[&str]) -> bool {
         names.iter().any(|name| self.get(name).is_some())
+    }
+
+    /// An attribute whose value came from a variable and has a leading zero. ebtables up to
+    /// 1.8.10, and iptables for TCP and SCTP, read such a port as octal (measured).
+    pub fn octal(&self) -> Option<&'a str> {
+        let octal = |text: &str| {
+            text.len() > 1 && text.starts_with('0') && text.bytes().all(|c| c.is_ascii_digit())
+        };
+        let mut verbatim = self.all.iter().filter(|attribute| attribute.variable);
+        let found = verbatim.find(|attribute| octal(&attribute.value));
+        found.map(|attribute| attribute.name.as_str())
     }
 
     /// An attribute that stands there more than once: libvirt keeps one of them.

@@ -230,10 +230,6 @@ fn what_libvirt_refuses_is_refused() {
             root("<rule action='drop' direction='out'><all ipset='x'/></rule>"),
         ),
         (
-            "b8",
-            root("<rule action='continue' direction='out'><tcp/></rule>"),
-        ),
-        (
             "b14",
             root(
                 "<rule action='drop' direction='out'><ip match='no' protocol='udp' dstportstart='53'/></rule>",

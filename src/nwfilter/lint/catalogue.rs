@@ -31,7 +31,7 @@ pub const UNSET: &str = "unset-variable";
 pub const IGNORED: &str = "silently-ignored";
 
 /// All of them, by name.
-pub const LINTS: [Lint; 30] = [
+pub const LINTS: [Lint; 31] = [
     lint(
         "arp-mask-inherited",
         Error,
@@ -102,6 +102,11 @@ pub const LINTS: [Lint; 30] = [
         "ipset-ignored",
         Error,
         "an ipset with flags on anything but <all> is left out",
+    ),
+    lint(
+        "iptables-release",
+        Warning,
+        "libvirt binds the filter with some releases of iptables only",
     ),
     lint("layer-3", Warning, "layer-3 rules do not see all traffic"),
     lint(

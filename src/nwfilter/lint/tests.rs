@@ -113,6 +113,12 @@ fn rule(direction: &str, element: &str) -> String {
     "<ip dstipaddr='224.0.0.0' dstipmask='8'/>",
     "<ip dstipaddr='224.0.0.0' dstipmask='240.0.0.0'/>"
 )]
+#[case::release(
+    "iptables-release",
+    "out",
+    "<udp dstportstart='64' dstportend='53'/>",
+    "<udp dstportstart='53' dstportend='64'/>"
+)]
 #[case::network("layer-3", "out", "<tcp/>", "<ip protocol='tcp'/>")]
 #[case::open("default-accept", "out", "<ip/>", "")]
 #[case::one_way("direction-unfiltered", "out", "<ip/>", "<none/>")]
@@ -192,10 +198,6 @@ fn of_many_rules() {
 }
 
 #[rstest]
-#[case::layer3_continue(
-    "<rule action='continue' direction='out'><tcp/></rule>",
-    "<rule action='accept' direction='out'><tcp/></rule>"
-)]
 #[case::negated_protocol_with_a_port(
     "<rule action='drop' direction='out'><ip match='no' protocol='tcp' dstportstart='80'/></rule>",
     "<rule action='drop' direction='out'><ip protocol='tcp'/><ip match='no' dstportstart='80'/></rule>"

@@ -41,6 +41,15 @@ pub fn tree(top: &str, compiled: &Compiled, out: &mut Vec<Finding>) {
             what.into(),
         );
     }
+    for (origin, what) in compiled.unportable() {
+        let what = format!("{what}: libvirt refuses to bind the filter there");
+        add(
+            "iptables-release",
+            Severity::Warning,
+            Some(origin.clone()),
+            what,
+        );
+    }
     if chains.rules > MANY {
         let what = format!(
             "{} rules take libvirt some {} s at each start of a guest",

@@ -93,7 +93,6 @@ fn verdicts(
 }
 
 #[rstest]
-#[case::continue_at_layer_3("<rule action='continue' direction='out'><udp/></rule>", [false, true])]
 #[case::negated_address("<rule action='drop' direction='out'><udp match='no' dstipaddr='1.2.3.4'/></rule>", [true, false])]
 #[case::tcp_option("<rule action='drop' direction='out'><tcp option='7'/></rule>", [true, false])]
 fn bindings(#[case] rules: &str, #[case] bound: [bool; 2]) {

@@ -54,9 +54,49 @@ fn gre_and_the_state_of_connections(#[case] flags: u8, #[case] known: bool) {
 #[rstest]
 #[case::no_rule("inout", true)]
 #[case::a_rule("out", false)]
-fn what_is_not_emitted_is_not_refused(#[case] direction: &str, #[case] bound: bool) {
+fn what_is_not_emitted_is_taken_everywhere(#[case] direction: &str, #[case] portable: bool) {
     let rule = format!("<rule action='continue' direction='{direction}'><icmp type='8'/></rule>");
-    assert_eq!(compile_with(&[&root(&rule)], &[]).is_ok(), bound);
+    let filter = compile(&[&root(&rule)]);
+    assert_eq!(filter.unportable().is_empty(), portable);
+}
+
+/// Found by `lanfence crosscheck`, seeds 1 and 5, with iptables 1.8.11.
+#[rstest]
+#[case::no_verdict("<rule action='continue' direction='out'><udp/></rule>", &[Portability::Continue])]
+#[case::hexadecimal("<rule action='drop' direction='out'><ip protocol='udp' dstportstart='$P'/></rule>", &[Portability::HexPort])]
+#[case::hexadecimal_end("<rule action='drop' direction='out'><ip protocol='udp' srcportstart='1' srcportend='$P'/></rule>", &[Portability::HexPort])]
+#[case::of_the_filter("<rule action='drop' direction='out'><ip protocol='udp' dstportstart='0x35'/></rule>", &[])]
+#[case::backward("<rule action='drop' direction='out'><udp dstportstart='64' dstportend='53'/></rule>", &[Portability::BackwardPorts])]
+#[case::layer_2("<rule action='continue' direction='out'><ip protocol='udp'/></rule>", &[])]
+fn what_not_every_release_of_iptables_takes(#[case] rule: &str, #[case] expected: &[Portability]) {
+    let text = root(rule);
+    let filter = compile_with(&[&text], &[("P", "0x35")]).unwrap();
+    let found: Vec<_> = filter
+        .unportable()
+        .into_iter()
+        .map(|(_, thing)| thing)
+        .collect();
+    assert_eq!(found, expected);
+}
+
+/// A port of 053 is 43 to ebtables 1.8.9, and 53 to 1.8.11.
+#[rstest]
+#[case::layer_2(
+    "<rule action='drop' direction='out'><ip protocol='udp' dstportstart='$P'/></rule>"
+)]
+#[case::layer_3("<rule action='drop' direction='out'><udp dstportstart='$P'/></rule>")]
+fn a_leading_zero_is_left_open(#[case] rule: &str) {
+    let udp = Ip4::new(OWN, WAN).udp(1000, 53, b"");
+    let frame = Link::new(GUEST, ROUTER).frame(ethertype::IPV4, &udp);
+    for (port, open) in [("053", true), ("53", false)] {
+        let filter = compile_with(&[&root(rule)], &[("P", port)]).unwrap();
+        let decision = filter.decide(&frame, Way::FromGuest);
+        assert_eq!(
+            matches!(decision, Decision::Undecided(_)),
+            open,
+            "{decision:?}"
+        );
+    }
 }
 
 /// Found by `lanfence crosscheck`, seed 1: to the kernel such a packet is of no connection.
