@@ -1,5 +1,6 @@
 //! `lanfence crosscheck`: the evaluator against the kernel, with random filters and frames.
 
+use super::inside::runtime;
 use super::{Exit, Failure, note, say};
 use crate::crosscheck::{self, Broken, Found, Mistake, Request, Task, run_worker};
 use crate::lab::{EnterOptions, enter};
@@ -120,12 +121,7 @@ pub fn work(options: &WorkerOptions) -> Result<ExitCode, Failure> {
         tell(&crosscheck::Line::Host(error.to_string()));
         return Ok(Exit::Pass.into());
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .map_err(Failure::host)?;
-    runtime.block_on(run_worker(&task, &tell));
+    runtime(1)?.block_on(run_worker(&task, &tell));
     // The kernel ends every other process of the namespace with this one.
     Ok(Exit::Pass.into())
 }

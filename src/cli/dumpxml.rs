@@ -1,8 +1,8 @@
 //! `lanfence __dumpxml`: what the real libvirt makes of filters, for the tests
 //! that hold reader and writer against it.
 
-use super::{Exit, Failure, say};
-use crate::lab::{EnterOptions, enter, filters_only};
+use super::{Failure, inside};
+use crate::lab::filters_only;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use std::process::ExitCode;
@@ -37,23 +37,9 @@ enum Answer {
 /// libvirtd, and prints the list of its answers. Each is undefined again, so
 /// that one does not change what becomes of the next.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
-    let given: Vec<Given> =
-        serde_json::from_reader(std::io::stdin().lock()).map_err(Failure::usage)?;
-    enter(EnterOptions {
-        images: &[],
-        libvirt_cache: None,
-        parent: options.parent,
+    inside::answer(options.parent, async |given: &Vec<Given>| {
+        answers(given).await
     })
-    .map_err(Failure::host)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .map_err(Failure::host)?;
-    let answers = runtime.block_on(answers(&given))?;
-    let text = serde_json::to_string(&answers).map_err(Failure::usage)?;
-    say(&text).map_err(Failure::usage)?;
-    Ok(Exit::Pass.into())
 }
 
 async fn answers(given: &[Given]) -> Result<Vec<Answer>, Failure> {

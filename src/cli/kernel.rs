@@ -1,9 +1,9 @@
 //! `lanfence __kernel`: what the real libvirt and kernel make of filters, for
 //! the tests that hold lints, evaluator and libvirt's own filters against them.
 
-use super::{Exit, Failure, say};
+use super::{Failure, inside};
 use crate::frame::Mac;
-use crate::lab::{Binding, BindingSpec, EnterOptions, LabError, Pair, Tap, enter, ruleset};
+use crate::lab::{Binding, BindingSpec, LabError, Pair, Tap, ruleset};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use std::process::ExitCode;
@@ -67,23 +67,9 @@ struct Answer {
 
 /// Reads a JSON list of cases from standard input and prints the list of answers.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
-    let cases: Vec<Case> =
-        serde_json::from_reader(std::io::stdin().lock()).map_err(Failure::usage)?;
-    enter(EnterOptions {
-        images: &[],
-        libvirt_cache: None,
-        parent: options.parent,
+    inside::answer(options.parent, async |cases: &Vec<Case>| {
+        answers(cases).await.map_err(Failure::host)
     })
-    .map_err(Failure::host)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .map_err(Failure::host)?;
-    let answers = runtime.block_on(answers(&cases)).map_err(Failure::host)?;
-    let text = serde_json::to_string(&answers).map_err(Failure::usage)?;
-    say(&text).map_err(Failure::usage)?;
-    Ok(Exit::Pass.into())
 }
 
 async fn answers(cases: &[Case]) -> Result<Vec<Answer>, LabError> {

@@ -12,6 +12,8 @@ mod exit;
 mod explain;
 mod generate;
 #[cfg(feature = "lab")]
+mod inside;
+#[cfg(feature = "lab")]
 mod kernel;
 mod levels;
 mod lint;

@@ -1,5 +1,6 @@
 //! `lanfence __worker`: enters namespaces of its own and runs cells there.
 
+use super::inside::runtime;
 use super::{Exit, Failure};
 use crate::lab::{EnterOptions, enter};
 use crate::report::live::Event;
@@ -58,12 +59,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         tell(&Event::NoLab { error });
         return Ok(Exit::Pass.into());
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(Failure::host)?;
-    runtime.block_on(run_worker(&job, &tell, std::io::stdin().lock()));
+    runtime(2)?.block_on(run_worker(&job, &tell, std::io::stdin().lock()));
     // The kernel ends every other process of the namespace with this one.
     Ok(Exit::Pass.into())
 }
