@@ -40,6 +40,8 @@ pub enum Shows {
     Passes(Frame),
     /// It does not, and does without the filter.
     Drops(Frame),
+    /// That, if this is the release of the host's iptables; else it gets through.
+    DropsOn(Release, Frame),
 }
 
 /// Filters, the last one bound, and what is seen of them.
@@ -228,7 +230,7 @@ impl Side {
 
     fn frames(&self) -> impl Iterator<Item = &Frame> {
         self.shows.iter().filter_map(|shows| match shows {
-            Shows::Passes(frame) | Shows::Drops(frame) => Some(frame),
+            Shows::Passes(frame) | Shows::Drops(frame) | Shows::DropsOn(_, frame) => Some(frame),
             _ => None,
         })
     }
@@ -250,6 +252,7 @@ impl Side {
                     | Shows::Binds
                     | Shows::Passes(_)
                     | Shows::Drops(_)
+                    | Shows::DropsOn(..)
             )
         };
         self.shows.iter().any(bound)
@@ -281,6 +284,7 @@ impl Side {
                 Shows::BindsWhereTaken(thing) => answer.bound == thing.is_taken_by(release()?),
                 Shows::Passes(_) => fates.next() == Some((&true, &true)),
                 Shows::Drops(_) => fates.next() == Some((&true, &false)),
+                Shows::DropsOn(on, _) => fates.next() == Some((&true, &(*on != release()?))),
             };
             if !holds {
                 return Err(format!("not seen: {shows:?}"));

@@ -6,9 +6,9 @@
 use crate::claim::{Claim, Shows, Side, claim};
 use crate::frames::{FAR, answer_from, arp_for, bpdu, echo, tagged_arp, tcp, udp, udp_tos};
 use crate::trees::{chains, names, roots};
-use Shows::{Binds, BindsWhereTaken, Drops, Dumps, DumpsNot, ForgetsNextTime};
+use Shows::{Binds, BindsWhereTaken, Drops, DropsOn, Dumps, DumpsNot, ForgetsNextTime};
 use Shows::{Keeps, NoRule, Passes, Rule};
-use lanfence::nwfilter::evaluate::Portability;
+use lanfence::nwfilter::evaluate::{Portability, Release};
 
 /// Lints that claim nothing of libvirt that a test could show, and why.
 pub const WITHOUT: [(&str, &str); 1] = [(
@@ -280,7 +280,10 @@ fn layer3() -> Vec<Claim> {
             "one port that differs is enough",
             drop_out(
                 "<tcp match='no' srcportstart='1' dstportstart='80'/>",
-                &[Rule("! --sport 1 ! --dport 80"), Drops(web())],
+                &[
+                    Rule("! --sport 1 ! --dport 80"),
+                    DropsOn(Release::Older, web()),
+                ],
             ),
             drop_out(
                 "<tcp match='no' srcportstart='1' srcportend='2' dstportstart='80'/>",

@@ -81,9 +81,9 @@ pub fn rules(
     Ok((from_guest, to_guest))
 }
 
-/// One negated port of TCP or UDP on each side: iptables 1.8.9 compares both at
-/// once, so that the rule matches where either differs (measured). Two rules of
-/// one action say the same.
+/// One negated port of TCP or UDP on each side: iptables before 1.8.11 compares both at
+/// once, so that the rule matches where either differs; later ones where both do
+/// (measured with 1.8.9 and 1.8.11). What happens where one differs is left open.
 fn either_port(tests: Tests, attributes: &Attributes<'_>) -> Result<Vec<Tests>, CompileError> {
     let source = port_range(attributes, "srcportstart", "srcportend")?;
     let target = port_range(attributes, "dstportstart", "dstportend")?;
@@ -96,17 +96,19 @@ fn either_port(tests: Tests, attributes: &Attributes<'_>) -> Result<Vec<Tests>, 
         _ => false,
     };
     let at_once = matches!(protocol_number(attributes.protocol), Some(6 | 17));
-    if !(at_once && single(&source) && single(&target)) {
+    if !(at_once && single(&source) && single(&target)) || attributes.nftables() {
         return Ok(vec![tests]);
     }
     let without = |field: Field| {
         let mut tests = tests.clone();
+        tests.undecided("iptables before 1.8.11 matches where one of two negated ports differs");
         for test in tests.tests.iter_mut().filter(|test| test.field == field) {
             test.set = field.all();
         }
         tests
     };
-    Ok(vec![without(Field::DstPort), without(Field::SrcPort)])
+    let one = [without(Field::DstPort), without(Field::SrcPort)];
+    Ok([vec![tests], one.to_vec()].concat())
 }
 
 fn rule(origin: &Origin, action: Action, tests: Tests, state: State) -> Rule {

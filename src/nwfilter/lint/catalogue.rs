@@ -133,7 +133,7 @@ pub const LINTS: [Lint; 31] = [
     lint(
         "negated-port-pair",
         Error,
-        "two negated ports are compared at once: either may match",
+        "iptables before 1.8.11 compares two negated ports at once: either may match",
     ),
     lint(
         "part-of-multicast",

@@ -133,7 +133,7 @@ fn negated_ports(rule: &Rule, element: &Element) -> Option<Said> {
     );
     let both = single("srcportstart", "srcportend") && single("dstportstart", "dstportend");
     (layer3(rule) && at_once && !element.positive && both).then(|| {
-        let what = "iptables compares two negated ports at once: the rule matches wherever one of them differs, not only where both do; write a rule for each, or give one of them a range";
+        let what = "iptables before 1.8.11 compares two negated ports at once: the rule matches wherever one of them differs, not only where both do; write a rule for each, or give one of them a range";
         ("negated-port-pair", Error, what.into())
     })
 }

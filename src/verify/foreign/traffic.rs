@@ -78,6 +78,9 @@ impl Judge<'_> {
     /// about it, or where it cannot be read.
     pub fn kind(&self, frame: &[u8]) -> Option<Judged> {
         let view = View::parse(frame)?;
+        if stays_on_the_port(frame) {
+            return None;
+        }
         if !view.tags.is_empty() {
             return Some((Kind::new(Group::Encapsulation, "vlan"), Expect::Drop));
         }
@@ -194,6 +197,14 @@ impl Judge<'_> {
         // By protocol only: a guest that is stopped tries other hosts and ports.
         Some((Kind::new(group, protocol_name(upper)), Expect::Drop))
     }
+}
+
+/// Whether a frame is for the bridge itself (EAPOL, LLDP, pause) and no bridge hands it on,
+/// filter or not: to 01-80-C2-00-00-01 to -0F, the reserved addresses of IEEE 802.1Q (table
+/// 8-1). Linux hands on only -00, as long as it does not take part in the spanning tree
+/// (`br_handle_frame` in its `net/bridge/br_input.c`).
+fn stays_on_the_port(frame: &[u8]) -> bool {
+    matches!(frame, [0x01, 0x80, 0xc2, 0, 0, 0x01..=0x0f, ..])
 }
 
 /// The name of a DHCP client's message.

@@ -75,9 +75,18 @@ fn told(frame: &[u8]) -> String {
 #[case::vlan(LINK.stacked(&[VlanTag::q(7)], ethertype::IPV4, &[0; 40]), "encapsulation/vlan Drop")]
 #[case::netbeui(LINK.length_frame(&link::llc(0xf0, &[0; 40])), "encapsulation/llc Drop")]
 #[case::lltd(LINK.frame(0x88d9, &[0; 46]), "encapsulation/88d9 Drop")]
+#[case::eapol(to_bridges(0x03, 0x888e), "none")]
+#[case::lldp(to_bridges(0x0e, 0x88cc), "none")]
+#[case::spanning_tree(to_bridges(0x00, 0x0026), "encapsulation/llc Drop")]
+#[case::behind_the_reserved(to_bridges(0x10, 0x88cc), "encapsulation/88cc Drop")]
 #[case::cut_ip(LINK.frame(ethertype::IPV4, &[0; 4]), "none")]
 fn kinds(#[case] frame: Vec<u8>, #[case] expected: &str) {
     assert_eq!(told(&frame), expected);
+}
+
+/// A frame to the group address of bridges that ends like this.
+fn to_bridges(last: u8, kind: u16) -> Vec<u8> {
+    Link::new([2; 6], [0x01, 0x80, 0xc2, 0, 0, last]).frame(kind, &[0; 46])
 }
 
 proptest! {
