@@ -181,10 +181,11 @@ impl Compiled {
         let layer2 = [&self.chains.from_guest, &self.chains.to_guest].map(Layer2::rules);
         let rules = layer3.into_iter().flatten();
         let rules = rules.chain(layer2.into_iter().flatten());
-        let each = |rule: &'_ Rule| rule.portability.clone();
-        rules
-            .flat_map(|rule| each(rule).into_iter().map(|thing| (&rule.origin, thing)))
-            .collect()
+        let things = rules.flat_map(|rule| {
+            let things = rule.portability.iter();
+            things.map(|thing| (&rule.origin, *thing))
+        });
+        things.collect()
     }
 
     /// Whether connection tracking is at work on frames of an EtherType: it is

@@ -79,6 +79,30 @@ fn what_not_every_release_of_iptables_takes(#[case] rule: &str, #[case] expected
     assert_eq!(found, expected);
 }
 
+/// With iptables 1.8.9 the rule matches where one of the ports differs, with 1.8.11 where
+/// both do.
+#[rstest]
+#[case::both_differ(2, 81, Some(Decision::Drop))]
+#[case::one_differs(2, 80, None)]
+#[case::the_other_differs(1, 81, None)]
+#[case::none_differs(1, 80, Some(Decision::Accept))]
+fn of_two_negated_ports_one_is_left_open(
+    #[case] from: u16,
+    #[case] to: u16,
+    #[case] expected: Option<Decision>,
+) {
+    let filter = compile(&[&root(
+        "<rule action='drop' direction='out'><udp match='no' srcportstart='1' dstportstart='80'/></rule>",
+    )]);
+    let udp = Ip4::new(OWN, WAN).udp(from, to, b"");
+    let frame = Link::new(GUEST, ROUTER).frame(ethertype::IPV4, &udp);
+    let decision = filter.decide(&frame, Way::FromGuest);
+    match expected {
+        Some(expected) => assert_eq!(decision, expected),
+        None => assert!(matches!(decision, Decision::Undecided(_)), "{decision:?}"),
+    }
+}
+
 /// A port of 053 is 43 to ebtables 1.8.9, and 53 to 1.8.11.
 #[rstest]
 #[case::layer_2(
