@@ -94,6 +94,13 @@ fn releases() -> Vec<Claim> {
         .with(&[("PORT", "0x50")]),
         claim(
             "iptables-release",
+            "an older ebtables takes no hexadecimal VLAN number from a variable",
+            drop_out("<vlan vlanid='$ID'/>", &taken(Portability::HexVlanId)),
+            drop_out("<vlan vlanid='0x64'/>", &[Rule("--vlan-id 100"), Binds]),
+        )
+        .with(&[("ID", "0x64")]),
+        claim(
+            "iptables-release",
             "a newer iptables takes no range that ends before it begins",
             drop_out(
                 "<udp dstportstart='64' dstportend='53'/>",

@@ -100,13 +100,10 @@ fn decimal(text: &str, greatest: u128) -> Option<u128> {
 fn vlan(attributes: &Attributes<'_>, tests: &mut Tests) -> Result<(), CompileError> {
     tests.add(Field::EtherType, Set::one(0x8100));
     // libvirt takes 4095 and ebtables refuses it.
-    if let Some((id, negated)) = attributes.read("vlanid", |text| {
-        if attributes.is_verbatim("vlanid") {
-            decimal(text, 4094)
-        } else {
-            number(text, 4094)
+    if let Some((id, negated)) = attributes.read("vlanid", |text| number(text, 4094))? {
+        if attributes.is_hex("vlanid") && !attributes.nftables() {
+            tests.portability.push(Portability::HexVlanId);
         }
-    })? {
         tests.signed(Field::VlanId, &Set::one(id), negated);
     }
     let Some(encap) = attributes.get("encap-protocol") else {
@@ -318,11 +315,7 @@ fn ports(
                 "{name} needs a protocol with ports, in an element that is not negated"
             )));
         }
-        let hex = |name: &str| {
-            let port = attributes.get(name).filter(|port| port.variable);
-            port.is_some_and(|port| port.value.starts_with("0x") || port.value.starts_with("0X"))
-        };
-        if !attributes.nftables() && (hex(name) || hex(end)) {
+        if !attributes.nftables() && (attributes.is_hex(name) || attributes.is_hex(end)) {
             tests.portability.push(Portability::HexPort);
         }
         tests.signed(field, &set, negated);

@@ -32,18 +32,25 @@ pub enum Portability {
     Continue,
     /// A hexadecimal port from a variable at layer 2.
     HexPort,
+    /// A hexadecimal number of a VLAN from a variable.
+    HexVlanId,
     /// A range of UDP ports at layer 3 that ends before it begins.
     BackwardPorts,
 }
 
 impl Portability {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Continue, Self::HexPort, Self::BackwardPorts];
+    pub const ALL: [Self; 4] = [
+        Self::Continue,
+        Self::HexPort,
+        Self::HexVlanId,
+        Self::BackwardPorts,
+    ];
 
     /// Whether the release takes it.
     pub fn is_taken_by(self, release: Release) -> bool {
         match self {
-            Self::Continue => release >= Release::V1_8_11,
+            Self::Continue | Self::HexVlanId => release >= Release::V1_8_11,
             Self::HexPort | Self::BackwardPorts => release < Release::V1_8_11,
         }
     }
@@ -54,6 +61,9 @@ impl fmt::Display for Portability {
         f.write_str(match self {
             Self::Continue => "iptables before 1.8.11 has no action `continue`",
             Self::HexPort => "ebtables from 1.8.11 on takes no hexadecimal port from a variable",
+            Self::HexVlanId => {
+                "ebtables before 1.8.11 takes no hexadecimal VLAN number from a variable"
+            }
             Self::BackwardPorts => {
                 "iptables from 1.8.11 on takes no range of UDP ports that ends before it begins"
             }

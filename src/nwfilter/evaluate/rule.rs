@@ -145,13 +145,20 @@ impl<'a> Attributes<'a> {
         self.get(name).is_some_and(|attribute| attribute.variable)
     }
 
+    /// Whether its value came from a variable and is hexadecimal.
+    pub fn is_hex(&self, name: &str) -> bool {
+        let value = self.value(name).filter(|_| self.is_verbatim(name));
+        value.is_some_and(|value| value.starts_with("0x") || value.starts_with("0X"))
+    }
+
     /// Whether any of the names stands there.
     pub fn any(&self, names: &[&str]) -> bool {
         names.iter().any(|name| self.get(name).is_some())
     }
 
     /// An attribute whose value came from a variable and has a leading zero. ebtables up to
-    /// 1.8.10, and iptables for TCP and SCTP, read such a port as octal (measured).
+    /// 1.8.10, and iptables for TCP and SCTP, read such a port as octal, ebtables from 1.8.11
+    /// on a VLAN's number (measured).
     pub fn octal(&self) -> Option<&'a str> {
         let octal = |text: &str| {
             text.len() > 1 && text.starts_with('0') && text.bytes().all(|c| c.is_ascii_digit())

@@ -60,11 +60,12 @@ fn what_is_not_emitted_is_taken_everywhere(#[case] direction: &str, #[case] port
     assert_eq!(filter.unportable().is_empty(), portable);
 }
 
-/// Found by `lanfence crosscheck`, seeds 1 and 5, with iptables 1.8.11.
+/// Found by `lanfence crosscheck`, seeds 1, 5 and 9, with iptables 1.8.11.
 #[rstest]
 #[case::no_verdict("<rule action='continue' direction='out'><udp/></rule>", &[Portability::Continue])]
 #[case::hexadecimal("<rule action='drop' direction='out'><ip protocol='udp' dstportstart='$P'/></rule>", &[Portability::HexPort])]
 #[case::hexadecimal_end("<rule action='drop' direction='out'><ip protocol='udp' srcportstart='1' srcportend='$P'/></rule>", &[Portability::HexPort])]
+#[case::hexadecimal_vlan("<rule action='drop' direction='out'><vlan vlanid='$P'/></rule>", &[Portability::HexVlanId])]
 #[case::of_the_filter("<rule action='drop' direction='out'><ip protocol='udp' dstportstart='0x35'/></rule>", &[])]
 #[case::backward("<rule action='drop' direction='out'><udp dstportstart='64' dstportend='53'/></rule>", &[Portability::BackwardPorts])]
 #[case::layer_2("<rule action='continue' direction='out'><ip protocol='udp'/></rule>", &[])]
