@@ -262,6 +262,7 @@ impl<'a> Occupied<'a> {
             agent: &mut self.guest.agent,
             dev: self.dev,
             host_key: self.host_key,
+            deaf: quirk(&self.guest.machine.interface().model).deaf,
         };
         (sender, &self.guest.machine.tap)
     }

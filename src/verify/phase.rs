@@ -1,6 +1,6 @@
 //! One phase of a cell: send the probes, bound the wait with sentinels, collect the sightings.
 
-use super::station::{Exchange, Ground, Refusals, Station};
+use super::station::{Exchange, Ground, Moment, Refusals, Station};
 use super::watch::{Marks, Place, Sightings, Watch};
 use crate::frame::{Phase, Tag};
 use crate::guest::GuestError;
@@ -140,6 +140,7 @@ pub async fn run(
     probes: Vec<Probe>,
 ) -> Result<Outcome, GuestError> {
     station.start_afresh().await?;
+    let mut refused = station.join(&probes, phase, Moment::First).await?;
     let steps = dhcp_steps(&probes);
     let dhcp = if steps.is_empty() {
         Vec::new()
@@ -156,9 +157,10 @@ pub async fn run(
     } else {
         None
     };
-    let mut refused = station.send(&probes, phase).await?;
+    refused.extend(station.send(&probes, phase).await?);
     refused.extend(ground.send_from_outside(&probes)?);
     let ssh = ssh.map(Exchange::end).transpose()?;
+    refused.extend(station.join(&probes, phase, Moment::Last).await?);
     departed(&watch, &probes).await;
     let bounds = bound(station, ground, &watch, run, phase as u16).await?;
     let (sightings, end) = watch.sightings();

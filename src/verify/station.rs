@@ -35,11 +35,29 @@ pub trait Station {
     /// Lets the LAN peer begin to use its port 22.
     fn ssh(&mut self) -> Result<Exchange, GuestError>;
 
+    /// Joins the groups that probes are about, where they are to be joined at this moment
+    /// of a phase.
+    async fn join(
+        &mut self,
+        probes: &[Probe],
+        phase: Phase,
+        moment: Moment,
+    ) -> Result<Refusals, GuestError>;
+
     /// Sends every probe that starts here and is not a DHCP step.
     async fn send(&mut self, probes: &[Probe], phase: Phase) -> Result<Refusals, GuestError>;
 
     /// Sends raw frames.
     async fn frames(&mut self, frames: &[Vec<u8>]) -> Result<(), GuestError>;
+}
+
+/// Moments of a phase at which groups can be joined apart from what else is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// Before anything else.
+    First,
+    /// When every exchange has come to its end.
+    Last,
 }
 
 /// An SSH exchange under way.

@@ -1,7 +1,7 @@
 //! A real guest at the guest's end of the wire: its stack sends, its agent is told what.
 
 use super::ssh;
-use super::station::{Exchange, Ground, Refusals, Station};
+use super::station::{Exchange, Ground, Moment, Refusals, Station};
 use crate::frame::Phase;
 use crate::guest::{AgentClient, GuestError};
 use crate::lab::topology::{Mac, mac_text};
@@ -32,6 +32,8 @@ pub struct Sender<'a> {
     pub dev: &'a str,
     /// The guest's SSH host key.
     pub host_key: &'a str,
+    /// Whether its device is deaf for a while after each change of what it listens to.
+    pub deaf: bool,
 }
 
 impl Sender<'_> {
@@ -81,8 +83,27 @@ impl Sender<'_> {
         self.frames(&raw).await
     }
 
+    /// Has the guest's stack send the probes that it can; what it refused, and why. A socket
+    /// that refuses (no route, no address) has sent nothing; the tap's sensor says so.
+    async fn through_stack(
+        &mut self,
+        before: Option<Op>,
+        probes: impl Iterator<Item = &Probe>,
+    ) -> Result<Refusals, GuestError> {
+        let (ids, asked): (Vec<String>, Vec<Op>) = probes
+            .filter_map(|probe| Some((probe.id.clone(), self.op(&probe.stimulus)?)))
+            .unzip();
+        let unasked = before.iter().len();
+        let ops = before.into_iter().chain(asked).collect();
+        let results = self.agent.ask_several(ops, ANSWER).await?;
+        let refused = ids.into_iter().zip(results.into_iter().skip(unasked));
+        Ok(refused
+            .filter_map(|(id, result)| Some((id, result.err()?)))
+            .collect())
+    }
+
     /// What the agent is asked for a probe that the guest's stack sends.
-    fn through_stack(&self, stimulus: &Stimulus) -> Option<Op> {
+    fn op(&self, stimulus: &Stimulus) -> Option<Op> {
         let dev = self.dev.to_owned();
         Some(match stimulus {
             Stimulus::Udp {
@@ -207,32 +228,48 @@ impl Station for Sender<'_> {
         self.ask(Op::Reset).await.map(drop)
     }
 
+    /// Leaves the groups of an earlier phase and joins them anew. Where the device is deaf
+    /// after each change of what it listens to, that is done while nothing is waited for:
+    /// in the early phase it is deaf all the same, since it has just been set up.
+    async fn join(
+        &mut self,
+        probes: &[Probe],
+        phase: Phase,
+        moment: Moment,
+    ) -> Result<Refusals, GuestError> {
+        let best = match phase {
+            Phase::Early => Moment::First,
+            _ => Moment::Last,
+        };
+        if !self.deaf || moment != best || !probes.iter().any(is_join) {
+            return Ok(Refusals::new());
+        }
+        if moment == Moment::First {
+            // A report names the guest's address.
+            self.configure().await?;
+        }
+        self.through_stack(Some(Op::Leave), probes.iter().filter(|it| is_join(it)))
+            .await
+    }
+
     /// First those that use the guest's stack, then the raw frames, of which in
     /// the early phase the forbidden ones were the first of all. Returns what the
     /// stack refused to send, and why.
     async fn send(&mut self, probes: &[Probe], phase: Phase) -> Result<Refusals, GuestError> {
         let mut raw = Vec::new();
-        // The groups of an earlier phase are left right before they are joined again: some
-        // devices are deaf for a second after each change of what they listen to (QEMU's
-        // e1000), and these two make one.
-        let (mut ids, mut ops) = (Vec::new(), vec![Op::Leave]);
+        let mut others = Vec::new();
         for probe in probes.iter().filter(|probe| probe.origin == Origin::Guest) {
             match &probe.stimulus {
                 Stimulus::Frames(_) if phase == Phase::Early && probe.expect == Expect::Drop => {}
                 Stimulus::Frames(frames) => raw.extend(frames.iter().cloned()),
-                other => {
-                    let op = self.through_stack(other);
-                    ids.extend(op.is_some().then(|| probe.id.clone()));
-                    ops.extend(op);
-                }
+                Stimulus::Join { .. } if self.deaf => {}
+                _ => others.push(probe),
             }
         }
-        let results = self.agent.ask_several(ops, ANSWER).await?;
-        // A socket that refuses (no route, no address) has sent nothing; the tap's sensor says so.
-        let refused = ids.into_iter().zip(results.into_iter().skip(1));
-        let refused = refused.filter_map(|(id, result)| Some((id, result.err()?)));
+        let leave = (!self.deaf).then_some(Op::Leave);
+        let refused = self.through_stack(leave, others.into_iter()).await?;
         self.frames(&raw).await?;
-        Ok(refused.collect())
+        Ok(refused)
     }
 
     async fn frames(&mut self, frames: &[Vec<u8>]) -> Result<(), GuestError> {
@@ -269,6 +306,10 @@ fn is_forbidden(probe: &Probe, address: IpAddr) -> bool {
         _ => return false,
     };
     probe.origin == Origin::Guest && probe.expect == Expect::Drop && to == address
+}
+
+fn is_join(probe: &Probe) -> bool {
+    matches!(probe.stimulus, Stimulus::Join { .. })
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -32,6 +32,8 @@ pub struct Quirk {
     pub firmware: Option<&'static str>,
     /// Milliseconds that the Linux driver takes to negotiate the link, measured under emulation.
     pub link_ms: u64,
+    /// Whether it takes no frame in for a second after each change of what it listens to.
+    pub deaf: bool,
     /// Whether it can hand unfinished checksums to the tap (virtio-net header).
     pub vnet_header: bool,
     /// Whether the host's vhost-net carries its frames, past QEMU; else libvirt chooses.
@@ -68,6 +70,7 @@ pub const ORDINARY: Quirk = Quirk {
     driver: "",
     firmware: None,
     link_ms: 0,
+    deaf: false,
     vnet_header: false,
     vhost: false,
     mac_octet: None,
@@ -86,10 +89,11 @@ const I8255X: Quirk = Quirk {
 /// Intel's gigabit family without a virtio-net header. Whenever the receive control
 /// register is written, which Linux does at every change of multicast groups, QEMU's
 /// model takes no frame in for a second (`set_rx_control` in its hw/net/e1000.c;
-/// measured): a cell takes 13 s instead of 4, most of it waiting for second tries.
+/// measured).
 const E1000: Quirk = Quirk {
     driver: "e1000",
     link_ms: 3700,
+    deaf: true,
     source: "QEMU hw/net/e1000.c restarts autonegotiation on reset; Linux e1000 looks at the link every 2 s",
     ..ORDINARY
 };

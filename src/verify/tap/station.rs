@@ -7,7 +7,7 @@ use crate::guest::GuestError;
 use crate::lab::Tap;
 use crate::probe::{Origin, Probe, Stimulus};
 use crate::verify::sockets::stream_socket;
-use crate::verify::station::{Exchange, Ground, Refusals, Station};
+use crate::verify::station::{Exchange, Ground, Moment, Refusals, Station};
 use lanfence_agent::DhcpStep;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -64,6 +64,11 @@ impl Station for Stand<'_> {
         Ok(Exchange(
             lab.network.peer.begin(move || connects(to.into()))?,
         ))
+    }
+
+    /// It joins by what it sends.
+    async fn join(&mut self, _: &[Probe], _: Phase, _: Moment) -> Result<Refusals, GuestError> {
+        Ok(Refusals::new())
     }
 
     async fn send(&mut self, probes: &[Probe], _: Phase) -> Result<Refusals, GuestError> {
