@@ -1,6 +1,7 @@
 //! `lanfence bench`: where the time goes, measured side by side in one run.
 
 mod grid;
+mod memory;
 mod others;
 mod pure;
 mod soak;

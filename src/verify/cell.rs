@@ -262,7 +262,7 @@ impl<'a> Occupied<'a> {
             agent: &mut self.guest.agent,
             dev: self.dev,
             host_key: self.host_key,
-            deaf: quirk(&self.guest.machine.interface().model).deaf,
+            deaf: quirk(&self.guest.machine.interface().model).deaf_ms > 0,
         };
         (sender, &self.guest.machine.tap)
     }

@@ -1,14 +1,15 @@
 //! The whole matrix, with one worker and with one a core.
 
+use super::memory::{GUEST, Guests, mib};
 use super::{REFERENCE, in_boots};
 use crate::cli::verify::Which;
 use crate::cli::{Failure, note};
+use crate::report::live::Event;
 use crate::report::summary::Outcome;
 use crate::verify::job::Job;
 use crate::verify::plan::longest_first;
 use crate::verify::{Workers, silence};
 use comfy_table::Table;
-use nix::sys::resource::{UsageWho, getrusage};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
@@ -18,9 +19,6 @@ const MOST: u64 = 60_000;
 
 /// How many times faster than one worker two must be.
 const SCALING: &str = "at least 1.7 times";
-
-/// Most memory of a guest, in MiB.
-const MEMORY: &str = "250";
 
 /// Runs every cell of the matrix twice; a table of what it took, also in bare boots of so
 /// many milliseconds.
@@ -32,11 +30,11 @@ pub fn table(plain: &Job, guest: &Path, bare: u64) -> Result<Table, Failure> {
         ..plain.clone()
     };
     note(&format!("{} cells with one worker", job.cells.len()));
-    let (one, times) = wall(&job, 1)?;
+    let mut guests = Guests::default();
+    let (one, times) = wall(&job, 1, &mut guests)?;
     longest_first(&mut job.cells, &times);
     note(&format!("{} cells with {cores} workers", job.cells.len()));
-    let (all, _) = wall(&job, cores)?;
-    let peak = getrusage(UsageWho::RUSAGE_CHILDREN).map_err(Failure::host)?;
+    let (all, _) = wall(&job, cores, &mut guests)?;
     let tenths = one * 10 / all.max(1);
     let mut table = Table::new();
     table.load_style(comfy_table::presets::ASCII_MARKDOWN);
@@ -62,19 +60,27 @@ pub fn table(plain: &Job, guest: &Path, bare: u64) -> Result<Table, Failure> {
         SCALING.to_owned(),
     ]);
     table.add_row([
-        "largest process of all labs, QEMU or libvirtd, MiB".to_owned(),
-        (peak.max_rss() / 1024).to_string(),
-        MEMORY.to_owned(),
+        "most memory of a guest's QEMU, MiB".to_owned(),
+        mib(guests.most()),
+        GUEST.to_owned(),
     ]);
     Ok(table)
 }
 
-/// Wall time of all cells in milliseconds, and of each.
-fn wall(job: &Job, workers: usize) -> Result<(u64, BTreeMap<String, u64>), Failure> {
+/// Wall time of all cells in milliseconds, and of each; what their guests took.
+fn wall(
+    job: &Job,
+    workers: usize,
+    guests: &mut Guests,
+) -> Result<(u64, BTreeMap<String, u64>), Failure> {
     let started = Instant::now();
-    let gathered = Workers::start(job, workers)
-        .map_err(Failure::host)?
-        .gather(silence(job), |_| {});
+    let gathered =
+        Workers::start(job, workers)
+            .map_err(Failure::host)?
+            .gather(silence(job), |event| match event {
+                Some(Event::PhaseDone { phase, .. }) if phase == "control" => guests.look(),
+                _ => {}
+            });
     let wall = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let mut times = BTreeMap::new();
     for cell in &gathered.cells {

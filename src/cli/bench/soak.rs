@@ -1,5 +1,6 @@
 //! Cells of the matrix over and over: what a guest takes, and what stays behind.
 
+use super::memory::{Guests, family, mib};
 use crate::cli::verify::Which;
 use crate::cli::{Failure, note};
 use crate::report::live::Event;
@@ -10,9 +11,6 @@ use crate::verify::{Workers, silence};
 use comfy_table::Table;
 use std::collections::BTreeMap;
 use std::path::Path;
-
-/// Most memory of a guest, in MiB.
-const GUEST: &str = "250";
 
 /// Lines of the table of what stays behind.
 const LINES: usize = 10;
@@ -36,7 +34,7 @@ pub fn tables(plain: &Job, guest: &Path, cells: usize) -> Result<(String, usize)
     for cell in &red {
         note(&format!("{} is not green: {}", cell.name, why(cell)));
     }
-    let tables = format!("{}\n{}", seen.guests(), seen.labs());
+    let tables = format!("{}\n{}", seen.guests.table(), seen.labs());
     Ok((tables, red.len()))
 }
 
@@ -65,8 +63,7 @@ fn why(cell: &Cell) -> String {
 #[derive(Default)]
 struct Seen {
     done: usize,
-    /// Most memory of a guest's QEMU in KiB by kind: all of it, and what is its own.
-    guests: BTreeMap<&'static str, [u64; 2]>,
+    guests: Guests,
     /// What the labs took after so many cells.
     labs: Vec<(usize, Labs)>,
 }
@@ -83,7 +80,7 @@ struct Labs {
 impl Seen {
     fn look(&mut self, event: Option<&Event>, cells: usize) {
         match event {
-            Some(Event::PhaseDone { phase, .. }) if phase == "control" => self.look_at_guests(),
+            Some(Event::PhaseDone { phase, .. }) if phase == "control" => self.guests.look(),
             Some(Event::CellDone { .. }) => {
                 self.done += 1;
                 // The first cells fill caches.
@@ -95,32 +92,6 @@ impl Seen {
             }
             _ => {}
         }
-    }
-
-    fn look_at_guests(&mut self) {
-        for process in family().iter().filter(|process| process.is_guest()) {
-            let Some(kind) = process.kind() else { continue };
-            let most = self.guests.entry(kind).or_default();
-            let now = [process.status("VmHWM"), process.status("RssAnon")];
-            for (most, now) in most.iter_mut().zip(now) {
-                *most = now.max(*most);
-            }
-        }
-    }
-
-    fn guests(&self) -> Table {
-        let mut table = Table::new();
-        table.load_style(comfy_table::presets::ASCII_MARKDOWN);
-        table.set_header([
-            "memory of a guest's QEMU, MiB",
-            "most",
-            "of that its own",
-            "at most",
-        ]);
-        for (kind, [all, own]) in &self.guests {
-            table.add_row([(*kind).to_owned(), mib(*all), mib(*own), GUEST.to_owned()]);
-        }
-        table
     }
 
     fn labs(&self) -> Table {
@@ -152,109 +123,5 @@ impl Labs {
             *labs.memory.entry(process.name.clone()).or_default() += process.status("VmRSS");
         }
         labs
-    }
-}
-
-fn mib(kib: u64) -> String {
-    format!("{}.{}", kib / 1024, kib % 1024 * 10 / 1024)
-}
-
-/// A process below this one. What it does not show any more counts as nothing.
-struct Process {
-    pid: u32,
-    parent: u32,
-    name: String,
-    status: String,
-}
-
-impl Process {
-    fn read(pid: u32) -> Option<Self> {
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-        let field = |name: &str| field(&status, name);
-        Some(Self {
-            pid,
-            parent: field("PPid")?.parse().ok()?,
-            name: field("Name")?.to_owned(),
-            status,
-        })
-    }
-
-    /// A figure in KiB.
-    fn status(&self, name: &str) -> u64 {
-        let value = field(&self.status, name).and_then(|value| value.strip_suffix(" kB"));
-        value
-            .and_then(|value| value.trim().parse().ok())
-            .unwrap_or_default()
-    }
-
-    fn files(&self) -> usize {
-        std::fs::read_dir(format!("/proc/{}/fd", self.pid)).map_or(0, Iterator::count)
-    }
-
-    fn is_guest(&self) -> bool {
-        self.name.starts_with("qemu-system")
-    }
-
-    /// What stands in it; none when it is none of the matrix' guests.
-    fn kind(&self) -> Option<&'static str> {
-        let line = std::fs::read_to_string(format!("/proc/{}/cmdline", self.pid)).ok()?;
-        let (_, name) = line.split_once("guest=")?;
-        let kinds = [
-            ("linux-restored", "Linux, restored"),
-            ("linux-", "Linux, booted cold"),
-            ("ipxe-", "iPXE"),
-        ];
-        let kind = kinds.iter().find(|(prefix, _)| name.starts_with(prefix));
-        kind.map(|(_, kind)| *kind)
-    }
-}
-
-/// The value of a line of /proc/PID/status.
-fn field<'a>(status: &'a str, name: &str) -> Option<&'a str> {
-    let mut lines = status.lines();
-    lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':').map(str::trim))
-}
-
-/// All processes below this one.
-fn family() -> Vec<Process> {
-    let all = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    let mut rest: Vec<Process> = pids.filter_map(Process::read).collect();
-    let mut family = Vec::new();
-    let mut parents = vec![std::process::id()];
-    while let Some(parent) = parents.pop() {
-        let (mut children, others): (Vec<_>, Vec<_>) = rest
-            .into_iter()
-            .partition(|process| process.parent == parent);
-        parents.extend(children.iter().map(|child| child.pid));
-        family.append(&mut children);
-        rest = others;
-    }
-    family
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_figure_is_read_by_its_whole_name() {
-        let status = "Name:\tlibvirtd\nVmRSSX:\t  1 kB\nVmRSS:\t  2048 kB\nPPid:\t7\n";
-        assert_eq!(field(status, "VmRSS"), Some("2048 kB"));
-        assert_eq!(field(status, "VmSwap"), None);
-    }
-
-    #[test]
-    fn a_child_is_of_the_family_and_this_process_is_not() {
-        let mut child = std::process::Command::new("sleep")
-            .arg("60")
-            .spawn()
-            .expect("sleep starts");
-        let family = family();
-        let _ = child.kill();
-        let _ = child.wait();
-        let pids: Vec<u32> = family.iter().map(|process| process.pid).collect();
-        assert!(pids.contains(&child.id()));
-        assert!(!pids.contains(&std::process::id()));
     }
 }

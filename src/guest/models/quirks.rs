@@ -32,8 +32,8 @@ pub struct Quirk {
     pub firmware: Option<&'static str>,
     /// Milliseconds that the Linux driver takes to negotiate the link, measured under emulation.
     pub link_ms: u64,
-    /// Whether it takes no frame in for a second after each change of what it listens to.
-    pub deaf: bool,
+    /// Milliseconds for which it takes no frame in after each change of what it listens to.
+    pub deaf_ms: u64,
     /// Whether it can hand unfinished checksums to the tap (virtio-net header).
     pub vnet_header: bool,
     /// Whether the host's vhost-net carries its frames, past QEMU; else libvirt chooses.
@@ -70,7 +70,7 @@ pub const ORDINARY: Quirk = Quirk {
     driver: "",
     firmware: None,
     link_ms: 0,
-    deaf: false,
+    deaf_ms: 0,
     vnet_header: false,
     vhost: false,
     mac_octet: None,
@@ -88,12 +88,11 @@ const I8255X: Quirk = Quirk {
 
 /// Intel's gigabit family without a virtio-net header. Whenever the receive control
 /// register is written, which Linux does at every change of multicast groups, QEMU's
-/// model takes no frame in for a second (`set_rx_control` in its hw/net/e1000.c;
-/// measured).
+/// model takes no frame in for a second (`set_rx_control` in its hw/net/e1000.c; measured).
 const E1000: Quirk = Quirk {
     driver: "e1000",
     link_ms: 3700,
-    deaf: true,
+    deaf_ms: 1000,
     source: "QEMU hw/net/e1000.c restarts autonegotiation on reset; Linux e1000 looks at the link every 2 s",
     ..ORDINARY
 };
