@@ -20,7 +20,7 @@ mod sources;
 mod tool;
 
 use anyhow::Result;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
@@ -37,6 +37,8 @@ pub struct Context {
 struct Verb {
     name: &'static str,
     summary: &'static str,
+    /// Whether its options are those of the command that it starts.
+    hands_on: bool,
     run: fn(Context, Vec<OsString>) -> Result<()>,
 }
 
@@ -45,41 +47,49 @@ const VERBS: &[Verb] = &[
     Verb {
         name: "setup",
         summary: "find what is missing on this machine, say it, install it",
+        hands_on: false,
         run: setup::setup_verb,
     },
     Verb {
         name: "doctor",
         summary: "only say what is there and what is missing",
+        hands_on: false,
         run: setup::doctor_verb,
     },
     Verb {
         name: "image",
         summary: "build the guest image and print its directory [--update-kernel]",
+        hands_on: false,
         run: image::verb,
     },
     Verb {
         name: "filters",
         summary: "setup, then print the directory of the filters that libvirt ships",
+        hands_on: false,
         run: setup::filters_verb,
     },
     Verb {
         name: "verify",
         summary: "setup, image, then `lanfence verify` with the arguments given",
+        hands_on: true,
         run: run::verify,
     },
     Verb {
         name: "matrix",
         summary: "setup, image, then `lanfence matrix`: the cells as jobs for a CI system",
+        hands_on: true,
         run: run::matrix,
     },
     Verb {
         name: "test",
         summary: "setup, image, then `cargo test --workspace` with the arguments given",
+        hands_on: true,
         run: run::test,
     },
     Verb {
         name: "bench",
         summary: "setup, image, then `lanfence bench`, built with optimisation",
+        hands_on: true,
         run: run::bench,
     },
 ];
@@ -102,7 +112,7 @@ fn dispatch(arguments: Vec<OsString>) -> Result<()> {
         return Ok(());
     }
     let name = arguments.remove(0);
-    if name == "-h" || name == "--help" || name == "help" {
+    if name == "help" || asks_for_help(&name) {
         print!("{}", usage());
         return Ok(());
     }
@@ -113,7 +123,15 @@ fn dispatch(arguments: Vec<OsString>) -> Result<()> {
             usage().trim_end()
         ))
     })?;
+    if !verb.hands_on && arguments.iter().any(|it| asks_for_help(it)) {
+        print!("{}", usage());
+        return Ok(());
+    }
     (verb.run)(context, arguments)
+}
+
+fn asks_for_help(argument: &OsStr) -> bool {
+    argument == "-h" || argument == "--help"
 }
 
 /// Takes `--offline` out of the arguments, wherever it stands before a `--`:
@@ -183,5 +201,15 @@ mod tests {
         for verb in VERBS {
             assert!(text.contains(verb.name), "{text}");
         }
+    }
+
+    #[rstest]
+    #[case::alone("--help")]
+    #[case::of_setup("setup --help")]
+    #[case::of_doctor("doctor -h")]
+    #[case::of_image("image --update-kernel --help")]
+    #[case::of_filters("filters --help")]
+    fn help_does_nothing_else(#[case] given: &str) {
+        dispatch(words(given)).expect("the list of verbs");
     }
 }
