@@ -61,7 +61,7 @@ pub fn table(plain: &Job, guest: &Path, bare: u64) -> Result<Table, Failure> {
     ]);
     table.add_row([
         "most memory of a guest's QEMU, MiB".to_owned(),
-        mib(guests.most()),
+        guests.most().map_or_else(|| "none seen".to_owned(), mib),
         GUEST.to_owned(),
     ]);
     Ok(table)

@@ -27,10 +27,9 @@ impl Guests {
         }
     }
 
-    /// The most that one took, in KiB.
-    pub fn most(&self) -> u64 {
-        let all = self.most.values().map(|[all, _]| *all);
-        all.max().unwrap_or_default()
+    /// The most that one took, in KiB; none where none was seen.
+    pub fn most(&self) -> Option<u64> {
+        self.most.values().map(|[all, _]| *all).max()
     }
 
     /// A line for each kind.
