@@ -5,8 +5,9 @@ use std::io::Read as _;
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-/// What the guest is asked over SSH; the answer cannot come from anywhere else.
-const COMMAND: &str = "cat /proc/cmdline";
+/// What the guest is asked over SSH; the answer cannot come from anywhere else. The shell
+/// does it by itself: one program less to start in a guest that is emulated.
+const COMMAND: &str = "read line </proc/cmdline; echo \"$line\"";
 
 /// Refuses a host that is not the guest: another host's answer would prove nothing.
 fn is_guest(

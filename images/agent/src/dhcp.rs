@@ -1,16 +1,12 @@
 //! `Op::Dhcp`: busybox udhcpc, watched through its script.
 //!
-//! udhcpc runs a script at every event and waits for its end. The script is the
-//! agent's own binary under the name [`HOOK`]: it hands the event to PID 1 over a
-//! socket, and PID 1 sets the address before it lets the script end. That is
-//! the order of things on any DHCP client, without a shell per event.
+//! PID 1 acts on an event before it lets the script end: that is the order of things on any
+//! DHCP client.
 
 use std::collections::HashMap;
-use std::io::{Read as _, Write as _};
-use std::net::{IpAddr, Ipv4Addr, Shutdown};
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -18,63 +14,26 @@ use lanfence_agent::{Answer, DhcpStep};
 use nix::poll::PollFlags;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
-use serde::{Deserialize, Serialize};
 
 use crate::address::{Flush, flush, metric};
 use crate::children::{Children, last_line};
 use crate::hold::Hold;
 use crate::netlink::{Neighbour, Netlink};
+use crate::script::{self, Event, Script};
 use crate::wait::{Deadline, ms_since, ready, until};
 
-/// Name under which udhcpc runs the agent's binary.
-pub const HOOK: &str = "udhcpc-hook";
-
-const HOOK_PATH: &str = "/run/udhcpc-hook";
 const CLIENT_PORT: u16 = 68;
 const SERVER_PORT: u16 = 67;
 
-const SOCKET: &str = "/run/udhcpc.sock";
-
 const LOOPBACK: &str = "lo";
-
-/// How long hook and PID 1 wait for each other. An event between two requests
-/// waits for the request in hand, hence the length.
-const TALK: Duration = Duration::from_secs(60);
 
 /// How often a client that may have died is looked at.
 const LOOK_MS: u64 = 50;
 
-/// An event as udhcpc tells it to its script.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Event {
-    name: String,
-    interface: String,
-    ip: Option<Ipv4Addr>,
-    prefix: Option<u8>,
-    router: Option<Ipv4Addr>,
-    server: Option<Ipv4Addr>,
-}
-
-impl Event {
-    /// From the script's first argument and environment (busybox, `networking/udhcp`).
-    fn from_environment(name: &str, get: impl Fn(&str) -> Option<String>) -> Self {
-        // `router` can be a list; the first counts.
-        let address = |key| get(key)?.split_ascii_whitespace().next()?.parse().ok();
-        Self {
-            name: name.to_owned(),
-            interface: get("interface").unwrap_or_default(),
-            ip: address("ip"),
-            prefix: get("mask").and_then(|mask| mask.parse().ok()),
-            router: address("router"),
-            server: address("serverid"),
-        }
-    }
-}
-
 /// The DHCP clients of the guest, one a device at most.
 #[derive(Debug)]
 pub struct Dhcp {
-    listener: UnixListener,
+    script: Script,
     clients: HashMap<String, Client>,
 }
 
@@ -89,17 +48,8 @@ struct Client {
 impl Dhcp {
     /// Prepares what udhcpc will run and what that will talk to.
     pub fn new() -> Result<Self, String> {
-        let own = std::env::current_exe()
-            .map_err(|error| format!("cannot tell the agent's own path: {error}"))?;
-        std::os::unix::fs::symlink(&own, HOOK_PATH)
-            .map_err(|error| format!("cannot create {HOOK_PATH}: {error}"))?;
-        let listener = UnixListener::bind(SOCKET)
-            .map_err(|error| format!("cannot listen on {SOCKET}: {error}"))?;
-        listener
-            .set_nonblocking(true)
-            .map_err(|error| format!("cannot prepare {SOCKET}: {error}"))?;
         Ok(Self {
-            listener,
+            script: Script::new()?,
             clients: HashMap::new(),
         })
     }
@@ -116,7 +66,7 @@ impl Dhcp {
         let start = Instant::now();
         let deadline = Deadline::in_ms(deadline_ms);
         // Events of the past, so that none is taken for the answer to this step.
-        while self.take_event(netlink)?.is_some() {}
+        self.take_events(netlink)?;
         let event = match step {
             DhcpStep::Bind => {
                 self.start(children, dev)?;
@@ -144,9 +94,9 @@ impl Dhcp {
         Ok(answer(event.as_ref(), ms_since(start)))
     }
 
-    /// Applies an event that came on its own, such as a renewal at half time.
+    /// Applies events that came on their own, such as a renewal at half time.
     pub fn serve(&mut self, netlink: &mut Netlink) -> Result<(), String> {
-        self.take_event(netlink).map(drop)
+        self.take_events(netlink).map(drop)
     }
 
     /// Runs a client on the loopback device until it has called its script, whose event
@@ -157,7 +107,7 @@ impl Dhcp {
         children: &mut Children,
         deadline: Deadline,
     ) -> Result<(), String> {
-        let (pid, _) = spawn(children, LOOPBACK)?;
+        let (pid, _) = self.spawn(children, LOOPBACK)?;
         let called = self.wait_for(netlink, children, LOOPBACK, "deconfig", deadline);
         children.end(pid);
         called.map(drop)
@@ -197,7 +147,7 @@ impl Dhcp {
 
     fn start(&mut self, children: &mut Children, dev: &str) -> Result<(), String> {
         self.end(children, dev);
-        let (pid, log) = spawn(children, dev)?;
+        let (pid, log) = self.spawn(children, dev)?;
         let client = Client {
             pid,
             log,
@@ -223,10 +173,9 @@ impl Dhcp {
         deadline: Deadline,
     ) -> Result<Option<Event>, String> {
         loop {
-            while let Some(event) = self.take_event(netlink)? {
-                if event.interface == dev && event.name == wanted {
-                    return Ok(Some(event));
-                }
+            let mut events = self.take_events(netlink)?.into_iter();
+            if let Some(event) = events.find(|it| it.interface == dev && it.name == wanted) {
+                return Ok(Some(event));
             }
             if let Some(client) = self.clients.get(dev)
                 && let Some(end) = children.ended(client.pid)
@@ -244,19 +193,15 @@ impl Dhcp {
         }
     }
 
-    /// Takes the next event if there is one, applies it, and lets udhcpc go on.
-    fn take_event(&mut self, netlink: &mut Netlink) -> Result<Option<Event>, String> {
-        let mut stream = match self.listener.accept() {
-            Ok((stream, _)) => stream,
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(None),
-            Err(error) => return Err(format!("cannot hear udhcpc: {error}")),
-        };
-        let event =
-            receive(&mut stream).map_err(|error| format!("cannot read udhcpc's event: {error}"))?;
-        self.apply(netlink, &event)?;
-        // A hook that was killed meanwhile needs no word.
-        let _ = stream.write_all(b"k");
-        Ok(Some(event))
+    /// Takes the events that there are, applies each, and lets its udhcpc go on.
+    fn take_events(&mut self, netlink: &mut Netlink) -> Result<Vec<Event>, String> {
+        let events = self.script.events()?;
+        let mut all = Ok(());
+        for event in &events {
+            all = all.and(self.apply(netlink, event));
+            self.script.let_go(event);
+        }
+        all.map(|()| events)
     }
 
     fn apply(&mut self, netlink: &mut Netlink, event: &Event) -> Result<(), String> {
@@ -282,22 +227,34 @@ impl Dhcp {
             _ => Ok(()),
         }
     }
-}
 
-/// Starts udhcpc on the device; its process and its log.
-fn spawn(children: &mut Children, dev: &str) -> Result<(Pid, PathBuf), String> {
-    let log = PathBuf::from(format!("/run/udhcpc.{dev}.log"));
-    // Tries every second; the step's own deadline ends that.
-    let words = [
-        "udhcpc", "-i", dev, "-f", "-t", "600", "-T", "1", "-A", "1", "-s", HOOK_PATH,
-    ];
-    let pid = children.start(Command::new("/bin/busybox").args(words), &log)?;
-    Ok((pid, log))
+    /// Starts udhcpc on the device; its process and its log.
+    fn spawn(&mut self, children: &mut Children, dev: &str) -> Result<(Pid, PathBuf), String> {
+        self.script.expect(dev)?;
+        let log = PathBuf::from(format!("/run/udhcpc.{dev}.log"));
+        // Tries every second; the step's own deadline ends that.
+        let words = [
+            "udhcpc",
+            "-i",
+            dev,
+            "-f",
+            "-t",
+            "600",
+            "-T",
+            "1",
+            "-A",
+            "1",
+            "-s",
+            script::PATH,
+        ];
+        let pid = children.start(Command::new("/bin/busybox").args(words), &log)?;
+        Ok((pid, log))
+    }
 }
 
 impl AsFd for Dhcp {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.listener.as_fd()
+        self.script.as_fd()
     }
 }
 
@@ -363,78 +320,9 @@ fn answer(event: Option<&Event>, took_ms: u64) -> Answer {
     }
 }
 
-fn receive(stream: &mut UnixStream) -> std::io::Result<Event> {
-    stream.set_nonblocking(false)?;
-    stream.set_read_timeout(Some(TALK))?;
-    let mut text = String::new();
-    stream.read_to_string(&mut text)?;
-    Ok(serde_json::from_str(&text)?)
-}
-
-/// The script's side: tells PID 1 and waits until it has acted. Returns the exit status.
-pub fn run_hook() -> i32 {
-    let event = std::env::args().nth(1).unwrap_or_default();
-    let event = Event::from_environment(&event, |name| std::env::var(name).ok());
-    match tell(&event) {
-        Ok(()) => 0,
-        Err(error) => {
-            // Goes to udhcpc's log, whose last line the agent quotes.
-            let _ = writeln!(std::io::stderr(), "{HOOK}: {error}");
-            1
-        }
-    }
-}
-
-fn tell(event: &Event) -> std::io::Result<()> {
-    let mut stream = UnixStream::connect(Path::new(SOCKET))?;
-    stream.set_read_timeout(Some(TALK))?;
-    stream.write_all(&serde_json::to_vec(event)?)?;
-    stream.shutdown(Shutdown::Write)?;
-    stream.read_exact(&mut [0])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn event(variables: &[(&str, &str)]) -> Event {
-        Event::from_environment("bound", |name| {
-            let found = variables.iter().find(|(known, _)| *known == name);
-            found.map(|(_, value)| (*value).to_owned())
-        })
-    }
-
-    #[test]
-    fn reads_what_udhcpc_exports() {
-        let got = event(&[
-            ("interface", "eth0"),
-            ("ip", "192.168.1.57"),
-            ("subnet", "255.255.255.0"),
-            ("mask", "24"),
-            ("router", "192.168.1.1 192.168.1.2"),
-            ("serverid", "192.168.1.1"),
-        ]);
-        assert_eq!(got.interface, "eth0");
-        assert_eq!(got.ip, Some(Ipv4Addr::new(192, 168, 1, 57)));
-        assert_eq!(got.prefix, Some(24));
-        assert_eq!(got.router, Some(Ipv4Addr::new(192, 168, 1, 1)));
-        assert_eq!(got.server, got.router);
-    }
-
-    #[test]
-    fn a_lease_without_router_is_read_as_that() {
-        let got = event(&[("interface", "eth0"), ("ip", "10.0.0.2"), ("mask", "x")]);
-        assert_eq!((got.prefix, got.router, got.server), (None, None, None));
-    }
-
-    #[test]
-    fn an_event_survives_the_socket() {
-        let sent = event(&[("interface", "eth0"), ("ip", "10.0.0.2")]);
-        let (mut here, mut there) = UnixStream::pair().unwrap();
-        here.write_all(&serde_json::to_vec(&sent).unwrap()).unwrap();
-        here.shutdown(Shutdown::Write).unwrap();
-        assert_eq!(receive(&mut there).unwrap(), sent);
-    }
 
     #[test]
     fn on_link_is_told_from_off_link() {

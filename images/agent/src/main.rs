@@ -1,8 +1,7 @@
 //! PID 1 and agent of lanfence's throwaway Linux guest.
 //!
 //! It mounts what it needs, loads the image's modules, prints the READY line and
-//! then does what the host asks over a virtio-serial port. Under another name the
-//! same binary is the script that udhcpc runs, see [`dhcp`].
+//! then does what the host asks over a virtio-serial port.
 
 mod address;
 mod children;
@@ -21,6 +20,7 @@ mod nic;
 mod phy;
 mod port;
 mod proc_net;
+mod script;
 mod serve;
 mod sockets;
 mod ssh;
@@ -28,17 +28,11 @@ mod tcp;
 mod wait;
 mod warm;
 
-use std::path::Path;
-
 use crate::cmdline::Cmdline;
 use crate::port::Port;
 use crate::serve::Agent;
 
 fn main() {
-    let name = std::env::args_os().next().unwrap_or_default();
-    if Path::new(&name).file_name() == Some(dhcp::HOOK.as_ref()) {
-        std::process::exit(dhcp::run_hook());
-    }
     if std::process::id() != 1 {
         eprintln!("error: this is the init of a lanfence guest and runs as process 1 only");
         std::process::exit(2);

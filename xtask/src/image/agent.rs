@@ -45,8 +45,8 @@ pub fn cargo(offline: bool) -> Command {
     command
 }
 
-/// Static and at a fixed address, so that there is nothing to relocate when udhcpc runs
-/// it as its script, and without the paths of this machine in panic messages: clones in
+/// Static and at a fixed address, so that there is nothing to load or to relocate, and
+/// without the paths of this machine in panic messages: clones in
 /// different places then build the same image.
 fn flags() -> Vec<String> {
     let mut flags = vec![
