@@ -356,6 +356,7 @@ pub fn plain_job(source: &generate::Source, guest: Option<&Path>) -> Result<Job,
         sabotage: None,
         rootless: !nix::unistd::geteuid().is_root(),
         foreign: Vec::new(),
+        workers: 1,
         boot_only: false,
     })
 }

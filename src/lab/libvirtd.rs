@@ -130,6 +130,8 @@ pub struct Libvirt {
 struct Serving {
     daemon: Daemon,
     connect: Connect,
+    /// Ended on purpose; see [`Libvirt::rest`].
+    rests: bool,
 }
 
 impl Libvirt {
@@ -137,7 +139,11 @@ impl Libvirt {
     pub async fn connect(daemon: Daemon) -> Result<Self, LabError> {
         let connect = connect(&daemon).await?;
         Ok(Self {
-            serving: Mutex::new(Serving { daemon, connect }),
+            serving: Mutex::new(Serving {
+                daemon,
+                connect,
+                rests: false,
+            }),
         })
     }
 
@@ -151,13 +157,32 @@ impl Libvirt {
         forget_running()?;
         let daemon = start()?;
         let connect = connect(&daemon).await?;
-        *self.serving() = Serving { daemon, connect };
+        *self.serving() = Serving {
+            daemon,
+            connect,
+            rests: false,
+        };
         Ok(())
     }
 
-    /// Why nothing it says can be trusted; none while it runs.
+    /// Ends it until [`Libvirt::renew`], unless something is wrong with it, which is then
+    /// still to be found. One that lives when a domain ends runs thirty commands to give
+    /// that one's filter up.
+    pub fn rest(&self) {
+        let mut serving = self.serving();
+        if serving.daemon.fault().is_none() {
+            serving.rests = true;
+            serving.daemon.end();
+        }
+    }
+
+    /// Why nothing it says can be trusted; none while it runs or rests.
     pub fn fault(&self) -> Option<String> {
-        self.serving().daemon.fault()
+        let serving = self.serving();
+        if serving.rests {
+            return None;
+        }
+        serving.daemon.fault()
     }
 
     fn serving(&self) -> MutexGuard<'_, Serving> {

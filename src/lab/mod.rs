@@ -130,6 +130,12 @@ impl Lab {
         Ok(())
     }
 
+    /// Ends what only a living guest needs, before the last guest of a cell ends: nothing
+    /// can be asked of libvirt until the next cell begins.
+    pub fn end_cell(&self) {
+        self.libvirt.rest();
+    }
+
     /// Takes every rule out of the kernel, at once and behind libvirt's back: nothing can
     /// be bound after that in this cell.
     ///

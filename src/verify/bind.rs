@@ -140,6 +140,7 @@ mod tests {
             sabotage: None,
             rootless: false,
             foreign: Vec::new(),
+            workers: 1,
             boot_only: false,
             retries: 0,
         };

@@ -64,7 +64,10 @@ impl Running<'_> {
         let exercised = self.exercise(&mut guest, host_key, &scene, began).await;
         self.describe(guest.machine.xml());
         match exercised {
-            Ok(runs) => self.conclude(runs),
+            Ok(runs) => {
+                self.context.lab.end_cell();
+                self.conclude(runs)
+            }
             Err(error) => {
                 self.keep_early(&guest.machine.tap);
                 Err(error)
@@ -217,10 +220,12 @@ async fn greet(context: &Context<'_>, agent: &mut AgentClient) -> Result<String,
     }
 }
 
-/// Greets a guest, and has it warm up where that takes work off its cell.
+/// Greets a guest, and has it warm up where that takes time off its cell. It goes through
+/// one key exchange more, which the guests of other workers wait for unless a core is free.
 async fn warmed(context: &Context<'_>, agent: &mut AgentClient) -> Result<String, VerifyError> {
     let host_key = greet(context, agent).await?;
-    if context.accel == Accel::Tcg {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    if context.accel == Accel::Tcg && context.job.workers < cores {
         agent.ask(Op::Warm, ANSWER).await?;
     }
     Ok(host_key)

@@ -125,9 +125,13 @@ impl Workers {
     /// # Errors
     /// When this program cannot start itself again.
     pub fn start(job: &Job, jobs: usize) -> std::io::Result<Self> {
+        let job = Job {
+            workers: jobs.max(1).min(job.cells.len()),
+            ..job.clone()
+        };
         let text = serde_json::to_string(&job).map_err(std::io::Error::other)?;
         let mut workers = Vec::new();
-        for _ in 0..jobs.max(1).min(job.cells.len()) {
+        for _ in 0..job.workers {
             let mut command = Command::new(std::env::current_exe()?);
             command
                 .args([WORKER, &std::process::id().to_string()])

@@ -70,7 +70,10 @@ impl Running<'_> {
         let runs = trial::run(run, order, &mut subject, |phase| self.enter(phase)).await;
         self.describe(subject.machine.xml());
         match runs {
-            Ok(runs) => self.conclude(runs),
+            Ok(runs) => {
+                lab.end_cell();
+                self.conclude(runs)
+            }
             Err(error) => {
                 self.keep_early(&subject.machine.tap);
                 Err(error)

@@ -194,6 +194,8 @@ pub struct Job {
     pub retries: u32,
     /// What to break.
     pub sabotage: Option<Sabotage>,
+    /// How many workers share the host's cores; set where they are started.
+    pub workers: usize,
     /// Whether an ordinary user runs this, in a user namespace.
     pub rootless: bool,
     /// Only boot the first cell's guest, to see whether the accelerator works.
