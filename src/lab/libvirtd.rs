@@ -176,6 +176,11 @@ impl Libvirt {
         }
     }
 
+    /// Whether it has been left on purpose.
+    pub fn rests(&self) -> bool {
+        self.serving().rests
+    }
+
     /// Why nothing it says can be trusted; none while it runs or rests.
     pub fn fault(&self) -> Option<String> {
         let serving = self.serving();
