@@ -37,7 +37,7 @@ pub struct Options {
     /// Only what needs no guest: evaluator, reader, lint and exact sets.
     #[arg(long)]
     pure: bool,
-    /// Also the whole matrix, with one worker and with one a core; minutes.
+    /// Also the whole matrix, with one worker, with one a core and with one more; minutes.
     #[arg(long, conflicts_with = "pure")]
     grid: bool,
     /// Instead of all that, so many cells of the matrix, and what stays behind of them.
