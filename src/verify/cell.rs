@@ -64,10 +64,7 @@ impl Running<'_> {
         let exercised = self.exercise(&mut guest, host_key, &scene, began).await;
         self.describe(guest.machine.xml());
         match exercised {
-            Ok(runs) => {
-                self.context.lab.end_cell();
-                self.conclude(runs)
-            }
+            Ok(runs) => self.conclude_with_guest(runs),
             Err(error) => {
                 self.keep_early(&guest.machine.tap);
                 Err(error)

@@ -70,10 +70,7 @@ impl Running<'_> {
         let runs = trial::run(run, order, &mut subject, |phase| self.enter(phase)).await;
         self.describe(subject.machine.xml());
         match runs {
-            Ok(runs) => {
-                lab.end_cell();
-                self.conclude(runs)
-            }
+            Ok(runs) => self.conclude_with_guest(runs),
             Err(error) => {
                 self.keep_early(&subject.machine.tap);
                 Err(error)
