@@ -4,7 +4,7 @@
 //! by all of that: another kernel, initramfs, QEMU, libvirt, domain or CPU finds
 //! no state of its own and makes one.
 
-use crate::lab::LabError;
+use crate::lab::{EMULATOR, LabError};
 use nix::fcntl::{Flock, FlockArg};
 use std::fs::File;
 use std::os::unix::fs::MetadataExt as _;
@@ -30,9 +30,6 @@ const MADE: Duration = Duration::from_secs(60);
 
 /// How often the lock is tried; a lock that blocks could not be given up.
 const LOOK: Duration = Duration::from_millis(20);
-
-/// The program that a state is loaded into.
-const EMULATOR: &str = "qemu-system-x86_64";
 
 /// Everything that makes a saved state.
 #[derive(Debug, Clone, PartialEq, Eq)]

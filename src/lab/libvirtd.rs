@@ -132,18 +132,36 @@ struct Serving {
     connect: Connect,
     /// Ended on purpose; see [`Libvirt::rest`].
     rests: bool,
+    /// What comes in its place, where that has been started ahead of time.
+    successor: Option<Daemon>,
+}
+
+impl Serving {
+    /// Connects to what [`start`] has started.
+    async fn of(daemon: Daemon) -> Result<Self, LabError> {
+        let connect = connect(&daemon).await?;
+        Ok(Self {
+            daemon,
+            connect,
+            rests: false,
+            successor: None,
+        })
+    }
+
+    /// Ends this one and starts another, which is not waited for.
+    fn succeed(&self) -> Result<Daemon, LabError> {
+        self.daemon.end();
+        forget_running()?;
+        start()
+    }
 }
 
 impl Libvirt {
     /// Connects to what [`start`] has started.
     pub async fn connect(daemon: Daemon) -> Result<Self, LabError> {
-        let connect = connect(&daemon).await?;
+        let serving = Serving::of(daemon).await?;
         Ok(Self {
-            serving: Mutex::new(Serving {
-                daemon,
-                connect,
-                rests: false,
-            }),
+            serving: Mutex::new(serving),
         })
     }
 
@@ -153,16 +171,23 @@ impl Libvirt {
     /// its heap grows and is copied for each (measured). Domains and bindings that
     /// are still held belong to the old connection and answer with errors.
     pub async fn renew(&self) -> Result<(), LabError> {
-        self.serving().daemon.end();
-        forget_running()?;
-        let daemon = start()?;
-        let connect = connect(&daemon).await?;
-        *self.serving() = Serving {
-            daemon,
-            connect,
-            rests: false,
+        let ahead = self.serving().successor.take();
+        let daemon = match ahead {
+            Some(daemon) => daemon,
+            None => self.serving().succeed()?,
         };
+        let serving = Serving::of(daemon).await?;
+        *self.serving() = serving;
         Ok(())
+    }
+
+    /// Starts ahead of time what [`Libvirt::renew`] puts in the place of one that rests:
+    /// it takes longer to start than a guest takes to end. What hinders it is met again there.
+    pub fn prepare(&self) {
+        let mut serving = self.serving();
+        if serving.rests && serving.successor.is_none() {
+            serving.successor = serving.succeed().ok();
+        }
     }
 
     /// Ends it until [`Libvirt::renew`], unless something is wrong with it, which is then

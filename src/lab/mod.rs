@@ -11,6 +11,7 @@ mod http;
 mod idmap;
 mod libvirtd;
 mod linger;
+mod mask;
 mod mounts;
 mod netns;
 mod packet_socket;
@@ -31,6 +32,7 @@ pub use enter::{EnterOptions, enter};
 pub use error::LabError;
 pub use http::Http;
 pub use libvirtd::{LOG as LIBVIRTD_LOG, Libvirt, qemu_log_path};
+pub use mask::EMULATOR;
 pub use mounts::{STATE, image_path};
 pub use netns::Netns;
 pub use packet_socket::PacketSocket;
@@ -134,6 +136,12 @@ impl Lab {
     /// can be asked of libvirt until the next cell begins.
     pub fn end_cell(&self) {
         self.libvirt.rest();
+    }
+
+    /// Starts what the next cell needs while this one's guest ends, after whose evidence
+    /// has been written: the log of libvirtd goes on.
+    pub fn prepare_cell(&self) {
+        self.libvirt.prepare();
     }
 
     /// Takes every rule out of the kernel, at once and behind libvirt's back: nothing can

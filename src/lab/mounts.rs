@@ -6,6 +6,7 @@
 use super::accounts;
 use super::error::LabError;
 use super::graft;
+use super::mask;
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use std::fs::File;
@@ -53,6 +54,7 @@ pub fn make(libvirt_cache: Option<&Path>, images: &[PathBuf]) -> Result<(), LabE
         }
         None => tmpfs(LIBVIRT_CACHE)?,
     }
+    mask::make();
     // libvirt reads /sys/class/net and /proc/sys/net: both must be this namespace's.
     kernel_fs("proc", "/proc")?;
     kernel_fs("sysfs", "/sys")?;

@@ -10,7 +10,7 @@ use nix::sys::socket::{
 };
 use std::io::Write as _;
 use std::os::fd::AsRawFd as _;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 
 /// Rules that libvirt has for one interface, from ebtables and iptables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,19 +56,24 @@ pub fn tools() -> Result<(), LabError> {
     })
 }
 
+/// What prints the rules that libvirt can have made, and what each is told.
+const PRINTING: [(&str, &[&str]); 3] = [
+    ("ebtables-save", &[]),
+    ("iptables-save", &[]),
+    ("ip6tables-save", &[]),
+];
+
 /// Counts the rules for the interface in the caller's namespace.
 pub fn installed(interface: &str) -> Result<Installed, LabError> {
-    let ebtables = dump("ebtables-save", &[])?;
-    let iptables = dump("iptables-save", &[])? + &dump("ip6tables-save", &[])?;
-    Ok(count(interface, &ebtables, &iptables))
+    let [layer2, iptables, of_ip6] = dumps(PRINTING);
+    Ok(count(interface, &layer2?, &(iptables? + &of_ip6?)))
 }
 
 /// The rules in the interface's chains, as the tools print them.
 pub fn rules(interface: &str) -> Result<Vec<String>, LabError> {
-    let dumps = ["ebtables-save", "iptables-save", "ip6tables-save"];
     let mut out = Vec::new();
-    for program in dumps {
-        let text = dump(program, &[])?;
+    for text in dumps(PRINTING) {
+        let text = text?;
         let of_interface = text.lines().filter(|line| {
             let chain = line
                 .strip_prefix("-A ")
@@ -80,20 +85,21 @@ pub fn rules(interface: &str) -> Result<Vec<String>, LabError> {
     Ok(out)
 }
 
+/// What prints the whole ruleset with its counters.
+const COUNTING: [(&str, &[&str]); 4] = [
+    ("nft", &["list", "ruleset"]),
+    ("ebtables-save", &["-c"]),
+    ("iptables-save", &["-c"]),
+    ("ip6tables-save", &["-c"]),
+];
+
 /// The whole ruleset with counters as one text, for evidence.
 pub fn evidence() -> String {
-    [
-        ("nft", "list ruleset"),
-        ("ebtables-save", "-c"),
-        ("iptables-save", "-c"),
-        ("ip6tables-save", "-c"),
-    ]
-    .map(|(program, options)| {
-        let words: Vec<&str> = options.split(' ').collect();
-        let text = dump(program, &words).unwrap_or_else(|error| error.to_string());
-        format!("# {program} {options}\n{text}\n")
-    })
-    .concat()
+    let texts = dumps(COUNTING).map(|text| text.unwrap_or_else(|error| error.to_string()));
+    let sections: Vec<String> = std::iter::zip(COUNTING, texts)
+        .map(|((program, options), text)| format!("# {program} {}\n{text}\n", options.join(" ")))
+        .collect();
+    sections.concat()
 }
 
 /// Flushes the layer-2 rules behind libvirt's back, as a foreign firewall tool
@@ -118,16 +124,17 @@ const EMPTYING: [(&str, &str); 3] = [
 /// # Errors
 /// What the tools say.
 pub fn strip() -> Result<(), LabError> {
-    let started = EMPTYING.map(|(program, text)| (program, start(program, text)));
+    let started = EMPTYING.map(|(program, text)| (program, start(program, &[], text)));
     for (program, child) in started {
-        let output = child.and_then(Child::wait_with_output);
-        checked(program, output)?;
+        ended(program, child)?;
     }
     Ok(())
 }
 
-fn start(program: &str, input: &str) -> std::io::Result<Child> {
+/// Starts a tool and tells it something.
+fn start(program: &str, options: &[&str], input: &str) -> std::io::Result<Child> {
     let mut child = Command::new(program)
+        .args(options)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -173,12 +180,19 @@ pub fn clear() -> Result<(), LabError> {
 }
 
 fn dump(program: &str, options: &[&str]) -> Result<String, LabError> {
-    checked(program, Command::new(program).args(options).output())
+    ended(program, start(program, options, ""))
 }
 
-/// What a tool has printed, if all went well.
-fn checked(program: &str, ended: std::io::Result<Output>) -> Result<String, LabError> {
-    let output = ended.map_err(|error| {
+/// What several tools print that run side by side.
+fn dumps<const N: usize>(tools: [(&str, &[&str]); N]) -> [Result<String, LabError>; N] {
+    tools
+        .map(|(program, options)| (program, start(program, options, "")))
+        .map(|(program, child)| ended(program, child))
+}
+
+/// What a tool has printed when it has ended, if all went well.
+fn ended(program: &str, started: std::io::Result<Child>) -> Result<String, LabError> {
+    let output = started.and_then(Child::wait_with_output).map_err(|error| {
         LabError::host(
             format!("{program} cannot be started: {error}"),
             "`cargo xtask setup` installs iptables and ebtables",

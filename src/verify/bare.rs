@@ -1,6 +1,7 @@
 //! The same kernel and initramfs under QEMU alone: what the lab's boot is measured against.
 
 use crate::guest::{Accel, Image};
+use crate::lab::EMULATOR;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -20,7 +21,7 @@ pub fn bare_boot(kernel: &Path, image: &Image) -> Result<u64, String> {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
-        .map_err(|error| format!("qemu-system-x86_64: {error}; `cargo xtask setup` installs it"))?;
+        .map_err(|error| format!("{EMULATOR}: {error}; `cargo xtask setup` installs it"))?;
     let lines = child
         .stdout
         .take()
@@ -45,7 +46,7 @@ pub fn bare_boot(kernel: &Path, image: &Image) -> Result<u64, String> {
 
 /// The lab's machine as far as a boot needs it.
 fn command(kernel: &Path, image: &Image) -> Command {
-    let mut command = Command::new("qemu-system-x86_64");
+    let mut command = Command::new(EMULATOR);
     command
         .args([
             "-accel",

@@ -127,7 +127,9 @@ impl<'a> Running<'a> {
         if runs.stopped.is_none() {
             self.context.lab.end_cell();
         }
-        self.conclude(runs)
+        let concluded = self.conclude(runs);
+        self.context.lab.prepare_cell();
+        concluded
     }
 
     /// Writes the evidence of a cell that ended before its trial did.

@@ -1,7 +1,7 @@
 //! What network devices the installed QEMU says it has.
 
 use crate::guest::GuestError;
-use crate::lab::LabError;
+use crate::lab::{EMULATOR, LabError};
 use std::process::Command;
 
 /// A device as `-device help` lists it.
@@ -17,12 +17,12 @@ pub struct Device {
 
 /// Asks QEMU which network devices it has.
 pub fn devices() -> Result<Vec<Device>, GuestError> {
-    let output = Command::new("qemu-system-x86_64")
+    let output = Command::new(EMULATOR)
         .args(["-device", "help"])
         .output()
         .map_err(|error| {
             LabError::host(
-                format!("qemu-system-x86_64 cannot be started: {error}"),
+                format!("{EMULATOR} cannot be started: {error}"),
                 "`cargo xtask setup` installs what is missing",
             )
         })?;
@@ -30,7 +30,7 @@ pub fn devices() -> Result<Vec<Device>, GuestError> {
         // A library that is missing, say; else every model would seem to be.
         return Err(LabError::host(
             format!(
-                "`qemu-system-x86_64 -device help` failed: {}: {}",
+                "`{EMULATOR} -device help` failed: {}: {}",
                 output.status,
                 String::from_utf8_lossy(&output.stderr).trim()
             ),
