@@ -5,7 +5,8 @@ use std::os::fd::AsRawFd as _;
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::mount::{MsFlags, mount};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sched::{CloneFlags, unshare};
 
 use crate::netlink::Netlink;
 
@@ -44,6 +45,9 @@ const SYSCTLS: &[(&str, &str)] = &[
     ("net/ipv4/icmp_msgs_per_sec", "100000"),
     ("net/ipv4/icmp_msgs_burst", "100000"),
     ("net/ipv6/icmp/ratelimit", "0"),
+    // Nobody looks at statistics of memory, and there is nothing to tidy up in it.
+    ("vm/stat_interval", "3600"),
+    ("vm/compaction_proactiveness", "0"),
 ];
 
 /// Mounts the file systems that everything else reads.
@@ -78,26 +82,19 @@ pub fn set_sysctls() -> Vec<String> {
     SYSCTLS.iter().filter_map(set).collect()
 }
 
-/// What dropbear reads of at the start of each session to have something to hash (its
-/// `dbrandom.c`), besides the kernel's random pool, which is all it needs.
-const STIRRED: &[&str] = &["/proc/interrupts", "/proc/timer_list", "/proc/vmstat"];
-
-/// Has these files read as empty. To print them is a lot of code that an emulator has to
-/// translate in every restored guest. A file that cannot be hidden is only slow.
-pub fn hide_stirred() {
-    for file in STIRRED {
-        let _ = mount(
-            Some("/dev/null"),
-            *file,
-            None::<&str>,
-            MsFlags::MS_BIND,
-            None::<&str>,
-        );
-    }
+/// Makes the calling process see no `/proc`, and no other process with it.
+///
+/// For dropbear, which reads a dozen of its files at the start of each session and before
+/// each command to have something to hash (its `dbrandom.c`), besides the kernel's random
+/// pool, which is all it needs. To print them is a lot of code that an emulator has to
+/// translate in every restored guest.
+pub fn leave_proc() -> nix::Result<()> {
+    unshare(CloneFlags::CLONE_NEWNS)?;
+    umount2("/proc", MntFlags::MNT_DETACH)
 }
 
 /// Free memory that is left alone, in KiB: what else runs needs some meanwhile.
-const LEFT_KIB: usize = 8 * 1024;
+const LEFT_KIB: usize = 4 * 1024;
 
 /// Size of a page of memory.
 const PAGE: usize = 4096;

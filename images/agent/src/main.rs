@@ -32,6 +32,9 @@ use crate::cmdline::Cmdline;
 use crate::port::Port;
 use crate::serve::Agent;
 
+/// Where who comes by SSH finds the kernel's command line; there is no `/proc` for them.
+const COMMAND_LINE: &str = "/run/cmdline";
+
 fn main() {
     if std::process::id() != 1 {
         eprintln!("error: this is the init of a lanfence guest and runs as process 1 only");
@@ -50,13 +53,14 @@ fn start() -> Result<(Agent, Port), String> {
     init::mount_all()?;
     let cmdline = std::fs::read_to_string("/proc/cmdline")
         .map_err(|error| format!("cannot read /proc/cmdline: {error}"))?;
+    std::fs::write(COMMAND_LINE, &cmdline)
+        .map_err(|error| format!("cannot write {COMMAND_LINE}: {error}"))?;
     let cmdline = Cmdline::parse(&cmdline);
     let refused = init::set_sysctls();
     init::seed_random(&cmdline.nonce)?;
     let mut children = children::Children::new()?;
     let mut netlink = netlink::Netlink::open()?;
     init::loopback_up(&mut netlink)?;
-    init::hide_stirred();
     let mut modules = modules::Modules::read()?;
     modules.load_core();
     modules.load_wanted(&cmdline.modules);
@@ -87,6 +91,8 @@ fn start() -> Result<(Agent, Port), String> {
 /// emulator has to translate whatever a restored guest does for the first time.
 fn prepare(modules: &mut modules::Modules, ssh: &mut ssh::Ssh, children: &mut children::Children) {
     modules.load_pluggable();
+    modules.remove_loaded();
+    warm::first_of_all();
     // Not every guest is asked for SSH; one that is tries again, and tells.
     if let Err(why) = ssh.listen(children) {
         console::note(&format!("no SSH yet: {why}"));

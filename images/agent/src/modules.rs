@@ -145,6 +145,14 @@ impl Modules {
         self.prepared = true;
     }
 
+    /// Removes the files of what is loaded, which lie in the memory that is saved.
+    pub fn remove_loaded(&self) {
+        for file in &self.loaded {
+            // One that stays takes a little time at each restore, and that is all.
+            let _ = std::fs::remove_file(Path::new(DIR).join(file));
+        }
+    }
+
     /// Loads the drivers of the PCI devices that are there now; whether a device
     /// to come may need one.
     pub fn load_present(&mut self) -> bool {

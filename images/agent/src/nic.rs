@@ -34,6 +34,9 @@ const LINK_LOCAL_PREFIX: u8 = 64;
 
 const NET: &str = "/sys/class/net";
 
+/// Whoever writes to it has the PCI buses searched.
+const RESCAN: &str = "/sys/bus/pci/rescan";
+
 /// Waits for the device with this MAC, loading its driver when its PCI device
 /// shows up, sets it up and waits until it can send.
 pub fn bring_up(
@@ -86,6 +89,7 @@ fn device_with(
     mac: [u8; 6],
     deadline: Deadline,
 ) -> Result<Option<(u32, String)>, String> {
+    let mut rescanned = false;
     loop {
         let last = deadline.passed();
         // What of this is a new PCI device is told by nobody here.
@@ -94,8 +98,19 @@ fn device_with(
         if found.is_some() || last {
             return Ok(found);
         }
+        if !std::mem::replace(&mut rescanned, true) {
+            rescan()?;
+            continue;
+        }
         news.wait(step.min(deadline.left()))?;
     }
+}
+
+/// Has the kernel look for new PCI devices, and their drivers take them: without ACPI
+/// (see the host's command line) nothing tells it of one that was plugged in.
+fn rescan() -> Result<(), String> {
+    std::fs::write(RESCAN, "1")
+        .map_err(|error| format!("cannot look for new PCI devices with {RESCAN}: {error}"))
 }
 
 /// Waits until the driver is done with a new device. The kernel tells of a link

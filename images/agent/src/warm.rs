@@ -6,7 +6,7 @@
 //! loopback device, which leaves nothing behind but translated code.
 
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsFd as _;
 use std::time::Duration;
 
@@ -53,6 +53,32 @@ const PUBLIC: [u8; 32] = {
 pub fn up(netlink: &mut Netlink, children: &mut Children, dhcp: &mut Dhcp) {
     let _ = exchange_keys(Deadline::after(PATIENCE));
     let _ = dhcp.rehearse(netlink, children, Deadline::after(PATIENCE));
+}
+
+/// Has the kernel make what it makes at the first connection and the first datagram of all:
+/// each time it rewrites its own code so as not to ask again (`DO_ONCE`), which is best
+/// behind it when the guest is saved. What does not work here is made when it is needed.
+pub fn first_of_all() {
+    for lo in [
+        IpAddr::from(Ipv4Addr::LOCALHOST),
+        Ipv6Addr::LOCALHOST.into(),
+    ] {
+        let _ = connect_within(lo);
+        let _ = send_within(lo);
+    }
+}
+
+fn connect_within(lo: IpAddr) -> std::io::Result<()> {
+    let server = TcpListener::bind((lo, 0))?;
+    let _client = TcpStream::connect(server.local_addr()?)?;
+    server.accept().map(drop)
+}
+
+fn send_within(lo: IpAddr) -> std::io::Result<()> {
+    let here = UdpSocket::bind((lo, 0))?;
+    // Not connected: a flow without a hash of its own has one computed.
+    let there = UdpSocket::bind((lo, 0))?;
+    there.send_to(b"first", here.local_addr()?).map(drop)
 }
 
 /// Goes with dropbear to the end of the key exchange, and away.
