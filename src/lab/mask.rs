@@ -20,24 +20,37 @@ const SERIAL_NUMBERS: &str = "dmidecode";
 /// Hides them in this mount namespace. One that cannot be hidden is only slow.
 pub fn make() {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    for program in std::env::split_paths(&path).flat_map(|dir| idle(&dir)) {
+    let dirs: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    for program in idle(&dirs) {
         let _ = bind(Path::new("/dev/null"), &program.to_string_lossy());
     }
 }
 
-/// The programs in a directory that are to be hidden. No links: a mount on a link is one
-/// on what it leads to, which may be the one that is needed.
-fn idle(dir: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+/// The programs in these directories that are to be hidden. No links: a mount on a link is
+/// one on what it leads to, which may be the one that is needed; nor what the emulator is
+/// itself a link to.
+fn idle(dirs: &[PathBuf]) -> Vec<PathBuf> {
+    let needed = dirs
+        .iter()
+        .filter_map(|dir| dir.join(EMULATOR).canonicalize().ok());
+    let needed: Vec<PathBuf> = needed.collect();
+    let entries = dirs.iter().filter_map(|dir| std::fs::read_dir(dir).ok());
     entries
+        .flatten()
+        .flatten()
         .filter(|entry| entry.file_name().to_str().is_some_and(is_idle))
         .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()))
         .map(|entry| entry.path())
+        .filter(|path| {
+            path.canonicalize()
+                .is_ok_and(|path| !needed.contains(&path))
+        })
         .collect()
 }
 
+/// What begins with the emulator's name may be what a script of that name runs.
 fn is_idle(name: &str) -> bool {
-    name == SERIAL_NUMBERS || (name.starts_with(EMULATORS) && name != EMULATOR)
+    name == SERIAL_NUMBERS || (name.starts_with(EMULATORS) && !name.starts_with(EMULATOR))
 }
 
 #[cfg(test)]
@@ -49,6 +62,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let files = [
             EMULATOR,
+            "qemu-system-x86_64.real",
             "qemu-system-i386",
             "qemu-img",
             "dmidecode",
@@ -58,7 +72,7 @@ mod tests {
             std::fs::write(dir.path().join(file), "").expect("a file");
         }
         std::os::unix::fs::symlink(EMULATOR, dir.path().join("qemu-system-amd64")).expect("a link");
-        let mut hidden = idle(dir.path());
+        let mut hidden = idle(&[dir.path().into()]);
         hidden.sort();
         assert_eq!(
             hidden,
@@ -67,7 +81,18 @@ mod tests {
     }
 
     #[test]
+    fn what_the_emulator_is_a_link_to_stays() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let real = "qemu-system-all";
+        std::fs::write(dir.path().join(real), "").expect("a file");
+        let links = tempfile::tempdir().expect("a directory");
+        std::os::unix::fs::symlink(dir.path().join(real), links.path().join(EMULATOR))
+            .expect("a link");
+        assert!(idle(&[links.path().into(), dir.path().into()]).is_empty());
+    }
+
+    #[test]
     fn a_directory_that_is_not_there_hides_nothing() {
-        assert!(idle(Path::new("/nonexistent")).is_empty());
+        assert!(idle(&["/nonexistent".into()]).is_empty());
     }
 }
