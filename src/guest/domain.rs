@@ -210,7 +210,8 @@ pub fn command_line(accel: Accel, nonce: &str, words: &[String]) -> String {
     // (measured). The rate of ACPI's timer is fixed, and it is there without ACPI, 8 bytes
     // into what SeaBIOS sets up for power management (`PORT_ACPI_PM_BASE` in its
     // `src/config.h`). That the TSC is of no use is said right away: a restored guest would
-    // find out and rewrite its code for it. KVM brings a clock of its own.
+    // find out and rewrite its code for it. `psi=0` keeps no account of who waits for the
+    // CPU, which nobody reads. KVM brings a clock of its own.
     let clock = match accel {
         Accel::Tcg => "acpi=off noapic tsc=unstable psi=0 pmtmr=0x608 clocksource=acpi_pm",
         Accel::Kvm => "tsc=reliable",
@@ -249,7 +250,8 @@ pub fn domain_xml(spec: &DomainSpec<'_>, interface: Option<&Interface>) -> Strin
         xml.text("memory", &[("unit", "MiB")], &memory.to_string());
         xml.text("vcpu", &[], "1");
         xml.open("os", &[], |xml| system(xml, spec, interface));
-        // Hot-plug and an orderly power-off need ACPI.
+        // The machine has no hot-plug without ACPI, whether the guest uses it or not; foreign
+        // guests also need it for an orderly power-off.
         xml.open("features", &[], |xml| xml.empty("acpi", &[]));
         if let Kind::Foreign(drive) = spec.kind {
             xml.empty("clock", &[("offset", drive.clock())]);

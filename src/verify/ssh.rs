@@ -1,5 +1,6 @@
 //! A login from the LAN peer into the guest and a command over it, with libssh2.
 
+use lanfence_agent::COMMAND_LINE;
 use ssh2::{CheckResult, KnownHostFileKind, Session};
 use std::io::Read as _;
 use std::net::{SocketAddr, TcpStream};
@@ -7,7 +8,9 @@ use std::time::{Duration, Instant};
 
 /// What the guest is asked over SSH; the answer cannot come from anywhere else. The shell
 /// does it by itself: one program less to start in a guest that is emulated.
-const COMMAND: &str = "read line </run/cmdline; echo \"$line\"";
+fn command() -> String {
+    format!("read line <{COMMAND_LINE}; echo \"$line\"")
+}
 
 /// Refuses a host that is not the guest: another host's answer would prove nothing.
 fn is_guest(
@@ -46,7 +49,7 @@ pub fn exchange(to: SocketAddr, host_key: &str, deadline: Duration) -> bool {
         // section 5.2).
         session.auth_methods("root")?;
         let mut channel = session.channel_session()?;
-        channel.exec(COMMAND)?;
+        channel.exec(&command())?;
         let mut answer = String::new();
         channel.read_to_string(&mut answer)?;
         channel.wait_close()?;

@@ -30,6 +30,10 @@ pub const MAX_LINE: usize = 4 << 20;
 /// cannot be taken for a fresh guest.
 pub const READY: &str = "LANFENCE READY";
 
+/// Where who comes to a guest by SSH finds its kernel's command line; there is no `/proc`
+/// for them.
+pub const COMMAND_LINE: &str = "/run/cmdline";
+
 /// Prefix of the console line that says why the guest cannot go on.
 pub const FATAL: &str = "LANFENCE FATAL";
 

@@ -31,9 +31,7 @@ mod warm;
 use crate::cmdline::Cmdline;
 use crate::port::Port;
 use crate::serve::Agent;
-
-/// Where who comes by SSH finds the kernel's command line; there is no `/proc` for them.
-const COMMAND_LINE: &str = "/run/cmdline";
+use lanfence_agent::COMMAND_LINE;
 
 fn main() {
     if std::process::id() != 1 {

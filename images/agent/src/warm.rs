@@ -3,7 +3,8 @@
 //! An emulator translates all code that a restored guest runs for the first time, and
 //! most of a cell is that. While libvirt binds a filter and plugs the NIC in, the guest
 //! has nothing to do; so it goes through an SSH key exchange and a DHCP discover over the
-//! loopback device, which leaves nothing behind but translated code.
+//! loopback device, which leaves nothing behind but translated code. What leaves something
+//! behind in the kernel is done before the guest is saved ([`first_of_all`]).
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, TcpStream, UdpSocket};
