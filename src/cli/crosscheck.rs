@@ -114,6 +114,7 @@ pub fn work(options: &WorkerOptions) -> Result<ExitCode, Failure> {
     let task: Task = serde_json::from_str(&text).map_err(Failure::usage)?;
     let entered = enter(EnterOptions {
         images: &[],
+        kvm: false,
         libvirt_cache: None,
         parent: options.parent,
     });

@@ -25,6 +25,7 @@ pub fn answer<Asked: DeserializeOwned, Answer: Serialize>(
     let asked: Asked = serde_json::from_reader(std::io::stdin().lock()).map_err(Failure::usage)?;
     enter(EnterOptions {
         images: &[],
+        kvm: false,
         libvirt_cache: None,
         parent,
     })

@@ -42,6 +42,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let images: Vec<_> = job.foreign.iter().map(|one| one.image.clone()).collect();
     let entered = enter(EnterOptions {
         images: &images,
+        kvm: job.kvm,
         libvirt_cache: job.libvirt_cache.as_deref(),
         parent: options.parent,
     });

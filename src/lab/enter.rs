@@ -28,6 +28,8 @@ pub struct EnterOptions<'a> {
     pub libvirt_cache: Option<&'a Path>,
     /// Disk images to show in the lab, read-only; see [`image_path`](super::image_path).
     pub images: &'a [PathBuf],
+    /// Guests are to run under KVM, which else is hidden.
+    pub kvm: bool,
     /// The process that must not die before the lab does: the one that started this.
     pub parent: u32,
 }
@@ -81,7 +83,7 @@ fn keep(init: Pid) -> ! {
 /// PID 1: makes the mounts, starts the main process, reaps until it ends.
 fn init(options: EnterOptions<'_>) -> Result<(), LabError> {
     die_with_parent()?;
-    mounts::make(options.libvirt_cache, options.images)?;
+    mounts::make(&options)?;
     // SAFETY: as above, one thread.
     match unsafe { fork() }
         .map_err(|errno| LabError::system("fork the lab's main process", errno))?

@@ -4,6 +4,7 @@
 //! tmpfs mounts that vanish with the mount namespace.
 
 use super::accounts;
+use super::enter::EnterOptions;
 use super::error::LabError;
 use super::graft;
 use super::mask;
@@ -38,23 +39,24 @@ pub fn image_path(number: usize) -> PathBuf {
 }
 
 /// Makes the mounts. Must run as PID 1 of a new PID, mount and network namespace.
-pub fn make(libvirt_cache: Option<&Path>, images: &[PathBuf]) -> Result<(), LabError> {
+pub fn make(options: &EnterOptions<'_>) -> Result<(), LabError> {
     private()?;
     // Opened before the mounts below cover them: /var/lib/libvirt/images is the usual place.
-    let images: Vec<Option<File>> = images.iter().map(|path| File::open(path).ok()).collect();
+    let images = options.images.iter().map(|path| File::open(path).ok());
+    let images: Vec<Option<File>> = images.collect();
     // /run/user and the like hold files that the user may have named on the
     // command line; those are read before the lab is entered.
     for target in PRIVATE {
         tmpfs(target)?;
     }
-    match libvirt_cache {
+    match options.libvirt_cache {
         Some(cache) => {
             graft::ensure(Path::new(LIBVIRT_CACHE))?;
             bind(cache, LIBVIRT_CACHE)?;
         }
         None => tmpfs(LIBVIRT_CACHE)?,
     }
-    mask::make();
+    mask::programs();
     // libvirt reads /sys/class/net and /proc/sys/net: both must be this namespace's.
     kernel_fs("proc", "/proc")?;
     kernel_fs("sysfs", "/sys")?;
@@ -63,6 +65,9 @@ pub fn make(libvirt_cache: Option<&Path>, images: &[PathBuf]) -> Result<(), LabE
             path: dir.into(),
             source,
         })?;
+    }
+    if !options.kvm {
+        mask::kvm(Path::new(STATE));
     }
     for (number, image) in images.iter().enumerate() {
         // What cannot be opened is missed by its cell, which says so.
@@ -81,7 +86,12 @@ fn show_read_only(file: &File, target: &Path) -> Result<(), LabError> {
         source,
     })?;
     let source = format!("/proc/self/fd/{}", file.as_raw_fd());
-    bind(Path::new(&source), &target.to_string_lossy())?;
+    bind_read_only(Path::new(&source), &target.to_string_lossy())
+}
+
+/// Shows a file in the place of another such that nobody can write to it.
+pub fn bind_read_only(source: &Path, target: &str) -> Result<(), LabError> {
+    bind(source, target)?;
     // In a user namespace flags of the mount may only be added to.
     let flags = MsFlags::MS_BIND
         | MsFlags::MS_REMOUNT
@@ -91,7 +101,7 @@ fn show_read_only(file: &File, target: &Path) -> Result<(), LabError> {
         | MsFlags::MS_NOEXEC;
     let none: Option<&str> = None;
     mount(none, target, none, flags, none)
-        .map_err(|errno| LabError::system(format!("make {} read-only", target.display()), errno))
+        .map_err(|errno| LabError::system(format!("make {target} read-only"), errno))
 }
 
 /// Keeps the lab's mounts from the namespace that it came from.
