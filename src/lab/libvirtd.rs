@@ -24,9 +24,11 @@ const START: Duration = Duration::from_secs(20);
 /// stay as they are: QEMU is root here, and a foreign image is not ours to change.
 /// Without the filtered capability libvirt asks QEMU for the CPU's features all at once
 /// rather than for some 460 properties one by one, at every start (`qemuProcessFetchGuestCPU`
-/// in its `qemu_process.c`): a tenth of a cell (measured).
+/// in its `qemu_process.c`): a tenth of a cell (measured). libvirt lets QEMU dump cores of any
+/// size, which an ordinary user whose hard limit is 0 (`ulimit -c 0`) may not; none are wanted.
 const QEMU_CONF: &str = "stdio_handler = \"file\"\nsecurity_driver = \"none\"\ncgroup_controllers = []\nnamespaces = []\n\
                          user = \"root\"\ngroup = \"root\"\nremember_owner = 0\ndynamic_ownership = 0\n\
+                         max_core = 0\n\
                          capability_filters = [\"cpu-unavailable-features\"]\n";
 
 /// The whole log is evidence; errors also go to stderr, where a daemon's last
