@@ -42,6 +42,10 @@ const PIN: &str = "Package: src:qemu src:libvirt src:seabios\n\
 
 /// Installs the packages, adding the backports suite and refreshing apt's
 /// lists where that is needed.
+///
+/// # Errors
+///
+/// [`Unfit`] if there is no way to become root or apt fails.
 pub fn install(names: &[&str], release: Release, cache: &Cache) -> Result<()> {
     let preferences = preferences(release, cache)?;
     let arguments = arguments(names, preferences.as_deref());
@@ -64,11 +68,16 @@ pub fn install(names: &[&str], release: Release, cache: &Cache) -> Result<()> {
         result = privilege.run("apt-get", &arguments);
     }
     let disabled = services::disable_new(&units, privilege);
-    result.map_err(|error| Unfit(format!("installing packages failed: {error:#}")))?;
+    result.with_context(|| Unfit("installing packages failed".into()))?;
     disabled
 }
 
 /// What root would have to type instead of us.
+///
+/// # Errors
+///
+/// If apt's preferences cannot be written to the cache, or no source is known for a suite that
+/// is needed.
 pub fn commands(names: &[&str], release: Release, cache: &Cache) -> Result<String> {
     let preferences = preferences(release, cache)?;
     let new_source = missing_source(release)?;
@@ -130,7 +139,7 @@ fn missing_source(release: Release) -> Result<Option<String>> {
 fn update(privilege: Privilege) -> Result<()> {
     privilege
         .run("apt-get", &["update", "-q", "-o", LOCK_TIMEOUT])
-        .map_err(|error| Unfit(format!("apt's lists cannot be refreshed: {error:#}")).into())
+        .with_context(|| Unfit("apt's package lists cannot be refreshed".into()))
 }
 
 /// Whether apt has lists of the suites that will be used.
@@ -161,6 +170,10 @@ pub struct Candidate {
 }
 
 /// What apt knows about the version it would install, without refreshing.
+///
+/// # Errors
+///
+/// If `apt-cache` cannot be started.
 pub fn show(package: &str) -> Result<Option<Candidate>> {
     let mut command = Command::new("apt-cache");
     command
@@ -187,6 +200,10 @@ fn parse_show(text: &str) -> Option<Candidate> {
 
 /// Downloads packages into the directory, as an ordinary user, installing
 /// nothing; apt checks their hashes and signatures.
+///
+/// # Errors
+///
+/// If apt fails, with what it wrote to standard error.
 pub fn download(candidates: &[Candidate], directory: &Path) -> Result<()> {
     let mut command = Command::new("apt-get");
     command
@@ -205,6 +222,11 @@ pub fn download(candidates: &[Candidate], directory: &Path) -> Result<()> {
 }
 
 /// Unpacks the files of an archive below the root, with more options for tar.
+///
+/// # Errors
+///
+/// If `dpkg-deb` or `tar` fails; a full disk is a cause of kind
+/// [`StorageFull`](std::io::ErrorKind::StorageFull).
 pub fn unpack(archive: &Path, root: &Path, options: &[String]) -> Result<()> {
     tool::pipe(
         Command::new("dpkg-deb").arg("--fsys-tarfile").arg(archive),
@@ -219,6 +241,11 @@ pub fn unpack(archive: &Path, root: &Path, options: &[String]) -> Result<()> {
 }
 
 /// Does what downloads something; where that fails, once more with fresh lists.
+///
+/// # Errors
+///
+/// [`Unfit`] if it fails the second time, or the lists cannot be refreshed. A full disk is
+/// reported at once.
 pub fn refreshing<T>(what: &str, cache: &Cache, once: impl Fn() -> Result<T>) -> Result<T> {
     once().or_else(|error| {
         if is_full(&error) {
@@ -227,7 +254,7 @@ pub fn refreshing<T>(what: &str, cache: &Cache, once: impl Fn() -> Result<T>) ->
         eprintln!("{error:#}");
         eprintln!("refreshing apt's lists, they are missing or old");
         refresh()?;
-        once().map_err(|error| Unfit(format!("{what} cannot be downloaded: {error:#}")).into())
+        once().with_context(|| Unfit(format!("{what} cannot be downloaded")))
     })
 }
 

@@ -44,6 +44,10 @@ pub struct Scratch {
 impl Cache {
     /// The user's cache: `LANFENCE_CACHE`, else `lanfence` below
     /// `XDG_CACHE_HOME` or `~/.cache`. It may not exist yet.
+    ///
+    /// # Errors
+    ///
+    /// If none of these variables is set.
     pub fn named() -> Result<Cache> {
         let named = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
         let root = named("LANFENCE_CACHE")
@@ -60,11 +64,19 @@ impl Cache {
     }
 
     /// The user's cache, made if it is absent.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Cache::named`] and [`Cache::at`].
     pub fn open() -> Result<Cache> {
         Cache::at(&Cache::named()?.root)
     }
 
     /// A cache in the given directory, which is made if it is absent.
+    ///
+    /// # Errors
+    ///
+    /// If the directory cannot be made or resolved.
     pub fn at(root: &Path) -> Result<Cache> {
         let cure = || {
             format!(
@@ -83,6 +95,11 @@ impl Cache {
     }
 
     /// Waits until nobody else adds to the cache.
+    ///
+    /// # Errors
+    ///
+    /// If the lock file cannot be opened or locked, or another process holds it for longer than
+    /// [`LOCK_DEADLINE`].
     pub fn lock(&self) -> Result<Lock> {
         let path = self.path("lock");
         let mut file = OpenOptions::new()
@@ -97,7 +114,7 @@ impl Cache {
                 Ok(lock) => return Ok(Lock { _file: lock }),
                 Err((back, nix::errno::Errno::EWOULDBLOCK)) => file = back,
                 Err((_, error)) => {
-                    bail!("cannot lock {}: {error}", path.display());
+                    return Err(error).with_context(|| format!("cannot lock {}", path.display()));
                 }
             }
             if start.elapsed() > LOCK_DEADLINE {
@@ -122,6 +139,10 @@ impl Cache {
     /// as everything else in it. What a killed builder left is removed as far
     /// as it goes: an orphan of his, tar for one, may still be writing there,
     /// which is also why no two builders use the same name.
+    ///
+    /// # Errors
+    ///
+    /// If the directory cannot be made; a full disk is named as the cause.
     pub fn scratch(&self, _held: &Lock) -> Result<Scratch> {
         let all = self.path("scratch");
         let _ = fs::remove_dir_all(&all);
@@ -161,6 +182,10 @@ impl Cache {
     /// SHA-256 of a file in hex. Sums are remembered by inode, size and change
     /// time: hashing some megabytes without optimisation would cost more than
     /// everything else in a run that has nothing to do.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read.
     pub fn hash(&self, file: &Path) -> Result<String> {
         let meta = fs::metadata(file).with_context(|| format!("cannot read {}", file.display()))?;
         let identity = format!(
@@ -196,6 +221,10 @@ impl Cache {
     }
 
     /// Writes a file so that readers see the old or the new content.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be written or renamed.
     pub fn replace(&self, path: &Path, content: &[u8]) -> Result<()> {
         let mut name = path.as_os_str().to_owned();
         name.push(format!(".{}.new", std::process::id()));
@@ -217,6 +246,10 @@ impl Scratch {
 
     /// Renames it (or a directory inside it) to its final name. A directory of
     /// that name from before is replaced.
+    ///
+    /// # Errors
+    ///
+    /// If the old directory cannot be removed or the new one not renamed.
     pub fn keep(&self, inside: &str, target: &Path) -> Result<()> {
         let from = self.path.join(inside);
         if let Some(parent) = target.parent() {
@@ -237,6 +270,10 @@ impl Drop for Scratch {
 }
 
 /// Makes a directory that other users can read, whatever the umask.
+///
+/// # Errors
+///
+/// The operating system's error.
 pub fn make_directory(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
@@ -255,6 +292,10 @@ pub fn make_directory(path: &Path) -> io::Result<()> {
 }
 
 /// Writes a file that other users can read, whatever the umask.
+///
+/// # Errors
+///
+/// The operating system's error.
 pub fn write_readable(path: &Path, content: &[u8]) -> io::Result<()> {
     fs::write(path, content)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o644))

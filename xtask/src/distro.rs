@@ -59,6 +59,10 @@ pub fn detect() -> Distro {
 
 impl Distro {
     /// Tells Debian 12's two forms apart; needed only before installing.
+    ///
+    /// # Errors
+    ///
+    /// If dpkg's status file exists and cannot be read.
     pub fn with_form(mut self) -> Result<Distro> {
         let status = Path::new("/var/lib/dpkg/status");
         if self.release == Some(Release::Bookworm) && status.exists() {

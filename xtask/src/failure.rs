@@ -1,4 +1,4 @@
-//! The kinds of failure that have an exit code of their own.
+//! Kinds of failure that have an exit code of their own.
 
 use std::fmt;
 
@@ -7,17 +7,28 @@ pub const USAGE: u8 = 2;
 /// The machine lacks something that xtask may not or cannot add.
 pub const UNFIT: u8 = 3;
 
-/// The arguments make no sense; says how they should look.
+/// There is no task of this name.
 #[derive(Debug)]
-pub struct Usage(pub String);
+pub struct UnknownTask {
+    /// The name that was given.
+    pub name: String,
+    /// What could have been given.
+    pub help: String,
+}
 
-/// The machine lacks something; says what, and the command that cures it.
+/// The machine lacks something; says what, and the command that cures it. As the
+/// context of another error it says what could not be done for want of it.
 #[derive(Debug)]
 pub struct Unfit(pub String);
 
-impl fmt::Display for Usage {
+impl fmt::Display for UnknownTask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        write!(
+            f,
+            "unknown task `{}`\n\n{}",
+            self.name,
+            self.help.trim_end()
+        )
     }
 }
 
@@ -27,23 +38,18 @@ impl fmt::Display for Unfit {
     }
 }
 
-impl std::error::Error for Usage {}
+impl std::error::Error for UnknownTask {}
 impl std::error::Error for Unfit {}
 
-/// The exit code for an error, found by its root kind.
+/// The exit code for an error, whatever was added to it as context.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
-    if error.is::<Usage>() {
+    if error.is::<UnknownTask>() || error.is::<lexopt::Error>() {
         USAGE
     } else if error.is::<Unfit>() {
         UNFIT
     } else {
         1
     }
-}
-
-/// Turns what `lexopt` says about an argument into a usage error.
-pub fn usage(error: &lexopt::Error) -> anyhow::Error {
-    Usage(error.to_string()).into()
 }
 
 #[cfg(test)]
@@ -58,5 +64,12 @@ mod tests {
             .expect_err("made to fail");
         assert_eq!(exit_code(&error), UNFIT);
         assert_eq!(exit_code(&anyhow::anyhow!("other")), 1);
+    }
+
+    #[test]
+    fn a_cause_stays_below_what_the_machine_lacks() {
+        let error = anyhow::anyhow!("`apt-get` failed").context(Unfit("no packages".into()));
+        assert_eq!(exit_code(&error), UNFIT);
+        assert_eq!(format!("{error:#}"), "no packages: `apt-get` failed");
     }
 }

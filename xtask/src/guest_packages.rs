@@ -76,6 +76,11 @@ pub fn describe(release: Release) -> String {
 }
 
 /// Downloads the newest kernel, busybox and iPXE of the release.
+///
+/// # Errors
+///
+/// [`Unfit`](crate::failure::Unfit) if apt cannot download the packages, even with fresh lists;
+/// any other error if they cannot be written to the cache.
 pub fn fetch(cache: &Cache, release: Release, lock: &Lock) -> Result<GuestPackages> {
     let once = || -> Result<Vec<Candidate>> {
         let mut wanted = kernel_candidates(release)?;

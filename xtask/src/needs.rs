@@ -2,9 +2,11 @@
 //! by looking at files only, so that a look costs milliseconds and needs
 //! neither root nor a package manager.
 
+use crate::distro::Release;
 use crate::packages::Package;
 use crate::tool;
 use std::env;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 /// How a need is recognised as met.
@@ -196,6 +198,32 @@ pub fn missing() -> Vec<Need> {
         .collect()
 }
 
+/// The packages to install for what is missing, each once, sorted.
+pub fn packages(missing: &[Need], release: Release) -> Vec<&'static str> {
+    let mut names: Vec<_> = missing
+        .iter()
+        .map(|need| need.package.name(release))
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// One line a need: what is missing, what for, and in which package it is.
+pub fn describe(missing: &[Need], release: Release) -> String {
+    let mut text = String::new();
+    for need in missing {
+        let name = need.package.name(release);
+        let _ = writeln!(
+            text,
+            "  {} ({}), package {name}",
+            need.subject(),
+            need.purpose
+        );
+    }
+    text
+}
+
 /// Where the linker and the loader look on the distributions known here.
 pub fn library_directories() -> impl Iterator<Item = PathBuf> {
     [
@@ -251,5 +279,28 @@ mod tests {
         subjects.sort();
         subjects.dedup();
         assert_eq!(subjects.len(), NEEDS.len());
+    }
+
+    #[test]
+    fn a_bare_debian_12_gets_each_package_once() {
+        assert_eq!(
+            packages(NEEDS, Release::Bookworm).join(" "),
+            "dnsmasq-base dpkg dropbear-bin gcc gzip iproute2 iptables ipxe-qemu libc6-dev \
+             libssl-dev libvirt-daemon libvirt-daemon-driver-qemu libvirt-dev nftables \
+             pkg-config qemu-system-x86 qemu-utils seabios tar uidmap xz-utils zlib1g-dev zstd"
+        );
+    }
+
+    #[test]
+    fn the_description_names_thing_purpose_and_package() {
+        let libvirtd: Vec<_> = NEEDS
+            .iter()
+            .filter(|need| need.subject() == "libvirtd")
+            .copied()
+            .collect();
+        assert_eq!(
+            describe(&libvirtd, Release::Trixie),
+            "  libvirtd (applies filters), package libvirt-daemon\n"
+        );
     }
 }

@@ -28,6 +28,11 @@ pub const QUIET: [(&str, &str); 4] = [
 
 impl Privilege {
     /// Finds a way to become root, or says which commands root has to run.
+    ///
+    /// # Errors
+    ///
+    /// [`Unfit`] with the commands for root, if there is no sudo, or sudo asks for a password
+    /// where nobody can type it.
     pub fn acquire(commands: &str) -> Result<Privilege> {
         if Uid::effective().is_root() {
             return Ok(Privilege::Root);
@@ -73,7 +78,11 @@ impl Privilege {
     }
 
     /// Prints the command, then runs it with its output shown (on standard
-    /// error, because standard output belongs to the verb).
+    /// error, because standard output belongs to the task).
+    ///
+    /// # Errors
+    ///
+    /// If the command cannot be started or fails.
     pub fn run(self, program: &str, arguments: &[&str]) -> Result<()> {
         let mut command = self.command(program, arguments);
         let line = tool::shell_line(&command);
@@ -89,6 +98,10 @@ impl Privilege {
     }
 
     /// Writes a file of root's.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be written as root.
     pub fn write(self, path: &str, text: &str) -> Result<()> {
         let mut command = self.command("tee", &[path]);
         eprintln!("+ {} <<END\n{text}END", tool::shell_line(&command));

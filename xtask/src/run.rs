@@ -1,8 +1,8 @@
-//! The verbs that set up, build the image and then hand over to another
+//! The tasks that set up, build the image and then hand over to another
 //! command, whose exit code is theirs.
 
-use crate::Context;
 use crate::image;
+use crate::options::Options;
 use crate::setup;
 use crate::tool;
 use anyhow::{Context as _, Result};
@@ -17,17 +17,25 @@ const GUEST: &str = "LANFENCE_GUEST";
 const FILTERS: &str = "LANFENCE_SHIPPED_FILTERS";
 
 /// `cargo xtask verify`.
-pub fn verify(context: Context, arguments: Vec<OsString>) -> Result<()> {
-    lanfence(context, "verify", arguments)
+///
+/// # Errors
+///
+/// As for [`setup::ensure`] and [`image::ensure`], and if cargo cannot be started.
+pub fn verify(options: Options, arguments: Vec<OsString>) -> Result<()> {
+    lanfence(options, "verify", arguments)
 }
 
 /// `cargo xtask matrix`.
-pub fn matrix(context: Context, arguments: Vec<OsString>) -> Result<()> {
-    lanfence(context, "matrix", arguments)
+///
+/// # Errors
+///
+/// As for [`verify`].
+pub fn matrix(options: Options, arguments: Vec<OsString>) -> Result<()> {
+    lanfence(options, "matrix", arguments)
 }
 
-fn lanfence(context: Context, verb: &str, arguments: Vec<OsString>) -> Result<()> {
-    let mut command = prepared(context)?;
+fn lanfence(options: Options, verb: &str, arguments: Vec<OsString>) -> Result<()> {
+    let mut command = prepared(options)?;
     // Not --quiet: the first build takes a minute or two, and silence looks like a hang.
     command.args(["run", "--package", "lanfence", "--bin", "lanfence"]);
     command.args(["--", verb]).args(arguments);
@@ -35,15 +43,23 @@ fn lanfence(context: Context, verb: &str, arguments: Vec<OsString>) -> Result<()
 }
 
 /// `cargo xtask test`.
-pub fn test(context: Context, arguments: Vec<OsString>) -> Result<()> {
-    let mut command = prepared(context)?;
+///
+/// # Errors
+///
+/// As for [`verify`].
+pub fn test(options: Options, arguments: Vec<OsString>) -> Result<()> {
+    let mut command = prepared(options)?;
     command.args(["test", "--workspace"]).args(arguments);
     hand_over(&mut command)
 }
 
 /// `cargo xtask bench`.
-pub fn bench(context: Context, arguments: Vec<OsString>) -> Result<()> {
-    let mut command = prepared(context)?;
+///
+/// # Errors
+///
+/// As for [`verify`].
+pub fn bench(options: Options, arguments: Vec<OsString>) -> Result<()> {
+    let mut command = prepared(options)?;
     command.args(["run", "--release", "--package", "lanfence"]);
     command
         .args(["--bin", "lanfence", "--", "bench"])
@@ -53,10 +69,10 @@ pub fn bench(context: Context, arguments: Vec<OsString>) -> Result<()> {
 
 /// Cargo for this workspace, after set-up and with the image's place in its
 /// environment. It runs where the user stands, so that paths mean what they say.
-fn prepared(context: Context) -> Result<Command> {
-    let ready = setup::ensure(context, false)?;
-    let guest = image::ensure(context, &ready)?;
-    let mut command = image::cargo(context.offline);
+fn prepared(options: Options) -> Result<Command> {
+    let ready = setup::ensure(options, false)?;
+    let guest = image::ensure(options, &ready)?;
+    let mut command = image::cargo(options.offline);
     command.env(GUEST, guest).env(FILTERS, &ready.filters);
     Ok(command)
 }

@@ -39,6 +39,10 @@ fn names(directory: &Path) -> impl Iterator<Item = String> {
 
 /// Disables what was enabled since `before` was taken; nothing that the
 /// machine had already.
+///
+/// # Errors
+///
+/// If `systemctl` cannot be started as root or fails.
 pub fn disable_new(before: &BTreeSet<String>, privilege: Privilege) -> Result<()> {
     let after = enabled();
     let new: Vec<&str> = after.difference(before).map(String::as_str).collect();

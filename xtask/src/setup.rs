@@ -4,15 +4,14 @@
 //! apt source on Debian 12 with QEMU from backports, and the cache directory.
 //! No daemon is started or left enabled, no kernel is installed.
 
-use crate::Context;
 use crate::apt;
 use crate::cache::Cache;
 use crate::distro::{self, Distro, Release};
-use crate::failure::{self, Unfit};
+use crate::failure::Unfit;
 use crate::guest_packages::{self, GuestPackages};
 use crate::host;
 use crate::needs::{self, NEEDS, Need};
-use crate::packages;
+use crate::options::Options;
 use crate::shipped_filters;
 use anyhow::{Result, bail};
 use std::ffi::OsString;
@@ -30,9 +29,13 @@ pub struct Ready {
 }
 
 /// `cargo xtask setup`.
-pub fn setup_verb(context: Context, arguments: Vec<OsString>) -> Result<()> {
+///
+/// # Errors
+///
+/// Wrong arguments, and as for [`ensure`].
+pub fn setup_task(options: Options, arguments: Vec<OsString>) -> Result<()> {
     no_arguments(arguments)?;
-    let ready = ensure(context, false)?;
+    let ready = ensure(options, false)?;
     eprintln!(
         "set-up is complete; the guest's kernel is {} {}",
         ready.guest.kernel, ready.guest.kernel_version
@@ -41,15 +44,25 @@ pub fn setup_verb(context: Context, arguments: Vec<OsString>) -> Result<()> {
 }
 
 /// `cargo xtask filters`.
-pub fn filters_verb(context: Context, arguments: Vec<OsString>) -> Result<()> {
+///
+/// # Errors
+///
+/// Wrong arguments, and as for [`ensure`].
+pub fn filters_task(options: Options, arguments: Vec<OsString>) -> Result<()> {
     no_arguments(arguments)?;
-    println!("{}", ensure(context, false)?.filters.display());
+    println!("{}", ensure(options, false)?.filters.display());
     Ok(())
 }
 
 /// Makes sure of everything; says nothing when nothing is missing. With
 /// `update_kernel` the newest guest kernel is fetched even if there is one.
-pub fn ensure(context: Context, update_kernel: bool) -> Result<Ready> {
+///
+/// # Errors
+///
+/// [`Unfit`] if the machine is not x86_64, its distribution is not known, something is missing
+/// that may not be installed or downloaded, or apt fails; any other error if the cache cannot
+/// be written.
+pub fn ensure(options: Options, update_kernel: bool) -> Result<Ready> {
     if std::env::consts::ARCH != "x86_64" {
         bail!(Unfit(format!(
             "this machine is {}; lanfence's guests and their NIC models are x86_64 only",
@@ -60,7 +73,7 @@ pub fn ensure(context: Context, update_kernel: bool) -> Result<Ready> {
     let cache = Cache::open()?;
     let missing = needs::missing();
     if !missing.is_empty() {
-        install(context, &distro, &missing, &cache)?;
+        install(options, &distro, &missing, &cache)?;
     }
     let Some(release) = distro.release else {
         bail!(unknown(&distro, &missing));
@@ -73,7 +86,7 @@ pub fn ensure(context: Context, update_kernel: bool) -> Result<Ready> {
             filters,
         });
     }
-    download(context, cache, release, update_kernel)
+    download(options, cache, release, update_kernel)
 }
 
 /// What the cache has; the guest's packages count as absent when newer ones are wanted.
@@ -87,12 +100,12 @@ fn present(
 }
 
 fn download(
-    context: Context,
+    options: Options,
     cache: Cache,
     release: Release,
     update_kernel: bool,
 ) -> Result<Ready> {
-    let lock = (!context.offline).then(|| cache.lock()).transpose()?;
+    let lock = (!options.offline).then(|| cache.lock()).transpose()?;
     // Whoever held the lock may have fetched them.
     let (guest, filters) = present(&cache, release, update_kernel);
     let mut missing = String::new();
@@ -126,26 +139,26 @@ fn download(
     })
 }
 
-fn install(context: Context, distro: &Distro, missing: &[Need], cache: &Cache) -> Result<()> {
+fn install(options: Options, distro: &Distro, missing: &[Need], cache: &Cache) -> Result<()> {
     let distro = distro.clone().with_form()?;
     let Some(release) = distro.release else {
         bail!(unknown(&distro, missing));
     };
-    let names = packages::names(missing, release);
-    if context.offline {
+    let names = needs::packages(missing, release);
+    if options.offline {
         bail!(Unfit(format!(
             "missing, and --offline forbids installing:\n{}run this as root:\n\n{}",
-            packages::describe(missing, release),
+            needs::describe(missing, release),
             apt::commands(&names, release, cache)?
         )));
     }
-    eprint!("missing:\n{}", packages::describe(missing, release));
+    eprint!("missing:\n{}", needs::describe(missing, release));
     apt::install(&names, release, cache)?;
     let still = needs::missing();
     if !still.is_empty() {
         bail!(Unfit(format!(
             "these are still missing after their packages were installed:\n{}",
-            packages::describe(&still, release)
+            needs::describe(&still, release)
         )));
     }
     Ok(())
@@ -155,7 +168,7 @@ fn install(context: Context, distro: &Distro, missing: &[Need], cache: &Cache) -
 fn unknown(distro: &Distro, missing: &[Need]) -> Unfit {
     // Debian's newest names are the best hint for a neighbour's.
     let hint = Release::Trixie;
-    let mut list = packages::describe(missing, hint);
+    let mut list = needs::describe(missing, hint);
     list.push_str(&guest_packages::describe(hint));
     list.push_str(&shipped_filters::describe());
     Unfit(format!(
@@ -167,7 +180,11 @@ fn unknown(distro: &Distro, missing: &[Need]) -> Unfit {
 }
 
 /// `cargo xtask doctor`: looks, says, changes nothing.
-pub fn doctor_verb(_: Context, arguments: Vec<OsString>) -> Result<()> {
+///
+/// # Errors
+///
+/// Wrong arguments, and [`Unfit`] if something is missing.
+pub fn doctor_task(_: Options, arguments: Vec<OsString>) -> Result<()> {
     no_arguments(arguments)?;
     let distro = distro::detect().with_form()?;
     let hint = distro.release.unwrap_or(Release::Trixie);
@@ -230,14 +247,15 @@ fn no_arguments(arguments: Vec<OsString>) -> Result<()> {
     let mut parser = lexopt::Parser::from_args(arguments);
     match parser.next() {
         Ok(None) => Ok(()),
-        Ok(Some(argument)) => Err(failure::usage(&argument.unexpected())),
-        Err(error) => Err(failure::usage(&error)),
+        Ok(Some(argument)) => Err(argument.unexpected().into()),
+        Err(error) => Err(error.into()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failure;
 
     #[test]
     fn an_unknown_distribution_gets_the_whole_list() {

@@ -34,6 +34,11 @@ pub fn describe() -> String {
 }
 
 /// Downloads the package and unpacks its filters into the cache.
+///
+/// # Errors
+///
+/// [`Unfit`] if apt cannot download the package, even with fresh lists, or if it holds no
+/// filters; any other error if they cannot be written to the cache.
 pub fn fetch(cache: &Cache, release: Release, lock: &Lock) -> Result<PathBuf> {
     let scratch = cache.scratch(lock)?;
     apt::refreshing("libvirt's own filters", cache, || {

@@ -1,6 +1,7 @@
 //! Running other programs: every failure says which command failed and why.
 
 use anyhow::{Context as _, Result, bail};
+use nix::errno::Errno;
 use std::env;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -9,6 +10,10 @@ use std::process::{Command, Output, Stdio};
 /// Directories that hold administrators' programs and are missing from an
 /// ordinary user's PATH on Debian.
 const ADMIN_DIRECTORIES: [&str; 3] = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
+
+/// The language of children. A full disk shows only in what they write to standard
+/// error, so [`checked`] has to know the words.
+const LANGUAGE: (&str, &str) = ("LC_ALL", "C.UTF-8");
 
 /// Where a program is, looking into PATH and the administrators' directories.
 pub fn find(program: &str) -> Option<PathBuf> {
@@ -55,9 +60,14 @@ fn quote(word: &OsStr) -> String {
 
 /// Runs a command to its end and returns what it printed; a failure carries
 /// what it wrote to its standard error.
+///
+/// # Errors
+///
+/// If the command cannot be started or fails.
 pub fn output(command: &mut Command) -> Result<Vec<u8>> {
     let line = shell_line(command);
     let output = command
+        .env(LANGUAGE.0, LANGUAGE.1)
         .stdin(Stdio::null())
         .output()
         .with_context(|| format!("cannot run `{line}`"))?;
@@ -65,10 +75,15 @@ pub fn output(command: &mut Command) -> Result<Vec<u8>> {
 }
 
 /// Gives the command its input and returns what it printed.
+///
+/// # Errors
+///
+/// If the command cannot be started or fails.
 pub fn filter(command: &mut Command, input: &[u8]) -> Result<Vec<u8>> {
     use std::io::Write as _;
     let line = shell_line(command);
     let mut child = command
+        .env(LANGUAGE.0, LANGUAGE.1)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -88,6 +103,10 @@ pub fn filter(command: &mut Command, input: &[u8]) -> Result<Vec<u8>> {
 }
 
 /// Connects two commands with a pipe and waits for both.
+///
+/// # Errors
+///
+/// If a command cannot be started or fails; if both fail, the second one's failure.
 pub fn pipe(from: &mut Command, into: &mut Command) -> Result<()> {
     let (from_line, into_line) = (shell_line(from), shell_line(into));
     let mut source = from
@@ -97,6 +116,7 @@ pub fn pipe(from: &mut Command, into: &mut Command) -> Result<()> {
         .with_context(|| format!("cannot run `{from_line}`"))?;
     let stdout = source.stdout.take().expect("standard output is piped");
     let sink = into
+        .env(LANGUAGE.0, LANGUAGE.1)
         .stdin(stdout)
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
@@ -118,8 +138,8 @@ fn checked(line: &str, output: Output) -> Result<Vec<u8>> {
         return Ok(output.stdout);
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    if said.contains("No space left on device") {
-        return Err(std::io::Error::from(std::io::ErrorKind::StorageFull))
+    if said.contains(Errno::ENOSPC.desc()) {
+        return Err(std::io::Error::from(Errno::ENOSPC))
             .with_context(|| format!("`{line}` failed"));
     }
     bail!(

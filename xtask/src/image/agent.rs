@@ -17,6 +17,10 @@ fn workspace() -> PathBuf {
 }
 
 /// Builds the agent if it is not fresh and returns the program.
+///
+/// # Errors
+///
+/// If cargo cannot be started, or the agent does not compile.
 pub fn build(offline: bool) -> Result<PathBuf> {
     let mut command = cargo(offline);
     command

@@ -58,6 +58,11 @@ impl Compression {
 }
 
 /// The uncompressed ELF kernel inside the bzImage.
+///
+/// # Errors
+///
+/// If the image is no bzImage, is cut off or damaged, is compressed with a program that is
+/// absent, or holds a kernel that QEMU cannot start directly.
 pub fn vmlinux(image: &[u8]) -> Result<Vec<u8>> {
     let payload = payload(image)?;
     let compression = Compression::of(payload).with_context(|| {

@@ -61,6 +61,10 @@ impl Tree {
     }
 
     /// The archive.
+    ///
+    /// # Errors
+    ///
+    /// If a file is larger than the format allows (4 GiB).
     pub fn archive(&self) -> Result<Vec<u8>> {
         let mut archive = Vec::new();
         // The kernel unpacks in the archive's order, and in byte order every

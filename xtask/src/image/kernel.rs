@@ -1,11 +1,11 @@
 //! The guest kernel: an uncompressed ELF for QEMU to start through PVH, and the
 //! modules, both out of the distribution's package.
 
+use super::bzimage;
+use super::modules::{self, Selection, Tree};
 use crate::apt;
 use crate::cache::{Cache, hex_sum, make_directory, write_readable};
 use crate::guest_packages::GuestPackages;
-use crate::image::bzimage;
-use crate::image::modules::{self, Selection, Tree};
 use anyhow::{Context as _, Result};
 use std::ffi::OsStr;
 use std::fs;
@@ -41,12 +41,20 @@ impl Kernel {
     }
 
     /// A text file of it.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read.
     pub fn text(&self, name: &str) -> Result<String> {
         let path = self.path(name);
         fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
     }
 
     /// Its modules, sorted by name.
+    ///
+    /// # Errors
+    ///
+    /// If the directory cannot be listed.
     pub fn modules(&self) -> Result<Vec<PathBuf>> {
         let path = self.path("modules");
         let list = || format!("cannot list {}", path.display());
@@ -61,6 +69,11 @@ impl Kernel {
 }
 
 /// The kernel of the packages, unpacked now unless it was before.
+///
+/// # Errors
+///
+/// If a package cannot be unpacked or lacks something that the guest needs, or the cache cannot
+/// be written.
 pub fn unpacked(cache: &Cache, packages: &GuestPackages) -> Result<Kernel> {
     let directory = cache.path(&format!("kernel/{}", name(packages)));
     if directory.is_dir() {
@@ -138,7 +151,7 @@ fn ipxe(root: &Path) -> Result<Vec<u8>> {
         .map(|place| root.join(place))
         .find(|file| fs::symlink_metadata(file).is_ok_and(|data| data.is_file()));
     let file =
-        file.with_context(|| format!("iPXE's packages have no {}", places.join(" and no ")))?;
+        file.with_context(|| format!("iPXE's packages hold neither {}", places.join(" nor ")))?;
     fs::read(&file).with_context(|| format!("cannot read {}", file.display()))
 }
 

@@ -18,6 +18,11 @@ pub struct Closure {
 
 /// Finds everything that the programs load, directly or through libraries.
 /// Neither program is run for it, unlike with ldd.
+///
+/// # Errors
+///
+/// If a program or library cannot be read, is not for x86_64, or needs a library that is
+/// absent.
 pub fn closure(programs: &[&Path]) -> Result<Closure> {
     let directories: Vec<PathBuf> = needs::library_directories().collect();
     closure_in(programs, &directories)
@@ -28,7 +33,7 @@ fn closure_in(programs: &[&Path], directories: &[PathBuf]) -> Result<Closure> {
     let mut queue: Vec<PathBuf> = programs.iter().map(|path| path.to_path_buf()).collect();
     while let Some(file) = queue.pop() {
         let bytes = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        let broken = || format!("{} is no program or library for x86_64", file.display());
+        let broken = || format!("{} is not a program or library for x86_64", file.display());
         let elf = Elf::new(&bytes).with_context(broken)?;
         if let Some(loader) = elf.interpreter() {
             closure.loader = Some(loader.to_owned());

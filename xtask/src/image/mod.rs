@@ -24,9 +24,8 @@ mod opaque;
 
 pub use agent::cargo;
 
-use crate::Context;
 use crate::cache::{Cache, hex_sum, make_directory, write_readable};
-use crate::failure;
+use crate::options::Options;
 use crate::setup::{self, Ready};
 use crate::tool;
 use anyhow::{Context as _, Result};
@@ -55,17 +54,21 @@ const PROGRAMS: [&str; 2] = ["dropbear", "dropbearkey"];
 const LIBRARIES: &str = "lib/x86_64-linux-gnu";
 
 /// `cargo xtask image`.
-pub fn verb(context: Context, arguments: Vec<OsString>) -> Result<()> {
+///
+/// # Errors
+///
+/// Wrong arguments, and as for [`setup::ensure`] and [`ensure`].
+pub fn task(options: Options, arguments: Vec<OsString>) -> Result<()> {
     let mut update_kernel = false;
     let mut parser = lexopt::Parser::from_args(arguments);
-    while let Some(argument) = parser.next().map_err(|error| failure::usage(&error))? {
+    while let Some(argument) = parser.next()? {
         match argument {
             lexopt::Arg::Long("update-kernel") => update_kernel = true,
-            other => return Err(failure::usage(&other.unexpected())),
+            other => return Err(other.unexpected().into()),
         }
     }
-    let ready = setup::ensure(context, update_kernel)?;
-    println!("{}", ensure(context, &ready)?.display());
+    let ready = setup::ensure(options, update_kernel)?;
+    println!("{}", ensure(options, &ready)?.display());
     Ok(())
 }
 
@@ -80,10 +83,15 @@ struct Ingredients {
 }
 
 /// The image's directory; the image is built now unless it was before.
-pub fn ensure(context: Context, ready: &Ready) -> Result<PathBuf> {
+///
+/// # Errors
+///
+/// If the agent does not compile, a package of the guest is not as expected, or the cache
+/// cannot be written.
+pub fn ensure(options: Options, ready: &Ready) -> Result<PathBuf> {
     let cache = &ready.cache;
     let kernel = kernel::unpacked(cache, &ready.guest)?;
-    let agent = agent::build(context.offline)?;
+    let agent = agent::build(options.offline)?;
     let ingredients = Ingredients::gather(cache, kernel, agent)?;
     let key = ingredients.key();
     let directory = cache.path(&format!("guest/{key}"));

@@ -29,6 +29,10 @@ pub struct Group {
 }
 
 /// Reads the list.
+///
+/// # Errors
+///
+/// The first line that is wrong, with its number.
 pub fn parse_list(text: &str) -> Result<Vec<Group>> {
     let lines = text.lines().enumerate();
     lines
@@ -73,6 +77,10 @@ pub struct Tree {
 
 impl Tree {
     /// Looks through `lib/modules/RELEASE`.
+    ///
+    /// # Errors
+    ///
+    /// If the directory or its `modules.builtin` cannot be read.
     pub fn read(directory: &Path) -> Result<Tree> {
         let mut files = BTreeMap::new();
         collect(&directory.join("kernel"), &mut files)?;
@@ -123,6 +131,11 @@ pub struct Selection {
 }
 
 /// Picks the modules of the list and everything they depend on.
+///
+/// # Errors
+///
+/// If a module that is not optional is absent, or a module's file cannot be unpacked or
+/// understood.
 pub fn select(groups: &[Group], tree: &Tree) -> Result<Selection> {
     let mut picker = Picker {
         tree,
@@ -218,7 +231,7 @@ impl Picker<'_> {
         let elf = Elf::new(&bytes);
         let info = elf
             .and_then(|elf| elf.modinfo())
-            .with_context(|| format!("{} says nothing about itself", path.display()))?;
+            .with_context(|| format!("{} has no readable .modinfo section", path.display()))?;
         let values = |key: &str| -> Vec<&str> {
             info.iter()
                 .filter(|(name, _)| *name == key)

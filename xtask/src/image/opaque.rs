@@ -37,6 +37,11 @@ LABEL opaque
 ";
 
 /// The CD with the script in the place of its settings.
+///
+/// # Errors
+///
+/// If the CD has no settings of the boot loader, or they do not name a kernel, or the script
+/// does not fit.
 pub fn image(cd: &[u8]) -> Result<Vec<u8>> {
     let mut image = cd.to_vec();
     let name = image
