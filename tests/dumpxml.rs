@@ -7,7 +7,7 @@ mod common;
 mod language;
 
 use common::lanfence;
-use lanfence::nwfilter::value::Kind;
+use lanfence::nwfilter::vocabulary::ValueKind;
 use lanfence::nwfilter::vocabulary::{self, PROTOCOLS};
 use lanfence::nwfilter::{Filter, as_libvirt, generate, read, write};
 use lanfence::policy::Policy;
@@ -273,11 +273,11 @@ fn the_lenient_reader_understands_what_libvirt_understands() {
 fn every_kind_has_forms_that_are_read_as_they_stand() {
     for protocol in PROTOCOLS {
         for attribute in vocabulary::attributes(protocol).expect("known") {
-            let kind: Kind = attribute.kind;
+            let kind: ValueKind = attribute.kind;
             for form in language::plain(kind) {
                 let reading = kind.reading(form);
                 assert!(
-                    matches!(reading, lanfence::nwfilter::value::Reading::Plain(_)),
+                    matches!(reading, lanfence::nwfilter::vocabulary::Reading::Plain(_)),
                     "{protocol} {} {form}: {reading:?}",
                     attribute.name
                 );

@@ -11,9 +11,9 @@ use super::tree::{Reading, Tree, backend, parameter};
 use super::{Exit, Failure, generate, say};
 use crate::frame::Mac;
 use crate::nwfilter::evaluate::field::Field;
-use crate::nwfilter::evaluate::{Backend, Event};
+use crate::nwfilter::evaluate::{Backend, TraceStep};
 use crate::nwfilter::lint::{self, Finding, Levels};
-use crate::nwfilter::sets::{Class, classes};
+use crate::nwfilter::reach::{TrafficClass, classes};
 use crate::policy::Policy;
 use crate::probe::Scene;
 use clap::Args;
@@ -67,7 +67,7 @@ struct Checked {
     lint: Vec<Finding>,
     levels: Levels,
     probes: Vec<Judged>,
-    classes: Vec<Class>,
+    classes: Vec<TrafficClass>,
 }
 
 impl Checked {
@@ -80,13 +80,13 @@ impl Checked {
     /// 0 proven, 1 leaks or blocks, 5 not known.
     fn exit(&self) -> u8 {
         let bad = |judged: &Judged| matches!(judged.verdict, Verdict::Leak | Verdict::Blocked);
-        let wrong = |class: &Class| !class.leaked.is_empty() || !class.blocked.is_empty();
+        let wrong = |class: &TrafficClass| !class.leaked.is_empty() || !class.blocked.is_empty();
         let mut lints = self.lint.iter();
         let denied = lints.any(|finding| self.levels.denies(finding.rule));
         if denied || self.probes.iter().any(bad) || self.classes.iter().any(wrong) {
             1
         } else if self.with(Verdict::Undecided).next().is_some()
-            || !self.classes.iter().all(Class::is_proven)
+            || !self.classes.iter().all(TrafficClass::is_proven)
         {
             5
         } else {
@@ -144,7 +144,12 @@ fn results(checked: &Checked) -> Vec<SarifResult> {
         .collect();
     for verdict in [Verdict::Leak, Verdict::Blocked] {
         out.extend(checked.with(verdict).map(|judged| {
-            let last = judged.outcome.trace.iter().rev().find_map(Event::origin);
+            let last = judged
+                .outcome
+                .trace
+                .iter()
+                .rev()
+                .find_map(TraceStep::origin);
             let place = last.and_then(|origin| tree.rule_place(origin));
             let first = tree.paths().first().map(|path| (*path).to_owned());
             let (path, place) = place.map_or((first, None), |(path, place)| {

@@ -6,7 +6,7 @@ use super::tree::{Reading, Tree, backend, parameter};
 use super::{Exit, Failure, check, say};
 use crate::frame::{Mac, summary};
 use crate::nwfilter::evaluate::{Backend, Compiled, Decision, Way};
-use crate::nwfilter::sets::{Comparison, Difference, differences};
+use crate::nwfilter::reach::{Comparison, Difference, differences};
 use crate::policy::Policy;
 use crate::probe::Scene;
 use crate::report::text::{plural, wrap};

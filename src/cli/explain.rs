@@ -6,7 +6,7 @@ mod variables;
 use super::tree::{Reading, Tree, backend, parameter};
 use super::{Exit, Failure, say};
 use crate::frame::{Mac, View, summary};
-use crate::nwfilter::evaluate::{Backend, Compiled, Decision, Event, Outcome, Way};
+use crate::nwfilter::evaluate::{Backend, Compiled, Decision, Evaluation, TraceStep, Way};
 use crate::nwfilter::lint;
 use clap::{Args, ValueEnum};
 use pcap_file::DataLink;
@@ -172,26 +172,26 @@ fn explain(tree: &Tree, filter: &Compiled, frame: &[u8], way: Way) -> String {
 }
 
 /// What happened to a frame, a line an event.
-pub fn trace(tree: &Tree, outcome: &Outcome) -> Vec<String> {
-    let line = |event: &Event| {
+pub fn trace(tree: &Tree, outcome: &Evaluation) -> Vec<String> {
+    let line = |event: &TraceStep| {
         match event {
-        Event::NotForwarded => "the bridge itself keeps it back: its source is no host, its destination is for bridges, or its tag is cut".to_owned(),
-        Event::Unfiltered => "no layer-2 rule is for this direction".to_owned(),
-        Event::Entered(chain) => format!("enters the chain {chain}"),
-        Event::Matched(origin, _) => format!("matches {}", tree.describe(origin)),
-        Event::Matched3(origin, _) => format!("matches, at layer 3, {}", tree.describe(origin)),
-        Event::RanOff(chain) => {
+        TraceStep::NotForwarded => "the bridge itself keeps it back: its source is no host, its destination is for bridges, or its tag is cut".to_owned(),
+        TraceStep::Unfiltered => "no layer-2 rule is for this direction".to_owned(),
+        TraceStep::Entered(chain) => format!("enters the chain {chain}"),
+        TraceStep::Matched(origin, _) => format!("matches {}", tree.describe(origin)),
+        TraceStep::Matched3(origin, _) => format!("matches, at layer 3, {}", tree.describe(origin)),
+        TraceStep::RanOff(chain) => {
             format!("matches no other rule of the chain {chain}, whose end accepts")
         }
-        Event::WentBack(chain) => {
+        TraceStep::WentBack(chain) => {
             format!("matches no other rule of the chain {chain}, and goes on in the root chain")
         }
-        Event::RanOff3 => "matches no layer-3 rule, which accepts".to_owned(),
-        Event::Cut(origin) => format!(
+        TraceStep::RanOff3 => "matches no layer-3 rule, which accepts".to_owned(),
+        TraceStep::Cut(origin) => format!(
             "is dropped by {}, which looks into an SCTP or ICMP header that is cut",
             tree.describe(origin)
         ),
-        Event::Malformed => {
+        TraceStep::Malformed => {
             "br_netfilter drops it for its broken IP header (bridge-nf-call-iptables=1)".to_owned()
         }
     }

@@ -2,7 +2,7 @@
 //! which code-scanning pages show beside the lines that they are about.
 
 use super::tree::Tree;
-use crate::nwfilter::Place;
+use crate::nwfilter::Position;
 use crate::nwfilter::lint::Finding;
 use crate::nwfilter::lint::catalogue::LINTS;
 use serde_json::{Value, json};
@@ -31,7 +31,7 @@ pub struct Result {
     /// The file; none where the filter has none.
     pub path: Option<String>,
     /// Line and column; the file's first where it is about all of it.
-    pub place: Option<Place>,
+    pub place: Option<Position>,
 }
 
 impl Result {

@@ -2,9 +2,9 @@
 
 use super::{Failure, shipped};
 use crate::frame::Mac;
-use crate::nwfilter::evaluate::{Backend, CompileError, Compiled, Culprit, Origin};
+use crate::nwfilter::evaluate::{Backend, CompileError, Compiled, Culprit, RuleId};
 use crate::nwfilter::lint::{self, Finding};
-use crate::nwfilter::{self, Filter, FilterSet, Ignored, Place, SetError};
+use crate::nwfilter::{self, Filter, FilterTree, Ignored, Position, TreeError};
 use std::path::{Path, PathBuf};
 
 /// Filters and where they come from.
@@ -32,9 +32,9 @@ struct Source {
     /// What libvirt ignores in it.
     ignored: Vec<Ignored>,
     /// Where its rules start.
-    rules: Vec<Place>,
+    rules: Vec<Position>,
     /// Where its references start.
-    references: Vec<Place>,
+    references: Vec<Position>,
 }
 
 impl Tree {
@@ -84,7 +84,7 @@ impl Tree {
         let document = document.map_err(Failure::usage)?;
         let filter = document.filter;
         if self.filters.iter().any(|other| other.name == filter.name) {
-            return Err(Failure::usage(SetError::Twice {
+            return Err(Failure::usage(TreeError::Twice {
                 name: filter.name,
                 origin,
             }));
@@ -101,13 +101,13 @@ impl Tree {
     }
 
     fn unreferenced(&self) -> Result<String, Failure> {
-        let set = FilterSet::of(self.filters.clone(), &|_| true).map_err(|error| {
+        let set = FilterTree::of(self.filters.clone(), &|_| true).map_err(|error| {
             let more = match error {
-                SetError::SeveralTops(_) => ", or name the one to bind with --bind",
+                TreeError::SeveralTops(_) => ", or name the one to bind with --bind",
                 _ => "",
             };
             let at = match &error {
-                SetError::Cycle(names) => {
+                TreeError::Cycle(names) => {
                     self.reference(&names[0], names.get(1).map(String::as_str))
                 }
                 _ => None,
@@ -187,12 +187,12 @@ impl Tree {
     }
 
     /// The file of a finding and its place in it, as far as it has them.
-    pub fn location(&self, finding: &Finding) -> (Option<&str>, Option<Place>) {
+    pub fn location(&self, finding: &Finding) -> (Option<&str>, Option<Position>) {
         let mut sources = self.sources.iter();
         let Some(source) = sources.find(|source| source.filter == finding.filter) else {
             return (None, None);
         };
-        let of_rule = |origin: &Origin| source.rules.get(origin.rule.checked_sub(1)?).copied();
+        let of_rule = |origin: &RuleId| source.rules.get(origin.rule.checked_sub(1)?).copied();
         let place = finding.place.or(finding.origin.as_ref().and_then(of_rule));
         (Some(&source.path), place)
     }
@@ -215,13 +215,13 @@ impl Tree {
     }
 
     /// `file:line:column` of a rule; none where the filter has no file.
-    pub fn place(&self, origin: &Origin) -> Option<String> {
+    pub fn place(&self, origin: &RuleId) -> Option<String> {
         let (path, (line, column)) = self.rule_place(origin)?;
         Some(format!("{path}:{line}:{column}"))
     }
 
     /// The file of a rule and its place in it; none where the filter has no file.
-    pub fn rule_place(&self, origin: &Origin) -> Option<(&str, Place)> {
+    pub fn rule_place(&self, origin: &RuleId) -> Option<(&str, Position)> {
         let mut sources = self.sources.iter();
         let source = sources.find(|source| source.filter == origin.filter)?;
         let place = source.rules.get(origin.rule.checked_sub(1)?)?;
@@ -229,7 +229,7 @@ impl Tree {
     }
 
     /// A rule in words: its number and filter, where it stands, what it says.
-    pub fn describe(&self, origin: &Origin) -> String {
+    pub fn describe(&self, origin: &RuleId) -> String {
         let place = self.place(origin).map(|place| format!(" ({place})"));
         format!(
             "{origin}{}: {}",
@@ -239,7 +239,7 @@ impl Tree {
     }
 
     /// `drop out <ip dstipaddr='…'/>`
-    fn text(&self, origin: &Origin) -> String {
+    fn text(&self, origin: &RuleId) -> String {
         let filter = self
             .filters
             .iter()

@@ -6,7 +6,8 @@ use super::coverage::Coverage;
 use super::random::Random;
 use crate::nwfilter::evaluate::field::{ABSENT, Field};
 use crate::nwfilter::evaluate::{Compiled, Decision, Way};
-use crate::nwfilter::sets::{Fate, Region, Set, Shape, partition, shapes, witness};
+use crate::nwfilter::intervals::IntervalSet;
+use crate::nwfilter::reach::{FrameKind, Region, frame_kinds, partition, witness};
 
 /// Most rules that are held against parts of one kind of frames in one direction.
 const BUDGET: usize = 2000;
@@ -18,8 +19,8 @@ const TRIES: usize = 3;
 /// Frames that meet the filter's rules, those first that meet one that no frame
 /// before them met; at most so many.
 pub fn aimed(compiled: &Compiled, random: &mut Random, count: usize) -> Vec<Vec<u8>> {
-    let shapes = shapes();
-    let targets = targets(compiled, &shapes);
+    let kinds = frame_kinds();
+    let targets = targets(compiled, &kinds);
     if targets.is_empty() {
         return Vec::new();
     }
@@ -54,22 +55,22 @@ pub fn aimed(compiled: &Compiled, random: &mut Random, count: usize) -> Vec<Vec<
 /// Frames of one kind and one fate.
 struct Target<'s> {
     way: Way,
-    shape: &'s Shape,
+    kind: &'s FrameKind,
     region: Region,
 }
 
 /// Every part of every kind whose fate the evaluator knows.
-fn targets<'s>(compiled: &Compiled, shapes: &'s [Shape]) -> Vec<Target<'s>> {
+fn targets<'s>(compiled: &Compiled, kinds: &'s [FrameKind]) -> Vec<Target<'s>> {
     let mut out = Vec::new();
     for way in [Way::FromGuest, Way::ToGuest] {
-        for shape in shapes {
-            let parts = partition(compiled, way, &shape.region, &mut 0, BUDGET);
+        for kind in kinds {
+            let parts = partition(compiled, way, &kind.region, &mut 0, BUDGET);
             let decided = parts
                 .into_iter()
-                .filter(|part| !matches!(part.fate, Fate::Undecided(_)));
+                .filter(|part| !matches!(part.decision, Decision::Undecided(_)));
             out.extend(decided.map(|part| Target {
                 way,
-                shape,
+                kind,
                 region: part.region,
             }));
         }
@@ -82,9 +83,9 @@ impl Target<'_> {
     /// the values picked cannot go together.
     fn frame(&self, random: &mut Random) -> Option<Vec<u8>> {
         let mut region = self.region.clone();
-        let same = *region.get(Field::ArpGratuitous) == Set::one(1);
+        let same = *region.get(Field::ArpGratuitous) == IntervalSet::one(1);
         if same {
-            region = self.shape.real(&region)?;
+            region = self.kind.real(&region)?;
         }
         for field in Field::ALL {
             // Two fields of a kind of frames always hold the same.
@@ -95,10 +96,10 @@ impl Target<'_> {
             };
             let set = region.get(field);
             let value = twin.filter(|value| set.contains(*value));
-            let value = value.or_else(|| pick(random, field, set, self.shape.region.get(field)))?;
-            region = region.with(field, Set::one(value));
+            let value = value.or_else(|| pick(random, field, set, self.kind.region.get(field)))?;
+            region = region.with(field, IntervalSet::one(value));
         }
-        let mut frame = witness(&self.shape.real(&region)?, &[])?;
+        let mut frame = witness(&self.kind.real(&region)?, &[])?;
         // Something behind the header, as bridges want it of tagged frames.
         if frame.len() == 14 && random.chance(80) {
             frame.resize(60, 0);
@@ -109,7 +110,7 @@ impl Target<'_> {
 
 /// A value of a set: mostly an end of it, above all one where a rule has cut it
 /// out of all values that there are; none of an empty set.
-fn pick(random: &mut Random, field: Field, set: &Set, all: &Set) -> Option<u128> {
+fn pick(random: &mut Random, field: Field, set: &IntervalSet, all: &IntervalSet) -> Option<u128> {
     let first = set.first()?;
     if first == ABSENT {
         return Some(first);
@@ -128,7 +129,7 @@ fn pick(random: &mut Random, field: Field, set: &Set, all: &Set) -> Option<u128>
     if !openers.is_empty() && random.chance(50) {
         return Some(*random.pick(&openers));
     }
-    let cut = ends(set.minus(&Set::one(ABSENT)).intervals());
+    let cut = ends(set.minus(&IntervalSet::one(ABSENT)).intervals());
     let domain = ends(all.intervals());
     let own: Vec<u128> = cut
         .iter()

@@ -5,7 +5,7 @@ use super::coverage::Coverage;
 use super::grammar::Case;
 use crate::frame::Mac;
 use crate::lab::{Binding, BindingSpec, LabError, Pair};
-use crate::nwfilter::evaluate::{Compiled, Decision, Portability, Release, Way};
+use crate::nwfilter::evaluate::{Compiled, Decision, IptablesRelease, Portability, Way};
 use crate::nwfilter::{Filter, write};
 use lanfence_agent::to_hex;
 use std::io;
@@ -128,7 +128,7 @@ fn meet_once(
 
 /// What the host's iptables takes; else why libvirt would refuse it.
 fn taken(version: &str, compiled: Compiled) -> Result<Compiled, String> {
-    let release = Release::from_version(version)
+    let release = IptablesRelease::from_version(version)
         .ok_or_else(|| format!("iptables --version prints `{version}`, which is no version"))?;
     let refused = |thing: &Portability| !thing.is_taken_by(release);
     let things = compiled.unportable().into_iter().map(|(_, thing)| thing);

@@ -1,12 +1,12 @@
 //! Which rules of a filter the frames have met.
 
 use crate::nwfilter::evaluate::{
-    Compiled, Decision, Event, Origin, Outcome, Rule, State, Step, Way,
+    Compiled, CompiledRule, ConnectionState, Decision, Evaluation, RootStep, RuleId, TraceStep, Way,
 };
 use std::collections::BTreeSet;
 
 /// A rule in one direction: whether from the guest, and which rule.
-type Spot = (bool, Origin);
+type Spot = (bool, RuleId);
 
 /// The rules that a frame can match, and those that one did. A rule with lists
 /// counts once a direction. Rules that wait for a known connection or test what
@@ -24,13 +24,15 @@ impl Coverage {
         for way in [Way::FromGuest, Way::ToGuest] {
             let layer2 = compiled.layer2(way);
             let roots = layer2.root.iter().flatten().filter_map(|step| match step {
-                Step::Rule(rule) => Some(rule),
-                Step::Jump(_) => None,
+                RootStep::Rule(rule) => Some(rule),
+                RootStep::Jump(_) => None,
             });
             let subs = layer2.subs.iter().flat_map(|sub| &sub.rules);
             let layer3 = [0x0800, 0x86dd].map(|kind| compiled.layer3(way, kind));
             let rules = roots.chain(subs).chain(layer3.into_iter().flatten());
-            let counts = |rule: &&Rule| rule.state != State::Known && rule.undecided.is_none();
+            let counts = |rule: &&CompiledRule| {
+                rule.state != ConnectionState::Known && rule.undecided.is_none()
+            };
             all.extend(
                 rules
                     .filter(counts)
@@ -45,12 +47,12 @@ impl Coverage {
 
     /// Takes down what a frame met whose fate is known; whether a rule was among
     /// it that none met before.
-    pub fn add(&mut self, way: Way, outcome: &Outcome) -> bool {
+    pub fn add(&mut self, way: Way, outcome: &Evaluation) -> bool {
         if matches!(outcome.decision, Decision::Undecided(_)) {
             return false;
         }
         let before = self.hit.len();
-        let met = outcome.trace.iter().filter_map(Event::origin);
+        let met = outcome.trace.iter().filter_map(TraceStep::origin);
         let met = met.map(|origin| (way == Way::FromGuest, origin.clone()));
         self.hit.extend(met.filter(|spot| self.all.contains(spot)));
         self.hit.len() > before

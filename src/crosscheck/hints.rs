@@ -3,7 +3,7 @@
 use super::grammar::Case;
 use super::values::{Kind, kind};
 use crate::frame::Mac;
-use crate::nwfilter::evaluate::prefix_length;
+use crate::nwfilter::vocabulary::parse::prefix_length;
 use crate::nwfilter::{Element, Filter};
 use std::net::{Ipv4Addr, Ipv6Addr};
 

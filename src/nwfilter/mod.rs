@@ -3,22 +3,22 @@
 mod compare;
 pub mod evaluate;
 mod generate;
+pub mod intervals;
 #[cfg(test)]
 #[path = "../../tests/common/language.rs"]
 mod language;
 pub mod lint;
 mod model;
+pub mod reach;
 mod read;
-mod set;
-pub mod sets;
 mod shorten;
-pub mod value;
+mod tree;
 pub mod vocabulary;
 mod write;
 
 pub use compare::difference;
 pub use generate::generate;
 pub use model::{Action, Direction, Element, Entry, Filter, FilterRef, Rule};
-pub use read::{Document, Ignored, Place, ReadError, as_libvirt, document, read};
-pub use set::{FilterSet, SetError};
+pub use read::{Document, Ignored, Position, ReadError, as_libvirt, document, read};
+pub use tree::{FilterTree, TreeError};
 pub use write::{canonical, element, write};

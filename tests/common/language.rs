@@ -4,7 +4,7 @@
 
 #![allow(dead_code, reason = "each test takes a part of this")]
 
-use lanfence::nwfilter::value::Kind;
+use lanfence::nwfilter::vocabulary::ValueKind;
 use lanfence::nwfilter::vocabulary::{self, PROTOCOLS};
 use lanfence::nwfilter::{Action, Direction, Element, Entry, Filter, FilterRef, Rule};
 use proptest::collection::vec;
@@ -14,17 +14,17 @@ use proptest::sample::{select, subsequence};
 use std::fmt::Write as _;
 
 /// Forms of values that mean what they say.
-pub fn plain(kind: Kind) -> &'static [&'static str] {
+pub fn plain(kind: ValueKind) -> &'static [&'static str] {
     match kind {
-        Kind::Mac => &[
+        ValueKind::Mac => &[
             "1:2:a:B:c:d",
             "52:54:00:12:34:56",
             "ff:ff:ff:ff:ff:ff",
             "01:00:5e:00:00:00",
         ],
-        Kind::MacMask => &["ff:ff:ff:0:0:0", "FF:ff:ff:ff:ff:80", "00:00:00:00:00:00"],
-        Kind::Ip4 => &["1.2.3.4", "255.255.255.255", "0.0.0.0", "224.0.0.0"],
-        Kind::Ip6 => &[
+        ValueKind::MacMask => &["ff:ff:ff:0:0:0", "FF:ff:ff:ff:ff:80", "00:00:00:00:00:00"],
+        ValueKind::Ip4 => &["1.2.3.4", "255.255.255.255", "0.0.0.0", "224.0.0.0"],
+        ValueKind::Ip6 => &[
             "FE80:0::1",
             "::",
             "::1",
@@ -33,7 +33,7 @@ pub fn plain(kind: Kind) -> &'static [&'static str] {
             "2001:db8:0:1:0:0:0:1",
             "ff02::1:ff00:0",
         ],
-        Kind::Mask4 => &[
+        ValueKind::Mask4 => &[
             "0",
             "24",
             "32",
@@ -42,23 +42,23 @@ pub fn plain(kind: Kind) -> &'static [&'static str] {
             "0.0.0.0",
             "255.255.255.255",
         ],
-        Kind::Mask6 => &["0", "10", "128", "ffff::", "::", "ffff:ffff:ffff:ffff::"],
-        Kind::Number { greatest } => match greatest {
+        ValueKind::Mask6 => &["0", "10", "128", "ffff::", "::", "ffff:ffff:ffff:ffff::"],
+        ValueKind::Number { greatest } => match greatest {
             63 => &["0", "7", "63", "0x1F", "0X3f", "007"],
             0..=255 => &["0", "7", "255", "0x1F", "0XfF", "007"],
             256..=4095 => &["0", "7", "4095", "0xFFF", "0x0806", "007"],
             4096..=65535 => &["0", "7", "65535", "0x86DD", "0x0806", "007"],
             _ => &["0", "7", "4294967295", "0x1020304", "0x0806", "007"],
         },
-        Kind::Decimal { .. } => &["0", "7", "65535", "007"],
-        Kind::EtherType { .. } => &[
+        ValueKind::Decimal { .. } => &["0", "7", "65535", "007"],
+        ValueKind::EtherType { .. } => &[
             "arp", "IPv4", "vlan", "rarp", "0x800", "34525", "0x0835", "2048", "65535", "0x88A8",
         ],
-        Kind::IpProtocol => &[
+        ValueKind::IpProtocol => &[
             "tcp", "UDP", "udplite", "icmp", "icmpv6", "igmp", "esp", "ah", "sctp", "0x11", "6",
             "47", "0x2F", "255",
         ],
-        Kind::Operation => &[
+        ValueKind::Operation => &[
             "Request",
             "reply",
             "ARP_NAK",
@@ -70,8 +70,8 @@ pub fn plain(kind: Kind) -> &'static [&'static str] {
             "65535",
             "0",
         ],
-        Kind::Boolean => &["true", "yes", "1", "false", "no", "0"],
-        Kind::State => &[
+        ValueKind::Boolean => &["true", "yes", "1", "false", "no", "0"],
+        ValueKind::State => &[
             "NEW",
             "established,new",
             "RELATED,INVALID",
@@ -79,7 +79,7 @@ pub fn plain(kind: Kind) -> &'static [&'static str] {
             "NEW,NONE",
             "NEW, ESTABLISHED,RELATED",
         ],
-        Kind::TcpFlags => &[
+        ValueKind::TcpFlags => &[
             "SYN,ACK/SYN",
             "ALL/NONE",
             "syn/syn",
@@ -87,14 +87,14 @@ pub fn plain(kind: Kind) -> &'static [&'static str] {
             "NONE/NONE",
             "RST,ACK/RST",
         ],
-        Kind::IpsetName => &[
+        ValueKind::IpsetName => &[
             "set",
             "a b",
             "A-b_c.d:e+f",
             "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
         ],
-        Kind::IpsetFlags => &["src", "DST", "src,dst", "src,dst,src,dst,src,dst"],
-        Kind::Comment => &["", "hello", "ä <&> \"'", "/?%s"],
+        ValueKind::IpsetFlags => &["src", "DST", "src,dst", "src,dst,src,dst,src,dst"],
+        ValueKind::Comment => &["", "hello", "ä <&> \"'", "/?%s"],
     }
 }
 
@@ -202,7 +202,7 @@ pub const ODD: &[&str] = &[
     "$ä",
 ];
 
-fn value(kind: Kind) -> impl Strategy<Value = String> {
+fn value(kind: ValueKind) -> impl Strategy<Value = String> {
     let variables = &["$V", "$V[@0]", "$V[@1]", "$A_1[3]", "$V[ @2 ]"][..];
     prop_oneof![
         6 => select(plain(kind)),

@@ -1,7 +1,7 @@
 //! What a claim is, and how it is held against the real thing.
 
 use crate::kernel::{Answer, Case, Device, GUEST};
-use lanfence::nwfilter::evaluate::{Compiled, Decision, Portability, Release, Way};
+use lanfence::nwfilter::evaluate::{Compiled, Decision, IptablesRelease, Portability, Way};
 use lanfence::nwfilter::{Filter, as_libvirt};
 use std::process::Command;
 
@@ -41,7 +41,7 @@ pub enum Shows {
     /// It does not, and does without the filter.
     Drops(Frame),
     /// That, if this is the release of the host's iptables; else it gets through.
-    DropsOn(Release, Frame),
+    DropsOn(IptablesRelease, Frame),
 }
 
 /// Filters, the last one bound, and what is seen of them.
@@ -196,13 +196,13 @@ impl Claim {
 }
 
 /// The release of this host's iptables.
-fn release() -> Result<Release, String> {
+fn release() -> Result<IptablesRelease, String> {
     let mut command = Command::new("iptables");
     command.arg("--version");
     command.env("PATH", lanfence::verify::search_path());
     let output = command.output().map_err(|error| error.to_string())?;
     let version = String::from_utf8_lossy(&output.stdout);
-    Release::from_version(&version).ok_or_else(|| format!("{output:?}"))
+    IptablesRelease::from_version(&version).ok_or_else(|| format!("{output:?}"))
 }
 
 impl Side {

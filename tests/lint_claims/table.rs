@@ -8,7 +8,7 @@ use crate::frames::{FAR, answer_from, arp_for, bpdu, echo, tagged_arp, tcp, udp,
 use crate::trees::{chains, names, roots};
 use Shows::{Binds, BindsWhereTaken, Drops, DropsOn, Dumps, DumpsNot, ForgetsNextTime};
 use Shows::{Keeps, NoRule, Passes, Rule};
-use lanfence::nwfilter::evaluate::{Portability, Release};
+use lanfence::nwfilter::evaluate::{IptablesRelease, Portability};
 
 /// Lints that claim nothing of libvirt that a test could show, and why.
 pub const WITHOUT: [(&str, &str); 1] = [(
@@ -289,7 +289,7 @@ fn layer3() -> Vec<Claim> {
                 "<tcp match='no' srcportstart='1' dstportstart='80'/>",
                 &[
                     Rule("! --sport 1 ! --dport 80"),
-                    DropsOn(Release::Older, web()),
+                    DropsOn(IptablesRelease::Older, web()),
                 ],
             ),
             drop_out(

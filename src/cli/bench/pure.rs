@@ -4,7 +4,7 @@
 use super::super::{Failure, check};
 use crate::nwfilter::evaluate::{Compiled, Decision, Way};
 use crate::nwfilter::lint::lint;
-use crate::nwfilter::sets::classes;
+use crate::nwfilter::reach::classes;
 use crate::nwfilter::{generate, read, write};
 use crate::policy::Policy;
 use crate::probe::Scene;

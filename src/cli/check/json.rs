@@ -4,7 +4,7 @@ use super::probes::{Fate, Judged};
 use super::{Checked, hex};
 use crate::cli::explain::trace;
 use crate::cli::levels;
-use crate::nwfilter::sets::Class;
+use crate::nwfilter::reach::TrafficClass;
 use serde::Serialize;
 use serde_json::json;
 
@@ -46,7 +46,7 @@ fn probe(checked: &Checked, judged: &Judged) -> impl Serialize {
     })
 }
 
-fn class(class: &Class) -> impl Serialize {
+fn class(class: &TrafficClass) -> impl Serialize {
     json!({
         "name": class.name,
         "proven": class.is_proven(),

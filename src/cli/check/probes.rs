@@ -1,7 +1,7 @@
 //! The catalogue's probes through the evaluator.
 
 use crate::frame::{Phase, Tag};
-use crate::nwfilter::evaluate::{Compiled, Decision, Outcome, Way};
+use crate::nwfilter::evaluate::{Compiled, Decision, Evaluation, Way};
 use crate::policy::Policy;
 use crate::probe::{Expect, Probe, Scene, catalogue};
 
@@ -56,7 +56,7 @@ pub struct Judged {
     /// The frame that decided.
     pub frame: Vec<u8>,
     /// What happened to it.
-    pub outcome: Outcome,
+    pub outcome: Evaluation,
 }
 
 /// Every probe for a policy.

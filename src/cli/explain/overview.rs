@@ -6,10 +6,13 @@ use crate::cli::levels::{self, WIDTH};
 use crate::cli::tree::Tree;
 use crate::nwfilter::Action;
 use crate::nwfilter::evaluate::field::Field;
-use crate::nwfilter::evaluate::{Compiled, Layer2, Rule, State, Step, Sub, Test, Way};
+use crate::nwfilter::evaluate::{
+    Compiled, CompiledRule, ConnectionState, Layer2Chains, Match, RootStep, SubChain, Way,
+};
+use crate::nwfilter::intervals::IntervalSet;
 use crate::nwfilter::lint::Finding;
-use crate::nwfilter::sets::words::{label, values};
-use crate::nwfilter::sets::{Opening, Set, openings};
+use crate::nwfilter::reach::describe::{label, values};
+use crate::nwfilter::reach::{PermittedSet, permitted};
 use crate::report::text::{plural, wrap};
 use std::fmt::Write as _;
 
@@ -35,10 +38,10 @@ pub fn overview(
         let _ = writeln!(out, "\n{title}");
         rules(&mut out, filter, way);
         let _ = writeln!(out, "\n  What of them passes");
-        let openings = openings(filter, way);
-        let all: Vec<&str> = openings.iter().map(|opening| opening.name).collect();
-        for (names, said) in merged(&openings) {
-            opening(&mut out, &named(&names, &all), &said);
+        let kinds = permitted(filter, way);
+        let all: Vec<&str> = kinds.iter().map(|kind| kind.name).collect();
+        for (names, said) in merged(&kinds) {
+            permitted_kind(&mut out, &named(&names, &all), &said);
         }
     }
     if !findings.is_empty() {
@@ -101,22 +104,22 @@ fn rules(out: &mut String, filter: &Compiled, way: Way) {
     }
 }
 
-fn layer2(out: &mut String, layer: &Layer2, root: &[Step]) {
+fn layer2(out: &mut String, layer: &Layer2Chains, root: &[RootStep]) {
     for step in root {
         match step {
-            Step::Rule(each) => rule(out, "  ", each, is_v6(&each.tests)),
-            Step::Jump(at) => chain(out, &layer.subs[*at], layer.end_accepts),
+            RootStep::Rule(each) => rule(out, "  ", each, is_v6(&each.matches)),
+            RootStep::Jump(at) => chain(out, &layer.subs[*at], layer.end_accepts),
         }
     }
     if !root
         .iter()
-        .any(|step| matches!(step, Step::Rule(rule) if decides(rule)))
+        .any(|step| matches!(step, RootStep::Rule(rule) if decides(rule)))
     {
         out.push_str("  end: accept\n");
     }
 }
 
-fn chain(out: &mut String, sub: &Sub, end_accepts: bool) {
+fn chain(out: &mut String, sub: &SubChain, end_accepts: bool) {
     let who = match &sub.guard {
         None => "every frame".to_owned(),
         Some(test) => words(std::slice::from_ref(test), false),
@@ -133,7 +136,7 @@ fn chain(out: &mut String, sub: &Sub, end_accepts: bool) {
     for each in &sub.rules {
         // What the chain asks of every frame need not be said again.
         let mut each = each.clone();
-        each.tests.retain(|test| Some(test) != sub.guard.as_ref());
+        each.matches.retain(|test| Some(test) != sub.guard.as_ref());
         rule(out, "    ", &each, v6);
     }
     if !sub.rules.iter().any(decides) {
@@ -143,16 +146,16 @@ fn chain(out: &mut String, sub: &Sub, end_accepts: bool) {
 }
 
 /// Whether no frame gets past the rule.
-fn decides(rule: &Rule) -> bool {
-    rule.tests.is_empty() && rule.undecided.is_none() && rule.action != Action::Continue
+fn decides(rule: &CompiledRule) -> bool {
+    rule.matches.is_empty() && rule.undecided.is_none() && rule.action != Action::Continue
 }
 
-fn rule(out: &mut String, indent: &str, rule: &Rule, v6: bool) {
-    let mut text = words(&rule.tests, v6);
+fn rule(out: &mut String, indent: &str, rule: &CompiledRule, v6: bool) {
+    let mut text = words(&rule.matches, v6);
     match rule.state {
-        State::Any => {}
-        State::New => text.push_str(", if it may begin a connection"),
-        State::Known => text.push_str(", if it belongs to a connection"),
+        ConnectionState::Any => {}
+        ConnectionState::New => text.push_str(", if it may begin a connection"),
+        ConnectionState::Known => text.push_str(", if it belongs to a connection"),
     }
     if let Some(why) = &rule.undecided {
         let _ = write!(text, ", and what is not evaluated: {why}");
@@ -163,15 +166,15 @@ fn rule(out: &mut String, indent: &str, rule: &Rule, v6: bool) {
     paragraph(out, &first, &text, column);
 }
 
-fn is_v6(tests: &[Test]) -> bool {
-    let ipv6 = Set::one(0x86dd);
+fn is_v6(tests: &[Match]) -> bool {
+    let ipv6 = IntervalSet::one(0x86dd);
     tests
         .iter()
         .any(|test| test.field == Field::EtherType && test.set == ipv6)
 }
 
 /// What a rule tests.
-fn words(tests: &[Test], v6: bool) -> String {
+fn words(tests: &[Match], v6: bool) -> String {
     let v6 = v6 || is_v6(tests);
     let told = tests.iter().filter(|test| {
         // What they say goes without saying once the type of the frame is known.
@@ -206,26 +209,26 @@ enum Said {
 }
 
 /// Neighbouring kinds of which the same is to be said are named together.
-fn merged(openings: &[Opening]) -> Vec<(Vec<&'static str>, Said)> {
+fn merged(kinds: &[PermittedSet]) -> Vec<(Vec<&'static str>, Said)> {
     let mut out: Vec<(Vec<&'static str>, Said)> = Vec::new();
-    for opening in openings {
-        let said = said(opening);
+    for kind in kinds {
+        let said = said(kind);
         match out.last_mut() {
-            Some((names, last)) if *last == said => names.push(opening.name),
-            _ => out.push((vec![opening.name], said)),
+            Some((names, last)) if *last == said => names.push(kind.name),
+            _ => out.push((vec![kind.name], said)),
         }
     }
     out
 }
 
-fn said(opening: &Opening) -> Said {
-    let limits = opening.limits.iter().map(|limit| {
-        let text = values(limit.field, opening.v6, &limit.passing, &limit.all);
+fn said(kind: &PermittedSet) -> Said {
+    let limits = kind.limits.iter().map(|limit| {
+        let text = values(limit.field, kind.v6, &limit.passing, &limit.all);
         (label(limit.field), text)
     });
-    match (&opening.inexact, opening.closed) {
+    match (&kind.inexact, kind.closed) {
         (None, true) => Said::Nothing,
-        (None, false) if opening.limits.is_empty() => Said::Everything,
+        (None, false) if kind.limits.is_empty() => Said::Everything,
         (inexact, _) => Said::Limits(limits.collect(), inexact.clone()),
     }
 }
@@ -252,7 +255,7 @@ fn named(names: &[&str], all: &[&str]) -> String {
     out.join("; ")
 }
 
-fn opening(out: &mut String, names: &str, said: &Said) {
+fn permitted_kind(out: &mut String, names: &str, said: &Said) {
     let names = wrap("    ", names, NAME, 6);
     let lines = match said {
         Said::Nothing => vec!["nothing".to_owned()],

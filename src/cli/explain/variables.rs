@@ -1,6 +1,6 @@
 //! Values for variables that nothing sets, so that a filter can be explained at all.
 
-use crate::nwfilter::value::Kind;
+use crate::nwfilter::vocabulary::ValueKind;
 use crate::nwfilter::{Entry, Filter, vocabulary};
 use std::collections::BTreeMap;
 
@@ -32,7 +32,7 @@ pub struct Variable {
 /// address is left out: compiling then says that nothing sets it.
 pub fn variables(filters: &[Filter], mac: &str, given: &[(String, String)]) -> Vec<Variable> {
     let referred: Vec<&str> = filters.iter().flat_map(Filter::parameters).collect();
-    let describe = |(name, kind): (&str, Option<Kind>)| {
+    let describe = |(name, kind): (&str, Option<ValueKind>)| {
         let of_line: Vec<String> = given
             .iter()
             .filter(|(set, _)| set == name)
@@ -55,7 +55,7 @@ pub fn variables(filters: &[Filter], mac: &str, given: &[(String, String)]) -> V
 }
 
 /// The variables with the kind of the first attribute that each stands for.
-fn used(filters: &[Filter]) -> BTreeMap<&str, Option<Kind>> {
+fn used(filters: &[Filter]) -> BTreeMap<&str, Option<ValueKind>> {
     let mut out = BTreeMap::new();
     let rules = filters.iter().flat_map(|filter| &filter.entries);
     let elements = rules.filter_map(|entry| match entry {
@@ -78,14 +78,14 @@ fn used(filters: &[Filter]) -> BTreeMap<&str, Option<Kind>> {
 }
 
 /// An address of the LAN of the shipped policy, the guest's own or the router's.
-fn example(name: &str, kind: Kind) -> Option<&'static str> {
+fn example(name: &str, kind: ValueKind) -> Option<&'static str> {
     let own = matches!(name, "IP" | "IPV6");
     Some(match (kind, own) {
-        (Kind::Ip4, true) => "192.168.1.50",
-        (Kind::Ip4, false) => "192.168.1.1",
-        (Kind::Ip6, true) => "fe80::5054:ff:fe12:3456",
-        (Kind::Ip6, false) => "fe80::1",
-        (Kind::Mac, _) => "52:54:00:00:00:01",
+        (ValueKind::Ip4, true) => "192.168.1.50",
+        (ValueKind::Ip4, false) => "192.168.1.1",
+        (ValueKind::Ip6, true) => "fe80::5054:ff:fe12:3456",
+        (ValueKind::Ip6, false) => "fe80::1",
+        (ValueKind::Mac, _) => "52:54:00:00:00:01",
         _ => return None,
     })
 }

@@ -2,7 +2,7 @@
 
 use super::generated;
 use crate::cli::{Failure, shipped};
-use crate::nwfilter::{self, Filter, FilterSet, write};
+use crate::nwfilter::{self, Filter, FilterTree, write};
 use crate::policy::Policy;
 use crate::report::model::FilterInfo;
 use crate::verify::job::FilterText;
@@ -54,7 +54,7 @@ pub fn choose(
 fn own(files: &[PathBuf], parameters: &[(String, String)]) -> Result<Chosen, Failure> {
     let files: Vec<PathBuf> = files.iter().map(|file| shipped::resolve(file)).collect();
     let set =
-        FilterSet::load(&files, &|name| shipped::file(name).is_some()).map_err(Failure::usage)?;
+        FilterTree::load(&files, &|name| shipped::file(name).is_some()).map_err(Failure::usage)?;
     let (mut texts, libvirts) = from_libvirt(&set)?;
     if let Some((filter, name)) = set.unset_variable(&libvirts, parameters) {
         return Err(Failure::usage(format!(
@@ -83,7 +83,7 @@ fn own(files: &[PathBuf], parameters: &[(String, String)]) -> Result<Chosen, Fai
 }
 
 /// The filters of libvirt that the set needs, as text and read.
-fn from_libvirt(set: &FilterSet) -> Result<(Vec<FilterText>, Vec<Filter>), Failure> {
+fn from_libvirt(set: &FilterTree) -> Result<(Vec<FilterText>, Vec<Filter>), Failure> {
     let (mut texts, mut filters) = (Vec::new(), Vec::new());
     let mut wanted: Vec<String> = set.externals().map(str::to_owned).collect();
     // They refer to each other; a reference before its target is fine for libvirt.

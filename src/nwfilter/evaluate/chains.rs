@@ -2,32 +2,32 @@
 
 use super::expand::expand;
 use super::field::Field;
-use super::flatten::Instance;
-use super::rule::{Attributes, Rule, State, Test};
-use super::{Backend, CompileError, MAX_RULES, Way, link, network};
+use super::flatten::RuleInstance;
+use super::rule::{CompiledRule, ConnectionState, Match, ResolvedElement};
+use super::{Backend, CompileError, MAX_RULES, Way, layer2, layer3};
+use crate::nwfilter::intervals::IntervalSet;
 use crate::nwfilter::model::Direction;
-use crate::nwfilter::sets::Set;
 use std::collections::HashMap;
 
 /// The layer-2 chains of one direction.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Layer2 {
+pub struct Layer2Chains {
     /// The root chain; none where nothing is filtered.
-    pub root: Option<Vec<Step>>,
+    pub root: Option<Vec<RootStep>>,
     /// Chains that the root jumps to.
-    pub subs: Vec<Sub>,
+    pub subs: Vec<SubChain>,
     /// Groups of chains that libvirt enters in random order, since they have one priority.
     pub tied: Vec<Vec<usize>>,
     /// Whether the end of a sub-chain accepts; else it goes back to the root.
     pub end_accepts: bool,
 }
 
-impl Layer2 {
+impl Layer2Chains {
     /// All rules, those of sub-chains after those of the root chain.
-    pub fn rules(&self) -> impl Iterator<Item = &Rule> {
+    pub fn rules(&self) -> impl Iterator<Item = &CompiledRule> {
         let root = self.root.iter().flatten().filter_map(|step| match step {
-            Step::Rule(rule) => Some(rule),
-            Step::Jump(_) => None,
+            RootStep::Rule(rule) => Some(rule),
+            RootStep::Jump(_) => None,
         });
         root.chain(self.subs.iter().flat_map(|sub| &sub.rules))
     }
@@ -35,46 +35,46 @@ impl Layer2 {
 
 /// A step of the root chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
+pub enum RootStep {
     /// A rule.
-    Rule(Rule),
+    Rule(CompiledRule),
     /// A jump to the chain with this position.
     Jump(usize),
 }
 
 /// A chain that the root jumps to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sub {
+pub struct SubChain {
     /// Name.
     pub name: String,
     /// Priority of the jump.
     pub priority: i16,
     /// Which frames enter.
-    pub guard: Option<Test>,
+    pub guard: Option<Match>,
     /// Its rules.
-    pub rules: Vec<Rule>,
+    pub rules: Vec<CompiledRule>,
 }
 
 /// The layer-3 rules of one IP version.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Layer3 {
+pub struct Layer3Rules {
     /// For frames from the guest.
-    pub from_guest: Vec<Rule>,
+    pub from_guest: Vec<CompiledRule>,
     /// For frames that the bridge hands to the guest.
-    pub to_guest: Vec<Rule>,
+    pub to_guest: Vec<CompiledRule>,
 }
 
 /// Everything that an interface gets.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Chains {
     /// Frames from the guest.
-    pub from_guest: Layer2,
+    pub from_guest: Layer2Chains,
     /// Frames to the guest.
-    pub to_guest: Layer2,
+    pub to_guest: Layer2Chains,
     /// IPv4 that br_netfilter hands to iptables.
-    pub v4: Layer3,
+    pub v4: Layer3Rules,
     /// IPv6 that br_netfilter hands to ip6tables.
-    pub v6: Layer3,
+    pub v6: Layer3Rules,
     /// How many rules there are.
     pub rules: usize,
 }
@@ -84,11 +84,11 @@ struct Placed<'a> {
     chain: &'a str,
     chain_priority: i16,
     priority: i16,
-    rule: Rule,
+    rule: CompiledRule,
 }
 
 /// Sorts the rules, in their final order, into chains.
-pub fn chains(instances: &[Instance<'_>], backend: Backend) -> Result<Chains, CompileError> {
+pub fn chains(instances: &[RuleInstance<'_>], backend: Backend) -> Result<Chains, CompileError> {
     if backend == Backend::Ebtables {
         in_time(instances)?;
     }
@@ -98,7 +98,7 @@ pub fn chains(instances: &[Instance<'_>], backend: Backend) -> Result<Chains, Co
     for instance in instances {
         for attributes in expand(instance, &mut steps)? {
             let protocol = instance.rule.elements.first();
-            let attributes = Attributes {
+            let attributes = ResolvedElement {
                 protocol: protocol.map_or("mac", |element| &element.protocol),
                 origin: &instance.origin,
                 all: &attributes,
@@ -111,9 +111,9 @@ pub fn chains(instances: &[Instance<'_>], backend: Backend) -> Result<Chains, Co
                     limit: MAX_RULES,
                 });
             }
-            if let Some(v6) = network::is_v6(attributes.protocol) {
+            if let Some(v6) = layer3::is_v6(attributes.protocol) {
                 let layer = if v6 { &mut out.v6 } else { &mut out.v4 };
-                let (out, into) = network::rules(instance.rule, &attributes, v6)?;
+                let (out, into) = layer3::rules(instance.rule, &attributes, v6)?;
                 layer.from_guest.extend(out);
                 layer.to_guest.extend(into);
             } else {
@@ -139,7 +139,7 @@ pub fn chains(instances: &[Instance<'_>], backend: Backend) -> Result<Chains, Co
 /// rule that does not come before it. A chain that several filters share may have
 /// a later priority than the rule of one of them; binding then fails, but for a
 /// device with the chain that a binding that failed earlier has left behind.
-fn in_time(instances: &[Instance<'_>]) -> Result<(), CompileError> {
+fn in_time(instances: &[RuleInstance<'_>]) -> Result<(), CompileError> {
     let ways = [Way::FromGuest, Way::ToGuest];
     let priorities = ways.map(|way| (way, chain_priorities(instances, way, Backend::Ebtables)));
     let mut latest = i16::MIN;
@@ -168,7 +168,7 @@ fn in_time(instances: &[Instance<'_>]) -> Result<(), CompileError> {
 }
 
 /// Whether the rule is for frames that go this way.
-fn goes(instance: &Instance<'_>, way: Way) -> bool {
+fn goes(instance: &RuleInstance<'_>, way: Way) -> bool {
     let other = match way {
         Way::FromGuest => Direction::In,
         Way::ToGuest => Direction::Out,
@@ -176,33 +176,33 @@ fn goes(instance: &Instance<'_>, way: Way) -> bool {
     instance.rule.direction != other
 }
 
-fn is_layer2(instance: &Instance<'_>) -> bool {
+fn is_layer2(instance: &RuleInstance<'_>) -> bool {
     let protocol = instance.rule.elements.first();
-    protocol.is_none_or(|element| network::is_v6(&element.protocol).is_none())
+    protocol.is_none_or(|element| layer3::is_v6(&element.protocol).is_none())
 }
 
 /// Puts a layer-2 rule where its direction says. A rule for both directions is
 /// written from the viewpoint of frames to the guest, and turned round for the others.
 fn place<'a>(
-    instance: &Instance<'a>,
-    attributes: &Attributes<'_>,
+    instance: &RuleInstance<'a>,
+    attributes: &ResolvedElement<'_>,
     from_guest: &mut Vec<Placed<'a>>,
     to_guest: &mut Vec<Placed<'a>>,
 ) -> Result<(), CompileError> {
     let both = instance.rule.direction == Direction::InOut;
     let placed = |swap| -> Result<Placed<'a>, CompileError> {
-        let tests = link::tests(attributes, swap)?;
+        let matches = layer2::matches(attributes, swap)?;
         Ok(Placed {
             chain: instance.chain,
             chain_priority: instance.chain_priority,
             priority: instance.priority(),
-            rule: Rule {
+            rule: CompiledRule {
                 origin: instance.origin.clone(),
                 action: instance.rule.action,
-                tests: tests.tests,
-                state: State::Any,
-                undecided: tests.undecided,
-                portability: tests.portability,
+                matches: matches.matches,
+                state: ConnectionState::Any,
+                undecided: matches.undecided,
+                portability: matches.portability,
             },
         })
     };
@@ -222,11 +222,11 @@ fn place<'a>(
 /// of either direction and layer (`nftablesGetSubChains` in
 /// `nwfilter_nftables_driver.c`; not measured).
 fn chain_priorities<'a>(
-    instances: &[Instance<'a>],
+    instances: &[RuleInstance<'a>],
     way: Way,
     backend: Backend,
 ) -> HashMap<&'a str, i16> {
-    let named = |instance: &Instance<'a>| (instance.chain, instance.chain_priority);
+    let named = |instance: &RuleInstance<'a>| (instance.chain, instance.chain_priority);
     // The last of each name stays.
     match backend {
         Backend::Ebtables => instances
@@ -238,11 +238,11 @@ fn chain_priorities<'a>(
     }
 }
 
-fn layer2(placed: Vec<Placed<'_>>, priorities: &HashMap<&str, i16>) -> Layer2 {
+fn layer2(placed: Vec<Placed<'_>>, priorities: &HashMap<&str, i16>) -> Layer2Chains {
     if placed.is_empty() {
-        return Layer2::default();
+        return Layer2Chains::default();
     }
-    let mut subs: Vec<Sub> = Vec::new();
+    let mut subs: Vec<SubChain> = Vec::new();
     let mut numbers: HashMap<&str, usize> = HashMap::new();
     let mut roots = Vec::new();
     for Placed {
@@ -261,7 +261,7 @@ fn layer2(placed: Vec<Placed<'_>>, priorities: &HashMap<&str, i16>) -> Layer2 {
             continue;
         }
         numbers.insert(chain, subs.len());
-        subs.push(Sub {
+        subs.push(SubChain {
             name: chain.to_owned(),
             priority: priorities.get(chain).copied().unwrap_or(chain_priority),
             guard: guard(chain),
@@ -273,14 +273,14 @@ fn layer2(placed: Vec<Placed<'_>>, priorities: &HashMap<&str, i16>) -> Layer2 {
     let mut next = 0;
     for (priority, rule) in roots {
         while subs.get(next).is_some_and(|sub| sub.priority <= priority) {
-            root.push(Step::Jump(next));
+            root.push(RootStep::Jump(next));
             next += 1;
         }
-        root.push(Step::Rule(rule));
+        root.push(RootStep::Rule(rule));
     }
-    root.extend((next..subs.len()).map(Step::Jump));
+    root.extend((next..subs.len()).map(RootStep::Jump));
     let tied = tied(&subs);
-    Layer2 {
+    Layer2Chains {
         root: Some(root),
         subs,
         tied,
@@ -288,7 +288,7 @@ fn layer2(placed: Vec<Placed<'_>>, priorities: &HashMap<&str, i16>) -> Layer2 {
     }
 }
 
-fn tied(subs: &[Sub]) -> Vec<Vec<usize>> {
+fn tied(subs: &[SubChain]) -> Vec<Vec<usize>> {
     let positions: Vec<usize> = (0..subs.len()).collect();
     positions
         .chunk_by(|a, b| subs[*a].priority == subs[*b].priority)
@@ -298,7 +298,7 @@ fn tied(subs: &[Sub]) -> Vec<Vec<usize>> {
 }
 
 /// Which frames enter a chain, by the first known prefix of its name.
-fn guard(chain: &str) -> Option<Test> {
+fn guard(chain: &str) -> Option<Match> {
     let by_prefix = [
         ("ipv4", 0x0800),
         ("ipv6", 0x86dd),
@@ -308,16 +308,16 @@ fn guard(chain: &str) -> Option<Test> {
     ];
     if chain.starts_with("stp") {
         let field = Field::DstMac;
-        return Some(Test {
+        return Some(Match {
             field,
-            set: Set::one(0x0180_c200_0000),
+            set: IntervalSet::one(0x0180_c200_0000),
         });
     }
     let (_, kind) = by_prefix
         .iter()
         .find(|(prefix, _)| chain.starts_with(prefix))?;
-    Some(Test {
+    Some(Match {
         field: Field::EtherType,
-        set: Set::one(*kind),
+        set: IntervalSet::one(*kind),
     })
 }

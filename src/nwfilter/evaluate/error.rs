@@ -1,6 +1,6 @@
 //! Filters that libvirt would refuse to bind.
 
-use super::Origin;
+use super::RuleId;
 use crate::nwfilter::shorten::shorten;
 use thiserror::Error;
 
@@ -32,7 +32,7 @@ pub enum CompileError {
     #[error("{origin} uses ${name}, which nothing sets\n  cure: give it with --param {name}=VALUE", name = shorten(.name))]
     Unset {
         /// The rule.
-        origin: Origin,
+        origin: RuleId,
         /// The variable without `$`.
         name: String,
     },
@@ -40,7 +40,7 @@ pub enum CompileError {
     #[error("{origin}: `{value}` is no variable: write $NAME, $NAME[@iterator] or $NAME[element]", value = shorten(.value))]
     Reference {
         /// The rule.
-        origin: Origin,
+        origin: RuleId,
         /// The value.
         value: String,
     },
@@ -48,7 +48,7 @@ pub enum CompileError {
     #[error("{origin}: the lists {} advance together and have different lengths: libvirt refuses to bind the filter", .names.iter().map(|name| shorten(name)).collect::<Vec<_>>().join(", "))]
     Lengths {
         /// The rule.
-        origin: Origin,
+        origin: RuleId,
         /// The variables.
         names: Vec<String>,
     },
@@ -59,7 +59,7 @@ pub enum CompileError {
     )]
     Element {
         /// The rule.
-        origin: Origin,
+        origin: RuleId,
         /// The variable.
         name: String,
         /// The element asked for, from zero.
@@ -73,7 +73,7 @@ pub enum CompileError {
     )]
     TooMany {
         /// The rule at which the limit was passed.
-        origin: Origin,
+        origin: RuleId,
         /// The limit.
         limit: usize,
     },
@@ -81,7 +81,7 @@ pub enum CompileError {
     #[error("{origin}: {what}: libvirt refuses to define or to bind the filter")]
     Refused {
         /// The rule.
-        origin: Origin,
+        origin: RuleId,
         /// What is wrong.
         what: String,
     },
@@ -91,7 +91,7 @@ pub enum CompileError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Culprit<'a> {
     /// A rule.
-    Rule(&'a Origin),
+    Rule(&'a RuleId),
     /// The reference of a filter to another.
     Reference {
         /// The filter with the reference.

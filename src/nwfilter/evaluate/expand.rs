@@ -1,12 +1,12 @@
 //! Variables: one rule with lists becomes a rule for every combination.
 
-use super::flatten::Instance;
+use super::flatten::RuleInstance;
 use super::{CompileError, MAX_RULES};
 use std::collections::BTreeSet;
 
 /// An attribute with its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Attribute {
+pub struct ResolvedAttribute {
     /// Name.
     pub name: String,
     /// Value, variables replaced.
@@ -31,9 +31,9 @@ const MAX_STEPS: usize = 2_000_000;
 /// The attributes of a rule, once for every combination of its lists. `steps`
 /// counts the list elements of all rules so far.
 pub fn expand(
-    instance: &Instance<'_>,
+    instance: &RuleInstance<'_>,
     steps: &mut usize,
-) -> Result<Vec<Vec<Attribute>>, CompileError> {
+) -> Result<Vec<Vec<ResolvedAttribute>>, CompileError> {
     let plain = attributes(instance);
     let mut accesses = Vec::new();
     for attribute in &plain {
@@ -60,7 +60,7 @@ pub fn expand(
                 limit: MAX_RULES,
             });
         }
-        let with = |rule: &Vec<Attribute>, tuple: &Vec<&str>| {
+        let with = |rule: &Vec<ResolvedAttribute>, tuple: &Vec<&str>| {
             let mut rule = rule.clone();
             for ((at, _), value) in places.iter().zip(tuple) {
                 fill(&mut rule[*at], value);
@@ -75,20 +75,20 @@ pub fn expand(
     Ok(rules)
 }
 
-fn fill(attribute: &mut Attribute, value: &str) {
+fn fill(attribute: &mut ResolvedAttribute, value: &str) {
     value.clone_into(&mut attribute.value);
     attribute.variable = true;
 }
 
 /// The attributes of all elements as written; comments change nothing.
-fn attributes(instance: &Instance<'_>) -> Vec<Attribute> {
+fn attributes(instance: &RuleInstance<'_>) -> Vec<ResolvedAttribute> {
     let of_element = |element: &crate::nwfilter::Element| {
         let negated = !element.positive;
         element
             .attributes
             .iter()
             .filter(|(name, _)| name != "comment")
-            .map(move |(name, value)| Attribute {
+            .map(move |(name, value)| ResolvedAttribute {
                 name: name.clone(),
                 value: value.clone(),
                 negated,
@@ -100,7 +100,7 @@ fn attributes(instance: &Instance<'_>) -> Vec<Attribute> {
 }
 
 /// How a value refers to a variable; none for a plain value.
-fn access(instance: &Instance<'_>, value: &str) -> Result<Option<Access>, CompileError> {
+fn access(instance: &RuleInstance<'_>, value: &str) -> Result<Option<Access>, CompileError> {
     let Some(reference) = value.strip_prefix('$') else {
         return Ok(None);
     };
@@ -140,7 +140,7 @@ fn by_iterator(accesses: &[Option<Access>]) -> Vec<Vec<(usize, &str)>> {
     out.into_iter().map(|(_, places)| places).collect()
 }
 
-fn values<'s>(instance: &'s Instance<'_>, name: &str) -> Result<&'s [String], CompileError> {
+fn values<'s>(instance: &'s RuleInstance<'_>, name: &str) -> Result<&'s [String], CompileError> {
     let values = instance.scope.get(name);
     values.ok_or_else(|| CompileError::Unset {
         origin: instance.origin.clone(),
@@ -150,7 +150,7 @@ fn values<'s>(instance: &'s Instance<'_>, name: &str) -> Result<&'s [String], Co
 
 /// The values that one iterator steps through, each combination once.
 fn tuples<'s>(
-    instance: &'s Instance<'_>,
+    instance: &'s RuleInstance<'_>,
     places: &[(usize, &str)],
     steps: &mut usize,
 ) -> Result<Vec<Vec<&'s str>>, CompileError> {

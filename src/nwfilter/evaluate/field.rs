@@ -4,7 +4,7 @@
 //! A field that the frame does not have holds [`ABSENT`], which is in no
 //! rule's set, negated or not: a later fragment, say, matches no port test.
 
-use crate::nwfilter::sets::Set;
+use crate::nwfilter::intervals::IntervalSet;
 
 /// The value of a field that a frame does not have; above every real value of
 /// the fields that can be missing.
@@ -127,8 +127,8 @@ impl Field {
     }
 
     /// Everything that a frame can hold.
-    pub fn all(self) -> Set {
-        Set::range(0, self.greatest())
+    pub fn all(self) -> IntervalSet {
+        IntervalSet::range(0, self.greatest())
     }
 
     /// The field at the other end, for rules that are turned round.

@@ -1,6 +1,6 @@
 //! From a tree of filters to one ordered list of rules with their variables.
 
-use super::{Backend, CompileError, MAX_RULES, Origin};
+use super::{Backend, CompileError, MAX_RULES, RuleId};
 use crate::nwfilter::compare::{DEFAULT_PRIORITY, chain_priority};
 use crate::nwfilter::model::{Entry, Filter, Rule};
 use std::collections::{BTreeMap, HashMap};
@@ -49,9 +49,9 @@ impl Scope {
 
 /// A rule where it is used.
 #[derive(Debug, Clone)]
-pub struct Instance<'a> {
+pub struct RuleInstance<'a> {
     /// Which rule.
-    pub origin: Origin,
+    pub origin: RuleId,
     /// Name of its filter's chain.
     pub chain: &'a str,
     /// Priority of that chain.
@@ -62,7 +62,7 @@ pub struct Instance<'a> {
     pub scope: Rc<Scope>,
 }
 
-impl Instance<'_> {
+impl RuleInstance<'_> {
     /// Its priority, libvirt's default where it has none.
     pub fn priority(&self) -> i16 {
         self.rule.priority.unwrap_or(DEFAULT_PRIORITY)
@@ -81,7 +81,7 @@ pub fn flatten<'a>(
     top: &str,
     variables: Scope,
     backend: Backend,
-) -> Result<Vec<Instance<'a>>, CompileError> {
+) -> Result<Vec<RuleInstance<'a>>, CompileError> {
     let by_name = filters
         .iter()
         .map(|filter| (filter.name.as_str(), filter))
@@ -93,7 +93,7 @@ pub fn flatten<'a>(
         out: Vec::new(),
     };
     walk.filter(top, top, &Rc::new(variables))?;
-    let priority = |instance: &Instance<'_>| match backend {
+    let priority = |instance: &RuleInstance<'_>| match backend {
         // It raises a rule's priority to that of its chain before it sorts, so
         // that such rules keep the order in which they are written.
         Backend::Nftables if !instance.in_root() => {
@@ -111,7 +111,7 @@ struct Walk<'a> {
     /// Filters that are open, for circles.
     path: Vec<String>,
     visits: usize,
-    out: Vec<Instance<'a>>,
+    out: Vec<RuleInstance<'a>>,
 }
 
 impl Walk<'_> {
@@ -128,7 +128,7 @@ impl Walk<'_> {
                 circle.chain([name.to_owned()]).collect(),
             ));
         }
-        let origin = |number| Origin {
+        let origin = |number| RuleId {
             filter: filter.name.clone(),
             rule: number,
         };
@@ -158,7 +158,7 @@ impl Walk<'_> {
                             limit: MAX_RULES,
                         });
                     }
-                    self.out.push(Instance {
+                    self.out.push(RuleInstance {
                         origin: origin(number),
                         chain: &filter.chain,
                         chain_priority: chain_priority(filter),

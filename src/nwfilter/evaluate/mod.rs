@@ -13,30 +13,28 @@ mod bridge;
 mod chains;
 mod error;
 mod expand;
+mod fast_path;
 pub mod field;
-mod flat;
 mod flatten;
-mod link;
-mod network;
+mod layer2;
+mod layer3;
 mod release;
 mod rule;
-mod run;
 #[cfg(test)]
 mod tests;
 mod tracking;
-mod value;
+mod traverse;
 
 pub use backend::Backend;
-pub use chains::{Chains, Layer2, Layer3, Step, Sub};
+pub use chains::{Chains, Layer2Chains, Layer3Rules, RootStep, SubChain};
 pub use error::{CompileError, Culprit};
-pub use release::{Portability, Release};
-pub use rule::{Rule, State, Test};
-pub use run::{Decision, Event, Outcome};
-pub use value::{mac, prefix_length};
+pub use release::{IptablesRelease, Portability};
+pub use rule::{CompiledRule, ConnectionState, Match};
+pub use traverse::{Decision, Evaluation, TraceStep};
 
 use super::model::Filter;
 use crate::frame::Mac;
-use flat::Flat;
+use fast_path::FastPath;
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -46,14 +44,14 @@ pub const MAX_RULES: usize = 20_000;
 
 /// A rule of a filter.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Origin {
+pub struct RuleId {
     /// The filter's name.
     pub filter: String,
     /// Position among the filter's rules, from 1.
     pub rule: usize,
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for RuleId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "rule {} of {}", self.rule, self.filter)
     }
@@ -70,14 +68,14 @@ pub enum Way {
 
 /// Whether an element becomes a rule of iptables rather than ebtables.
 pub fn is_layer3(protocol: &str) -> bool {
-    network::is_v6(protocol).is_some()
+    layer3::is_v6(protocol).is_some()
 }
 
 /// A filter as an interface gets it.
 #[derive(Debug, Clone)]
 pub struct Compiled {
     chains: Chains,
-    flat: Flat,
+    flat: FastPath,
     bridge_nf: bool,
     backend: Backend,
 }
@@ -114,7 +112,7 @@ impl Compiled {
         let instances = flatten::flatten(filters, top, scope, backend)?;
         let chains = chains::chains(&instances, backend)?;
         Ok(Self {
-            flat: Flat::of(&chains),
+            flat: FastPath::of(&chains),
             chains,
             bridge_nf: true,
             backend,
@@ -137,7 +135,7 @@ impl Compiled {
     pub fn with_chain_ends_returning(mut self) -> Self {
         self.chains.from_guest.end_accepts = false;
         self.chains.to_guest.end_accepts = false;
-        self.flat = Flat::of(&self.chains);
+        self.flat = FastPath::of(&self.chains);
         self
     }
 
@@ -147,12 +145,12 @@ impl Compiled {
     }
 
     /// The chains as code.
-    fn flat(&self) -> &Flat {
+    fn flat(&self) -> &FastPath {
         &self.flat
     }
 
     /// The layer-2 chains of a direction.
-    pub fn layer2(&self, way: Way) -> &Layer2 {
+    pub fn layer2(&self, way: Way) -> &Layer2Chains {
         match way {
             Way::FromGuest => &self.chains.from_guest,
             Way::ToGuest => &self.chains.to_guest,
@@ -161,7 +159,7 @@ impl Compiled {
 
     /// The layer-3 rules for frames of an EtherType; empty where there are
     /// none or the host does not apply them.
-    pub fn layer3(&self, way: Way, ether_type: u128) -> &[Rule] {
+    pub fn layer3(&self, way: Way, ether_type: u128) -> &[CompiledRule] {
         let layer = match ether_type {
             0x0800 => &self.chains.v4,
             0x86dd => &self.chains.v6,
@@ -175,10 +173,10 @@ impl Compiled {
     }
 
     /// What of it not every release of iptables takes, by rule.
-    pub fn unportable(&self) -> BTreeSet<(&Origin, Portability)> {
+    pub fn unportable(&self) -> BTreeSet<(&RuleId, Portability)> {
         let Chains { v4, v6, .. } = &self.chains;
         let layer3 = [v4, v6].map(|layer| layer.from_guest.iter().chain(&layer.to_guest));
-        let layer2 = [&self.chains.from_guest, &self.chains.to_guest].map(Layer2::rules);
+        let layer2 = [&self.chains.from_guest, &self.chains.to_guest].map(Layer2Chains::rules);
         let rules = layer3.into_iter().flatten();
         let rules = rules.chain(layer2.into_iter().flatten());
         let things = rules.flat_map(|rule| {
@@ -194,7 +192,7 @@ impl Compiled {
         let ways = [Way::FromGuest, Way::ToGuest];
         ways.into_iter()
             .flat_map(|way| self.layer3(way, ether_type))
-            .any(|rule| rule.state != State::Any)
+            .any(|rule| rule.state != ConnectionState::Any)
     }
 
     /// The back end that it is compiled for.
@@ -208,12 +206,12 @@ impl Compiled {
     }
 
     /// What becomes of a frame, and why.
-    pub fn evaluate(&self, frame: &[u8], way: Way) -> Outcome {
-        run::evaluate(self, frame, way)
+    pub fn evaluate(&self, frame: &[u8], way: Way) -> Evaluation {
+        traverse::evaluate(self, frame, way)
     }
 
     /// What becomes of a frame.
     pub fn decide(&self, frame: &[u8], way: Way) -> Decision {
-        run::decide(self, frame, way)
+        traverse::decide(self, frame, way)
     }
 }

@@ -4,14 +4,14 @@ use std::fmt;
 
 /// Releases of iptables, and with it of ebtables, that differ in what they take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Release {
+pub enum IptablesRelease {
     /// Before 1.8.11: measured with 1.8.9 (Debian 12) and 1.8.10 (Ubuntu 24.04).
     Older,
     /// From 1.8.11 on: measured with 1.8.11 (Debian 13).
     V1_8_11,
 }
 
-impl Release {
+impl IptablesRelease {
     /// The release that `iptables --version` names; none where it names none. That of
     /// iptables-legacy has no `continue` either.
     pub fn from_version(text: &str) -> Option<Self> {
@@ -48,10 +48,10 @@ impl Portability {
     ];
 
     /// Whether the release takes it.
-    pub fn is_taken_by(self, release: Release) -> bool {
+    pub fn is_taken_by(self, release: IptablesRelease) -> bool {
         match self {
-            Self::Continue | Self::HexVlanId => release >= Release::V1_8_11,
-            Self::HexPort | Self::BackwardPorts => release < Release::V1_8_11,
+            Self::Continue | Self::HexVlanId => release >= IptablesRelease::V1_8_11,
+            Self::HexPort | Self::BackwardPorts => release < IptablesRelease::V1_8_11,
         }
     }
 }
@@ -77,21 +77,22 @@ mod tests {
     use rstest::rstest;
 
     #[rstest]
-    #[case::debian_12("iptables v1.8.9 (nf_tables)\n", Some(Release::Older))]
-    #[case::ubuntu_24_04("iptables v1.8.10 (nf_tables)\n", Some(Release::Older))]
-    #[case::debian_13("iptables v1.8.11 (nf_tables)\n", Some(Release::V1_8_11))]
-    #[case::later("iptables v1.10 (nf_tables)\n", Some(Release::V1_8_11))]
-    #[case::legacy("iptables v1.8.11 (legacy)\n", Some(Release::Older))]
+    #[case::debian_12("iptables v1.8.9 (nf_tables)\n", Some(IptablesRelease::Older))]
+    #[case::ubuntu_24_04("iptables v1.8.10 (nf_tables)\n", Some(IptablesRelease::Older))]
+    #[case::debian_13("iptables v1.8.11 (nf_tables)\n", Some(IptablesRelease::V1_8_11))]
+    #[case::later("iptables v1.10 (nf_tables)\n", Some(IptablesRelease::V1_8_11))]
+    #[case::legacy("iptables v1.8.11 (legacy)\n", Some(IptablesRelease::Older))]
     #[case::nothing("", None)]
     #[case::words("version 1.8.11 of iptables", None)]
-    fn versions(#[case] text: &str, #[case] release: Option<Release>) {
-        assert_eq!(Release::from_version(text), release);
+    fn versions(#[case] text: &str, #[case] release: Option<IptablesRelease>) {
+        assert_eq!(IptablesRelease::from_version(text), release);
     }
 
     #[test]
     fn each_is_taken_by_some_release_and_not_by_all() {
         for thing in Portability::ALL {
-            let taken = [Release::Older, Release::V1_8_11].map(|by| thing.is_taken_by(by));
+            let taken =
+                [IptablesRelease::Older, IptablesRelease::V1_8_11].map(|by| thing.is_taken_by(by));
             assert!(taken.contains(&true) && taken.contains(&false), "{thing}");
         }
     }

@@ -1,23 +1,23 @@
 //! A rule as the kernel sees it: sets of values, one field each.
 
 use super::field::{Field, Fields};
-use super::{Backend, CompileError, Origin, Portability};
+use super::{Backend, CompileError, Portability, RuleId};
+use crate::nwfilter::intervals::IntervalSet;
 use crate::nwfilter::model::Action;
-use crate::nwfilter::sets::Set;
 use crate::nwfilter::shorten::shorten;
 
 /// One test: the field's value is in the set.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Test {
+pub struct Match {
     /// What is tested.
     pub field: Field,
     /// The values that pass.
-    pub set: Set,
+    pub set: IntervalSet,
 }
 
 /// What a layer-3 rule wants of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub enum ConnectionState {
     /// Nothing.
     Any,
     /// That the frame may start one.
@@ -28,41 +28,41 @@ pub enum State {
 
 /// One rule of one chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rule {
+pub struct CompiledRule {
     /// Which rule of which filter.
-    pub origin: Origin,
+    pub origin: RuleId,
     /// What happens to a frame that matches.
     pub action: Action,
     /// All must pass.
-    pub tests: Vec<Test>,
+    pub matches: Vec<Match>,
     /// What it wants of the connection.
-    pub state: State,
+    pub state: ConnectionState,
     /// A test of it that is not modelled, in words.
     pub undecided: Option<String>,
     /// What of it not every release of iptables takes.
     pub portability: Vec<Portability>,
 }
 
-impl Rule {
+impl CompiledRule {
     /// Whether the frame passes every test that is modelled.
-    pub fn matches(&self, fields: &Fields) -> bool {
-        self.tests
+    pub fn is_match(&self, fields: &Fields) -> bool {
+        self.matches
             .iter()
             .all(|test| test.set.contains(fields.get(test.field)))
     }
 }
 
-impl Rule {
+impl CompiledRule {
     /// Whether it comes to look at ports or types of a frame whose header for
-    /// them is cut: all its other tests pass.
+    /// them is cut: all its other matches pass.
     pub fn looks_into_cut(&self, fields: &Fields) -> bool {
-        let inside = |test: &&Test| {
+        let inside = |test: &&Match| {
             use Field::{DstPort, IcmpCode, IcmpType, SrcPort};
             matches!(test.field, SrcPort | DstPort | IcmpType | IcmpCode)
         };
-        self.tests.iter().any(|test| inside(&test))
+        self.matches.iter().any(|test| inside(&test))
             && self
-                .tests
+                .matches
                 .iter()
                 .filter(|test| !inside(test))
                 .all(|test| test.set.contains(fields.get(test.field)))
@@ -75,24 +75,24 @@ impl Rule {
     clippy::struct_field_names,
     reason = "as the rule has them that it becomes"
 )]
-pub struct Tests {
-    /// The tests so far.
-    pub tests: Vec<Test>,
+pub struct MatchBuilder {
+    /// The matches so far.
+    pub matches: Vec<Match>,
     /// A test that is not modelled.
     pub undecided: Option<String>,
     /// What not every release of iptables takes.
     pub portability: Vec<Portability>,
 }
 
-impl Tests {
+impl MatchBuilder {
     /// Adds a test.
-    pub fn add(&mut self, field: Field, set: Set) {
-        self.tests.push(Test { field, set });
+    pub fn add(&mut self, field: Field, set: IntervalSet) {
+        self.matches.push(Match { field, set });
     }
 
     /// Adds a test, turned round where it is negated. A field that the frame
     /// does not have passes neither.
-    pub fn signed(&mut self, field: Field, set: &Set, negated: bool) {
+    pub fn signed(&mut self, field: Field, set: &IntervalSet, negated: bool) {
         let set = if negated {
             field.all().minus(set)
         } else {
@@ -110,7 +110,7 @@ impl Tests {
     #[must_use]
     pub fn swapped(&self) -> Self {
         let mut out = self.clone();
-        for test in &mut out.tests {
+        for test in &mut out.matches {
             test.field = test.field.opposite();
         }
         out
@@ -118,20 +118,20 @@ impl Tests {
 }
 
 /// The attributes of one rule, by name.
-pub struct Attributes<'a> {
+pub struct ResolvedElement<'a> {
     /// The protocol element that they stand in.
     pub protocol: &'a str,
     /// Of which rule, for messages.
-    pub origin: &'a Origin,
+    pub origin: &'a RuleId,
     /// All of them.
-    pub all: &'a [super::expand::Attribute],
+    pub all: &'a [super::expand::ResolvedAttribute],
     /// The back end that translates it.
     pub backend: Backend,
 }
 
-impl<'a> Attributes<'a> {
+impl<'a> ResolvedElement<'a> {
     /// The attribute with this name.
-    pub fn get(&self, name: &str) -> Option<&'a super::expand::Attribute> {
+    pub fn get(&self, name: &str) -> Option<&'a super::expand::ResolvedAttribute> {
         self.all.iter().find(|attribute| attribute.name == name)
     }
 

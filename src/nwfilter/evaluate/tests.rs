@@ -83,13 +83,13 @@ fn the_articles_filter(#[case] frame: Vec<u8>, #[case] passes_out: bool) {
 #[test]
 fn the_trace_names_the_rules() {
     let outcome = compile(&[ARTICLE]).evaluate(&udp(OWN, WAN, 53), Way::FromGuest);
-    let origin = Origin {
+    let origin = RuleId {
         filter: "no-out-traffic".into(),
         rule: 1,
     };
     let expected = [
-        Event::Entered("ipv4".into()),
-        Event::Matched(origin, crate::nwfilter::Action::Drop),
+        TraceStep::Entered("ipv4".into()),
+        TraceStep::Matched(origin, crate::nwfilter::Action::Drop),
     ];
     assert_eq!(outcome.trace, expected);
 }

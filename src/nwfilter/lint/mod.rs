@@ -14,9 +14,9 @@ mod trees;
 
 pub use levels::Levels;
 
-use super::evaluate::{CompileError, Compiled, Culprit, Origin};
+use super::evaluate::{CompileError, Compiled, Culprit, RuleId};
 use super::model::Filter;
-use super::read::{Ignored, Place};
+use super::read::{Ignored, Position};
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,9 +50,9 @@ pub struct Finding {
     /// The filter.
     pub filter: String,
     /// The rule; none where it is about the whole filter.
-    pub origin: Option<Origin>,
+    pub origin: Option<RuleId>,
     /// Where it stands in the filter's file; none where it is that of the rule.
-    pub place: Option<Place>,
+    pub place: Option<Position>,
     /// What is the matter, and the cure.
     pub what: String,
 }

@@ -1,7 +1,7 @@
 //! Lints of single rules.
 
 use super::{Finding, Severity};
-use crate::nwfilter::evaluate::{Origin, is_layer3};
+use crate::nwfilter::evaluate::{RuleId, is_layer3};
 use crate::nwfilter::model::{Direction, Element, Filter, Rule};
 use crate::nwfilter::vocabulary;
 use ipnet::IpNet;
@@ -14,7 +14,7 @@ type Said = (&'static str, Severity, String);
 
 /// Lints a filter by itself.
 pub fn filter(filter: &Filter, out: &mut Vec<Finding>) {
-    let mut add = |origin: Option<Origin>, (rule, severity, what): Said| {
+    let mut add = |origin: Option<RuleId>, (rule, severity, what): Said| {
         out.push(Finding {
             rule,
             severity,
@@ -40,7 +40,7 @@ pub fn filter(filter: &Filter, out: &mut Vec<Finding>) {
         add(None, said);
     }
     for (at, rule) in filter.rules().enumerate() {
-        let origin = Origin {
+        let origin = RuleId {
             filter: filter.name.clone(),
             rule: at + 1,
         };
@@ -319,7 +319,7 @@ fn masks(element: &Element) -> Vec<Said> {
 }
 
 fn net(address: IpAddr, mask: &str) -> Option<(IpAddr, IpNet)> {
-    let length = crate::nwfilter::evaluate::prefix_length(mask, address.is_ipv6())?;
+    let length = crate::nwfilter::vocabulary::parse::prefix_length(mask, address.is_ipv6())?;
     let net = IpNet::new(address, u8::try_from(length).ok()?).ok()?;
     Some((address, net.trunc()))
 }

@@ -1,7 +1,7 @@
 //! Lints of the chains that a whole tree makes.
 
 use super::{Finding, Severity};
-use crate::nwfilter::evaluate::{Compiled, Layer2, Origin, Rule, Step, Way};
+use crate::nwfilter::evaluate::{Compiled, CompiledRule, Layer2Chains, RootStep, RuleId, Way};
 use crate::nwfilter::model::Action;
 
 /// Rules that libvirt needs more than two seconds for.
@@ -61,10 +61,10 @@ pub fn tree(top: &str, compiled: &Compiled, out: &mut Vec<Finding>) {
 }
 
 /// Takes a finding: lint, severity, rule, words.
-type Add<'a> = dyn FnMut(&'static str, Severity, Option<Origin>, String) + 'a;
+type Add<'a> = dyn FnMut(&'static str, Severity, Option<RuleId>, String) + 'a;
 
 /// Chains of one priority.
-fn tied(layer: &Layer2, add: &mut Add<'_>) {
+fn tied(layer: &Layer2Chains, add: &mut Add<'_>) {
     for group in &layer.tied {
         let names: Vec<&str> = group
             .iter()
@@ -78,8 +78,8 @@ fn tied(layer: &Layer2, add: &mut Add<'_>) {
     }
 }
 
-/// Sub-chains that a frame runs off.
-fn open_ends(layer: &Layer2, words: &str, add: &mut Add<'_>) {
+/// SubChain-chains that a frame runs off.
+fn open_ends(layer: &Layer2Chains, words: &str, add: &mut Add<'_>) {
     for sub in layer.subs.iter().filter(|sub| !ends(&sub.rules)) {
         let last = sub.rules.last().map(|rule| rule.origin.clone());
         let what = format!(
@@ -91,7 +91,7 @@ fn open_ends(layer: &Layer2, words: &str, add: &mut Add<'_>) {
 }
 
 /// A root chain that a frame runs off, or that is not there.
-fn open_root(layer: &Layer2, words: &str, add: &mut Add<'_>) {
+fn open_root(layer: &Layer2Chains, words: &str, add: &mut Add<'_>) {
     match &layer.root {
         None => {
             let what = format!("no layer-2 rule is about frames {words}: they are not filtered");
@@ -108,18 +108,18 @@ fn open_root(layer: &Layer2, words: &str, add: &mut Add<'_>) {
 }
 
 /// Whether no frame gets past the last rule.
-fn ends(rules: &[Rule]) -> bool {
+fn ends(rules: &[CompiledRule]) -> bool {
     rules
         .iter()
-        .any(|rule| rule.tests.is_empty() && rule.action != Action::Continue)
+        .any(|rule| rule.matches.is_empty() && rule.action != Action::Continue)
 }
 
 /// Whether the root chain ends with a rule that drops every frame.
-fn closed(layer: &Layer2) -> bool {
+fn closed(layer: &Layer2Chains) -> bool {
     layer.root.iter().flatten().any(|step| match step {
-        Step::Rule(rule) => {
-            rule.tests.is_empty() && matches!(rule.action, Action::Drop | Action::Reject)
+        RootStep::Rule(rule) => {
+            rule.matches.is_empty() && matches!(rule.action, Action::Drop | Action::Reject)
         }
-        Step::Jump(_) => false,
+        RootStep::Jump(_) => false,
     })
 }

@@ -2,17 +2,17 @@
 //! error, or as lenient as libvirt 11.3.0, so that the difference can be shown.
 
 mod parts;
-mod place;
+mod position;
 #[cfg(test)]
 mod tests;
 
 use super::model::{Filter, FilterRef, Rule};
 use super::shorten::shorten;
-use super::value::Reading;
 use super::vocabulary;
+use super::vocabulary::Reading;
 use crate::nearest::nearest;
-use place::Cursor;
-pub use place::Place;
+use position::Cursor;
+pub use position::Position;
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 use thiserror::Error;
@@ -38,7 +38,7 @@ const MAX_IGNORED: usize = 1000;
 #[error("{origin}:{}:{}: {what}", place.0, place.1)]
 pub struct ReadError {
     origin: String,
-    place: Place,
+    place: Position,
     what: String,
 }
 
@@ -53,7 +53,7 @@ impl ReadError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ignored {
     /// Where it stands.
-    pub place: Place,
+    pub place: Position,
     /// What it is, and what libvirt makes of it.
     pub what: String,
 }
@@ -64,9 +64,9 @@ pub struct Document {
     /// The filter.
     pub filter: Filter,
     /// Where each rule starts, in document order.
-    pub rules: Vec<Place>,
+    pub rules: Vec<Position>,
     /// Where each reference starts, in document order.
-    pub references: Vec<Place>,
+    pub references: Vec<Position>,
     /// What libvirt ignores; empty where the file was read strictly.
     pub ignored: Vec<Ignored>,
 }
@@ -120,8 +120,8 @@ struct Parser<'a> {
     lenient: bool,
     filter: Option<Filter>,
     open: Vec<Open>,
-    rules: Vec<Place>,
-    references: Vec<Place>,
+    rules: Vec<Position>,
+    references: Vec<Position>,
     ignored: Vec<Ignored>,
 }
 
@@ -201,7 +201,7 @@ impl<'a> Parser<'a> {
         Ok(true)
     }
 
-    fn place(&mut self) -> Place {
+    fn place(&mut self) -> Position {
         self.cursor.place(self.text, self.at)
     }
 

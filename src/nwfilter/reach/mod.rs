@@ -1,0 +1,25 @@
+//! Which frames pass a filter: exact sets of values over all frames there are.
+
+mod accepted;
+mod chain_position;
+mod cidr;
+mod classes;
+pub mod describe;
+mod differences;
+mod frame_kinds;
+mod partition;
+mod permitted;
+mod region;
+#[cfg(test)]
+mod tests;
+mod witness;
+
+pub use accepted::{AcceptedValues, accepted_values};
+pub use cidr::{addresses, prefixes, prefixes4, prefixes6};
+pub use classes::{Dimension, TrafficClass, classes};
+pub use differences::{Comparison, Difference, differences};
+pub use frame_kinds::{FrameKind, frame_kinds};
+pub use partition::{RegionPart, partition};
+pub use permitted::{FieldLimit, PermittedSet, permitted};
+pub use region::Region;
+pub use witness::witness;
