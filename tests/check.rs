@@ -3,10 +3,7 @@
 use assert_cmd::Command;
 use rstest::rstest;
 
-const ARTICLE: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/tests/fixtures/no-out-traffic.xml"
-);
+const ARTICLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/no-out-traffic.xml");
 const POLICY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/lanfence.toml");
 
 /// UDP of the guest from 192.168.1.77 to port 443 of 203.0.113.10.

@@ -3,7 +3,7 @@
 #![cfg(feature = "lab")]
 
 mod common;
-#[path = "common/language.rs"]
+#[path = "../src/testdata/language.rs"]
 mod language;
 
 use common::lanfence;

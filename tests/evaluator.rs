@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{fixture, is_client, lanfence, verify};
+use common::{example, is_client, lanfence, verify};
 use lanfence::report::model::{Fate, ProbeResult};
 use rstest::rstest;
 use std::collections::BTreeMap;
@@ -32,7 +32,7 @@ fn evaluated(filters: &[String]) -> BTreeMap<String, String> {
 #[case::of_the_generated_filter(None)]
 #[case::of_the_articles_filter(Some("no-out-traffic.xml"))]
 fn the_evaluator_agrees_with_the_kernel(#[case] filter: Option<&str>) {
-    let files: Vec<String> = filter.map(fixture).into_iter().collect();
+    let files: Vec<String> = filter.map(example).into_iter().collect();
     let mut arguments = vec!["--nic", "virtio"];
     for file in &files {
         arguments.extend(["--filter", file]);

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Verified, fixture, guest_image, lanfence, verify, verify_with};
+use common::{Verified, example, guest_image, lanfence, verify, verify_with};
 use lanfence::report::model::{Failure, Fate, Verdict};
 use rstest::rstest;
 use std::io::{BufRead as _, BufReader};
@@ -268,7 +268,7 @@ fn a_kill_in_mid_run_leaves_no_overlay() {
 
 #[test]
 fn the_articles_filter_lets_the_wan_ping_in() {
-    let filter = fixture("no-out-traffic.xml");
+    let filter = example("no-out-traffic.xml");
     let done = run(&manifest(&opaque(), TRIES), &["--filter", &filter]);
     assert_eq!(done.code, 1, "{}", done.printed());
     let (ping, ..) = verdict(&done, "wan-inbound/ping");

@@ -4,7 +4,7 @@
 //! A short seeded run by default; `LANFENCE_FUZZ=SECONDS` runs each target that
 //! long from a seed that it prints, `LANFENCE_FUZZ_SEED=SEED` repeats one.
 
-#[path = "common/language.rs"]
+#[path = "../src/testdata/language.rs"]
 mod language;
 
 use lanfence::frame::{View, summary};

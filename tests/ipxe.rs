@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{fixture, verify};
+use common::{example, verify};
 use lanfence::report::model::{Failure, Verdict};
 use rstest::rstest;
 
@@ -34,7 +34,7 @@ fn the_generated_filter_is_green(#[case] cell: &str) {
 
 #[test]
 fn the_articles_filter_stops_what_its_guests_were_meant_to_send() {
-    let filter = fixture("no-out-traffic.xml");
+    let filter = example("no-out-traffic.xml");
     let done = verify(&["--cell", "ipxe/pcnet", "--filter", &filter]);
     assert_eq!(done.code, 0, "{}", done.printed());
 }

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Verified, fixture, is_client, verify, verify_tap};
+use common::{Verified, example, is_client, verify, verify_tap};
 use lanfence::probe::Expect;
 use lanfence::report::model::{Failure, ProbeResult, Verdict};
 use rstest::rstest;
@@ -27,7 +27,7 @@ fn the_generated_filter_is_green() {
 
 #[test]
 fn the_articles_filter_is_red_and_its_leaks_are_named() {
-    let done = verify_tap(&["--filter", &fixture("no-out-traffic.xml")]);
+    let done = verify_tap(&["--filter", &example("no-out-traffic.xml")]);
     assert_eq!(done.code, 1, "{}", done.printed());
     let leaks = ids(&done, Verdict::Fail(Failure::Leak));
     for group in [
@@ -65,7 +65,7 @@ fn the_articles_filter_is_red_and_its_leaks_are_named() {
 #[case::of_the_generated_filter(None)]
 #[case::of_the_articles_filter(Some("no-out-traffic.xml"))]
 fn a_guest_comes_to_the_same_verdicts(#[case] filter: Option<&str>) {
-    let file = filter.map(fixture);
+    let file = filter.map(example);
     let arguments: Vec<&str> = file.iter().flat_map(|file| ["--filter", file]).collect();
     let verdicts = |done: &Verified| -> BTreeMap<String, Verdict> {
         let probes = &done.run().cells[0].probes;

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{fixture, is_client, verify, verify_policy};
+use common::{example, is_client, verify, verify_policy};
 use lanfence::report::model::{Failure, Fate, ProbeResult, Verdict};
 use rstest::rstest;
 
@@ -111,7 +111,7 @@ fn a_filter_that_stops_everything_is_called_so() {
 
 #[test]
 fn the_articles_filter_is_red_and_its_leaks_are_named() {
-    let done = verify(&["--nic", "pcnet", "--filter", &fixture("no-out-traffic.xml")]);
+    let done = verify(&["--nic", "pcnet", "--filter", &example("no-out-traffic.xml")]);
     assert_eq!(done.code, 1, "{}", done.printed());
     let leaks: Vec<&str> = done
         .with(Verdict::Fail(Failure::Leak))
@@ -160,7 +160,7 @@ fn a_red_cell_leaves_its_evidence() {
         "--nic",
         "virtio",
         "--filter",
-        &fixture("no-out-traffic.xml"),
+        &example("no-out-traffic.xml"),
     ]);
     let cell = &done.run().cells[0];
     let out = done.dir.path().join("out");

@@ -5,7 +5,7 @@ pub mod evaluate;
 mod generate;
 pub mod intervals;
 #[cfg(test)]
-#[path = "../../tests/common/language.rs"]
+#[path = "../testdata/language.rs"]
 mod language;
 pub mod lint;
 mod model;

@@ -232,7 +232,7 @@ pub(crate) fn red() -> Run {
     let name = Some("no-out-traffic".into());
     run.filter = FilterInfo {
         name,
-        source: "tests/fixtures/no-out-traffic.xml".into(),
+        source: "examples/no-out-traffic.xml".into(),
         rules: 5,
     };
     run.started = Some("2025-11-23T22:12:05.250Z".into());

@@ -141,9 +141,9 @@ mod tests {
     use crate::nwfilter::{generate, read};
     use rstest::rstest;
 
-    const ARTICLE: &str = include_str!("../../../tests/fixtures/no-out-traffic.xml");
-    const ARTICLES_FATES: &str = include_str!("../../../tests/fixtures/no-out-traffic.fates");
-    const GENERATED_FATES: &str = include_str!("../../../tests/fixtures/generated.fates");
+    const ARTICLE: &str = include_str!("../../../examples/no-out-traffic.xml");
+    const ARTICLES_FATES: &str = include_str!("../../testdata/no-out-traffic.outcomes");
+    const GENERATED_FATES: &str = include_str!("../../testdata/generated.outcomes");
 
     fn judged(filter: &crate::nwfilter::Filter) -> Vec<Judged> {
         let policy = Policy::example();

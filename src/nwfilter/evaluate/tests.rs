@@ -60,7 +60,7 @@ fn out(filter: &Compiled, frame: &[u8]) -> bool {
     passes(filter, frame, Way::FromGuest)
 }
 
-const ARTICLE: &str = include_str!("../../../tests/fixtures/no-out-traffic.xml");
+const ARTICLE: &str = include_str!("../../../examples/no-out-traffic.xml");
 
 #[rstest]
 #[case::lan(udp(OWN, LAN, 53), true)]

@@ -49,7 +49,7 @@ fn the_generated_filter_proves_the_policy() {
 
 #[test]
 fn the_articles_filter_leaks() {
-    let filter = compile(include_str!("../../../tests/fixtures/no-out-traffic.xml"));
+    let filter = compile(include_str!("../../../examples/no-out-traffic.xml"));
     let found = classes(&filter, &Policy::example(), &USUAL);
     insta::assert_snapshot!(print(&found));
 }

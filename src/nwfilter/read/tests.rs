@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use rstest::rstest;
 use std::fmt::Write as _;
 
-const ARTICLE: &str = include_str!("../../../tests/fixtures/no-out-traffic.xml");
+const ARTICLE: &str = include_str!("../../../examples/no-out-traffic.xml");
 
 #[test]
 fn the_articles_filter() {

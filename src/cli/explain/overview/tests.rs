@@ -24,12 +24,12 @@ fn explained(tree: &Tree, backend: Backend) -> String {
 }
 
 #[rstest]
-#[case::the_articles_filter("no-out-traffic")]
-#[case::every_kind_of_step("every-step")]
-#[case::no_rule("empty")]
-fn of_filters(#[case] name: &str) {
+#[case::the_articles_filter("no-out-traffic", "examples/no-out-traffic.xml")]
+#[case::every_kind_of_step("every-step", "src/testdata/every-step.xml")]
+#[case::no_rule("empty", "src/testdata/empty.xml")]
+fn of_filters(#[case] name: &str, #[case] path: &str) {
     // Relative, so that the text is the same wherever the project is.
-    let path = PathBuf::from(format!("tests/fixtures/{name}.xml"));
+    let path = PathBuf::from(path);
     let tree = Tree::load(&[path], None, Reading::Strict).unwrap();
     insta::assert_snapshot!(name, explained(&tree, Backend::Ebtables));
 }

@@ -36,7 +36,7 @@ fn print(found: &Comparison) -> String {
 #[test]
 fn of_the_generated_and_the_articles_filter() {
     let generated = compile(&[generate(&Policy::example())], Backend::Ebtables);
-    let text = include_str!("../../../../tests/fixtures/no-out-traffic.xml");
+    let text = include_str!("../../../../examples/no-out-traffic.xml");
     let articles = compile(&[read(text, "test").unwrap()], Backend::Ebtables);
     insta::assert_snapshot!(print(&differences(&articles, &generated, &[])));
     let same = differences(&generated, &generated.clone(), &[]);
