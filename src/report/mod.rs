@@ -27,3 +27,5 @@ pub mod verdict;
 mod arbitrary;
 #[cfg(test)]
 pub(crate) mod examples;
+#[cfg(test)]
+mod schema;

@@ -1,0 +1,185 @@
+//! The documents: every link leads somewhere, and every figure that the code calls
+//! measured has its section in docs/measurements.md.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// Directories that hold no files of the project.
+const FOREIGN: [&str; 3] = ["target", ".git", "node_modules"];
+
+/// Every file of the tree with one of these extensions, relative to its root.
+fn files(extensions: &[&str]) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut open = vec![PathBuf::new()];
+    while let Some(dir) = open.pop() {
+        let entries = fs::read_dir(Path::new(ROOT).join(&dir)).expect("a directory of the tree");
+        for entry in entries {
+            let entry = entry.expect("an entry of the directory");
+            let path = dir.join(entry.file_name());
+            let kind = entry.file_type().expect("the type of an entry");
+            let extension = path.extension().and_then(|it| it.to_str());
+            if kind.is_dir() && !FOREIGN.iter().any(|name| path.ends_with(name)) {
+                open.push(path);
+            } else if kind.is_file() && extension.is_some_and(|it| extensions.contains(&it)) {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(Path::new(ROOT).join(path)).expect("a text file of the tree")
+}
+
+/// The lines of a Markdown text that are no code, with their numbers, without code spans.
+fn prose(text: &str) -> Vec<(usize, String)> {
+    let mut fenced = false;
+    let mut out = Vec::new();
+    for (at, line) in text.lines().enumerate() {
+        if line.trim_start().starts_with("```") {
+            fenced = !fenced;
+        } else if !fenced {
+            let outside = line.split('`').step_by(2);
+            out.push((at + 1, outside.collect::<Vec<_>>().join("`")));
+        }
+    }
+    out
+}
+
+/// Targets of the inline links `[text](target)` of a line.
+fn links(line: &str) -> Vec<&str> {
+    let parts = line.split("](").skip(1);
+    parts.filter_map(|rest| rest.split_once(')')).map(|(target, _)| target).collect()
+}
+
+/// The anchors of a document: of its headings as GitHub makes them, and explicit ones.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    let mut out = BTreeSet::new();
+    let mut fenced = false;
+    for line in text.lines() {
+        fenced ^= line.trim_start().starts_with("```");
+        if fenced {
+            continue;
+        }
+        for id in line.split("<a id=\"").skip(1) {
+            out.extend(id.split_once('"').map(|(id, _)| id.to_owned()));
+        }
+        let title = line.trim_start_matches('#');
+        if title.len() == line.len() || !title.starts_with(' ') {
+            continue;
+        }
+        let slug = slug(title);
+        let count = seen.entry(slug.clone()).or_default();
+        out.insert(match *count {
+            0 => slug,
+            again => format!("{slug}-{again}"),
+        });
+        *count += 1;
+    }
+    out
+}
+
+/// A heading as GitHub puts it into a link.
+fn slug(title: &str) -> String {
+    let kept = title.trim().chars().filter_map(|c| match c {
+        ' ' | '-' => Some('-'),
+        '_' => Some('_'),
+        c if c.is_alphanumeric() => Some(c),
+        _ => None,
+    });
+    kept.flat_map(char::to_lowercase).collect()
+}
+
+/// A relative path without `.` and `..`; none where it leaves the tree.
+fn normal(path: &Path) -> Option<PathBuf> {
+    let mut out = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::Normal(name) => out.push(name),
+            Component::CurDir => {}
+            Component::ParentDir if out.pop() => {}
+            _ => return None,
+        }
+    }
+    Some(out)
+}
+
+/// Why a link of this document leads nowhere.
+fn broken(document: &Path, target: &str) -> Option<String> {
+    let (path, anchor) = match target.split_once('#') {
+        Some((path, anchor)) => (path, Some(anchor)),
+        None => (target, None),
+    };
+    let to = if path.is_empty() {
+        document.to_owned()
+    } else {
+        let dir = document.parent().expect("a file has a directory");
+        let Some(to) = normal(&dir.join(path)) else {
+            return Some("leaves the tree".into());
+        };
+        to
+    };
+    if !Path::new(ROOT).join(&to).exists() {
+        return Some("no such file".into());
+    }
+    let anchor = anchor?;
+    let known = anchors(&read(&to));
+    (!known.contains(anchor)).then(|| "no such heading".into())
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let mut wrong = Vec::new();
+    for document in files(&["md"]) {
+        for (number, line) in prose(&read(&document)) {
+            for target in links(&line) {
+                if target.contains("://") {
+                    continue;
+                }
+                if let Some(why) = broken(&document, target) {
+                    wrong.push(format!("{}:{number}: {target}: {why}", document.display()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn headings_become_anchors_as_on_github() {
+    let text = "# What a verdict proves, and what not\n## `check`: no guest\n## `check`: no guest\n<a id=\"M7\"></a>\n```\n# no heading\n```\n";
+    let expected = [
+        "what-a-verdict-proves-and-what-not",
+        "check-no-guest",
+        "check-no-guest-1",
+        "M7",
+    ];
+    assert_eq!(anchors(text), expected.map(str::to_owned).into());
+}
+
+/// What a pointer to a measurement looks like, up to its number.
+const MEASUREMENTS: &str = "docs/measurements.md";
+
+#[test]
+fn every_pointer_to_a_measurement_names_one() {
+    let known = anchors(&read(Path::new(MEASUREMENTS)));
+    let mut wrong = Vec::new();
+    for path in files(&["rs", "toml", "md", "txt"]) {
+        for (at, line) in read(&path).lines().enumerate() {
+            for rest in line.split(concat!("docs/measurements.md", "#")).skip(1) {
+                let end = rest.find(|c: char| !c.is_ascii_alphanumeric());
+                let anchor = &rest[..end.unwrap_or(rest.len())];
+                if !known.contains(anchor) {
+                    wrong.push(format!("{}:{}: {anchor}", path.display(), at + 1));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
