@@ -54,7 +54,10 @@ fn prose(text: &str) -> Vec<(usize, String)> {
 /// Targets of the inline links `[text](target)` of a line.
 fn links(line: &str) -> Vec<&str> {
     let parts = line.split("](").skip(1);
-    parts.filter_map(|rest| rest.split_once(')')).map(|(target, _)| target).collect()
+    parts
+        .filter_map(|rest| rest.split_once(')'))
+        .map(|(target, _)| target)
+        .collect()
 }
 
 /// The anchors of a document: of its headings as GitHub makes them, and explicit ones.

@@ -62,7 +62,11 @@ fn unknown_fields_and_words_do_not_fit() {
         ("/schema_version", (SCHEMA_VERSION + 1).into()),
         ("/wall_ms", (-1).into()),
     ] {
-        assert_ne!(errors(&change(place, value)), Vec::<String>::new(), "{place}");
+        assert_ne!(
+            errors(&change(place, value)),
+            Vec::<String>::new(),
+            "{place}"
+        );
     }
 }
 
