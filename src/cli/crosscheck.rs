@@ -3,7 +3,7 @@
 use super::inside::runtime;
 use super::{Exit, Failure, note, say};
 use crate::crosscheck::{self, Broken, Found, Mistake, Request, Task, run_worker};
-use crate::lab::{EnterOptions, enter};
+use crate::lab::{EnterOptions, Shortcuts, enter};
 use clap::Args;
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -116,6 +116,7 @@ pub fn work(options: &WorkerOptions) -> Result<ExitCode, Failure> {
         images: &[],
         kvm: false,
         libvirt_cache: None,
+        shortcuts: Shortcuts::all(),
         parent: options.parent,
     });
     if let Err(error) = entered {

@@ -1,7 +1,7 @@
 //! What the hidden verbs share that work inside of a lab's namespaces.
 
 use super::{Exit, Failure, say};
-use crate::lab::{EnterOptions, enter};
+use crate::lab::{EnterOptions, Shortcuts, enter};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::process::ExitCode;
@@ -27,6 +27,7 @@ pub fn answer<Asked: DeserializeOwned, Answer: Serialize>(
         images: &[],
         kvm: false,
         libvirt_cache: None,
+        shortcuts: Shortcuts::all(),
         parent,
     })
     .map_err(Failure::host)?;

@@ -3,7 +3,7 @@
 
 use super::{Failure, inside};
 use crate::frame::Mac;
-use crate::lab::{Binding, BindingSpec, LabError, Pair, Tap, ruleset};
+use crate::lab::{Binding, BindingSpec, LabError, Pair, Shortcuts, Tap, ruleset};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use std::process::ExitCode;
@@ -73,7 +73,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
 }
 
 async fn answers(cases: &[Case]) -> Result<Vec<Answer>, LabError> {
-    let mut pair = Pair::up().await?;
+    let mut pair = Pair::up(Shortcuts::all()).await?;
     cases.iter().map(|case| answer(&mut pair, case)).collect()
 }
 
@@ -95,7 +95,7 @@ fn answer(pair: &mut Pair, case: &Case) -> Result<Answer, LabError> {
     for name in defined.iter().rev() {
         pair.libvirt.undefine_filter(name)?;
     }
-    pair.settle()?;
+    pair.drain()?;
     Ok(answer)
 }
 

@@ -2,6 +2,7 @@
 
 use super::tree::parameter;
 use super::{Exit, Failure, complain, generate, note, say};
+use crate::lab::Shortcuts;
 use crate::nwfilter::{self, write};
 use crate::report::color;
 use crate::report::github;
@@ -110,6 +111,10 @@ pub struct Options {
     /// Directory of the guest image that `cargo xtask image` builds.
     #[arg(long, value_name = "DIR", env = "LANFENCE_GUEST")]
     guest: Option<PathBuf>,
+    /// Leave out everything that only saves time and touches libvirt, the kernel's rules or
+    /// the guest (slower, and the verdicts are the same).
+    #[arg(long)]
+    no_shortcuts: bool,
     /// When to colour.
     #[arg(long, value_enum, default_value_t = ColorChoice::Auto)]
     color: ColorChoice,
@@ -181,6 +186,11 @@ fn job(
         bind: chosen.info.name.clone(),
         parameters: options.parameters.clone(),
         retries: options.retries,
+        shortcuts: if options.no_shortcuts {
+            Shortcuts::none()
+        } else {
+            plain.shortcuts
+        },
         states: plain.states.filter(|_| options.boot == BootChoice::Restore),
         out,
         sabotage: options.sabotage.map(|part| match part {
@@ -353,6 +363,7 @@ pub fn plain_job(source: &generate::Source, guest: Option<&Path>) -> Result<Job,
         out: None,
         cells: ["pcnet", "virtio"].map(CellPlan::linux).to_vec(),
         retries: 0,
+        shortcuts: Shortcuts::all(),
         sabotage: None,
         rootless: !nix::unistd::geteuid().is_root(),
         foreign: Vec::new(),

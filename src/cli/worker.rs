@@ -44,6 +44,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         images: &images,
         kvm: job.kvm,
         libvirt_cache: job.libvirt_cache.as_deref(),
+        shortcuts: job.shortcuts,
         parent: options.parent,
     });
     if let Err(error) = entered {

@@ -112,7 +112,7 @@ fn meet_once(
             mismatch,
             ..Tally::default()
         };
-        return Ok((tally, pair.settle()?));
+        return Ok((tally, pair.drain()?));
     }
     let compiled = compile(case, mistake).and_then(|compiled| taken(&pair.iptables, compiled));
     bound(pair, case, |pair, refused| match (refused, compiled) {
@@ -265,7 +265,7 @@ fn bound<T>(
     for name in defined.iter().rev() {
         pair.libvirt.undefine_filter(name)?;
     }
-    let late = pair.settle()?;
+    let late = pair.drain()?;
     Ok((out, late))
 }
 

@@ -6,7 +6,7 @@ use super::bout::{disputed, with_filter};
 use super::front::{Broken, SILENCE, Worker};
 use super::grammar::Case;
 use super::worker::{Line, Task};
-use crate::lab::{LabError, Pair};
+use crate::lab::{LabError, Pair, Shortcuts};
 use crate::nwfilter::evaluate::{Compiled, Way};
 use crate::nwfilter::read;
 use serde::{Deserialize, Serialize};
@@ -55,7 +55,7 @@ pub fn measure(course: Course) -> Result<Vec<Pace>, Broken> {
 
 /// The worker's side.
 pub async fn run(course: &Course) -> Line {
-    let mut pair = match Pair::up().await {
+    let mut pair = match Pair::up(Shortcuts::all()).await {
         Ok(pair) => pair,
         Err(error) => return Line::Host(error.to_string()),
     };

@@ -10,7 +10,7 @@ use super::hints::Hints;
 use super::random::Random;
 use super::shrink::shrink;
 use super::speed::{self, Course, Pace};
-use crate::lab::{LabError, Pair};
+use crate::lab::{LabError, Pair, Shortcuts};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -87,7 +87,7 @@ pub async fn run(task: &Task, tell: &dyn Fn(&Line)) {
 }
 
 async fn cases(request: &Request, tell: &dyn Fn(&Line)) {
-    let mut pair = match Pair::up().await {
+    let mut pair = match Pair::up(Shortcuts::all()).await {
         Ok(pair) => pair,
         Err(error) => return tell(&Line::Host(error.to_string())),
     };

@@ -73,7 +73,8 @@ pub(super) fn create(
 ) -> Result<Owned, GuestError> {
     let try_with = |interface: &Interface| {
         let xml = domain_xml(spec, Some(interface));
-        lab.libvirt.create_paused(&xml).map(Owned::new)
+        let domain = lab.libvirt.create_paused(&xml)?;
+        Ok(Owned::new(domain, lab.shortcuts))
     };
     try_with(interface).map_err(|error| blame(error, interface, |bare| try_with(bare).map(drop)))
 }
@@ -213,7 +214,7 @@ impl Machine {
         };
         Libvirt::update_interface(&self.domain, &interface.xml())?;
         self.interface = interface;
-        Ok(ruleset::settle()?)
+        Ok(ruleset::wait_for_rcu()?)
     }
 
     /// Pulls or plugs the NIC's cable.

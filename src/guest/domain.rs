@@ -3,8 +3,8 @@
 use super::drive::{self, Drive};
 use super::image::Image;
 use super::models::{Bus, quirk};
-use crate::lab::STATE;
 use crate::lab::topology::{BRIDGE, Mac, mac_text};
+use crate::lab::{STATE, Shortcut, Shortcuts};
 use quick_xml::Writer;
 use quick_xml::events::{BytesEnd, BytesStart, BytesText, Event};
 use std::path::Path;
@@ -78,6 +78,8 @@ pub struct DomainSpec<'a> {
     pub image: &'a Image,
     /// Nonce that the guest repeats in its READY line.
     pub nonce: &'a str,
+    /// What is done only to save time.
+    pub shortcuts: Shortcuts,
 }
 
 /// Namespace of the domains' UUIDs, which are made of their names.
@@ -185,45 +187,59 @@ impl Interface {
     }
 }
 
-/// The kernel command line: console, no second chance after a panic, the nonce,
-/// and words for the agent where there are any.
-/// `no_timer_check` because a busy host fails that check under emulation (measured).
-/// `mitigations=off` because every call through a pointer and every return would else
-/// go through a thunk, each a block for the emulator to translate (a tenth of a cell,
-/// measured), and the guest has nothing to keep from itself.
-/// For the same reason no security module (`lsm=`) sees its calls, and there is no ACPI
-/// (`acpi=off`): the kernel would interpret the firmware's byte code to be told of a NIC
-/// that is plugged in and to find its interrupt, which was a fifteenth of a cell's blocks
-/// and a third of the time to a NIC (measured). The agent has it look for the NIC instead.
-/// Interrupts then come by the old controller (`noapic`), since the firmware's table for
-/// the new one lacks slots that were empty at boot (`mptable_setup` in SeaBIOS
-/// `src/fw/mptable.c`).
-/// `rcu_expedited` because closing a packet socket waits for the kernel's readers,
-/// which takes some ticks of the clock unless hurried (a warm DHCP lease took 105 ms
-/// and takes 32, measured).
-pub fn command_line(accel: Accel, nonce: &str, words: &[String]) -> String {
-    // Each with a blank before it.
-    let words = [&[String::new()], words].concat().join(" ");
-    // Emulated, the kernel measures the TSC against another clock while the host
-    // may take the CPU away in between: on a busy host one boot in five came out
-    // at 1007 MHz for 2596 MHz, and that guest's seconds ran 2.6 times too fast
-    // (measured). The rate of ACPI's timer is fixed, and it is there without ACPI, 8 bytes
-    // into what SeaBIOS sets up for power management (`PORT_ACPI_PM_BASE` in its
-    // `src/config.h`). That the TSC is of no use is said right away: a restored guest would
-    // find out and rewrite its code for it. `psi=0` keeps no account of who waits for the
-    // CPU, which nobody reads. KVM brings a clock of its own.
-    let clock = match accel {
-        Accel::Tcg => "acpi=off noapic tsc=unstable psi=0 pmtmr=0x608 clocksource=acpi_pm",
-        Accel::Kvm => "tsc=reliable",
+/// The kernel command line: console, no second chance after a panic, the nonce, and words
+/// for the agent where there are any.
+///
+/// `no_timer_check` because a busy host fails that check under emulation (measured:
+/// docs/measurements.md). The rest are [`Shortcut`]s, each described there, and a clock.
+pub fn command_line(accel: Accel, nonce: &str, words: &[String], shortcuts: Shortcuts) -> String {
+    let mut line =
+        "console=ttyS0 panic=-1 loglevel=4 random.trust_cpu=on no_timer_check".to_owned();
+    let mut add = |text: &str| {
+        line.push(' ');
+        line.push_str(text);
     };
-    format!(
-        "console=ttyS0 panic=-1 loglevel=4 random.trust_cpu=on no_timer_check mitigations=off lsm= rcupdate.rcu_expedited=1 {clock} lanfence.nonce={nonce}{words}"
-    )
+    if shortcuts.has(Shortcut::NoMitigations) {
+        add("mitigations=off");
+    }
+    if shortcuts.has(Shortcut::NoSecurityModules) {
+        add("lsm= psi=0");
+    }
+    if shortcuts.has(Shortcut::ExpediteRcu) {
+        add("rcupdate.rcu_expedited=1");
+    }
+    match accel {
+        // KVM brings a clock of its own.
+        Accel::Kvm => add("tsc=reliable"),
+        Accel::Tcg => {
+            if shortcuts.has(Shortcut::NoAcpi) {
+                add(NO_ACPI);
+            }
+            add(STEADY_CLOCK);
+        }
+    }
+    add(&format!("lanfence.nonce={nonce}"));
+    words.iter().for_each(|word| add(word));
+    line
 }
 
-/// What the agent is told: the driver of a NIC that no PCI ID announces to it, and,
-/// without a NIC, to do what it can before it is saved.
-fn errands(nic: &str, is_there: bool) -> Vec<String> {
+/// Without ACPI interrupts come by the old controller (`noapic`), since the firmware's
+/// table for the new one lacks slots that were empty at boot (`mptable_setup` in SeaBIOS
+/// `src/fw/mptable.c`). The rate of ACPI's timer is fixed, and it is there without ACPI,
+/// 8 bytes into what SeaBIOS sets up for power management (`PORT_ACPI_PM_BASE` in its
+/// `src/config.h`).
+const NO_ACPI: &str = "acpi=off noapic pmtmr=0x608";
+
+/// Emulated, the kernel measures the TSC against another clock while the host may take the
+/// CPU away in between: on a busy host one boot in five came out at 1007 MHz for 2596 MHz,
+/// and that guest's seconds ran 2.6 times too fast (measured: docs/measurements.md). So it
+/// uses ACPI's timer, and is told right away that the TSC is of no use: a restored guest
+/// would find that out and rewrite its code.
+const STEADY_CLOCK: &str = "tsc=unstable clocksource=acpi_pm";
+
+/// Words for the agent: the driver of a NIC that no PCI ID announces, and, for a guest
+/// without a NIC, that it must prepare to be saved.
+fn agent_words(nic: &str, is_there: bool) -> Vec<String> {
     let quirk = quirk(nic);
     let modules = (quirk.bus != Bus::Pci).then(|| format!("lanfence.modules={}", quirk.driver));
     let prepare = (!is_there).then(|| "lanfence.prepare".into());
@@ -278,8 +294,8 @@ fn system(xml: &mut Xml, spec: &DomainSpec<'_>, interface: Option<&Interface>) {
         Kind::Linux => {
             file("kernel", &spec.image.kernel);
             file("initrd", &spec.image.initramfs);
-            let errands = errands(spec.nic, interface.is_some());
-            let words = command_line(spec.accel, spec.nonce, &errands);
+            let agent_words = agent_words(spec.nic, interface.is_some());
+            let words = command_line(spec.accel, spec.nonce, &agent_words, spec.shortcuts);
             xml.text("cmdline", &[], &words);
         }
         Kind::Ipxe(script) => {
@@ -319,7 +335,9 @@ fn devices(xml: &mut Xml, spec: &DomainSpec<'_>, interface: Option<&Interface>) 
         xml.empty("target", &[("port", "0")]);
     });
     if spec.kind == Kind::Linux {
-        serial_ports(xml);
+        if spec.shortcuts.has(Shortcut::FewSerialPorts) {
+            serial_ports(xml);
+        }
         agent_channel(xml, spec.name);
     }
     let video = match spec.kind {
@@ -331,8 +349,9 @@ fn devices(xml: &mut Xml, spec: &DomainSpec<'_>, interface: Option<&Interface>) 
 }
 
 /// Room for the agent's channel and for port 0, which is a console's (QEMU,
-/// `hw/char/virtio-serial-bus.c`). Left alone it is 31 ports with 64 queues, and QEMU's main
-/// loop polls an event descriptor of each at every turn (5 % of a cell's CPU, measured).
+/// `hw/char/virtio-serial-bus.c`): see [`Shortcut::FewSerialPorts`]. Left alone it is 31
+/// ports with 64 queues, and QEMU's main loop polls an event descriptor of each at every
+/// turn.
 fn serial_ports(xml: &mut Xml) {
     let attributes = [("type", "virtio-serial"), ("index", "0"), ("ports", "2")];
     xml.empty("controller", &attributes);
@@ -383,6 +402,7 @@ mod tests {
             accel: Accel::Tcg,
             image: &image,
             nonce: "c0ffee",
+            shortcuts: Shortcuts::all(),
         };
         insta::assert_snapshot!(domain_xml(&spec, Some(&interface(None))));
         let saved = domain_xml(&spec, None);
@@ -429,6 +449,7 @@ mod tests {
             accel: Accel::Tcg,
             image: &image,
             nonce: "",
+            shortcuts: Shortcuts::all(),
         };
         let name = format!("foreign_{:?}_{:?}", manifest.medium, manifest.machine);
         insta::assert_snapshot!(

@@ -1,7 +1,7 @@
 //! A domain that ends with its owner.
 
 use super::error::GuestError;
-use crate::lab::{LabError, Process};
+use crate::lab::{LabError, Process, Shortcut, Shortcuts};
 use std::ops::Deref;
 use std::path::PathBuf;
 use virt::domain::Domain;
@@ -10,15 +10,18 @@ use virt::domain::Domain;
 #[derive(Debug)]
 pub(super) struct Owned {
     domain: Domain,
-    /// QEMU, wherever libvirt has said which process it is.
+    /// QEMU, to be killed, where [`Shortcut::KillGuests`] is taken and libvirt has noted
+    /// which process it is.
     process: Option<Process>,
 }
 
 impl Owned {
     /// Of a domain that has been started.
-    pub(super) fn new(domain: Domain) -> Self {
+    pub(super) fn new(domain: Domain, shortcuts: Shortcuts) -> Self {
         let name = domain.name().unwrap_or_default();
-        let process = Process::of_pid_file(&pid_file(&name));
+        let kills = shortcuts.has(Shortcut::KillGuests);
+        let process = kills.then(|| Process::of_pid_file(&pid_file(&name)));
+        let process = process.flatten();
         Self { domain, process }
     }
 
@@ -39,9 +42,8 @@ impl Deref for Owned {
 }
 
 impl Drop for Owned {
-    /// QEMU has nothing to put away. Destroying a running domain takes 1.6 s, since libvirt
-    /// waits for a SIGTERM that `-no-shutdown` makes QEMU ignore, and the monitor's `quit`
-    /// takes 25-40 ms (measured).
+    /// QEMU has nothing to put away. libvirt's `destroy` waits for QEMU to heed SIGTERM,
+    /// which `-no-shutdown` makes it ignore (measured: docs/measurements.md).
     fn drop(&mut self) {
         let ended = self.process.as_ref().is_some_and(Process::end);
         if !ended {

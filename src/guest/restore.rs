@@ -38,7 +38,8 @@ pub async fn save(
     file: &Path,
 ) -> Result<(), GuestError> {
     forgotten(lab, spec.name).await?;
-    let domain = Owned::new(lab.libvirt.create_paused(&domain_xml(spec, interface))?);
+    let domain = lab.libvirt.create_paused(&domain_xml(spec, interface))?;
+    let domain = Owned::new(domain, lab.shortcuts);
     let console = console(spec.name).await?;
     domain.resume()?;
     ready(console.state(), spec.nonce, boot_deadline(spec.accel)).await?;
@@ -62,7 +63,8 @@ pub async fn restore(
     life: &Life<'_>,
 ) -> Result<Spare, GuestError> {
     forgotten(lab, name).await?;
-    let domain = Owned::new(lab.libvirt.restore_paused(file, name, None)?);
+    let domain = lab.libvirt.restore_paused(file, name, None)?;
+    let domain = Owned::new(domain, lab.shortcuts);
     let mut attached = attach(domain, name).await?;
     attached.domain.resume()?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH);

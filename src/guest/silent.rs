@@ -53,7 +53,7 @@ pub async fn restore(
     let try_with = |interface: &Interface| {
         let xml = domain_xml(spec, Some(interface));
         let restored = lab.libvirt.restore_paused(file, spec.name, Some(&xml));
-        restored.map(Owned::new)
+        Ok(Owned::new(restored?, lab.shortcuts))
     };
     let domain = try_with(interface)
         .map_err(|error| blame(error, interface, |bare| try_with(bare).map(drop)))?;

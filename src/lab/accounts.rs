@@ -7,8 +7,9 @@
 //! host (measured on a bare Debian 12; Debian 13's QEMU driver makes them
 //! itself). The lab adds them to its own view of /etc/passwd and /etc/group.
 
+use super::bind_mount::bind;
 use super::error::LabError;
-use super::mounts::{STATE, bind};
+use super::paths::STATE;
 use nix::unistd::{Group, User};
 use std::path::Path;
 

@@ -75,7 +75,7 @@ impl Binding {
     /// libvirt's words when it cannot.
     pub fn remove(mut self) -> Result<(), LabError> {
         self.delete()?;
-        ruleset::settle()
+        ruleset::wait_for_rcu()
     }
 
     /// Leaves it to a libvirtd that will not run any longer.

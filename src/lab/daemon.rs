@@ -1,8 +1,8 @@
 //! A program of the lab that runs until the lab ends.
 
 use super::error::LabError;
-use super::mounts::STATE;
 use super::netns::Netns;
+use super::paths::log_path;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use std::fs::File;
@@ -137,9 +137,4 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         self.end();
     }
-}
-
-/// Where a daemon's output goes.
-pub fn log_path(name: &str) -> String {
-    format!("{STATE}/{name}.log")
 }

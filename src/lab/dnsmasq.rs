@@ -2,8 +2,8 @@
 
 use super::daemon::Daemon;
 use super::error::LabError;
-use super::mounts::STATE;
 use super::netns::Netns;
+use super::paths::STATE;
 use super::topology::{Topology, WAN4, guest_mac};
 use std::process::Command;
 

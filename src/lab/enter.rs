@@ -12,27 +12,13 @@
 //! rules and mounts live in namespaces that nobody holds any more.
 
 use super::error::LabError;
+use super::options::EnterOptions;
 use super::{idmap, mounts};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Gid, Pid, Uid, fork, getppid, setgroups, setresgid, setresuid};
-use std::path::{Path, PathBuf};
-
-/// What the lab takes from the host.
-#[derive(Debug, Clone, Copy)]
-pub struct EnterOptions<'a> {
-    /// Directory that stands in for `/var/cache/libvirt`, so that libvirt need
-    /// not probe QEMU anew for each lab (4 s, measured).
-    pub libvirt_cache: Option<&'a Path>,
-    /// Disk images to show in the lab, read-only; see [`image_path`](super::image_path).
-    pub images: &'a [PathBuf],
-    /// Guests are to run under KVM, which else is hidden.
-    pub kvm: bool,
-    /// The process that must not die before the lab does: the one that started this.
-    pub parent: u32,
-}
 
 /// Enters the lab's namespaces. Returns in the lab's main process only.
 ///

@@ -1,7 +1,7 @@
 //! Maps a range of user and group ids into a new user namespace.
 
 use super::error::LabError;
-use super::in_path;
+use super::programs;
 use nix::unistd::{Gid, Uid, User};
 use std::io::{BufRead as _, Write as _};
 use std::process::{Child, Command, Stdio};
@@ -37,7 +37,7 @@ impl Mapper {
         let uids = find("/etc/subuid", &name, uid.as_raw())?;
         let gids = find("/etc/subgid", &name, uid.as_raw())?;
         for program in ["newuidmap", "newgidmap"] {
-            if !in_path(program) {
+            if programs::find(program).is_none() {
                 return Err(LabError::host(
                     format!("{program} is not installed"),
                     "`sudo apt-get install uidmap`, or run as root",

@@ -1,8 +1,9 @@
-//! A private libvirtd and what the lab asks of it.
+//! A private libvirtd and the calls that the lab makes.
 
 use super::daemon::Daemon;
 use super::error::LabError;
-use super::linger::Lingering;
+use super::shortcuts::socket_keeper::SocketKeeper;
+use super::shortcuts::{Shortcut, Shortcuts};
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::UnixStream;
@@ -12,6 +13,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use virt::connect::Connect;
 use virt::domain::Domain;
+use virt::enumutil::Enum;
+use virt::error::{ErrorDomain, ErrorNumber};
 use virt::nwfilter::NWFilter;
 
 const SOCKET: &str = "/run/libvirt/libvirt-sock";
@@ -21,21 +24,26 @@ const START: Duration = Duration::from_secs(20);
 
 /// No virtlogd, no security driver, no cgroups, no namespaces of its own: the
 /// lab has none of the services that those need, and is itself the sandbox. Owners
-/// stay as they are: QEMU is root here, and a foreign image is not ours to change.
-/// Without the filtered capability libvirt asks QEMU for the CPU's features all at once
-/// rather than for some 460 properties one by one, at every start (`qemuProcessFetchGuestCPU`
-/// in its `qemu_process.c`): a tenth of a cell (measured). libvirt lets QEMU dump cores of any
-/// size, which an ordinary user whose hard limit is 0 (`ulimit -c 0`) may not; none are wanted.
+/// stay as they are: QEMU is root here, and a user's image must not change its owner.
+/// libvirt lets QEMU dump cores of any size, which an ordinary user whose hard limit is 0
+/// (`ulimit -c 0`) may not; the lab needs none.
 const QEMU_CONF: &str = "stdio_handler = \"file\"\nsecurity_driver = \"none\"\ncgroup_controllers = []\nnamespaces = []\n\
                          user = \"root\"\ngroup = \"root\"\nremember_owner = 0\ndynamic_ownership = 0\n\
-                         max_core = 0\n\
-                         capability_filters = [\"cpu-unavailable-features\"]\n";
+                         max_core = 0\n";
 
-/// The whole log is evidence; errors also go to stderr, where a daemon's last
-/// words are looked for when it does not start. Fewer threads to begin with make the
-/// forks cheaper; it starts more when calls come at once.
+/// [`Shortcut::AskCpuAtOnce`]: with this filter libvirt asks QEMU for the CPU's features at
+/// once rather than for some 460 properties one by one (`qemuProcessFetchGuestCPU` in its
+/// `qemu_process.c`).
+const CPU_AT_ONCE: &str = "capability_filters = [\"cpu-unavailable-features\"]\n";
+
+/// The whole log is evidence; errors also go to stderr, where [`Daemon`] looks for a
+/// daemon's last lines when it does not start.
 const LIBVIRTD_CONF: &str = "auth_unix_rw = \"none\"\nauth_unix_ro = \"none\"\nunix_sock_group = \"root\"\n\
-                             min_workers = 1\nprio_workers = 1\nadmin_min_workers = 1\nlog_filters = \"3:util 3:rpc 1:util.command\"\nlog_outputs = \"2:file:/var/log/libvirtd.log 4:stderr\"\n";
+                             log_filters = \"3:util 3:rpc 1:util.command\"\nlog_outputs = \"2:file:/var/log/libvirtd.log 4:stderr\"\n";
+
+/// [`Shortcut::SmallLibvirtd`]: fewer threads to begin with make forks cheaper. libvirtd
+/// starts more when calls come at once.
+const FEW_THREADS: &str = "min_workers = 1\nprio_workers = 1\nadmin_min_workers = 1\n";
 
 /// Where libvirtd writes its log.
 pub const LOG: &str = "/var/log/libvirtd.log";
@@ -46,10 +54,20 @@ pub fn qemu_log_path(domain: &str) -> String {
 }
 
 /// Starts libvirtd in the lab's mount namespace.
-pub fn start() -> Result<Daemon, LabError> {
+///
+/// # Errors
+/// [`LabError::File`] when its configuration cannot be written, [`LabError::Host`] when
+/// the program is missing.
+pub fn start(shortcuts: Shortcuts) -> Result<Daemon, LabError> {
+    let when = |shortcut, text| if shortcuts.has(shortcut) { text } else { "" };
+    let qemu = format!("{QEMU_CONF}{}", when(Shortcut::AskCpuAtOnce, CPU_AT_ONCE));
+    let libvirtd = format!(
+        "{LIBVIRTD_CONF}{}",
+        when(Shortcut::SmallLibvirtd, FEW_THREADS)
+    );
     for (path, text) in [
-        ("/etc/libvirt/qemu.conf", QEMU_CONF),
-        ("/etc/libvirt/libvirtd.conf", LIBVIRTD_CONF),
+        ("/etc/libvirt/qemu.conf", qemu),
+        ("/etc/libvirt/libvirtd.conf", libvirtd),
     ] {
         std::fs::write(path, text).map_err(|source| LabError::File {
             path: path.into(),
@@ -57,14 +75,19 @@ pub fn start() -> Result<Daemon, LabError> {
         })?;
     }
     let mut command = Command::new("libvirtd");
-    // It forks for each rule of a filter, and most of the price of a fork is what its
-    // threads' heaps hold: with one heap for all of them a cell costs 10 to 30 % less of
-    // its CPU time (measured).
-    command.env("LC_ALL", "C").env("MALLOC_ARENA_MAX", "1");
-    let lingering = Lingering::prepare(&mut command)
+    command.env("LC_ALL", "C");
+    if shortcuts.has(Shortcut::SmallLibvirtd) {
+        // libvirtd forks for each rule of a filter, and a fork copies the tables of all
+        // heaps: with one heap for all threads there is less to copy.
+        command.env("MALLOC_ARENA_MAX", "1");
+    }
+    if !shortcuts.has(Shortcut::KeepNetlinkSockets) {
+        return Daemon::start("libvirtd", None, &mut command);
+    }
+    let keeper = SocketKeeper::prepare(&mut command)
         .map_err(|errno| LabError::system("open a socket pair for libvirtd", errno))?;
     let daemon = Daemon::start("libvirtd", None, &mut command)?;
-    lingering.serve();
+    keeper.serve();
     Ok(daemon)
 }
 
@@ -81,28 +104,20 @@ async fn connect(daemon: &Daemon) -> Result<Connect, LabError> {
         .map_err(|error| LabError::libvirt("open qemu:///system", &error))
 }
 
-/// Where libvirtd listens, and notes what runs and what is bound: what the next one would
-/// take up again. The filters are elsewhere.
-const RUNNING: &str = "/run/libvirt";
-
-/// Makes the next libvirtd know nothing of what the last one ran, and leaves no socket that
-/// could be connected to before it listens.
-fn forget_running() -> Result<(), LabError> {
-    std::fs::remove_dir_all(RUNNING)
-        .and_then(|()| std::fs::create_dir(RUNNING))
-        .map_err(|source| LabError::File {
-            path: RUNNING.into(),
-            source,
-        })
-}
-
-/// Longest wait for the removal of a domain that has ended; seconds where both
-/// cores are busy with other things (measured).
+/// Longest wait for the removal of a domain that has ended: seconds where all cores are
+/// busy with other things.
 const REMOVAL: Duration = Duration::from_secs(20);
 
+/// Whether a domain of the same name is still being removed. libvirt does not find such a
+/// domain any more and refuses a new one all the same (`virDomainObjListAdd` in its
+/// `virdomainobjlist.c`). The one other thing that it reports with this code from there,
+/// another domain with the same UUID, cannot be: a UUID is made of the domain's name.
+fn is_being_removed(error: &virt::error::Error) -> bool {
+    error.code() == Enum::Known(ErrorNumber::OperationFailed)
+        && error.domain() == Enum::Known(ErrorDomain::Domain)
+}
+
 /// Calls libvirt again while an ended domain of the same name is being removed.
-/// It does not find such a domain any more, and refuses a new one all the same
-/// (`virDomainObjListAdd` in its `virdomainobjlist.c`). The daemon speaks English.
 fn once_removed<T>(
     call: impl Fn() -> Result<T, virt::error::Error>,
 ) -> Result<T, virt::error::Error> {
@@ -110,10 +125,7 @@ fn once_removed<T>(
     tokio::task::block_in_place(|| {
         loop {
             match call() {
-                Err(error)
-                    if error.message().contains("already being removed")
-                        && Instant::now() < end =>
-                {
+                Err(error) if is_being_removed(&error) && Instant::now() < end => {
                     std::thread::sleep(Duration::from_millis(5));
                 }
                 done => return done,
@@ -123,101 +135,63 @@ fn once_removed<T>(
 }
 
 /// The private libvirtd and the connection to it.
+///
+/// Every method that asks libvirt blocks its thread, and must be called on a multi-thread
+/// tokio runtime ([`tokio::task::block_in_place`] panics on any other).
 #[derive(Debug)]
 pub struct Libvirt {
     serving: Mutex<Serving>,
+    pub(super) shortcuts: Shortcuts,
 }
 
+/// A libvirtd that runs or has been stopped.
 #[derive(Debug)]
-struct Serving {
-    daemon: Daemon,
+pub(super) struct Serving {
+    pub(super) daemon: Daemon,
     connect: Connect,
-    /// Ended on purpose; see [`Libvirt::rest`].
-    rests: bool,
+    /// Ended on purpose; see [`Libvirt::stop`].
+    pub(super) stopped: bool,
     /// What comes in its place, where that has been started ahead of time.
-    successor: Option<Daemon>,
+    pub(super) successor: Option<Daemon>,
 }
 
 impl Serving {
     /// Connects to what [`start`] has started.
-    async fn of(daemon: Daemon) -> Result<Self, LabError> {
+    pub(super) async fn connect(daemon: Daemon) -> Result<Self, LabError> {
         let connect = connect(&daemon).await?;
         Ok(Self {
             daemon,
             connect,
-            rests: false,
+            stopped: false,
             successor: None,
         })
-    }
-
-    /// Ends this one and starts another, which is not waited for.
-    fn succeed(&self) -> Result<Daemon, LabError> {
-        self.daemon.end();
-        forget_running()?;
-        start()
     }
 }
 
 impl Libvirt {
     /// Connects to what [`start`] has started.
-    pub async fn connect(daemon: Daemon) -> Result<Self, LabError> {
-        let serving = Serving::of(daemon).await?;
+    ///
+    /// # Errors
+    /// [`LabError::Program`] or [`LabError::Deadline`] when libvirtd does not listen,
+    /// [`LabError::Libvirt`] when it refuses the connection.
+    pub async fn connect(daemon: Daemon, shortcuts: Shortcuts) -> Result<Self, LabError> {
+        let serving = Serving::connect(daemon).await?;
         Ok(Self {
             serving: Mutex::new(serving),
+            shortcuts,
         })
     }
 
-    /// Puts a libvirtd that has run nothing in the place of this one, which is killed
-    /// and whose domains must have ended. It takes 50 ms; libvirt's own way to give up a
-    /// filter takes 400, and each of its commands costs more the longer it has run, since
-    /// its heap grows and is copied for each (measured). Domains and bindings that
-    /// are still held belong to the old connection and answer with errors.
-    pub async fn renew(&self) -> Result<(), LabError> {
-        let ahead = self.serving().successor.take();
-        let daemon = match ahead {
-            Some(daemon) => daemon,
-            None => self.serving().succeed()?,
-        };
-        let serving = Serving::of(daemon).await?;
-        *self.serving() = serving;
-        Ok(())
-    }
-
-    /// Starts ahead of time what [`Libvirt::renew`] puts in the place of one that rests:
-    /// it takes longer to start than a guest takes to end. What hinders it is met again there.
-    pub fn prepare(&self) {
-        let mut serving = self.serving();
-        if serving.rests && serving.successor.is_none() {
-            serving.successor = serving.succeed().ok();
-        }
-    }
-
-    /// Ends it until [`Libvirt::renew`], unless something is wrong with it, which is then
-    /// still to be found. One that lives when a domain ends runs thirty commands to give
-    /// that one's filter up.
-    pub fn rest(&self) {
-        let mut serving = self.serving();
-        if serving.daemon.fault().is_none() {
-            serving.rests = true;
-            serving.daemon.end();
-        }
-    }
-
-    /// Whether it has been left on purpose.
-    pub fn rests(&self) -> bool {
-        self.serving().rests
-    }
-
-    /// Why nothing it says can be trusted; none while it runs or rests.
+    /// Why nothing that it answers can be trusted; none while it runs or is stopped.
     pub fn fault(&self) -> Option<String> {
         let serving = self.serving();
-        if serving.rests {
+        if serving.stopped {
             return None;
         }
         serving.daemon.fault()
     }
 
-    fn serving(&self) -> MutexGuard<'_, Serving> {
+    pub(super) fn serving(&self) -> MutexGuard<'_, Serving> {
         self.serving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -238,7 +212,7 @@ impl Libvirt {
         version.map_or_else(|_| "unknown".into(), dotted)
     }
 
-    /// Whether it still answers: what it says after its death is no refusal.
+    /// Whether it still answers: an error after its death is no refusal.
     pub fn alive(&self) -> bool {
         let connect = self.connection();
         tokio::task::block_in_place(|| connect.is_alive()).unwrap_or(false)
@@ -247,6 +221,9 @@ impl Libvirt {
     /// Creates a transient domain, its CPUs still stopped. Like everything in the
     /// lab it ends with the lab's namespaces; libvirt's own "ends with the
     /// connection" would forbid to save it.
+    ///
+    /// # Errors
+    /// [`LabError::Libvirt`] when libvirt refuses the domain or QEMU does not start.
     pub fn create_paused(&self, xml: &str) -> Result<Domain, LabError> {
         let flags = virt_sys::VIR_DOMAIN_START_PAUSED | virt_sys::VIR_DOMAIN_START_VALIDATE;
         let connect = self.connection();
@@ -255,6 +232,10 @@ impl Libvirt {
     }
 
     /// Writes the state of a domain to a file and ends it. The file is made by libvirt.
+    ///
+    /// # Errors
+    /// [`LabError::Libvirt`] when the file cannot be written, [`LabError::Host`] when its
+    /// name cannot be passed on.
     pub fn save(domain: &Domain, file: &Path) -> Result<(), LabError> {
         let doing = || format!("save the domain to {}", file.display());
         let path = CString::new(file.as_os_str().as_bytes())
@@ -272,6 +253,9 @@ impl Libvirt {
 
     /// Starts the domain whose state is in the file, its CPUs still stopped; as the XML
     /// has it where one is given, which may differ in what the guest does not see.
+    ///
+    /// # Errors
+    /// [`LabError::Libvirt`] when libvirt or QEMU does not take the state.
     pub fn restore_paused(
         &self,
         file: &Path,
@@ -295,16 +279,19 @@ impl Libvirt {
     }
 
     /// Plugs an interface into a domain. Blocks.
+    ///
+    /// # Errors
+    /// [`LabError::Libvirt`] when QEMU has no such device or the filter is refused.
     pub fn plug_interface(domain: &Domain, xml: &str) -> Result<(), LabError> {
         domain
             .attach_device_flags(xml, virt_sys::VIR_DOMAIN_AFFECT_LIVE)
             .map_err(|error| LabError::libvirt("plug the interface", &error))
     }
 
-    /// Defines a filter and returns what libvirt made of it.
+    /// Defines a filter and returns the XML that libvirt has stored.
     ///
     /// # Errors
-    /// libvirt's own words when it refuses the filter.
+    /// [`LabError::Libvirt`] when libvirt refuses the filter.
     pub fn define_filter(&self, name: &str, xml: &str) -> Result<String, LabError> {
         let connect = self.connection();
         tokio::task::block_in_place(|| {
@@ -320,14 +307,18 @@ impl Libvirt {
     /// Forgets a filter.
     ///
     /// # Errors
-    /// When there is none of that name, or an interface uses it.
+    /// [`LabError::Libvirt`] when there is no filter of that name, or an interface uses it.
     pub fn undefine_filter(&self, name: &str) -> Result<(), LabError> {
         let connect = self.connection();
         tokio::task::block_in_place(|| connect.lookup_nwfilter_by_name(name)?.undefine())
             .map_err(|error| LabError::libvirt(format!("undefine filter {name}"), &error))
     }
 
-    /// Replaces the interface of a running domain; how the filter comes and goes.
+    /// Replaces the interface of a running domain: this is how a filter is attached to a
+    /// running guest and detached from it.
+    ///
+    /// # Errors
+    /// [`LabError::Libvirt`] when libvirt refuses the change, such as a filter.
     pub fn update_interface(domain: &Domain, xml: &str) -> Result<(), LabError> {
         tokio::task::block_in_place(|| {
             domain.update_device_flags(xml, virt_sys::VIR_DOMAIN_AFFECT_LIVE)

@@ -4,21 +4,20 @@
 //! tmpfs mounts that vanish with the mount namespace.
 
 use super::accounts;
-use super::enter::EnterOptions;
+use super::bind_mount::{bind, bind_read_only};
 use super::error::LabError;
-use super::graft;
-use super::mask;
+use super::options::EnterOptions;
+use super::overlay;
+use super::paths::{STATE, image_path};
+use super::shortcuts::{Shortcut, hide};
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use std::fs::File;
 use std::os::fd::AsRawFd as _;
-use std::path::{Path, PathBuf};
-
-/// Where the lab keeps its sockets, logs and leases.
-pub const STATE: &str = "/run/lanfence";
+use std::path::Path;
 
 /// Directories that get an empty tmpfs. The base system or libvirt's packages
-/// bring them; [`graft`] makes up for those that do not.
+/// bring them; [`overlay`] makes those that are missing.
 const PRIVATE: [&str; 4] = ["/run", "/etc/libvirt", "/var/lib/libvirt", "/var/log"];
 
 /// What libvirt learned about QEMU.
@@ -33,11 +32,6 @@ const RUN_DIRS: [&str; 5] = [
     "/run/dnsmasq",
 ];
 
-/// Where the lab shows the image with this number.
-pub fn image_path(number: usize) -> PathBuf {
-    format!("{STATE}/image-{number}").into()
-}
-
 /// Makes the mounts. Must run as PID 1 of a new PID, mount and network namespace.
 pub fn make(options: &EnterOptions<'_>) -> Result<(), LabError> {
     private()?;
@@ -49,14 +43,18 @@ pub fn make(options: &EnterOptions<'_>) -> Result<(), LabError> {
     for target in PRIVATE {
         tmpfs(target)?;
     }
-    match options.libvirt_cache {
+    let has = |shortcut| options.shortcuts.has(shortcut);
+    let cached = has(Shortcut::CacheCapabilities);
+    match options.libvirt_cache.filter(|_| cached) {
         Some(cache) => {
-            graft::ensure(Path::new(LIBVIRT_CACHE))?;
+            overlay::ensure(Path::new(LIBVIRT_CACHE))?;
             bind(cache, LIBVIRT_CACHE)?;
         }
         None => tmpfs(LIBVIRT_CACHE)?,
     }
-    mask::programs();
+    if has(Shortcut::HideEmulators) {
+        hide::programs();
+    }
     // libvirt reads /sys/class/net and /proc/sys/net: both must be this namespace's.
     kernel_fs("proc", "/proc")?;
     kernel_fs("sysfs", "/sys")?;
@@ -66,8 +64,8 @@ pub fn make(options: &EnterOptions<'_>) -> Result<(), LabError> {
             source,
         })?;
     }
-    if !options.kvm {
-        mask::kvm(Path::new(STATE));
+    if !options.kvm && has(Shortcut::HideKvm) {
+        hide::kvm(Path::new(STATE));
     }
     for (number, image) in images.iter().enumerate() {
         // What cannot be opened is missed by its cell, which says so.
@@ -89,21 +87,6 @@ fn show_read_only(file: &File, target: &Path) -> Result<(), LabError> {
     bind_read_only(Path::new(&source), &target.to_string_lossy())
 }
 
-/// Shows a file in the place of another such that nobody can write to it.
-pub fn bind_read_only(source: &Path, target: &str) -> Result<(), LabError> {
-    bind(source, target)?;
-    // In a user namespace flags of the mount may only be added to.
-    let flags = MsFlags::MS_BIND
-        | MsFlags::MS_REMOUNT
-        | MsFlags::MS_RDONLY
-        | MsFlags::MS_NOSUID
-        | MsFlags::MS_NODEV
-        | MsFlags::MS_NOEXEC;
-    let none: Option<&str> = None;
-    mount(none, target, none, flags, none)
-        .map_err(|errno| LabError::system(format!("make {target} read-only"), errno))
-}
-
 /// Keeps the lab's mounts from the namespace that it came from.
 fn private() -> Result<(), LabError> {
     let none: Option<&str> = None;
@@ -121,7 +104,7 @@ fn private() -> Result<(), LabError> {
 }
 
 fn tmpfs(target: &str) -> Result<(), LabError> {
-    graft::ensure(Path::new(target))?;
+    overlay::ensure(Path::new(target))?;
     mount(
         Some("lanfence"),
         target,
@@ -130,13 +113,6 @@ fn tmpfs(target: &str) -> Result<(), LabError> {
         Some("mode=0755"),
     )
     .map_err(|errno| LabError::system(format!("mount a tmpfs on {target}"), errno))
-}
-
-/// Shows a file or directory in the place of another.
-pub fn bind(source: &Path, target: &str) -> Result<(), LabError> {
-    let none: Option<&str> = None;
-    mount(Some(source), target, none, MsFlags::MS_BIND, none)
-        .map_err(|errno| LabError::system(format!("bind {} on {target}", source.display()), errno))
 }
 
 fn kernel_fs(kind: &str, target: &str) -> Result<(), LabError> {

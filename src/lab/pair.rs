@@ -6,9 +6,10 @@
 use super::error::LabError;
 use super::libvirtd::{self, Libvirt};
 use super::netns::{bridge_batch, set_sysctls};
-use super::tap::{LARGEST, Tap};
+use super::ruleset;
+use super::shortcuts::Shortcuts;
+use super::tap::{LARGEST, Tap, check_device};
 use super::topology::bare_bridge;
-use super::{ruleset, tun_device};
 use std::collections::BTreeSet;
 use std::io;
 use std::time::{Duration, Instant};
@@ -16,7 +17,7 @@ use std::time::{Duration, Instant};
 /// The tap that filters are bound to.
 const GUEST: &str = "tap0";
 /// The tap behind the filter.
-const FAR: &str = "tap1";
+const BEHIND: &str = "tap1";
 
 /// Where the kernel keeps the times after which it forgets connections.
 const TIMEOUTS: &str = "/proc/sys/net/netfilter";
@@ -35,29 +36,31 @@ pub struct Pair {
     pub libvirt: Libvirt,
     /// What `iptables --version` prints.
     pub iptables: String,
+    /// The tap that filters are bound to.
     guest: Tap,
-    far: Tap,
+    /// The tap behind the filter.
+    behind: Tap,
     buffer: Vec<u8>,
 }
 
 impl Pair {
     /// Builds the pair in the namespaces that [`enter`](super::enter()) has made.
-    pub async fn up() -> Result<Self, LabError> {
-        tun_device()?;
-        ruleset::tools()?;
-        let libvirtd = libvirtd::start()?;
+    pub async fn up(shortcuts: Shortcuts) -> Result<Self, LabError> {
+        check_device()?;
+        ruleset::check_tools()?;
+        let libvirtd = libvirtd::start(shortcuts)?;
         bare_bridge()?;
         forget_connections()?;
-        let (guest, far) = (Tap::open(GUEST)?, Tap::open(FAR)?);
+        let (guest, behind) = (Tap::open(GUEST)?, Tap::open(BEHIND)?);
         // A bridge that learned would keep frames from a MAC that it knows on the
         // sender's side, and random frames have any MAC on either side.
-        bridge_batch(&[GUEST, FAR].map(unlearned).concat())?;
-        let libvirt = Libvirt::connect(libvirtd).await?;
+        bridge_batch(&[GUEST, BEHIND].map(unlearned).concat())?;
+        let libvirt = Libvirt::connect(libvirtd, shortcuts).await?;
         Ok(Self {
             libvirt,
             iptables: ruleset::version()?,
             guest,
-            far,
+            behind,
             buffer: vec![0; LARGEST],
         })
     }
@@ -80,17 +83,17 @@ impl Pair {
 
     /// Puts a frame in at one end; whether it comes out at the other. The kernel
     /// takes it through the bridge within the call that writes it, so what has
-    /// not come out then never will; [`Pair::settle`] makes sure of that.
+    /// not come out then never will; [`Pair::drain`] makes sure of that.
     pub fn carry(&mut self, from_guest: bool, frame: &[u8]) -> Result<bool, LabError> {
-        let (near, far) = if from_guest {
-            (&self.guest, &self.far)
+        let (sender, receiver) = if from_guest {
+            (&self.guest, &self.behind)
         } else {
-            (&self.far, &self.guest)
+            (&self.behind, &self.guest)
         };
         let failed = |source| LabError::system(format!("send {} bytes", frame.len()), source);
-        near.write(frame).map_err(failed)?;
+        sender.write(frame).map_err(failed)?;
         for _ in 0..STRAYS {
-            match far.read(&mut self.buffer).map_err(failed)? {
+            match receiver.read(&mut self.buffer).map_err(failed)? {
                 None => return Ok(false),
                 Some(length) if starts_alike(frame, &self.buffer[..length]) => return Ok(true),
                 Some(_) => {}
@@ -123,22 +126,27 @@ impl Pair {
             self.guest.write(frame).map_err(failed)?;
         }
         let took = started.elapsed();
-        while self.far.read(&mut self.buffer).map_err(failed)?.is_some() {}
+        while self
+            .behind
+            .read(&mut self.buffer)
+            .map_err(failed)?
+            .is_some()
+        {}
         Ok(took)
     }
 
     fn carry_batch(&mut self, from_guest: bool, batch: &[&[u8]]) -> Result<Vec<bool>, LabError> {
-        let (near, far) = if from_guest {
-            (&self.guest, &self.far)
+        let (sender, receiver) = if from_guest {
+            (&self.guest, &self.behind)
         } else {
-            (&self.far, &self.guest)
+            (&self.behind, &self.guest)
         };
         let failed = |source| LabError::system(format!("send {} frames", batch.len()), source);
         for frame in batch {
-            near.write(frame).map_err(failed)?;
+            sender.write(frame).map_err(failed)?;
         }
         let mut sorted = Sorted::of(batch);
-        while let Some(length) = far.read(&mut self.buffer).map_err(failed)? {
+        while let Some(length) = receiver.read(&mut self.buffer).map_err(failed)? {
             sorted.came_out(&self.buffer[..length]);
         }
         if sorted.strays > STRAYS {
@@ -157,18 +165,18 @@ impl Pair {
     /// Sends a last frame each way, which no filter may be in the way of. Returns what
     /// came out besides: frames that were late, so that nothing is proven of those
     /// that were taken for dropped.
-    pub fn settle(&mut self) -> Result<Vec<Vec<u8>>, LabError> {
+    pub fn drain(&mut self) -> Result<Vec<Vec<u8>>, LabError> {
         let last = [
             &[2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x88, 0xb5][..],
             b"last",
         ]
         .concat();
         let mut late = Vec::new();
-        for (near, far) in [(&self.guest, &self.far), (&self.far, &self.guest)] {
+        for (sender, receiver) in [(&self.guest, &self.behind), (&self.behind, &self.guest)] {
             let failed = |source| LabError::system("send the last frame of a batch", source);
-            near.write(&last).map_err(failed)?;
+            sender.write(&last).map_err(failed)?;
             let mut out = Vec::new();
-            while let Some(length) = far.read(&mut self.buffer).map_err(failed)? {
+            while let Some(length) = receiver.read(&mut self.buffer).map_err(failed)? {
                 out.push(self.buffer[..length].to_vec());
             }
             if out.pop_if(|frame| *frame == last).is_none() {

@@ -4,7 +4,7 @@
 //! without a rule (measured), so the rules themselves are read.
 
 use super::error::LabError;
-use super::in_path;
+use super::programs::find;
 use nix::sys::socket::{
     AddressFamily, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, socket,
 };
@@ -46,8 +46,8 @@ pub fn version() -> Result<String, LabError> {
 }
 
 /// Checks that the tools are there, before a guest is booted for them.
-pub fn tools() -> Result<(), LabError> {
-    let missing = TOOLS.into_iter().find(|program| !in_path(program));
+pub fn check_tools() -> Result<(), LabError> {
+    let missing = TOOLS.into_iter().find(|program| find(program).is_none());
     missing.map_or(Ok(()), |program| {
         Err(LabError::host(
             format!("{program} is not installed"),
@@ -104,35 +104,15 @@ pub fn evidence() -> String {
 
 /// Flushes the layer-2 rules behind libvirt's back, as a foreign firewall tool
 /// does. For tests of what a lost filter looks like.
-pub fn flush() -> Result<(), LabError> {
+pub fn flush_layer2() -> Result<(), LabError> {
     dump("ebtables", &["-t", "nat", "-F"]).map(drop)
 }
 
-/// What empties the tables that libvirt puts rules into, and what each is told.
-const EMPTYING: [(&str, &str); 3] = [
-    (
-        "ebtables-restore",
-        "*nat\n:PREROUTING ACCEPT\n:OUTPUT ACCEPT\n:POSTROUTING ACCEPT\n",
-    ),
-    ("iptables-restore", "*filter\nCOMMIT\n"),
-    ("ip6tables-restore", "*filter\nCOMMIT\n"),
-];
-
-/// Takes away every rule and chain that libvirt can have made, at once: 20 ms, where libvirt
-/// takes 400 for those of one interface with a command for each (measured).
+/// Starts a tool and writes `input` to its standard input.
 ///
 /// # Errors
-/// What the tools say.
-pub fn strip() -> Result<(), LabError> {
-    let started = EMPTYING.map(|(program, text)| (program, start(program, &[], text)));
-    for (program, child) in started {
-        ended(program, child)?;
-    }
-    Ok(())
-}
-
-/// Starts a tool and tells it something.
-fn start(program: &str, options: &[&str], input: &str) -> std::io::Result<Child> {
+/// When the tool cannot be started.
+pub(super) fn start(program: &str, options: &[&str], input: &str) -> std::io::Result<Child> {
     let mut child = Command::new(program)
         .args(options)
         .stdin(Stdio::piped())
@@ -149,11 +129,11 @@ fn start(program: &str, options: &[&str], input: &str) -> std::io::Result<Child>
 
 /// Waits until the kernel has disposed of the rules that are gone. What they held lives
 /// on until then: connection tracking, for one, which swallows parts of packets. Where
-/// libvirt does not wait for each rule (see [`super::linger`]), this waits once for all:
+/// libvirt does not wait for each rule (see [`super::shortcuts::socket_keeper`]), this waits once for all:
 /// closing a bound netlink socket returns when it is done (`nft_rcv_nl_event` in the
 /// kernel's `nf_tables_api.c`), after one grace period.
-pub fn settle() -> Result<(), LabError> {
-    let settled = || -> nix::Result<()> {
+pub fn wait_for_rcu() -> Result<(), LabError> {
+    let disposed = || -> nix::Result<()> {
         let socket = socket(
             AddressFamily::Netlink,
             SockType::Raw,
@@ -162,7 +142,7 @@ pub fn settle() -> Result<(), LabError> {
         )?;
         bind(socket.as_raw_fd(), &NetlinkAddr::new(0, 0))
     };
-    tokio::task::block_in_place(settled)
+    tokio::task::block_in_place(disposed)
         .map_err(|errno| LabError::system("wait for the end of rules that are gone", errno))
 }
 
@@ -175,23 +155,23 @@ pub fn settle() -> Result<(), LabError> {
 /// With such a chain in place a later filter can be bound that adds a rule before
 /// it makes the chain, and loses that rule when it does make it (measured).
 pub fn clear() -> Result<(), LabError> {
-    flush()?;
+    flush_layer2()?;
     dump("ebtables", &["-t", "nat", "-X"]).map(drop)
 }
 
 fn dump(program: &str, options: &[&str]) -> Result<String, LabError> {
-    ended(program, start(program, options, ""))
+    finish(program, start(program, options, ""))
 }
 
 /// What several tools print that run side by side.
 fn dumps<const N: usize>(tools: [(&str, &[&str]); N]) -> [Result<String, LabError>; N] {
     tools
         .map(|(program, options)| (program, start(program, options, "")))
-        .map(|(program, child)| ended(program, child))
+        .map(|(program, child)| finish(program, child))
 }
 
 /// What a tool has printed when it has ended, if all went well.
-fn ended(program: &str, started: std::io::Result<Child>) -> Result<String, LabError> {
+pub(super) fn finish(program: &str, started: std::io::Result<Child>) -> Result<String, LabError> {
     let output = started.and_then(Child::wait_with_output).map_err(|error| {
         LabError::host(
             format!("{program} cannot be started: {error}"),

@@ -13,6 +13,28 @@ pub const LARGEST: usize = 65_536 + 18;
 /// Frames that a tap keeps for a reader that is busy; the kernel's default is 1000.
 const QUEUE: u32 = 32_768;
 
+/// Checks that taps can be made: they come from /dev/net/tun, and libvirt's own message
+/// about a missing one names no cure.
+///
+/// # Errors
+/// [`LabError::Host`] with the cure when the device cannot be opened.
+pub fn check_device() -> Result<(), LabError> {
+    let path = "/dev/net/tun";
+    let Err(error) = std::fs::File::options().read(true).write(true).open(path) else {
+        return Ok(());
+    };
+    let cure = match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "`sudo chmod 0666 /dev/net/tun` (udev's default), or run as root"
+        }
+        _ => "`sudo modprobe tun`; in a container, pass the device in",
+    };
+    Err(LabError::host(
+        format!("{path} cannot be opened: {error}"),
+        cure,
+    ))
+}
+
 /// An open tap that is a port of the lab's bridge. It goes when it is dropped.
 #[derive(Debug)]
 pub struct Tap {

@@ -221,12 +221,12 @@ const ROUTER: [(&str, &str); 4] = [
 /// Makes a bridge without ports in the caller's network namespace, which must be new.
 pub fn bare_bridge() -> Result<(), LabError> {
     assert_alone()?;
-    mute()?;
+    disable_ipv6()?;
     ip_batch(&[], &format!("link set lo up\n{}", bridge_link()))
 }
 
 /// The hypervisor itself must not answer on the bridge: it is no host of the LAN.
-fn mute() -> Result<(), LabError> {
+fn disable_ipv6() -> Result<(), LabError> {
     set_sysctls(&[
         ("ipv6.conf.all.disable_ipv6", "1"),
         ("ipv6.conf.default.disable_ipv6", "1"),
@@ -243,7 +243,7 @@ fn bridge_link() -> String {
 /// Builds the topology in the caller's network namespace, which must be new.
 pub fn build(plan: &Topology) -> Result<Network, LabError> {
     assert_alone()?;
-    mute()?;
+    disable_ipv6()?;
     ip_batch(
         &[],
         "netns add lan\nnetns add gateway\nnetns add wan\nlink set lo up\n",

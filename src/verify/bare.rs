@@ -1,7 +1,7 @@
 //! The same kernel and initramfs under QEMU alone: what the lab's boot is measured against.
 
 use crate::guest::{Accel, Image};
-use crate::lab::EMULATOR;
+use crate::lab::{EMULATOR, Shortcuts};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -79,7 +79,7 @@ fn command(kernel: &Path, image: &Image) -> Command {
         .arg(&image.initramfs)
         .args([
             "-append",
-            &crate::guest::command_line(Accel::Tcg, "bare", &[]),
+            &crate::guest::command_line(Accel::Tcg, "bare", &[], Shortcuts::all()),
         ]);
     command
 }

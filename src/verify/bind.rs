@@ -110,6 +110,7 @@ pub fn refused(lab: &Lab, error: VerifyError) -> VerifyError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lab::Shortcuts;
     use rstest::rstest;
 
     const USES: &str = "<filter name='f'><rule action='drop' direction='out'><ip match='no' srcipaddr='$IP'/></rule></filter>";
@@ -135,6 +136,7 @@ mod tests {
             guest: None,
             libvirt_cache: None,
             states: None,
+            shortcuts: Shortcuts::all(),
             out: None,
             cells: Vec::new(),
             sabotage: None,

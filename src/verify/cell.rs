@@ -16,7 +16,7 @@ use crate::guest::{
     quirk, serial_log,
 };
 use crate::lab::topology::{self, Mac, mac_text};
-use crate::lab::{Lab, Sensor, qemu_log_path, ruleset};
+use crate::lab::{Lab, Sensor, Shortcut, qemu_log_path, ruleset};
 use crate::probe::{Probe, Scene};
 use crate::report::live::Event;
 use crate::report::model::{self, Cell};
@@ -180,6 +180,7 @@ impl Running<'_> {
             accel: self.context.accel,
             image,
             nonce: &nonce,
+            shortcuts: self.context.job.shortcuts,
         };
         self.know((name.clone(), domain_xml(&spec, Some(&interface))));
         Ok((boot(self.context.lab, &spec, &interface).await?, None))
@@ -222,7 +223,8 @@ async fn greet(context: &Context<'_>, agent: &mut AgentClient) -> Result<String,
 async fn warmed(context: &Context<'_>, agent: &mut AgentClient) -> Result<String, VerifyError> {
     let host_key = greet(context, agent).await?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    if context.accel == Accel::Tcg && context.job.workers < cores {
+    let wanted = context.job.shortcuts.has(Shortcut::WarmUp);
+    if wanted && context.accel == Accel::Tcg && context.job.workers < cores {
         agent.ask(Op::Warm, ANSWER).await?;
     }
     Ok(host_key)
@@ -355,7 +357,10 @@ impl Subject for Occupied<'_> {
     }
 
     async fn strip(&mut self) -> Result<(), VerifyError> {
-        Ok(self.context.lab.strip()?)
+        if !self.context.job.shortcuts.has(Shortcut::FlushRuleset) {
+            return self.unbind().await;
+        }
+        Ok(self.context.lab.flush_ruleset()?)
     }
 }
 
@@ -366,7 +371,7 @@ pub(super) fn sabotage(context: &Context<'_>, machine: &mut Machine) -> Result<(
         Some(Sabotage::Sensor) => context.lab.gateway_sensor.kill(),
         Some(Sabotage::Link) => machine.set_link(false)?,
         Some(Sabotage::Pause) => machine.pause()?,
-        Some(Sabotage::Flush) => ruleset::flush()?,
+        Some(Sabotage::Flush) => ruleset::flush_layer2()?,
     }
     Ok(())
 }

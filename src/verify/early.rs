@@ -11,7 +11,7 @@ use crate::lab::ruleset;
 pub fn in_force(context: &Context<'_>, machine: &Machine) -> Result<(), VerifyError> {
     bind::in_force(context.job, machine)?;
     if context.job.sabotage == Some(Sabotage::EarlyFlush) {
-        ruleset::flush()?;
+        ruleset::flush_layer2()?;
     }
     Ok(())
 }

@@ -20,7 +20,7 @@ use super::{VerifyError, bind};
 use crate::frame::Phase;
 use crate::guest::{Machine, quirk};
 use crate::lab::topology::WAN4;
-use crate::lab::{Http, Lab, Sensor, Tftp};
+use crate::lab::{Http, Lab, Sensor, Shortcut, Tftp};
 use crate::probe::{Point, Probe, Scene, Sighting, firmware_catalogue};
 use lanfence_agent::DhcpStep;
 use rounds::Rounds;
@@ -165,7 +165,10 @@ impl Subject for Firmware<'_> {
     }
 
     async fn strip(&mut self) -> Result<(), VerifyError> {
-        self.context.lab.strip()?;
+        if !self.context.job.shortcuts.has(Shortcut::FlushRuleset) {
+            return self.unbind().await;
+        }
+        self.context.lab.flush_ruleset()?;
         self.resume()
     }
 }

@@ -1,6 +1,7 @@
 //! What a worker is asked to do. Plain data: it crosses a pipe.
 
 use crate::guest::foreign::Manifest;
+use crate::lab::Shortcuts;
 use crate::report::model::{Cell, CellError};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -192,6 +193,8 @@ pub struct Job {
     pub cells: Vec<CellPlan>,
     /// How often a cell that is not green is tried again.
     pub retries: u32,
+    /// What is done only to save time.
+    pub shortcuts: Shortcuts,
     /// What to break.
     pub sabotage: Option<Sabotage>,
     /// How many workers share the host's cores; set where they are started.

@@ -156,6 +156,7 @@ fn spec<'a>(context: &Context<'a>, nic: &'a str) -> Result<DomainSpec<'a>, Verif
         accel: context.accel,
         image: context.image()?,
         nonce: SAVED,
+        shortcuts: context.job.shortcuts,
     })
 }
 

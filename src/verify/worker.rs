@@ -7,7 +7,7 @@ use super::pristine::Saved;
 use super::retry;
 use super::running::Context;
 use crate::guest::{Accel, Image};
-use crate::lab::{Lab, Topology};
+use crate::lab::{Lab, Shortcut, Topology};
 use crate::nwfilter;
 use crate::policy::Policy;
 use crate::report::live::Event;
@@ -19,7 +19,12 @@ use std::time::Instant;
 /// [`Event::Ready`] before each. Events go to `tell`; every cell that was given
 /// gets an [`Event::CellDone`]. Without a lab it says [`Event::NoLab`] and ends.
 pub async fn run(job: &Job, tell: &dyn Fn(&Event), cells: impl BufRead) {
-    if let Err(error) = run_cells(job, tell, cells).await {
+    let restores = job.shortcuts.has(Shortcut::RestoreSnapshots);
+    let job = Job {
+        states: job.states.clone().filter(|_| restores),
+        ..job.clone()
+    };
+    if let Err(error) = run_cells(&job, tell, cells).await {
         let error = error.in_phase("lab");
         tell(&Event::NoLab { error });
     }
@@ -34,7 +39,7 @@ async fn run_cells(
     let policy = Policy::parse(&job.policy, &job.policy_origin)
         .map_err(|error| VerifyError::Usage(error.to_string()))?;
     let image = job.guest.as_deref().map(Image::open).transpose()?;
-    let lab = Lab::up(topology(&policy)?).await?;
+    let lab = Lab::up(topology(&policy)?, job.shortcuts).await?;
     define_filters(&lab, job)?;
     let host = host(&lab, job);
     tell(&Event::Host(host.clone()));

@@ -197,6 +197,7 @@ impl<'a> Running<'a> {
             accel: self.context.accel,
             image: self.context.image()?,
             nonce: "",
+            shortcuts: self.context.job.shortcuts,
         };
         let interface = Interface {
             model: self.plan.nic.clone(),
@@ -284,7 +285,7 @@ impl<'a> Running<'a> {
         let mut on = self.power_on(case, Some(filter)).await?;
         bind::in_force(job, &on.machine)?;
         if job.sabotage == Some(Sabotage::EarlyFlush) {
-            ruleset::flush()?;
+            ruleset::flush_layer2()?;
         }
         let watch = Watch::resume(lab, &on.machine.tap, on.began);
         let end = Instant::now() + case.foreign.manifest.deadline();

@@ -170,6 +170,7 @@ impl<'a> Running<'a> {
             accel: self.context.accel,
             image: self.context.image()?,
             nonce: saved::SAVED,
+            shortcuts: self.context.job.shortcuts,
         })
     }
 

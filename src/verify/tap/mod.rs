@@ -21,7 +21,7 @@ use super::trial::{self, Subject};
 use super::watch::Watch;
 use crate::frame::Phase;
 use crate::lab::topology::Mac;
-use crate::lab::{Binding, Lab, PacketSocket, Sensor, Tap, ruleset};
+use crate::lab::{Binding, Lab, PacketSocket, Sensor, Shortcut, Tap, ruleset};
 use crate::probe::{Probe, Scene, Stimulus};
 use crate::report::model::Cell;
 use lanfence_agent::DhcpStep;
@@ -149,7 +149,7 @@ impl Subject for Vacant<'_> {
                 let text = "the tap lane has no guest that could be paused";
                 return Err(VerifyError::Usage(text.into()));
             }
-            Some(Sabotage::Flush) => ruleset::flush()?,
+            Some(Sabotage::Flush) => ruleset::flush_layer2()?,
         }
         Ok(())
     }
@@ -160,7 +160,10 @@ impl Subject for Vacant<'_> {
     }
 
     async fn strip(&mut self) -> Result<(), VerifyError> {
-        self.context.lab.strip()?;
+        if !self.context.job.shortcuts.has(Shortcut::FlushRuleset) {
+            return self.unbind().await;
+        }
+        self.context.lab.flush_ruleset()?;
         if let Some(binding) = self.binding.take() {
             binding.leave();
         }

@@ -1,10 +1,8 @@
 //! What libvirtd is not to find, since it does nothing with it but lose time.
 
-use super::mounts::{bind, bind_read_only};
+use crate::lab::bind_mount::{bind, bind_read_only};
+use crate::lab::programs::EMULATOR;
 use std::path::{Path, PathBuf};
-
-/// The emulator of every guest.
-pub const EMULATOR: &str = "qemu-system-x86_64";
 
 /// How emulators are called. Before its first domain libvirtd looks for one of each
 /// architecture (`virQEMUCapsInit` in its `qemu_capabilities.c`) and reads up on each that

@@ -45,12 +45,12 @@ nix::ioctl_readwrite!(answer, b'!', 1, libc::seccomp_notif_resp);
 nix::ioctl_write_ptr!(hand_over, b'!', 3, libc::seccomp_notif_addfd);
 
 /// The filter, to be set in a child between fork and exec.
-pub struct Lingering {
+pub struct SocketKeeper {
     /// Where the child says which descriptor listens.
     ours: OwnedFd,
 }
 
-impl Lingering {
+impl SocketKeeper {
     /// Has the command begin with the filter.
     pub fn prepare(command: &mut Command) -> nix::Result<Self> {
         let (ours, theirs) = socketpair(
@@ -298,12 +298,12 @@ mod tests {
     fn a_program_runs_with_the_filter_or_without_it() {
         let mut command = Command::new("cat");
         command.args(["/proc/self/status", "/proc/self/net/netlink"]);
-        let lingering = Lingering::prepare(&mut command).unwrap();
+        let keeper = SocketKeeper::prepare(&mut command).unwrap();
         let output = command.output().unwrap();
         let said = String::from_utf8(output.stdout).unwrap();
         let filtered = said.lines().any(|line| line == "Seccomp:\t2");
         assert!(output.status.success(), "{said}");
-        if lingering.listener().is_some() {
+        if keeper.listener().is_some() {
             assert!(filtered, "{said}");
         }
     }

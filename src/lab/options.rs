@@ -1,0 +1,20 @@
+//! What a process asks for when it enters the lab's namespaces.
+
+use super::shortcuts::Shortcuts;
+use std::path::{Path, PathBuf};
+
+/// What the lab takes from the host.
+#[derive(Debug, Clone, Copy)]
+pub struct EnterOptions<'a> {
+    /// Directory that stands in for `/var/cache/libvirt`, where libvirt keeps what it has
+    /// learned about QEMU. Only [`Shortcuts::cache_capabilities`] has it used.
+    pub libvirt_cache: Option<&'a Path>,
+    /// Disk images to show in the lab, read-only; see [`image_path`](super::image_path).
+    pub images: &'a [PathBuf],
+    /// Whether guests are to run under KVM.
+    pub kvm: bool,
+    /// What is done only to save time.
+    pub shortcuts: Shortcuts,
+    /// The process that must not die before the lab does: the one that started this.
+    pub parent: u32,
+}

@@ -1,0 +1,14 @@
+//! The programs that the lab runs.
+
+use std::path::PathBuf;
+
+/// The emulator of every guest.
+pub const EMULATOR: &str = "qemu-system-x86_64";
+
+/// The file of a program in the directories of `PATH`; none where there is none.
+pub fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .map(|dir| dir.join(program))
+        .find(|file| file.exists())
+}

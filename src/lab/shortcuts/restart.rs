@@ -1,0 +1,77 @@
+//! A new libvirtd for each cell.
+//!
+//! A libvirtd that lives when a domain ends runs thirty commands to take that domain's
+//! filter away, and each of its commands costs more the longer it has run, since its heap
+//! grows and is copied for each fork. One that is killed and started anew does neither.
+
+use crate::lab::daemon::Daemon;
+use crate::lab::error::LabError;
+use crate::lab::libvirtd::{Libvirt, Serving, start};
+use crate::lab::shortcuts::Shortcuts;
+
+/// Where libvirtd listens and notes what runs and what is bound. The next one would take
+/// that up again. Filters are kept elsewhere.
+const RUNNING: &str = "/run/libvirt";
+
+/// Makes the next libvirtd know nothing of what the last one ran, and leaves no socket that
+/// could be connected to before it listens.
+fn forget_running() -> Result<(), LabError> {
+    std::fs::remove_dir_all(RUNNING)
+        .and_then(|()| std::fs::create_dir(RUNNING))
+        .map_err(|source| LabError::File {
+            path: RUNNING.into(),
+            source,
+        })
+}
+
+/// Ends the libvirtd and starts another, which is not waited for.
+fn replace(serving: &Serving, shortcuts: Shortcuts) -> Result<Daemon, LabError> {
+    serving.daemon.end();
+    forget_running()?;
+    start(shortcuts)
+}
+
+impl Libvirt {
+    /// Puts a libvirtd that has run nothing in the place of this one, which is killed and
+    /// whose domains must have ended. Domains and bindings that are still held belong to
+    /// the old connection and answer with errors.
+    ///
+    /// # Errors
+    /// [`LabError::Host`] when libvirtd cannot be started, [`LabError::Program`] or
+    /// [`LabError::Deadline`] when it does not listen.
+    pub async fn restart(&self) -> Result<(), LabError> {
+        let ahead = self.serving().successor.take();
+        let daemon = match ahead {
+            Some(daemon) => daemon,
+            None => replace(&self.serving(), self.shortcuts)?,
+        };
+        let serving = Serving::connect(daemon).await?;
+        *self.serving() = serving;
+        Ok(())
+    }
+
+    /// Starts the successor of a libvirtd that has been stopped ahead of
+    /// [`Libvirt::restart`]: it takes longer to start than a guest takes to end. An error
+    /// is dropped here, since `restart` meets it again.
+    pub fn start_ahead(&self) {
+        let mut serving = self.serving();
+        if serving.stopped && serving.successor.is_none() {
+            serving.successor = replace(&serving, self.shortcuts).ok();
+        }
+    }
+
+    /// Ends libvirtd until [`Libvirt::restart`], unless something is wrong with it, which
+    /// must still be found.
+    pub fn stop(&self) {
+        let mut serving = self.serving();
+        if serving.daemon.fault().is_none() {
+            serving.stopped = true;
+            serving.daemon.end();
+        }
+    }
+
+    /// Whether it has been stopped on purpose.
+    pub fn is_stopped(&self) -> bool {
+        self.serving().stopped
+    }
+}
