@@ -62,7 +62,7 @@ fn a_wrong_evaluator_is_found_out_with_a_small_filter(#[case] mistake: &str, #[c
         "60",
         "--frames",
         "100",
-        "--break",
+        "--inject",
         mistake,
         "--most",
         "1",

@@ -16,7 +16,7 @@ fn clients(cell: &Cell) -> &DhcpClients {
 /// finished, what it would get from vhost-net on virtio is not.
 #[test]
 fn a_strict_client_hears_its_server_on_pcnet_and_not_through_an_unfinished_checksum() {
-    let done = verify(&["--nic", "pcnet", "--nic", "virtio", "--order", "live"]);
+    let done = verify(&["--nic", "pcnet", "--nic", "virtio", "--attach", "running"]);
     assert_eq!(done.code, 0, "{}", done.printed());
     let [pcnet, virtio] = done.run().cells.as_slice() else {
         panic!("two cells: {}", done.printed());
@@ -51,7 +51,7 @@ fn a_strict_client_hears_its_server_on_pcnet_and_not_through_an_unfinished_check
 
 #[test]
 fn every_client_lives_through_a_lease_behind_the_filter() {
-    let done = verify(&["--nic", "rtl8139", "--order", "live"]);
+    let done = verify(&["--nic", "rtl8139", "--attach", "running"]);
     assert_eq!(done.code, 0, "{}", done.printed());
     let cell = &done.run().cells[0];
     let names: Vec<&str> = PROFILES.iter().map(|profile| profile.name).collect();
@@ -92,7 +92,7 @@ fn a_filter_that_stops_answers_is_blamed_for_every_client() {
         </filter>";
     std::fs::write(&file, xml).expect("the filter");
     let file = file.to_str().expect("a name in UTF-8");
-    let done = verify(&["--nic", "pcnet", "--order", "live", "--filter", file]);
+    let done = verify(&["--nic", "pcnet", "--attach", "running", "--filter", file]);
     assert_eq!(done.code, 1, "{}", done.printed());
     let blocked = done.with(Verdict::Fail(Failure::Blocked)).into_iter();
     let blocked: Vec<_> = blocked.filter(|probe| is_client(probe)).collect();
@@ -110,7 +110,7 @@ fn a_policy_without_dhcp_judges_no_client() {
     let policy = "[lan]\nprefixes = [\"192.168.1.0/24\", \"fe80::/10\"]\n[dhcp]\nclient = false\n";
     std::fs::write(&file, policy).expect("the policy");
     let file = file.to_str().expect("a name in UTF-8");
-    let done = verify_policy(file, &["--nic", "pcnet", "--order", "live"]);
+    let done = verify_policy(file, &["--nic", "pcnet", "--attach", "running"]);
     assert_eq!(done.code, 0, "{}", done.printed());
     let cell = &done.run().cells[0];
     assert!(!cell.probes.iter().any(is_client));

@@ -5,7 +5,7 @@
 mod common;
 
 use common::{example, is_client, lanfence, verify};
-use lanfence::report::model::{Fate, ProbeResult};
+use lanfence::report::model::{Outcome, ProbeResult};
 use rstest::rstest;
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ fn evaluated(filters: &[String]) -> BTreeMap<String, String> {
         |probe: &serde_json::Value, name: &str| probe[name].as_str().unwrap_or_default().to_owned();
     probes
         .iter()
-        .map(|probe| (text(probe, "id"), text(probe, "fate")))
+        .map(|probe| (text(probe, "id"), text(probe, "outcome")))
         .collect()
 }
 
@@ -46,8 +46,8 @@ fn the_evaluator_agrees_with_the_kernel(#[case] filter: Option<&str>) {
     assert!(probes.len() > 100, "{}", done.printed());
     for probe in &probes {
         let seen = match probe.filtered {
-            Fate::Delivered => "delivered",
-            Fate::Dropped => "dropped",
+            Outcome::Delivered => "delivered",
+            Outcome::Dropped => "dropped",
             other => panic!("{}: {other:?} proves nothing\n{}", probe.id, done.printed()),
         };
         let said = ours.get(&probe.id).map(String::as_str);

@@ -5,7 +5,7 @@
 mod common;
 
 use common::{Verified, example, guest_image, lanfence, verify, verify_with};
-use lanfence::report::model::{Failure, Fate, Verdict};
+use lanfence::report::model::{Failure, Outcome, Verdict};
 use rstest::rstest;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -48,11 +48,11 @@ fn run(manifest: &Manifest, arguments: &[&str]) -> Verified {
     verify(&[&["--image", &manifest.file], arguments].concat())
 }
 
-fn verdict(done: &Verified, id: &str) -> (Verdict, Fate, Option<Fate>) {
+fn verdict(done: &Verified, id: &str) -> (Verdict, Outcome, Option<Outcome>) {
     let probes = &done.run().cells[0].probes;
     let probe = probes.iter().find(|probe| probe.id == id);
     let probe = probe.unwrap_or_else(|| panic!("no {id}\n{}", done.printed()));
-    (probe.verdict, probe.filtered, probe.early)
+    (probe.verdict, probe.filtered, probe.first_frame)
 }
 
 #[rstest]
@@ -68,10 +68,10 @@ fn the_generated_filter_is_green_and_the_image_untouched(#[case] medium: &str) {
     assert_eq!(done.code, 0, "{}", done.printed());
     let cell = &done.run().cells[0];
     assert_eq!(
-        (cell.name.as_str(), cell.teeth),
+        (cell.name.as_str(), cell.leak_check),
         ("opaque/pcnet", Some(true))
     );
-    let stopped = (Verdict::Pass, Fate::Dropped, Some(Fate::Dropped));
+    let stopped = (Verdict::Pass, Outcome::Dropped, Some(Outcome::Dropped));
     for id in ["wan-ipv4/udp", "wan-ipv4/tcp", "wan-inbound/ping"] {
         assert_eq!(verdict(&done, id), stopped, "{}", done.printed());
     }
@@ -99,8 +99,8 @@ fn the_generated_filter_is_green_and_the_image_untouched(#[case] medium: &str) {
 
 #[rstest]
 #[case::no_filter(&["--no-filter"])]
-#[case::rules_that_vanish(&["--break", "flush"])]
-#[case::rules_that_vanish_before_the_first_frame(&["--break", "early-flush"])]
+#[case::rules_that_vanish(&["--inject", "flush"])]
+#[case::rules_that_vanish_before_the_first_frame(&["--inject", "flush-before-first-frame"])]
 fn what_reaches_the_wan_is_a_leak(#[case] arguments: &[&str]) {
     let done = run(&manifest(&opaque(), TRIES), arguments);
     assert_eq!(done.code, 1, "{}", done.printed());
@@ -132,7 +132,7 @@ fn a_filter_that_stops_dhcp_is_red() {
 #[case::a_link_that_is_down("link")]
 #[case::a_paused_guest("pause")]
 fn what_breaks_in_mid_run_is_inconclusive(#[case] part: &str) {
-    let done = run(&manifest(&opaque(), TRIES), &["--break", part]);
+    let done = run(&manifest(&opaque(), TRIES), &["--inject", part]);
     assert_eq!(done.code, 5, "{}", done.printed());
 }
 

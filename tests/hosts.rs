@@ -391,7 +391,14 @@ fn what_a_dead_libvirtd_leaves_does_not_meet_the_next_cell() {
     let mut command = lanfence();
     command
         .args(["verify", "--accel", "tcg", "--jobs", "1"])
-        .args(["--order", "start", "--nic", "virtio", "--nic", "pcnet"]);
+        .args([
+            "--attach",
+            "before-first-frame",
+            "--nic",
+            "virtio",
+            "--nic",
+            "pcnet",
+        ]);
     let (mut child, lines) = past("nic", &mut command);
     kill(named("libvirtd", &family(child.id())));
     let rest: Vec<String> = lines.collect();

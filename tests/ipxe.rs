@@ -14,7 +14,7 @@ fn the_generated_filter_is_green(#[case] cell: &str) {
     let done = verify(&["--cell", cell]);
     assert_eq!(done.code, 0, "{}", done.printed());
     let cell = &done.run().cells[0];
-    assert_eq!(cell.teeth, Some(true));
+    assert_eq!(cell.leak_check, Some(true));
     let ids: Vec<&str> = cell.probes.iter().map(|probe| probe.id.as_str()).collect();
     let expected = [
         "dhcp/discover",
@@ -41,7 +41,7 @@ fn the_articles_filter_stops_what_its_guests_were_meant_to_send() {
 
 #[rstest]
 #[case::no_filter(&["--no-filter"])]
-#[case::rules_that_vanish(&["--break", "flush"])]
+#[case::rules_that_vanish(&["--inject", "flush"])]
 fn what_reaches_the_wan_is_a_leak(#[case] arguments: &[&str]) {
     let done = verify(&[&["--cell", "ipxe/pcnet"], arguments].concat());
     assert_eq!(done.code, 1, "{}", done.printed());
@@ -76,6 +76,6 @@ fn a_filter_that_stops_the_lan_is_red(#[case] stopped: &str, #[case] blocked: &s
 #[case::a_link_that_is_down("link")]
 #[case::a_paused_guest("pause")]
 fn what_breaks_in_mid_run_is_inconclusive(#[case] part: &str) {
-    let done = verify(&["--cell", "ipxe/pcnet", "--break", part]);
+    let done = verify(&["--cell", "ipxe/pcnet", "--inject", part]);
     assert_eq!(done.code, 5, "{}", done.printed());
 }

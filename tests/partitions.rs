@@ -63,8 +63,10 @@ fn merged_parts_give_the_table_of_one_run() {
     assert_eq!(merged.status.code(), Some(whole.code));
     let merged = table(merged);
     assert_eq!(merged, table(merge(&[file(&whole)])));
-    let teeth = merged.iter().any(|section| section.starts_with("teeth: "));
-    assert!(teeth, "{merged:#?}");
+    let leak_check = merged
+        .iter()
+        .any(|section| section.starts_with("leak check: "));
+    assert!(leak_check, "{merged:#?}");
     // A part that is lost does not look green.
     assert_eq!(merge(&reports[..1]).status.code(), Some(5));
 }

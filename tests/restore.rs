@@ -26,7 +26,7 @@ fn phases(done: &Verified) -> Vec<&str> {
 }
 
 /// The saved guests in a cache.
-fn states(cache: &Path) -> Vec<PathBuf> {
+fn snapshots(cache: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(cache.join("saved")).into_iter().flatten();
     entries
         .map(|entry| entry.expect("an entry").path())
@@ -79,7 +79,7 @@ fn a_guest_is_saved_once_and_restored_guests_judge_like_booted_ones() {
     let [first, second, _] = saved_restored_and_cold(cache.path(), &nics, 400);
     assert_eq!(phases(&first)[..3], ["save", "restore", "plug"]);
     assert_eq!(phases(&second)[..2], ["restore", "plug"]);
-    assert_eq!(states(cache.path()).len(), 1);
+    assert_eq!(snapshots(cache.path()).len(), 1);
 }
 
 /// iPXE reads the NIC's MAC when it starts: one state for each model, with its NIC. An
@@ -92,7 +92,7 @@ fn ipxe_is_saved_with_its_nic_and_goes_on_under_another_filter() {
     let [first, second, _] = saved_restored_and_cold(cache.path(), &cells, 20);
     assert_eq!(phases(&first)[..3], ["save", "restore", "round"]);
     assert_eq!(phases(&second)[..2], ["restore", "round"]);
-    assert_eq!(states(cache.path()).len(), 2);
+    assert_eq!(snapshots(cache.path()).len(), 2);
     // The state knows of no filter: without one, all that it stopped gets out.
     let leaky = verify_in(cache.path(), &["--cell", "ipxe/tulip", "--no-filter"]);
     assert_eq!(leaky.code, 1, "{}", leaky.printed());
@@ -112,7 +112,7 @@ fn a_usb_nic_is_plugged_into_a_saved_guest_of_its_own() {
     let cells: Vec<&str> = cells.collect();
     let [_, second, _] = saved_restored_and_cold(cache.path(), &cells, 400);
     assert_eq!(phases(&second)[..2], ["restore", "plug"]);
-    assert_eq!(states(cache.path()).len(), 2);
+    assert_eq!(snapshots(cache.path()).len(), 2);
 }
 
 /// A copy of the guest image that may be changed.
@@ -139,7 +139,7 @@ fn a_state_of_another_image_is_not_used() {
     let second = verify_in(cache.path(), &arguments);
     assert_eq!(second.code, 0, "{}", second.printed());
     assert!(phases(&second).contains(&"save"), "{:?}", phases(&second));
-    assert_eq!(states(cache.path()).len(), 2);
+    assert_eq!(snapshots(cache.path()).len(), 2);
 }
 
 #[rstest]
@@ -156,7 +156,7 @@ fn a_state_that_cannot_be_restored_is_told_and_thrown_away(
     let cell = ["--cell", cell];
     let first = verify_in(cache.path(), &cell);
     assert_eq!(first.code, 0, "{}", first.printed());
-    let file = states(cache.path()).pop().expect("a state");
+    let file = snapshots(cache.path()).pop().expect("a snapshot");
     let mut state = std::fs::read(&file).expect("the state");
     damage(&mut state);
     std::fs::write(&file, state).expect("the damaged state");
@@ -213,7 +213,11 @@ fn a_guest_that_panics_when_its_nic_is_plugged_in_is_told_apart() {
     let words = "the guest's kernel panicked: ";
     assert!(error.message.contains(words), "{}", error.message);
     assert!(error.message.contains("sysrq"), "{}", error.message);
-    assert_eq!(states(cache.path()).len(), 1, "the state is not to blame");
+    assert_eq!(
+        snapshots(cache.path()).len(),
+        1,
+        "the snapshot is not to blame"
+    );
 }
 
 #[test]
@@ -238,7 +242,7 @@ fn a_driver_that_cannot_be_loaded_is_told_apart() {
 #[test]
 fn a_nic_whose_link_never_comes_up_is_told_apart() {
     let cache = temporary();
-    let arguments = ["--nic", "pcnet", "--break", "no-link"];
+    let arguments = ["--nic", "pcnet", "--inject", "no-link"];
     let done = verify_in(cache.path(), &arguments);
     assert_eq!(done.code, 5, "{}", done.printed());
     let error = done.run().cells[0].error.as_ref().expect("an error");

@@ -10,10 +10,11 @@ mod kernel;
 
 use common::lanfence;
 use kernel::{Answer, Case, GUEST, ask};
-use lanfence::frame::{Phase, Tag};
+use lanfence::frame::Tag;
 use lanfence::nwfilter::evaluate::{Compiled, Decision, Way};
 use lanfence::nwfilter::{Filter, read, write};
 use lanfence::policy::Policy;
+use lanfence::probe::Pass;
 use lanfence::probe::{Scene, catalogue};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -169,7 +170,7 @@ fn with_references(name: &str, all: &[Filter], out: &mut Vec<(String, String)>) 
 fn frames(scene: &Scene) -> Vec<(bool, Vec<u8>)> {
     let tag = |index| Tag {
         run: 0,
-        phase: Phase::Filtered,
+        pass: Pass::Filtered.number(),
         index,
     };
     let probes = catalogue(&Policy::example(), scene, tag);

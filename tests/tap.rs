@@ -20,7 +20,7 @@ fn the_generated_filter_is_green() {
     assert_eq!(done.code, 0, "{}", done.printed());
     let cell = &done.run().cells[0];
     assert_eq!(cell.name, "tap/raw");
-    assert_eq!(cell.teeth, Some(true));
+    assert_eq!(cell.leak_check, Some(true));
     assert!(ids(&done, Verdict::Pass).len() > 200, "{}", done.printed());
     assert!(cell.evidence.is_empty(), "a green cell leaves no bundle");
 }
@@ -104,7 +104,7 @@ fn a_filter_that_stops_everything_is_called_so() {
 
 #[test]
 fn rules_that_vanish_behind_libvirts_back_are_a_leak() {
-    let done = verify_tap(&["--break", "flush"]);
+    let done = verify_tap(&["--inject", "flush"]);
     assert_eq!(done.code, 1, "{}", done.printed());
     assert!(ids(&done, Verdict::Fail(Failure::Leak)).len() > 50);
 }
@@ -113,7 +113,7 @@ fn rules_that_vanish_behind_libvirts_back_are_a_leak() {
 #[case::a_dead_sensor("sensor")]
 #[case::a_link_that_is_down("link")]
 fn what_breaks_in_mid_run_is_inconclusive(#[case] part: &str) {
-    let done = verify_tap(&["--break", part]);
+    let done = verify_tap(&["--inject", part]);
     assert_eq!(done.code, 5, "{}", done.printed());
     let believed = ids(&done, Verdict::Pass);
     let wan = |id: &&str| id.starts_with("wan-ipv4/") || id.starts_with("wan-ipv6/");

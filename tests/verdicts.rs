@@ -4,7 +4,7 @@
 mod common;
 
 use common::{example, is_client, verify, verify_policy};
-use lanfence::report::model::{Failure, Fate, ProbeResult, Verdict};
+use lanfence::report::model::{Failure, Outcome, ProbeResult, Verdict};
 use rstest::rstest;
 
 #[test]
@@ -20,13 +20,13 @@ fn the_generated_filter_is_green_on_pcnet_and_virtio() {
             cell.name,
             cell.probes.len()
         );
-        assert_eq!(cell.teeth, Some(true), "{}", cell.name);
-        let as_early = |probe: &ProbeResult| probe.early == Some(probe.filtered);
+        assert_eq!(cell.leak_check, Some(true), "{}", cell.name);
+        let as_first_frame = |probe: &ProbeResult| probe.first_frame == Some(probe.filtered);
         // Clients of other systems are played in one order only.
         let mut probes = cell.probes.iter().filter(|probe| !is_client(probe));
         assert!(
-            probes.all(as_early),
-            "with the filter there first, the same fates"
+            probes.all(as_first_frame),
+            "with the filter there first, the same outcomes"
         );
         assert!(cell.evidence.is_empty(), "a green cell leaves no bundle");
     }
@@ -57,7 +57,7 @@ fn the_cells_of_one_worker_share_its_lab_and_its_few_addresses() {
     let (_dir, file) = policy_file(lan);
     let cells = ["usb-net", "virtio", "pcnet", "rtl8139"];
     let nics = cells.iter().flat_map(|nic| ["--nic", *nic]);
-    let one = ["--jobs", "1", "--order", "start"];
+    let one = ["--jobs", "1", "--attach", "before-first-frame"];
     let arguments: Vec<&str> = one.into_iter().chain(nics).collect();
     let done = verify_policy(&file, &arguments);
     assert_eq!(done.code, 0, "{}", done.printed());
@@ -213,7 +213,7 @@ fn without_a_filter_everything_leaks() {
 #[case::a_link_that_is_down("link")]
 #[case::a_paused_guest("pause")]
 fn what_breaks_in_mid_run_is_inconclusive(#[case] part: &str) {
-    let done = verify(&["--nic", "virtio", "--break", part]);
+    let done = verify(&["--nic", "virtio", "--inject", part]);
     assert_eq!(done.code, 5, "{}", done.printed());
     let believed: Vec<&str> = done
         .with(Verdict::Pass)
@@ -230,7 +230,7 @@ fn what_breaks_in_mid_run_is_inconclusive(#[case] part: &str) {
 
 #[test]
 fn rules_that_vanish_behind_libvirts_back_are_a_leak() {
-    let done = verify(&["--nic", "virtio", "--break", "flush"]);
+    let done = verify(&["--nic", "virtio", "--inject", "flush"]);
     assert_eq!(done.code, 1, "{}", done.printed());
     assert!(
         done.with(Verdict::Fail(Failure::Leak)).len() > 50,
@@ -241,13 +241,18 @@ fn rules_that_vanish_behind_libvirts_back_are_a_leak() {
 
 #[test]
 fn a_filter_that_is_missing_at_the_first_frame_only_is_a_leak() {
-    let done = verify(&["--nic", "virtio", "--break", "early-flush"]);
+    let done = verify(&["--nic", "virtio", "--inject", "flush-before-first-frame"]);
     assert_eq!(done.code, 1, "{}", done.printed());
     let leaks = done.with(Verdict::Fail(Failure::Leak));
     assert!(leaks.len() > 50, "{}", done.printed());
     for leak in leaks {
-        let fates = (leak.filtered, leak.early);
-        assert_eq!(fates, (Fate::Dropped, Some(Fate::Delivered)), "{}", leak.id);
+        let outcomes = (leak.filtered, leak.first_frame);
+        assert_eq!(
+            outcomes,
+            (Outcome::Dropped, Some(Outcome::Delivered)),
+            "{}",
+            leak.id
+        );
         let note = leak.note.as_deref().unwrap_or_default();
         assert!(note.contains("before its first frame"), "{note}");
     }
@@ -297,15 +302,15 @@ fn one_cell_of_a_kind_has_the_filter_put_on_its_running_guest() {
         phases(1)
     );
     for cell in &done.run().cells {
-        assert_eq!(cell.teeth, Some(true), "{}", cell.name);
-        assert!(cell.probes.iter().any(|probe| probe.early.is_some()));
+        assert_eq!(cell.leak_check, Some(true), "{}", cell.name);
+        assert!(cell.probes.iter().any(|probe| probe.first_frame.is_some()));
     }
 }
 
 #[test]
 fn without_the_early_run_nothing_is_said_of_it() {
-    let done = verify(&["--nic", "virtio", "--order", "live"]);
+    let done = verify(&["--nic", "virtio", "--attach", "running"]);
     assert_eq!(done.code, 0, "{}", done.printed());
     let probes = &done.run().cells[0].probes;
-    assert!(probes.iter().all(|probe| probe.early.is_none()));
+    assert!(probes.iter().all(|probe| probe.first_frame.is_none()));
 }

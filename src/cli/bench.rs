@@ -9,7 +9,7 @@ mod tap;
 
 use super::{Exit, Failure, generate, note, say, verify};
 use crate::guest::Image;
-use crate::verify::job::{CellPlan, Job, Order};
+use crate::verify::job::{Attach, CellPlan, Job};
 use crate::verify::{Workers, bare_boot, silence};
 use clap::Args;
 use comfy_table::Table;
@@ -107,7 +107,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let mut both = verify::plain_job(&source, Some(guest))?;
     // As `verify` has it.
     let rest = both.cells.iter_mut().skip(1);
-    rest.for_each(|cell| cell.order = Order::Start);
+    rest.for_each(|cell| cell.attach = Attach::BeforeFirstFrame);
     let mut series = with_guests(&both, guest, options.rounds)?;
     series.extend(firmware(&both, options.rounds)?);
     series.extend(others(&guest.join(BZIMAGE), options.rounds));
@@ -142,15 +142,15 @@ fn with_guests(both: &Job, guest: &Path, rounds: u32) -> Result<Vec<Series>, Fai
     let image = Image::open(guest).map_err(Failure::host)?;
     let first = |order| {
         let mut cells = both.cells[..1].to_vec();
-        cells[0].order = order;
+        cells[0].attach = order;
         Job {
             cells,
             ..both.clone()
         }
     };
-    let (restored, orders) = (first(Order::Start), first(Order::Both));
+    let (restored, orders) = (first(Attach::BeforeFirstFrame), first(Attach::Both));
     let cold = Job {
-        states: None,
+        snapshots: None,
         ..restored.clone()
     };
     // The first run after a change makes the saved guest; that is not what is measured.
@@ -196,7 +196,7 @@ fn with_guests(both: &Job, guest: &Path, rounds: u32) -> Result<Vec<Series>, Fai
 /// What cells of the iPXE guest take.
 fn firmware(both: &Job, rounds: u32) -> Result<Vec<Series>, Failure> {
     let plan = CellPlan {
-        order: Order::Start,
+        attach: Attach::BeforeFirstFrame,
         ..CellPlan::ipxe("pcnet")
     };
     let restored = Job {
@@ -204,7 +204,7 @@ fn firmware(both: &Job, rounds: u32) -> Result<Vec<Series>, Failure> {
         ..both.clone()
     };
     let cold = Job {
-        states: None,
+        snapshots: None,
         ..restored.clone()
     };
     measure(&restored)?;

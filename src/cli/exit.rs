@@ -31,7 +31,7 @@ impl From<Exit> for ExitCode {
 /// The list at the end of `--help`; the codes of a finished run are computed
 /// by [`crate::report::model::Run::exit_code`].
 pub const HELP: &str = "Exit codes:
-  0    every probe passed (known residuals are listed, not counted)
+  0    every probe passed (known gaps are listed, not counted)
   1    a leak, or LAN traffic blocked
   2    the command line, the policy or the filter cannot be used
   3    this host cannot run the lab; the message names the cure

@@ -141,7 +141,7 @@ fn guess(frame: &[u8], way: Way) -> Option<Mac> {
     })
 }
 
-/// A frame's fate in words.
+/// A frame's outcome in words.
 fn explain(tree: &Tree, filter: &Compiled, frame: &[u8], way: Way) -> String {
     let outcome = filter.evaluate(frame, way);
     let direction = if way == Way::FromGuest {

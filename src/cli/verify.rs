@@ -9,7 +9,7 @@ use crate::report::github;
 use crate::report::live::{Event, Live, Mode};
 use crate::report::model::{Cell, FilterInfo, Host, Run, SCHEMA_VERSION};
 use crate::report::{json, junit, markdown, table, verdict};
-use crate::verify::job::{CellPlan, FilterText, Job, Order, Sabotage};
+use crate::verify::job::{Attach, CellPlan, FilterText, InjectedFault, Job};
 use crate::verify::{Workers, decide_accel, silence};
 use clap::{Args, ValueEnum};
 use select::Select;
@@ -55,12 +55,12 @@ enum ColorChoice {
 
 /// Hidden: what to break, for tests of what a broken run looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Break {
+enum Inject {
     Sensor,
     Link,
     Pause,
     Flush,
-    EarlyFlush,
+    FlushBeforeFirstFrame,
     NoLink,
 }
 
@@ -118,9 +118,9 @@ pub struct Options {
     /// When to colour.
     #[arg(long, value_enum, default_value_t = ColorChoice::Auto)]
     color: ColorChoice,
-    /// Break a part in the middle of each cell.
-    #[arg(long = "break", value_enum, hide = true)]
-    sabotage: Option<Break>,
+    /// Inject a part in the middle of each cell.
+    #[arg(long = "inject", value_enum, hide = true)]
+    inject: Option<Inject>,
 }
 
 /// Runs the cells and reports.
@@ -149,13 +149,13 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     }
     let mut job = job(options, &source, &chosen, out)?;
     job.cells.clone_from(&plan.cells);
-    if job.sabotage.is_some() {
+    if job.inject.is_some() {
         // Whichever run it breaks, each cell has it.
         let guests = job.cells.iter_mut().filter(|cell| !cell.is_tap());
-        guests.for_each(|cell| cell.order = Order::Both);
+        guests.for_each(|cell| cell.attach = Attach::Both);
     }
     job.foreign = options.select.foreign(&plan)?;
-    select::order(&mut job.cells, &cache);
+    select::by_known_times(&mut job.cells, &cache);
     let (accel, reason) = accelerate(options, &job, &cache)?;
     job.kvm = accel;
     let mut run = show(options, &job)?;
@@ -191,15 +191,17 @@ fn job(
         } else {
             plain.shortcuts
         },
-        states: plain.states.filter(|_| options.boot == BootChoice::Restore),
+        snapshots: plain
+            .snapshots
+            .filter(|_| options.boot == BootChoice::Restore),
         out,
-        sabotage: options.sabotage.map(|part| match part {
-            Break::Sensor => Sabotage::Sensor,
-            Break::Link => Sabotage::Link,
-            Break::Pause => Sabotage::Pause,
-            Break::Flush => Sabotage::Flush,
-            Break::EarlyFlush => Sabotage::EarlyFlush,
-            Break::NoLink => Sabotage::NoLink,
+        inject: options.inject.map(|part| match part {
+            Inject::Sensor => InjectedFault::Sensor,
+            Inject::Link => InjectedFault::Link,
+            Inject::Pause => InjectedFault::Pause,
+            Inject::Flush => InjectedFault::Flush,
+            Inject::FlushBeforeFirstFrame => InjectedFault::FlushBeforeFirstFrame,
+            Inject::NoLink => InjectedFault::NoLink,
         }),
         ..plain
     })
@@ -359,12 +361,12 @@ pub fn plain_job(source: &generate::Source, guest: Option<&Path>) -> Result<Job,
             .transpose()
             .map_err(Failure::usage)?,
         libvirt_cache: Some(libvirt_cache),
-        states: Some(paths::states()?),
+        snapshots: Some(paths::snapshots()?),
         out: None,
         cells: ["pcnet", "virtio"].map(CellPlan::linux).to_vec(),
         retries: 0,
         shortcuts: Shortcuts::all(),
-        sabotage: None,
+        inject: None,
         rootless: !nix::unistd::geteuid().is_root(),
         foreign: Vec::new(),
         workers: 1,

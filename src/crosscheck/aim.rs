@@ -37,10 +37,10 @@ pub fn aimed(compiled: &Compiled, random: &mut Random, count: usize) -> Vec<Vec<
         let Some(frame) = target.frame(random) else {
             continue;
         };
-        let outcome = compiled.evaluate(&frame, target.way);
-        if coverage.add(target.way, &outcome) {
+        let fate = compiled.evaluate(&frame, target.way);
+        if coverage.add(target.way, &fate) {
             first.push(frame);
-        } else if !matches!(outcome.decision, Decision::Undecided(_)) {
+        } else if !matches!(fate.decision, Decision::Undecided(_)) {
             rest.push(frame);
         }
     }

@@ -45,7 +45,7 @@ impl Coverage {
         }
     }
 
-    /// Takes down what a frame met whose fate is known; whether a rule was among
+    /// Takes down what a frame met whose outcome is known; whether a rule was among
     /// it that none met before.
     pub fn add(&mut self, way: Way, outcome: &Evaluation) -> bool {
         if matches!(outcome.decision, Decision::Undecided(_)) {

@@ -89,7 +89,7 @@ pub fn is_reverse(frame: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::{Phase, Tag};
+    use crate::frame::Tag;
     use pnet::packet::Packet;
     use pnet::packet::arp::ArpPacket;
     use pnet::packet::ethernet::EthernetPacket;
@@ -99,7 +99,7 @@ mod tests {
     const YOU: (Mac, Ipv4Addr) = ([2, 0, 0, 0, 0, 2], Ipv4Addr::new(192, 168, 1, 10));
     const TAG: Tag = Tag {
         run: 1,
-        phase: Phase::Control,
+        pass: 1,
         index: 2,
     };
 

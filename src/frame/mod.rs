@@ -23,7 +23,7 @@ pub use ip4::{Ip4, options4, protocol};
 pub use ip6::{Ext, Ip6};
 pub use l4::Ends;
 pub use summary::summary;
-pub use tag::{LEN as TAG_LEN, Phase, Tag};
+pub use tag::{LEN as TAG_LEN, Tag};
 pub use view::{Arp, Body, Packet4, Packet6, Upper, View};
 
 /// A MAC address.

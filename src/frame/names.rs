@@ -142,14 +142,13 @@ pub fn ssdp_search(tag: Tag) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::Phase;
     use pnet::packet::Packet;
     use pnet::packet::dns::DnsPacket;
     use proptest::prelude::*;
 
     const TAG: Tag = Tag {
         run: 3,
-        phase: Phase::Filtered,
+        pass: 2,
         index: 4,
     };
 

@@ -96,7 +96,7 @@ pub fn redirect(target: Ipv6Addr, destination: Ipv6Addr, mac: Mac, tag: Tag) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::{Ip6, Phase};
+    use crate::frame::Ip6;
     use pnet::packet::icmpv6::ndp;
     use pnet::packet::ipv6::Ipv6Packet;
     use pnet::packet::{FromPacket, Packet};
@@ -105,7 +105,7 @@ mod tests {
     const MAC: Mac = [2, 0, 0, 0, 0, 1];
     const TAG: Tag = Tag {
         run: 9,
-        phase: Phase::Teeth,
+        pass: 3,
         index: 3,
     };
     const HOST: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0x77);

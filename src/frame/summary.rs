@@ -321,7 +321,7 @@ impl<A: Copy + Into<IpAddr>> Display for List<'_, A> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::{Ext, Ip4, Ip6, Link, Phase, VlanTag, group, link, options4};
+    use crate::frame::{Ext, Ip4, Ip6, Link, VlanTag, group, link, options4};
     use proptest::prelude::*;
     use rstest::rstest;
     use std::net::{Ipv4Addr, Ipv6Addr};
@@ -329,7 +329,7 @@ mod tests {
     const LINK: Link = Link::new([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]);
     const TAG: Tag = Tag {
         run: 0xabcd,
-        phase: Phase::Control,
+        pass: 1,
         index: 7,
     };
     const A: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 77);
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[rstest]
-    #[case::udp(v4(&ip().udp(40000, 9, &TAG.to_bytes())), "192.168.1.77:40000 > 203.0.113.10:9 udp 16 bytes [tag 0000abcd/Control/7]")]
+    #[case::udp(v4(&ip().udp(40000, 9, &TAG.to_bytes())), "192.168.1.77:40000 > 203.0.113.10:9 udp 16 bytes [tag 0000abcd/1/7]")]
     #[case::tcp(v4(&ip().tcp(40000, 80, flag::SYN, b"abc")), "192.168.1.77:40000 > 203.0.113.10:80 tcp syn 3 bytes")]
     #[case::echo(v4(&ip().echo(b"")), "192.168.1.77 > 203.0.113.10 icmp echo request")]
     #[case::dhcp(

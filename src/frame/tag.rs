@@ -8,29 +8,14 @@ const MAGIC: [u8; 8] = *b"lanfence";
 /// Length of a tag on the wire in bytes.
 pub const LEN: usize = 16;
 
-/// Which of the runs of a cell a frame belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[repr(u8)]
-pub enum Phase {
-    /// Before the filter is there: everything must arrive.
-    Control = 1,
-    /// With the filter.
-    Filtered = 2,
-    /// With the filter taken away again.
-    Teeth = 3,
-    /// With the filter there before the guest's first frame.
-    Early = 5,
-    /// Frames that only mark a point in time on a path.
-    Sentinel = 4,
-}
-
-/// Identity of one probe in one phase of one cell of one run.
+/// Identity of one probe in one pass of one cell of one run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Tag {
     /// Random per cell, so that frames of another run or cell never match.
     pub run: u32,
-    /// Phase of the cell.
-    pub phase: Phase,
+    /// Which pass over the catalogue the frame belongs to; whoever sends it gives the
+    /// number its meaning.
+    pub pass: u8,
     /// Number of the probe in its catalogue, or of the sentinel.
     pub index: u16,
 }
@@ -41,7 +26,7 @@ impl Tag {
         let mut out = [0; LEN];
         out[..8].copy_from_slice(&MAGIC);
         out[8..12].copy_from_slice(&self.run.to_be_bytes());
-        out[12] = self.phase as u8;
+        out[12] = self.pass;
         out[13..15].copy_from_slice(&self.index.to_be_bytes());
         out[15] = self.check();
         out
@@ -56,17 +41,9 @@ impl Tag {
         if window[..8] != MAGIC {
             return None;
         }
-        let phase = match window[12] {
-            1 => Phase::Control,
-            2 => Phase::Filtered,
-            3 => Phase::Teeth,
-            4 => Phase::Sentinel,
-            5 => Phase::Early,
-            _ => return None,
-        };
         let tag = Self {
             run: u32::from_be_bytes(window[8..12].try_into().ok()?),
-            phase,
+            pass: window[12],
             index: u16::from_be_bytes(window[13..15].try_into().ok()?),
         };
         (tag.check() == window[15]).then_some(tag)
@@ -78,15 +55,13 @@ impl Tag {
         let index = self.index.to_be_bytes();
         run.iter()
             .chain(&index)
-            .fold(self.phase as u8 ^ 0xa5, |sum, byte| {
-                sum.rotate_left(3) ^ byte
-            })
+            .fold(self.pass ^ 0xa5, |sum, byte| sum.rotate_left(3) ^ byte)
     }
 }
 
 impl fmt::Display for Tag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:08x}/{:?}/{}", self.run, self.phase, self.index)
+        write!(f, "{:08x}/{}/{}", self.run, self.pass, self.index)
     }
 }
 
@@ -98,14 +73,14 @@ mod tests {
     proptest! {
         #[test]
         fn is_found_at_any_offset(run: u32, index: u16, before in proptest::collection::vec(any::<u8>(), 0..80), after in proptest::collection::vec(any::<u8>(), 0..80)) {
-            let tag = Tag { run, phase: Phase::Filtered, index };
+            let tag = Tag { run, pass: 2, index };
             let bytes = [before, tag.to_bytes().to_vec(), after].concat();
             prop_assert_eq!(Tag::find(&bytes), Some(tag));
         }
 
         #[test]
         fn a_cut_tag_is_none(run: u32, index: u16, cut in 0..LEN) {
-            let bytes = Tag { run, phase: Phase::Control, index }.to_bytes();
+            let bytes = Tag { run, pass: 1, index }.to_bytes();
             prop_assert_eq!(Tag::find(&bytes[..cut]), None);
         }
     }

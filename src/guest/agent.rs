@@ -1,6 +1,6 @@
 //! The host's end of the agent's port.
 
-use super::console::{Console, State};
+use super::console::{Console, Snapshot};
 use super::error::GuestError;
 use lanfence_agent::{Answer, Op, Reply, Request};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use tokio::sync::watch;
 pub struct AgentClient {
     reader: BufReader<OwnedReadHalf>,
     writer: OwnedWriteHalf,
-    console: watch::Receiver<State>,
+    console: watch::Receiver<Snapshot>,
     next: u64,
 }
 
@@ -125,7 +125,7 @@ fn name(op: &Op) -> String {
 }
 
 /// Resolves when the console shows that the guest will never answer.
-pub(super) async fn death(console: &mut watch::Receiver<State>, waiting: &str) -> GuestError {
+pub(super) async fn death(console: &mut watch::Receiver<Snapshot>, waiting: &str) -> GuestError {
     loop {
         {
             let state = console.borrow_and_update();

@@ -1,7 +1,7 @@
 //! From a domain's XML to a guest that has said READY.
 
 use super::agent::{AgentClient, death};
-use super::console::{Console, State, last_line};
+use super::console::{Console, Snapshot, last_line};
 use super::domain::{
     Accel, DomainSpec, FilterRef, Interface, agent_path, console_path, domain_xml, serial_log,
 };
@@ -169,7 +169,7 @@ pub(super) async fn connect(path: &str) -> Result<UnixStream, GuestError> {
 
 /// Waits for the READY line with this nonce.
 pub(super) async fn ready(
-    mut console: watch::Receiver<State>,
+    mut console: watch::Receiver<Snapshot>,
     nonce: &str,
     deadline: Duration,
 ) -> Result<(), GuestError> {

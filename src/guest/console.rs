@@ -5,7 +5,7 @@ use tokio::sync::watch;
 
 /// What the console has shown so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct State {
+pub struct Snapshot {
     /// The text behind the agent's READY prefix.
     pub ready: Option<String>,
     /// A line that says why the guest cannot go on.
@@ -18,7 +18,7 @@ pub struct State {
     pub last: String,
 }
 
-impl State {
+impl Snapshot {
     /// Takes in one line.
     fn line(&mut self, line: &str) {
         let line = line.trim_end();
@@ -39,24 +39,24 @@ impl State {
 /// A console that is being read.
 #[derive(Debug)]
 pub struct Console {
-    state: watch::Receiver<State>,
+    state: watch::Receiver<Snapshot>,
 }
 
 impl Console {
     /// Starts reading; ends with the socket.
     pub fn read(stream: impl AsyncRead + Send + Unpin + 'static) -> Self {
-        let (sender, state) = watch::channel(State::default());
+        let (sender, state) = watch::channel(Snapshot::default());
         tokio::spawn(pump(stream, sender));
         Self { state }
     }
 
     /// A view that wakes when a line comes.
-    pub fn state(&self) -> watch::Receiver<State> {
+    pub fn state(&self) -> watch::Receiver<Snapshot> {
         self.state.clone()
     }
 }
 
-async fn pump(mut stream: impl AsyncRead + Unpin, sender: watch::Sender<State>) {
+async fn pump(mut stream: impl AsyncRead + Unpin, sender: watch::Sender<Snapshot>) {
     let mut chunk = [0; 4096];
     let mut line = Vec::new();
     while let Ok(length @ 1..) = stream.read(&mut chunk).await {
@@ -105,8 +105,8 @@ mod tests {
         assert_eq!(last_line(log), line);
     }
 
-    fn after(lines: &[&str]) -> State {
-        let mut state = State::default();
+    fn after(lines: &[&str]) -> Snapshot {
+        let mut state = Snapshot::default();
         for line in lines {
             state.line(line);
         }

@@ -12,8 +12,8 @@ mod image;
 mod models;
 mod owned;
 mod restore;
-mod saved;
 mod silent;
+mod snapshot;
 
 pub use agent::AgentClient;
 pub use boot::{Guest, Machine, boot};
@@ -24,6 +24,6 @@ pub use drive::Drive;
 pub use error::GuestError;
 pub use image::{Holdings, Image};
 pub use models::{Bus, Nic, Quirk, devices, find, nics, place, quirk};
-pub use restore::{Life, Spare, restore, save};
-pub use saved::{Making, Makings, State, States};
+pub use restore::{Identity, RestoredGuest, restore, save};
 pub use silent::{begin as begin_silent, restore as restore_silent, screen_path};
+pub use snapshot::{Snapshot, SnapshotBuilder, SnapshotKey, Snapshots};

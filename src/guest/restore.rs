@@ -16,7 +16,7 @@ pub(super) const WAKE: Duration = Duration::from_secs(10);
 
 /// What makes a restored guest differ from all others of the same state.
 #[derive(Debug)]
-pub struct Life<'a> {
+pub struct Identity<'a> {
     /// Repeated in the READY line.
     pub nonce: &'a str,
     /// Random bytes for the guest's pool.
@@ -48,7 +48,7 @@ pub async fn save(
 
 /// A restored guest that has answered and has no NIC yet.
 #[derive(Debug)]
-pub struct Spare(Attached);
+pub struct RestoredGuest(Attached);
 
 /// Goes on from the state in the file, which [`save`] has made of a domain of
 /// this name, and makes the guest one of its own.
@@ -60,8 +60,8 @@ pub async fn restore(
     lab: &Lab,
     name: &str,
     file: &Path,
-    life: &Life<'_>,
-) -> Result<Spare, GuestError> {
+    identity: &Identity<'_>,
+) -> Result<RestoredGuest, GuestError> {
     forgotten(lab, name).await?;
     let domain = lab.libvirt.restore_paused(file, name, None)?;
     let domain = Owned::new(domain, lab.shortcuts);
@@ -69,18 +69,18 @@ pub async fn restore(
     attached.domain.resume()?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let wake = Op::Wake {
-        nonce: life.nonce.to_owned(),
+        nonce: identity.nonce.to_owned(),
         unix_ns: now.map_or(0, |since| {
             u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
         }),
-        seed: to_hex(&life.seed),
+        seed: to_hex(&identity.seed),
     };
     attached.agent.ask(wake, WAKE).await?;
-    ready(attached.console.state(), life.nonce, WAKE).await?;
-    Ok(Spare(attached))
+    ready(attached.console.state(), identity.nonce, WAKE).await?;
+    Ok(RestoredGuest(attached))
 }
 
-impl Spare {
+impl RestoredGuest {
     /// Plugs the NIC and arms its tap's sensor. No frame of the guest is missed: its
     /// end of the NIC is down until the agent is told to use it ([`Op::Nic`]), which
     /// must not be part of what the agent is asked `meanwhile`. libvirt's work takes

@@ -10,7 +10,7 @@ use super::restore::WAKE;
 use crate::lab::{Lab, LabError, PacketSocket, STATE, Sensor};
 use std::path::Path;
 use tokio::io::AsyncWriteExt as _;
-use virt::domain::{DomainPausedReason, DomainState as State, DomainStateReason as Reason};
+use virt::domain::{DomainPausedReason, DomainState as Snapshot, DomainStateReason as Reason};
 use virt::enumutil::Enum;
 
 /// Starts the domain stopped, arms the tap's sensor and lets it run. What it
@@ -85,7 +85,7 @@ impl Machine {
                 "what it writes cannot be kept: is the disk full where TMPDIR or else /var/tmp is?"
                     .into(),
             ),
-            Ok((Enum::Known(State::Running | State::Blocked | State::Paused), _)) => None,
+            Ok((Enum::Known(Snapshot::Running | Snapshot::Blocked | Snapshot::Paused), _)) => None,
             Ok((state, _)) => Some(format!("it switched itself off or crashed ({state:?})")),
             Err(_) => Some("it switched itself off or crashed".into()),
         }

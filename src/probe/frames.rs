@@ -76,7 +76,7 @@ impl Probe {
     /// The message of a DHCP step that the probe watches for, and for an answer
     /// those that asked for it.
     fn lease(&self, scene: &Scene, step: DhcpStep) -> Wire {
-        let kind = match &self.near {
+        let kind = match &self.sent {
             super::Sighting::Dhcp { message, .. } => *message,
             _ => message::DISCOVER,
         };
@@ -241,8 +241,9 @@ fn from_server(scene: &Scene, kind: u8) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::{Phase, Tag};
+    use crate::frame::Tag;
     use crate::policy::Policy;
+    use crate::probe::Pass;
     use crate::probe::catalogue;
 
     #[test]
@@ -251,12 +252,12 @@ mod tests {
         let scene = Scene::imagined(&policy).unwrap();
         let tag = |index| Tag {
             run: 7,
-            phase: Phase::Filtered,
+            pass: Pass::Filtered.number(),
             index,
         };
         for probe in catalogue(&policy, &scene, tag) {
             let wire = probe.wire(&scene);
-            let seen = wire.frames.iter().any(|frame| probe.near.matches(frame));
+            let seen = wire.frames.iter().any(|frame| probe.sent.matches(frame));
             assert!(seen, "{}", probe.id);
         }
     }

@@ -68,7 +68,7 @@ impl Group {
 impl Probe {
     /// Whether the probe is to be sent once more with the filter taken away:
     /// what must be stopped can be closed by nwfilter and needs no state in the guest.
-    pub fn wants_teeth(&self) -> bool {
+    pub fn in_leak_check(&self) -> bool {
         let simple = match self.stimulus {
             Stimulus::Frames(_)
             | Stimulus::Udp { .. }
@@ -76,7 +76,7 @@ impl Probe {
             | Stimulus::Tcp { .. } => true,
             Stimulus::Join { .. } | Stimulus::Dhcp(_) | Stimulus::Ssh => false,
         };
-        simple && self.expect == Expect::Drop && self.residual.is_none()
+        simple && self.expect == Expect::Drop && self.known_gap.is_none()
     }
 }
 

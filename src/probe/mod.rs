@@ -1,9 +1,10 @@
-//! The catalogue: from a policy to probes, each with a stimulus and an expected fate.
+//! The catalogue: from a policy to probes, each with a stimulus and an expected outcome.
 
 mod catalogue;
 mod frames;
 mod group;
 mod lookup;
+mod pass;
 mod scene;
 mod sentinel;
 mod sighting;
@@ -12,5 +13,6 @@ mod types;
 pub use catalogue::{catalogue, firmware_catalogue};
 pub use frames::Wire;
 pub use lookup::Lookup;
+pub use pass::{Pass, SENTINEL};
 pub use sentinel::{inbound_sentinels, sentinels};
 pub use types::{Expect, Group, Host, Mac, Origin, Point, Probe, Scene, Sighting, Stimulus};

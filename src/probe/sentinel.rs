@@ -17,8 +17,8 @@ const MDNS: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);
 
 /// Raw frames from the guest of such different kinds that almost any filter
 /// that lets the LAN be used lets one of them pass to the peer and one to the
-/// router. `tag_of` makes the tag of the frame at an index; its phase is to be
-/// [`Phase::Sentinel`](crate::frame::Phase::Sentinel).
+/// router. `tag_of` makes the tag of the frame at an index; its pass is to be
+/// [`SENTINEL`](super::SENTINEL).
 pub fn sentinels(scene: &Scene, tag_of: impl Fn(u16) -> Tag) -> Vec<Vec<u8>> {
     let (guest, peer, router) = (&scene.guest, &scene.peer, &scene.gateway);
     let builders: &[Build<'_>] = &[

@@ -19,9 +19,9 @@ impl Sighting {
         view.upper().is_some_and(|upper| self.matches_upper(&upper))
     }
 
-    /// Whether it recognises the frames of one phase only: tags, asked names and
-    /// source ports differ between phases, groups and DHCP messages do not.
-    pub fn is_of_one_phase(&self) -> bool {
+    /// Whether it recognises the frames of one pass only: tags, asked names and
+    /// source ports differ between passes, groups and DHCP messages do not.
+    pub fn is_of_one_pass(&self) -> bool {
         match self {
             Self::Tag(_) | Self::Dns { .. } | Self::Tftp { .. } | Self::Http { .. } => true,
             Self::TcpSyn { source_port, .. } => source_port.is_some(),
@@ -128,7 +128,8 @@ fn is_dhcp(upper: &Upper<'_>, kind: u8, client: [u8; 6], to: Option<Ipv4Addr>) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::{Ip4, Ip6, Link, Phase, VlanTag, ethertype, group};
+    use crate::frame::{Ip4, Ip6, Link, VlanTag, ethertype, group};
+    use crate::probe::Pass;
     use proptest::prelude::*;
     use rstest::rstest;
     use std::net::Ipv6Addr;
@@ -136,7 +137,7 @@ mod tests {
     const LINK: Link = Link::new([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]);
     const TAG: Tag = Tag {
         run: 5,
-        phase: Phase::Control,
+        pass: Pass::Control.number(),
         index: 7,
     };
     const A: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 77);

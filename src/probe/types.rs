@@ -226,18 +226,18 @@ pub struct Probe {
     /// What the policy wants.
     pub expect: Expect,
     /// Set where nwfilter cannot close the hole: why, and the remedy. A frame that gets
-    /// through is then a known residual, neither pass nor fail.
-    pub residual: Option<&'static str>,
+    /// through is then a known gap, neither pass nor fail.
+    pub known_gap: Option<&'static str>,
     /// Where it starts.
     pub origin: Origin,
     /// What is done.
     pub stimulus: Stimulus,
     /// Recognises the frame as it leaves its origin.
-    pub near: Sighting,
+    pub sent: Sighting,
     /// Where the frame must be seen to count as sent.
-    pub near_at: Point,
+    pub sent_at: Point,
     /// Recognises the frame at the far side.
-    pub far: Sighting,
+    pub received: Sighting,
     /// Where it must be seen to count as delivered.
-    pub far_at: Point,
+    pub received_at: Point,
 }

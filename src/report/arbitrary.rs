@@ -2,8 +2,8 @@
 
 use crate::probe::{Expect, Group, Point};
 use crate::report::model::{
-    Cell, CellError, ClientRun, DhcpClient, DhcpClients, ErrorKind, Failure, Fate, FilterInfo,
-    Host, ProbeResult, Run, SCHEMA_VERSION, Skipped, Timing, Verdict,
+    Cell, CellError, ClientRun, DhcpClient, DhcpClients, ErrorKind, Failure, FilterInfo, Host,
+    Outcome, ProbeResult, Run, SCHEMA_VERSION, Skipped, Timing, Verdict,
 };
 use lanfence_agent::clients::Checksum;
 use proptest::collection::vec;
@@ -37,12 +37,12 @@ const POINTS: [Point; 5] = [
     Point::Wan,
 ];
 
-const FATES: [Fate; 5] = [
-    Fate::Delivered,
-    Fate::Dropped,
-    Fate::NeverSent,
-    Fate::Lost,
-    Fate::Unknown,
+const FATES: [Outcome; 5] = [
+    Outcome::Delivered,
+    Outcome::Dropped,
+    Outcome::NeverSent,
+    Outcome::Lost,
+    Outcome::Unknown,
 ];
 
 /// Any text: mostly short words, sometimes anything that Unicode has.
@@ -55,7 +55,7 @@ fn verdict() -> impl Strategy<Value = Verdict> {
         6 => Just(Verdict::Pass),
         1 => Just(Verdict::Fail(Failure::Leak)),
         1 => Just(Verdict::Fail(Failure::Blocked)),
-        1 => Just(Verdict::Residual),
+        1 => Just(Verdict::KnownGap),
         1 => Just(Verdict::Inconclusive),
     ]
 }
@@ -67,7 +67,7 @@ fn probe() -> impl Strategy<Value = ProbeResult> {
         text(),
         select(vec![Expect::Pass, Expect::Drop]),
     );
-    let fates = (
+    let outcomes = (
         select(&FATES[..]),
         select(&FATES[..]),
         option::of(select(&FATES[..])),
@@ -78,15 +78,15 @@ fn probe() -> impl Strategy<Value = ProbeResult> {
         option::of(select(&POINTS[..])),
         option::of(text()),
     );
-    (names, fates, rest).prop_map(|(names, fates, rest)| ProbeResult {
+    (names, outcomes, rest).prop_map(|(names, outcomes, rest)| ProbeResult {
         id: names.0,
         group: names.1,
         summary: names.2,
         expect: names.3,
-        control: fates.0,
-        filtered: fates.1,
-        teeth: fates.2,
-        early: fates.3,
+        control: outcomes.0,
+        filtered: outcomes.1,
+        leak_check: outcomes.2,
+        first_frame: outcomes.3,
         verdict: rest.0,
         last_seen: rest.1,
         note: rest.2,
@@ -147,11 +147,11 @@ fn cell() -> impl Strategy<Value = Cell> {
     });
     let timing = (text(), any::<u64>()).prop_map(|(phase, ms)| Timing { phase, ms });
     let names = (text(), text(), text(), option::of(text()));
-    let teeth = prop_oneof![4 => Just(Some(true)), 1 => Just(Some(false)), 1 => Just(None)];
+    let leak_check = prop_oneof![4 => Just(Some(true)), 1 => Just(Some(false)), 1 => Just(None)];
     let flaky = option::weighted(0.1, text());
     let ends = (
         option::weighted(0.15, error),
-        teeth,
+        leak_check,
         vec(text(), 0..3),
         flaky,
         option::weighted(0.3, clients()),
@@ -165,7 +165,7 @@ fn cell() -> impl Strategy<Value = Cell> {
             probes,
             timings,
             error: ends.0,
-            teeth: ends.1,
+            leak_check: ends.1,
             evidence: ends.2,
             dhcp: ends.4,
             flaky: ends.3,

@@ -2,8 +2,8 @@
 
 use crate::probe::{Expect, Group, Point};
 use crate::report::model::{
-    Cell, CellError, ClientRun, DhcpClient, DhcpClients, ErrorKind, Failure, Fate, FilterInfo,
-    Host, ProbeResult, Run, SCHEMA_VERSION, Timing, Verdict,
+    Cell, CellError, ClientRun, DhcpClient, DhcpClients, ErrorKind, Failure, FilterInfo, Host,
+    Outcome, ProbeResult, Run, SCHEMA_VERSION, Timing, Verdict,
 };
 use lanfence_agent::clients::Checksum;
 
@@ -131,7 +131,7 @@ const CATALOGUE: [(&str, Group, &str, Expect); 20] = [
     ),
 ];
 
-/// Everything as the policy wants it, one known residual.
+/// Everything as the policy wants it, one known gap.
 pub(crate) fn green() -> Run {
     Run {
         schema_version: SCHEMA_VERSION,
@@ -174,7 +174,7 @@ fn cell(nic: &str, driver: &str) -> Cell {
     ];
     let ms = ms
         .into_iter()
-        .chain([("filtered", 2_240), ("teeth", 655), ("end", 38)]);
+        .chain([("filtered", 2_240), ("leak-check", 655), ("end", 38)]);
     Cell {
         name: format!("linux/{nic}"),
         guest: "linux".into(),
@@ -188,7 +188,7 @@ fn cell(nic: &str, driver: &str) -> Cell {
             })
             .collect(),
         error: None,
-        teeth: Some(true),
+        leak_check: Some(true),
         evidence: Vec::new(),
         dhcp: None,
         flaky: None,
@@ -197,23 +197,23 @@ fn cell(nic: &str, driver: &str) -> Cell {
 
 /// As expected; the source route is the hole that nwfilter cannot close.
 fn probe((id, group, summary, expect): (&str, Group, &str, Expect)) -> ProbeResult {
-    let residual = id == "tunnels/lsrr";
-    let passes = expect == Expect::Pass || residual;
+    let known_gap = id == "tunnels/lsrr";
+    let passes = expect == Expect::Pass || known_gap;
     ProbeResult {
         id: id.into(),
         group,
         summary: summary.into(),
         expect,
-        control: Fate::Delivered,
+        control: Outcome::Delivered,
         filtered: if passes {
-            Fate::Delivered
+            Outcome::Delivered
         } else {
-            Fate::Dropped
+            Outcome::Dropped
         },
-        teeth: (expect == Expect::Drop).then_some(Fate::Delivered),
-        early: None,
-        verdict: if residual {
-            Verdict::Residual
+        leak_check: (expect == Expect::Drop).then_some(Outcome::Delivered),
+        first_frame: None,
+        verdict: if known_gap {
+            Verdict::KnownGap
         } else {
             Verdict::Pass
         },
@@ -222,7 +222,7 @@ fn probe((id, group, summary, expect): (&str, Group, &str, Expect)) -> ProbeResu
         } else {
             Point::TapFromGuest
         }),
-        note: residual.then(|| "set accept_source_route=0 on the router".into()),
+        note: known_gap.then(|| "set accept_source_route=0 on the router".into()),
     }
 }
 
@@ -264,8 +264,8 @@ fn fail(cell: &mut Cell, id: &str, why: Failure) {
     let probe = find(cell, id);
     probe.verdict = Verdict::Fail(why);
     (probe.filtered, probe.last_seen) = match why {
-        Failure::Leak => (Fate::Delivered, Some(Point::Wan)),
-        Failure::Blocked => (Fate::Dropped, Some(Point::TapFromGuest)),
+        Failure::Leak => (Outcome::Delivered, Some(Point::Wan)),
+        Failure::Blocked => (Outcome::Dropped, Some(Point::TapFromGuest)),
     };
 }
 
@@ -276,7 +276,7 @@ fn find<'a>(cell: &'a mut Cell, id: &str) -> &'a mut ProbeResult {
         .expect("the catalogue has it")
 }
 
-/// A sensor died in one cell, probes stayed unproven, another cell has no teeth.
+/// A sensor died in one cell, probes stayed unproven, another cell did not pass its leak check.
 pub(super) fn inconclusive() -> Run {
     let mut run = green();
     for (id, note) in [
@@ -292,12 +292,12 @@ pub(super) fn inconclusive() -> Run {
     ] {
         let probe = find(&mut run.cells[0], id);
         probe.verdict = Verdict::Inconclusive;
-        probe.filtered = Fate::Lost;
+        probe.filtered = Outcome::Lost;
         probe.note = note.map(str::to_owned);
     }
-    run.cells[0].teeth = None;
-    run.cells[1].teeth = Some(false);
-    find(&mut run.cells[1], "wan-ipv4/udp-53").teeth = Some(Fate::Lost);
+    run.cells[0].leak_check = None;
+    run.cells[1].leak_check = Some(false);
+    find(&mut run.cells[1], "wan-ipv4/udp-53").leak_check = Some(Outcome::Lost);
     run
 }
 
@@ -308,7 +308,7 @@ pub(super) fn cell_error() -> Run {
     (cell.name, cell.nic, cell.driver) = ("linux/ne2000".into(), "ne2000".into(), None);
     cell.probes.clear();
     cell.timings.truncate(2);
-    cell.teeth = None;
+    cell.leak_check = None;
     cell.error = Some(CellError {
         phase: "nic".into(),
         message: "QEMU 10.0.2 has no NIC model `ne2000`;\nchoose one of pcnet, rtl8139, virtio (all: `lanfence nics`)".into(),
@@ -326,12 +326,12 @@ pub(super) fn no_filter() -> Run {
         rules: 0,
     };
     for cell in &mut run.cells {
-        cell.teeth = None;
+        cell.leak_check = None;
         for (id, _, _, expect) in CATALOGUE {
             if expect == Expect::Drop && id != "tunnels/lsrr" {
                 fail(cell, id, Failure::Leak);
             }
-            find(cell, id).teeth = None;
+            find(cell, id).leak_check = None;
         }
     }
     run
@@ -357,7 +357,7 @@ pub(super) fn wide() -> Run {
     run.cells = nics.iter().map(|nic| cell(nic, nic)).collect();
     fail(&mut run.cells[5], "wan-ipv6/udp-53", Failure::Leak);
     find(&mut run.cells[6], "arp/request").verdict = Verdict::Inconclusive;
-    find(&mut run.cells[6], "arp/request").filtered = Fate::NeverSent;
+    find(&mut run.cells[6], "arp/request").filtered = Outcome::NeverSent;
     run
 }
 

@@ -1,7 +1,7 @@
 //! Verdicts that a reader must know of, the same probe of several cells merged into one.
 
 use crate::probe::Point;
-use crate::report::model::{Cell, Fate, FilterInfo, ProbeResult, Run, Verdict};
+use crate::report::model::{Cell, FilterInfo, Outcome, ProbeResult, Run, Verdict};
 use crate::report::{text, titles};
 
 /// One probe that came out the same way in one or more cells.
@@ -104,12 +104,12 @@ fn finding(probe: &ProbeResult, label: &str) -> Finding {
     }
 }
 
-/// Why a probe is inconclusive, read from its fates where the judge left no note.
+/// Why a probe is inconclusive, read from its outcomes where the judge left no note.
 pub(super) fn reason(probe: &ProbeResult) -> String {
     let without = titles::unproven(probe.control).map(|why| format!("{why}, without the filter"));
-    let stopped = (probe.control == Fate::Dropped)
+    let stopped = (probe.control == Outcome::Dropped)
         .then(|| "it was dropped without the filter already: something else stops it".to_owned());
-    let with = (probe.filtered != Fate::Dropped)
+    let with = (probe.filtered != Outcome::Dropped)
         .then(|| titles::unproven(probe.filtered))
         .flatten()
         .map(|why| format!("{why}, with the filter"));
@@ -152,26 +152,26 @@ pub fn place(finding: &Finding, run: &Run) -> String {
     }
 }
 
-/// What the run shows of its own teeth, one line per outcome, and whether it is good.
-pub fn teeth(run: &Run) -> Vec<(bool, String)> {
+/// What the run shows by its leak check, one line per outcome, and whether it is good.
+pub fn leak_check(run: &Run) -> Vec<(bool, String)> {
     let mut merged: Vec<(bool, String, Vec<String>)> = Vec::new();
     for (cell, label) in run.cells.iter().zip(labels(run)) {
-        let (good, line) = teeth_of(cell, &run.filter);
+        let (good, line) = leak_check_of(cell, &run.filter);
         match merged.iter_mut().find(|old| old.1 == line) {
             Some(old) => old.2.push(label),
             None => merged.push((good, line, vec![label])),
         }
     }
     let print = |(good, line, cells): (bool, String, Vec<String>)| {
-        (good, format!("teeth: {line} ({})", list(&cells, run)))
+        (good, format!("leak check: {line} ({})", list(&cells, run)))
     };
     merged.into_iter().map(print).collect()
 }
 
-/// What one cell shows of its teeth, and whether it is good.
-pub(super) fn teeth_of(cell: &Cell, filter: &FilterInfo) -> (bool, String) {
-    let (arrived, sent) = cell.teeth_counts();
-    match cell.teeth {
+/// What one cell shows by its leak check, and whether it is good.
+pub(super) fn leak_check_of(cell: &Cell, filter: &FilterInfo) -> (bool, String) {
+    let (arrived, sent) = cell.leak_check_counts();
+    match cell.leak_check {
         _ if filter.name.is_none() => (
             false,
             "no filter was bound that could be taken away".to_owned(),
@@ -252,27 +252,27 @@ mod tests {
 
     #[rstest]
     #[case::never_sent(
-        Fate::NeverSent,
-        Fate::Dropped,
+        Outcome::NeverSent,
+        Outcome::Dropped,
         "it was not seen leaving, without the filter"
     )]
     #[case::no_control(
-        Fate::Dropped,
-        Fate::Dropped,
+        Outcome::Dropped,
+        Outcome::Dropped,
         "it was dropped without the filter already: something else stops it"
     )]
     #[case::lost(
-        Fate::Delivered,
-        Fate::Lost,
+        Outcome::Delivered,
+        Outcome::Lost,
         "it left and was lost, and no sentinel arrived after it, with the filter"
     )]
     #[case::blind(
-        Fate::Delivered,
-        Fate::Unknown,
+        Outcome::Delivered,
+        Outcome::Unknown,
         "no sensor could tell, with the filter"
     )]
-    #[case::unsaid(Fate::Delivered, Fate::Dropped, "no reason was recorded")]
-    fn says_why(#[case] control: Fate, #[case] filtered: Fate, #[case] expected: &str) {
+    #[case::unsaid(Outcome::Delivered, Outcome::Dropped, "no reason was recorded")]
+    fn says_why(#[case] control: Outcome, #[case] filtered: Outcome, #[case] expected: &str) {
         let mut probe = examples::green().cells.remove(0).probes.remove(0);
         (probe.control, probe.filtered) = (control, filtered);
         assert_eq!(reason(&probe), expected);

@@ -1,6 +1,6 @@
 //! Workflow commands that mark a run on GitHub.
 
-use crate::report::findings::{findings, place, teeth};
+use crate::report::findings::{findings, leak_check, place};
 use crate::report::model::{Failure, Run, Verdict};
 use crate::report::text::clean;
 
@@ -27,13 +27,13 @@ pub fn annotations(run: &Run) -> Vec<String> {
             all.push(command(&title, &error.message));
         }
     }
-    let toothless = run
+    let unchecked = run
         .cells
         .iter()
-        .any(|cell| cell.error.is_none() && cell.teeth != Some(true));
-    if toothless && run.filter.name.is_some() {
-        let bad = teeth(run).into_iter().filter(|(good, _)| !good);
-        all.extend(bad.map(|(_, line)| command("teeth not shown", &line)));
+        .any(|cell| cell.error.is_none() && cell.leak_check != Some(true));
+    if unchecked && run.filter.name.is_some() {
+        let bad = leak_check(run).into_iter().filter(|(good, _)| !good);
+        all.extend(bad.map(|(_, line)| command("leak check not passed", &line)));
     }
     all.extend(of_verdict(run, Verdict::Inconclusive, "inconclusive"));
     if all.len() > MOST {

@@ -53,7 +53,7 @@ fn entry(cell: &Cell, group: Group, expect: Expect) -> String {
     }
 }
 
-/// `pass 12`, `LEAK 3 of 14`, `LEAK 2, ? 1 of 9`, `pass 5 +1 residual`.
+/// `pass 12`, `LEAK 3 of 14`, `LEAK 2, ? 1 of 9`, `pass 5 +1 known gap`.
 pub fn counts_text(counts: Counts) -> String {
     let parts = [
         ("LEAK", counts.leaked),
@@ -65,14 +65,14 @@ pub fn counts_text(counts: Counts) -> String {
         .filter(|(_, count)| *count > 0)
         .map(|(word, count)| format!("{word} {count}"))
         .collect();
-    let residual = counts.residual;
-    match (bad.is_empty(), residual) {
+    let known_gap = counts.known_gap;
+    match (bad.is_empty(), known_gap) {
         (true, 0) => format!("pass {}", counts.passed),
-        (true, _) if counts.passed == 0 => format!("residual {residual}"),
-        (true, _) => format!("pass {} +{residual} residual", counts.passed),
+        (true, _) if counts.passed == 0 => format!("known gap {known_gap}"),
+        (true, _) => format!("pass {} +{known_gap} known gap", counts.passed),
         (false, 0) => format!("{} of {}", bad.join(", "), counts.total()),
         (false, _) => format!(
-            "{} of {} +{residual} residual",
+            "{} of {} +{known_gap} known gap",
             bad.join(", "),
             counts.total()
         ),
@@ -90,16 +90,16 @@ mod tests {
     #[case::blocked([8, 0, 1, 0, 0], "BLOCKED 1 of 9")]
     #[case::unproven([7, 0, 0, 0, 2], "? 2 of 9")]
     #[case::leak_and_unproven([6, 2, 0, 0, 1], "LEAK 2, ? 1 of 9")]
-    #[case::residual([5, 0, 0, 1, 0], "pass 5 +1 residual")]
-    #[case::only_residual([0, 0, 0, 2, 0], "residual 2")]
-    #[case::leak_and_residual([5, 1, 0, 1, 0], "LEAK 1 of 7 +1 residual")]
+    #[case::known_gap([5, 0, 0, 1, 0], "pass 5 +1 known gap")]
+    #[case::only_known_gap([0, 0, 0, 2, 0], "known gap 2")]
+    #[case::leak_and_known_gap([5, 1, 0, 1, 0], "LEAK 1 of 7 +1 known gap")]
     fn entries(#[case] counts: [usize; 5], #[case] expected: &str) {
-        let [passed, leaked, blocked, residual, inconclusive] = counts;
+        let [passed, leaked, blocked, known_gap, inconclusive] = counts;
         let counts = Counts {
             passed,
             leaked,
             blocked,
-            residual,
+            known_gap,
             inconclusive,
         };
         assert_eq!(counts_text(counts), expected);

@@ -1,6 +1,6 @@
 //! The run as `JUnit` XML.
 
-use crate::report::findings::{reason, teeth_of};
+use crate::report::findings::{leak_check_of, reason};
 use crate::report::model::{Cell, Failure, ProbeResult, Run, Verdict};
 use crate::report::table::filter_line;
 use crate::report::text::clean;
@@ -30,7 +30,7 @@ pub enum JunitError {
 /// A suite a cell, a case a probe with the probe's id as its name.
 ///
 /// Leaks and blocks are failures, inconclusive probes and cell errors are
-/// errors, residuals are skipped. A case `teeth` ends each suite, so that a run
+/// errors, known gaps are skipped. A case `leak-check` ends each suite, so that a run
 /// that is not green is not green here either. Timestamps only where
 /// [`Run::started`] has one.
 pub fn to_junit(run: &Run) -> Result<String, JunitError> {
@@ -82,7 +82,7 @@ fn suite(run: &Run, cell: &Cell) -> TestSuite {
         let status = errored("inconclusive", "no probe was judged");
         suite.add_test_case(case(&name, "cell", status));
     } else {
-        suite.add_test_case(case(&name, "teeth", teeth_status(run, cell)));
+        suite.add_test_case(case(&name, "leak-check", leak_check_status(run, cell)));
     }
     if let Some(flaky) = &cell.flaky {
         let message = format!("{}; shown is the worst try", clean(flaky));
@@ -111,12 +111,12 @@ fn status(probe: &ProbeResult) -> TestCaseStatus {
             }
             status
         }
-        Verdict::Residual => {
+        Verdict::KnownGap => {
             let mut status = TestCaseStatus::skipped();
             let remedy = note
                 .map(|note| format!("; remedy: {note}"))
                 .unwrap_or_default();
-            status.set_type("residual");
+            status.set_type("known gap");
             status.set_message(format!("nwfilter cannot close this: {summary}{remedy}"));
             status
         }
@@ -144,8 +144,8 @@ fn errored(ty: &str, message: &str) -> TestCaseStatus {
     status
 }
 
-fn teeth_status(run: &Run, cell: &Cell) -> TestCaseStatus {
-    match teeth_of(cell, &run.filter) {
+fn leak_check_status(run: &Run, cell: &Cell) -> TestCaseStatus {
+    match leak_check_of(cell, &run.filter) {
         (true, _) => TestCaseStatus::success(),
         (false, line) => errored("inconclusive", &line),
     }

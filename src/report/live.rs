@@ -6,7 +6,7 @@ pub use event::{Event, EventError};
 
 use crate::report::color::Paint;
 use crate::report::model::{Cell, Host};
-use crate::report::summary::Outcome;
+use crate::report::summary::Conclusion;
 use crate::report::table::{accelerator_line, closing, host_line};
 use crate::report::text::{clean, plural, seconds, shorten};
 use std::fmt::Write as _;
@@ -158,15 +158,15 @@ impl<W: Write> Live<W> {
     }
 
     fn verdict(&self, cell: &Cell) -> String {
-        let (counts, outcome) = (cell.counts(), cell.outcome());
+        let (counts, conclusion) = (cell.counts(), cell.conclusion());
         let paint = match self.mode {
             Mode::Plain => Paint(false),
             Mode::Terminal { color, .. } => Paint(color),
         };
-        let word = match outcome {
-            Outcome::Pass => paint.green(outcome.word()),
-            Outcome::Inconclusive | Outcome::Empty => paint.yellow(outcome.word()),
-            _ => paint.red(outcome.word()),
+        let word = match conclusion {
+            Conclusion::Pass => paint.green(conclusion.word()),
+            Conclusion::Inconclusive | Conclusion::Empty => paint.yellow(conclusion.word()),
+            _ => paint.red(conclusion.word()),
         };
         let mut line = format!("[{}] {word}: {}", clean(&cell.name), closing(counts));
         let _ = write!(

@@ -1,6 +1,6 @@
 //! The run as GitHub-flavoured Markdown, for a job's step summary.
 
-use crate::report::findings::{Finding, findings, place, teeth};
+use crate::report::findings::{Finding, findings, leak_check, place};
 use crate::report::model::{Failure, Run, Verdict};
 use crate::report::table::{accelerator_line, closing, filter_line, host_line};
 use crate::report::text::{clean, plural, seconds, shorten};
@@ -36,7 +36,7 @@ fn within(run: &Run, budget: usize) -> String {
     );
     errors(&mut lines, run);
     section(&mut lines, run, "Inconclusive", Verdict::Inconclusive);
-    section(&mut lines, run, "Known residuals", Verdict::Residual);
+    section(&mut lines, run, "Known gaps", Verdict::KnownGap);
     remarks(&mut lines, run);
     dhcp_clients(&mut lines, run);
     what_ran(&mut lines, run);
@@ -75,7 +75,7 @@ impl Lines {
 }
 
 fn title(lines: &mut Lines, run: &Run) {
-    let (outcome, counts) = (run.outcome(), run.counts());
+    let (outcome, counts) = (run.conclusion(), run.counts());
     let mark = match outcome.exit_code() {
         0 => "✅",
         4 | 5 => "⚠️",
@@ -240,7 +240,7 @@ fn what_ran(lines: &mut Lines, run: &Run) {
         format!("host: {}", host_line(&run.host)),
         format!("lanfence {}, {}", clean(&run.version), seconds(run.wall_ms)),
     ];
-    facts.extend(teeth(run).into_iter().map(|(_, line)| line));
+    facts.extend(leak_check(run).into_iter().map(|(_, line)| line));
     lines.push("");
     lines.push("### What ran");
     lines.push("");

@@ -63,12 +63,12 @@ fn column(probe: &ProbeResult) -> usize {
     }
 }
 
-/// Counts without the known residuals, which have their own section; only a
+/// Counts without the known gaps, which have their own section; only a
 /// number where all is well, so that a line fits.
 fn entry(cell: &Cell, at: usize) -> String {
     let mine = cell.probes.iter().filter(|probe| column(probe) == at);
     let counts = Counts {
-        residual: 0,
+        known_gap: 0,
         ..Counts::of(mine)
     };
     match (counts.total(), &cell.error) {

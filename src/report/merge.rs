@@ -129,7 +129,7 @@ fn absent(name: &str) -> Cell {
             message: "no report has this cell; is a partition missing?".into(),
             kind: ErrorKind::Cell,
         }),
-        teeth: None,
+        leak_check: None,
         evidence: Vec::new(),
         dhcp: None,
         flaky: None,

@@ -13,7 +13,7 @@ pub const SCHEMA_VERSION: u32 = 1;
 /// What became of a probe in one phase, decided by sensors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Fate {
+pub enum Outcome {
     /// Seen where it must arrive.
     Delivered,
     /// Sent, not arrived anywhere, and a sentinel sent after it on the same path arrived.
@@ -40,12 +40,12 @@ pub enum Failure {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "verdict", content = "why", rename_all = "kebab-case")]
 pub enum Verdict {
-    /// Control delivered, filtered fate as expected.
+    /// Control delivered, filtered outcome as expected.
     Pass,
-    /// Control delivered, filtered fate the opposite.
+    /// Control delivered, filtered outcome the opposite.
     Fail(Failure),
     /// Got through as expected of a hole that nwfilter cannot close.
-    Residual,
+    KnownGap,
     /// Not proven.
     Inconclusive,
 }
@@ -61,22 +61,22 @@ pub struct ProbeResult {
     pub summary: String,
     /// What the policy wants.
     pub expect: Expect,
-    /// Fate without the filter.
-    pub control: Fate,
-    /// Fate with the filter: put on a running guest where that was tried, else there
+    /// Outcome without the filter.
+    pub control: Outcome,
+    /// Outcome with the filter: put on a running guest where that was tried, else there
     /// before its first frame.
-    pub filtered: Fate,
-    /// Fate with the filter taken away again, where it was sent.
-    pub teeth: Option<Fate>,
-    /// Fate with the filter there before the guest's first frame, where that was tried.
+    pub filtered: Outcome,
+    /// Outcome with the filter taken away again, where it was sent.
+    pub leak_check: Option<Outcome>,
+    /// Outcome with the filter there before the guest's first frame, where that was tried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub early: Option<Fate>,
+    pub first_frame: Option<Outcome>,
     /// The judgement.
     pub verdict: Verdict,
     /// Where the filtered frame was last seen; of one that is inconclusive since it did
     /// not arrive without the filter either, where that one was.
     pub last_seen: Option<Point>,
-    /// What to know about it: the reason of an inconclusive verdict, the remedy of a residual.
+    /// What to know about it: the reason of an inconclusive verdict, the remedy of a known gap.
     pub note: Option<String>,
 }
 
@@ -84,9 +84,9 @@ pub struct ProbeResult {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Timing {
     /// Name of the phase: `lab`, `save` (a guest is booted and saved for this and
-    /// other cells), `restore` and `plug` or `boot`, `nic`, `early` (the guest begins
+    /// other cells), `restore` and `plug` or `boot`, `nic`, `first-frame` (the guest begins
     /// with the filter), `unbind`, `control`, and where the filter is also put on the
-    /// running guest `bind`, `filtered`, `unbind`, `teeth`. With `early`, `plug` and
+    /// running guest `bind`, `filtered`, `unbind`, `leak-check`. With `first-frame`, `plug` and
     /// `boot` bind the filter too.
     pub phase: String,
     /// Milliseconds of wall time.
@@ -136,7 +136,7 @@ pub struct Cell {
     /// Set when the cell did not come to its end.
     pub error: Option<CellError>,
     /// Whether the WAN probes arrived again once the filter was gone; none when not reached.
-    pub teeth: Option<bool>,
+    pub leak_check: Option<bool>,
     /// Files with evidence, in the order of writing, relative to `--out`.
     #[serde(default)]
     pub evidence: Vec<String>,

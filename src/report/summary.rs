@@ -13,7 +13,7 @@ pub struct Counts {
     /// Were stopped against the policy.
     pub blocked: usize,
     /// Got out of holes that nwfilter cannot close.
-    pub residual: usize,
+    pub known_gap: usize,
     /// Not proven.
     pub inconclusive: usize,
 }
@@ -27,7 +27,7 @@ impl Counts {
                 Verdict::Pass => &mut counts.passed,
                 Verdict::Fail(Failure::Leak) => &mut counts.leaked,
                 Verdict::Fail(Failure::Blocked) => &mut counts.blocked,
-                Verdict::Residual => &mut counts.residual,
+                Verdict::KnownGap => &mut counts.known_gap,
                 Verdict::Inconclusive => &mut counts.inconclusive,
             } += 1;
         }
@@ -41,20 +41,20 @@ impl Counts {
 
     /// All of them.
     pub fn total(self) -> usize {
-        self.passed + self.failed() + self.residual + self.inconclusive
+        self.passed + self.failed() + self.known_gap + self.inconclusive
     }
 }
 
 /// What a cell or a run comes to.
 ///
-/// The order is the precedence: a run's outcome is the greatest of its cells'.
+/// The order is the precedence: a run's conclusion is the greatest of its cells'.
 /// A proven failure stays proven whatever else went wrong, so it beats every
 /// error; in particular an unfit host (which a CI may treat as a skip) must not
 /// hide a leak. A bug of lanfence comes next, since nothing else can be
 /// trusted beside it, then what the user can mend, then what a second try may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Outcome {
-    /// Every probe passed or is a known residual, and every cell has teeth.
+pub enum Conclusion {
+    /// Every probe passed or is a known gap, and every cell passed its leak check.
     Pass,
     /// There was nothing to judge.
     Empty,
@@ -70,8 +70,8 @@ pub enum Outcome {
     Fail,
 }
 
-impl Outcome {
-    /// The exit code of a process that ends with this outcome.
+impl Conclusion {
+    /// The exit code of a process that ends with this conclusion.
     pub fn exit_code(self) -> u8 {
         match self {
             Self::Pass => 0,
@@ -98,7 +98,7 @@ impl Outcome {
     }
 }
 
-impl From<ErrorKind> for Outcome {
+impl From<ErrorKind> for Conclusion {
     fn from(kind: ErrorKind) -> Self {
         match kind {
             ErrorKind::Usage => Self::Usage,
@@ -122,24 +122,28 @@ impl Cell {
     }
 
     /// How many probes that were sent again without the filter arrived, of how many.
-    pub fn teeth_counts(&self) -> (usize, usize) {
-        use crate::report::model::Fate;
-        let again = self.probes.iter().filter_map(|probe| probe.teeth);
-        again.fold((0, 0), |(arrived, sent), fate| {
-            (arrived + usize::from(fate == Fate::Delivered), sent + 1)
+    pub fn leak_check_counts(&self) -> (usize, usize) {
+        use crate::report::model::Outcome;
+        let again = self.probes.iter().filter_map(|probe| probe.leak_check);
+        again.fold((0, 0), |(arrived, sent), outcome| {
+            (
+                arrived + usize::from(outcome == Outcome::Delivered),
+                sent + 1,
+            )
         })
     }
 
-    /// What the cell comes to. Without teeth, without a probe, or when it was
+    /// What the cell comes to. Without a passed leak check, without a probe, or when it was
     /// green only on a later try, it is not green.
-    pub fn outcome(&self) -> Outcome {
+    pub fn conclusion(&self) -> Conclusion {
         let counts = self.counts();
-        let proven = counts.total() > 0 && counts.inconclusive == 0 && self.teeth == Some(true);
+        let proven =
+            counts.total() > 0 && counts.inconclusive == 0 && self.leak_check == Some(true);
         match &self.error {
-            _ if counts.failed() > 0 => Outcome::Fail,
+            _ if counts.failed() > 0 => Conclusion::Fail,
             Some(error) => error.kind.into(),
-            None if proven && self.flaky.is_none() => Outcome::Pass,
-            None => Outcome::Inconclusive,
+            None if proven && self.flaky.is_none() => Conclusion::Pass,
+            None => Conclusion::Inconclusive,
         }
     }
 
@@ -163,34 +167,34 @@ impl Run {
         Counts::of(self.cells.iter().flat_map(|cell| &cell.probes).filter(row))
     }
 
-    /// What the run comes to: the greatest [`Outcome`] of its cells.
+    /// What the run comes to: the greatest [`Conclusion`] of its cells.
     ///
     /// A run without a filter proves nothing of one and is never green. A run
-    /// in which no cell has a probe or an error is [`Outcome::Empty`].
-    pub fn outcome(&self) -> Outcome {
+    /// in which no cell has a probe or an error is [`Conclusion::Empty`].
+    pub fn conclusion(&self) -> Conclusion {
         let judged = |cell: &Cell| cell.error.is_some() || !cell.probes.is_empty();
         if !self.cells.iter().any(judged) {
-            return Outcome::Empty;
+            return Conclusion::Empty;
         }
-        let worst = self.cells.iter().map(Cell::outcome).max();
-        match worst.unwrap_or(Outcome::Empty) {
-            Outcome::Pass if self.filter.name.is_none() => Outcome::Inconclusive,
-            outcome => outcome,
+        let worst = self.cells.iter().map(Cell::conclusion).max();
+        match worst.unwrap_or(Conclusion::Empty) {
+            Conclusion::Pass if self.filter.name.is_none() => Conclusion::Inconclusive,
+            conclusion => conclusion,
         }
     }
 
-    /// The process's exit code: 0 all pass (residuals allowed), 1 fail, 2 usage,
+    /// The process's exit code: 0 all pass (known gaps allowed), 1 fail, 2 usage,
     /// 3 host unfit, 4 nothing judged, 5 inconclusive, 70 internal.
-    /// [`Outcome`] says which wins when several apply: 1, 70, 2, 3, 5, 0.
+    /// [`Conclusion`] says which wins when several apply: 1, 70, 2, 3, 5, 0.
     pub fn exit_code(&self) -> u8 {
-        self.outcome().exit_code()
+        self.conclusion().exit_code()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::model::{CellError, Fate};
+    use crate::report::model::{CellError, Outcome};
     use crate::report::{arbitrary, examples};
     use proptest::prelude::*;
     use rstest::rstest;
@@ -227,10 +231,10 @@ mod tests {
 
     #[rstest]
     #[case::not_reached(None)]
-    #[case::toothless(Some(false))]
-    fn a_cell_without_teeth_is_inconclusive(#[case] teeth: Option<bool>) {
+    #[case::unchecked(Some(false))]
+    fn a_cell_without_leak_check_is_inconclusive(#[case] leak_check: Option<bool>) {
         let mut run = examples::green();
-        run.cells[0].teeth = teeth;
+        run.cells[0].leak_check = leak_check;
         assert_eq!(run.exit_code(), 5);
     }
 
@@ -261,15 +265,15 @@ mod tests {
                 ..Counts::default()
             }
         );
-        assert_eq!(run.cells[0].teeth_counts(), (10, 10));
+        assert_eq!(run.cells[0].leak_check_counts(), (10, 10));
         assert_eq!(run.counts().total(), 40);
-        let toothless = examples::inconclusive();
-        assert_eq!(toothless.cells[1].teeth_counts(), (9, 10));
+        let unchecked = examples::inconclusive();
+        assert_eq!(unchecked.cells[1].leak_check_counts(), (9, 10));
         assert!(
-            toothless.cells[1]
+            unchecked.cells[1]
                 .probes
                 .iter()
-                .any(|probe| probe.teeth == Some(Fate::Lost))
+                .any(|probe| probe.leak_check == Some(Outcome::Lost))
         );
     }
 
@@ -277,11 +281,11 @@ mod tests {
     fn green_with(mut run: Run) -> Run {
         run.filter.name.get_or_insert_with(|| "lan-only".into());
         for cell in &mut run.cells {
-            (cell.error, cell.teeth, cell.flaky) = (None, Some(true), None);
+            (cell.error, cell.leak_check, cell.flaky) = (None, Some(true), None);
             cell.probes
                 .push(examples::green().cells[0].probes[0].clone());
             for probe in &mut cell.probes {
-                if probe.verdict != Verdict::Residual {
+                if probe.verdict != Verdict::KnownGap {
                     probe.verdict = Verdict::Pass;
                 }
             }
@@ -293,8 +297,8 @@ mod tests {
         #[test]
         fn exit_code_is_0_only_when_all_is_proven(run in arbitrary::run()) {
             let proven = run.cells.iter().all(|cell| {
-                let good = |probe: &ProbeResult| matches!(probe.verdict, Verdict::Pass | Verdict::Residual);
-                cell.error.is_none() && cell.flaky.is_none() && cell.teeth == Some(true) && !cell.probes.is_empty() && cell.probes.iter().all(good)
+                let good = |probe: &ProbeResult| matches!(probe.verdict, Verdict::Pass | Verdict::KnownGap);
+                cell.error.is_none() && cell.flaky.is_none() && cell.leak_check == Some(true) && !cell.probes.is_empty() && cell.probes.iter().all(good)
             });
             prop_assert_eq!(run.exit_code() == 0, proven && !run.cells.is_empty() && run.filter.name.is_some());
         }

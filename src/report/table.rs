@@ -5,7 +5,7 @@ mod page;
 mod sections;
 
 use crate::report::model::{Cell, Run};
-use crate::report::summary::{Counts, Outcome};
+use crate::report::summary::{Conclusion, Counts};
 use crate::report::text::{clean, plural, seconds};
 use crate::report::{grid, matrix};
 use comfy_table::CellAlignment;
@@ -20,15 +20,25 @@ const LEAST_WIDTH: u16 = 40;
 
 /// The phases of a cell in the order in which it goes through them.
 const PHASES: [&str; 12] = [
-    "lab", "save", "restore", "plug", "boot", "nic", "early", "control", "bind", "filtered",
-    "unbind", "teeth",
+    "lab",
+    "save",
+    "restore",
+    "plug",
+    "boot",
+    "nic",
+    "first-frame",
+    "control",
+    "bind",
+    "filtered",
+    "unbind",
+    "leak-check",
 ];
 
 /// The whole report. `width` is in columns; none means 100, and less than 40
 /// counts as 40. With `color` it holds ANSI colours and is the same otherwise.
 ///
 /// The last line is `N passed, N failed`, with `, N skipped` where there are
-/// known residuals, alone; what is inconclusive stands in the line above.
+/// known gaps, alone; what is inconclusive stands in the line above.
 pub fn table(run: &Run, width: Option<u16>, color: bool) -> String {
     let width = width.unwrap_or(DEFAULT_WIDTH).max(LEAST_WIDTH);
     let mut page = Page::new(width, color);
@@ -122,39 +132,42 @@ fn ms_in(cell: &Cell, phase: &str) -> String {
 }
 
 fn print_closing(page: &mut Page, run: &Run) {
-    let (counts, outcome) = (run.counts(), run.outcome());
+    let (counts, outcome) = (run.counts(), run.conclusion());
     let how_many = |test: fn(&Cell) -> bool| run.cells.iter().filter(|cell| test(cell)).count();
-    let green = how_many(|cell| cell.outcome() == Outcome::Pass);
+    let green = how_many(|cell| cell.conclusion() == Conclusion::Pass);
     let mut parts = vec![format!(
         "{green} of {} green",
         plural(run.cells.len(), "cell")
     )];
     let errors = how_many(|cell| cell.error.is_some());
     let empty = how_many(|cell| cell.error.is_none() && cell.probes.is_empty());
-    let toothless = how_many(|cell| cell.error.is_none() && cell.teeth != Some(true));
+    let unchecked = how_many(|cell| cell.error.is_none() && cell.leak_check != Some(true));
     let filtered = run.filter.name.is_some();
     let faults = [
         (counts.leaked, "leak"),
         (counts.blocked, "wrong block"),
         (errors, "cell error"),
         (empty, "empty cell"),
-        (if filtered { toothless } else { 0 }, "toothless cell"),
+        (
+            if filtered { unchecked } else { 0 },
+            "cell without a leak check",
+        ),
     ];
     let faults = faults.into_iter().filter(|(count, _)| *count > 0);
     parts.extend(faults.map(|(count, what)| plural(count, what)));
     parts.push(format!("{} inconclusive", counts.inconclusive));
     parts.push(format!("exit code {}", outcome.exit_code()));
     page.gap();
-    page.outcome(outcome, &parts.join(", "));
+    page.conclusion(outcome, &parts.join(", "));
     page.line(&closing(counts));
 }
 
-/// `N passed, N failed`, known residuals as skipped: what CI systems look for.
+/// `N passed, N failed`, known gaps as skipped: what CI systems look for.
 pub(super) fn closing(counts: Counts) -> String {
     let (passed, failed) = (counts.passed, counts.failed());
-    match counts.residual {
+    match counts.known_gap {
         0 => format!("{passed} passed, {failed} failed"),
-        residual => format!("{passed} passed, {failed} failed, {residual} skipped"),
+        known_gap => format!("{passed} passed, {failed} failed, {known_gap} skipped"),
     }
 }
 

@@ -1,7 +1,7 @@
-//! What rows, places and fates are called in print.
+//! What rows, places and outcomes are called in print.
 
 use crate::probe::{Expect, Group, Point};
-use crate::report::model::{Failure, Fate, Verdict};
+use crate::report::model::{Failure, Outcome, Verdict};
 
 /// A row's title, at most 28 characters.
 pub fn title(group: Group) -> &'static str {
@@ -38,7 +38,7 @@ pub fn verdict(verdict: Verdict) -> &'static str {
         Verdict::Pass => "pass",
         Verdict::Fail(Failure::Leak) => "leak",
         Verdict::Fail(Failure::Blocked) => "blocked",
-        Verdict::Residual => "residual",
+        Verdict::KnownGap => "known gap",
         Verdict::Inconclusive => "inconclusive",
     }
 }
@@ -54,14 +54,14 @@ pub fn place(point: Point) -> &'static str {
     }
 }
 
-/// Why a fate proves nothing; none for a delivery.
-pub fn unproven(fate: Fate) -> Option<&'static str> {
-    match fate {
-        Fate::Delivered => None,
-        Fate::Dropped => Some("it was dropped"),
-        Fate::NeverSent => Some("it was not seen leaving"),
-        Fate::Lost => Some("it left and was lost, and no sentinel arrived after it"),
-        Fate::Unknown => Some("no sensor could tell"),
+/// Why a outcome proves nothing; none for a delivery.
+pub fn unproven(outcome: Outcome) -> Option<&'static str> {
+    match outcome {
+        Outcome::Delivered => None,
+        Outcome::Dropped => Some("it was dropped"),
+        Outcome::NeverSent => Some("it was not seen leaving"),
+        Outcome::Lost => Some("it left and was lost, and no sentinel arrived after it"),
+        Outcome::Unknown => Some("no sensor could tell"),
     }
 }
 

@@ -6,11 +6,11 @@ use std::fmt::Write as _;
 
 /// All verdicts without anything that differs between two runs of the same
 /// matrix: no times, versions, notes. Cells sorted by name, probes in catalogue
-/// order, then the cell's teeth and error; at the end what was skipped.
+/// order, then the cell's leak check and error; at the end what was skipped.
 ///
 /// ```text
 /// linux/pcnet wan-ipv4/udp-53 pass
-/// linux/pcnet teeth yes
+/// linux/pcnet leak-check yes
 /// ```
 pub fn verdict_lines(run: &Run) -> String {
     let mut cells: Vec<&Cell> = run.cells.iter().collect();
@@ -22,12 +22,12 @@ pub fn verdict_lines(run: &Run) -> String {
             let verdict = titles::verdict(probe.verdict);
             let _ = writeln!(out, "{name} {} {verdict}", text::clean(&probe.id));
         }
-        let teeth = match cell.teeth {
+        let leak_check = match cell.leak_check {
             Some(true) => "yes",
             Some(false) => "no",
             None => "not-reached",
         };
-        let _ = writeln!(out, "{name} teeth {teeth}");
+        let _ = writeln!(out, "{name} leak-check {leak_check}");
         if let Some(error) = &cell.error {
             let (phase, kind) = (text::clean(&error.phase), kind(error.kind));
             let _ = writeln!(out, "{name} error {phase} {kind}");

@@ -74,7 +74,7 @@ fn try_kvm(job: &Job) -> Tried {
         boot_only: true,
         retries: 0,
         cells,
-        sabotage: None,
+        inject: None,
         out: None,
         ..job.clone()
     };

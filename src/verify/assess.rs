@@ -1,28 +1,28 @@
-//! From the outcomes of a cell's phases to a result for each probe.
+//! From the outcomes of a cell's passes to a result for each probe.
 
-use super::judge::{Seen, control_fate, filtered_fate, judge, reason};
-use super::phase::{Bounds, Outcome};
-use super::trial::Runs;
+use super::judge::{Observation, control_outcome, filtered_outcome, judge, reason};
+use super::pass::{Bounds, PassRecord};
+use super::trial::TrialRecord;
 use super::watch::Sightings;
 use crate::probe::{Origin, Point, Probe};
-use crate::report::model::{Fate, ProbeResult, Verdict};
+use crate::report::model::{Outcome, ProbeResult, Verdict};
 
 /// A run with the filter.
 #[derive(Debug)]
 pub struct Filtered {
     /// What it brought to light.
-    pub outcome: Outcome,
+    pub record: PassRecord,
     /// What was seen after its end.
     pub late: Sightings,
     /// What the sentinels prove that were sent when the filter was gone.
     pub later: Bounds,
 }
 
-impl From<Outcome> for Filtered {
+impl From<PassRecord> for Filtered {
     /// A run that is not over: nothing has come after it yet.
-    fn from(outcome: Outcome) -> Self {
+    fn from(record: PassRecord) -> Self {
         Self {
-            outcome,
+            record,
             late: Sightings::default(),
             later: Bounds::default(),
         }
@@ -30,21 +30,24 @@ impl From<Outcome> for Filtered {
 }
 
 impl Filtered {
-    fn fate(&self, index: usize) -> Fate {
-        let probe = &self.outcome.probes[index];
-        filtered_fate(seen_filtered(self, probe), probe.expect)
+    fn outcome(&self, index: usize) -> Outcome {
+        let probe = &self.record.probes[index];
+        filtered_outcome(seen_filtered(self, probe), probe.expect)
     }
 
     fn last_seen(&self, index: usize) -> Option<Point> {
-        let probe = &self.outcome.probes[index];
-        self.outcome.sightings.last_seen(probe)
+        let probe = &self.record.probes[index];
+        self.record.sightings.last_seen(probe)
     }
 }
 
 /// Turns what was seen into verdicts, in catalogue order. Where the filter came in
 /// both orders, the verdict is the worse one.
-pub fn assess(runs: &Runs) -> Vec<ProbeResult> {
-    let first = runs.early.as_ref().map(|early| &early.outcome);
+pub fn assess(runs: &TrialRecord) -> Vec<ProbeResult> {
+    let first = runs
+        .first_frame
+        .as_ref()
+        .map(|first_frame| &first_frame.record);
     let Some(first) = runs.control.as_ref().or(first) else {
         return Vec::new();
     };
@@ -56,25 +59,28 @@ pub fn assess(runs: &Runs) -> Vec<ProbeResult> {
 /// What is to be said of one run with the filter.
 struct Judged {
     verdict: Verdict,
-    fate: Fate,
+    outcome: Outcome,
     note: Option<String>,
     last_seen: Option<Point>,
 }
 
 /// The result of the probe with this place in the catalogue.
-fn result(runs: &Runs, index: usize, probe: &Probe) -> ProbeResult {
+fn result(runs: &TrialRecord, index: usize, probe: &Probe) -> ProbeResult {
     let control = runs.control.as_ref();
-    let control_fate = control.map_or(Fate::Unknown, |control| control_fate(seen(control, probe)));
+    let control_outcome = control.map_or(Outcome::Unknown, |control| {
+        control_outcome(seen(control, probe))
+    });
     let judged = |run: Option<&Filtered>| {
-        let fate = run.map_or(Fate::Unknown, |run| run.fate(index));
-        let residual = probe.residual.is_some();
-        let verdict = judge(probe.expect, residual, control_fate, fate);
-        let fault = fault([control, run.map(|run| &run.outcome)], &probe.id);
+        let outcome = run.map_or(Outcome::Unknown, |run| run.outcome(index));
+        let known_gap = probe.known_gap.is_some();
+        let verdict = judge(probe.expect, known_gap, control_outcome, outcome);
+        let fault = fault([control, run.map(|run| &run.record)], &probe.id);
         Judged {
             verdict,
-            fate,
-            note: note(verdict, probe, control_fate, fate, fault),
-            last_seen: if verdict == Verdict::Inconclusive && control_fate != Fate::Delivered {
+            outcome,
+            note: note(verdict, probe, control_outcome, outcome, fault),
+            last_seen: if verdict == Verdict::Inconclusive && control_outcome != Outcome::Delivered
+            {
                 // Where it is lost without any filter is where to look.
                 control.and_then(|control| control.sightings.last_seen(probe))
             } else {
@@ -82,28 +88,28 @@ fn result(runs: &Runs, index: usize, probe: &Probe) -> ProbeResult {
             },
         }
     };
-    let early = runs.early.as_ref().map(|run| judged(Some(run)));
-    let early_fate = early.as_ref().map(|early| early.fate);
+    let first_frame = runs.first_frame.as_ref().map(|run| judged(Some(run)));
+    let first_frame_outcome = first_frame.as_ref().map(|first_frame| first_frame.outcome);
     let live = runs
         .live
         .as_ref()
         .map(|live| judged(live.filtered.as_ref()));
-    let filtered = live.as_ref().or(early.as_ref());
-    let filtered = filtered.map_or(Fate::Unknown, |judged| judged.fate);
-    let worse = match (early, live) {
-        (Some(early), Some(live)) => worse(early, live),
-        (early, live) => early.or(live).unwrap_or_else(|| judged(None)),
+    let filtered = live.as_ref().or(first_frame.as_ref());
+    let filtered = filtered.map_or(Outcome::Unknown, |judged| judged.outcome);
+    let worse = match (first_frame, live) {
+        (Some(first_frame), Some(live)) => worse(first_frame, live),
+        (first_frame, live) => first_frame.or(live).unwrap_or_else(|| judged(None)),
     };
-    let teeth = runs.bare_again().filter(|_| probe.wants_teeth());
+    let leak_check = runs.bare_again().filter(|_| probe.in_leak_check());
     ProbeResult {
         id: probe.id.clone(),
         group: probe.group,
         summary: probe.summary.clone(),
         expect: probe.expect,
-        control: control_fate,
+        control: control_outcome,
         filtered,
-        teeth: teeth.and_then(|teeth| teeth_fate(teeth, &probe.id)),
-        early: early_fate,
+        leak_check: leak_check.and_then(|leak_check| leak_check_outcome(leak_check, &probe.id)),
+        first_frame: first_frame_outcome,
         verdict: worse.verdict,
         last_seen: worse.last_seen,
         note: worse.note,
@@ -111,13 +117,16 @@ fn result(runs: &Runs, index: usize, probe: &Probe) -> ProbeResult {
 }
 
 /// The worse one of both orders, which says so where it was the early run's alone.
-fn worse(early: Judged, live: Judged) -> Judged {
-    if gravity(early.verdict) <= gravity(live.verdict) {
+fn worse(first_frame: Judged, live: Judged) -> Judged {
+    if gravity(first_frame.verdict) <= gravity(live.verdict) {
         return live;
     }
-    let more = early.note.map(|note| format!(": {note}"));
+    let more = first_frame.note.map(|note| format!(": {note}"));
     let note = Some(format!("{ONLY_EARLY}{}", more.unwrap_or_default()));
-    Judged { note, ..early }
+    Judged {
+        note,
+        ..first_frame
+    }
 }
 
 /// What is said of a verdict that the filtered run alone would not have come to.
@@ -127,65 +136,68 @@ const ONLY_EARLY: &str = "with a fresh guest whose NIC had the filter before its
 fn gravity(verdict: Verdict) -> u8 {
     match verdict {
         Verdict::Pass => 0,
-        Verdict::Residual => 1,
+        Verdict::KnownGap => 1,
         Verdict::Inconclusive => 2,
         Verdict::Fail(_) => 3,
     }
 }
 
 /// Whether every probe that was sent without the filter again arrived; none were no proof.
-pub fn has_teeth(probes: &[ProbeResult]) -> bool {
-    let mut fates = probes.iter().filter_map(|probe| probe.teeth).peekable();
-    fates.peek().is_some() && fates.all(|fate| fate == Fate::Delivered)
+pub fn leak_check_passed(probes: &[ProbeResult]) -> bool {
+    let mut outcomes = probes
+        .iter()
+        .filter_map(|probe| probe.leak_check)
+        .peekable();
+    outcomes.peek().is_some() && outcomes.all(|outcome| outcome == Outcome::Delivered)
 }
 
 /// Whether the probes leave nothing to explain.
 pub fn is_green(probes: &[ProbeResult]) -> bool {
     probes
         .iter()
-        .all(|probe| matches!(probe.verdict, Verdict::Pass | Verdict::Residual))
+        .all(|probe| matches!(probe.verdict, Verdict::Pass | Verdict::KnownGap))
 }
 
 /// Why a probe proves nothing: a broken sensor, or a sender that could not send it.
-fn fault(runs: [Option<&Outcome>; 2], id: &str) -> Option<String> {
+fn fault(runs: [Option<&PassRecord>; 2], id: &str) -> Option<String> {
     let faults = runs.into_iter().flatten();
-    let fault = faults.clone().find_map(|outcome| outcome.fault.clone());
+    let fault = faults.clone().find_map(|record| record.fault.clone());
     fault.or_else(|| {
-        let mut refusals = faults.filter_map(|outcome| outcome.refused.get(id));
+        let mut refusals = faults.filter_map(|record| record.refused.get(id));
         let why = refusals.next()?;
         Some(format!("its sender could not send it: {why}"))
     })
 }
 
-fn seen(outcome: &Outcome, probe: &Probe) -> Seen {
-    let (arrived, completed) = (outcome.sightings.arrived(probe), outcome.completed(probe));
+fn seen(record: &PassRecord, probe: &Probe) -> Observation {
+    let (arrived, completed) = (record.sightings.arrived(probe), record.completed(probe));
     // An exchange that broke off after its first frame had arrived counts as
     // sent only if the answer was heard leaving the guest.
-    let began = !arrived || completed || outcome.answered(probe);
-    Seen {
-        near: outcome.sightings.near(probe) && began,
+    let began = !arrived || completed || record.answered(probe);
+    Observation {
+        sent: record.sightings.sent(probe) && began,
         arrived: arrived && completed,
-        escaped: outcome.sightings.escaped(probe),
-        bounded: outcome.bounds.cover(probe),
-        sound: outcome.fault.is_none(),
+        escaped: record.sightings.escaped(probe),
+        bounded: record.bounds.cover(probe),
+        sound: record.fault.is_none(),
     }
 }
 
 /// The same with what came after the filtered run: sentinels that were sent
 /// once the filter was gone bound it too, and frames that come late belong to it.
-fn seen_filtered(run: &Filtered, probe: &Probe) -> Seen {
+fn seen_filtered(run: &Filtered, probe: &Probe) -> Observation {
     let Filtered {
-        outcome,
+        record,
         late,
         later,
     } = run;
-    let seen = seen(outcome, probe);
+    let seen = seen(record, probe);
     let came_late = late.came_late(probe);
     // The kernel shows the sensor what a guest sends and asks the filter in one
     // go, so what is late there has passed it. What was on its way to the guest
     // may have waited until the filter was gone, and proves nothing.
     let passed = came_late && probe.origin == Origin::Guest;
-    Seen {
+    Observation {
         arrived: seen.arrived || (passed && late.arrived(probe)),
         escaped: seen.escaped || passed,
         bounded: (seen.bounded || later.cover(probe)) && !came_late,
@@ -193,20 +205,20 @@ fn seen_filtered(run: &Filtered, probe: &Probe) -> Seen {
     }
 }
 
-fn teeth_fate(teeth: &Outcome, id: &str) -> Option<Fate> {
-    let probe = teeth.probes.iter().find(|probe| probe.id == id)?;
-    Some(control_fate(seen(teeth, probe)))
+fn leak_check_outcome(leak_check: &PassRecord, id: &str) -> Option<Outcome> {
+    let probe = leak_check.probes.iter().find(|probe| probe.id == id)?;
+    Some(control_outcome(seen(leak_check, probe)))
 }
 
 fn note(
     verdict: Verdict,
     probe: &Probe,
-    control: Fate,
-    filtered: Fate,
+    control: Outcome,
+    filtered: Outcome,
     fault: Option<String>,
 ) -> Option<String> {
     match verdict {
-        Verdict::Residual => probe.residual.map(str::to_owned),
+        Verdict::KnownGap => probe.known_gap.map(str::to_owned),
         Verdict::Inconclusive => Some(fault.unwrap_or_else(|| reason(control, filtered))),
         Verdict::Pass | Verdict::Fail(_) => None,
     }
@@ -215,36 +227,37 @@ fn note(
 #[cfg(test)]
 mod tests {
     use super::super::VerifyError;
-    use super::super::trial::Live;
+    use super::super::trial::AttachedRecord;
     use super::super::watch::Place;
     use super::*;
-    use crate::frame::{Phase, Tag};
+    use crate::frame::Tag;
     use crate::lab::{Direction, Sighted};
+    use crate::probe::Pass;
     use crate::probe::{Expect, Group, Sighting, Stimulus};
     use crate::report::model::Failure;
     use rstest::rstest;
     use std::collections::HashMap;
 
-    fn tag(phase: Phase) -> Tag {
+    fn tag(pass: Pass) -> Tag {
         let (run, index) = (1, 7);
-        Tag { run, phase, index }
+        pass.tag(run, index)
     }
 
     /// A run of one probe for the WAN that must be stopped.
-    fn outcome(phase: Phase, places: &[Place]) -> Outcome {
-        let sighting = Sighting::Tag(tag(phase));
+    fn outcome(pass: Pass, places: &[Place]) -> PassRecord {
+        let sighting = Sighting::Tag(tag(pass));
         let probe = Probe {
             id: "wan-ipv4/x".into(),
             group: Group::WanIpv4,
             summary: String::new(),
             expect: Expect::Drop,
-            residual: None,
+            known_gap: None,
             origin: Origin::Guest,
             stimulus: Stimulus::Frames(Vec::new()),
-            near: sighting.clone(),
-            near_at: Point::TapFromGuest,
-            far: sighting,
-            far_at: Point::Wan,
+            sent: sighting.clone(),
+            sent_at: Point::TapFromGuest,
+            received: sighting,
+            received_at: Point::Wan,
         };
         let mut sightings = Sightings::default();
         for place in places {
@@ -252,11 +265,11 @@ mod tests {
                 direction: Direction::In,
                 at_ns: 0,
                 checksum_pending: false,
-                frame: [&[0; 60][..], &tag(phase).to_bytes()].concat(),
+                frame: [&[0; 60][..], &tag(pass).to_bytes()].concat(),
             };
             sightings.add(*place, seen);
         }
-        Outcome {
+        PassRecord {
             probes: vec![probe],
             sightings,
             end: [0; 4],
@@ -272,14 +285,14 @@ mod tests {
     const THROUGH: &[Place] = &[Place::At(Point::TapFromGuest), Place::At(Point::Wan)];
     const LEAK: Verdict = Verdict::Fail(Failure::Leak);
 
-    fn early(places: &[Place], control: Option<&[Place]>) -> Runs {
-        Runs {
-            early: Some(outcome(Phase::Early, places).into()),
-            control: control.map(|places| outcome(Phase::Control, places)),
+    fn first_frame(places: &[Place], control: Option<&[Place]>) -> TrialRecord {
+        TrialRecord {
+            first_frame: Some(outcome(Pass::FirstFrame, places).into()),
+            control: control.map(|places| outcome(Pass::Control, places)),
             stopped: control
                 .is_none()
                 .then(|| VerifyError::Cell("it broke".into())),
-            ..Runs::default()
+            ..TrialRecord::default()
         }
     }
 
@@ -294,13 +307,13 @@ mod tests {
         #[case] with: &[Place],
         #[case] without: Option<&[Place]>,
         #[case] verdict: Verdict,
-        #[case] teeth: Option<bool>,
+        #[case] leak_check: Option<bool>,
     ) {
-        let runs = early(with, without);
+        let runs = first_frame(with, without);
         let results = runs.results();
         assert_eq!(results[0].verdict, verdict);
-        assert_eq!(results[0].early, Some(results[0].filtered));
-        assert_eq!(runs.has_teeth(&results), teeth);
+        assert_eq!(results[0].first_frame, Some(results[0].filtered));
+        assert_eq!(runs.leak_check_passed(&results), leak_check);
     }
 
     #[rstest]
@@ -313,13 +326,13 @@ mod tests {
         #[case] verdict: Verdict,
         #[case] note: Option<&str>,
     ) {
-        let live = Live {
-            filtered: Some(outcome(Phase::Filtered, put_on_later).into()),
-            teeth: Some(outcome(Phase::Teeth, THROUGH)),
+        let live = AttachedRecord {
+            filtered: Some(outcome(Pass::Filtered, put_on_later).into()),
+            leak_check: Some(outcome(Pass::LeakCheck, THROUGH)),
         };
-        let runs = Runs {
+        let runs = TrialRecord {
             live: Some(live),
-            ..early(from_the_start, Some(THROUGH))
+            ..first_frame(from_the_start, Some(THROUGH))
         };
         let results = runs.results();
         assert_eq!(results[0].verdict, verdict);
@@ -328,12 +341,12 @@ mod tests {
 
     #[test]
     fn a_live_run_that_broke_off_is_no_proof() {
-        let runs = Runs {
-            live: Some(Live::default()),
-            ..early(SENT, Some(THROUGH))
+        let runs = TrialRecord {
+            live: Some(AttachedRecord::default()),
+            ..first_frame(SENT, Some(THROUGH))
         };
         let results = runs.results();
         assert_eq!(results[0].verdict, Verdict::Inconclusive);
-        assert_eq!(runs.has_teeth(&results), None);
+        assert_eq!(runs.leak_check_passed(&results), None);
     }
 }

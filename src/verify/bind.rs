@@ -2,7 +2,7 @@
 
 use super::VerifyError;
 use super::job::{FilterText, Job};
-use super::running::Context;
+use super::running::CellContext;
 use crate::guest::{FilterRef, Interface, Machine};
 use crate::lab::{Binding, BindingSpec, Lab, ruleset};
 use crate::nwfilter::{self, Filter};
@@ -14,7 +14,7 @@ const IP: &str = "IP";
 
 /// Binds the filter through libvirt and checks that its rules are really in the kernel.
 pub fn bind(
-    context: &Context<'_>,
+    context: &CellContext<'_>,
     guest: &mut Machine,
     address: Ipv4Addr,
 ) -> Result<(), VerifyError> {
@@ -40,7 +40,7 @@ pub fn reference(job: &Job, address: Ipv4Addr) -> Option<FilterRef> {
 /// Binds the filter to a tap without a guest, and checks the same; none where
 /// there is no filter to verify.
 pub fn bind_tap(
-    context: &Context<'_>,
+    context: &CellContext<'_>,
     tap: &str,
     guest: &Host,
 ) -> Result<Option<Binding>, VerifyError> {
@@ -135,11 +135,11 @@ mod tests {
             kvm: false,
             guest: None,
             libvirt_cache: None,
-            states: None,
+            snapshots: None,
             shortcuts: Shortcuts::all(),
             out: None,
             cells: Vec::new(),
-            sabotage: None,
+            inject: None,
             rootless: false,
             foreign: Vec::new(),
             workers: 1,

@@ -1,22 +1,22 @@
 //! One cell: a fresh guest, its NIC, and the trial of the filter with them.
 
+use super::endpoint::{Hosts, scene};
 use super::evidence::Own;
-use super::job::{CellPlan, Foreign, IPXE, Order, Sabotage};
-use super::phase::{self, AFTER_EARLY, Bounds, Outcome};
-use super::pristine::{self, hot_pluggable};
-use super::running::{Context, Running};
-use super::station::{Ground, scene};
+use super::job::{Attach, CellPlan, Foreign, IPXE, InjectedFault};
+use super::pass::{self, AFTER_FIRST_FRAME, Bounds, PassRecord};
+use super::running::{CellContext, CellRun};
+use super::snapshot::{self, hot_pluggable};
 use super::stimulate::{ANSWER, Sender};
-use super::trial::{self, Runs, Subject};
+use super::trial::{self, TestSubject, TrialRecord};
 use super::watch::{Marks, Watch};
-use super::{VerifyError, bind, clients, early};
-use crate::frame::Phase;
+use super::{VerifyError, bind, clients, first_frame};
 use crate::guest::{
     Accel, AgentClient, DomainSpec, FilterRef, Guest, Interface, Kind, Machine, boot, domain_xml,
     quirk, serial_log,
 };
 use crate::lab::topology::{self, Mac, mac_text};
 use crate::lab::{Lab, Sensor, Shortcut, qemu_log_path, ruleset};
+use crate::probe::Pass;
 use crate::probe::{Probe, Scene};
 use crate::report::live::Event;
 use crate::report::model::{self, Cell};
@@ -29,15 +29,15 @@ const VIRTIO: &str = "virtio_net";
 /// Where the evidence has the domain: the live one, or what libvirt was given.
 const DOMAIN_XML: &str = "domain.xml";
 
-/// Runs a cell to its end. Never fails: what went wrong is in the cell.
-pub async fn run(context: &Context<'_>, plan: &CellPlan, number: u8) -> Cell {
-    let running = Running::begin(context, plan);
+/// TrialRecord a cell to its end. Never fails: what went wrong is in the cell.
+pub async fn run(context: &CellContext<'_>, plan: &CellPlan, number: u8) -> Cell {
+    let running = CellRun::begin(context, plan);
     running
         .work_through(async |running| running.through(number).await)
         .await
 }
 
-impl Running<'_> {
+impl CellRun<'_> {
     async fn through(&mut self, number: u8) -> Result<(), VerifyError> {
         if self.plan.guest == IPXE {
             return self.through_ipxe(number).await;
@@ -51,8 +51,8 @@ impl Running<'_> {
         let mac = guest_mac(number, &self.plan.nic);
         let scene = scene(plan, mac, plan.lease(number), number);
         let job = self.context.job;
-        // Real life's order comes first, while the guest has not sent a frame.
-        let filter = match (self.plan.order.has_start(), job.boot_only) {
+        // Production order comes first, while the guest has not sent a frame.
+        let filter = match (self.plan.attach.before_first_frame(), job.boot_only) {
             (true, false) => bind::reference(job, scene.guest.v4),
             _ => None,
         };
@@ -80,30 +80,30 @@ impl Running<'_> {
         host_key: Option<String>,
         scene: &Scene,
         began: Marks,
-    ) -> Result<Runs, VerifyError> {
+    ) -> Result<TrialRecord, VerifyError> {
         let host_key = match host_key {
             Some(host_key) => host_key,
             None => greet(self.context, &mut guest.agent).await?,
         };
         self.enter("nic");
-        if self.plan.order.has_start() {
+        if self.plan.attach.before_first_frame() {
             // No frame leaves the guest before its NIC is set up, so this comes first.
-            early::in_force(self.context, &guest.machine)?;
+            first_frame::in_force(self.context, &guest.machine)?;
         }
         let dev = self.nic(guest).await?;
-        let mut subject = Occupied {
+        let mut subject = LinuxGuest {
             context: self.context,
             guest,
             began,
             dev: &dev,
             scene,
             host_key: &host_key,
-            order: self.plan.order,
+            attach: self.plan.attach,
             clients: Played::default(),
         };
         let run = super::random();
-        let runs = trial::run(run, self.plan.order, &mut subject, |phase| {
-            self.enter(phase);
+        let runs = trial::run(run, self.plan.attach, &mut subject, |pass| {
+            self.enter(pass);
         });
         let runs = runs.await?;
         let clients = std::mem::take(&mut subject.clients);
@@ -152,19 +152,19 @@ impl Running<'_> {
             model: self.plan.nic.clone(),
             mac: guest_mac(number, &self.plan.nic),
             tap: format!("tap{number}"),
-            link: self.context.job.sabotage != Some(Sabotage::NoLink),
+            link: self.context.job.inject != Some(InjectedFault::NoLink),
             filter,
         };
         if hot_pluggable(&self.plan.nic) && !self.context.job.boot_only {
             let context = self.context;
-            self.know(pristine::domain(context, &interface.model)?);
-            if let Some(spare) = context
+            self.know(snapshot::domain(context, &interface.model)?);
+            if let Some(restored) = context
                 .saved
-                .guest(context, &interface.model, |phase| self.enter(phase))
+                .guest(context, &interface.model, |pass| self.enter(pass))
                 .await
             {
                 self.enter("plug");
-                let greeted = spare.plug(&interface, async |agent| warmed(context, agent).await);
+                let greeted = restored.plug(&interface, async |agent| warmed(context, agent).await);
                 let (guest, host_key) = greeted.await?;
                 return Ok((guest, Some(host_key)));
             }
@@ -204,7 +204,7 @@ impl Running<'_> {
 }
 
 /// Asks a guest what it is and for its SSH host key: all that needs no NIC.
-async fn greet(context: &Context<'_>, agent: &mut AgentClient) -> Result<String, VerifyError> {
+async fn greet(context: &CellContext<'_>, agent: &mut AgentClient) -> Result<String, VerifyError> {
     if let Answer::Hello { kernel, .. } = agent.ask(Op::Hello, ANSWER).await? {
         let host = model::Host {
             guest_kernel: kernel,
@@ -220,7 +220,7 @@ async fn greet(context: &Context<'_>, agent: &mut AgentClient) -> Result<String,
 
 /// Greets a guest, and has it warm up where that takes time off its cell. It goes through
 /// one key exchange more, which the guests of other workers wait for unless a core is free.
-async fn warmed(context: &Context<'_>, agent: &mut AgentClient) -> Result<String, VerifyError> {
+async fn warmed(context: &CellContext<'_>, agent: &mut AgentClient) -> Result<String, VerifyError> {
     let host_key = greet(context, agent).await?;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let wanted = context.job.shortcuts.has(Shortcut::WarmUp);
@@ -238,22 +238,22 @@ struct Played {
     filtered: Option<clients::Seen>,
 }
 
-/// A guest between boot and end, with all that its phases need.
-struct Occupied<'a> {
-    context: &'a Context<'a>,
+/// A guest between boot and end, with all that its passes need.
+struct LinuxGuest<'a> {
+    context: &'a CellContext<'a>,
     guest: &'a mut Guest,
     /// Where the sensors stood before its first frame.
     began: Marks,
     dev: &'a str,
     scene: &'a Scene,
     host_key: &'a str,
-    order: Order,
+    attach: Attach,
     clients: Played,
 }
 
-impl<'a> Occupied<'a> {
-    fn ground(&self) -> Ground<'a> {
-        Ground {
+impl<'a> LinuxGuest<'a> {
+    fn hosts(&self) -> Hosts<'a> {
+        Hosts {
             lab: self.context.lab,
             scene: self.scene,
         }
@@ -262,7 +262,7 @@ impl<'a> Occupied<'a> {
     /// The guest as a sender, and the sensor at its tap.
     fn sender(&mut self) -> (Sender<'_>, &Sensor) {
         let sender = Sender {
-            ground: self.ground(),
+            hosts: self.hosts(),
             agent: &mut self.guest.agent,
             dev: self.dev,
             host_key: self.host_key,
@@ -271,15 +271,15 @@ impl<'a> Occupied<'a> {
         (sender, &self.guest.machine.tap)
     }
 
-    /// Plays the DHCP clients before the probes of a phase, with the filter once and
+    /// Plays the DHCP clients before the probes of a pass, with the filter once and
     /// only where the policy wants DHCP to work.
-    async fn play(&mut self, phase: Phase) -> Result<Option<clients::Act>, VerifyError> {
+    async fn play(&mut self, pass: Pass) -> Result<Option<clients::Act>, VerifyError> {
         let allowed = self.context.policy.dhcp.client;
-        let wanted = match phase {
-            Phase::Control => true,
-            Phase::Filtered => allowed,
-            Phase::Early => allowed && !self.order.has_live(),
-            Phase::Teeth | Phase::Sentinel => false,
+        let wanted = match pass {
+            Pass::Control => true,
+            Pass::Filtered => allowed,
+            Pass::FirstFrame => allowed && !self.attach.to_running(),
+            Pass::LeakCheck => false,
         };
         if !wanted {
             return Ok(None);
@@ -289,36 +289,40 @@ impl<'a> Occupied<'a> {
         Ok(Some(act))
     }
 
-    /// Notes what became of the clients of a phase whose sentinels have been sent.
-    fn note(&mut self, phase: Phase, act: Option<clients::Act>, bounds: Bounds) {
+    /// Notes what became of the clients of a pass whose sentinels have been sent.
+    fn note(&mut self, pass: Pass, act: Option<clients::Act>, bounds: Bounds) {
         let tap = &self.guest.machine.tap;
         let seen = act.map(|act| act.seen(self.context.lab, tap, bounds));
-        match phase {
-            Phase::Control => self.clients.control = seen,
+        match pass {
+            Pass::Control => self.clients.control = seen,
             _ => self.clients.filtered = seen.or(self.clients.filtered.take()),
         }
     }
 
     /// The run of a guest that has not sent a frame: the first are those that must not
     /// get out. Clients are played when the guest has had its own lease.
-    async fn early(&mut self, run: u32, probes: Vec<Probe>) -> Result<Outcome, VerifyError> {
-        let (ground, began) = (self.ground(), self.began);
+    async fn first_frame(
+        &mut self,
+        run: u32,
+        probes: Vec<Probe>,
+    ) -> Result<PassRecord, VerifyError> {
+        let (hosts, began) = (self.hosts(), self.began);
         let (mut sender, tap) = self.sender();
         sender.forbidden_frames(&probes).await?;
-        let watch = Watch::resume(ground.lab, tap, began);
-        let outcome = phase::run(&mut sender, ground, watch, run, Phase::Early, probes).await?;
-        let act = self.play(Phase::Early).await?;
+        let watch = Watch::resume(hosts.lab, tap, began);
+        let record = pass::run(&mut sender, hosts, watch, run, Pass::FirstFrame, probes).await?;
+        let act = self.play(Pass::FirstFrame).await?;
         if act.is_some() {
             let (mut sender, tap) = self.sender();
-            let watch = Watch::start(ground.lab, tap);
-            let bounds = phase::bound(&mut sender, ground, &watch, run, AFTER_EARLY).await?;
-            self.note(Phase::Early, act, bounds);
+            let watch = Watch::start(hosts.lab, tap);
+            let bounds = pass::bound(&mut sender, hosts, &watch, run, AFTER_FIRST_FRAME).await?;
+            self.note(Pass::FirstFrame, act, bounds);
         }
-        Ok(outcome)
+        Ok(record)
     }
 }
 
-impl Subject for Occupied<'_> {
+impl TestSubject for LinuxGuest<'_> {
     fn lab(&self) -> &Lab {
         self.context.lab
     }
@@ -327,29 +331,29 @@ impl Subject for Occupied<'_> {
         &self.guest.machine.tap
     }
 
-    async fn phase(&mut self, run: u32, phase: Phase) -> Result<Outcome, VerifyError> {
-        let probes = trial::probes(self.context.policy, self.scene, run, phase);
-        if phase == Phase::Early {
-            return self.early(run, probes).await;
+    async fn pass(&mut self, run: u32, pass: Pass) -> Result<PassRecord, VerifyError> {
+        let probes = trial::probes(self.context.policy, self.scene, run, pass);
+        if pass == Pass::FirstFrame {
+            return self.first_frame(run, probes).await;
         }
-        let act = self.play(phase).await?;
-        let ground = self.ground();
+        let act = self.play(pass).await?;
+        let hosts = self.hosts();
         let (mut sender, tap) = self.sender();
-        let watch = Watch::start(ground.lab, tap);
-        if phase == Phase::Teeth {
+        let watch = Watch::start(hosts.lab, tap);
+        if pass == Pass::LeakCheck {
             sender.configure().await?;
         }
-        let outcome = phase::run(&mut sender, ground, watch, run, phase, probes).await?;
-        self.note(phase, act, outcome.bounds);
-        Ok(outcome)
+        let record = pass::run(&mut sender, hosts, watch, run, pass, probes).await?;
+        self.note(pass, act, record.bounds);
+        Ok(record)
     }
 
     async fn bind(&mut self) -> Result<(), VerifyError> {
         bind::bind(self.context, &mut self.guest.machine, self.scene.guest.v4)
     }
 
-    fn sabotage(&mut self) -> Result<(), VerifyError> {
-        sabotage(self.context, &mut self.guest.machine)
+    fn inject(&mut self) -> Result<(), VerifyError> {
+        inject(self.context, &mut self.guest.machine)
     }
 
     async fn unbind(&mut self) -> Result<(), VerifyError> {
@@ -365,13 +369,13 @@ impl Subject for Occupied<'_> {
 }
 
 /// Breaks what the job wants broken.
-pub(super) fn sabotage(context: &Context<'_>, machine: &mut Machine) -> Result<(), VerifyError> {
-    match context.job.sabotage {
-        None | Some(Sabotage::EarlyFlush | Sabotage::NoLink) => {}
-        Some(Sabotage::Sensor) => context.lab.gateway_sensor.kill(),
-        Some(Sabotage::Link) => machine.set_link(false)?,
-        Some(Sabotage::Pause) => machine.pause()?,
-        Some(Sabotage::Flush) => ruleset::flush_layer2()?,
+pub(super) fn inject(context: &CellContext<'_>, machine: &mut Machine) -> Result<(), VerifyError> {
+    match context.job.inject {
+        None | Some(InjectedFault::FlushBeforeFirstFrame | InjectedFault::NoLink) => {}
+        Some(InjectedFault::Sensor) => context.lab.gateway_sensor.kill(),
+        Some(InjectedFault::Link) => machine.set_link(false)?,
+        Some(InjectedFault::Pause) => machine.pause()?,
+        Some(InjectedFault::Flush) => ruleset::flush_layer2()?,
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ mod judge;
 mod legs;
 
 use super::VerifyError;
-use super::phase::Bounds;
+use super::pass::Bounds;
 use super::stimulate::ANSWER;
 use super::watch::{Marks, Place, Sightings, Watch};
 use crate::guest::{AgentClient, GuestError};

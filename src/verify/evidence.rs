@@ -96,7 +96,7 @@ fn capture(cell: &Cell, phases: &[(&Sightings, &[Probe])]) -> Result<Vec<u8>, St
                 Some(format!(
                     "{} {:?}: {}; {}",
                     probe.id,
-                    tag.phase,
+                    tag.pass,
                     probe.summary,
                     verdict(result.verdict)
                 ))
@@ -124,7 +124,7 @@ fn verdict(verdict: Verdict) -> String {
     match verdict {
         Verdict::Pass => "pass".into(),
         Verdict::Fail(failure) => format!("{failure:?}").to_lowercase(),
-        Verdict::Residual => "known residual".into(),
+        Verdict::KnownGap => "known gap".into(),
         Verdict::Inconclusive => "inconclusive".into(),
     }
 }

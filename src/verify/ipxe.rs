@@ -6,21 +6,21 @@
 //! under emulation takes a whole CPU, so where it can be it is suspended until then.
 
 mod rounds;
-mod saved;
 mod script;
+mod snapshot;
 mod start;
 
-use super::cell::sabotage;
-use super::phase::{Bounds, Outcome, Pace, bound_from_outside};
-use super::running::{Context, Running};
-use super::station::scene;
-use super::trial::{self, Subject};
+use super::cell::inject;
+use super::endpoint::scene;
+use super::pass::{Bounds, Pace, PassRecord, bound_from_outside};
+use super::running::{CellContext, CellRun};
+use super::trial::{self, TestSubject};
 use super::watch::{Place, Watch};
 use super::{VerifyError, bind};
-use crate::frame::Phase;
 use crate::guest::{Machine, quirk};
 use crate::lab::topology::WAN4;
 use crate::lab::{Http, Lab, Sensor, Shortcut, Tftp};
+use crate::probe::Pass;
 use crate::probe::{Point, Probe, Scene, Sighting, firmware_catalogue};
 use lanfence_agent::DhcpStep;
 use rounds::Rounds;
@@ -31,13 +31,13 @@ use std::time::{Duration, Instant};
 /// Longest wait for a request that has left the guest to arrive.
 const ARRIVAL: Duration = Duration::from_millis(1500);
 
-impl Running<'_> {
+impl CellRun<'_> {
     /// The whole life of an iPXE guest: its rounds with the filter and without it.
     pub(super) async fn through_ipxe(&mut self, number: u8) -> Result<(), VerifyError> {
         let context = self.context;
         let lab = context.lab;
         let network = &lab.network;
-        let kept = saved::wanted(context, &self.plan.nic);
+        let kept = snapshot::wanted(context, &self.plan.nic);
         let run = kept.unwrap_or_else(super::random);
         let peer = Tftp::start_holding(&network.peer, lab.plan.peer4, script::ends(run))?;
         let _servers = [
@@ -56,7 +56,7 @@ impl Running<'_> {
             machine,
             rounds,
         } = started;
-        let order = self.plan.order;
+        let order = self.plan.attach;
         self.cell.driver = Some("iPXE".into());
         let v4 = rounds.address().unwrap_or(lab.plan.lease(number));
         let scene = scene(&lab.plan, machine.interface().mac, v4, number);
@@ -67,7 +67,7 @@ impl Running<'_> {
             rounds,
             goes_on: false,
         };
-        let runs = trial::run(run, order, &mut subject, |phase| self.enter(phase)).await;
+        let runs = trial::run(run, order, &mut subject, |pass| self.enter(pass)).await;
         self.describe(subject.machine.xml());
         match runs {
             Ok(runs) => self.conclude_with_guest(runs),
@@ -81,7 +81,7 @@ impl Running<'_> {
 
 /// An iPXE guest that goes through its rounds.
 struct Firmware<'a> {
-    context: &'a Context<'a>,
+    context: &'a CellContext<'a>,
     machine: Machine,
     scene: Scene,
     rounds: Rounds<'a>,
@@ -110,7 +110,7 @@ impl Firmware<'_> {
     }
 }
 
-impl Subject for Firmware<'_> {
+impl TestSubject for Firmware<'_> {
     fn lab(&self) -> &Lab {
         self.context.lab
     }
@@ -120,7 +120,7 @@ impl Subject for Firmware<'_> {
     }
 
     /// Leaves the guest suspended where it can be.
-    async fn phase(&mut self, run: u32, phase: Phase) -> Result<Outcome, VerifyError> {
+    async fn pass(&mut self, run: u32, pass: Pass) -> Result<PassRecord, VerifyError> {
         let machine = &self.machine;
         let (round, watch) = if std::mem::replace(&mut self.goes_on, true) {
             self.rounds.next(machine).await?
@@ -133,8 +133,8 @@ impl Subject for Firmware<'_> {
         let mut probes = firmware_catalogue(self.context.policy, &self.scene, |place| {
             script::file(run, place, round)
         });
-        if phase == Phase::Teeth {
-            probes.retain(Probe::wants_teeth);
+        if pass == Pass::LeakCheck {
+            probes.retain(Probe::in_leak_check);
         }
         let pace = if can_be_suspended(&machine.interface().model) {
             Pace::None
@@ -143,7 +143,7 @@ impl Subject for Firmware<'_> {
         };
         let over = Over {
             run,
-            phase,
+            pass,
             round,
             pace,
         };
@@ -155,8 +155,8 @@ impl Subject for Firmware<'_> {
         self.resume()
     }
 
-    fn sabotage(&mut self) -> Result<(), VerifyError> {
-        sabotage(self.context, &mut self.machine)
+    fn inject(&mut self) -> Result<(), VerifyError> {
+        inject(self.context, &mut self.machine)
     }
 
     async fn unbind(&mut self) -> Result<(), VerifyError> {
@@ -176,7 +176,7 @@ impl Subject for Firmware<'_> {
 /// A round that has come to its end.
 struct Over {
     run: u32,
-    phase: Phase,
+    pass: Pass,
     round: u32,
     /// What the guest stands.
     pace: Pace,
@@ -189,10 +189,10 @@ async fn collect(
     watch: Watch<'_>,
     over: Over,
     probes: Vec<Probe>,
-) -> Result<Outcome, VerifyError> {
+) -> Result<PassRecord, VerifyError> {
     let Over {
         run,
-        phase,
+        pass,
         round,
         pace,
     } = over;
@@ -203,14 +203,14 @@ async fn collect(
         let arrived = watch.wait_for(Place::At(point), deadline, |frame| asked.matches(frame));
         outbound = outbound && arrived.await;
     }
-    let series = (phase as u16, pace);
+    let series = (u16::from(pass.number()), pace);
     let outside = bound_from_outside(lab, scene, &watch, run, series).await?;
     let (sightings, end) = watch.sightings();
     // Whoever asks for a file has an address.
     let lease = sightings.any(Place::At(Point::TapFromGuest), |frame| {
         script::ended_round(frame, run) == Some(round)
     });
-    Ok(Outcome {
+    Ok(PassRecord {
         probes,
         end,
         bounds: Bounds {

@@ -20,7 +20,7 @@ pub struct FilterText {
 /// A part to break in the middle of a cell, to show that the verdict notices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Sabotage {
+pub enum InjectedFault {
     /// The router's sensor dies before the filtered run.
     Sensor,
     /// The NIC's link goes down before the filtered run.
@@ -30,7 +30,7 @@ pub enum Sabotage {
     /// The filter's rules are flushed behind libvirt's back before the filtered run.
     Flush,
     /// The same before the first frame of the guest that begins with the filter.
-    EarlyFlush,
+    FlushBeforeFirstFrame,
     /// The link of the NIC of a guest that is booted or restored never comes up.
     NoLink,
 }
@@ -38,25 +38,25 @@ pub enum Sabotage {
 /// When the filter comes to the NIC of a cell's guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Order {
-    /// It is there before the guest's first frame, as in real life, and is then taken
-    /// away for the control run, which so shows the teeth too.
-    Start,
+pub enum Attach {
+    /// It is there before the guest's first frame, as in production, and is then taken
+    /// away for the control run, which is the leak check too.
+    BeforeFirstFrame,
     /// It is put on a NIC that has been in use.
-    Live,
+    Running,
     /// One after the other.
     Both,
 }
 
-impl Order {
+impl Attach {
     /// Whether the filter is there before the first frame.
-    pub fn has_start(self) -> bool {
-        self != Self::Live
+    pub fn before_first_frame(self) -> bool {
+        self != Self::Running
     }
 
     /// Whether the filter is put on a running guest.
-    pub fn has_live(self) -> bool {
-        self != Self::Start
+    pub fn to_running(self) -> bool {
+        self != Self::BeforeFirstFrame
     }
 }
 
@@ -73,7 +73,7 @@ pub struct CellPlan {
     /// libvirt's NIC model name.
     pub nic: String,
     /// When the filter comes.
-    pub order: Order,
+    pub attach: Attach,
 }
 
 /// Guest kind of the Linux guest.
@@ -98,7 +98,7 @@ impl CellPlan {
             name: format!("{guest}/{nic}"),
             guest: guest.into(),
             nic: nic.into(),
-            order: Order::Both,
+            attach: Attach::Both,
         }
     }
 
@@ -108,7 +108,7 @@ impl CellPlan {
             name: format!("{IPXE}/{nic}"),
             guest: IPXE.into(),
             nic: nic.into(),
-            order: Order::Both,
+            attach: Attach::Both,
         }
     }
 
@@ -118,7 +118,7 @@ impl CellPlan {
             name: format!("{LINUX}/{nic}"),
             guest: LINUX.into(),
             nic: nic.into(),
-            order: Order::Both,
+            attach: Attach::Both,
         }
     }
 
@@ -128,7 +128,7 @@ impl CellPlan {
             name: "tap/raw".into(),
             guest: TAP.into(),
             nic: "raw".into(),
-            order: Order::Live,
+            attach: Attach::Running,
         }
     }
 
@@ -147,7 +147,7 @@ impl CellPlan {
             probes: Vec::new(),
             timings: Vec::new(),
             error: None,
-            teeth: None,
+            leak_check: None,
             evidence: Vec::new(),
             dhcp: None,
             flaky: None,
@@ -183,7 +183,7 @@ pub struct Job {
     /// Directory that stands in for /var/cache/libvirt.
     pub libvirt_cache: Option<PathBuf>,
     /// Directory of saved guests; without it every guest boots cold.
-    pub states: Option<PathBuf>,
+    pub snapshots: Option<PathBuf>,
     /// Where evidence goes.
     pub out: Option<PathBuf>,
     /// The foreign guests of the cells. The place of one is the number of its
@@ -196,7 +196,7 @@ pub struct Job {
     /// What is done only to save time.
     pub shortcuts: Shortcuts,
     /// What to break.
-    pub sabotage: Option<Sabotage>,
+    pub inject: Option<InjectedFault>,
     /// How many workers share the host's cores; set where they are started.
     pub workers: usize,
     /// Whether an ordinary user runs this, in a user namespace.

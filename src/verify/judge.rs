@@ -1,7 +1,7 @@
-//! From what the sensors saw to fates, and from fates to verdicts. Pure.
+//! From what the sensors saw to outcomes, and from outcomes to verdicts. Pure.
 
 use crate::probe::Expect;
-use crate::report::model::{Failure, Fate, Verdict};
+use crate::report::model::{Failure, Outcome, Verdict};
 
 /// What the sensors said of one probe in one phase.
 #[expect(
@@ -9,9 +9,9 @@ use crate::report::model::{Failure, Fate, Verdict};
     reason = "five independent observations, not a state machine"
 )]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Seen {
+pub struct Observation {
     /// The frame left its origin.
-    pub near: bool,
+    pub sent: bool,
     /// The frame was seen where it must arrive, and the exchange that it
     /// belongs to was completed where the probe asks for one.
     pub arrived: bool,
@@ -23,52 +23,52 @@ pub struct Seen {
     pub sound: bool,
 }
 
-/// The fate of a probe in the control or teeth phase: only the place where it must arrive counts.
-pub fn control_fate(seen: Seen) -> Fate {
-    fate(seen, seen.arrived)
+/// The outcome of a probe in the control or leak_check phase: only the place where it must arrive counts.
+pub fn control_outcome(seen: Observation) -> Outcome {
+    outcome(seen, seen.arrived)
 }
 
-/// The fate of a probe with the filter in place. Of a frame that must be
+/// The outcome of a probe with the filter in place. Of a frame that must be
 /// stopped, one sighting anywhere behind the filter is enough to call it delivered.
-pub fn filtered_fate(seen: Seen, expect: Expect) -> Fate {
+pub fn filtered_outcome(seen: Observation, expect: Expect) -> Outcome {
     let delivered = match expect {
         Expect::Pass => seen.arrived,
         Expect::Drop => seen.arrived || seen.escaped,
     };
-    fate(seen, delivered)
+    outcome(seen, delivered)
 }
 
-fn fate(seen: Seen, delivered: bool) -> Fate {
+fn outcome(seen: Observation, delivered: bool) -> Outcome {
     // A sighting proves delivery even when another sensor is broken; an absence proves nothing then.
     if delivered {
-        Fate::Delivered
+        Outcome::Delivered
     } else if !seen.sound {
-        Fate::Unknown
-    } else if !seen.near {
-        Fate::NeverSent
+        Outcome::Unknown
+    } else if !seen.sent {
+        Outcome::NeverSent
     } else if seen.bounded {
-        Fate::Dropped
+        Outcome::Dropped
     } else {
-        Fate::Lost
+        Outcome::Lost
     }
 }
 
 /// The verdict of a probe.
-pub fn judge(expect: Expect, residual: bool, control: Fate, filtered: Fate) -> Verdict {
+pub fn judge(expect: Expect, known_gap: bool, control: Outcome, filtered: Outcome) -> Verdict {
     match (control, filtered, expect) {
         // A leak is a leak whatever became of the control: the frame was seen.
-        (_, Fate::Delivered, Expect::Drop) if residual => Verdict::Residual,
-        (_, Fate::Delivered, Expect::Drop) => Verdict::Fail(Failure::Leak),
-        (Fate::Delivered, Fate::Delivered, Expect::Pass)
-        | (Fate::Delivered, Fate::Dropped, Expect::Drop) => Verdict::Pass,
-        (Fate::Delivered, Fate::Dropped, Expect::Pass) => Verdict::Fail(Failure::Blocked),
+        (_, Outcome::Delivered, Expect::Drop) if known_gap => Verdict::KnownGap,
+        (_, Outcome::Delivered, Expect::Drop) => Verdict::Fail(Failure::Leak),
+        (Outcome::Delivered, Outcome::Delivered, Expect::Pass)
+        | (Outcome::Delivered, Outcome::Dropped, Expect::Drop) => Verdict::Pass,
+        (Outcome::Delivered, Outcome::Dropped, Expect::Pass) => Verdict::Fail(Failure::Blocked),
         _ => Verdict::Inconclusive,
     }
 }
 
 /// Why a verdict is inconclusive, in words.
-pub fn reason(control: Fate, filtered: Fate) -> String {
-    if control != Fate::Delivered {
+pub fn reason(control: Outcome, filtered: Outcome) -> String {
+    if control != Outcome::Delivered {
         return format!(
             "without the filter the frame was {}, so nothing is proven about the filter",
             words(control)
@@ -77,13 +77,13 @@ pub fn reason(control: Fate, filtered: Fate) -> String {
     format!("with the filter the frame was {}", words(filtered))
 }
 
-fn words(fate: Fate) -> &'static str {
-    match fate {
-        Fate::Delivered => "delivered",
-        Fate::Dropped => "stopped",
-        Fate::NeverSent => "never seen leaving its sender",
-        Fate::Lost => "not seen again, and no sentinel sent after it arrived either",
-        Fate::Unknown => "not watched: a sensor died, lost packets or was not reached",
+fn words(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Delivered => "delivered",
+        Outcome::Dropped => "stopped",
+        Outcome::NeverSent => "never seen leaving its sender",
+        Outcome::Lost => "not seen again, and no sentinel sent after it arrived either",
+        Outcome::Unknown => "not watched: a sensor died, lost packets or was not reached",
     }
 }
 
@@ -93,8 +93,8 @@ mod tests {
     use proptest::prelude::*;
     use rstest::rstest;
 
-    const ALL: Seen = Seen {
-        near: true,
+    const ALL: Observation = Observation {
+        sent: true,
         arrived: true,
         escaped: true,
         bounded: true,
@@ -102,88 +102,88 @@ mod tests {
     };
 
     #[rstest]
-    #[case::arrived(ALL, Fate::Delivered)]
-    #[case::stopped(Seen { arrived: false, escaped: false, ..ALL }, Fate::Dropped)]
-    #[case::no_sentinel(Seen { arrived: false, escaped: false, bounded: false, ..ALL }, Fate::Lost)]
-    #[case::not_sent(Seen { near: false, arrived: false, escaped: false, ..ALL }, Fate::NeverSent)]
-    #[case::dead_sensor(Seen { arrived: false, escaped: false, sound: false, ..ALL }, Fate::Unknown)]
-    #[case::seen_in_spite_of_a_dead_sensor(Seen { sound: false, ..ALL }, Fate::Delivered)]
-    fn fates(#[case] seen: Seen, #[case] expected: Fate) {
-        assert_eq!(filtered_fate(seen, Expect::Pass), expected);
+    #[case::arrived(ALL, Outcome::Delivered)]
+    #[case::stopped(Observation { arrived: false, escaped: false, ..ALL }, Outcome::Dropped)]
+    #[case::no_sentinel(Observation { arrived: false, escaped: false, bounded: false, ..ALL }, Outcome::Lost)]
+    #[case::not_sent(Observation { sent: false, arrived: false, escaped: false, ..ALL }, Outcome::NeverSent)]
+    #[case::dead_sensor(Observation { arrived: false, escaped: false, sound: false, ..ALL }, Outcome::Unknown)]
+    #[case::seen_in_spite_of_a_dead_sensor(Observation { sound: false, ..ALL }, Outcome::Delivered)]
+    fn outcomes(#[case] seen: Observation, #[case] expected: Outcome) {
+        assert_eq!(filtered_outcome(seen, Expect::Pass), expected);
     }
 
     #[test]
     fn an_escape_off_the_expected_path_is_a_leak_but_no_delivery() {
-        let seen = Seen {
+        let seen = Observation {
             arrived: false,
             ..ALL
         };
-        assert_eq!(filtered_fate(seen, Expect::Drop), Fate::Delivered);
-        assert_eq!(filtered_fate(seen, Expect::Pass), Fate::Dropped);
-        assert_eq!(control_fate(seen), Fate::Dropped);
+        assert_eq!(filtered_outcome(seen, Expect::Drop), Outcome::Delivered);
+        assert_eq!(filtered_outcome(seen, Expect::Pass), Outcome::Dropped);
+        assert_eq!(control_outcome(seen), Outcome::Dropped);
     }
 
     #[rstest]
-    #[case::stopped_as_wanted(Expect::Drop, Fate::Delivered, Fate::Dropped, Verdict::Pass)]
-    #[case::through_as_wanted(Expect::Pass, Fate::Delivered, Fate::Delivered, Verdict::Pass)]
+    #[case::stopped_as_wanted(Expect::Drop, Outcome::Delivered, Outcome::Dropped, Verdict::Pass)]
+    #[case::through_as_wanted(Expect::Pass, Outcome::Delivered, Outcome::Delivered, Verdict::Pass)]
     #[case::leak(
         Expect::Drop,
-        Fate::Delivered,
-        Fate::Delivered,
+        Outcome::Delivered,
+        Outcome::Delivered,
         Verdict::Fail(Failure::Leak)
     )]
     #[case::blocked(
         Expect::Pass,
-        Fate::Delivered,
-        Fate::Dropped,
+        Outcome::Delivered,
+        Outcome::Dropped,
         Verdict::Fail(Failure::Blocked)
     )]
-    #[case::no_control(Expect::Drop, Fate::Lost, Fate::Dropped, Verdict::Inconclusive)]
-    #[case::lost(Expect::Drop, Fate::Delivered, Fate::Lost, Verdict::Inconclusive)]
+    #[case::no_control(Expect::Drop, Outcome::Lost, Outcome::Dropped, Verdict::Inconclusive)]
+    #[case::lost(Expect::Drop, Outcome::Delivered, Outcome::Lost, Verdict::Inconclusive)]
     fn verdicts(
         #[case] expect: Expect,
-        #[case] control: Fate,
-        #[case] filtered: Fate,
+        #[case] control: Outcome,
+        #[case] filtered: Outcome,
         #[case] expected: Verdict,
     ) {
         assert_eq!(judge(expect, false, control, filtered), expected);
     }
 
     #[test]
-    fn a_residual_that_is_stopped_passes() {
+    fn a_known_gap_that_is_stopped_passes() {
         assert_eq!(
-            judge(Expect::Drop, true, Fate::Delivered, Fate::Dropped),
+            judge(Expect::Drop, true, Outcome::Delivered, Outcome::Dropped),
             Verdict::Pass
         );
         assert_eq!(
-            judge(Expect::Drop, true, Fate::Delivered, Fate::Delivered),
-            Verdict::Residual
+            judge(Expect::Drop, true, Outcome::Delivered, Outcome::Delivered),
+            Verdict::KnownGap
         );
     }
 
-    fn any_fate() -> impl Strategy<Value = Fate> {
+    fn any_outcome() -> impl Strategy<Value = Outcome> {
         prop_oneof![
-            Just(Fate::Delivered),
-            Just(Fate::Dropped),
-            Just(Fate::NeverSent),
-            Just(Fate::Lost),
-            Just(Fate::Unknown)
+            Just(Outcome::Delivered),
+            Just(Outcome::Dropped),
+            Just(Outcome::NeverSent),
+            Just(Outcome::Lost),
+            Just(Outcome::Unknown)
         ]
     }
 
     proptest! {
         #[test]
-        fn nothing_passes_without_a_delivered_control(control in any_fate(), filtered in any_fate(), drop: bool, residual: bool) {
+        fn nothing_passes_without_a_delivered_control(control in any_outcome(), filtered in any_outcome(), drop: bool, known_gap: bool) {
             let expect = if drop { Expect::Drop } else { Expect::Pass };
-            if judge(expect, residual, control, filtered) == Verdict::Pass {
-                prop_assert_eq!(control, Fate::Delivered);
+            if judge(expect, known_gap, control, filtered) == Verdict::Pass {
+                prop_assert_eq!(control, Outcome::Delivered);
             }
         }
 
         #[test]
-        fn a_drop_needs_every_part_of_its_proof(near: bool, bounded: bool, sound: bool) {
-            let seen = Seen { near, arrived: false, escaped: false, bounded, sound };
-            prop_assert_eq!(filtered_fate(seen, Expect::Drop) == Fate::Dropped, near && bounded && sound);
+        fn a_drop_needs_every_part_of_its_proof(sent: bool, bounded: bool, sound: bool) {
+            let seen = Observation { sent, arrived: false, escaped: false, bounded, sound };
+            prop_assert_eq!(filtered_outcome(seen, Expect::Drop) == Outcome::Dropped, sent && bounded && sound);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Which cells of the matrix run, in what order, and which do not and why.
 
-use super::job::{CellPlan, IPXE, LINUX, Order};
+use super::job::{Attach, CellPlan, IPXE, LINUX};
 use crate::report::model::Skipped;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -115,7 +115,7 @@ pub fn select(entries: Vec<Entry>, globs: &[glob::Pattern], partition: Option<Pa
         plan.matrix.push(name.clone());
         let made_here = [LINUX, IPXE].contains(&entry.plan.guest.as_str());
         if made_here && entry.skip.is_none() && !kinds.insert(entry.plan.guest.clone()) {
-            entry.plan.order = Order::Start;
+            entry.plan.attach = Attach::BeforeFirstFrame;
         }
         let place = &mut places[usize::from(entry.skip.is_some())];
         let mine = partition.is_none_or(|partition| partition.holds(*place, &name));
@@ -187,17 +187,17 @@ mod tests {
     }
 
     #[rstest]
-    #[case::of_all(&[], None, &[Order::Both, Order::Start, Order::Start, Order::Start])]
-    #[case::of_the_selected(&["*e1000*"], None, &[Order::Both, Order::Start])]
-    #[case::not_of_each_partition(&[], Some("slice:2/2"), &[Order::Start, Order::Start])]
+    #[case::of_all(&[], None, &[Attach::Both, Attach::BeforeFirstFrame, Attach::BeforeFirstFrame, Attach::BeforeFirstFrame])]
+    #[case::of_the_selected(&["*e1000*"], None, &[Attach::Both, Attach::BeforeFirstFrame])]
+    #[case::not_of_each_partition(&[], Some("slice:2/2"), &[Attach::BeforeFirstFrame, Attach::BeforeFirstFrame])]
     fn the_first_of_its_kind_goes_through_both_orders(
         #[case] texts: &[&str],
         #[case] partition: Option<&str>,
-        #[case] expected: &[Order],
+        #[case] expected: &[Attach],
     ) {
         let partition = partition.map(|text| text.parse().expect("a good partition"));
         let plan = select(matrix(), &globs(texts), partition);
-        let orders: Vec<Order> = plan.cells.iter().map(|cell| cell.order).collect();
+        let orders: Vec<Attach> = plan.cells.iter().map(|cell| cell.attach).collect();
         assert_eq!(orders, expected);
     }
 
@@ -212,9 +212,9 @@ mod tests {
         ];
         let entries = plans.map(|plan| Entry { plan, skip: None });
         let cells = select(entries.to_vec(), &[], None).cells;
-        let orders: Vec<Order> = cells.iter().map(|cell| cell.order).collect();
-        let both = Order::Both;
-        assert_eq!(orders, [both, both, both, both, Order::Live]);
+        let orders: Vec<Attach> = cells.iter().map(|cell| cell.attach).collect();
+        let both = Attach::Both;
+        assert_eq!(orders, [both, both, both, both, Attach::Running]);
     }
 
     #[test]

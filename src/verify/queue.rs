@@ -2,7 +2,7 @@
 
 use super::job::CellPlan;
 use crate::report::model::{Cell, CellError, ErrorKind};
-use crate::report::summary::Outcome;
+use crate::report::summary::Conclusion;
 use std::collections::VecDeque;
 
 /// The cells of a job while workers take them one by one.
@@ -42,7 +42,7 @@ impl Queue {
 
     /// Takes a finished cell.
     pub fn done(&mut self, cell: Cell) {
-        if self.fail_fast && cell.outcome() != Outcome::Pass {
+        if self.fail_fast && cell.conclusion() != Conclusion::Pass {
             self.stopped_by.get_or_insert_with(|| cell.name.clone());
         }
         self.done.push(cell);

@@ -2,22 +2,22 @@
 
 use super::VerifyError;
 use super::job::{CellPlan, Job};
-use super::running::Context;
+use super::running::CellContext;
 use super::{cell, tap};
 use crate::report::live::Event;
 use crate::report::model::Cell;
-use crate::report::summary::Outcome;
+use crate::report::summary::Conclusion;
 
-/// Runs a cell, and again as often as the job allows until it is green.
+/// TrialRecord a cell, and again as often as the job allows until it is green.
 pub async fn run(
-    context: &Context<'_>,
+    context: &CellContext<'_>,
     plan: &CellPlan,
     numbers: &mut impl Iterator<Item = u8>,
 ) -> Cell {
     let mut tries = Vec::new();
     for (again, number) in (0..=context.job.retries).zip(numbers) {
         let cell = attempt(context, plan, number, again).await;
-        let green = cell.outcome() == Outcome::Pass;
+        let green = cell.conclusion() == Conclusion::Pass;
         tries.push(cell);
         if green {
             break;
@@ -27,7 +27,7 @@ pub async fn run(
 }
 
 /// One try. Each keeps its evidence in a directory of its own.
-async fn attempt(context: &Context<'_>, plan: &CellPlan, number: u8, again: u32) -> Cell {
+async fn attempt(context: &CellContext<'_>, plan: &CellPlan, number: u8, again: u32) -> Cell {
     if again == 0 {
         return once(context, plan, number).await;
     }
@@ -40,7 +40,7 @@ async fn attempt(context: &Context<'_>, plan: &CellPlan, number: u8, again: u32)
         out: context.job.out.as_ref().map(|out| out.join(&dir)),
         ..context.job.clone()
     };
-    let context = Context {
+    let context = CellContext {
         job: &job,
         ..*context
     };
@@ -51,7 +51,7 @@ async fn attempt(context: &Context<'_>, plan: &CellPlan, number: u8, again: u32)
     cell
 }
 
-async fn once(context: &Context<'_>, plan: &CellPlan, number: u8) -> Cell {
+async fn once(context: &CellContext<'_>, plan: &CellPlan, number: u8) -> Cell {
     if let Err(error) = context.lab.begin_cell().await {
         return plan.failed(VerifyError::from(error).in_phase("lab"));
     }
@@ -65,12 +65,12 @@ async fn once(context: &Context<'_>, plan: &CellPlan, number: u8) -> Cell {
 /// The worst of the tries, marked as flaky where the last one was green.
 fn settle(mut tries: Vec<Cell>) -> Option<Cell> {
     let count = tries.len();
-    let passed = tries.last()?.outcome() == Outcome::Pass;
+    let passed = tries.last()?.conclusion() == Conclusion::Pass;
     // Of equals the first: that is what a run without retries would have found.
-    let (mut worst, mut at) = (tries[0].outcome(), 0);
+    let (mut worst, mut at) = (tries[0].conclusion(), 0);
     for (index, cell) in tries.iter().enumerate() {
-        if cell.outcome() > worst {
-            (worst, at) = (cell.outcome(), index);
+        if cell.conclusion() > worst {
+            (worst, at) = (cell.conclusion(), index);
         }
     }
     let mut cell = tries.swap_remove(at);
@@ -104,13 +104,16 @@ mod tests {
     }
 
     #[rstest]
-    #[case::at_once("p", Outcome::Pass, false)]
-    #[case::lucky("ip", Outcome::Inconclusive, true)]
-    #[case::a_leak_stays_a_leak("lip", Outcome::Fail, true)]
-    #[case::never("ih", Outcome::Host, false)]
-    #[case::the_worst_counts("ili", Outcome::Fail, false)]
-    fn tries(#[case] kinds: &str, #[case] outcome: Outcome, #[case] flaky: bool) {
+    #[case::at_once("p", Conclusion::Pass, false)]
+    #[case::lucky("ip", Conclusion::Inconclusive, true)]
+    #[case::a_leak_stays_a_leak("lip", Conclusion::Fail, true)]
+    #[case::never("ih", Conclusion::Host, false)]
+    #[case::the_worst_counts("ili", Conclusion::Fail, false)]
+    fn tries(#[case] kinds: &str, #[case] conclusion: Conclusion, #[case] flaky: bool) {
         let cell = settle(kinds.chars().map(a_try).collect()).expect("a try");
-        assert_eq!((cell.outcome(), cell.flaky.is_some()), (outcome, flaky));
+        assert_eq!(
+            (cell.conclusion(), cell.flaky.is_some()),
+            (conclusion, flaky)
+        );
     }
 }

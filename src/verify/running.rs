@@ -4,8 +4,8 @@ use super::VerifyError;
 use super::assess::is_green;
 use super::evidence;
 use super::job::{CellPlan, Job};
-use super::pristine::Saved;
-use super::trial::Runs;
+use super::snapshot::Saved;
+use super::trial::TrialRecord;
 use super::watch::{Marks, Sightings, Watch};
 use crate::guest::{Accel, Image};
 use crate::lab::{Lab, Sensor, ruleset};
@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 /// What a cell is run with.
 #[derive(Clone, Copy)]
-pub struct Context<'a> {
+pub struct CellContext<'a> {
     /// The lab.
     pub lab: &'a Lab,
     /// The job.
@@ -36,7 +36,7 @@ pub struct Context<'a> {
     pub tell: &'a dyn Fn(&Event),
 }
 
-impl<'a> Context<'a> {
+impl<'a> CellContext<'a> {
     /// The image of a cell's guest.
     ///
     /// # Errors
@@ -50,9 +50,9 @@ impl<'a> Context<'a> {
 }
 
 /// A cell while it runs.
-pub struct Running<'a> {
+pub struct CellRun<'a> {
     /// What it is run with.
-    pub context: &'a Context<'a>,
+    pub context: &'a CellContext<'a>,
     /// Which it is.
     pub plan: &'a CellPlan,
     /// What was found so far.
@@ -66,9 +66,9 @@ pub struct Running<'a> {
     phase: Option<(&'static str, Instant)>,
 }
 
-impl<'a> Running<'a> {
+impl<'a> CellRun<'a> {
     /// A cell in which nothing has happened yet.
-    pub fn begin(context: &'a Context<'a>, plan: &'a CellPlan) -> Self {
+    pub fn begin(context: &'a CellContext<'a>, plan: &'a CellPlan) -> Self {
         Self {
             context,
             plan,
@@ -113,9 +113,9 @@ impl<'a> Running<'a> {
     }
 
     /// From runs to verdicts and evidence. Returns what stopped them, if anything did.
-    pub fn conclude(&mut self, runs: Runs) -> Result<(), VerifyError> {
+    pub fn conclude(&mut self, runs: TrialRecord) -> Result<(), VerifyError> {
         self.cell.probes = runs.results();
-        self.cell.teeth = runs.has_teeth(&self.cell.probes);
+        self.cell.leak_check = runs.leak_check_passed(&self.cell.probes);
         self.cell.probes.append(&mut self.client_results);
         self.keep(&runs.rules, &runs.frames());
         runs.stopped.map_or(Ok(()), Err)
@@ -123,7 +123,7 @@ impl<'a> Running<'a> {
 
     /// The same while the guest still runs, of which nothing more is asked. What stopped
     /// the trial may be libvirtd's death, and that is still to be found.
-    pub fn conclude_with_guest(&mut self, runs: Runs) -> Result<(), VerifyError> {
+    pub fn conclude_with_guest(&mut self, runs: TrialRecord) -> Result<(), VerifyError> {
         if runs.stopped.is_none() {
             self.context.lab.end_cell();
         }
@@ -142,7 +142,7 @@ impl<'a> Running<'a> {
     /// Writes the evidence of a cell that is not green.
     pub fn keep(&mut self, rules: &str, frames: &[(&Sightings, &[Probe])]) {
         let green = self.cell.error.is_none()
-            && self.cell.teeth == Some(true)
+            && self.cell.leak_check == Some(true)
             && is_green(&self.cell.probes);
         let Some(out) = self.context.job.out.as_deref().filter(|_| !green) else {
             return;

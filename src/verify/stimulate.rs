@@ -1,10 +1,10 @@
 //! A real guest at the guest's end of the wire: its stack sends, its agent is told what.
 
+use super::endpoint::{Endpoint, Exchange, Hosts, Moment, Refusals};
 use super::ssh;
-use super::station::{Exchange, Ground, Moment, Refusals, Station};
-use crate::frame::Phase;
 use crate::guest::{AgentClient, GuestError};
 use crate::lab::topology::{Mac, mac_text};
+use crate::probe::Pass;
 use crate::probe::{Expect, Origin, Probe, Stimulus};
 use lanfence_agent::{Answer, DhcpStep, Op, to_hex};
 use std::net::{IpAddr, SocketAddr};
@@ -25,7 +25,7 @@ pub const SSH: Duration = Duration::from_secs(8);
 /// A real guest, through the agent in it.
 pub struct Sender<'a> {
     /// The lab and its addresses.
-    pub ground: Ground<'a>,
+    pub hosts: Hosts<'a>,
     /// The agent in the guest.
     pub agent: &'a mut AgentClient,
     /// Device name in the guest.
@@ -53,7 +53,7 @@ impl Sender<'_> {
 
     /// Gives the guest its addresses and routes.
     pub async fn configure(&mut self) -> Result<(), GuestError> {
-        let Ground { lab, scene } = self.ground;
+        let Hosts { lab, scene } = self.hosts;
         let guest = &scene.guest;
         let addresses = vec![
             format!("{}/{}", guest.v4, scene.lan4.prefix_len()),
@@ -142,7 +142,7 @@ impl Sender<'_> {
     }
 }
 
-impl Station for Sender<'_> {
+impl Endpoint for Sender<'_> {
     /// Takes the guest's DHCP client through renew, release and a fresh lease,
     /// then puts the addresses back whatever came of it, so that a filter that
     /// stops DHCP does not hide everything else.
@@ -176,8 +176,8 @@ impl Station for Sender<'_> {
     /// queue behind an ARP question. Where a filter may have stopped the question the
     /// guest is told the answer, since the probes shall leave all the same. Without
     /// one its probes will be seen never to have left.
-    async fn meet_neighbours(&mut self, phase: Phase) -> Result<(), GuestError> {
-        let (gateway, peer) = (&self.ground.scene.gateway, &self.ground.scene.peer);
+    async fn meet_neighbours(&mut self, pass: Pass) -> Result<(), GuestError> {
+        let (gateway, peer) = (&self.hosts.scene.gateway, &self.hosts.scene.peer);
         let neighbours: [(IpAddr, Mac); 6] = [
             (gateway.v4.into(), gateway.mac),
             (peer.v4.into(), peer.mac),
@@ -200,7 +200,7 @@ impl Station for Sender<'_> {
                 message,
             })?;
             let silent = matches!(answer, Answer::Neighbour { mac: None });
-            if silent && matches!(phase, Phase::Early | Phase::Filtered) {
+            if silent && matches!(pass, Pass::FirstFrame | Pass::Filtered) {
                 self.tell_neighbour(address, mac).await?;
             }
         }
@@ -211,7 +211,7 @@ impl Station for Sender<'_> {
     /// filter that is there from the start stops the question for them, and the
     /// probes to them shall leave all the same.
     async fn tell_forbidden_neighbours(&mut self, probes: &[Probe]) -> Result<(), GuestError> {
-        let (gateway, peer) = (&self.ground.scene.gateway, &self.ground.scene.peer);
+        let (gateway, peer) = (&self.hosts.scene.gateway, &self.hosts.scene.peer);
         let hosts = [gateway, peer].map(|host| (host.mac, [host.v6, host.link_local]));
         for (kind, like) in [peer.v6, peer.link_local].into_iter().enumerate() {
             if !probes.iter().any(|probe| is_forbidden(probe, like.into())) {
@@ -228,17 +228,17 @@ impl Station for Sender<'_> {
         self.ask(Op::Reset).await.map(drop)
     }
 
-    /// Leaves the groups of an earlier phase and joins them anew. Where the device is deaf
+    /// Leaves the groups of an earlier pass and joins them anew. Where the device is deaf
     /// after each change of what it listens to, that is done while nothing is waited for:
-    /// in the early phase it is deaf all the same, since it has just been set up.
+    /// in the early pass it is deaf all the same, since it has just been set up.
     async fn join(
         &mut self,
         probes: &[Probe],
-        phase: Phase,
+        pass: Pass,
         moment: Moment,
     ) -> Result<Refusals, GuestError> {
-        let best = match phase {
-            Phase::Early => Moment::First,
+        let best = match pass {
+            Pass::FirstFrame => Moment::First,
             _ => Moment::Last,
         };
         if !self.deaf || moment != best || !probes.iter().any(is_join) {
@@ -253,14 +253,15 @@ impl Station for Sender<'_> {
     }
 
     /// First those that use the guest's stack, then the raw frames, of which in
-    /// the early phase the forbidden ones were the first of all. Returns what the
+    /// the early pass the forbidden ones were the first of all. Returns what the
     /// stack refused to send, and why.
-    async fn send(&mut self, probes: &[Probe], phase: Phase) -> Result<Refusals, GuestError> {
+    async fn send(&mut self, probes: &[Probe], pass: Pass) -> Result<Refusals, GuestError> {
         let mut raw = Vec::new();
         let mut others = Vec::new();
         for probe in probes.iter().filter(|probe| probe.origin == Origin::Guest) {
             match &probe.stimulus {
-                Stimulus::Frames(_) if phase == Phase::Early && probe.expect == Expect::Drop => {}
+                Stimulus::Frames(_) if pass == Pass::FirstFrame && probe.expect == Expect::Drop => {
+                }
                 Stimulus::Frames(frames) => raw.extend(frames.iter().cloned()),
                 Stimulus::Join { .. } if self.deaf => {}
                 _ => others.push(probe),
@@ -285,9 +286,9 @@ impl Station for Sender<'_> {
     }
 
     /// Begins to log in and to run a command. The guest's CPU is busy with it for
-    /// most of a phase, and the other probes need little of it.
+    /// most of a pass, and the other probes need little of it.
     fn ssh(&mut self) -> Result<Exchange, GuestError> {
-        let Ground { lab, scene } = self.ground;
+        let Hosts { lab, scene } = self.hosts;
         let to = SocketAddr::new(scene.guest.v4.into(), 22);
         let host_key = self.host_key.to_owned();
         let begun = lab

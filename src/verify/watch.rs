@@ -1,4 +1,4 @@
-//! Matches what the sensors saw against the probes of one phase.
+//! Matches what the sensors saw against the probes of one pass.
 
 use crate::frame::Tag;
 use crate::lab::{Direction, Lab, Sensor, Sighted};
@@ -22,7 +22,7 @@ pub enum Place {
 /// A sensor, its bookmark, and what its two directions are called.
 type Watched<'a> = (&'a Sensor, usize, [(Direction, Place); 2]);
 
-/// Sensors of a cell with the bookmark at which a phase began.
+/// Sensors of a cell with the bookmark at which a pass began.
 pub struct Watch<'a> {
     sensors: [Watched<'a>; 4],
 }
@@ -140,7 +140,7 @@ impl<'a> Watch<'a> {
     }
 }
 
-/// Frames of a phase, indexed by tag since most probes are recognised by it.
+/// Frames of a pass, indexed by tag since most probes are recognised by it.
 #[derive(Debug, Default)]
 pub struct Sightings {
     frames: HashMap<Place, Vec<Sighted>>,
@@ -181,21 +181,21 @@ impl Sightings {
     }
 
     /// Whether the probe's frame left its origin and entered the path.
-    pub fn near(&self, probe: &Probe) -> bool {
+    pub fn sent(&self, probe: &Probe) -> bool {
         match probe.origin {
-            Origin::Guest => self.at(Place::At(Point::TapFromGuest), &probe.near),
-            Origin::Peer => self.at(Place::PeerOut, &probe.near),
-            Origin::Gateway => self.at(Place::GatewayOut, &probe.near),
+            Origin::Guest => self.at(Place::At(Point::TapFromGuest), &probe.sent),
+            Origin::Peer => self.at(Place::PeerOut, &probe.sent),
+            Origin::Gateway => self.at(Place::GatewayOut, &probe.sent),
             // What the router did not forward never met the filter.
             Origin::Wan => {
-                self.at(Place::WanOut, &probe.near) && self.at(Place::GatewayOut, &probe.far)
+                self.at(Place::WanOut, &probe.sent) && self.at(Place::GatewayOut, &probe.received)
             }
         }
     }
 
     /// Whether the probe's frame arrived where it must.
     pub fn arrived(&self, probe: &Probe) -> bool {
-        self.at(Place::At(probe.far_at), &probe.far)
+        self.at(Place::At(probe.received_at), &probe.received)
     }
 
     /// Whether a frame that must be stopped was seen anywhere behind the filter.
@@ -205,20 +205,20 @@ impl Sightings {
         }
         behind(probe.origin).iter().any(|point| {
             let place = Place::At(*point);
-            self.at(place, &probe.far) || self.at(place, &probe.near)
+            self.at(place, &probe.received) || self.at(place, &probe.sent)
         })
     }
 
-    /// Whether these, taken after a phase had ended, show a frame of that phase
-    /// behind the filter which nobody sent again. Only what no other phase
+    /// Whether these, taken after a pass had ended, show a frame of that pass
+    /// behind the filter which nobody sent again. Only what no other pass
     /// repeats can be told from a later probe's frame.
     pub fn came_late(&self, probe: &Probe) -> bool {
-        let far = &probe.far;
-        far.is_of_one_phase()
-            && !self.near(probe)
+        let received = &probe.received;
+        received.is_of_one_pass()
+            && !self.sent(probe)
             && behind(probe.origin)
                 .iter()
-                .any(|point| self.at(Place::At(*point), far))
+                .any(|point| self.at(Place::At(*point), received))
     }
 
     /// The last place on the way at which the probe's frame was seen.
@@ -229,9 +229,9 @@ impl Sightings {
         };
         let seen = way.iter().copied().find(|point| {
             let place = Place::At(*point);
-            self.at(place, &probe.far) || self.at(place, &probe.near)
+            self.at(place, &probe.received) || self.at(place, &probe.sent)
         });
-        seen.or_else(|| self.near(probe).then_some(probe.near_at))
+        seen.or_else(|| self.sent(probe).then_some(probe.sent_at))
     }
 }
 
@@ -246,32 +246,32 @@ fn behind(origin: Origin) -> &'static [Point] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::Phase;
+    use crate::probe::Pass;
     use crate::probe::{Group, Stimulus};
     use rstest::rstest;
     use std::net::Ipv4Addr;
 
     const TAG: Tag = Tag {
         run: 1,
-        phase: Phase::Filtered,
+        pass: Pass::Filtered.number(),
         index: 7,
     };
     const OUT: Place = Place::At(Point::TapFromGuest);
     const FAR: Place = Place::At(Point::Wan);
 
-    fn probe(origin: Origin, far_at: Point, sighting: Sighting) -> Probe {
+    fn probe(origin: Origin, received_at: Point, sighting: Sighting) -> Probe {
         Probe {
             id: "wan-ipv4/x".into(),
             group: Group::WanIpv4,
             summary: String::new(),
             expect: Expect::Drop,
-            residual: None,
+            known_gap: None,
             origin,
             stimulus: Stimulus::Frames(Vec::new()),
-            near: sighting.clone(),
-            near_at: Point::TapFromGuest,
-            far: sighting,
-            far_at,
+            sent: sighting.clone(),
+            sent_at: Point::TapFromGuest,
+            received: sighting,
+            received_at,
         }
     }
 
@@ -311,7 +311,7 @@ mod tests {
     fn what_every_phase_repeats_is_never_called_late() {
         let group = Ipv4Addr::new(224, 0, 0, 251);
         let probe = probe(Origin::Guest, Point::Gateway, Sighting::Igmp { group });
-        assert!(!probe.far.is_of_one_phase());
+        assert!(!probe.received.is_of_one_pass());
         assert!(!seen_at(&[FAR]).came_late(&probe));
     }
 }

@@ -3,9 +3,9 @@
 use super::VerifyError;
 use super::bind::refused;
 use super::job::{CellPlan, Job};
-use super::pristine::Saved;
 use super::retry;
-use super::running::Context;
+use super::running::CellContext;
+use super::snapshot::Saved;
 use crate::guest::{Accel, Image};
 use crate::lab::{Lab, Shortcut, Topology};
 use crate::nwfilter;
@@ -21,7 +21,7 @@ use std::time::Instant;
 pub async fn run(job: &Job, tell: &dyn Fn(&Event), cells: impl BufRead) {
     let restores = job.shortcuts.has(Shortcut::RestoreSnapshots);
     let job = Job {
-        states: job.states.clone().filter(|_| restores),
+        snapshots: job.snapshots.clone().filter(|_| restores),
         ..job.clone()
     };
     if let Err(error) = run_cells(&job, tell, cells).await {
@@ -46,7 +46,7 @@ async fn run_cells(
     let mut lab_ms = u64::try_from(started.elapsed().as_millis()).ok();
     let accel = if job.kvm { Accel::Kvm } else { Accel::Tcg };
     let saved = Saved::default();
-    let context = Context {
+    let context = CellContext {
         lab: &lab,
         job,
         policy: &policy,

@@ -264,7 +264,7 @@ impl Side {
         }
         let (dumped, redumped) = (answer.dumped.join("\n"), answer.redumped.join("\n"));
         let rule = |text: &str| answer.rules.iter().any(|rule| rule.contains(text));
-        let mut fates = answer.open.iter().zip(&answer.passed);
+        let mut outcomes = answer.open.iter().zip(&answer.passed);
         for shows in &self.shows {
             let holds = match shows {
                 Shows::Dumps(text) => dumped.contains(text),
@@ -282,9 +282,9 @@ impl Side {
                     .as_ref()
                     .is_some_and(|why| why.contains(text)),
                 Shows::BindsWhereTaken(thing) => answer.bound == thing.is_taken_by(release()?),
-                Shows::Passes(_) => fates.next() == Some((&true, &true)),
-                Shows::Drops(_) => fates.next() == Some((&true, &false)),
-                Shows::DropsOn(on, _) => fates.next() == Some((&true, &(*on != release()?))),
+                Shows::Passes(_) => outcomes.next() == Some((&true, &true)),
+                Shows::Drops(_) => outcomes.next() == Some((&true, &false)),
+                Shows::DropsOn(on, _) => outcomes.next() == Some((&true, &(*on != release()?))),
             };
             if !holds {
                 return Err(format!("not seen: {shows:?}"));

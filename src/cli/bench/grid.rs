@@ -5,7 +5,7 @@ use super::{REFERENCE, in_boots};
 use crate::cli::verify::Which;
 use crate::cli::{Failure, note};
 use crate::report::live::Event;
-use crate::report::summary::Outcome;
+use crate::report::summary::Conclusion;
 use crate::verify::job::Job;
 use crate::verify::plan::longest_first;
 use crate::verify::{Workers, silence};
@@ -93,7 +93,7 @@ fn wall(
     let wall = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let mut times = BTreeMap::new();
     for cell in &gathered.cells {
-        if cell.outcome() != Outcome::Pass {
+        if cell.conclusion() != Conclusion::Pass {
             let name = &cell.name;
             return Err(Failure::host(format!(
                 "{name} is not green; `lanfence verify --cell {name}` says why"

@@ -5,7 +5,7 @@ use crate::cli::verify::Which;
 use crate::cli::{Failure, note};
 use crate::report::live::Event;
 use crate::report::model::{Cell, ProbeResult, Verdict};
-use crate::report::summary::Outcome;
+use crate::report::summary::Conclusion;
 use crate::verify::job::Job;
 use crate::verify::{Workers, silence};
 use comfy_table::Table;
@@ -30,7 +30,9 @@ pub fn tables(plain: &Job, guest: &Path, cells: usize) -> Result<(String, usize)
         .map_err(Failure::host)?
         .gather(silence(&job), |event| seen.look(event, cells));
     let red = gathered.cells.iter();
-    let red: Vec<&Cell> = red.filter(|cell| cell.outcome() != Outcome::Pass).collect();
+    let red: Vec<&Cell> = red
+        .filter(|cell| cell.conclusion() != Conclusion::Pass)
+        .collect();
     for cell in &red {
         note(&format!("{} is not green: {}", cell.name, why(cell)));
     }
@@ -44,7 +46,7 @@ fn why(cell: &Cell) -> String {
         return format!("{}: {}", error.phase, error.message);
     }
     let is_wrong =
-        |probe: &&ProbeResult| !matches!(probe.verdict, Verdict::Pass | Verdict::Residual);
+        |probe: &&ProbeResult| !matches!(probe.verdict, Verdict::Pass | Verdict::KnownGap);
     let wrong: Vec<&ProbeResult> = cell.probes.iter().filter(is_wrong).collect();
     match wrong.first() {
         Some(probe) => format!(
@@ -55,7 +57,7 @@ fn why(cell: &Cell) -> String {
             probe.verdict,
             probe.note.as_deref().unwrap_or("no note")
         ),
-        None => "it has no teeth".into(),
+        None => "it did not pass its leak check".into(),
     }
 }
 

@@ -42,8 +42,8 @@ pub fn text(checked: &Checked) -> String {
             "not evaluated, so not proven",
         ),
         (
-            Verdict::Residual,
-            "Known residuals",
+            Verdict::KnownGap,
+            "Known gaps",
             "nwfilter cannot close them; counted as skipped",
         ),
     ] {
@@ -111,8 +111,8 @@ fn cell(row: &[&Judged]) -> String {
             .filter(|judged| judged.verdict == verdict)
             .count()
     };
-    let residual = count(Verdict::Residual);
-    let all = row.len() - residual;
+    let known_gap = count(Verdict::KnownGap);
+    let all = row.len() - known_gap;
     let mut text = match (
         count(Verdict::Leak),
         count(Verdict::Blocked),
@@ -123,8 +123,8 @@ fn cell(row: &[&Judged]) -> String {
         (0, blocked, _) => format!("BLOCKED {blocked} of {all}"),
         (leaked, ..) => format!("LEAK {leaked} of {all}"),
     };
-    if residual > 0 {
-        let _ = write!(text, " +{residual} residual");
+    if known_gap > 0 {
+        let _ = write!(text, " +{known_gap} known gap");
     }
     text
 }
@@ -224,7 +224,7 @@ fn closing(out: &mut String, checked: &Checked) {
         "{} passed, {} failed, {} skipped",
         count(Verdict::Pass),
         leaks + blocks + undecided,
-        count(Verdict::Residual)
+        count(Verdict::KnownGap)
     );
 }
 

@@ -1,8 +1,9 @@
 //! The catalogue's probes through the evaluator.
 
-use crate::frame::{Phase, Tag};
+use crate::frame::Tag;
 use crate::nwfilter::evaluate::{Compiled, Decision, Evaluation, Way};
 use crate::policy::Policy;
+use crate::probe::Pass;
 use crate::probe::{Expect, Probe, Scene, catalogue};
 
 /// What becomes of a probe.
@@ -26,7 +27,7 @@ pub enum Verdict {
     /// Is stopped and must not be.
     Blocked,
     /// Gets through, and no nwfilter could stop it.
-    Residual,
+    KnownGap,
     /// Not known.
     Undecided,
 }
@@ -38,7 +39,7 @@ impl Verdict {
             Self::Pass => "pass",
             Self::Leak => "leak",
             Self::Blocked => "blocked",
-            Self::Residual => "residual",
+            Self::KnownGap => "known gap",
             Self::Undecided => "undecided",
         }
     }
@@ -63,7 +64,7 @@ pub struct Judged {
 pub fn probes(policy: &Policy, scene: &Scene) -> Vec<Probe> {
     let tag = |index| Tag {
         run: 0,
-        phase: Phase::Filtered,
+        pass: Pass::Filtered.number(),
         index,
     };
     catalogue(policy, scene, tag)
@@ -85,7 +86,7 @@ fn judge(filter: &Compiled, scene: &Scene, probe: Probe) -> Judged {
     };
     let wire = probe.wire(scene);
     // One sighting behind the filter is a leak; a frame without the sign is none.
-    let signed = wire.frames.iter().filter(|frame| probe.near.matches(frame));
+    let signed = wire.frames.iter().filter(|frame| probe.sent.matches(frame));
     let tried = signed
         .map(|frame| (frame, way))
         .map(|(frame, way)| (frame, way, filter.evaluate(frame, way)));
@@ -130,7 +131,7 @@ fn verdict(probe: &Probe, fate: &Fate) -> Verdict {
         (Fate::Undecided(_), _) => Verdict::Undecided,
         (Fate::Delivered, Expect::Pass) | (Fate::Dropped, Expect::Drop) => Verdict::Pass,
         (Fate::Dropped, Expect::Pass) => Verdict::Blocked,
-        (Fate::Delivered, Expect::Drop) if probe.residual.is_some() => Verdict::Residual,
+        (Fate::Delivered, Expect::Drop) if probe.known_gap.is_some() => Verdict::KnownGap,
         (Fate::Delivered, Expect::Drop) => Verdict::Leak,
     }
 }
@@ -198,7 +199,7 @@ mod tests {
     #[test]
     fn the_generated_filter_passes_every_probe() {
         for judged in judged(&generate(&Policy::example())) {
-            let good = matches!(judged.verdict, Verdict::Pass | Verdict::Residual);
+            let good = matches!(judged.verdict, Verdict::Pass | Verdict::KnownGap);
             assert!(good, "{}: {:?}", judged.probe.id, judged.fate);
         }
     }

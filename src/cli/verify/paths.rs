@@ -48,7 +48,7 @@ pub fn libvirt_cache() -> Result<PathBuf, Failure> {
 }
 
 /// The directory of saved guests below the cache. A worker makes it when it needs it.
-pub fn states() -> Result<PathBuf, Failure> {
+pub fn snapshots() -> Result<PathBuf, Failure> {
     Ok(cache()?.join("saved"))
 }
 

@@ -4,7 +4,7 @@ use super::{foreign, paths};
 use crate::cli::Failure;
 use crate::guest::{Holdings, Nic, devices, find, nics};
 use crate::report::model::{Cell, Skipped, Timing};
-use crate::verify::job::{CellPlan, Foreign, Order};
+use crate::verify::job::{Attach, CellPlan, Foreign};
 use crate::verify::plan::{Entry, Partition, Plan, longest_first, select};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -35,26 +35,26 @@ enum Matrix {
 
 /// `--order`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum OrderChoice {
+enum AttachChoice {
     /// The filter is there before the guest's first frame; in the first cell of each
     /// kind of guest it is afterwards put on the running guest too.
     Auto,
     /// Only the first.
-    Start,
+    BeforeFirstFrame,
     /// Only the second.
-    Live,
+    Running,
     /// Both in every cell.
     Both,
 }
 
-impl OrderChoice {
+impl AttachChoice {
     /// The order of every cell; none where it depends on the cell.
-    fn of_all(self) -> Option<Order> {
+    fn of_all(self) -> Option<Attach> {
         match self {
             Self::Auto => None,
-            Self::Start => Some(Order::Start),
-            Self::Live => Some(Order::Live),
-            Self::Both => Some(Order::Both),
+            Self::BeforeFirstFrame => Some(Attach::BeforeFirstFrame),
+            Self::Running => Some(Attach::Running),
+            Self::Both => Some(Attach::Both),
         }
     }
 }
@@ -85,8 +85,8 @@ pub struct Which {
     #[arg(long = "cell", value_name = "GLOB")]
     cells: Vec<glob::Pattern>,
     /// When the filter comes (a foreign guest always goes through `live` too).
-    #[arg(long, value_enum, default_value_t = OrderChoice::Auto)]
-    order: OrderChoice,
+    #[arg(long, value_enum, default_value_t = AttachChoice::Auto)]
+    attach: AttachChoice,
 }
 
 /// Options that select cells.
@@ -140,7 +140,7 @@ impl Which {
             matrix: Some(Matrix::Full),
             images: Vec::new(),
             cells: ["linux/*", "ipxe/*"].map(glob).to_vec(),
-            order: OrderChoice::Auto,
+            attach: AttachChoice::Auto,
         }
     }
 
@@ -155,9 +155,9 @@ impl Which {
             Lane::Tap => self.taps()?,
         };
         let mut plan = select(entries, &self.cells, partition);
-        if let Some(order) = self.order.of_all() {
+        if let Some(attach) = self.attach.of_all() {
             let cells = plan.cells.iter_mut().filter(|cell| !cell.is_tap());
-            cells.for_each(|cell| cell.order = order);
+            cells.for_each(|cell| cell.attach = attach);
         }
         if plan.matrix.is_empty() {
             return Err(Failure::nothing(
@@ -189,8 +189,8 @@ impl Which {
         for cell in &self.cells {
             out.extend(["--cell".to_owned(), cell.as_str().to_owned()]);
         }
-        if self.order != OrderChoice::Auto {
-            out.extend(["--order".to_owned(), word(&self.order)]);
+        if self.attach != AttachChoice::Auto {
+            out.extend(["--attach".to_owned(), word(&self.attach)]);
         }
         out
     }
@@ -299,7 +299,7 @@ fn json(plan: &Plan) -> String {
 const TIMES: &str = "times.json";
 
 /// Puts the cells in the order in which they are begun.
-pub fn order(cells: &mut [CellPlan], cache: &Path) {
+pub fn by_known_times(cells: &mut [CellPlan], cache: &Path) {
     longest_first(cells, &times(cache));
 }
 

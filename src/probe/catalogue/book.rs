@@ -1,29 +1,23 @@
 //! Collecting probes: indices, tags, ports and the fields that a row shares.
 
-use crate::frame::{Ip4, Ip6, Link, Mac, Phase, TAG_LEN, Tag, ethertype};
+use crate::frame::{Ip4, Ip6, Link, Mac, TAG_LEN, Tag, ethertype};
 use crate::policy::Policy;
 use crate::probe::{Expect, Group, Origin, Point, Probe, Scene, Sighting, Stimulus};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// First source port of the first phase, and how many ports a phase has.
+/// First source port of the first pass, and how many ports a pass has.
 const FIRST_PORT: u16 = 20_000;
-const PORTS_PER_PHASE: u16 = 9_000;
+const PORTS_PER_PASS: u16 = 9_000;
 
 /// Source port of the probe with this tag, so that no port returns in another
-/// phase, where connection tracking or `TIME_WAIT` could tell them apart. The
+/// pass, where connection tracking or `TIME_WAIT` could tell them apart. The
 /// run's number turns the range, since hosts of the lab outlive a cell.
 pub fn source_port(tag: Tag) -> u16 {
-    let phase = match tag.phase {
-        Phase::Control => 0,
-        Phase::Filtered => 1,
-        Phase::Teeth => 2,
-        Phase::Sentinel => 3,
-        Phase::Early => 4,
-    };
+    let range = u16::from(tag.pass.saturating_sub(1));
     let turned =
-        (tag.run % u32::from(PORTS_PER_PHASE) + u32::from(tag.index)) % u32::from(PORTS_PER_PHASE);
-    let turned = u16::try_from(turned).expect("less than the ports of a phase");
-    FIRST_PORT + phase * PORTS_PER_PHASE + turned
+        (tag.run % u32::from(PORTS_PER_PASS) + u32::from(tag.index)) % u32::from(PORTS_PER_PASS);
+    let turned = u16::try_from(turned).expect("less than the ports of a pass");
+    FIRST_PORT + range * PORTS_PER_PASS + turned
 }
 
 /// The probes so far and what they are made from.
@@ -48,13 +42,18 @@ impl<'a> Book<'a> {
     }
 
     /// Probes of a row that share expectation and far side, sent by the guest.
-    pub fn row(&mut self, group: Group, expect: impl Into<Expect>, far_at: Point) -> Row<'_, 'a> {
+    pub fn row(
+        &mut self,
+        group: Group,
+        expect: impl Into<Expect>,
+        received_at: Point,
+    ) -> Row<'_, 'a> {
         Row {
             group,
             expect: expect.into(),
-            far_at,
+            received_at,
             origin: Origin::Guest,
-            residual: None,
+            known_gap: None,
             book: self,
         }
     }
@@ -75,16 +74,16 @@ pub struct Row<'b, 'a> {
     book: &'b mut Book<'a>,
     group: Group,
     expect: Expect,
-    far_at: Point,
+    received_at: Point,
     origin: Origin,
-    residual: Option<&'static str>,
+    known_gap: Option<&'static str>,
 }
 
 impl<'a> Row<'_, 'a> {
     /// The same row with another far side.
-    pub fn at(&mut self, far_at: Point) -> Row<'_, 'a> {
+    pub fn at(&mut self, received_at: Point) -> Row<'_, 'a> {
         Row {
-            far_at,
+            received_at,
             ..self.again()
         }
     }
@@ -106,10 +105,10 @@ impl<'a> Row<'_, 'a> {
     }
 
     /// The same row as a hole that nwfilter cannot close: must be stopped, is not.
-    pub fn residual(&mut self, remedy: &'static str) -> Row<'_, 'a> {
+    pub fn known_gap(&mut self, remedy: &'static str) -> Row<'_, 'a> {
         Row {
             expect: Expect::Drop,
-            residual: Some(remedy),
+            known_gap: Some(remedy),
             ..self.again()
         }
     }
@@ -123,9 +122,9 @@ impl<'a> Row<'_, 'a> {
         Row {
             group: self.group,
             expect: self.expect,
-            far_at: self.far_at,
+            received_at: self.received_at,
             origin: self.origin,
-            residual: self.residual,
+            known_gap: self.known_gap,
             book: self.book,
         }
     }
@@ -208,18 +207,18 @@ impl<'a> Row<'_, 'a> {
             group: self.group,
             summary: summary.to_owned(),
             expect: self.expect,
-            residual: self.residual,
+            known_gap: self.known_gap,
             origin: self.origin,
             stimulus,
-            near: seen.clone(),
-            near_at: match self.origin {
+            sent: seen.clone(),
+            sent_at: match self.origin {
                 Origin::Guest => Point::TapFromGuest,
                 Origin::Peer => Point::Peer,
                 Origin::Gateway => Point::Gateway,
                 Origin::Wan => Point::Wan,
             },
-            far: seen,
-            far_at: self.far_at,
+            received: seen,
+            received_at: self.received_at,
         });
     }
 }
@@ -248,8 +247,8 @@ impl<'a> Draft<'a> {
 
     /// A name under `lanfence.test` that no other probe asks for.
     pub fn dns_name(&self) -> String {
-        let Tag { run, phase, index } = self.tag;
-        format!("q{index}-{}-{run:08x}.lanfence.test", phase as u8)
+        let Tag { run, pass, index } = self.tag;
+        format!("q{index}-{pass}-{run:08x}.lanfence.test")
     }
 
     /// A frame from the guest to this MAC.

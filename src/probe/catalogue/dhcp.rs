@@ -88,7 +88,7 @@ fn from_server(book: &Book<'_>) -> Vec<Step> {
     ]
 }
 
-fn lease(book: &mut Book<'_>, origin: Origin, client: bool, far: Point, step: &Step) {
+fn lease(book: &mut Book<'_>, origin: Origin, client: bool, received_at: Point, step: &Step) {
     let seen = Sighting::Dhcp {
         message: step.message,
         client: book.scene.guest.mac,
@@ -99,20 +99,17 @@ fn lease(book: &mut Book<'_>, origin: Origin, client: bool, far: Point, step: &S
     if !client && step.name != "discover" {
         return;
     }
-    book.row(Group::Dhcp, client, far).from(origin).push(
-        step.name,
-        step.summary,
-        Stimulus::Dhcp(step.asked),
-        seen,
-    );
+    book.row(Group::Dhcp, client, received_at)
+        .from(origin)
+        .push(step.name, step.summary, Stimulus::Dhcp(step.asked), seen);
 }
 
 /// Renewals at servers off the LAN, which a relay makes necessary.
 fn add_remote_servers(book: &mut Book<'_>) {
     let (policy, scene) = (book.policy, book.scene);
     for (at, &server) in policy.dhcp.servers.iter().enumerate() {
-        let far = rules::routed4(scene, server);
-        book.row(Group::Dhcp, policy.dhcp.client, far).raw(
+        let received_at = rules::routed4(scene, server);
+        book.row(Group::Dhcp, policy.dhcp.client, received_at).raw(
             &format!("renew-at-server-{}", at + 1),
             &format!("DHCP renewal at the server {server} behind a relay"),
             |d| {

@@ -129,8 +129,8 @@ fn is_unicast4(address: Ipv4Addr) -> bool {
 
 fn unicast4(book: &mut Book<'_>, name: &str, summary: &str, to: Ipv4Addr) {
     let expect = rules::outbound(book.policy, book.scene.guest.v4, to);
-    let far = rules::routed4(book.scene, to);
-    book.row(Group::WanEdges, expect, far)
+    let received_at = rules::routed4(book.scene, to);
+    book.row(Group::WanEdges, expect, received_at)
         .raw(name, summary, |d| {
             d.to_router4(&d.ip4(to).udp(d.port, DISCARD, &d.bytes()))
         });
@@ -138,8 +138,8 @@ fn unicast4(book: &mut Book<'_>, name: &str, summary: &str, to: Ipv4Addr) {
 
 fn unicast6(book: &mut Book<'_>, name: &str, summary: &str, to: Ipv6Addr) {
     let expect = rules::outbound(book.policy, book.scene.guest.v6, to);
-    let far = rules::routed6(book.scene, to);
-    book.row(Group::WanEdges, expect, far)
+    let received_at = rules::routed6(book.scene, to);
+    book.row(Group::WanEdges, expect, received_at)
         .raw(name, summary, |d| {
             d.to_router6(&d.ip6(to).udp(d.port, DISCARD, &d.bytes()))
         });
@@ -156,7 +156,7 @@ fn add_link_local(book: &mut Book<'_>) {
     );
     let mut row = book.row(Group::WanEdges, false, Point::Wan);
     if policy.link_local {
-        row.residual(
+        row.known_gap(
             "the LAN's own link-local range cannot be told from the WAN's by address; \
              the router must not forward 169.254.0.0/16 (RFC 3927 2.6.2), which Linux does \
              unless `ip route add blackhole 169.254.0.0/16` says otherwise",

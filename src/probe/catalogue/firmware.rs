@@ -2,9 +2,10 @@
 
 use super::book::Book;
 use super::rules;
+use crate::frame::Tag;
 use crate::frame::dhcp::message;
-use crate::frame::{Phase, Tag};
 use crate::policy::Policy;
+use crate::probe::Pass;
 use crate::probe::{Group, Origin, Point, Probe, Scene, Sighting, Stimulus};
 use lanfence_agent::DhcpStep;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -16,7 +17,7 @@ pub const TFTP_PORT: u16 = 69;
 pub const HTTP_PORT: u16 = 80;
 
 /// The probes of a guest that is a boot firmware. `file` makes the name of the file
-/// that the guest fetches in this phase: `lan` and `wan` by TFTP, `lan-web` by HTTP.
+/// that the guest fetches in this pass: `lan` and `wan` by TFTP, `lan-web` by HTTP.
 pub fn firmware_catalogue(
     policy: &Policy,
     scene: &Scene,
@@ -25,7 +26,7 @@ pub fn firmware_catalogue(
     // Firmware cannot be made to send tags: file names take their place.
     let no_tag = |index| Tag {
         run: 0,
-        phase: Phase::Control,
+        pass: Pass::Control.number(),
         index,
     };
     let mut book = Book::new(policy, scene, &no_tag);
@@ -54,14 +55,14 @@ fn add_lease(book: &mut Book<'_>) {
     ];
     // Without a client in the policy the rest is missing for want of an answer.
     let steps = steps.into_iter().take(if client { 4 } else { 1 });
-    for ((origin, far), name, summary, message) in steps {
+    for ((origin, received_at), name, summary, message) in steps {
         let seen = Sighting::Dhcp {
             message,
             client: book.scene.guest.mac,
             to: None,
         };
         let stimulus = Stimulus::Dhcp(DhcpStep::Bind);
-        let mut row = book.row(Group::Dhcp, client, far);
+        let mut row = book.row(Group::Dhcp, client, received_at);
         row.from(origin).push(name, summary, stimulus, seen);
     }
 }

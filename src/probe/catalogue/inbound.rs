@@ -32,9 +32,9 @@ pub fn add_lan(book: &mut Book<'_>) {
 fn add_lan_stack(book: &mut Book<'_>) {
     let (policy, scene) = (book.policy, book.scene);
     let (guest, peer, router) = (&scene.guest, &scene.peer, &scene.gateway);
-    let far = Point::TapToGuest;
+    let received_at = Point::TapToGuest;
     let expect = rules::inbound(policy, peer.v4);
-    let mut row = book.row(Group::LanInbound, expect, far);
+    let mut row = book.row(Group::LanInbound, expect, received_at);
     let mut row = row.from(Origin::Peer);
     row.push(
         "ssh",
@@ -70,7 +70,7 @@ fn add_lan_stack(book: &mut Book<'_>) {
         tag,
     );
     let expect = rules::inbound(policy, router.v4);
-    let mut row = book.row(Group::LanInbound, expect, far);
+    let mut row = book.row(Group::LanInbound, expect, received_at);
     let mut row = row.from(Origin::Gateway);
     row.udp(
         "udp-router",

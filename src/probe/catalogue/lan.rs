@@ -171,16 +171,16 @@ fn behind_router(book: &mut Book<'_>, name: &str, summary: &str, net: IpNet) {
     match net.hosts().next().unwrap_or(net.addr()) {
         IpAddr::V4(to) => {
             let expect = rules::outbound(policy, scene.guest.v4, to);
-            let far = rules::routed4(scene, to);
-            book.row(Group::LanUnicast, expect, far)
+            let received_at = rules::routed4(scene, to);
+            book.row(Group::LanUnicast, expect, received_at)
                 .raw(name, summary, |d| {
                     d.to_router4(&d.ip4(to).udp(d.port, DISCARD, &d.bytes()))
                 });
         }
         IpAddr::V6(to) => {
             let expect = rules::outbound(policy, scene.guest.v6, to);
-            let far = rules::routed6(scene, to);
-            book.row(Group::LanUnicast, expect, far)
+            let received_at = rules::routed6(scene, to);
+            book.row(Group::LanUnicast, expect, received_at)
                 .raw(name, summary, |d| {
                     d.to_router6(&d.ip6(to).udp(d.port, DISCARD, &d.bytes()))
                 });

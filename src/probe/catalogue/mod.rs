@@ -28,10 +28,10 @@ use book::Book;
 ///
 /// `phase_tag` makes the tag of the probe at an index of the vector. The same
 /// policy and scene give the same ids, stimuli and expectations for every
-/// phase; only tags, source ports and asked names differ. Source ports are in
-/// 20000 to 64999 and repeat in no other phase of the run.
+/// pass; only tags, source ports and asked names differ. Source ports are in
+/// 20000 to 64999 and repeat in no other pass of the run.
 ///
-/// In the control run every probe must be seen at its `far_at`; what the lab
+/// In the control run every probe must be seen at its `received_at`; what the lab
 /// has to provide for that is written beside the probes that need it.
 pub fn catalogue(policy: &Policy, scene: &Scene, phase_tag: impl Fn(u16) -> Tag) -> Vec<Probe> {
     let mut book = Book::new(policy, scene, &phase_tag);

@@ -114,7 +114,7 @@ fn add_source_routes(book: &mut Book<'_>) {
     let scene = book.scene;
     let wan = scene.wan4;
     let mut row = book.row(Group::Reflection, false, Point::Gateway);
-    let mut row = row.residual(
+    let mut row = row.known_gap(
         "nwfilter cannot match IPv4 options: set net.ipv4.conf.all.accept_source_route=0 on \
          routers and LAN hosts (the default of most), or drop `ip option` in an nft bridge rule",
     );
@@ -137,7 +137,7 @@ fn add_source_routes(book: &mut Book<'_>) {
         });
     }
     row.at(Point::Peer)
-        .residual(
+        .known_gap(
             "nwfilter cannot match IPv6 extension headers: hosts must ignore type 0 routing \
              headers (RFC 5095, Linux does), or drop `exthdr rt exists` in an nft bridge rule",
         )
@@ -159,7 +159,7 @@ fn add_source_routes(book: &mut Book<'_>) {
 fn add_relays(book: &mut Book<'_>) {
     let router = book.scene.gateway.v4;
     book.row(Group::Reflection, false, Point::Wan)
-        .residual(
+        .known_gap(
             "the router's DNS forwards names to the WAN for whoever asks it: let it answer \
              local names only for this guest, or leave the router's address out of the policy",
         )

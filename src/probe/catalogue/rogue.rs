@@ -202,7 +202,7 @@ fn add_mac(book: &mut Book<'_>) {
 fn add_open(book: &mut Book<'_>) {
     let (guest, peer, router) = (&book.scene.guest, &book.scene.peer, &book.scene.gateway);
     let mut row = book.row(Group::Rogue, false, Point::Peer);
-    row.residual(
+    row.known_gap(
         "nwfilter's layer-2 rules cannot match ICMP types: set \
          net.ipv4.conf.all.accept_redirects=0 on LAN hosts",
     )
@@ -214,7 +214,7 @@ fn add_open(book: &mut Book<'_>) {
             d.to_peer4(&d.ip4(peer.v4).icmp(5, 1, guest.v4.octets(), &quoted))
         },
     );
-    row.residual(
+    row.known_gap(
         "nwfilter cannot read the target of a neighbour advertisement: pin the router's \
          neighbour entry on LAN hosts, or check `icmpv6 taddr` in an nft bridge rule",
     )
@@ -227,7 +227,7 @@ fn add_open(book: &mut Book<'_>) {
             d.to_peer6(&ip.icmp(kind::NEIGHBOUR_ADVERT, 0, &body))
         },
     );
-    row.residual(
+    row.known_gap(
         "nwfilter cannot match fragments: receivers must ignore fragmented neighbour \
          discovery (RFC 6980, Linux does), or drop `exthdr frag exists` in an nft bridge rule",
     )

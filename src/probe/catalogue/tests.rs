@@ -1,11 +1,12 @@
 //! What holds of every catalogue, and the shipped policy's one in full.
 
 use super::*;
-use crate::frame::{Body, MAX_FRAME, MIN_FRAME, Phase, View};
+use crate::frame::{Body, MAX_FRAME, MIN_FRAME, View};
 use crate::policy::Dhcp;
 use crate::probe::{
     Expect, Host, Lookup, Origin, Point, Sighting, Stimulus, inbound_sentinels, sentinels,
 };
+use crate::probe::{Pass, SENTINEL};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use proptest::prelude::*;
 use rstest::rstest;
@@ -53,16 +54,16 @@ fn scene() -> Scene {
     }
 }
 
-fn tag(phase: Phase) -> impl Fn(u16) -> Tag {
+fn tag(pass: u8) -> impl Fn(u16) -> Tag {
     move |index| Tag {
         run: 0xdead_beef,
-        phase,
+        pass,
         index,
     }
 }
 
-fn build(policy: &Policy, phase: Phase) -> Vec<Probe> {
-    catalogue(policy, &scene(), tag(phase))
+fn build(policy: &Policy, pass: Pass) -> Vec<Probe> {
+    catalogue(policy, &scene(), tag(pass.number()))
 }
 
 fn frames(probe: &Probe) -> &[Vec<u8>] {
@@ -82,16 +83,16 @@ fn expectation(probes: &[Probe], id: &str) -> Expect {
 #[test]
 fn of_the_shipped_policy() {
     let mut text = String::new();
-    for probe in build(&example(), Phase::Control) {
-        let expect = match (probe.expect, probe.residual) {
-            (_, Some(_)) => "residual",
+    for probe in build(&example(), Pass::Control) {
+        let expect = match (probe.expect, probe.known_gap) {
+            (_, Some(_)) => "known gap",
             (Expect::Pass, _) => "pass",
             (Expect::Drop, _) => "drop",
         };
-        let far = format!("{:?}", probe.far_at);
+        let received_at = format!("{:?}", probe.received_at);
         let _ = writeln!(
             text,
-            "{:<38} {expect:<8} {far:<10} {}",
+            "{:<38} {expect:<8} {received_at:<10} {}",
             probe.id, probe.summary
         );
     }
@@ -100,7 +101,7 @@ fn of_the_shipped_policy() {
 
 #[test]
 fn ids_are_unique_and_name_their_row() {
-    let probes = build(&example(), Phase::Control);
+    let probes = build(&example(), Pass::Control);
     let ids: HashSet<_> = probes.iter().map(|probe| &probe.id).collect();
     assert_eq!(ids.len(), probes.len());
     for probe in &probes {
@@ -120,8 +121,8 @@ fn ids_are_unique_and_name_their_row() {
 
 #[test]
 fn phases_differ_in_tags_only() {
-    let plan = |phase| {
-        build(&example(), phase)
+    let plan = |pass| {
+        build(&example(), pass)
             .into_iter()
             .map(|probe| {
                 (
@@ -129,24 +130,24 @@ fn phases_differ_in_tags_only() {
                     probe.summary,
                     probe.expect,
                     probe.origin,
-                    probe.far_at,
+                    probe.received_at,
                 )
             })
             .collect::<Vec<_>>()
     };
-    assert_eq!(plan(Phase::Control), plan(Phase::Filtered));
-    assert_eq!(plan(Phase::Control), plan(Phase::Teeth));
-    assert_eq!(plan(Phase::Control), plan(Phase::Early));
+    assert_eq!(plan(Pass::Control), plan(Pass::Filtered));
+    assert_eq!(plan(Pass::Control), plan(Pass::LeakCheck));
+    assert_eq!(plan(Pass::Control), plan(Pass::FirstFrame));
 }
 
 #[test]
 fn frames_are_recognised_and_by_no_other_probe() {
-    let probes = build(&example(), Phase::Control);
+    let probes = build(&example(), Pass::Control);
     for probe in &probes {
         for frame in frames(probe) {
-            assert!(probe.near.matches(frame), "{}", probe.id);
+            assert!(probe.sent.matches(frame), "{}", probe.id);
             for other in probes.iter().filter(|other| other.id != probe.id) {
-                let taken = other.near.matches(frame) || other.far.matches(frame);
+                let taken = other.sent.matches(frame) || other.received.matches(frame);
                 assert!(!taken, "{} is taken for {}", probe.id, other.id);
             }
         }
@@ -155,18 +156,19 @@ fn frames_are_recognised_and_by_no_other_probe() {
 
 #[test]
 fn the_lookup_finds_what_each_sighting_matches() {
-    let probes = build(&example(), Phase::Control);
-    let lookup = Lookup::new(probes.iter().map(|probe| &probe.far));
-    let marks = sentinels(&scene(), tag(Phase::Sentinel));
+    let probes = build(&example(), Pass::Control);
+    let lookup = Lookup::new(probes.iter().map(|probe| &probe.received));
+    let marks = sentinels(&scene(), tag(SENTINEL));
     for frame in probes.iter().flat_map(frames).chain(&marks) {
-        let asked = |(at, probe): (usize, &Probe)| probe.far.matches(frame).then_some(at);
+        let asked = |(at, probe): (usize, &Probe)| probe.received.matches(frame).then_some(at);
         let each: Vec<_> = probes.iter().enumerate().filter_map(asked).collect();
         assert_eq!(lookup.hits(frame), each);
     }
     // Frames of the stack have no tag: a SYN and a question stand for them.
-    let d = Draft::new(&scene(), tag(Phase::Control)(0)).ip4(Ipv4Addr::new(192, 168, 1, 10));
+    let d =
+        Draft::new(&scene(), tag(Pass::Control.number())(0)).ip4(Ipv4Addr::new(192, 168, 1, 10));
     for probe in &probes {
-        let packet = match (&probe.stimulus, &probe.far) {
+        let packet = match (&probe.stimulus, &probe.received) {
             (
                 Stimulus::Tcp {
                     source_port, to, ..
@@ -194,8 +196,8 @@ fn the_lookup_finds_what_each_sighting_matches() {
 
 #[test]
 fn payloads_of_the_stack_hold_what_is_looked_for() {
-    for probe in build(&example(), Phase::Control) {
-        match (&probe.stimulus, &probe.near) {
+    for probe in build(&example(), Pass::Control) {
+        match (&probe.stimulus, &probe.sent) {
             (
                 Stimulus::Udp { payload, .. } | Stimulus::Ping { payload, .. },
                 Sighting::Tag(tag),
@@ -213,7 +215,7 @@ fn payloads_of_the_stack_hold_what_is_looked_for() {
 
 #[test]
 fn no_frame_is_for_an_address_that_bridges_keep() {
-    for probe in build(&example(), Phase::Control) {
+    for probe in build(&example(), Pass::Control) {
         for frame in frames(&probe) {
             let reserved = frame[..5] == [1, 0x80, 0xc2, 0, 0] && (1..=15).contains(&frame[5]);
             assert!(!reserved, "{} never leaves the bridge", probe.id);
@@ -224,7 +226,7 @@ fn no_frame_is_for_an_address_that_bridges_keep() {
 #[test]
 fn no_frame_borrows_the_mac_of_a_lab_host() {
     let scene = scene();
-    for probe in build(&example(), Phase::Control) {
+    for probe in build(&example(), Pass::Control) {
         let own = match probe.origin {
             Origin::Guest => scene.guest.mac,
             Origin::Peer => scene.peer.mac,
@@ -260,18 +262,18 @@ fn assert_sound(id: &str, frame: &[u8]) {
 }
 
 #[rstest]
-#[case::control(Phase::Control)]
-#[case::filtered(Phase::Filtered)]
-#[case::early(Phase::Early)]
-fn frames_are_sound(#[case] phase: Phase) {
-    for probe in build(&example(), phase) {
+#[case::control(Pass::Control)]
+#[case::filtered(Pass::Filtered)]
+#[case::early(Pass::FirstFrame)]
+fn frames_are_sound(#[case] pass: Pass) {
+    for probe in build(&example(), pass) {
         for frame in frames(&probe) {
             assert_sound(&probe.id, frame);
         }
     }
     let marks = [
-        sentinels(&scene(), tag(Phase::Sentinel)),
-        inbound_sentinels(&scene(), tag(Phase::Sentinel)),
+        sentinels(&scene(), tag(SENTINEL)),
+        inbound_sentinels(&scene(), tag(SENTINEL)),
     ];
     for frame in marks.iter().flatten() {
         assert_sound("sentinel", frame);
@@ -280,13 +282,13 @@ fn frames_are_sound(#[case] phase: Phase) {
 
 #[test]
 fn sentinels_are_tagged_and_no_probe_matches_them() {
-    let probes = build(&example(), Phase::Filtered);
-    let outbound = sentinels(&scene(), tag(Phase::Sentinel));
-    let inbound = inbound_sentinels(&scene(), tag(Phase::Sentinel));
+    let probes = build(&example(), Pass::Filtered);
+    let outbound = sentinels(&scene(), tag(SENTINEL));
+    let inbound = inbound_sentinels(&scene(), tag(SENTINEL));
     for frames in [&outbound, &inbound] {
         for (index, frame) in (0..).zip(frames) {
-            assert_eq!(Tag::find(frame), Some(tag(Phase::Sentinel)(index)));
-            let taken = probes.iter().find(|probe| probe.far.matches(frame));
+            assert_eq!(Tag::find(frame), Some(tag(SENTINEL)(index)));
+            let taken = probes.iter().find(|probe| probe.received.matches(frame));
             assert_eq!(taken.map(|probe| &probe.id), None);
         }
     }
@@ -312,8 +314,8 @@ fn source_ports(probe: &Probe) -> Vec<u16> {
 #[case::high(u32::MAX)]
 fn no_source_port_is_used_twice(#[case] run: u32) {
     let mut used = HashSet::new();
-    for phase in [Phase::Control, Phase::Filtered, Phase::Teeth] {
-        let probes = catalogue(&example(), &scene(), |index| Tag { run, phase, index });
+    for pass in [Pass::Control, Pass::Filtered, Pass::LeakCheck] {
+        let probes = catalogue(&example(), &scene(), |index| pass.tag(run, index));
         for probe in probes {
             let ports: HashSet<_> = source_ports(&probe).into_iter().collect();
             assert!(ports.len() <= 1, "{}", probe.id);
@@ -326,8 +328,8 @@ fn no_source_port_is_used_twice(#[case] run: u32) {
 }
 
 #[test]
-fn every_row_has_probes_and_teeth_where_it_drops() {
-    let probes = build(&example(), Phase::Control);
+fn every_row_has_probes_and_a_leak_check_where_it_drops() {
+    let probes = build(&example(), Pass::Control);
     for group in crate::probe::Group::ALL {
         let mut row = probes
             .iter()
@@ -341,16 +343,16 @@ fn every_row_has_probes_and_teeth_where_it_drops() {
         probes.is_sorted_by_key(rank),
         "probes come in the table's order, row by row"
     );
-    let residuals = probes.iter().filter(|probe| probe.residual.is_some());
-    for probe in residuals {
+    let known_gaps = probes.iter().filter(|probe| probe.known_gap.is_some());
+    for probe in known_gaps {
         assert_eq!(
-            (probe.expect, probe.wants_teeth()),
+            (probe.expect, probe.in_leak_check()),
             (Expect::Drop, false),
             "{}",
             probe.id
         );
     }
-    assert!(probes.iter().filter(|probe| probe.wants_teeth()).count() > 100);
+    assert!(probes.iter().filter(|probe| probe.in_leak_check()).count() > 100);
 }
 
 #[rstest]
@@ -373,9 +375,9 @@ fn expectations_follow_the_policy(
 ) {
     let mut policy = example();
     change(&mut policy);
-    let probes = build(&policy, Phase::Control);
+    let probes = build(&policy, Pass::Control);
     assert_eq!(expectation(&probes, id), expected);
-    let original = build(&example(), Phase::Control);
+    let original = build(&example(), Pass::Control);
     if let Some(before) = original.iter().find(|probe| probe.id == id) {
         assert_ne!(before.expect, expected, "the change makes no difference");
     }
@@ -387,24 +389,24 @@ fn an_allowed_host_is_no_source_for_the_guest() {
         allow: vec!["203.0.113.10/32".parse().unwrap()],
         ..example()
     };
-    let probes = build(&policy, Phase::Control);
+    let probes = build(&policy, Pass::Control);
     assert_eq!(expectation(&probes, "reflection/echo-peer"), Expect::Drop);
     assert_eq!(expectation(&probes, "wan-inbound/udp"), Expect::Pass);
 }
 
 #[test]
-fn without_link_local_the_router_probe_is_no_residual() {
+fn without_link_local_the_router_probe_is_no_known_gap() {
     let policy = Policy {
         link_local: false,
         ..example()
     };
-    let probes = build(&policy, Phase::Control);
+    let probes = build(&policy, Pass::Control);
     let probe = probes
         .iter()
         .find(|probe| probe.id == "wan-edges/link-local-via-router")
         .unwrap();
-    assert!(probe.residual.is_none() && probe.wants_teeth());
-    assert_eq!(probe.far_at, Point::Wan);
+    assert!(probe.known_gap.is_none() && probe.in_leak_check());
+    assert_eq!(probe.received_at, Point::Wan);
 }
 
 prop_compose! {
@@ -441,13 +443,13 @@ proptest! {
 
     #[test]
     fn any_policy_gives_a_sound_catalogue(policy in any_policy()) {
-        let probes = build(&policy, Phase::Control);
+        let probes = build(&policy, Pass::Control);
         let ids: HashSet<_> = probes.iter().map(|probe| &probe.id).collect();
         prop_assert_eq!(ids.len(), probes.len());
         for probe in &probes {
             for frame in frames(probe) {
                 assert_sound(&probe.id, frame);
-                prop_assert!(probe.near.matches(frame));
+                prop_assert!(probe.sent.matches(frame));
             }
         }
     }

@@ -86,7 +86,7 @@ pub fn add(book: &mut Book<'_>) {
 fn add_udp(book: &mut Book<'_>) {
     let scene = book.scene;
     let mut row = book.row(Group::Tunnels, false, Point::Peer);
-    let mut row = row.residual(
+    let mut row = row.known_gap(
         "any LAN host that runs a tunnel endpoint or a proxy can relay; a filter that lets UDP \
          and TCP to LAN hosts pass cannot see inside: keep such endpoints off the LAN, or leave \
          the host's address out of the policy's LAN prefixes",

@@ -1,7 +1,7 @@
 //! Lines of a known width, and grids that are split where they do not fit.
 
 use crate::report::color::Paint;
-use crate::report::summary::Outcome;
+use crate::report::summary::Conclusion;
 use crate::report::text::wrap;
 use comfy_table::{
     CellAlignment, ContentArrangement, ContentLineStyle, LineStyle, Table, TableStyle,
@@ -117,13 +117,13 @@ impl Page {
     }
 
     /// The line that says what the run comes to.
-    pub(super) fn outcome(&mut self, outcome: Outcome, text: &str) {
-        let paint = match outcome {
-            Outcome::Pass => Paint::green,
-            Outcome::Inconclusive | Outcome::Empty => Paint::yellow,
+    pub(super) fn conclusion(&mut self, conclusion: Conclusion, text: &str) {
+        let paint = match conclusion {
+            Conclusion::Pass => Paint::green,
+            Conclusion::Inconclusive | Conclusion::Empty => Paint::yellow,
             _ => Paint::red,
         };
-        self.entry(&format!("{}:", outcome.word()), text, paint);
+        self.entry(&format!("{}:", conclusion.word()), text, paint);
     }
 
     /// A grid with the fixed columns on the left, in as many pieces as the width
@@ -201,7 +201,7 @@ impl Page {
             Some(word @ ("LEAK" | "BLOCKED" | "error")) => {
                 entry.replacen(word, &self.paint.red(word), 1)
             }
-            Some(word @ ("?" | "residual")) => entry.replacen(word, &self.paint.yellow(word), 1),
+            Some(word @ ("?" | "known gap")) => entry.replacen(word, &self.paint.yellow(word), 1),
             Some(word @ "pass") => entry.replacen(word, &self.paint.green(word), 1),
             _ => entry.to_owned(),
         };

@@ -1,9 +1,9 @@
-//! What to know beside the grid: leaks, blocks, residuals, doubts, errors, teeth.
+//! What to know beside the grid: leaks, blocks, known gaps, doubts, errors, leak check.
 
 use super::page::Page;
 use crate::report::clients;
 use crate::report::color::Paint;
-use crate::report::findings::{Finding, findings, labels, place, teeth};
+use crate::report::findings::{Finding, findings, labels, leak_check, place};
 use crate::report::model::{ErrorKind, Failure, Run, Verdict};
 use crate::report::text::{clean, plural};
 use crate::report::titles;
@@ -13,13 +13,13 @@ use std::fmt::Write as _;
 pub(super) fn print(page: &mut Page, run: &Run) {
     failures(page, run, Failure::Leak);
     failures(page, run, Failure::Blocked);
-    residuals(page, run);
+    known_gaps(page, run);
     inconclusive(page, run);
     errors(page, run);
     flaky(page, run);
     skipped(page, run);
     dhcp_clients(page, run);
-    print_teeth(page, run);
+    print_leak_check(page, run);
     evidence(page, run);
 }
 
@@ -62,13 +62,13 @@ fn failures(page: &mut Page, run: &Run, why: Failure) {
     }
 }
 
-fn residuals(page: &mut Page, run: &Run) {
-    let found = findings(run, Verdict::Residual);
+fn known_gaps(page: &mut Page, run: &Run) {
+    let found = findings(run, Verdict::KnownGap);
     if found.is_empty() {
         return;
     }
     page.heading(
-        &format!("Known residuals ({})", plural(found.len(), "probe")),
+        &format!("Known gaps ({})", plural(found.len(), "probe")),
         "nwfilter cannot close them; counted as skipped",
     );
     for finding in &found {
@@ -200,15 +200,15 @@ fn blame(kind: ErrorKind) -> &'static str {
     }
 }
 
-fn print_teeth(page: &mut Page, run: &Run) {
+fn print_leak_check(page: &mut Page, run: &Run) {
     if run.cells.is_empty() {
         return;
     }
     page.gap();
-    for (good, line) in teeth(run) {
-        let rest = line.strip_prefix("teeth: ").unwrap_or(&line);
+    for (good, line) in leak_check(run) {
+        let rest = line.strip_prefix("leak check: ").unwrap_or(&line);
         page.entry(
-            "teeth:",
+            "leak check:",
             rest,
             if good { Paint::green } else { Paint::yellow },
         );

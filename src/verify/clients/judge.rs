@@ -3,13 +3,13 @@
 use super::Part;
 use super::legs::{Leg, legs};
 use crate::probe::{Expect, Group, Point};
-use crate::report::model::{Fate, ProbeResult, Verdict};
-use crate::verify::judge::{control_fate, judge, reason};
+use crate::report::model::{Outcome, ProbeResult, Verdict};
+use crate::verify::judge::{control_outcome, judge, reason};
 use lanfence_agent::clients::{Played, Profile};
 
-/// A client's fate, and what to know of it.
+/// A client's outcome, and what to know of it.
 struct Found {
-    fate: Fate,
+    outcome: Outcome,
     note: Option<String>,
     /// The message that did not arrive.
     stuck: Option<Leg>,
@@ -23,16 +23,17 @@ pub fn result(profile: &Profile, control: &Part<'_>, filtered: &Part<'_>) -> Opt
         return None;
     }
     let (without, with) = (found(control), found(filtered));
-    let verdict = judge(Expect::Pass, false, without.fate, with.fate);
+    let verdict = judge(Expect::Pass, false, without.outcome, with.outcome);
     let note = match verdict {
-        Verdict::Inconclusive if without.fate == Fate::Delivered => with.note,
+        Verdict::Inconclusive if without.outcome == Outcome::Delivered => with.note,
         Verdict::Inconclusive => without
             .note
             .map(|note| format!("without the filter, {note}")),
         Verdict::Fail(_) => with.note,
-        Verdict::Pass | Verdict::Residual => None,
+        Verdict::Pass | Verdict::KnownGap => None,
     };
-    let unsaid = || (verdict == Verdict::Inconclusive).then(|| reason(without.fate, with.fate));
+    let unsaid =
+        || (verdict == Verdict::Inconclusive).then(|| reason(without.outcome, with.outcome));
     Some(ProbeResult {
         id: format!("dhcp/client-{}", profile.name),
         group: Group::Dhcp,
@@ -41,10 +42,10 @@ pub fn result(profile: &Profile, control: &Part<'_>, filtered: &Part<'_>) -> Opt
             profile.system
         ),
         expect: Expect::Pass,
-        control: without.fate,
-        filtered: with.fate,
-        teeth: None,
-        early: None,
+        control: without.outcome,
+        filtered: with.outcome,
+        leak_check: None,
+        first_frame: None,
         verdict,
         last_seen: with
             .stuck
@@ -60,22 +61,26 @@ fn found(part: &Part<'_>) -> Found {
     let Some(played) = part.played else {
         let why = part.seen.act.played.as_ref().err();
         return Found {
-            fate: Fate::Unknown,
+            outcome: Outcome::Unknown,
             note: why.map(|why| format!("the guest could not play it: {why}")),
             stuck: None,
         };
     };
     let legs = legs(played);
-    let fates = legs.iter().map(|leg| (*leg, control_fate(part.leg(*leg))));
-    let stuck = fates.into_iter().find(|(_, fate)| *fate != Fate::Delivered);
+    let outcomes = legs
+        .iter()
+        .map(|leg| (*leg, control_outcome(part.leg(*leg))));
+    let stuck = outcomes
+        .into_iter()
+        .find(|(_, outcome)| *outcome != Outcome::Delivered);
     match stuck {
-        Some((leg, fate)) => Found {
-            fate,
-            note: Some(format!("{} was {}", leg.name(), words(fate))),
+        Some((leg, outcome)) => Found {
+            outcome,
+            note: Some(format!("{} was {}", leg.name(), words(outcome))),
             stuck: Some(leg),
         },
         None if played.done() => Found {
-            fate: Fate::Delivered,
+            outcome: Outcome::Delivered,
             note: None,
             stuck: None,
         },
@@ -85,7 +90,7 @@ fn found(part: &Part<'_>) -> Found {
                 .iter()
                 .find_map(|taken| taken.failure.as_deref());
             Found {
-                fate: Fate::Unknown,
+                outcome: Outcome::Unknown,
                 note: Some(format!(
                     "every message arrived, and yet: {}",
                     why.unwrap_or("it took no step")
@@ -96,13 +101,13 @@ fn found(part: &Part<'_>) -> Found {
     }
 }
 
-fn words(fate: Fate) -> &'static str {
-    match fate {
-        Fate::Delivered => "delivered",
-        Fate::Dropped => "seen leaving and not arriving",
-        Fate::NeverSent => "not seen leaving",
-        Fate::Lost => "lost, and no sentinel sent after it arrived either",
-        Fate::Unknown => "not watched: a sensor died or lost packets",
+fn words(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Delivered => "delivered",
+        Outcome::Dropped => "seen leaving and not arriving",
+        Outcome::NeverSent => "not seen leaving",
+        Outcome::Lost => "lost, and no sentinel sent after it arrived either",
+        Outcome::Unknown => "not watched: a sensor died or lost packets",
     }
 }
 
@@ -115,7 +120,7 @@ mod tests {
     use crate::lab::{Direction, Sighted};
     use crate::probe::Mac;
     use crate::report::model::Failure;
-    use crate::verify::phase::Bounds;
+    use crate::verify::pass::Bounds;
     use crate::verify::watch::{Place, Sightings};
     use lanfence_agent::clients::{Arp, PROFILES, Step, Taken, nth, xid};
     use rstest::rstest;
@@ -133,7 +138,7 @@ mod tests {
     const IN: [Place; 2] = [Place::GatewayOut, Place::At(Point::TapToGuest)];
 
     /// The frames of a whole life, in order, with the two places of each.
-    fn life() -> Vec<(Vec<u8>, [Place; 2])> {
+    fn lifetime() -> Vec<(Vec<u8>, [Place; 2])> {
         let first = nth(XID, u32::try_from(PLACE).unwrap());
         let dhcp = |kind: u8, step: Step, out: bool| {
             let message = Message {
@@ -174,7 +179,11 @@ mod tests {
     /// start; `usize::MAX` for a whole one.
     fn seen_until(stuck: usize, bounds: Bounds) -> Seen {
         let mut sightings = Sightings::default();
-        for (at, (frame, places)) in life().into_iter().enumerate().take(stuck.saturating_add(1)) {
+        for (at, (frame, places)) in lifetime()
+            .into_iter()
+            .enumerate()
+            .take(stuck.saturating_add(1))
+        {
             let seen = if at == stuck {
                 &places[..1]
             } else {
@@ -232,11 +241,11 @@ mod tests {
         let whole = seen_until(usize::MAX, Bounds::ALL);
         let part = whole.part(u32::try_from(PLACE).unwrap(), MAC);
         let legs = legs(part.played.unwrap());
-        assert_eq!(legs.len(), life().len());
+        assert_eq!(legs.len(), lifetime().len());
         assert!(legs.iter().all(|leg| part.leg(*leg).arrived));
         // Another client's transactions are not taken for this one's.
         let other = whole.part(0, MAC);
-        assert!(legs.iter().any(|leg| !other.leg(*leg).near));
+        assert!(legs.iter().any(|leg| !other.leg(*leg).sent));
     }
 
     #[rstest]

@@ -92,12 +92,12 @@ fn of(step: Step) -> Vec<Leg> {
 
 impl Part<'_> {
     /// What the sensors say of a leg. The fields are those of any probe.
-    pub fn leg(&self, leg: Leg) -> judge::Seen {
-        let (near, far) = leg.ends();
+    pub fn leg(&self, leg: Leg) -> judge::Observation {
+        let (sent, received_at) = leg.ends();
         let at = |place| self.seen.sightings.any(place, |frame| self.is(leg, frame));
-        judge::Seen {
-            near: at(near),
-            arrived: at(far),
+        judge::Observation {
+            sent: at(sent),
+            arrived: at(received_at),
             escaped: false,
             bounded: if leg.out {
                 self.seen.bounds.outbound

@@ -1,12 +1,13 @@
 //! What a foreign guest sent in a part of its life, by kind, and what became of it.
 
 use super::traffic::{Judge, Judged, Kind, dhcp_answer};
-use crate::frame::{Body, Mac, Phase, Tag, View, dhcp, summary};
+use crate::frame::{Body, Mac, Tag, View, dhcp, summary};
 use crate::lab::Sighted;
 use crate::lab::topology::{GATEWAY_MAC, PEER_MAC};
+use crate::probe::SENTINEL;
 use crate::probe::{Expect, Group, Point};
-use crate::report::model::Fate;
-use crate::verify::judge::{Seen, control_fate, filtered_fate};
+use crate::report::model::Outcome;
+use crate::verify::judge::{Observation, control_outcome, filtered_outcome};
 use crate::verify::watch::{Place, Sightings};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::{IpAddr, Ipv4Addr};
@@ -51,7 +52,7 @@ impl To {
 struct Tally {
     /// When each left the guest, in nanoseconds since the epoch.
     sent: Vec<u64>,
-    /// Seen at the LAN peer and at the router's LAN side.
+    /// Observation at the LAN peer and at the router's LAN side.
     seen: [usize; 2],
 }
 
@@ -61,7 +62,7 @@ pub struct Account {
     /// What the policy wants.
     pub expect: Option<Expect>,
     tallies: BTreeMap<To, Tally>,
-    /// Seen at the far side.
+    /// Observation at the far side.
     wan: usize,
     /// Where to, in words, a few.
     shown: BTreeSet<String>,
@@ -266,7 +267,7 @@ impl Ledger {
     }
 
     /// What became of a kind without the filter.
-    pub fn control(&self, kind: &Kind, proof: Proof) -> Fate {
+    pub fn control(&self, kind: &Kind, proof: Proof) -> Outcome {
         let Some(account) = self.kinds.get(kind) else {
             return self.nothing(proof);
         };
@@ -275,11 +276,11 @@ impl Ledger {
             Some(Expect::Drop) => account.escaped(),
             _ => account.arrived(proof.until),
         };
-        control_fate(Self::seen(kind, account, arrived, proof))
+        control_outcome(Self::seen(kind, account, arrived, proof))
     }
 
     /// What became of a kind with the filter.
-    pub fn filtered(&self, kind: &Kind, proof: Proof) -> Fate {
+    pub fn filtered(&self, kind: &Kind, proof: Proof) -> Outcome {
         let Some(account) = self.kinds.get(kind) else {
             return self.nothing(proof);
         };
@@ -288,23 +289,23 @@ impl Ledger {
             Expect::Drop => account.escaped(),
             Expect::Pass => account.arrived(proof.until),
         };
-        filtered_fate(Self::seen(kind, account, arrived, proof), expect)
+        filtered_outcome(Self::seen(kind, account, arrived, proof), expect)
     }
 
-    /// The fate of what was not seen at all. That the guest could still be heard is part of it.
-    fn nothing(&self, proof: Proof) -> Fate {
+    /// The outcome of what was not seen at all. That the guest could still be heard is part of it.
+    fn nothing(&self, proof: Proof) -> Outcome {
         match proof.until.or(self.proven()) {
-            Some(_) if proof.sound => Fate::NeverSent,
-            _ => Fate::Unknown,
+            Some(_) if proof.sound => Outcome::NeverSent,
+            _ => Outcome::Unknown,
         }
     }
 
-    fn seen(kind: &Kind, account: &Account, arrived: bool, proof: Proof) -> Seen {
+    fn seen(kind: &Kind, account: &Account, arrived: bool, proof: Proof) -> Observation {
         // The part of the guest's life that is judged ends with the last proof: what
         // left it later may still be under way.
         let inside = |at: u64| proof.until.is_none_or(|until| at <= until);
-        Seen {
-            near: account.sent().any(inside),
+        Observation {
+            sent: account.sent().any(inside),
             arrived,
             escaped: arrived,
             bounded: proof.until.is_some() && (proof.wan || !kind.is_wan()),
@@ -323,7 +324,7 @@ fn is_from_guest(frame: &[u8]) -> bool {
 /// has none: it comes at the lab's time, not at the guest's.
 fn judged(owner: &Owner<'_>, frame: &[u8]) -> Option<Judged> {
     let (kind, expect) = owner.judge.kind(frame)?;
-    let echo = Tag::find(frame).is_some_and(|tag| tag.phase == Phase::Sentinel);
+    let echo = Tag::find(frame).is_some_and(|tag| tag.pass == SENTINEL);
     (!echo || kind.is_wan()).then_some((kind, expect))
 }
 

@@ -9,22 +9,23 @@ mod ledger;
 mod rows;
 mod traffic;
 
-use super::assess::has_teeth;
-use super::cell::{guest_mac, sabotage};
+use super::assess::leak_check_passed;
+use super::cell::{guest_mac, inject};
+use super::endpoint::scene;
 use super::evidence::Own;
-use super::job::{Foreign, Sabotage};
-use super::phase::{AFTER_EARLY, Pace, bound_from_outside};
-use super::running::Running;
-use super::station::scene;
+use super::job::{Foreign, InjectedFault};
+use super::pass::{AFTER_FIRST_FRAME, Pace, bound_from_outside};
+use super::running::CellRun;
 use super::watch::{Marks, Place, Sightings, Watch};
 use super::{VerifyError, bind};
-use crate::frame::{Ip4, Link, Phase, Tag, ethertype};
+use crate::frame::{Ip4, Link, Tag, ethertype};
 use crate::guest::foreign::{Arp, Broadcast, Dhcp, ForeignImage, Format, Medium, Overlay, Wan};
 use crate::guest::{
     DomainSpec, Drive, FilterRef, Interface, Kind, Machine, begin_silent, domain_xml, screen_path,
 };
 use crate::lab::topology::{GATEWAY_MAC, Mac, WAN4};
 use crate::lab::{image_path, ruleset};
+use crate::probe::Pass;
 use crate::probe::{Group, Point};
 use ledger::{Ledger, Owner, Proof};
 use rows::{Part, Parts, rows};
@@ -70,7 +71,7 @@ struct Traces {
     rules: String,
 }
 
-impl<'a> Running<'a> {
+impl<'a> CellRun<'a> {
     /// The whole life of the foreign guest at this place of the job's list.
     pub(super) async fn through_foreign(
         &mut self,
@@ -81,12 +82,12 @@ impl<'a> Running<'a> {
         let case = self.case(place, number)?;
         let mut seen = Traces::default();
         let ended = self.life(&case, &mut seen).await;
-        let phases: Vec<_> = seen.sightings.iter().map(|seen| (seen, &[][..])).collect();
+        let passes: Vec<_> = seen.sightings.iter().map(|seen| (seen, &[][..])).collect();
         let changed = case.image.unchanged();
         if ended.is_err() || changed.is_err() {
-            self.cell.teeth = None;
+            self.cell.leak_check = None;
         }
-        self.keep(&seen.rules, &phases);
+        self.keep(&seen.rules, &passes);
         ended?;
         changed.map_err(|error| VerifyError::Cell(error.to_string()))
     }
@@ -130,42 +131,44 @@ impl<'a> Running<'a> {
         let (v4, control) = self.control(case, &on, seen).await?;
         self.enter("bind");
         bind::bind(self.context, &mut on.machine, v4)?;
-        sabotage(self.context, &mut on.machine)?;
+        inject(self.context, &mut on.machine)?;
         self.enter("filtered");
-        let mut filtered = self.linger(case, &on, v4, Phase::Filtered, seen).await?;
+        let mut filtered = self.linger(case, &on, v4, Pass::Filtered, seen).await?;
         seen.rules = ruleset::evidence();
         self.enter("unbind");
         let end = now();
         on.machine.set_filter(None)?;
-        self.enter("teeth");
-        let teeth = self.linger(case, &on, v4, Phase::Teeth, seen).await;
+        self.enter("leak-check");
+        let leak_check = self.linger(case, &on, v4, Pass::LeakCheck, seen).await;
         self.describe(on.machine.xml());
         // The same MAC and tap come again, so this guest must have ended.
         drop(on);
-        if let Ok(teeth) = &teeth {
-            filtered.prove_later(teeth, end);
+        if let Ok(leak_check) = &leak_check {
+            filtered.prove_later(leak_check, end);
         }
-        let (teeth, mut stopped) = match teeth {
-            Ok(teeth) => (Some(teeth), None),
+        let (leak_check, mut stopped) = match leak_check {
+            Ok(leak_check) => (Some(leak_check), None),
             Err(error) => (None, Some(error)),
         };
-        let mut early = None;
-        if stopped.is_none() && self.plan.order.has_start() {
+        let mut first_frame = None;
+        if stopped.is_none() && self.plan.attach.before_first_frame() {
             // An error here must not hide what the other parts have shown.
             match self.fresh_start(case, v4, &control, seen).await {
-                Ok(part) => early = part,
+                Ok(part) => first_frame = part,
                 Err(error) => stopped = Some(error),
             }
         }
         let parts = Parts {
             control: &control,
             filtered: &filtered,
-            teeth: teeth.as_ref(),
-            early: early.as_ref(),
+            leak_check: leak_check.as_ref(),
+            first_frame: first_frame.as_ref(),
         };
         let expect = case.foreign.manifest.expect;
         self.cell.probes = rows(&parts, expect, self.context.policy);
-        self.cell.teeth = teeth.is_some().then(|| has_teeth(&self.cell.probes));
+        self.cell.leak_check = leak_check
+            .is_some()
+            .then(|| leak_check_passed(&self.cell.probes));
         stopped.map_or(Ok(()), Err)
     }
 
@@ -248,8 +251,8 @@ impl<'a> Running<'a> {
         let end = Instant::now() + manifest.linger();
         self.until(case, on, &watch, end, |_| false).await?;
         on.machine.screen();
-        let series = Phase::Control as u16;
-        let part = self.part(case, on, &watch, v4, (Phase::Control, series), seen);
+        let series = Pass::Control as u16;
+        let part = self.part(case, on, &watch, v4, (Pass::Control, series), seen);
         Ok((v4, part.await?))
     }
 
@@ -259,13 +262,13 @@ impl<'a> Running<'a> {
         case: &Case<'_>,
         on: &On,
         v4: Ipv4Addr,
-        phase: Phase,
+        pass: Pass,
         seen: &mut Traces,
     ) -> Result<Part, VerifyError> {
         let watch = Watch::start(self.context.lab, &on.machine.tap);
         let end = Instant::now() + case.foreign.manifest.linger();
         self.until(case, on, &watch, end, |_| false).await?;
-        self.part(case, on, &watch, v4, (phase, phase as u16), seen)
+        self.part(case, on, &watch, v4, (pass, u16::from(pass.number())), seen)
             .await
     }
 
@@ -281,10 +284,10 @@ impl<'a> Running<'a> {
         let Some(filter) = bind::reference(job, v4) else {
             return Ok(None);
         };
-        self.enter("early");
+        self.enter("first-frame");
         let mut on = self.power_on(case, Some(filter)).await?;
         bind::in_force(job, &on.machine)?;
-        if job.sabotage == Some(Sabotage::EarlyFlush) {
+        if job.inject == Some(InjectedFault::FlushBeforeFirstFrame) {
             ruleset::flush_layer2()?;
         }
         let watch = Watch::resume(lab, &on.machine.tap, on.began);
@@ -293,14 +296,14 @@ impl<'a> Running<'a> {
         self.until(case, &on, &watch, end, done).await?;
         let end = Instant::now() + case.foreign.manifest.linger();
         self.until(case, &on, &watch, end, |_| false).await?;
-        let series = (Phase::Early, Phase::Early as u16);
+        let series = (Pass::FirstFrame, Pass::FirstFrame.number() as u16);
         let mut part = self.part(case, &on, &watch, v4, series, seen).await?;
         if part.proof.until.is_none() || !part.from_gateway {
             // A filter that stops the answers too: they bound it when it is gone.
             let end = now();
             on.machine.set_filter(None)?;
             let watch = Watch::start(lab, &on.machine.tap);
-            let series = (Phase::Early, AFTER_EARLY);
+            let series = (Pass::FirstFrame, AFTER_FIRST_FRAME);
             let later = self.part(case, &on, &watch, v4, series, seen).await?;
             part.prove_later(&later, end);
         }
@@ -345,13 +348,13 @@ impl<'a> Running<'a> {
         on: &On,
         watch: &Watch<'_>,
         v4: Ipv4Addr,
-        (phase, series): (Phase, u16),
+        (pass, series): (Pass, u16),
         seen: &mut Traces,
     ) -> Result<Part, VerifyError> {
         let lab = self.context.lab;
         let tag = Tag {
             run: case.run,
-            phase,
+            pass: pass.number(),
             index: series,
         };
         let echo = Ip4::new(WAN4, v4).echo(&tag.to_bytes());

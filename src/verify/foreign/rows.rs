@@ -7,8 +7,8 @@ use crate::guest::foreign::{Arp, Broadcast, Dhcp, Expectations, Wan};
 use crate::lab::topology::WAN4;
 use crate::policy::Policy;
 use crate::probe::{Expect, Group};
-use crate::report::model::{Failure, Fate, ProbeResult, Verdict};
-use crate::verify::judge::{Seen, control_fate, filtered_fate, judge, reason};
+use crate::report::model::{Failure, Outcome, ProbeResult, Verdict};
+use crate::verify::judge::{Observation, control_outcome, filtered_outcome, judge, reason};
 use std::collections::BTreeSet;
 
 /// What a part of the guest's life brought to light.
@@ -34,9 +34,9 @@ pub struct Parts<'a> {
     /// With the filter bound to the running guest.
     pub filtered: &'a Part,
     /// With the filter taken away again.
-    pub teeth: Option<&'a Part>,
+    pub leak_check: Option<&'a Part>,
     /// A fresh guest whose NIC had the filter before its first frame.
-    pub early: Option<&'a Part>,
+    pub first_frame: Option<&'a Part>,
 }
 
 /// A result before it is judged.
@@ -45,10 +45,10 @@ struct Row {
     group: Group,
     summary: String,
     expect: Expect,
-    control: Fate,
-    filtered: Fate,
-    early: Option<Fate>,
-    teeth: Option<Fate>,
+    control: Outcome,
+    filtered: Outcome,
+    first_frame: Option<Outcome>,
+    leak_check: Option<Outcome>,
 }
 
 /// The results: DHCP answers, every kind of traffic that the guest tried with
@@ -69,11 +69,13 @@ pub fn rows(parts: &Parts<'_>, expect: Expectations, policy: &Policy) -> Vec<Pro
 impl<'a> Parts<'a> {
     /// The parts with the filter.
     fn runs(&self) -> impl Iterator<Item = &'a Part> {
-        [Some(self.filtered), self.early].into_iter().flatten()
+        [Some(self.filtered), self.first_frame]
+            .into_iter()
+            .flatten()
     }
 
     fn fault(&self) -> Option<String> {
-        let all = [Some(self.control), Some(self.filtered), self.early];
+        let all = [Some(self.control), Some(self.filtered), self.first_frame];
         all.into_iter()
             .flatten()
             .find_map(|part| part.fault.clone())
@@ -84,21 +86,21 @@ impl<'a> Parts<'a> {
 fn traffic(parts: &Parts<'_>, kind: &Kind) -> Option<Row> {
     let accounts = || parts.runs().filter_map(|run| run.ledger.kinds.get(kind));
     let expect = accounts().find_map(|account| account.expect)?;
-    let teeth = parts.teeth.filter(|teeth| {
-        let account = teeth.ledger.kinds.get(kind);
+    let leak_check = parts.leak_check.filter(|leak_check| {
+        let account = leak_check.ledger.kinds.get(kind);
         expect == Expect::Drop && account.is_some_and(super::ledger::Account::attempted)
     });
     let control = parts.control.ledger.control(kind, parts.control.proof);
     let filtered = parts.filtered.ledger.filtered(kind, parts.filtered.proof);
-    let early = parts
-        .early
-        .map(|early| early.ledger.filtered(kind, early.proof));
+    let first_frame = parts
+        .first_frame
+        .map(|first_frame| first_frame.ledger.filtered(kind, first_frame.proof));
     if expect == Expect::Pass
-        && control == Fate::NeverSent
-        && [Some(filtered), early]
+        && control == Outcome::NeverSent
+        && [Some(filtered), first_frame]
             .into_iter()
             .flatten()
-            .all(|fate| matches!(fate, Fate::Delivered | Fate::NeverSent))
+            .all(|outcome| matches!(outcome, Outcome::Delivered | Outcome::NeverSent))
     {
         // It got through as it should; that it would have without the filter is no news.
         return None;
@@ -111,8 +113,8 @@ fn traffic(parts: &Parts<'_>, kind: &Kind) -> Option<Row> {
         expect,
         control,
         filtered,
-        early,
-        teeth: teeth.map(|teeth| teeth.ledger.control(kind, teeth.proof)),
+        first_frame,
+        leak_check: leak_check.map(|leak_check| leak_check.ledger.control(kind, leak_check.proof)),
     })
 }
 
@@ -137,8 +139,10 @@ fn answers(parts: &Parts<'_>, expect: Expectations, policy: &Policy) -> Vec<Row>
         expect: Expect::Pass,
         control: parts.control.answer(kind),
         filtered: parts.filtered.answer(kind),
-        early: parts.early.map(|early| early.answer(kind)),
-        teeth: None,
+        first_frame: parts
+            .first_frame
+            .map(|first_frame| first_frame.answer(kind)),
+        leak_check: None,
     };
     steps
         .into_iter()
@@ -149,23 +153,23 @@ fn answers(parts: &Parts<'_>, expect: Expectations, policy: &Policy) -> Vec<Row>
 
 impl Part {
     /// What became of the router's answer.
-    fn answer(&self, kind: u8) -> Fate {
+    fn answer(&self, kind: u8) -> Outcome {
         let [sent, heard] = self.ledger.answers.get(&kind).copied().unwrap_or_default();
-        let seen = Seen {
-            near: sent > 0,
+        let seen = Observation {
+            sent: sent > 0,
             arrived: heard > 0,
             escaped: false,
             bounded: self.from_gateway,
             sound: self.proof.sound,
         };
-        filtered_fate(seen, Expect::Pass)
+        filtered_outcome(seen, Expect::Pass)
     }
 
     /// What became of the ping from the WAN.
-    fn ping(&self) -> Fate {
-        let [near, arrived] = self.ping;
-        control_fate(Seen {
-            near,
+    fn ping(&self) -> Outcome {
+        let [sent, arrived] = self.ping;
+        control_outcome(Observation {
+            sent,
             arrived,
             escaped: arrived,
             bounded: self.from_gateway,
@@ -183,8 +187,8 @@ fn ping(parts: &Parts<'_>, policy: &Policy) -> Row {
         expect: policy.may_send_to(WAN4.into()).into(),
         control: parts.control.ping(),
         filtered: parts.filtered.ping(),
-        early: parts.early.map(Part::ping),
-        teeth: parts.teeth.map(Part::ping),
+        first_frame: parts.first_frame.map(Part::ping),
+        leak_check: parts.leak_check.map(Part::ping),
     }
 }
 
@@ -212,10 +216,10 @@ fn missing(rows: &[Row], expect: Expectations) -> Vec<Row> {
         group: groups[0],
         summary: format!("the manifest expects {what} of the guest"),
         expect: (groups[0] != Group::WanIpv4).into(),
-        control: Fate::NeverSent,
-        filtered: Fate::NeverSent,
-        early: None,
-        teeth: None,
+        control: Outcome::NeverSent,
+        filtered: Outcome::NeverSent,
+        first_frame: None,
+        leak_check: None,
     };
     wants
         .into_iter()
@@ -227,21 +231,26 @@ fn missing(rows: &[Row], expect: Expectations) -> Vec<Row> {
 impl Row {
     fn judged(self, parts: &Parts<'_>) -> ProbeResult {
         // A frame that arrives once the filter is gone shows the same as the control does.
-        let later = self.expect == Expect::Drop && self.teeth == Some(Fate::Delivered);
-        let control = if later { Fate::Delivered } else { self.control };
-        let fates: Vec<Fate> = [Some(self.filtered), self.early]
+        let later = self.expect == Expect::Drop && self.leak_check == Some(Outcome::Delivered);
+        let control = if later {
+            Outcome::Delivered
+        } else {
+            self.control
+        };
+        let outcomes: Vec<Outcome> = [Some(self.filtered), self.first_frame]
             .into_iter()
             .flatten()
             .collect();
-        let verdict = settle(self.expect, control, &fates);
+        let verdict = settle(self.expect, control, &outcomes);
         let note = (verdict == Verdict::Inconclusive).then(|| {
-            let bad =
-                |fate: &&Fate| judge(self.expect, false, control, **fate) == Verdict::Inconclusive;
-            let fate = fates
+            let bad = |outcome: &&Outcome| {
+                judge(self.expect, false, control, **outcome) == Verdict::Inconclusive
+            };
+            let outcome = outcomes
                 .iter()
                 .filter(bad)
-                .find(|fate| **fate != Fate::NeverSent);
-            let why = || reason(control, *fate.unwrap_or(&Fate::NeverSent));
+                .find(|outcome| **outcome != Outcome::NeverSent);
+            let why = || reason(control, *outcome.unwrap_or(&Outcome::NeverSent));
             parts.fault().unwrap_or_else(why)
         });
         ProbeResult {
@@ -251,8 +260,8 @@ impl Row {
             expect: self.expect,
             control: self.control,
             filtered: self.filtered,
-            teeth: self.teeth,
-            early: self.early,
+            leak_check: self.leak_check,
+            first_frame: self.first_frame,
             verdict,
             last_seen: None,
             note,
@@ -263,11 +272,11 @@ impl Row {
 /// The verdict over both orders in which guest and filter can come. A guest does
 /// not repeat everything in each, so one of them may prove a kind alone; but what
 /// was tried must have come out right wherever it was tried.
-fn settle(expect: Expect, control: Fate, fates: &[Fate]) -> Verdict {
+fn settle(expect: Expect, control: Outcome, outcomes: &[Outcome]) -> Verdict {
     let verdicts = || {
-        fates
+        outcomes
             .iter()
-            .map(|fate| judge(expect, false, control, *fate))
+            .map(|outcome| judge(expect, false, control, *outcome))
     };
     let failed = [Failure::Leak, Failure::Blocked].map(Verdict::Fail);
     if let Some(failed) = failed
@@ -276,12 +285,12 @@ fn settle(expect: Expect, control: Fate, fates: &[Fate]) -> Verdict {
     {
         return failed;
     }
-    let mut tried = fates
+    let mut tried = outcomes
         .iter()
-        .filter(|fate| **fate != Fate::NeverSent)
+        .filter(|outcome| **outcome != Outcome::NeverSent)
         .peekable();
     let proven = tried.peek().is_some()
-        && tried.all(|fate| judge(expect, false, control, *fate) == Verdict::Pass);
+        && tried.all(|outcome| judge(expect, false, control, *outcome) == Verdict::Pass);
     if proven {
         Verdict::Pass
     } else {

@@ -1,6 +1,6 @@
 //! What iPXE is told to do: endless rounds of a lease and fetches.
 
-use super::saved::SAVED;
+use super::snapshot::SAVED;
 use crate::frame::View;
 use crate::lab::topology::{Topology, WAN4};
 use crate::probe::Point;

@@ -1,18 +1,18 @@
 //! How an iPXE guest comes to the end of its first round: from a saved state or booted.
 
 use super::rounds::{Rounds, Stuck};
-use super::saved::{self, Kept};
 use super::script;
+use super::snapshot::{self, Kept};
 use crate::guest::{
     DomainSpec, FilterRef, GuestError, Interface, Kind, Machine, begin_silent, domain_xml,
 };
 use crate::lab::topology::Topology;
 use crate::lab::{LabError, STATE, Tftp};
 use crate::verify::cell::guest_mac;
-use crate::verify::job::Sabotage;
-use crate::verify::running::Running;
+use crate::verify::job::InjectedFault;
+use crate::verify::running::CellRun;
 use crate::verify::watch::{Marks, Watch};
-use crate::verify::{VerifyError, bind, early};
+use crate::verify::{VerifyError, bind, first_frame};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
@@ -26,7 +26,7 @@ pub struct Started<'a> {
     pub rounds: Rounds<'a>,
 }
 
-impl<'a> Running<'a> {
+impl<'a> CellRun<'a> {
     /// Starts the guest, from its saved state where it is to and that works, and else with
     /// the number that the cell was given, and sees it through its first round.
     pub(super) async fn start_ipxe<'b>(
@@ -51,7 +51,7 @@ impl<'a> Running<'a> {
                 // Whether it is the state's fault or the driver's, one that boots tells.
                 Err(Stuck::Dead(error)) => {
                     kept.condemn();
-                    saved::given_up(self.context, &error);
+                    snapshot::given_up(self.context, &error);
                 }
                 ended => return self.ended(number, machine, ended),
             }
@@ -63,8 +63,8 @@ impl<'a> Running<'a> {
     }
 
     fn in_force_early(&self, machine: &Machine) -> Result<(), VerifyError> {
-        if self.plan.order.has_start() {
-            early::in_force(self.context, machine)?;
+        if self.plan.attach.before_first_frame() {
+            first_frame::in_force(self.context, machine)?;
         }
         Ok(())
     }
@@ -82,7 +82,7 @@ impl<'a> Running<'a> {
         let lab = self.context.lab;
         match Rounds::first(lab, machine, run, peer, began).await {
             // A filter may keep it from ever asking for a file; without it, it goes on.
-            Err(Stuck::Sends(_)) if self.plan.order.has_start() => {
+            Err(Stuck::Sends(_)) if self.plan.attach.before_first_frame() => {
                 Ok(Rounds::unended(lab, run, peer, began))
             }
             ended => ended,
@@ -113,7 +113,7 @@ impl<'a> Running<'a> {
     async fn restore_ipxe(&mut self, run: u32) -> Result<Option<(u8, Machine, Kept)>, VerifyError> {
         let context = self.context;
         let plan = &context.lab.plan;
-        let number = saved::number(plan, &self.plan.nic);
+        let number = snapshot::number(plan, &self.plan.nic);
         let name = self.plan.name.replace('/', "-");
         let (path, text) = write_script(&name, plan, plan.lease(number), None)?;
         let spec = self.ipxe_spec(&name, &path)?;
@@ -124,7 +124,7 @@ impl<'a> Running<'a> {
             Ok(Some(kept)) => kept,
             Ok(None) => return Ok(None),
             Err(error) => {
-                saved::given_up(context, &error);
+                snapshot::given_up(context, &error);
                 return Ok(None);
             }
         };
@@ -138,7 +138,7 @@ impl<'a> Running<'a> {
             Err(error @ VerifyError::Guest(GuestError::Filter(_))) => Err(error),
             Err(error) => {
                 kept.condemn();
-                saved::given_up(context, &error);
+                snapshot::given_up(context, &error);
                 Ok(None)
             }
         }
@@ -169,7 +169,7 @@ impl<'a> Running<'a> {
             nic: &self.plan.nic,
             accel: self.context.accel,
             image: self.context.image()?,
-            nonce: saved::SAVED,
+            nonce: snapshot::SAVED,
             shortcuts: self.context.job.shortcuts,
         })
     }
@@ -180,7 +180,7 @@ impl<'a> Running<'a> {
             model: self.plan.nic.clone(),
             mac: guest_mac(number, &self.plan.nic),
             tap: format!("tap{number}"),
-            link: self.context.job.sabotage != Some(Sabotage::NoLink),
+            link: self.context.job.inject != Some(InjectedFault::NoLink),
             filter: None,
         }
     }
@@ -188,7 +188,7 @@ impl<'a> Running<'a> {
     /// The filter that the guest begins with, where the cell's order has one.
     fn first_filter(&self, number: u8) -> Option<FilterRef> {
         let address = self.context.lab.plan.lease(number);
-        let start = self.plan.order.has_start();
+        let start = self.plan.attach.before_first_frame();
         start.then(|| bind::reference(self.context.job, address))?
     }
 }

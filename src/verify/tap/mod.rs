@@ -2,52 +2,52 @@
 //! frames into it and answers what comes out of it.
 //!
 //! Filter, bridge, hosts and sensors are those of a cell with a guest, and so
-//! are the phases and the judge. What only a guest's own stack and driver can
+//! are the passes and the judge. What only a guest's own stack and driver can
 //! show is not in it: which frames it really sends, and what it does with those
 //! that it gets.
 
+mod endpoint;
 mod lease;
 mod responder;
-mod station;
 
 use super::VerifyError;
 use super::bind::bind_tap;
+use super::endpoint::{Hosts, scene};
 use super::evidence::Own;
-use super::job::{CellPlan, Sabotage};
-use super::phase::{self, Outcome};
-use super::running::{Context, Running};
-use super::station::{Ground, scene};
-use super::trial::{self, Subject};
+use super::job::{CellPlan, InjectedFault};
+use super::pass::{self, PassRecord};
+use super::running::{CellContext, CellRun};
+use super::trial::{self, TestSubject};
 use super::watch::Watch;
-use crate::frame::Phase;
 use crate::lab::topology::Mac;
 use crate::lab::{Binding, Lab, PacketSocket, Sensor, Shortcut, Tap, ruleset};
+use crate::probe::Pass;
 use crate::probe::{Probe, Scene, Stimulus};
 use crate::report::model::Cell;
+use endpoint::Stand;
 use lanfence_agent::DhcpStep;
 use lease::Client;
 use responder::Responder;
-use station::Stand;
 use std::sync::Arc;
 
 /// What is proven of port 22 where nothing but the lab stands behind the tap.
 const OPENS: &str = "TCP connection from a LAN host to port 22 opens";
 
-/// Runs a cell to its end. Never fails: what went wrong is in the cell.
-pub async fn run(context: &Context<'_>, plan: &CellPlan, number: u8) -> Cell {
-    let running = Running::begin(context, plan);
+/// TrialRecord a cell to its end. Never fails: what went wrong is in the cell.
+pub async fn run(context: &CellContext<'_>, plan: &CellPlan, number: u8) -> Cell {
+    let running = CellRun::begin(context, plan);
     running
         .work_through(async |running| through(running, number).await)
         .await
 }
 
-async fn through(running: &mut Running<'_>, number: u8) -> Result<(), VerifyError> {
+async fn through(running: &mut CellRun<'_>, number: u8) -> Result<(), VerifyError> {
     running.enter("tap");
     let mut vacant = Vacant::open(running.context, number)?;
     vacant.lease(number).await;
-    let order = running.plan.order;
-    let runs = trial::run(super::random(), order, &mut vacant, |phase| {
-        running.enter(phase);
+    let order = running.plan.attach;
+    let runs = trial::run(super::random(), order, &mut vacant, |pass| {
+        running.enter(pass);
     });
     let runs = runs.await;
     running.own = vec![("binding.xml", Own::Text(vacant.bound.unwrap_or_default()))];
@@ -62,7 +62,7 @@ async fn through(running: &mut Running<'_>, number: u8) -> Result<(), VerifyErro
 
 /// A tap without a guest.
 struct Vacant<'a> {
-    context: &'a Context<'a>,
+    context: &'a CellContext<'a>,
     tap: Arc<Tap>,
     sensor: Sensor,
     scene: Scene,
@@ -74,7 +74,7 @@ struct Vacant<'a> {
 }
 
 impl<'a> Vacant<'a> {
-    fn open(context: &'a Context<'a>, number: u8) -> Result<Self, VerifyError> {
+    fn open(context: &'a CellContext<'a>, number: u8) -> Result<Self, VerifyError> {
         let tap = Arc::new(Tap::open(&format!("tap{number}"))?);
         let sensor = Sensor::start("tap", PacketSocket::open(tap.name())?)?;
         let plan = &context.lab.plan;
@@ -108,7 +108,7 @@ impl<'a> Vacant<'a> {
     }
 }
 
-impl Subject for Vacant<'_> {
+impl TestSubject for Vacant<'_> {
     fn lab(&self) -> &Lab {
         self.context.lab
     }
@@ -117,21 +117,21 @@ impl Subject for Vacant<'_> {
         &self.sensor
     }
 
-    async fn phase(&mut self, run: u32, phase: Phase) -> Result<Outcome, VerifyError> {
-        let mut probes = trial::probes(self.context.policy, &self.scene, run, phase);
+    async fn pass(&mut self, run: u32, pass: Pass) -> Result<PassRecord, VerifyError> {
+        let mut probes = trial::probes(self.context.policy, &self.scene, run, pass);
         probes.iter_mut().for_each(call_by_name);
         let watch = Watch::start(self.context.lab, &self.sensor);
-        let ground = Ground {
+        let hosts = Hosts {
             lab: self.context.lab,
             scene: &self.scene,
         };
         let mut stand = Stand {
-            ground,
+            hosts,
             tap: &self.tap,
             responder: &mut self.responder,
             client: &mut self.client,
         };
-        Ok(phase::run(&mut stand, ground, watch, run, phase, probes).await?)
+        Ok(pass::run(&mut stand, hosts, watch, run, pass, probes).await?)
     }
 
     async fn bind(&mut self) -> Result<(), VerifyError> {
@@ -140,16 +140,16 @@ impl Subject for Vacant<'_> {
         Ok(())
     }
 
-    fn sabotage(&mut self) -> Result<(), VerifyError> {
-        match self.context.job.sabotage {
-            None | Some(Sabotage::EarlyFlush | Sabotage::NoLink) => {}
-            Some(Sabotage::Sensor) => self.context.lab.gateway_sensor.kill(),
-            Some(Sabotage::Link) => self.tap.unplug()?,
-            Some(Sabotage::Pause) => {
+    fn inject(&mut self) -> Result<(), VerifyError> {
+        match self.context.job.inject {
+            None | Some(InjectedFault::FlushBeforeFirstFrame | InjectedFault::NoLink) => {}
+            Some(InjectedFault::Sensor) => self.context.lab.gateway_sensor.kill(),
+            Some(InjectedFault::Link) => self.tap.unplug()?,
+            Some(InjectedFault::Pause) => {
                 let text = "the tap lane has no guest that could be paused";
                 return Err(VerifyError::Usage(text.into()));
             }
-            Some(Sabotage::Flush) => ruleset::flush_layer2()?,
+            Some(InjectedFault::Flush) => ruleset::flush_layer2()?,
         }
         Ok(())
     }

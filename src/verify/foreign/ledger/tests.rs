@@ -89,13 +89,13 @@ fn proof(ledger: &Ledger) -> Proof {
 }
 
 #[rstest]
-#[case::stopped(&[TAP], Fate::Dropped)]
-#[case::seen_by_the_router(&[TAP, GATEWAY], Fate::Delivered)]
-#[case::seen_by_another_host(&[TAP, PEER], Fate::Delivered)]
-#[case::seen_far_away(&[TAP, FAR], Fate::Delivered)]
-#[case::seen_only_behind_the_filter(&[GATEWAY], Fate::Delivered)]
-#[case::not_sent(&[], Fate::NeverSent)]
-fn what_must_be_stopped(#[case] places: &[Place], #[case] expected: Fate) {
+#[case::stopped(&[TAP], Outcome::Dropped)]
+#[case::seen_by_the_router(&[TAP, GATEWAY], Outcome::Delivered)]
+#[case::seen_by_another_host(&[TAP, PEER], Outcome::Delivered)]
+#[case::seen_far_away(&[TAP, FAR], Outcome::Delivered)]
+#[case::seen_only_behind_the_filter(&[GATEWAY], Outcome::Delivered)]
+#[case::not_sent(&[], Outcome::NeverSent)]
+fn what_must_be_stopped(#[case] places: &[Place], #[case] expected: Outcome) {
     let mut frames: Vec<_> = places.iter().map(|place| (*place, ntp(), 10)).collect();
     frames.extend(hello(20));
     let ledger = read(frames);
@@ -105,19 +105,22 @@ fn what_must_be_stopped(#[case] places: &[Place], #[case] expected: Fate) {
 #[test]
 fn a_wan_frame_is_delivered_without_the_filter_at_the_far_side_only() {
     let way = [TAP, GATEWAY, FAR].map(|place| (place, ntp(), 10));
-    let fate = |count: usize| {
+    let outcome = |count: usize| {
         let ledger = read(way[..count].iter().cloned().chain(hello(20)).collect());
         ledger.control(&kind("udp"), proof(&ledger))
     };
-    assert_eq!([fate(2), fate(3)], [Fate::Dropped, Fate::Delivered]);
+    assert_eq!(
+        [outcome(2), outcome(3)],
+        [Outcome::Dropped, Outcome::Delivered]
+    );
 }
 
 #[rstest]
-#[case::everywhere(&[TAP, PEER, GATEWAY], Fate::Delivered)]
-#[case::one_host_only(&[TAP, PEER], Fate::Dropped)]
-#[case::nowhere(&[TAP], Fate::Dropped)]
-#[case::one_of_two(&[TAP, TAP, PEER, GATEWAY], Fate::Dropped)]
-fn a_broadcast_must_reach_everybody(#[case] places: &[Place], #[case] expected: Fate) {
+#[case::everywhere(&[TAP, PEER, GATEWAY], Outcome::Delivered)]
+#[case::one_host_only(&[TAP, PEER], Outcome::Dropped)]
+#[case::nowhere(&[TAP], Outcome::Dropped)]
+#[case::one_of_two(&[TAP, TAP, PEER, GATEWAY], Outcome::Dropped)]
+fn a_broadcast_must_reach_everybody(#[case] places: &[Place], #[case] expected: Outcome) {
     let mut frames: Vec<_> = places.iter().map(|place| (*place, names(), 10)).collect();
     frames.extend(hello(20));
     let ledger = read(frames);
@@ -125,11 +128,11 @@ fn a_broadcast_must_reach_everybody(#[case] places: &[Place], #[case] expected: 
 }
 
 #[rstest]
-#[case::later(5, Fate::NeverSent)]
-#[case::earlier(20, Fate::Dropped)]
+#[case::later(5, Outcome::NeverSent)]
+#[case::earlier(20, Outcome::Dropped)]
 fn only_what_came_before_a_frame_that_arrived_is_proven_absent(
     #[case] hello_at: u64,
-    #[case] expected: Fate,
+    #[case] expected: Outcome,
 ) {
     let frames = [vec![(TAP, ntp(), 10)], hello(hello_at)].concat();
     let ledger = read(frames);
@@ -140,19 +143,22 @@ fn only_what_came_before_a_frame_that_arrived_is_proven_absent(
 fn one_port_alone_bounds_nothing() {
     let ledger = read([vec![(TAP, ntp(), 10)], hello(20)[..2].to_vec()].concat());
     assert_eq!(ledger.proven(), None);
-    assert_eq!(ledger.filtered(&kind("udp"), proof(&ledger)), Fate::Lost);
+    assert_eq!(ledger.filtered(&kind("udp"), proof(&ledger)), Outcome::Lost);
 }
 
 #[test]
 fn a_guest_that_is_not_heard_any_more_may_have_sent_anything() {
     let ledger = read(Vec::new());
-    assert_eq!(ledger.filtered(&kind("udp"), proof(&ledger)), Fate::Unknown);
+    assert_eq!(
+        ledger.filtered(&kind("udp"), proof(&ledger)),
+        Outcome::Unknown
+    );
 }
 
 #[rstest]
-#[case::broken_sensor(Proof { sound: false, until: Some(99), wan: true }, Fate::Unknown)]
-#[case::no_way_to_the_far_side(Proof { sound: true, until: Some(99), wan: false }, Fate::Lost)]
-fn a_stop_needs_the_whole_proof(#[case] proof: Proof, #[case] expected: Fate) {
+#[case::broken_sensor(Proof { sound: false, until: Some(99), wan: true }, Outcome::Unknown)]
+#[case::no_way_to_the_far_side(Proof { sound: true, until: Some(99), wan: false }, Outcome::Lost)]
+fn a_stop_needs_the_whole_proof(#[case] proof: Proof, #[case] expected: Outcome) {
     let ledger = read([vec![(TAP, ntp(), 10)], hello(20)].concat());
     assert_eq!(ledger.filtered(&kind("udp"), proof), expected);
 }
@@ -170,8 +176,8 @@ fn a_frame_that_borrows_the_peers_mac_is_still_the_guests() {
     let packet = Ip4::new(MINE, WAN).udp(4000, 123, b"x");
     let frame = Link::new(PEER_MAC, GATEWAY_MAC).frame(ethertype::IPV4, &packet);
     let ledger = read(vec![(TAP, frame.clone(), 1), (GATEWAY, frame, 1)]);
-    let fate = ledger.filtered(&kind("udp"), proof(&ledger));
-    assert_eq!(fate, Fate::Delivered);
+    let outcome = ledger.filtered(&kind("udp"), proof(&ledger));
+    assert_eq!(outcome, Outcome::Delivered);
 }
 
 #[test]

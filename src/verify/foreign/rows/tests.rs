@@ -2,7 +2,7 @@ use super::*;
 use proptest::prelude::*;
 use rstest::rstest;
 
-use Fate::{Delivered, Dropped, Lost, NeverSent, Unknown};
+use Outcome::{Delivered, Dropped, Lost, NeverSent, Unknown};
 
 const LEAK: Verdict = Verdict::Fail(Failure::Leak);
 const BLOCKED: Verdict = Verdict::Fail(Failure::Blocked);
@@ -21,11 +21,11 @@ const BLOCKED: Verdict = Verdict::Fail(Failure::Blocked);
 #[case::blocked(Expect::Pass, Delivered, [NeverSent, Dropped], BLOCKED)]
 fn verdicts(
     #[case] expect: Expect,
-    #[case] control: Fate,
-    #[case] fates: [Fate; 2],
+    #[case] control: Outcome,
+    #[case] outcomes: [Outcome; 2],
     #[case] expected: Verdict,
 ) {
-    assert_eq!(settle(expect, control, &fates), expected);
+    assert_eq!(settle(expect, control, &outcomes), expected);
 }
 
 const NOTHING: Expectations = Expectations {
@@ -50,8 +50,8 @@ fn what_is_expected_and_never_seen_is_inconclusive(
     let parts = Parts {
         control: &part,
         filtered: &part,
-        teeth: None,
-        early: Some(&part),
+        leak_check: None,
+        first_frame: Some(&part),
     };
     let rows = rows(&parts, expect, &Policy::example());
     let found: Vec<&str> = rows.iter().map(|row| row.id.as_str()).collect();
@@ -62,7 +62,7 @@ fn what_is_expected_and_never_seen_is_inconclusive(
     );
 }
 
-fn any_fate() -> impl Strategy<Value = Fate> {
+fn any_outcome() -> impl Strategy<Value = Outcome> {
     prop_oneof![
         Just(Delivered),
         Just(Dropped),
@@ -75,17 +75,17 @@ fn any_fate() -> impl Strategy<Value = Fate> {
 proptest! {
     #[test]
     fn nothing_passes_without_a_delivered_control(
-        control in any_fate(),
-        fates in proptest::collection::vec(any_fate(), 0..3),
+        control in any_outcome(),
+        outcomes in proptest::collection::vec(any_outcome(), 0..3),
         drop: bool,
     ) {
         let expect = if drop { Expect::Drop } else { Expect::Pass };
-        let verdict = settle(expect, control, &fates);
+        let verdict = settle(expect, control, &outcomes);
         if verdict == Verdict::Pass {
             prop_assert_eq!(control, Delivered);
-            prop_assert!(!fates.contains(&Unknown) && !fates.contains(&Lost));
+            prop_assert!(!outcomes.contains(&Unknown) && !outcomes.contains(&Lost));
         }
         // A sighting behind the filter is a leak whatever else is known.
-        prop_assert_eq!(verdict == LEAK, drop && fates.contains(&Delivered));
+        prop_assert_eq!(verdict == LEAK, drop && outcomes.contains(&Delivered));
     }
 }

@@ -4,11 +4,11 @@
 
 use super::script;
 use crate::guest::{
-    DomainSpec, Interface, Machine, Makings, States, domain_xml, place, restore_silent, save,
+    DomainSpec, Interface, Machine, SnapshotKey, Snapshots, domain_xml, place, restore_silent, save,
 };
 use crate::lab::topology::Topology;
 use crate::verify::VerifyError;
-use crate::verify::running::Context;
+use crate::verify::running::CellContext;
 use std::path::{Path, PathBuf};
 
 /// Nonce of the READY line before the save.
@@ -26,9 +26,9 @@ pub fn number(plan: &Topology, nic: &str) -> u8 {
 /// one lab it may once: it draws the same random numbers each time, and a server would
 /// take its second connection for the first. The number is no other run's in this lab,
 /// and short, since each character that is typed may take a tick of the guest's clock.
-pub fn wanted(context: &Context<'_>, nic: &str) -> Option<u32> {
+pub fn wanted(context: &CellContext<'_>, nic: &str) -> Option<u32> {
     let saved = &context.saved.firmware;
-    if context.job.states.is_none() || saved.failures.given_up() {
+    if context.job.snapshots.is_none() || saved.failures.given_up() {
         return None;
     }
     let mut used = saved.used.borrow_mut();
@@ -39,7 +39,7 @@ pub fn wanted(context: &Context<'_>, nic: &str) -> Option<u32> {
 /// The state of a guest.
 #[derive(Debug)]
 pub struct Kept {
-    states: States,
+    snapshots: Snapshots,
     file: PathBuf,
 }
 
@@ -50,31 +50,31 @@ impl Kept {
     /// # Errors
     /// What became of the guest that was to be saved, or of the file.
     pub async fn find(
-        context: &Context<'_>,
+        context: &CellContext<'_>,
         spec: &DomainSpec<'_>,
         bare: &Interface,
         text: &str,
         mut enter: impl FnMut(&'static str),
     ) -> Result<Option<Self>, VerifyError> {
-        let Some(dir) = &context.job.states else {
+        let Some(dir) = &context.job.snapshots else {
             return Ok(None);
         };
-        let states = States::open(dir)?;
-        let mut makings = Makings::here(
+        let snapshots = Snapshots::open(dir)?;
+        let mut key = SnapshotKey::here(
             (spec.name.to_owned(), domain_xml(spec, Some(bare))),
             &[&spec.image.ipxe],
             &context.host.qemu,
             &context.host.libvirt,
         );
-        makings.others.push(text.to_owned());
-        let file = if let Some(file) = states.ready(&makings) {
+        key.others.push(text.to_owned());
+        let file = if let Some(file) = snapshots.ready(&key) {
             file
         } else {
             enter("save");
             let make = async |file: &Path| Ok(save(context.lab, spec, Some(bare), file).await?);
-            states.obtain::<VerifyError>(&makings, make).await?
+            snapshots.obtain::<VerifyError>(&key, make).await?
         };
-        Ok(Some(Self { states, file }))
+        Ok(Some(Self { snapshots, file }))
     }
 
     /// Lets the guest go on from it, under the run's number.
@@ -84,7 +84,7 @@ impl Kept {
     /// cold would say too, or whatever makes the state one to [condemn](Self::condemn).
     pub async fn restore(
         &self,
-        context: &Context<'_>,
+        context: &CellContext<'_>,
         spec: &DomainSpec<'_>,
         interface: &Interface,
         run: u32,
@@ -96,12 +96,12 @@ impl Kept {
 
     /// Throws it away: no guest comes of it.
     pub fn condemn(&self) {
-        self.states.discard(&self.file);
+        self.snapshots.discard(&self.file);
     }
 }
 
 /// Says why a guest boots cold instead.
-pub fn given_up(context: &Context<'_>, error: &VerifyError) {
+pub fn given_up(context: &CellContext<'_>, error: &VerifyError) {
     context.saved.firmware.failures.count(context, error);
 }
 

@@ -1,24 +1,25 @@
-//! One phase of a cell: send the probes, bound the wait with sentinels, collect the sightings.
+//! One pass of a cell: send the probes, bound the wait with sentinels, collect the sightings.
 
-use super::station::{Exchange, Ground, Moment, Refusals, Station};
+use super::endpoint::{Endpoint, Exchange, Hosts, Moment, Refusals};
 use super::watch::{Marks, Place, Sightings, Watch};
-use crate::frame::{Phase, Tag};
+use crate::frame::Tag;
 use crate::guest::GuestError;
 use crate::lab::topology::WAN4;
 use crate::lab::{Lab, LabError, Sender};
 use crate::probe::{Origin, Point, Probe, Scene, Stimulus, inbound_sentinels, sentinels};
+use crate::probe::{Pass, SENTINEL};
 use lanfence_agent::DhcpStep;
 use std::net::UdpSocket;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-/// Longest wait for the frames of a phase to leave. They are on their way when
+/// Longest wait for the frames of a pass to leave. They are on their way when
 /// the agent answers; what comes later waits for a neighbour that does not answer.
 const LEAVE: Duration = Duration::from_millis(1500);
 
 /// Longest wait for a sentinel. It arrives within milliseconds unless the filter
 /// stops it or the path is broken; both are outcomes.
-const SENTINEL: Duration = Duration::from_millis(1500);
+const SENTINEL_WAIT: Duration = Duration::from_millis(1500);
 
 /// How long a sentinel is waited for before one of another kind is sent too.
 const NEXT: Duration = Duration::from_millis(50);
@@ -66,7 +67,7 @@ impl Bounds {
     /// Whether an absence of the probe's frame is proven by these sentinels.
     pub fn cover(self, probe: &Probe) -> bool {
         match probe.origin {
-            Origin::Guest => self.outbound && (self.wan || probe.far_at != Point::Wan),
+            Origin::Guest => self.outbound && (self.wan || probe.received_at != Point::Wan),
             Origin::Peer => self.from_peer,
             // What comes from the far side has been seen leaving the router.
             Origin::Gateway | Origin::Wan => self.from_gateway,
@@ -74,10 +75,10 @@ impl Bounds {
     }
 }
 
-/// What a phase brought to light.
+/// What a pass brought to light.
 #[derive(Debug)]
-pub struct Outcome {
-    /// The probes as sent in this phase.
+pub struct PassRecord {
+    /// The probes as sent in this pass.
     pub probes: Vec<Probe>,
     /// What the sensors saw.
     pub sightings: Sightings,
@@ -95,7 +96,7 @@ pub struct Outcome {
     pub ssh: Option<bool>,
 }
 
-impl Outcome {
+impl PassRecord {
     /// Whether the far end of an exchange was heard answering at the guest's tap.
     /// Where it was not, the guest is to blame for what is missing and not the filter.
     pub fn answered(&self, probe: &Probe) -> bool {
@@ -107,7 +108,7 @@ impl Outcome {
 
     /// Whether the exchange behind a probe was completed as far as its user can tell.
     pub fn completed(&self, probe: &Probe) -> bool {
-        match (&probe.stimulus, probe.far_at) {
+        match (&probe.stimulus, probe.received_at) {
             (Stimulus::Ssh, _) => self.ssh.unwrap_or(false),
             (Stimulus::Dhcp(step), Point::TapToGuest) => {
                 self.dhcp.iter().any(|(done, ok)| done == step && *ok)
@@ -127,44 +128,44 @@ fn is_from_ssh(frame: &[u8]) -> bool {
         && frame.get(14 + header..16 + header) == Some(&22_u16.to_be_bytes())
 }
 
-/// Runs a phase with the probes that were built for it.
+/// TrialRecord a pass with the probes that were built for it.
 ///
 /// With the filter there first, the raw frames that it must stop have been sent: they
 /// were the first of all.
 pub async fn run(
-    station: &mut impl Station,
-    ground: Ground<'_>,
+    endpoint: &mut impl Endpoint,
+    hosts: Hosts<'_>,
     watch: Watch<'_>,
     run: u32,
-    phase: Phase,
+    pass: Pass,
     probes: Vec<Probe>,
-) -> Result<Outcome, GuestError> {
-    station.start_afresh().await?;
-    let mut refused = station.join(&probes, phase, Moment::First).await?;
+) -> Result<PassRecord, GuestError> {
+    endpoint.start_afresh().await?;
+    let mut refused = endpoint.join(&probes, pass, Moment::First).await?;
     let steps = dhcp_steps(&probes);
     let dhcp = if steps.is_empty() {
         Vec::new()
     } else {
-        station.dhcp(&steps).await?
+        endpoint.dhcp(&steps).await?
     };
-    ground.introduce()?;
-    if phase == Phase::Early {
-        station.tell_forbidden_neighbours(&probes).await?;
+    hosts.introduce()?;
+    if pass == Pass::FirstFrame {
+        endpoint.tell_forbidden_neighbours(&probes).await?;
     }
-    station.meet_neighbours(phase).await?;
+    endpoint.meet_neighbours(pass).await?;
     let ssh = if probes.iter().any(|probe| probe.stimulus == Stimulus::Ssh) {
-        Some(station.ssh()?)
+        Some(endpoint.ssh()?)
     } else {
         None
     };
-    refused.extend(station.send(&probes, phase).await?);
-    refused.extend(ground.send_from_outside(&probes)?);
+    refused.extend(endpoint.send(&probes, pass).await?);
+    refused.extend(hosts.send_from_outside(&probes)?);
     let ssh = ssh.map(Exchange::end).transpose()?;
-    refused.extend(station.join(&probes, phase, Moment::Last).await?);
+    refused.extend(endpoint.join(&probes, pass, Moment::Last).await?);
     departed(&watch, &probes).await;
-    let bounds = bound(station, ground, &watch, run, phase as u16).await?;
+    let bounds = bound(endpoint, hosts, &watch, run, u16::from(pass.number())).await?;
     let (sightings, end) = watch.sightings();
-    Ok(Outcome {
+    Ok(PassRecord {
         probes,
         sightings,
         end,
@@ -178,8 +179,8 @@ pub async fn run(
 
 /// Sentinels on every path; the number of the series tells them from others.
 pub async fn bound(
-    station: &mut impl Station,
-    ground: Ground<'_>,
+    endpoint: &mut impl Endpoint,
+    hosts: Hosts<'_>,
     watch: &Watch<'_>,
     run: u32,
     series: u16,
@@ -188,15 +189,15 @@ pub async fn bound(
     for round in 0..ROUNDS {
         let first = (series * ROUNDS + round) * PER_ROUND;
         let round = Round { watch, run, first };
-        bounds = sentinel_round(station, ground, &round, bounds).await?;
+        bounds = sentinel_round(endpoint, hosts, &round, bounds).await?;
     }
     Ok(bounds)
 }
 
 /// Series of the sentinels that are sent after those of the early run.
-pub const AFTER_EARLY: u16 = Phase::Early as u16 + 1;
+pub const AFTER_FIRST_FRAME: u16 = Pass::FirstFrame.number() as u16 + 1;
 
-/// The steps that the probes watch, in the order of a lease's life.
+/// The steps that the probes watch, in the order of a lease's lifetime.
 fn dhcp_steps(probes: &[Probe]) -> Vec<DhcpStep> {
     [DhcpStep::Bind, DhcpStep::Renew, DhcpStep::Release]
         .into_iter()
@@ -215,7 +216,7 @@ async fn departed(watch: &Watch<'_>, probes: &[Probe]) {
     for probe in probes.iter().filter(|probe| probe.origin == Origin::Guest) {
         watch
             .wait_for(Place::At(Point::TapFromGuest), deadline, |frame| {
-                probe.near.matches(frame)
+                probe.sent.matches(frame)
             })
             .await;
     }
@@ -233,21 +234,21 @@ impl Round<'_, '_> {
     fn tag(&self, path: &Range<u16>, index: u16) -> Tag {
         Tag {
             run: self.run,
-            phase: Phase::Sentinel,
+            pass: SENTINEL,
             index: self.first + path.start + index,
         }
     }
 
     /// Waits until a sentinel of the path is seen at the point.
     async fn arrives(&self, path: &Range<u16>, point: Point) -> bool {
-        self.arrives_within(SENTINEL, path, point).await
+        self.arrives_within(SENTINEL_WAIT, path, point).await
     }
 
     async fn arrives_within(&self, longest: Duration, path: &Range<u16>, point: Point) -> bool {
         let wanted = self.tag(path, 0).index..self.first + path.end;
         let is_wanted = |frame: &[u8]| {
             Tag::find(frame).is_some_and(|tag| {
-                tag.run == self.run && tag.phase == Phase::Sentinel && wanted.contains(&tag.index)
+                tag.run == self.run && tag.pass == SENTINEL && wanted.contains(&tag.index)
             })
         };
         let deadline = Instant::now() + longest;
@@ -278,16 +279,16 @@ impl Round<'_, '_> {
 
 /// Sends one round of sentinels on every path that still answers.
 async fn sentinel_round(
-    station: &mut impl Station,
-    ground: Ground<'_>,
+    endpoint: &mut impl Endpoint,
+    hosts: Hosts<'_>,
     round: &Round<'_, '_>,
     before: Bounds,
 ) -> Result<Bounds, GuestError> {
-    let Ground { lab, scene } = ground;
+    let Hosts { lab, scene } = hosts;
     let mut after = Bounds::default();
     if before.outbound {
         let frames = sentinels(scene, |index| round.tag(&OUTBOUND, index));
-        station.frames(&frames).await?;
+        endpoint.frames(&frames).await?;
         after.outbound = round.arrives(&OUTBOUND, Point::Peer).await
             && round.arrives(&OUTBOUND, Point::Gateway).await;
     }
@@ -396,20 +397,20 @@ mod tests {
     use crate::probe::{Expect, Group};
     use rstest::rstest;
 
-    fn probe(origin: Origin, far_at: Point) -> Probe {
+    fn probe(origin: Origin, received_at: Point) -> Probe {
         let sighting = Sighting::Dns { name: "a".into() };
         Probe {
             id: "group/name".into(),
             group: Group::LanUnicast,
             summary: String::new(),
             expect: Expect::Drop,
-            residual: None,
+            known_gap: None,
             origin,
             stimulus: Stimulus::Frames(Vec::new()),
-            near: sighting.clone(),
-            near_at: Point::TapFromGuest,
-            far: sighting,
-            far_at,
+            sent: sighting.clone(),
+            sent_at: Point::TapFromGuest,
+            received: sighting,
+            received_at,
         }
     }
 
@@ -431,10 +432,10 @@ mod tests {
     fn a_sentinel_bounds_its_own_path_only(
         #[case] bounds: Bounds,
         #[case] origin: Origin,
-        #[case] far_at: Point,
+        #[case] received_at: Point,
         #[case] covered: bool,
     ) {
-        assert_eq!(bounds.cover(&probe(origin, far_at)), covered);
+        assert_eq!(bounds.cover(&probe(origin, received_at)), covered);
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! A guest that nothing has happened to yet: restored where that works, else booted.
 
 use super::VerifyError;
-use super::running::Context;
+use super::running::CellContext;
 use crate::guest::{
-    Bus, DomainSpec, Kind, Life, Makings, Spare, States, domain_xml, quirk, restore, save,
+    Bus, DomainSpec, Identity, Kind, RestoredGuest, SnapshotKey, Snapshots, domain_xml, quirk,
+    restore, save,
 };
 use crate::report::live::Event;
 use std::cell::{Cell, RefCell};
@@ -29,7 +30,7 @@ enum Known {
     #[default]
     Nothing,
     /// Where the state is.
-    At(States, PathBuf),
+    At(Snapshots, PathBuf),
     /// There is none, and it has been said why.
     None,
 }
@@ -67,7 +68,7 @@ impl Failures {
     }
 
     /// Counts one, whose cell boots cold, and says so.
-    pub fn count(&self, context: &Context<'_>, error: &VerifyError) {
+    pub fn count(&self, context: &CellContext<'_>, error: &VerifyError) {
         self.0.set(self.0.get() + 1);
         let cells = if self.given_up() {
             "guests boot cold from here on"
@@ -91,12 +92,12 @@ impl Saved {
     /// where guests are to boot cold or where restoring does not work, which is said once.
     pub async fn guest(
         &self,
-        context: &Context<'_>,
+        context: &CellContext<'_>,
         nic: &str,
         enter: impl FnMut(&'static str),
-    ) -> Option<Spare> {
+    ) -> Option<RestoredGuest> {
         match self.try_guest(context, nic, enter).await {
-            Ok(spare) => spare,
+            Ok(restored) => restored,
             Err(error) => {
                 self.let_go(context, name(nic), &error);
                 None
@@ -106,10 +107,10 @@ impl Saved {
 
     async fn try_guest(
         &self,
-        context: &Context<'_>,
+        context: &CellContext<'_>,
         nic: &str,
         mut enter: impl FnMut(&'static str),
-    ) -> Result<Option<Spare>, VerifyError> {
+    ) -> Result<Option<RestoredGuest>, VerifyError> {
         let name = name(nic);
         let known = self.known.borrow_mut().remove(name).unwrap_or_default();
         let known = match known {
@@ -126,29 +127,29 @@ impl Saved {
         };
         enter("restore");
         let nonce = format!("{:08x}", super::random());
-        let life = Life {
+        let identity = Identity {
             nonce: &nonce,
             seed: super::random_bytes(),
         };
-        Ok(Some(restore(context.lab, name, &file, &life).await?))
+        Ok(Some(restore(context.lab, name, &file, &identity).await?))
     }
 
     /// This cell boots cold. A state that could not be restored is thrown away
     /// and made anew for the next one, unless that has not helped before.
-    fn let_go(&self, context: &Context<'_>, name: &'static str, error: &VerifyError) {
+    fn let_go(&self, context: &CellContext<'_>, name: &'static str, error: &VerifyError) {
         self.failures.count(context, error);
         let next = if self.failures.given_up() {
             Known::None
         } else {
             Known::Nothing
         };
-        if let Some(Known::At(states, file)) = self.known.borrow_mut().insert(name, next) {
-            states.discard(&file);
+        if let Some(Known::At(snapshots, file)) = self.known.borrow_mut().insert(name, next) {
+            snapshots.discard(&file);
         }
     }
 }
 
-fn spec<'a>(context: &Context<'a>, nic: &'a str) -> Result<DomainSpec<'a>, VerifyError> {
+fn spec<'a>(context: &CellContext<'a>, nic: &'a str) -> Result<DomainSpec<'a>, VerifyError> {
     Ok(DomainSpec {
         kind: Kind::Linux,
         name: name(nic),
@@ -161,32 +162,32 @@ fn spec<'a>(context: &Context<'a>, nic: &'a str) -> Result<DomainSpec<'a>, Verif
 }
 
 /// Name and XML of the domain that is saved and restored, to be given a NIC of this model.
-pub fn domain(context: &Context<'_>, nic: &str) -> Result<(String, String), VerifyError> {
+pub fn domain(context: &CellContext<'_>, nic: &str) -> Result<(String, String), VerifyError> {
     Ok((name(nic).to_owned(), domain_xml(&spec(context, nic)?, None)))
 }
 
 /// Finds the state that was made of exactly what is here, or makes it.
 async fn find(
-    context: &Context<'_>,
+    context: &CellContext<'_>,
     nic: &str,
     enter: &mut impl FnMut(&'static str),
 ) -> Result<Known, VerifyError> {
-    let Some(dir) = &context.job.states else {
+    let Some(dir) = &context.job.snapshots else {
         return Ok(Known::None);
     };
     let spec = spec(context, nic)?;
-    let states = States::open(dir)?;
-    let makings = Makings::here(
+    let snapshots = Snapshots::open(dir)?;
+    let key = SnapshotKey::here(
         domain(context, nic)?,
         &[&spec.image.kernel, &spec.image.initramfs],
         &context.host.qemu,
         &context.host.libvirt,
     );
-    if let Some(file) = states.ready(&makings) {
-        return Ok(Known::At(states, file));
+    if let Some(file) = snapshots.ready(&key) {
+        return Ok(Known::At(snapshots, file));
     }
     enter("save");
     let make = async |file: &Path| Ok(save(context.lab, &spec, None, file).await?);
-    let file = states.obtain::<VerifyError>(&makings, make).await?;
-    Ok(Known::At(states, file))
+    let file = snapshots.obtain::<VerifyError>(&key, make).await?;
+    Ok(Known::At(snapshots, file))
 }

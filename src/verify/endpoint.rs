@@ -1,11 +1,11 @@
-//! The two sides of a phase: what stands at the guest's end of the wire, and
+//! The two sides of a pass: what stands at the guest's end of the wire, and
 //! the hosts of the lab that send from outside.
 
 use super::sockets;
-use crate::frame::Phase;
 use crate::guest::GuestError;
 use crate::lab::topology::{GATEWAY_MAC, Mac, PEER_MAC, WAN_MAC, WAN4, WAN6, link_local};
 use crate::lab::{Lab, LabError, Netns, Topology};
+use crate::probe::Pass;
 use crate::probe::{Host, Origin, Probe, Scene, Stimulus};
 use lanfence_agent::DhcpStep;
 use nix::errno::Errno;
@@ -19,15 +19,15 @@ use std::time::Duration;
 pub type Refusals = HashMap<String, String>;
 
 /// What stands at the guest's end of the wire: a guest, or the lab in its place.
-pub trait Station {
-    /// Forgets the connections of an earlier phase, so that it connects anew.
+pub trait Endpoint {
+    /// Forgets the connections of an earlier pass, so that it connects anew.
     async fn start_afresh(&mut self) -> Result<(), GuestError>;
 
     /// Takes a DHCP client through the steps; which of them it completed.
     async fn dhcp(&mut self, steps: &[DhcpStep]) -> Result<Vec<(DhcpStep, bool)>, GuestError>;
 
     /// Finds out its neighbours' MACs before they are needed.
-    async fn meet_neighbours(&mut self, phase: Phase) -> Result<(), GuestError>;
+    async fn meet_neighbours(&mut self, pass: Pass) -> Result<(), GuestError>;
 
     /// Takes note of neighbours that the filter keeps from being asked.
     async fn tell_forbidden_neighbours(&mut self, probes: &[Probe]) -> Result<(), GuestError>;
@@ -36,22 +36,22 @@ pub trait Station {
     fn ssh(&mut self) -> Result<Exchange, GuestError>;
 
     /// Joins the groups that probes are about, where they are to be joined at this moment
-    /// of a phase.
+    /// of a pass.
     async fn join(
         &mut self,
         probes: &[Probe],
-        phase: Phase,
+        pass: Pass,
         moment: Moment,
     ) -> Result<Refusals, GuestError>;
 
     /// Sends every probe that starts here and is not a DHCP step.
-    async fn send(&mut self, probes: &[Probe], phase: Phase) -> Result<Refusals, GuestError>;
+    async fn send(&mut self, probes: &[Probe], pass: Pass) -> Result<Refusals, GuestError>;
 
     /// Sends raw frames.
     async fn frames(&mut self, frames: &[Vec<u8>]) -> Result<(), GuestError>;
 }
 
-/// Moments of a phase at which groups can be joined apart from what else is sent.
+/// Moments of a pass at which groups can be joined apart from what else is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moment {
     /// Before anything else.
@@ -73,15 +73,15 @@ impl Exchange {
 
 /// The lab and who is where in it.
 #[derive(Debug, Clone, Copy)]
-pub struct Ground<'a> {
+pub struct Hosts<'a> {
     /// The lab.
     pub lab: &'a Lab,
     /// Addresses.
     pub scene: &'a Scene,
 }
 
-impl Ground<'_> {
-    /// Makes the guest known to its neighbours. In every phase anew: dnsmasq
+impl Hosts<'_> {
+    /// Makes the guest known to its neighbours. In every pass anew: dnsmasq
     /// turns the entry of an address that it leases into one that ages.
     pub fn introduce(self) -> Result<(), LabError> {
         let guest = &self.scene.guest;
@@ -160,7 +160,7 @@ pub fn scene(plan: &Topology, mac: Mac, address: Ipv4Addr, number: u8) -> Scene 
     }
 }
 
-/// Runs a sending closure in a namespace. That the kernel refuses to send is no
+/// TrialRecord a sending closure in a namespace. That the kernel refuses to send is no
 /// breakdown: the sensor at the origin will not have seen the frame.
 fn in_namespace(
     netns: &Netns,

@@ -20,7 +20,7 @@ const STATE: &str = "state";
 /// How a file ends that libvirt still writes.
 const UNFINISHED: &str = "new";
 
-/// Bytes of states that are kept, those used last: 70 MB for each accelerator and Linux
+/// Bytes of snapshots that are kept, those used last: 70 MB for each accelerator and Linux
 /// image that is in use, as much again for USB NICs, and for all models of iPXE together.
 const KEEP: u64 = 512 << 20;
 
@@ -33,7 +33,7 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// Everything that makes a saved state.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Makings {
+pub struct SnapshotKey {
     /// Name of the domain, of which there is one maker at a time.
     pub name: String,
     /// The domain: machine, CPU, memory, accelerator, command line, devices.
@@ -44,8 +44,8 @@ pub struct Makings {
     pub others: Vec<String>,
 }
 
-impl Makings {
-    /// The makings on this host.
+impl SnapshotKey {
+    /// The key on this host.
     pub fn here(
         (name, domain): (String, String),
         files: &[&Path],
@@ -66,7 +66,7 @@ impl Makings {
         }
     }
 
-    /// The name that no other makings have. Kernel and initramfs are told by
+    /// The name that no other key has. Kernel and initramfs are told by
     /// place, size, inode and time of change, as make does: to read 80 MB for a
     /// hash would cost more than the state saves.
     fn file_name(&self) -> String {
@@ -108,31 +108,31 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(path).unwrap_or_default()
 }
 
-/// The directory of saved states.
+/// The directory of snapshots.
 #[derive(Debug, Clone)]
-pub struct States {
+pub struct Snapshots {
     dir: PathBuf,
 }
 
 /// What comes of wanting to make a state.
 #[derive(Debug)]
-pub enum State {
+pub enum Snapshot {
     /// Somebody else has made it.
     Ready(PathBuf),
     /// There is none, and whoever holds this is the one to make it.
-    Missing(Making),
+    Missing(SnapshotBuilder),
 }
 
 /// The right to make a state; nobody else makes one meanwhile.
 #[derive(Debug)]
-pub struct Making {
+pub struct SnapshotBuilder {
     /// Where to write it.
     pub file: PathBuf,
     target: PathBuf,
     _lock: Flock<File>,
 }
 
-impl States {
+impl Snapshots {
     /// Uses the directory, which is made when there is none.
     ///
     /// # Errors
@@ -144,23 +144,23 @@ impl States {
         })
     }
 
-    /// The state of these makings; none where none was made.
-    pub fn ready(&self, makings: &Makings) -> Option<PathBuf> {
-        let file = self.dir.join(makings.file_name());
+    /// The snapshot of this key; none where none was made.
+    pub fn ready(&self, key: &SnapshotKey) -> Option<PathBuf> {
+        let file = self.dir.join(key.file_name());
         is_state(&file).then_some(file)
     }
 
-    /// The right to make the state of these makings, or the state where somebody
+    /// The right to make the snapshot of this key, or the state where somebody
     /// else has made it meanwhile, which is waited for.
     ///
     /// # Errors
     /// When the directory cannot be written to, or somebody else is not done in time.
-    pub async fn make(&self, makings: &Makings) -> Result<State, LabError> {
-        let lock = self.lock(&makings.name).await?;
-        if let Some(file) = self.ready(makings) {
-            return Ok(State::Ready(file));
+    pub async fn make(&self, key: &SnapshotKey) -> Result<Snapshot, LabError> {
+        let lock = self.lock(&key.name).await?;
+        if let Some(file) = self.ready(key) {
+            return Ok(Snapshot::Ready(file));
         }
-        let target = self.dir.join(makings.file_name());
+        let target = self.dir.join(key.file_name());
         let file = target.with_extension(UNFINISHED);
         // Leftovers of workers that were killed: with the lock in hand, and by age.
         let old = SystemTime::now() - MADE;
@@ -168,26 +168,26 @@ impl States {
         for leftover in self.files(UNFINISHED).filter(left) {
             self.discard(&leftover);
         }
-        Ok(State::Missing(Making {
+        Ok(Snapshot::Missing(SnapshotBuilder {
             file,
             target,
             _lock: lock,
         }))
     }
 
-    /// The state of these makings, which `make` writes to the file that it is given
+    /// The snapshot of this key, which `make` writes to the file that it is given
     /// where there is none.
     ///
     /// # Errors
-    /// As [`States::make`], or what `make` says.
+    /// As [`Snapshots::make`], or what `make` says.
     pub async fn obtain<E: From<LabError>>(
         &self,
-        makings: &Makings,
+        key: &SnapshotKey,
         make: impl AsyncFnOnce(&Path) -> Result<(), E>,
     ) -> Result<PathBuf, E> {
-        let making = match self.make(makings).await? {
-            State::Ready(file) => return Ok(file),
-            State::Missing(making) => making,
+        let making = match self.make(key).await? {
+            Snapshot::Ready(file) => return Ok(file),
+            Snapshot::Missing(making) => making,
         };
         if let Err(error) = make(&making.file).await {
             making.abandon();
@@ -231,14 +231,14 @@ impl States {
             .filter(move |path| path.extension().is_some_and(|end| end == ending))
     }
 
-    /// Throws all but the states used last away.
+    /// Throws all but the snapshots used last away.
     fn prune(&self) {
-        let states = self.files(STATE);
-        let mut states: Vec<(SystemTime, PathBuf)> =
-            states.map(|path| (used(&path), path)).collect();
-        states.sort_unstable_by(|one, other| other.cmp(one));
+        let snapshots = self.files(STATE);
+        let mut snapshots: Vec<(SystemTime, PathBuf)> =
+            snapshots.map(|path| (used(&path), path)).collect();
+        snapshots.sort_unstable_by(|one, other| other.cmp(one));
         let mut kept = 0;
-        for (_, path) in states {
+        for (_, path) in snapshots {
             kept += std::fs::metadata(&path).map_or(0, |data| data.len());
             if kept > KEEP {
                 self.discard(&path);
@@ -247,14 +247,14 @@ impl States {
     }
 }
 
-impl Making {
+impl SnapshotBuilder {
     /// Puts the written state in its place, at once and whole.
     ///
     /// # Errors
     /// When the file cannot be renamed.
-    pub fn done(self, states: &States) -> Result<PathBuf, LabError> {
+    pub fn done(self, snapshots: &Snapshots) -> Result<PathBuf, LabError> {
         std::fs::rename(&self.file, &self.target).map_err(|error| failed(&self.target, error))?;
-        states.prune();
+        snapshots.prune();
         Ok(self.target)
     }
 

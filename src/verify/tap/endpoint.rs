@@ -2,12 +2,12 @@
 
 use super::lease::Client;
 use super::responder::{PORT, Responder};
-use crate::frame::Phase;
 use crate::guest::GuestError;
 use crate::lab::Tap;
+use crate::probe::Pass;
 use crate::probe::{Origin, Probe, Stimulus};
+use crate::verify::endpoint::{Endpoint, Exchange, Hosts, Moment, Refusals};
 use crate::verify::sockets::stream_socket;
-use crate::verify::station::{Exchange, Ground, Moment, Refusals, Station};
 use lanfence_agent::DhcpStep;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -18,11 +18,11 @@ use std::time::{Duration, Instant};
 /// lost SYN is sent once more.
 const CONNECT: Duration = Duration::from_millis(1500);
 
-/// The lab as a guest, for one phase.
+/// The lab as a guest, for one pass.
 #[derive(Debug)]
 pub struct Stand<'a> {
     /// The lab and its addresses.
-    pub ground: Ground<'a>,
+    pub hosts: Hosts<'a>,
     /// The tap that it holds.
     pub tap: &'a Tap,
     /// Answers in the guest's name.
@@ -31,7 +31,7 @@ pub struct Stand<'a> {
     pub client: &'a mut Client,
 }
 
-impl Station for Stand<'_> {
+impl Endpoint for Stand<'_> {
     /// It has joined nothing and keeps no connection.
     async fn start_afresh(&mut self) -> Result<(), GuestError> {
         Ok(())
@@ -49,7 +49,7 @@ impl Station for Stand<'_> {
     }
 
     /// Its frames name their MACs themselves.
-    async fn meet_neighbours(&mut self, _: Phase) -> Result<(), GuestError> {
+    async fn meet_neighbours(&mut self, _: Pass) -> Result<(), GuestError> {
         Ok(())
     }
 
@@ -59,7 +59,7 @@ impl Station for Stand<'_> {
     }
 
     fn ssh(&mut self) -> Result<Exchange, GuestError> {
-        let Ground { lab, scene } = self.ground;
+        let Hosts { lab, scene } = self.hosts;
         let to = SocketAddrV4::new(scene.guest.v4, PORT);
         Ok(Exchange(
             lab.network.peer.begin(move || connects(to.into()))?,
@@ -67,18 +67,18 @@ impl Station for Stand<'_> {
     }
 
     /// It joins by what it sends.
-    async fn join(&mut self, _: &[Probe], _: Phase, _: Moment) -> Result<Refusals, GuestError> {
+    async fn join(&mut self, _: &[Probe], _: Pass, _: Moment) -> Result<Refusals, GuestError> {
         Ok(Refusals::new())
     }
 
-    async fn send(&mut self, probes: &[Probe], _: Phase) -> Result<Refusals, GuestError> {
+    async fn send(&mut self, probes: &[Probe], _: Pass) -> Result<Refusals, GuestError> {
         let mut refused = Refusals::new();
         for probe in probes.iter().filter(|probe| probe.origin == Origin::Guest) {
             // Its client has taken these steps already.
             if matches!(probe.stimulus, Stimulus::Dhcp(_)) {
                 continue;
             }
-            let frames = probe.wire(self.ground.scene).frames;
+            let frames = probe.wire(self.hosts.scene).frames;
             let written = frames.iter().try_for_each(|frame| self.tap.write(frame));
             if let Err(error) = written {
                 refused.insert(probe.id.clone(), error.to_string());
