@@ -49,7 +49,7 @@ fn ask_libvirt(texts: &[String]) -> Vec<Result<String, String>> {
     answers.iter().map(answer).collect()
 }
 
-/// What is the difference between libvirt 9.0 and 11.3 (measured with both): the
+/// What is the difference between libvirt 9.0 and 11.3 (measured: docs/measurements.md#M6): the
 /// older takes a rule's priority that is no number for 500 where the newer
 /// refuses it, and begins a new element where an attribute is negated, in place
 /// of printing the plain ones first. What it prints means the same.

@@ -58,7 +58,8 @@ pub struct Tally {
 }
 
 /// How often a case is measured. Once in some thousand cases the kernel, on a busy
-/// machine, has put a frame off until after the call that wrote it (measured).
+/// machine, has put a frame off until after the call that wrote it (measured:
+/// docs/measurements.md#M9).
 const TRIES: usize = 3;
 
 /// The evaluator's view of an interface that nothing is bound to.

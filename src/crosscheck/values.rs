@@ -195,7 +195,7 @@ pub fn kind(protocol: &str, attribute: &str) -> Option<Kind> {
     Some(match attribute {
         "srcmacaddr" | "dstmacaddr" | "arpsrcmacaddr" | "arpdstmacaddr" => Kind::Mac,
         "srcmacmask" | "dstmacmask" => Kind::MacMask,
-        // Not `dstipto`: nothing but IPv4 can be written there (measured).
+        // Not `dstipto`: nothing but IPv4 can be written there (measured: docs/measurements.md#M1).
         "srcipaddr" | "dstipaddr" | "srcipfrom" | "srcipto" | "dstipfrom" if v6 => Kind::V6,
         "srcipaddr" | "dstipaddr" | "srcipfrom" | "srcipto" | "dstipfrom" | "dstipto"
         | "arpsrcipaddr" | "arpdstipaddr" => Kind::V4,

@@ -16,7 +16,8 @@ use tokio::sync::watch;
 const BOOT_TCG: Duration = Duration::from_secs(40);
 
 /// Longest boot under KVM. Where KVM works a boot takes about a second; where it
-/// only seems to work the guest hangs for ever (measured), and this bounds the wait.
+/// only seems to work the guest hangs for ever (measured: docs/measurements.md#M27), and this
+/// bounds the wait.
 const BOOT_KVM: Duration = Duration::from_secs(10);
 
 /// Longest wait until libvirt has forgotten the cell's predecessor of the same

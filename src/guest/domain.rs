@@ -172,7 +172,8 @@ impl Interface {
             // libvirt refuses to hear of a ROM where there is no PCI.
             match quirk.bus {
                 Bus::Pci => xml.empty("rom", &[("enabled", "no")]),
-                // libvirt 9.0 looks for a PCI slot unless told the port (measured).
+                // libvirt 9.0 looks for a PCI slot unless told the port (measured:
+                // docs/measurements.md#M26).
                 Bus::Usb => xml.empty("address", &[("type", "usb"), ("bus", "0"), ("port", "1")]),
                 Bus::Isa | Bus::None => {}
             }
@@ -191,7 +192,7 @@ impl Interface {
 /// for the agent where there are any.
 ///
 /// `no_timer_check` because a busy host fails that check under emulation (measured:
-/// docs/measurements.md). The rest are [`Shortcut`]s, each described there, and a clock.
+/// docs/measurements.md#M30). The rest are [`Shortcut`]s, each described there, and a clock.
 pub fn command_line(accel: Accel, nonce: &str, words: &[String], shortcuts: Shortcuts) -> String {
     let mut line =
         "console=ttyS0 panic=-1 loglevel=4 random.trust_cpu=on no_timer_check".to_owned();
@@ -232,8 +233,8 @@ const NO_ACPI: &str = "acpi=off noapic pmtmr=0x608";
 
 /// Emulated, the kernel measures the TSC against another clock while the host may take the
 /// CPU away in between: on a busy host one boot in five came out at 1007 MHz for 2596 MHz,
-/// and that guest's seconds ran 2.6 times too fast (measured: docs/measurements.md). So it
-/// uses ACPI's timer, and is told right away that the TSC is of no use: a restored guest
+/// and that guest's seconds ran 2.6 times too fast (measured: docs/measurements.md#M30).
+/// So it uses ACPI's timer, and is told right away that the TSC is of no use: a restored guest
 /// would find that out and rewrite its code.
 const STEADY_CLOCK: &str = "tsc=unstable clocksource=acpi_pm";
 

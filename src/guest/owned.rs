@@ -43,7 +43,7 @@ impl Deref for Owned {
 
 impl Drop for Owned {
     /// QEMU has nothing to put away. libvirt's `destroy` waits for QEMU to heed SIGTERM,
-    /// which `-no-shutdown` makes it ignore (measured: docs/measurements.md).
+    /// which `-no-shutdown` makes it ignore (measured: docs/measurements.md#M23).
     fn drop(&mut self) {
         let ended = self.process.as_ref().is_some_and(Process::end);
         if !ended {

@@ -62,7 +62,7 @@ pub async fn restore(
     let (reader, mut writer) = connect(&path).await?.into_split();
     let console = Console::read(reader);
     // At each tick of its clock (55 ms) the firmware takes a character, or all that is
-    // there (measured).
+    // there (measured: docs/measurements.md#M41).
     let typed = writer.write_all(format!("{word}\r").as_bytes()).await;
     typed.map_err(|source| LabError::File {
         path: path.into(),

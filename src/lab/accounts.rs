@@ -4,7 +4,7 @@
 //! reads the configuration that says to run QEMU as somebody else, and gives
 //! up without them. In libvirt 9.0's packages only `libvirt-daemon-system`
 //! makes them, which set-up does not install because it starts daemons on the
-//! host (measured on a bare Debian 12; Debian 13's QEMU driver makes them
+//! host (measured: docs/measurements.md#M24; Debian 13's QEMU driver makes them
 //! itself). The lab adds them to its own view of /etc/passwd and /etc/group.
 
 use super::bind_mount::bind;

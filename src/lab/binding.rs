@@ -13,7 +13,7 @@ use virt::connect::Connect;
 #[derive(Debug, Clone, Copy)]
 pub struct BindingSpec<'a> {
     /// The device, which must exist: libvirt lists a binding to one that is
-    /// absent and filters nothing (measured).
+    /// absent and filters nothing (measured: docs/measurements.md#M7).
     pub device: &'a str,
     /// The guest's MAC, the variable `MAC` of the filter.
     pub mac: Mac,

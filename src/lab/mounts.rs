@@ -93,7 +93,8 @@ fn private() -> Result<(), LabError> {
     match mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none) {
         Ok(()) => Ok(()),
         // A chroot into a plain directory: the mount that holds it cannot be
-        // named from inside, so it cannot be made private either (measured).
+        // named from inside, so it cannot be made private either (measured:
+        // docs/measurements.md#M25).
         Err(Errno::EINVAL) => Err(LabError::host(
             "/ is not a mount point, as in a chroot into a plain directory: \
              the lab's mounts could not be kept from the host",

@@ -3,10 +3,10 @@
 //! Debian 12's libvirt 9.0 ships `/etc/libvirt`, `/var/lib/libvirt` and
 //! `/var/cache/libvirt` in `libvirt-daemon-system` only, a package that starts
 //! daemons and networks on the host and that set-up therefore leaves alone
-//! (measured: none of the three exists after set-up on a bare Debian 12). The
-//! lab may not write to the host's `/etc`, and a mount needs a directory to
-//! stand on: so the parent is covered by a tmpfs in which everything that was
-//! there appears again, and the missing directory is made in that.
+//! (none of the three exists after set-up on a bare Debian 12; measured:
+//! docs/measurements.md#M24). The lab may not write to the host's `/etc`, and a mount needs a
+//! directory to stand on: so the parent is covered by a tmpfs in which everything that was there
+//! appears again, and the missing directory is made in that.
 
 use super::error::LabError;
 use nix::fcntl::{OFlag, open};

@@ -1,7 +1,7 @@
 //! The rules that are really in the kernel, read with the tools that show them whole.
 //!
 //! A binding that libvirt lists proves nothing: a foreign flush leaves it listed
-//! without a rule (measured), so the rules themselves are read.
+//! without a rule (measured: docs/measurements.md#M7), so the rules themselves are read.
 
 use super::error::LabError;
 use super::programs::find;
@@ -153,7 +153,8 @@ pub fn wait_for_rcu() -> Result<(), LabError> {
 /// (`virFirewallAddCmdFullV` in its `virfirewall.c`, which
 /// `ebiptablesApplyNewRules` in `nwfilter_ebiptables_driver.c` does not know).
 /// With such a chain in place a later filter can be bound that adds a rule before
-/// it makes the chain, and loses that rule when it does make it (measured).
+/// it makes the chain, and loses that rule when it does make it (measured:
+/// docs/measurements.md#M8).
 pub fn clear() -> Result<(), LabError> {
     flush_layer2()?;
     dump("ebtables", &["-t", "nat", "-X"]).map(drop)

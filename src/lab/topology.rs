@@ -194,7 +194,8 @@ pub struct Network {
 /// Interfaces come up at once and stay as they were made: no duplicate-address
 /// detection, no autoconfiguration, no answer withheld by a rate limit. No other
 /// socket takes a port that probes are sent from, which begin at 20000: what was left of a
-/// connection kept a probe from its port, once in some 500 cells (measured).
+/// connection kept a probe from its port, once in some 500 cells (measured:
+/// docs/measurements.md#M12).
 const QUIET: [(&str, &str); 13] = [
     ("ipv6.conf.all.accept_dad", "0"),
     ("ipv6.conf.default.accept_dad", "0"),
@@ -306,7 +307,7 @@ fn hypervisor_links() -> String {
 }
 
 /// Entries that a guest which claims another's MAC cannot move: without
-/// `sticky` even a static entry follows the sender (measured).
+/// `sticky` even a static entry follows the sender (measured: docs/measurements.md#M11).
 fn static_fdb() -> Result<(), LabError> {
     let entry = |(port, mac)| {
         format!(

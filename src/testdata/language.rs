@@ -239,7 +239,8 @@ fn elements(protocol: &'static str) -> impl Strategy<Value = Vec<Element>> {
         let mut elements: Vec<Element> = signs.iter().map(element).collect();
         for (at, name, value) in attributes {
             // libvirt prints a byte of memory for a comment whose sign is not that of
-            // the rule's dscp (11.3.0, measured), so both go into the same element.
+            // the rule's dscp (11.3.0; measured: docs/measurements.md#M1), so both go into the
+            // same element.
             let fixed = matches!(name.as_str(), "comment" | "dscp");
             let at = if fixed { 0 } else { at % elements.len() };
             elements[at].attributes.push((name, value));

@@ -3,7 +3,7 @@
 //! It writes the event into a pipe of PID 1's and waits until PID 1 has acted. A few words
 //! for the shell that SSH starts as well: a program of its own would be more for an
 //! emulator to translate in every restored guest (the agent's own binary was 1500 blocks of
-//! 64000, measured).
+//! 64000; measured: docs/measurements.md#M34).
 
 use std::collections::{HashMap, VecDeque};
 use std::fs::{self, File, OpenOptions};

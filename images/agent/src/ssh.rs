@@ -59,7 +59,8 @@ impl Ssh {
         let program = program("dropbear").ok_or("the image has no dropbear")?;
         // -F stay in front, -E log to stderr, -R make a missing key, -B let root in, whose
         // password is empty: to verify a client's key takes as long as the whole rest of
-        // the key exchange, and it is the guest that has to prove who it is (measured).
+        // the key exchange, and it is the guest that has to prove who it is (measured:
+        // docs/measurements.md#M33).
         let words = ["-F", "-E", "-R", "-B", "-p", "22", "-r", KEY];
         let mut dropbear = Command::new(program);
         dropbear.arg0(NO_FILE).args(words);

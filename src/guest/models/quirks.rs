@@ -30,7 +30,8 @@ pub struct Quirk {
     pub driver: &'static str,
     /// File below `/lib/firmware` without which the Linux driver does not work.
     pub firmware: Option<&'static str>,
-    /// Milliseconds that the Linux driver takes to negotiate the link, measured under emulation.
+    /// Milliseconds that the Linux driver takes to negotiate the link under emulation (measured:
+    /// docs/measurements.md#M35).
     pub link_ms: u64,
     /// Milliseconds for which it takes no frame in after each change of what it listens to.
     pub deaf_ms: u64,
@@ -88,7 +89,8 @@ const I8255X: Quirk = Quirk {
 
 /// Intel's gigabit family without a virtio-net header. Whenever the receive control
 /// register is written, which Linux does at every change of multicast groups, QEMU's
-/// model takes no frame in for a second (`set_rx_control` in its hw/net/e1000.c; measured).
+/// model takes no frame in for a second (`set_rx_control` in its hw/net/e1000.c; measured:
+/// docs/measurements.md#M36).
 const E1000: Quirk = Quirk {
     driver: "e1000",
     link_ms: 3700,
@@ -137,7 +139,7 @@ pub const QUIRKS: &[Quirk] = &[
         unfit: Some(
             "it sits on the ISA bus, and libvirt plugs interfaces into PCI and USB only; Debian's amd64 kernels have no `ne` module either",
         ),
-        source: "libvirt 11.3 puts it on pci.0, and QEMU says \"Device 'ne2k_isa' can't go on PCI bus\" (measured)",
+        source: "libvirt 11.3 puts it on pci.0, and QEMU says \"Device 'ne2k_isa' can't go on PCI bus\" (measured: docs/measurements.md#M37)",
         ..same("ne2k_isa", ORDINARY)
     },
     same("i82550", I8255X),
@@ -220,12 +222,12 @@ pub const QUIRKS: &[Quirk] = &[
     },
     Quirk {
         unfit: Some("it is a switch with ports of its own, which libvirt cannot connect"),
-        source: "QEMU says \"Property 'rocker.netdev' not found\" to what libvirt makes of it (measured)",
+        source: "QEMU says \"Property 'rocker.netdev' not found\" to what libvirt makes of it (measured: docs/measurements.md#M37)",
         ..same("rocker", ORDINARY)
     },
     Quirk {
         unfit: Some("it has no MAC address: it carries RDMA beside a vmxnet3, which is tested"),
-        source: "QEMU docs/pvrdma.txt; QEMU 7.2 says \"Property 'pvrdma.mac' not found\" (measured), and 9.1 has it no more",
+        source: "QEMU docs/pvrdma.txt; QEMU 7.2 says \"Property 'pvrdma.mac' not found\" (measured: docs/measurements.md#M37), and 9.1 has it no more",
         ..same("pvrdma", ORDINARY)
     },
     Quirk {

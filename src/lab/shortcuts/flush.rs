@@ -14,7 +14,7 @@ const EMPTY_TABLES: [(&str, &str); 3] = [
 ];
 
 /// Removes every rule and chain that libvirt can have made. libvirt itself runs a command
-/// for each rule of an interface (the times of both: docs/measurements.md, "Shortcuts").
+/// for each rule of an interface (the times of both: docs/measurements.md#M15).
 ///
 /// # Errors
 /// What a tool prints when it fails.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// it finds, a quarter of a megabyte of XML, and on a new machine it asks each of them what
 /// it can. That is so at each start, and what it has read is copied with each fork for a
 /// rule: the second emulator in Debian's package, for 32-bit guests, takes a fifth of its
-/// memory (10.5 and 8.3 MiB, measured), and some hosts have thirty.
+/// memory (10.5 and 8.3 MiB; measured: docs/measurements.md#M21), and some hosts have thirty.
 const EMULATORS: &str = "qemu-system-";
 
 /// What tells libvirtd the host's serial numbers, which no domain of the lab is told.
@@ -25,9 +25,10 @@ const KVM: &str = "/dev/kvm";
 /// asks QEMU anew when that has changed (`virQEMUCapsIsValid` in its `qemu_capabilities.c`).
 /// KVM answers for the core that it is asked on, with that core's number in three leaves of
 /// CPUID; libvirt 11.3 blanks it in leaves 1 and 0xb, but not in 0x1f, which newer processors
-/// have. So on two cores every other start takes 0.7 s longer (measured); guests under KVM
-/// bear it. Nothing is compared where access(2) does not allow to write to the device, and
-/// root is stopped only at what is a regular file on a read-only mount.
+/// have. So on two cores every other start takes 0.7 s longer (measured:
+/// docs/measurements.md#M22); guests under KVM bear it. Nothing is compared where access(2) does
+/// not allow to write to the device, and root is stopped only at what is a regular file on a
+/// read-only mount.
 pub fn kvm(dir: &Path) {
     let nothing = dir.join("no-kvm");
     if std::fs::write(&nothing, "").is_ok() {

@@ -4,7 +4,7 @@
 //! A test that changes what it tests must be able not to. So each shortcut has a name
 //! here, `verify --no-shortcuts` leaves all of them out, `tests/shortcuts.rs` shows that
 //! the verdicts are the same without them, and `lanfence bench --shortcuts` measures what
-//! each of them saves (the figures: docs/measurements.md, "Shortcuts").
+//! each of them saves (the figures: docs/measurements.md#M42).
 //!
 //! This file is the list and knows nothing of the rest of the lab. The folder holds the
 //! code of those that need code of their own; the others are a line of a configuration

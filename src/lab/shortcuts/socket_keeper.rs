@@ -3,12 +3,12 @@
 //! libvirt runs a process for each rule, and one that has changed rules ends only when
 //! the kernel has disposed of what they replaced: closing its netlink socket waits for
 //! an RCU grace period (`nft_rcv_nl_event` in the kernel's `nf_tables_api.c`), 8 to
-//! 12 ms in which nothing happens (measured). The rules are in force before that. So the
-//! lab opens these sockets for libvirtd's children, hands them over, and keeps a
-//! descriptor of each until nothing has been bound for a moment. The children are the
-//! real ones, and all that they do happens in the same order. A rule with an xtables
-//! match still waits for the disposal of the one before it (`nft_compat.c`), by then
-//! half over: a binding takes 0.6 s instead of 0.85 s (measured).
+//! 12 ms in which nothing happens (measured: docs/measurements.md#M14). The rules are in force
+//! before that. So the lab opens these sockets for libvirtd's children, hands them over, and keeps
+//! a descriptor of each until nothing has been bound for a moment. The children are the real ones,
+//! and all that they do happens in the same order. A rule with an xtables match still waits for
+//! the disposal of the one before it (`nft_compat.c`), by then half over: a binding takes 0.6 s
+//! instead of 0.85 s (measured: docs/measurements.md#M14).
 //!
 //! It takes a seccomp filter that asks the lab at `socket(AF_NETLINK, …,
 //! NETLINK_NETFILTER)` (`seccomp_unotify(2)`, Linux 5.14). Where that cannot be had,

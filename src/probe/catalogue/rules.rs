@@ -64,8 +64,8 @@ pub fn nd(policy: &Policy, scene: &Scene) -> bool {
 }
 
 /// Where a packet for the address, sent to the router's MAC, is seen last when
-/// nothing filters it. As measured on Linux 6.18: class E, 169.254.0.0/16 and
-/// 0.0.0.0/8 are forwarded; 0.0.0.0, loopback, groups and broadcast are not.
+/// nothing filters it. On Linux 6.18 (measured: docs/measurements.md#M10) class E, 169.254.0.0/16
+/// and 0.0.0.0/8 are forwarded; 0.0.0.0, loopback, groups and broadcast are not.
 pub fn routed4(scene: &Scene, to: Ipv4Addr) -> Point {
     let stays = scene.lan4.contains(&to)
         || to.is_unspecified()
