@@ -8,13 +8,14 @@
 #[cfg(test)]
 extern crate self as lanfence;
 
-pub mod frame;
 mod nearest;
 pub mod nwfilter;
 mod place;
 pub mod policy;
 pub mod probe;
 pub mod report;
+
+pub use lanfence_frame as frame;
 
 pub mod cli;
 #[cfg(feature = "lab")]

@@ -4,8 +4,9 @@
 mod common;
 
 use common::{is_client, verify, verify_policy};
+use lanfence::frame::Checksum;
 use lanfence::report::model::{Cell, DhcpClients, Failure, ProbeResult, Verdict};
-use lanfence_agent::clients::{Checksum, PROFILES};
+use lanfence_agent::clients::PROFILES;
 
 fn clients(cell: &Cell) -> &DhcpClients {
     let found = cell.dhcp.as_ref();

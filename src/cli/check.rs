@@ -181,7 +181,7 @@ fn scene(policy: &Policy, mac: Option<Mac>) -> Result<Scene, Failure> {
 
 /// A frame in hexadecimal, as `explain --frame` takes it.
 pub fn hex(frame: &[u8]) -> String {
-    lanfence_agent::to_hex(frame)
+    crate::frame::to_hex(frame)
 }
 
 /// Values that make an example look like something that a guest would send.

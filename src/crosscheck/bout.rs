@@ -4,10 +4,10 @@ use super::belief::{Mistake, compile};
 use super::coverage::Coverage;
 use super::grammar::Case;
 use crate::frame::Mac;
+use crate::frame::to_hex;
 use crate::lab::{Binding, BindingSpec, LabError, Pair};
 use crate::nwfilter::evaluate::{Compiled, Decision, IptablesRelease, Portability, Way};
 use crate::nwfilter::{Filter, write};
-use lanfence_agent::to_hex;
 use std::io;
 
 /// The guest that filters are bound for.

@@ -2,9 +2,9 @@
 
 use super::hints::Hints;
 use super::random::Random;
-use crate::frame::l4::{self, Ends};
+use crate::frame::checksum::checksum;
 use crate::frame::{
-    BROADCAST, Ext, Ip4, Ip6, Link, Mac, VlanTag, ethertype, link, options4, protocol,
+    BROADCAST, Ends, Ext, Ip4, Ip6, Link, Mac, VlanTag, ethertype, l4, link, options4, protocol,
 };
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -153,7 +153,7 @@ impl Maker<'_> {
             packet[1] = self.byte();
             packet[10..12].fill(0);
             let header = usize::from(packet[0] & 0x0f) * 4;
-            let sum = pnet::util::checksum(&packet[..header], 5);
+            let sum = checksum(&packet[..header]);
             packet[10..12].copy_from_slice(&sum.to_be_bytes());
         }
         packet

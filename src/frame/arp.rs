@@ -1,9 +1,8 @@
 //! ARP and RARP (RFC 826, RFC 903). The tag rides behind the body, where padding goes.
 
-use super::ether::mac_addr;
-use super::{BROADCAST, Link, Mac, ethertype};
-use pnet::packet::arp::{ArpHardwareTypes, ArpOperation, MutableArpPacket};
-use pnet::packet::ethernet::EtherTypes;
+use crate::ether::Link;
+use crate::ethertype;
+use crate::mac::{BROADCAST, Mac};
 use std::net::Ipv4Addr;
 
 /// Operations (RFC 826, RFC 903).
@@ -16,64 +15,120 @@ pub mod op {
     pub const REVERSE_REQUEST: u16 = 3;
 }
 
-/// The body of an ARP or RARP frame.
+/// Length of a body for IPv4 over Ethernet in bytes.
+const LEN: usize = 28;
+
+/// How such a body begins: hardware type 1 (Ethernet), protocol type 0x0800 (IPv4), lengths
+/// of their addresses.
+const IPV4_OVER_ETHERNET: [u8; 6] = [0, 1, 8, 0, 6, 4];
+
+/// The body of an ARP or RARP frame for IPv4 over Ethernet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Body {
-    /// Operation.
+pub struct Arp {
+    /// Operation, see [`op`].
     pub operation: u16,
-    /// Sender's hardware and protocol address.
+    /// Sender's hardware and protocol address; 0.0.0.0 in a probe (RFC 5227 2.1.1).
     pub sender: (Mac, Ipv4Addr),
-    /// Target's hardware and protocol address.
+    /// Target's hardware and protocol address; the first is zero in a request.
     pub target: (Mac, Ipv4Addr),
 }
 
-impl Body {
+impl Arp {
+    /// The question of `sender` who has the address `target`.
+    pub fn request(sender: (Mac, Ipv4Addr), target: Ipv4Addr) -> Self {
+        Self {
+            operation: op::REQUEST,
+            sender,
+            target: ([0; 6], target),
+        }
+    }
+
+    /// The answer of `sender` to `target`.
+    pub fn reply(sender: (Mac, Ipv4Addr), target: (Mac, Ipv4Addr)) -> Self {
+        Self {
+            operation: op::REPLY,
+            sender,
+            target,
+        }
+    }
+
     /// The 28 bytes of the body.
     pub fn to_bytes(self) -> Vec<u8> {
-        let mut bytes = vec![0; MutableArpPacket::minimum_packet_size()];
-        let mut packet = MutableArpPacket::new(&mut bytes).expect("the buffer is a body");
-        packet.set_hardware_type(ArpHardwareTypes::Ethernet);
-        packet.set_protocol_type(EtherTypes::Ipv4);
-        packet.set_hw_addr_len(6);
-        packet.set_proto_addr_len(4);
-        packet.set_operation(ArpOperation(self.operation));
-        packet.set_sender_hw_addr(mac_addr(self.sender.0));
-        packet.set_sender_proto_addr(self.sender.1);
-        packet.set_target_hw_addr(mac_addr(self.target.0));
-        packet.set_target_proto_addr(self.target.1);
+        let mut bytes = IPV4_OVER_ETHERNET.to_vec();
+        bytes.extend(self.operation.to_be_bytes());
+        for (mac, address) in [self.sender, self.target] {
+            bytes.extend(mac);
+            bytes.extend(address.octets());
+        }
         bytes
+    }
+
+    /// The fields of a body at their places, whatever types and lengths of addresses it
+    /// claims; `None` for one that is cut.
+    pub fn parse(body: &[u8]) -> Option<Self> {
+        let body: &[u8; LEN] = body.first_chunk()?;
+        let pair = |at: usize| {
+            let mac: Mac = body[at..at + 6].try_into().ok()?;
+            let address: [u8; 4] = body[at + 6..at + 10].try_into().ok()?;
+            Some((mac, Ipv4Addr::from(address)))
+        };
+        Some(Self {
+            operation: u16::from_be_bytes([body[6], body[7]]),
+            sender: pair(8)?,
+            target: pair(18)?,
+        })
+    }
+
+    /// Its frame without a tag: a reply to its target, anything else to all stations.
+    ///
+    /// ```
+    /// use lanfence_frame::arp::Arp;
+    ///
+    /// let guest = ([0x52, 0x54, 0, 0x12, 0x34, 0x56], [192, 168, 1, 50].into());
+    /// let question = Arp::request(guest, [192, 168, 1, 1].into());
+    /// assert_eq!(Arp::read(&question.to_frame()), Some(question));
+    /// ```
+    pub fn to_frame(self) -> Vec<u8> {
+        let to = match self.operation {
+            op::REPLY => self.target.0,
+            _ => BROADCAST,
+        };
+        frame(Link::new(self.sender.0, to), self, &[])
+    }
+
+    /// Reads an ARP request or reply for IPv4 over Ethernet; `None` for any other frame.
+    pub fn read(frame: &[u8]) -> Option<Self> {
+        let body = frame
+            .get(12..)?
+            .strip_prefix(&ethertype::ARP.to_be_bytes())?;
+        let arp = Self::parse(body)?;
+        let known = matches!(arp.operation, op::REQUEST | op::REPLY);
+        (known && body.starts_with(&IPV4_OVER_ETHERNET)).then_some(arp)
     }
 }
 
 /// A broadcast request from `sender` for `target`.
 pub fn request(sender: (Mac, Ipv4Addr), target: Ipv4Addr, trailer: &[u8]) -> Vec<u8> {
-    let body = Body {
-        operation: op::REQUEST,
-        sender,
-        target: ([0; 6], target),
-    };
-    frame(Link::new(sender.0, BROADCAST), body, trailer)
+    let link = Link::new(sender.0, BROADCAST);
+    frame(link, Arp::request(sender, target), trailer)
 }
 
 /// A reply from `sender` to `target`.
 pub fn reply(sender: (Mac, Ipv4Addr), target: (Mac, Ipv4Addr), trailer: &[u8]) -> Vec<u8> {
-    let body = Body {
-        operation: op::REPLY,
-        sender,
-        target,
-    };
-    frame(Link::new(sender.0, target.0), body, trailer)
+    let link = Link::new(sender.0, target.0);
+    frame(link, Arp::reply(sender, target), trailer)
 }
 
 /// Any body in an ARP frame.
-pub fn frame(link: Link, body: Body, trailer: &[u8]) -> Vec<u8> {
+pub fn frame(link: Link, body: Arp, trailer: &[u8]) -> Vec<u8> {
     link.frame_with_trailer(ethertype::ARP, &body.to_bytes(), trailer)
 }
 
 /// The RARP frame that QEMU announces a guest with after a migration: a reverse
-/// request of the guest for itself without addresses.
+/// request of the guest for itself without addresses (`announce_self_create` in its
+/// `net/announce.c`).
 pub fn qemu_announce(mac: Mac, trailer: &[u8]) -> Vec<u8> {
-    let body = Body {
+    let body = Arp {
         operation: op::REVERSE_REQUEST,
         sender: (mac, Ipv4Addr::UNSPECIFIED),
         target: (mac, Ipv4Addr::UNSPECIFIED),
@@ -89,7 +144,7 @@ pub fn is_reverse(frame: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::Tag;
+    use crate::Tag;
     use pnet::packet::Packet;
     use pnet::packet::arp::ArpPacket;
     use pnet::packet::ethernet::EthernetPacket;
@@ -123,5 +178,23 @@ mod tests {
         let frame = qemu_announce(ME.0, &[]);
         assert_eq!((frame.len(), &frame[12..14]), (60, &[0x80, 0x35][..]));
         assert_eq!((&frame[22..28], &frame[32..38]), (&ME.0[..], &ME.0[..]));
+    }
+
+    #[test]
+    fn what_a_client_reads_is_arp_for_ipv4_over_ethernet() {
+        let whole = Arp::reply(ME, YOU).to_frame();
+        assert_eq!(
+            (whole.len(), Arp::read(&whole)),
+            (60, Some(Arp::reply(ME, YOU)))
+        );
+        assert_eq!(whole[..6], YOU.0);
+        for at in [13, 15, 17, 18, 19, 21] {
+            let mut other = whole.clone();
+            other[at] ^= 8;
+            assert_eq!(Arp::read(&other), None, "byte {at}");
+        }
+        for cut in 0..42 {
+            assert_eq!(Arp::read(&whole[..cut]), None, "cut at {cut}");
+        }
     }
 }

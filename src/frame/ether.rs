@@ -1,49 +1,18 @@
 //! Ethernet II, 802.3 length frames and VLAN tags.
 
-use super::Mac;
-use pnet::packet::ethernet::{EtherType, MutableEthernetPacket};
-use pnet::packet::vlan::{ClassOfService, MutableVlanPacket};
-use pnet::util::MacAddr;
-use std::net::Ipv6Addr;
+use crate::ethertype;
+use crate::mac::Mac;
 
 /// Least length of a frame in bytes, without FCS (IEEE 802.3 4.4.2).
 pub const MIN_FRAME: usize = 60;
 
-/// Greatest length of an untagged frame in bytes, without FCS.
+/// Greatest length of an untagged frame in bytes, without FCS (IEEE 802.3 4.4.2).
 pub const MAX_FRAME: usize = 1514;
-
-/// `EtherTypes`, as assigned by the IEEE.
-pub mod ethertype {
-    /// IPv4.
-    pub const IPV4: u16 = 0x0800;
-    /// ARP.
-    pub const ARP: u16 = 0x0806;
-    /// RARP.
-    pub const RARP: u16 = 0x8035;
-    /// IPv6.
-    pub const IPV6: u16 = 0x86dd;
-    /// 802.1Q customer tag.
-    pub const VLAN: u16 = 0x8100;
-    /// 802.1ad service tag.
-    pub const QINQ: u16 = 0x88a8;
-    /// Service tag of gear older than 802.1ad.
-    pub const OLD_QINQ: u16 = 0x9100;
-    /// `PPPoE` discovery (RFC 2516).
-    pub const PPPOE_DISCOVERY: u16 = 0x8863;
-    /// `PPPoE` session (RFC 2516).
-    pub const PPPOE_SESSION: u16 = 0x8864;
-    /// MPLS unicast (RFC 5332).
-    pub const MPLS: u16 = 0x8847;
-    /// LLDP.
-    pub const LLDP: u16 = 0x88cc;
-    /// 802.1X authentication.
-    pub const EAPOL: u16 = 0x888e;
-}
 
 /// One tag of a VLAN stack, outermost first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VlanTag {
-    /// `EtherType` of the tag: 0x8100, 0x88a8, 0x9100.
+    /// EtherType of the tag: 0x8100, 0x88a8, 0x9100.
     pub tpid: u16,
     /// Priority, 0 to 7.
     pub priority: u8,
@@ -57,7 +26,7 @@ impl VlanTag {
         Self::new(ethertype::VLAN, vid)
     }
 
-    /// A tag of priority 0 with this `EtherType`.
+    /// A tag of priority 0 with this EtherType.
     pub const fn new(tpid: u16, vid: u16) -> Self {
         let priority = 0;
         Self {
@@ -65,6 +34,11 @@ impl VlanTag {
             priority,
             vid,
         }
+    }
+
+    /// Tag control information: priority, no drop eligibility, VLAN (IEEE 802.1Q 9.6).
+    fn control(self) -> u16 {
+        u16::from(self.priority & 7) << 13 | (self.vid & 0x0fff)
     }
 }
 
@@ -83,7 +57,14 @@ impl Link {
         Self { src, dst }
     }
 
-    /// An Ethernet II frame, padded with zeros.
+    /// An Ethernet II frame, padded with zeros to [`MIN_FRAME`]: EtherType and payload.
+    ///
+    /// ```
+    /// use lanfence_frame::{Link, MIN_FRAME, ethertype};
+    ///
+    /// let frame = Link::new([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]).frame(ethertype::LLDP, b"x");
+    /// assert_eq!((frame.len(), &frame[12..15]), (MIN_FRAME, &b"\x88\xccx"[..]));
+    /// ```
     pub fn frame(self, kind: u16, payload: &[u8]) -> Vec<u8> {
         self.stacked(&[], kind, payload)
     }
@@ -98,35 +79,24 @@ impl Link {
 
     /// An Ethernet II frame behind a stack of VLAN tags.
     pub fn stacked(self, tags: &[VlanTag], kind: u16, payload: &[u8]) -> Vec<u8> {
-        let header = MutableEthernetPacket::minimum_packet_size();
-        let mut frame = vec![0; header];
-        let outer = tags.first().map_or(kind, |tag| tag.tpid);
-        let mut packet = MutableEthernetPacket::new(&mut frame).expect("the buffer is a header");
-        packet.set_source(mac_addr(self.src));
-        packet.set_destination(mac_addr(self.dst));
-        packet.set_ethertype(EtherType(outer));
-        for (at, tag) in tags.iter().enumerate() {
-            let next = tags.get(at + 1).map_or(kind, |tag| tag.tpid);
-            frame.extend(tag_bytes(*tag, next));
+        let mut frame = [self.dst, self.src].concat();
+        for tag in tags {
+            frame.extend(tag.tpid.to_be_bytes());
+            frame.extend(tag.control().to_be_bytes());
         }
+        frame.extend(kind.to_be_bytes());
         frame.extend(payload);
         pad(frame)
     }
 
-    /// An 802.3 frame: the payload's length instead of an `EtherType`.
+    /// An 802.3 frame: the payload's length instead of an EtherType.
+    ///
+    /// # Panics
+    /// For a payload of 64 KiB and more.
     pub fn length_frame(self, payload: &[u8]) -> Vec<u8> {
         let length = u16::try_from(payload.len()).expect("a frame's payload is under 1501 bytes");
         self.frame(length, payload)
     }
-}
-
-fn tag_bytes(tag: VlanTag, next: u16) -> Vec<u8> {
-    let mut bytes = vec![0; MutableVlanPacket::minimum_packet_size()];
-    let mut packet = MutableVlanPacket::new(&mut bytes).expect("the buffer is a header");
-    packet.set_priority_code_point(ClassOfService(tag.priority));
-    packet.set_vlan_identifier(tag.vid);
-    packet.set_ethertype(EtherType(next));
-    bytes
 }
 
 fn pad(mut frame: Vec<u8>) -> Vec<u8> {
@@ -134,25 +104,6 @@ fn pad(mut frame: Vec<u8>) -> Vec<u8> {
         frame.resize(MIN_FRAME, 0);
     }
     frame
-}
-
-pub(super) fn mac_addr(mac: Mac) -> MacAddr {
-    MacAddr::from(mac)
-}
-
-/// The link-local address that the kernel derives from a MAC (RFC 4291 appendix A).
-pub fn link_local(mac: Mac) -> Ipv6Addr {
-    let word = |high: u8, low: u8| u16::from_be_bytes([high, low]);
-    Ipv6Addr::new(
-        0xfe80,
-        0,
-        0,
-        0,
-        word(mac[0] ^ 0x02, mac[1]),
-        word(mac[2], 0xff),
-        word(0xfe, mac[3]),
-        word(mac[4], mac[5]),
-    )
 }
 
 #[cfg(test)]

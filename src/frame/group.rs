@@ -4,7 +4,7 @@
 //! and otherwise ignore them (RFC 2236 2.5, RFC 3376 4.2.11, RFC 3810 5.2.11).
 //! Padding would not do, since a bridge with `br_netfilter` trims it.
 
-use pnet::util;
+use crate::checksum::checksum;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// IGMP message types.
@@ -74,7 +74,7 @@ pub fn igmp3_report(kind: u8, group: Ipv4Addr, trailer: &[u8]) -> Vec<u8> {
 }
 
 fn summed(mut message: Vec<u8>) -> Vec<u8> {
-    let sum = util::checksum(&message, 1);
+    let sum = checksum(&message);
     message[2..4].copy_from_slice(&sum.to_be_bytes());
     message
 }
@@ -177,11 +177,7 @@ mod tests {
     #[case::v3_state(igmp3_report(record::IS_EXCLUDE, GROUP, b""), true)]
     #[case::v3_leave(igmp3_report(record::TO_INCLUDE, GROUP, b""), false)]
     fn igmp_reports(#[case] message: Vec<u8>, #[case] member: bool) {
-        assert_eq!(
-            util::checksum(&message, usize::MAX),
-            0,
-            "the sum covers all bytes"
-        );
+        assert_eq!(checksum(&message), 0, "the sum covers all bytes");
         let expected = if member { vec![GROUP] } else { vec![] };
         assert_eq!(igmp_reported(&message), expected);
     }

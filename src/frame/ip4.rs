@@ -1,47 +1,10 @@
 //! IPv4 packets, with options and as fragments.
 
-use super::{Ends, l4};
+use crate::checksum::{Ends, checksum};
+use crate::{l4, protocol};
 use pnet::packet::ip::IpNextHeaderProtocol;
-use pnet::packet::ipv4::{self, MutableIpv4Packet};
+use pnet::packet::ipv4::MutableIpv4Packet;
 use std::net::Ipv4Addr;
-
-/// Protocol numbers (IANA) that pnet has no short name for, and those most used.
-pub mod protocol {
-    /// ICMP.
-    pub const ICMP: u8 = 1;
-    /// IGMP.
-    pub const IGMP: u8 = 2;
-    /// IPv4 in IP.
-    pub const IPIP: u8 = 4;
-    /// TCP.
-    pub const TCP: u8 = 6;
-    /// UDP.
-    pub const UDP: u8 = 17;
-    /// DCCP (RFC 4340).
-    pub const DCCP: u8 = 33;
-    /// IPv6 in IP, "6in4".
-    pub const IPV6: u8 = 41;
-    /// GRE (RFC 2784).
-    pub const GRE: u8 = 47;
-    /// ESP (RFC 4303).
-    pub const ESP: u8 = 50;
-    /// AH (RFC 4302).
-    pub const AH: u8 = 51;
-    /// `ICMPv6`.
-    pub const ICMPV6: u8 = 58;
-    /// Ethernet in IP (RFC 3378).
-    pub const ETHERIP: u8 = 97;
-    /// L2TP version 3 (RFC 3931).
-    pub const L2TP: u8 = 115;
-    /// SCTP (RFC 9260).
-    pub const SCTP: u8 = 132;
-    /// UDP-Lite (RFC 3828).
-    pub const UDPLITE: u8 = 136;
-    /// MPLS in IP (RFC 4023).
-    pub const MPLS: u8 = 137;
-    /// For experiments (RFC 3692).
-    pub const EXPERIMENT: u8 = 253;
-}
 
 /// IPv4 options (RFC 791 3.1), each padded to a multiple of four bytes.
 pub mod options4 {
@@ -164,8 +127,8 @@ impl Ip4 {
         packet.set_next_level_protocol(IpNextHeaderProtocol(protocol));
         packet.set_source(self.src);
         packet.set_destination(self.dst);
-        let sum = ipv4::checksum(&packet.to_immutable());
-        packet.set_checksum(sum);
+        let sum = checksum(&bytes[..header]);
+        bytes[10..12].copy_from_slice(&sum.to_be_bytes());
         bytes
     }
 
@@ -195,7 +158,7 @@ impl Ip4 {
 mod tests {
     use super::*;
     use pnet::packet::Packet;
-    use pnet::packet::ipv4::Ipv4Packet;
+    use pnet::packet::ipv4::{self, Ipv4Packet};
     use rstest::rstest;
 
     fn base() -> Ip4 {

@@ -1,6 +1,7 @@
 //! IPv6 packets with extension headers.
 
-use super::{Ends, l4, protocol};
+use crate::checksum::Ends;
+use crate::{l4, protocol};
 use pnet::packet::ip::IpNextHeaderProtocol;
 use pnet::packet::ipv6::MutableIpv6Packet;
 use std::net::Ipv6Addr;

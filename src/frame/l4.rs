@@ -1,13 +1,11 @@
 //! Segments and messages above IP, with their checksums.
 
-use super::protocol;
+use crate::checksum::{Ends, checksum};
+use crate::protocol;
 use pnet::packet::icmp::{IcmpCode, IcmpType, MutableIcmpPacket};
 use pnet::packet::icmpv6::{Icmpv6Code, Icmpv6Type, MutableIcmpv6Packet};
-use pnet::packet::ip::IpNextHeaderProtocol;
 use pnet::packet::tcp::MutableTcpPacket;
 use pnet::packet::udp::MutableUdpPacket;
-use pnet::util;
-use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// TCP flags as in the header's last byte of flags.
 pub mod flag {
@@ -24,27 +22,6 @@ pub mod flag {
 /// Identifier 0x6c66 ("lf") and sequence number 1 of raw echo requests.
 pub const ECHO_ID: [u8; 4] = [b'l', b'f', 0, 1];
 
-/// The two ends whose pseudo-header goes into a checksum.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ends {
-    /// IPv4 source and destination.
-    V4(Ipv4Addr, Ipv4Addr),
-    /// IPv6 source and destination.
-    V6(Ipv6Addr, Ipv6Addr),
-}
-
-impl Ends {
-    /// Internet checksum of a segment whose checksum field, the given 16-bit
-    /// word, counts as zero.
-    pub fn checksum(self, segment: &[u8], word: usize, protocol: u8) -> u16 {
-        let protocol = IpNextHeaderProtocol(protocol);
-        match self {
-            Self::V4(src, dst) => util::ipv4_checksum(segment, word, &[], &src, &dst, protocol),
-            Self::V6(src, dst) => util::ipv6_checksum(segment, word, &[], &src, &dst, protocol),
-        }
-    }
-}
-
 /// A UDP datagram. A sum of zero is sent as 0xffff (RFC 768).
 pub fn udp(ends: Ends, source: u16, port: u16, payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0; MutableUdpPacket::minimum_packet_size()];
@@ -54,7 +31,7 @@ pub fn udp(ends: Ends, source: u16, port: u16, payload: &[u8]) -> Vec<u8> {
     packet.set_source(source);
     packet.set_destination(port);
     packet.set_length(length);
-    let sum = ends.checksum(&bytes, 3, protocol::UDP);
+    let sum = ends.checksum(protocol::UDP, &bytes);
     let sum = if sum == 0 { 0xffff } else { sum };
     bytes[6..8].copy_from_slice(&sum.to_be_bytes());
     bytes
@@ -83,7 +60,7 @@ fn segment(ends: Ends, ports: (u16, u16), flags: u8, next: u32, payload: &[u8]) 
     packet.set_data_offset(5);
     packet.set_flags(flags);
     packet.set_window(64240);
-    let sum = ends.checksum(&bytes, 8, protocol::TCP);
+    let sum = ends.checksum(protocol::TCP, &bytes);
     bytes[16..18].copy_from_slice(&sum.to_be_bytes());
     bytes
 }
@@ -96,7 +73,7 @@ pub fn icmp(kind: u8, code: u8, rest: [u8; 4], payload: &[u8]) -> Vec<u8> {
     let mut packet = MutableIcmpPacket::new(&mut bytes).expect("the buffer holds a header");
     packet.set_icmp_type(IcmpType(kind));
     packet.set_icmp_code(IcmpCode(code));
-    let sum = util::checksum(&bytes, 1);
+    let sum = checksum(&bytes);
     bytes[2..4].copy_from_slice(&sum.to_be_bytes());
     bytes
 }
@@ -108,7 +85,7 @@ pub fn icmp6(ends: Ends, kind: u8, code: u8, body: &[u8]) -> Vec<u8> {
     let mut packet = MutableIcmpv6Packet::new(&mut bytes).expect("the buffer holds a header");
     packet.set_icmpv6_type(Icmpv6Type(kind));
     packet.set_icmpv6_code(Icmpv6Code(code));
-    let sum = ends.checksum(&bytes, 1, protocol::ICMPV6);
+    let sum = ends.checksum(protocol::ICMPV6, &bytes);
     bytes[2..4].copy_from_slice(&sum.to_be_bytes());
     bytes
 }
@@ -120,7 +97,7 @@ pub fn udplite(ends: Ends, source: u16, port: u16, payload: &[u8]) -> Vec<u8> {
     bytes.extend(port.to_be_bytes());
     bytes.extend([0; 4]);
     bytes.extend(payload);
-    let sum = ends.checksum(&bytes, 3, protocol::UDPLITE);
+    let sum = ends.checksum(protocol::UDPLITE, &bytes);
     let sum = if sum == 0 { 0xffff } else { sum };
     bytes[6..8].copy_from_slice(&sum.to_be_bytes());
     bytes
@@ -134,7 +111,7 @@ pub fn dccp_request(ends: Ends, source: u16, port: u16, payload: &[u8]) -> Vec<u
     // Data offset 5 words, CCVal and checksum coverage 0, type 0 (request), X = 1.
     bytes.extend([5, 0, 0, 0, 1, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0]);
     bytes.extend(payload);
-    let sum = ends.checksum(&bytes, 3, protocol::DCCP);
+    let sum = ends.checksum(protocol::DCCP, &bytes);
     bytes[6..8].copy_from_slice(&sum.to_be_bytes());
     bytes
 }
@@ -188,6 +165,7 @@ mod tests {
     use super::*;
     use pnet::packet::{Packet, icmp, icmpv6, tcp, udp};
     use rstest::rstest;
+    use std::net::{Ipv4Addr, Ipv6Addr};
 
     const V4: Ends = Ends::V4(
         Ipv4Addr::new(192, 168, 1, 77),
@@ -253,7 +231,7 @@ mod tests {
     #[case::udplite(udplite(V4, 1, 2, b"abc"), protocol::UDPLITE)]
     #[case::dccp(dccp_request(V4, 1, 2, b"abc"), protocol::DCCP)]
     fn a_right_sum_checks_to_zero(#[case] segment: Vec<u8>, #[case] protocol: u8) {
-        assert_eq!(V4.checksum(&segment, usize::MAX, protocol), 0);
+        assert_eq!(V4.checksum(protocol, &segment), 0);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Payloads of name services and discovery: DNS, mDNS, LLMNR, `NetBIOS`, SSDP.
 
-use super::Tag;
+use crate::tag::Tag;
 
 /// Port of DNS.
 pub const DNS_PORT: u16 = 53;

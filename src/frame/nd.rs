@@ -4,7 +4,8 @@
 //! that they do not know (RFC 4861 9), and it stays inside the packet's length,
 //! so a bridge that trims padding keeps it.
 
-use super::{Mac, TAG_LEN, Tag};
+use crate::mac::Mac;
+use crate::tag::{LEN as TAG_LEN, Tag};
 use std::net::Ipv6Addr;
 
 /// Message types.
@@ -96,7 +97,7 @@ pub fn redirect(target: Ipv6Addr, destination: Ipv6Addr, mac: Mac, tag: Tag) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::Ip6;
+    use crate::Ip6;
     use pnet::packet::icmpv6::ndp;
     use pnet::packet::ipv6::Ipv6Packet;
     use pnet::packet::{FromPacket, Packet};

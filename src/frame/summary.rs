@@ -1,8 +1,12 @@
 //! One frame in one line, in the manner of tcpdump.
 
-use super::group::{igmp, igmp_reported, mld, mld_reported};
-use super::{Arp, BROADCAST, Body, Mac, Packet4, Packet6, Tag, Upper, View, arp, dhcp};
-use super::{ethertype, l4::flag, names, nd, protocol};
+use crate::arp::{self, Arp};
+use crate::group::{igmp, igmp_reported, mld, mld_reported};
+use crate::l4::flag;
+use crate::mac::{BROADCAST, Mac, mac_text};
+use crate::tag::Tag;
+use crate::view::{Body, Packet4, Packet6, Upper, View};
+use crate::{dhcp, ethertype, names, nd, protocol};
 use std::fmt::{self, Display, Write as _};
 use std::net::{IpAddr, SocketAddr};
 
@@ -137,7 +141,7 @@ fn udp(f: &mut fmt::Formatter<'_>, upper: &Upper<'_>) -> fmt::Result {
     write!(f, "udp {} bytes", payload.len())
 }
 
-fn dhcp_kind(kind: Option<u8>) -> &'static str {
+fn dhcp_kind(kind: Option<dhcp::MessageType>) -> &'static str {
     match kind {
         Some(dhcp::message::DISCOVER) => "discover",
         Some(dhcp::message::OFFER) => "offer",
@@ -298,11 +302,7 @@ impl Display for Hex {
         if self.0 == BROADCAST {
             return f.write_str("broadcast");
         }
-        for (at, byte) in self.0.iter().enumerate() {
-            let gap = if at > 0 { ":" } else { "" };
-            write!(f, "{gap}{byte:02x}")?;
-        }
-        Ok(())
+        f.write_str(&mac_text(self.0))
     }
 }
 
@@ -321,7 +321,7 @@ impl<A: Copy + Into<IpAddr>> Display for List<'_, A> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::{Ext, Ip4, Ip6, Link, VlanTag, group, link, options4};
+    use crate::{Ext, Ip4, Ip6, Link, VlanTag, group, link, options4};
     use proptest::prelude::*;
     use rstest::rstest;
     use std::net::{Ipv4Addr, Ipv6Addr};

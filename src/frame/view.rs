@@ -2,10 +2,13 @@
 //!
 //! Reads frames as they were captured, whole, cut or malformed, and never panics.
 
-use super::{Ends, Mac, VlanTag, ethertype, protocol};
-use pnet::packet::arp::ArpPacket;
+use crate::arp::Arp;
+use crate::checksum::{Ends, Sum, checksum};
+use crate::ether::VlanTag;
+use crate::mac::Mac;
+use crate::{ethertype, protocol};
 use pnet::packet::ethernet::EthernetPacket;
-use pnet::packet::ipv4::{self, Ipv4Packet};
+use pnet::packet::ipv4::Ipv4Packet;
 use pnet::packet::ipv6::Ipv6Packet;
 use pnet::packet::vlan::VlanPacket;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -78,17 +81,6 @@ pub struct Packet6<'a> {
     pub protocol: u8,
     /// What follows them.
     pub payload: &'a [u8],
-}
-
-/// An ARP or RARP body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Arp {
-    /// Operation.
-    pub operation: u16,
-    /// Sender.
-    pub sender: (Mac, Ipv4Addr),
-    /// Target.
-    pub target: (Mac, Ipv4Addr),
 }
 
 /// The layer above IP, of either family.
@@ -167,7 +159,7 @@ impl<'a> Packet4<'a> {
             ttl: packet.get_ttl(),
             options,
             fragment: (offset > 0 || more).then_some((offset, more)),
-            sum_ok: packet.get_checksum() == ipv4::checksum(&packet),
+            sum_ok: packet.get_checksum() == header_sum(&bytes[..header]),
             payload: &bytes[header..end],
         })
     }
@@ -271,6 +263,12 @@ impl<'a> Packet6<'a> {
     }
 }
 
+/// The checksum that a header should have, from its other fields.
+fn header_sum(header: &[u8]) -> u16 {
+    let (before, after) = (&header[..10], &header[12..]);
+    Sum::default().add(before).add(after).checksum()
+}
+
 fn last_segment(header: &[u8]) -> Option<Ipv6Addr> {
     let bytes: [u8; 16] = header.last_chunk::<16>().copied()?;
     (header.len() >= 24).then(|| bytes.into())
@@ -287,25 +285,10 @@ fn body(kind: u16, rest: &[u8]) -> Body<'_> {
     let read = match kind {
         ethertype::IPV4 => Packet4::parse(rest).map(Body::V4),
         ethertype::IPV6 => Packet6::parse(rest).map(Body::V6),
-        ethertype::ARP | ethertype::RARP => arp(rest).map(Body::Arp),
+        ethertype::ARP | ethertype::RARP => Arp::parse(rest).map(Body::Arp),
         _ => None,
     };
     read.unwrap_or(Body::Other(rest))
-}
-
-fn arp(bytes: &[u8]) -> Option<Arp> {
-    let packet = ArpPacket::new(bytes)?;
-    Some(Arp {
-        operation: packet.get_operation().0,
-        sender: (
-            packet.get_sender_hw_addr().octets(),
-            packet.get_sender_proto_addr(),
-        ),
-        target: (
-            packet.get_target_hw_addr().octets(),
-            packet.get_target_proto_addr(),
-        ),
-    })
 }
 
 impl Upper<'_> {
@@ -345,9 +328,9 @@ impl Upper<'_> {
             protocol::TCP => 16,
             _ => return false,
         };
-        let blank = vec![0; self.payload.len()];
-        let pseudo = !self.ends.checksum(&blank, usize::MAX, self.protocol);
-        !self.is_fragment && self.payload.get(at..at + 2) == Some(&pseudo.to_be_bytes())
+        let pseudo = self.ends.pseudo_header(self.protocol, self.payload.len());
+        let left = pseudo.folded().to_be_bytes();
+        !self.is_fragment && self.payload.get(at..at + 2) == Some(&left)
     }
 
     /// Whether the segment's own checksum is right; none where there is none
@@ -362,12 +345,10 @@ impl Upper<'_> {
             | protocol::UDP
             | protocol::UDPLITE
             | protocol::DCCP
-            | protocol::ICMPV6 => {
-                Some(self.ends.checksum(self.payload, usize::MAX, self.protocol) == 0)
-            }
-            protocol::ICMP | protocol::IGMP => {
-                Some(pnet::util::checksum(self.payload, usize::MAX) == 0)
-            }
+            | protocol::ICMPV6 => Some(self.ends.checksum(self.protocol, self.payload) == 0),
+            // Without a byte there is nothing to check.
+            protocol::ICMP | protocol::IGMP if self.payload.is_empty() => None,
+            protocol::ICMP | protocol::IGMP => Some(checksum(self.payload) == 0),
             _ => None,
         }
     }
@@ -376,7 +357,7 @@ impl Upper<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::{Ext, Ip4, Ip6, Link, options4};
+    use crate::{Ext, Ip4, Ip6, Link, options4};
     use rstest::rstest;
 
     const LINK: Link = Link::new([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]);

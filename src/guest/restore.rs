@@ -5,8 +5,9 @@ use super::boot::{Attached, Guest, attach, blame, boot_deadline, console, forgot
 use super::domain::{DomainSpec, Interface, domain_xml};
 use super::error::GuestError;
 use super::owned::Owned;
+use crate::frame::to_hex;
 use crate::lab::{Lab, Libvirt, PacketSocket, Sensor};
-use lanfence_agent::{Op, to_hex};
+use lanfence_agent::Op;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use virt::domain::Domain;

@@ -1,14 +1,11 @@
 //! Who is where: the bridge, the LAN peer, the router and the world behind it.
 
-pub use crate::frame::link_local;
+pub use crate::frame::{Mac, link_local};
 
 use super::error::LabError;
 use super::netns::{Netns, bridge_batch, ip_batch, set_sysctls};
 use ipnet::{Ipv4Net, Ipv6Net};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
-/// A MAC address.
-pub type Mac = [u8; 6];
 
 /// The bridge in the hypervisor's namespace.
 pub const BRIDGE: &str = "br0";

@@ -1,13 +1,13 @@
 //! The frames that a probe puts on the guest's wire, without a lab to send them.
 
 use super::{Host, Origin, Probe, Scene, Stimulus};
-use crate::frame::dhcp::{self, Message, message};
+use crate::frame::DhcpStep;
+use crate::frame::dhcp::{self, Message, MessageType, message};
 use crate::frame::group::{igmp3_report, mld, mld2_report_body, record};
 use crate::frame::l4::flag;
 use crate::frame::{
     BROADCAST, Ext, Ip4, Ip6, Link, Mac, ethertype, group_mac4, group_mac6, options4, protocol,
 };
-use lanfence_agent::DhcpStep;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Where hosts send IGMPv3 reports (RFC 3376 4.2.14).
@@ -210,7 +210,7 @@ fn ssh(scene: &Scene, origin: Origin) -> Wire {
     }
 }
 
-fn from_client(scene: &Scene, kind: u8, bound: bool) -> Vec<u8> {
+fn from_client(scene: &Scene, kind: MessageType, bound: bool) -> Vec<u8> {
     let (guest, server) = (&scene.guest, &scene.gateway);
     let (from, to, mac) = if bound {
         (guest.v4, server.v4, server.mac)
@@ -226,13 +226,9 @@ fn from_client(scene: &Scene, kind: u8, bound: bool) -> Vec<u8> {
     Link::new(guest.mac, mac).frame(ethertype::IPV4, &packet)
 }
 
-fn from_server(scene: &Scene, kind: u8) -> Vec<u8> {
+fn from_server(scene: &Scene, kind: MessageType) -> Vec<u8> {
     let (guest, server) = (&scene.guest, &scene.gateway);
-    let message = Message {
-        yours: guest.v4,
-        server: Some(server.v4),
-        ..Message::from_client(kind, guest.mac)
-    };
+    let message = Message::from_server(kind, guest.mac, guest.v4, server.v4);
     let ports = (dhcp::SERVER_PORT, dhcp::CLIENT_PORT);
     let packet = Ip4::new(server.v4, guest.v4).udp(ports.0, ports.1, &message.to_bytes(b""));
     Link::new(server.mac, guest.mac).frame(ethertype::IPV4, &packet)

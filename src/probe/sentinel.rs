@@ -82,11 +82,7 @@ fn discover(mac: Mac, d: &Draft<'_>) -> Vec<u8> {
 
 /// What looks like a server's answer, for a transaction and client that are not there.
 fn dhcp_reply(guest: &Host, peer: &Host, d: &Draft<'_>) -> Vec<u8> {
-    let message = Message {
-        yours: guest.v4,
-        server: Some(peer.v4),
-        ..Message::from_client(message::OFFER, peer.mac)
-    };
+    let message = Message::from_server(message::OFFER, peer.mac, guest.v4, peer.v4);
     let body = message.to_bytes(&d.bytes());
     let packet = Ip4::new(peer.v4, guest.v4).udp(dhcp::SERVER_PORT, dhcp::CLIENT_PORT, &body);
     Link::new(peer.mac, guest.mac).frame(ethertype::IPV4, &packet)

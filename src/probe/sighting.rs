@@ -1,9 +1,10 @@
 //! Recognising the frames of a probe.
 
 use super::Sighting;
+use crate::frame::dhcp::{self, MessageType};
 use crate::frame::group::{igmp_reported, mld_reported};
 use crate::frame::l4::flag;
-use crate::frame::{Tag, Upper, View, dhcp, names, protocol};
+use crate::frame::{Mac, Tag, Upper, View, names, protocol};
 use std::net::{IpAddr, Ipv4Addr};
 
 impl Sighting {
@@ -112,7 +113,7 @@ fn is_web(upper: &Upper<'_>, name: &str) -> bool {
     [request, body].contains(&Some(name.as_bytes()))
 }
 
-fn is_dhcp(upper: &Upper<'_>, kind: u8, client: [u8; 6], to: Option<Ipv4Addr>) -> bool {
+fn is_dhcp(upper: &Upper<'_>, kind: MessageType, client: Mac, to: Option<Ipv4Addr>) -> bool {
     const PORTS: [u16; 2] = [dhcp::SERVER_PORT, dhcp::CLIENT_PORT];
     let ports = upper
         .ports()
@@ -128,6 +129,7 @@ fn is_dhcp(upper: &Upper<'_>, kind: u8, client: [u8; 6], to: Option<Ipv4Addr>) -
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::frame::dhcp::message;
     use crate::frame::{Ip4, Ip6, Link, VlanTag, ethertype, group};
     use crate::probe::Pass;
     use proptest::prelude::*;
@@ -163,7 +165,7 @@ mod tests {
         }
     }
 
-    fn lease(message: u8, to: Option<Ipv4Addr>) -> Sighting {
+    fn lease(message: MessageType, to: Option<Ipv4Addr>) -> Sighting {
         let client = LINK.src;
         Sighting::Dhcp {
             message,
@@ -197,7 +199,7 @@ mod tests {
     }
 
     fn request() -> Vec<u8> {
-        let body = dhcp::Message::from_client(3, LINK.src).to_bytes(&[]);
+        let body = dhcp::Message::from_client(message::REQUEST, LINK.src).to_bytes(&[]);
         v4(&Ip4::new(A, B).udp(68, 67, &body))
     }
 
@@ -235,10 +237,10 @@ mod tests {
     #[case::other_group(Sighting::Igmp { group: A }, igmp_frame(), false)]
     #[case::mld(Sighting::Mld { group: GROUP6 }, mld_frame(), true)]
     #[case::other_group6(Sighting::Mld { group: Ipv6Addr::LOCALHOST }, mld_frame(), false)]
-    #[case::request(lease(3, None), request(), true)]
-    #[case::request_to(lease(3, Some(B)), request(), true)]
-    #[case::request_to_all(lease(3, Some(Ipv4Addr::BROADCAST)), request(), false)]
-    #[case::ack(lease(5, None), request(), false)]
+    #[case::request(lease(message::REQUEST, None), request(), true)]
+    #[case::request_to(lease(message::REQUEST, Some(B)), request(), true)]
+    #[case::request_to_all(lease(message::REQUEST, Some(Ipv4Addr::BROADCAST)), request(), false)]
+    #[case::ack(lease(message::ACK, None), request(), false)]
     fn recognises(#[case] sighting: Sighting, #[case] frame: Vec<u8>, #[case] expected: bool) {
         assert_eq!(sighting.matches(&frame), expected);
     }
@@ -256,7 +258,7 @@ mod tests {
             let mut frame = [tcp(flag::SYN), question(53), request(), mld_frame(), igmp_frame()][which].clone();
             let at = cut.index(frame.len());
             frame[at] = byte;
-            for sighting in [Sighting::Tag(TAG), syn(22, None), dns("a.test"), lease(3, Some(B)), Sighting::Igmp { group: B }, Sighting::Mld { group: GROUP6 }] {
+            for sighting in [Sighting::Tag(TAG), syn(22, None), dns("a.test"), lease(message::REQUEST, Some(B)), Sighting::Igmp { group: B }, Sighting::Mld { group: GROUP6 }] {
                 for end in [at, frame.len()] {
                     let _ = sighting.matches(&frame[..end]);
                 }

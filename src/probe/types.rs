@@ -1,13 +1,12 @@
 //! The words in which the catalogue speaks to the lab, the judge and the report.
 
-use crate::frame::Tag;
+use crate::frame::dhcp::MessageType;
+use crate::frame::{DhcpStep, Tag};
 use ipnet::Ipv4Net;
-use lanfence_agent::DhcpStep;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// A MAC address.
-pub type Mac = [u8; 6];
+pub use crate::frame::Mac;
 
 /// The addresses of one host on the LAN.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -205,8 +204,8 @@ pub enum Sighting {
     },
     /// A `DHCPv4` message.
     Dhcp {
-        /// Option 53: 1 discover, 2 offer, 3 request, 5 ack, 7 release (RFC 2131, RFC 2132 9.6).
-        message: u8,
+        /// Option 53.
+        message: MessageType,
         /// Client hardware address.
         client: Mac,
         /// Only messages whose IPv4 destination is this one.

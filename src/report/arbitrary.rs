@@ -1,11 +1,11 @@
 //! Any run at all, for the invariants.
 
+use crate::frame::Checksum;
 use crate::probe::{Expect, Group, Point};
 use crate::report::model::{
     Cell, CellError, ClientRun, DhcpClient, DhcpClients, ErrorKind, Failure, FilterInfo, Host,
     Outcome, ProbeResult, Run, SCHEMA_VERSION, Skipped, Timing, Verdict,
 };
-use lanfence_agent::clients::Checksum;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;

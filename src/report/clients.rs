@@ -1,11 +1,11 @@
 //! The DHCP clients of the cells: the grid that table and Markdown share, and
 //! what its checksums mean for old guests.
 
+use crate::frame::Checksum;
 use crate::report::findings::{labels, list};
 use crate::report::matrix;
 use crate::report::model::{Cell, ClientRun, DhcpClient, DhcpClients, Run};
 use crate::report::text::clean;
-use lanfence_agent::clients::Checksum;
 
 /// Title of the section.
 pub const TITLE: &str = "DHCP clients of other systems";

@@ -1,11 +1,11 @@
 //! Hand-built runs that the snapshots print.
 
+use crate::frame::Checksum;
 use crate::probe::{Expect, Group, Point};
 use crate::report::model::{
     Cell, CellError, ClientRun, DhcpClient, DhcpClients, ErrorKind, Failure, FilterInfo, Host,
     Outcome, ProbeResult, Run, SCHEMA_VERSION, Timing, Verdict,
 };
-use lanfence_agent::clients::Checksum;
 
 /// Id, group, summary and expectation of each probe.
 const CATALOGUE: [(&str, Group, &str, Expect); 20] = [

@@ -8,14 +8,13 @@ use super::VerifyError;
 use super::pass::Bounds;
 use super::stimulate::ANSWER;
 use super::watch::{Marks, Place, Sightings, Watch};
+use crate::frame::dhcp::{Message, message};
+use crate::frame::{Checksum, Datagram};
 use crate::guest::{AgentClient, GuestError};
 use crate::lab::{Lab, LabError, Sensor, VhostTap};
 use crate::probe::{Mac, Point};
 use crate::report::model::{ClientRun, DhcpClient, DhcpClients, ProbeResult};
-use lanfence_agent::clients::{
-    Checksum, Kind, Message, Order, PROFILES, Played, Profile, Step, Sums, nth, play, profile,
-    read_udp,
-};
+use lanfence_agent::clients::{Order, PROFILES, Played, Profile, Step, Sums, nth, play, profile};
 use lanfence_agent::{Answer, Op};
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
@@ -175,10 +174,13 @@ impl Part<'_> {
         let place = Place::At(Point::TapToGuest);
         let there = self.seen.sightings.frames().filter(|(at, _)| *at == place);
         let sums = there.filter_map(|(_, sighted)| {
-            let datagram = read_udp(&sighted.frame, sighted.checksum_pending)?;
-            let message = Message::read(datagram.payload)?;
+            let datagram = Datagram::read(&sighted.frame, sighted.checksum_pending)?;
+            let message = Message::parse(datagram.payload)?;
             let of_this = legs::STEPS.iter().any(|step| self.is_mine(&message, *step));
-            let answer = matches!(message.kind, Kind::Offer | Kind::Ack | Kind::Nak);
+            let answer = matches!(
+                message.kind,
+                Some(message::OFFER | message::ACK | message::NAK)
+            );
             (of_this && answer).then_some(datagram.checksum)
         });
         sums.max()

@@ -2,12 +2,12 @@
 //! the hosts of the lab that send from outside.
 
 use super::sockets;
+use crate::frame::DhcpStep;
 use crate::guest::GuestError;
 use crate::lab::topology::{GATEWAY_MAC, Mac, PEER_MAC, WAN_MAC, WAN4, WAN6, link_local};
 use crate::lab::{Lab, LabError, Netns, Topology};
 use crate::probe::Pass;
 use crate::probe::{Host, Origin, Probe, Scene, Stimulus};
-use lanfence_agent::DhcpStep;
 use nix::errno::Errno;
 use std::collections::HashMap;
 use std::io::Write as _;

@@ -2,13 +2,13 @@
 
 use super::endpoint::{Endpoint, Exchange, Hosts, Moment, Refusals};
 use super::watch::{Marks, Place, Sightings, Watch};
+use crate::frame::DhcpStep;
 use crate::frame::Tag;
 use crate::guest::GuestError;
 use crate::lab::topology::WAN4;
 use crate::lab::{Lab, LabError, Sender};
 use crate::probe::{Origin, Point, Probe, Scene, Stimulus, inbound_sentinels, sentinels};
 use crate::probe::{Pass, SENTINEL};
-use lanfence_agent::DhcpStep;
 use std::net::UdpSocket;
 use std::ops::Range;
 use std::time::{Duration, Instant};

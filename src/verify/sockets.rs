@@ -42,7 +42,7 @@ pub fn ping(far_side: bool, to: IpAddr, payload: &[u8]) -> io::Result<()> {
     let mut message = vec![kind, 0, 0, 0, 0x6c, 0x66, 0, 1];
     message.extend_from_slice(payload);
     if to.is_ipv4() {
-        let sum = pnet::util::checksum(&message, 1);
+        let sum = crate::frame::checksum::checksum(&message);
         message[2..4].copy_from_slice(&sum.to_be_bytes());
     }
     // The kernel fills ICMPv6 checksums in by itself (RFC 3542 section 3.1).

@@ -2,11 +2,12 @@
 
 use super::endpoint::{Endpoint, Exchange, Hosts, Moment, Refusals};
 use super::ssh;
+use crate::frame::{DhcpStep, to_hex};
 use crate::guest::{AgentClient, GuestError};
 use crate::lab::topology::{Mac, mac_text};
 use crate::probe::Pass;
 use crate::probe::{Expect, Origin, Probe, Stimulus};
-use lanfence_agent::{Answer, DhcpStep, Op, to_hex};
+use lanfence_agent::{Answer, Op};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 

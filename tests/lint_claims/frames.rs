@@ -88,7 +88,7 @@ pub fn arp_for(target: &'static str) -> Frame {
 
 /// An ARP request under a tag of VLAN 5.
 pub fn tagged_arp() -> Frame {
-    let body = arp::Body {
+    let body = arp::Arp {
         operation: arp::op::REQUEST,
         sender: (GUEST, address(OWN)),
         target: ([0; 6], address(FAR)),

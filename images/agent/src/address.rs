@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use lanfence_agent::Answer;
+use lanfence_frame::mac_text;
 
 use crate::netlink::{Neighbour, Netlink};
 use crate::sockets;
@@ -95,12 +96,8 @@ pub fn resolve(
         }
     })?;
     Ok(Answer::Neighbour {
-        mac: mac.map(colons),
+        mac: mac.map(mac_text),
     })
-}
-
-fn colons(mac: [u8; 6]) -> String {
-    mac.map(|octet| format!("{octet:02x}")).join(":")
 }
 
 /// An address with its prefix length, `192.168.1.50/24`.

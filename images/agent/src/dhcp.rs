@@ -10,7 +10,9 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use lanfence_agent::{Answer, DhcpStep};
+use lanfence_agent::Answer;
+use lanfence_frame::dhcp::{CLIENT_PORT, SERVER_PORT};
+use lanfence_frame::{DhcpStep, Mac};
 use nix::poll::PollFlags;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
@@ -21,9 +23,6 @@ use crate::hold::Hold;
 use crate::netlink::{Neighbour, Netlink};
 use crate::script::{self, Event, Script};
 use crate::wait::{Deadline, ms_since, ready, until};
-
-const CLIENT_PORT: u16 = 68;
-const SERVER_PORT: u16 = 67;
 
 const LOOPBACK: &str = "lo";
 
@@ -267,7 +266,7 @@ fn ms(duration: Duration) -> u64 {
 struct Hop {
     index: u32,
     ip: IpAddr,
-    mac: [u8; 6],
+    mac: Mac,
 }
 
 /// Has the way to the server resolved before udhcpc speaks to it alone: a

@@ -3,7 +3,8 @@
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::time::Duration;
 
-use lanfence_agent::{Answer, from_hex};
+use lanfence_agent::Answer;
+use lanfence_frame::from_hex;
 use nix::errno::Errno;
 use nix::poll::PollFlags;
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, send, socket};

@@ -11,6 +11,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use lanfence_frame::Mac;
+
 use crate::netlink::{Neighbour, Netlink};
 use crate::proc_net::sockets;
 use crate::wait::{Deadline, until};
@@ -28,7 +30,7 @@ const ASKED: [(&str, &str); 2] = [("mcast_solicit", "0"), ("app_solicit", "3")];
 pub struct Hold {
     index: u32,
     ip: IpAddr,
-    mac: [u8; 6],
+    mac: Mac,
     before: Vec<(PathBuf, String)>,
 }
 
@@ -39,7 +41,7 @@ impl Hold {
         dev: &str,
         index: u32,
         ip: IpAddr,
-        mac: [u8; 6],
+        mac: Mac,
     ) -> Result<Self, String> {
         let mut hold = Self {
             index,

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use lanfence_agent::Answer;
 use lanfence_agent::clients::{Order, PacketWire, nth, play, profile};
+use lanfence_frame::parse_mac;
 
 use crate::address::{Flush, flush};
 use crate::netlink::Netlink;
-use crate::nic;
 
 /// Which clients, and how long they may take.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ pub fn clients(netlink: &mut Netlink, dev: &str, row: &Row<'_>) -> Result<Answer
     let path = format!("/sys/class/net/{dev}/address");
     let text = std::fs::read_to_string(&path)
         .map_err(|error| format!("cannot read the MAC address in {path}: {error}"))?;
-    let mac = nic::parse_mac(text.trim()).ok_or_else(|| format!("{path} is no MAC address"))?;
+    let mac = parse_mac(text.trim()).ok_or_else(|| format!("{path} is no MAC address"))?;
     // All are looked up first, so that a typing error leaves nothing half played.
     let profiles = row
         .profiles

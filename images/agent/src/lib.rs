@@ -14,6 +14,7 @@
 
 pub mod clients;
 
+use lanfence_frame::DhcpStep;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -216,18 +217,6 @@ pub enum Op {
     PowerOff,
 }
 
-/// A step in the life of a lease.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum DhcpStep {
-    /// Discover, offer, request, ack: a fresh client.
-    Bind,
-    /// Unicast request of the bound client (SIGUSR1).
-    Renew,
-    /// Give the lease back (SIGUSR2) and end the client.
-    Release,
-}
-
 /// One answer from the guest.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Reply {
@@ -329,47 +318,9 @@ pub struct Datagram {
     pub payload: String,
 }
 
-/// Hex of bytes, lower case.
-pub fn to_hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
-            let _ = write!(out, "{byte:02x}");
-            out
-        })
-}
-
-/// Bytes of a hex string; none for an odd length or a foreign character.
-pub fn from_hex(text: &str) -> Option<Vec<u8>> {
-    // Digit by digit: `from_str_radix` would also take a sign.
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    text.as_bytes()
-        .chunks(2)
-        .map(|pair| match *pair {
-            [high, low] => u8::try_from(digit(high)? << 4 | digit(low)?).ok(),
-            _ => None,
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn hex_round_trips() {
-        let bytes: Vec<u8> = (0..=255).collect();
-        assert_eq!(from_hex(&to_hex(&bytes)), Some(bytes));
-    }
-
-    #[test]
-    fn bad_hex_is_refused() {
-        assert_eq!(from_hex("abc"), None);
-        assert_eq!(from_hex("zz"), None);
-        assert_eq!(from_hex("+6"), None);
-        assert_eq!(from_hex("é"), None);
-    }
 
     fn request(op: &str) -> Result<Request, serde_json::Error> {
         serde_json::from_str(&format!(r#"{{"id":7,"op":{op}}}"#))

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::time::Duration;
 
+use lanfence_frame::Mac;
 use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, setsockopt, socket,
@@ -63,7 +64,7 @@ pub enum Neighbour {
     /// Asked for in vain, or never asked for.
     Unknown,
     /// Its MAC address.
-    Known([u8; 6]),
+    Known(Mac),
 }
 
 impl Netlink {
@@ -102,7 +103,7 @@ impl Netlink {
     }
 
     /// Index and name of the device with this MAC address.
-    pub fn link_by_mac(&mut self, mac: [u8; 6]) -> Result<Option<(u32, String)>, String> {
+    pub fn link_by_mac(&mut self, mac: Mac) -> Result<Option<(u32, String)>, String> {
         let found = self
             .dump(libc::RTM_GETLINK, &Body::link(0, 0, 0))
             .map_err(|errno| format!("cannot list the network devices: {errno}"))?;
@@ -239,7 +240,7 @@ impl Netlink {
     }
 
     /// Tells the kernel a neighbour's MAC address as if it had just been heard.
-    pub fn learn(&mut self, index: u32, ip: IpAddr, mac: [u8; 6]) -> Result<(), String> {
+    pub fn learn(&mut self, index: u32, ip: IpAddr, mac: Mac) -> Result<(), String> {
         let mut body = Body::neighbour(family(ip), index, NUD_REACHABLE, 0);
         body.attribute(NDA_DST, &octets(ip));
         body.attribute(NDA_LLADDR, &mac);
@@ -335,7 +336,7 @@ fn link(message: &Message) -> Option<Link> {
 }
 
 /// Index and name of the link if it has this MAC address.
-fn named(message: &Message, mac: [u8; 6]) -> Option<(u32, String)> {
+fn named(message: &Message, mac: Mac) -> Option<(u32, String)> {
     let index = message.body.get(4..8)?.try_into().ok()?;
     let of = |wanted| {
         attributes(message.body.get(16..)?)

@@ -1,10 +1,11 @@
 //! `Op::Nic`: a device comes to life.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use lanfence_agent::Answer;
+use lanfence_frame::{Mac, link_local, parse_mac};
 
 use crate::modules::Modules;
 use crate::netlink::Netlink;
@@ -65,7 +66,7 @@ pub fn bring_up(
         netlink,
         index,
         name: &dev,
-        link_local: link_local(octets),
+        link_local: link_local(octets).into(),
     };
     if !device.can_send_within(deadline, &news)? {
         return Err(format!(
@@ -86,7 +87,7 @@ fn device_with(
     modules: &mut Modules,
     netlink: &mut Netlink,
     news: &News,
-    mac: [u8; 6],
+    mac: Mac,
     deadline: Deadline,
 ) -> Result<Option<(u32, String)>, String> {
     let mut rescanned = false;
@@ -208,57 +209,4 @@ fn driver_of(dev: &str) -> String {
         .ok()
         .and_then(|path| path.file_name()?.to_str().map(str::to_owned))
         .unwrap_or_else(|| "unknown".to_owned())
-}
-
-/// Six pairs of hex digits with colons.
-pub fn parse_mac(text: &str) -> Option<[u8; 6]> {
-    let mut octets = [0; 6];
-    let mut parts = text.split(':');
-    for octet in &mut octets {
-        let part = parts.next().filter(|part| part.len() == 2)?;
-        *octet = lanfence_agent::from_hex(part)?[0];
-    }
-    parts.next().is_none().then_some(octets)
-}
-
-/// The link-local address that the kernel makes from the MAC (modified EUI-64, RFC 4291 appendix A).
-pub fn link_local(mac: [u8; 6]) -> IpAddr {
-    let mut octets = [0; 16];
-    octets[..2].copy_from_slice(&[0xfe, 0x80]);
-    octets[8..11].copy_from_slice(&mac[..3]);
-    octets[11..13].copy_from_slice(&[0xff, 0xfe]);
-    octets[13..].copy_from_slice(&mac[3..]);
-    octets[8] ^= 0x02;
-    Ipv6Addr::from(octets).into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_link_local_address_is_modified_eui_64() {
-        let mac = parse_mac("52:54:00:12:34:56").unwrap();
-        assert_eq!(link_local(mac).to_string(), "fe80::5054:ff:fe12:3456");
-        let universal = parse_mac("00:00:5e:00:53:01").unwrap();
-        assert_eq!(
-            link_local(universal).to_string(),
-            "fe80::200:5eff:fe00:5301"
-        );
-    }
-
-    #[test]
-    fn what_is_no_mac_is_refused() {
-        for bad in [
-            "",
-            "52:54:00:12:34",
-            "52:54:00:12:34:56:78",
-            "52:54:00:12:34:5g",
-            "5:254:00:12:34:56",
-            "525400123456",
-            "52:54:00:12:34:+6",
-        ] {
-            assert_eq!(parse_mac(bad), None, "{bad}");
-        }
-    }
 }

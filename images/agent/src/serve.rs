@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 use std::os::fd::AsFd as _;
 
-use lanfence_agent::{Answer, MAX_LINE, Op, Reply, Request, from_hex};
+use lanfence_agent::{Answer, MAX_LINE, Op, Reply, Request};
+use lanfence_frame::{from_hex, parse_mac};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde_json::Value;
@@ -208,7 +209,7 @@ impl Agent {
     }
 
     fn know(&mut self, dev: &str, address: IpAddr, mac: &str) -> Result<Answer, String> {
-        let octets = nic::parse_mac(mac).ok_or_else(|| format!("not a MAC address: {mac}"))?;
+        let octets = parse_mac(mac).ok_or_else(|| format!("not a MAC address: {mac}"))?;
         let index = self.index(dev)?;
         self.netlink.learn(index, address, octets)?;
         Ok(Answer::Done)

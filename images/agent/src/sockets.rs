@@ -6,7 +6,8 @@ use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use lanfence_agent::{Answer, Datagram, to_hex};
+use lanfence_agent::{Answer, Datagram};
+use lanfence_frame::to_hex;
 use nix::errno::Errno;
 use nix::sys::socket::{
     AddressFamily, SockFlag, SockProtocol, SockType, SockaddrStorage, bind, setsockopt, socket,

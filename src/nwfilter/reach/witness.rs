@@ -168,7 +168,7 @@ impl Pick<'_> {
     }
 
     /// The body; a field that the region has without is 0.
-    fn arp(&self) -> Option<arp::Body> {
+    fn arp(&self) -> Option<arp::Arp> {
         let end = |mac, address| {
             let mac = if self.absent(mac) {
                 Some([0; 6])
@@ -182,7 +182,7 @@ impl Pick<'_> {
             };
             Some((mac?, address?))
         };
-        let body = arp::Body {
+        let body = arp::Arp {
             operation: self.word(Field::ArpOperation)?,
             sender: end(Field::ArpSrcMac, Field::ArpSrc)?,
             target: end(Field::ArpDstMac, Field::ArpDst)?,

@@ -2,9 +2,9 @@
 
 use super::book::Book;
 use super::rules;
-use crate::frame::dhcp::{self, Message, message};
+use crate::frame::DhcpStep;
+use crate::frame::dhcp::{self, Message, MessageType, message};
 use crate::probe::{Group, Origin, Point, Sighting, Stimulus};
-use lanfence_agent::DhcpStep;
 use std::net::Ipv4Addr;
 
 /// One message of one step.
@@ -12,7 +12,7 @@ struct Step {
     name: &'static str,
     summary: &'static str,
     asked: DhcpStep,
-    message: u8,
+    message: MessageType,
     to: Option<Ipv4Addr>,
 }
 

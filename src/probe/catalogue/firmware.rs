@@ -2,12 +2,12 @@
 
 use super::book::Book;
 use super::rules;
+use crate::frame::DhcpStep;
 use crate::frame::Tag;
 use crate::frame::dhcp::message;
 use crate::policy::Policy;
 use crate::probe::Pass;
 use crate::probe::{Group, Origin, Point, Probe, Scene, Sighting, Stimulus};
-use lanfence_agent::DhcpStep;
 use std::net::{Ipv4Addr, SocketAddr};
 
 /// UDP port of TFTP servers (RFC 1350).

@@ -3,7 +3,7 @@
 use super::book::{Book, Draft};
 use super::control::{ALL_NODES, dhcpv6};
 use super::lan::DISCARD;
-use crate::frame::dhcp::{self, Message, message};
+use crate::frame::dhcp::{self, Message, MessageType, message};
 use crate::frame::nd::{self, kind};
 use crate::frame::{BROADCAST, Ext, Ip4, Ip6, Link, Mac, arp, ethertype, group_mac6, l4, protocol};
 use crate::probe::{Group, Point};
@@ -26,14 +26,10 @@ pub fn add(book: &mut Book<'_>) {
     add_open(book);
 }
 
-fn offer(d: &Draft<'_>, kind: u8) -> Vec<u8> {
+fn offer(d: &Draft<'_>, kind: MessageType) -> Vec<u8> {
     let me = d.scene.guest.v4;
-    let reply = Message {
-        yours: Ipv4Addr::new(192, 0, 2, 99),
-        server: Some(me),
-        ..Message::from_client(kind, FOREIGN)
-    };
-    reply.to_bytes(&d.bytes())
+    let address = Ipv4Addr::new(192, 0, 2, 99);
+    Message::from_server(kind, FOREIGN, address, me).to_bytes(&d.bytes())
 }
 
 fn add_dhcp(book: &mut Book<'_>) {
@@ -147,7 +143,7 @@ fn add_arp(book: &mut Book<'_>) {
         "arp-foreign-mac",
         "ARP reply with another sender MAC in the body",
         |d| {
-            let body = arp::Body {
+            let body = arp::Arp {
                 operation: arp::op::REPLY,
                 sender: (FOREIGN, guest.v4),
                 target: (peer.mac, peer.v4),
@@ -161,7 +157,7 @@ fn add_arp(book: &mut Book<'_>) {
         |d| arp::reply((guest.mac, scene.wan4), (peer.mac, peer.v4), &d.bytes()),
     );
     row.raw("rarp-request", "RARP request for another host", |d| {
-        let body = arp::Body {
+        let body = arp::Arp {
             operation: arp::op::REVERSE_REQUEST,
             sender: (guest.mac, guest.v4),
             target: (FOREIGN, Ipv4Addr::UNSPECIFIED),

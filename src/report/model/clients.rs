@@ -1,6 +1,6 @@
 //! What the DHCP clients of other systems found in a cell.
 
-use lanfence_agent::clients::Checksum;
+use crate::frame::Checksum;
 use serde::{Deserialize, Serialize};
 
 /// The DHCP clients of one cell.

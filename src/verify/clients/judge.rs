@@ -115,14 +115,14 @@ fn words(outcome: Outcome) -> &'static str {
 mod tests {
     use super::super::{Act, Seen};
     use super::*;
-    use crate::frame::dhcp::Message;
-    use crate::frame::{Ip4, Link, ethertype};
+    use crate::frame::dhcp::{Message, message};
+    use crate::frame::{Arp, Ip4, Link, ethertype};
     use crate::lab::{Direction, Sighted};
     use crate::probe::Mac;
     use crate::report::model::Failure;
     use crate::verify::pass::Bounds;
     use crate::verify::watch::{Place, Sightings};
-    use lanfence_agent::clients::{Arp, PROFILES, Step, Taken, nth, xid};
+    use lanfence_agent::clients::{PROFILES, Step, Taken, nth, xid};
     use rstest::rstest;
     use std::net::Ipv4Addr;
 
@@ -140,7 +140,7 @@ mod tests {
     /// The frames of a whole life, in order, with the two places of each.
     fn lifetime() -> Vec<(Vec<u8>, [Place; 2])> {
         let first = nth(XID, u32::try_from(PLACE).unwrap());
-        let dhcp = |kind: u8, step: Step, out: bool| {
+        let dhcp = |kind, step: Step, out: bool| {
             let message = Message {
                 xid: xid(first, step),
                 ..Message::from_client(kind, MAC)
@@ -154,24 +154,18 @@ mod tests {
             let frame = Link::new(from, to).frame(ethertype::IPV4, &packet);
             (frame, if out { OUT } else { IN })
         };
-        let question = Arp::request(MAC, GUEST, SERVER);
-        let answer = Arp {
-            reply: true,
-            sender_mac: ROUTER,
-            sender: SERVER,
-            target_mac: MAC,
-            target: GUEST,
-        };
+        let question = Arp::request((MAC, GUEST), SERVER);
+        let answer = Arp::reply((ROUTER, SERVER), (MAC, GUEST));
         vec![
-            dhcp(1, Step::Bind, true),
-            dhcp(2, Step::Bind, false),
-            dhcp(3, Step::Bind, true),
-            dhcp(5, Step::Bind, false),
-            (question.frame(), OUT),
-            (answer.frame(), IN),
-            dhcp(3, Step::Renew, true),
-            dhcp(5, Step::Renew, false),
-            dhcp(7, Step::Release, true),
+            dhcp(message::DISCOVER, Step::Bind, true),
+            dhcp(message::OFFER, Step::Bind, false),
+            dhcp(message::REQUEST, Step::Bind, true),
+            dhcp(message::ACK, Step::Bind, false),
+            (question.to_frame(), OUT),
+            (answer.to_frame(), IN),
+            dhcp(message::REQUEST, Step::Renew, true),
+            dhcp(message::ACK, Step::Renew, false),
+            dhcp(message::RELEASE, Step::Release, true),
         ]
     }
 

@@ -2,10 +2,13 @@
 //! where arriving.
 
 use super::Part;
+use crate::frame::arp::op;
+use crate::frame::dhcp::{Message, MessageType, message};
+use crate::frame::{Arp, Datagram};
 use crate::probe::Point;
 use crate::verify::judge;
 use crate::verify::watch::Place;
-use lanfence_agent::clients::{Kind, Message, Played, Step, read_arp, read_udp};
+use lanfence_agent::clients::{Played, Step};
 
 /// All steps of a client.
 pub const STEPS: [Step; 4] = [Step::Bind, Step::Renew, Step::Inform, Step::Release];
@@ -14,7 +17,7 @@ pub const STEPS: [Step; 4] = [Step::Bind, Step::Renew, Step::Inform, Step::Relea
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum What {
     /// A DHCP message.
-    Dhcp(Kind),
+    Dhcp(MessageType),
     /// The ARP question for the server, or its answer.
     Arp,
 }
@@ -38,7 +41,7 @@ impl Leg {
             Step::Release => " at its end",
         };
         let what = match self.what {
-            What::Dhcp(kind) => format!("{kind:?}").to_uppercase(),
+            What::Dhcp(kind) => kind.to_string(),
             What::Arp if self.out => "ARP question for the server".into(),
             What::Arp => "ARP answer of the server".into(),
         };
@@ -74,19 +77,19 @@ fn of(step: Step) -> Vec<Leg> {
     let dhcp = |kind, out| leg(What::Dhcp(kind), out);
     match step {
         Step::Bind => vec![
-            dhcp(Kind::Discover, true),
-            dhcp(Kind::Offer, false),
-            dhcp(Kind::Request, true),
-            dhcp(Kind::Ack, false),
+            dhcp(message::DISCOVER, true),
+            dhcp(message::OFFER, false),
+            dhcp(message::REQUEST, true),
+            dhcp(message::ACK, false),
         ],
         Step::Renew => vec![
             leg(What::Arp, true),
             leg(What::Arp, false),
-            dhcp(Kind::Request, true),
-            dhcp(Kind::Ack, false),
+            dhcp(message::REQUEST, true),
+            dhcp(message::ACK, false),
         ],
-        Step::Inform => vec![dhcp(Kind::Inform, true), dhcp(Kind::Ack, false)],
-        Step::Release => vec![dhcp(Kind::Release, true)],
+        Step::Inform => vec![dhcp(message::INFORM, true), dhcp(message::ACK, false)],
+        Step::Release => vec![dhcp(message::RELEASE, true)],
     }
 }
 
@@ -112,16 +115,18 @@ impl Part<'_> {
         match leg.what {
             What::Dhcp(kind) => {
                 // The sum does not matter here: a message with a bad one has arrived.
-                let message = read_udp(frame, false).and_then(|it| Message::read(it.payload));
-                message.is_some_and(|it| it.kind == kind && self.is_mine(&it, leg.step))
+                let message =
+                    Datagram::read(frame, false).and_then(|it| Message::parse(it.payload));
+                message.is_some_and(|it| it.kind == Some(kind) && self.is_mine(&it, leg.step))
             }
-            What::Arp => read_arp(frame).is_some_and(|arp| {
-                let (guest, other) = if arp.reply {
-                    (arp.target_mac, arp.sender)
+            What::Arp => Arp::read(frame).is_some_and(|arp| {
+                let asks = arp.operation == op::REQUEST;
+                let (guest, other) = if asks {
+                    (arp.sender.0, arp.target.1)
                 } else {
-                    (arp.sender_mac, arp.target)
+                    (arp.target.0, arp.sender.1)
                 };
-                arp.reply != leg.out && guest == self.mac && Some(other) == self.server()
+                asks == leg.out && guest == self.mac && Some(other) == self.server()
             }),
         }
     }

@@ -1,6 +1,7 @@
 //! What a foreign guest sent in a part of its life, by kind, and what became of it.
 
 use super::traffic::{Judge, Judged, Kind, dhcp_answer};
+use crate::frame::dhcp::MessageType;
 use crate::frame::{Body, Mac, Tag, View, dhcp, summary};
 use crate::lab::Sighted;
 use crate::lab::topology::{GATEWAY_MAC, PEER_MAC};
@@ -138,7 +139,7 @@ pub struct Ledger {
     /// By kind; frames that have none are left out.
     pub kinds: BTreeMap<Kind, Account>,
     /// The router's DHCP answers by message type: sent, and seen at the guest's tap.
-    pub answers: BTreeMap<u8, [usize; 2]>,
+    pub answers: BTreeMap<MessageType, [usize; 2]>,
     /// The guest's IPv4 address as its lease or its frames tell.
     pub address: Option<Ipv4Addr>,
     /// The last frame that it sent.

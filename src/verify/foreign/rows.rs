@@ -2,7 +2,7 @@
 
 use super::ledger::{Ledger, Proof};
 use super::traffic::Kind;
-use crate::frame::dhcp::message;
+use crate::frame::dhcp::{MessageType, message};
 use crate::guest::foreign::{Arp, Broadcast, Dhcp, Expectations, Wan};
 use crate::lab::topology::WAN4;
 use crate::policy::Policy;
@@ -128,11 +128,11 @@ fn answers(parts: &Parts<'_>, expect: Expectations, policy: &Policy) -> Vec<Row>
         (message::OFFER, "offer", "DHCP offer reaches the guest"),
         (message::ACK, "ack", "DHCP ack reaches the guest"),
     ];
-    let wanted = |kind: u8| {
+    let wanted = |kind: MessageType| {
         let seen = parts.control.ledger.answers.contains_key(&kind);
         seen || (kind == message::ACK && expect.dhcp == Dhcp::Bound)
     };
-    let row = |(kind, name, summary): (u8, &str, &str)| Row {
+    let row = |(kind, name, summary): (MessageType, &str, &str)| Row {
         id: format!("{}/{name}", Group::Dhcp.slug()),
         group: Group::Dhcp,
         summary: summary.into(),
@@ -153,7 +153,7 @@ fn answers(parts: &Parts<'_>, expect: Expectations, policy: &Policy) -> Vec<Row>
 
 impl Part {
     /// What became of the router's answer.
-    fn answer(&self, kind: u8) -> Outcome {
+    fn answer(&self, kind: MessageType) -> Outcome {
         let [sent, heard] = self.ledger.answers.get(&kind).copied().unwrap_or_default();
         let seen = Observation {
             sent: sent > 0,

@@ -217,7 +217,7 @@ fn dhcp_step(upper: &Upper<'_>) -> Option<String> {
         dhcp::message::DISCOVER => "discover",
         dhcp::message::REQUEST => "request",
         dhcp::message::RELEASE => "release",
-        kind => return Some(format!("message-{kind}")),
+        dhcp::MessageType(kind) => return Some(format!("message-{kind}")),
     };
     Some(name.to_owned())
 }

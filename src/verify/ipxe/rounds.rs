@@ -229,7 +229,7 @@ mod tests {
         seen(Direction::In, at_ns, request(&end(10, round)))
     }
 
-    fn dhcp(kind: u8, at_ns: u64) -> Sighted {
+    fn dhcp(kind: dhcp::MessageType, at_ns: u64) -> Sighted {
         let link = Link::new(GUEST, [0xff; 6]);
         let ip = Ip4::new(Ipv4Addr::UNSPECIFIED, Ipv4Addr::BROADCAST);
         let message = dhcp::Message::from_client(kind, GUEST).to_bytes(&[]);

@@ -2,13 +2,13 @@
 
 use super::lease::Client;
 use super::responder::{PORT, Responder};
+use crate::frame::DhcpStep;
 use crate::guest::GuestError;
 use crate::lab::Tap;
 use crate::probe::Pass;
 use crate::probe::{Origin, Probe, Stimulus};
 use crate::verify::endpoint::{Endpoint, Exchange, Hosts, Moment, Refusals};
 use crate::verify::sockets::stream_socket;
-use lanfence_agent::DhcpStep;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::os::fd::{AsFd as _, AsRawFd as _};

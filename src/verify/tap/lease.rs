@@ -1,11 +1,11 @@
 //! A DHCP client made of frames (RFC 2131 4.4), for a guest that is not there.
 
 use super::responder::Responder;
-use crate::frame::dhcp::{self, Message, message};
+use crate::frame::DhcpStep;
+use crate::frame::dhcp::{self, Message, MessageType, message};
 use crate::frame::{BROADCAST, Ip4, Link, ethertype};
 use crate::lab::Tap;
 use crate::probe::{Host, Mac};
-use lanfence_agent::DhcpStep;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -100,7 +100,7 @@ impl Client {
         tap: &Tap,
         responder: &mut Responder,
         question: &[u8],
-        wanted: u8,
+        wanted: MessageType,
     ) -> Option<Message> {
         let end = Instant::now() + ANSWER;
         while Instant::now() < end {
@@ -118,7 +118,7 @@ impl Client {
         None
     }
 
-    fn message(&self, kind: u8) -> Message {
+    fn message(&self, kind: MessageType) -> Message {
         Message {
             xid: self.xid,
             ..Message::from_client(kind, self.mac)
@@ -131,7 +131,7 @@ impl Client {
     }
 
     /// A bound client's message to its server; none without a lease.
-    fn direct(&self, kind: u8) -> Option<Vec<u8>> {
+    fn direct(&self, kind: MessageType) -> Option<Vec<u8>> {
         let lease = self.lease?;
         let message = Message {
             from: lease.address,

@@ -7,14 +7,11 @@
 //! unless the profile's system does.
 
 mod message;
-mod packet;
 mod play;
 mod profiles;
 #[cfg(feature = "client")]
 mod socket;
 
-pub use message::{Kind, Message};
-pub use packet::{Arp, Checksum, Datagram, Mac, read_arp, read_udp};
 pub use play::{Arrived, Order, Played, Step, Taken, Wire, nth, play, xid};
 pub use profiles::{Claim, PROFILES, Profile, Sums, profile};
 #[cfg(feature = "client")]

@@ -4,11 +4,12 @@
 //! second where they wait for four, and it does not wait for others to object in
 //! ARP; what is on the wire is the same.
 
-use super::message::{Facts, Kind, Message, write};
-use super::packet::{
-    Arp, BROADCAST, CLIENT_PORT, Checksum, Head, Mac, SERVER_PORT, read_arp, read_udp, udp,
-};
+use super::message::{Facts, write};
 use super::profiles::{Claim, Profile, Sums};
+use lanfence_frame::arp::{self, Arp};
+use lanfence_frame::datagram::{Checksum, Datagram, Head};
+use lanfence_frame::dhcp::{CLIENT_PORT, Message, MessageType, SERVER_PORT, message};
+use lanfence_frame::{BROADCAST, Link, Mac};
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::net::Ipv4Addr;
@@ -183,7 +184,7 @@ impl<W: Wire> Client<'_, W> {
             (Step::Renew, Some(lease)) => self.renew(lease),
             (Step::Inform, Some(lease)) => {
                 let to = Destination::everybody(lease.address);
-                let answer = self.ask(step, Kind::Inform, &to, &[Kind::Ack])?;
+                let answer = self.ask(step, message::INFORM, &to, &[message::ACK])?;
                 Ok(answer.map(drop))
             }
             (Step::Release, Some(lease)) => self.release(lease),
@@ -193,7 +194,7 @@ impl<W: Wire> Client<'_, W> {
     fn bind(&mut self) -> io::Result<Outcome> {
         let step = Step::Bind;
         let nobody = Destination::everybody(Ipv4Addr::UNSPECIFIED);
-        let offer = match self.ask(step, Kind::Discover, &nobody, &[Kind::Offer])? {
+        let offer = match self.ask(step, message::DISCOVER, &nobody, &[message::OFFER])? {
             Ok(offer) => offer,
             Err(why) => return Ok(Err(why)),
         };
@@ -210,11 +211,16 @@ impl<W: Wire> Client<'_, W> {
             lease: Some(offered),
             ..nobody
         };
-        let answer = match self.ask(step, Kind::Request, &chosen, &[Kind::Ack, Kind::Nak])? {
+        let answer = match self.ask(
+            step,
+            message::REQUEST,
+            &chosen,
+            &[message::ACK, message::NAK],
+        )? {
             Ok(answer) => answer,
             Err(why) => return Ok(Err(why)),
         };
-        if answer.kind == Kind::Nak {
+        if answer.kind == Some(message::NAK) {
             return Ok(Err(format!("the server refused {}", offered.address)));
         }
         let hop = first_hop(&offered, &answer);
@@ -228,12 +234,12 @@ impl<W: Wire> Client<'_, W> {
         let mac = self.order.mac;
         let claim = self.order.profile.claim;
         if claim == Claim::Probe {
-            let probe = Arp::request(mac, Ipv4Addr::UNSPECIFIED, address);
-            self.wire.send(&probe.frame())?;
+            let probe = Arp::request((mac, Ipv4Addr::UNSPECIFIED), address);
+            self.wire.send(&probe.to_frame())?;
         }
         if claim != Claim::Nothing {
-            let announcement = Arp::request(mac, address, address);
-            self.wire.send(&announcement.frame())?;
+            let announcement = Arp::request((mac, address), address);
+            self.wire.send(&announcement.to_frame())?;
         }
         Ok(())
     }
@@ -243,9 +249,14 @@ impl<W: Wire> Client<'_, W> {
             Ok(mac) => Destination::server(lease, mac),
             Err(why) => return Ok(Err(why)),
         };
-        let answer = self.ask(Step::Renew, Kind::Request, &to, &[Kind::Ack, Kind::Nak])?;
+        let answer = self.ask(
+            Step::Renew,
+            message::REQUEST,
+            &to,
+            &[message::ACK, message::NAK],
+        )?;
         Ok(answer.and_then(|answer| match answer.kind {
-            Kind::Ack => Ok(()),
+            Some(message::ACK) => Ok(()),
             _ => Err(format!("the server did not renew {}", lease.address)),
         }))
     }
@@ -256,7 +267,7 @@ impl<W: Wire> Client<'_, W> {
             Ok(mac) => Destination::server(lease, mac),
             Err(why) => return Ok(Err(why)),
         };
-        self.write(Step::Release, Kind::Release, &to)?;
+        self.write(Step::Release, message::RELEASE, &to)?;
         Ok(Ok(()))
     }
 
@@ -265,9 +276,9 @@ impl<W: Wire> Client<'_, W> {
         if let Some(known) = lease.hop_mac {
             return Ok(Ok(known));
         }
-        let question = Arp::request(self.order.mac, lease.address, lease.hop);
+        let question = Arp::request((self.order.mac, lease.address), lease.hop);
         while Instant::now() < self.order.deadline {
-            self.wire.send(&question.frame())?;
+            self.wire.send(&question.to_frame())?;
             let until = self.order.deadline.min(Instant::now() + PATIENCE);
             while let Some(arrived) = self.wire.receive(until)? {
                 self.answer_arp(&arrived.frame)?;
@@ -287,9 +298,9 @@ impl<W: Wire> Client<'_, W> {
     fn ask(
         &mut self,
         step: Step,
-        kind: Kind,
+        kind: MessageType,
         to: &Destination,
-        wanted: &[Kind],
+        wanted: &[MessageType],
     ) -> io::Result<Result<Message, String>> {
         let before = self.refused;
         while Instant::now() < self.order.deadline {
@@ -301,14 +312,13 @@ impl<W: Wire> Client<'_, W> {
                 break;
             }
         }
-        let word = format!("{kind:?}").to_uppercase();
         Ok(Err(match self.refused - before {
-            0 => format!("no answer to its {word}"),
-            _ => format!("it refused every answer to its {word}: the UDP checksum did not add up"),
+            0 => format!("no answer to its {kind}"),
+            _ => format!("it refused every answer to its {kind}: the UDP checksum did not add up"),
         }))
     }
 
-    fn write(&mut self, step: Step, kind: Kind, to: &Destination) -> io::Result<()> {
+    fn write(&mut self, step: Step, kind: MessageType, to: &Destination) -> io::Result<()> {
         let profile = self.order.profile;
         let facts = Facts {
             mac: self.order.mac,
@@ -318,23 +328,24 @@ impl<W: Wire> Client<'_, W> {
             bound: !to.from.is_unspecified(),
         };
         let head = Head {
-            macs: (self.order.mac, to.mac),
+            link: Link::new(self.order.mac, to.mac),
             ips: (to.from, to.ip),
             ports: (CLIENT_PORT, SERVER_PORT),
             ttl: profile.ttl,
             tos: profile.tos,
         };
-        self.wire.send(&udp(&head, &write(profile, kind, &facts)))
+        self.wire.send(&head.frame(&write(profile, kind, &facts)))
     }
 
-    fn await_answer(&mut self, xid: u32, wanted: &[Kind]) -> io::Result<Option<Message>> {
+    fn await_answer(&mut self, xid: u32, wanted: &[MessageType]) -> io::Result<Option<Message>> {
         let mut until = self.order.deadline.min(Instant::now() + PATIENCE);
         while let Some(arrived) = self.wire.receive(until)? {
             self.answer_arp(&arrived.frame)?;
             let Some((message, checksum)) = self.addressed_to_me(&arrived) else {
                 continue;
             };
-            if message.xid != xid || !wanted.contains(&message.kind) {
+            let fits = message.kind.is_some_and(|kind| wanted.contains(&kind));
+            if message.xid != xid || !fits {
                 continue;
             }
             self.heard.push(checksum);
@@ -354,39 +365,34 @@ impl<W: Wire> Client<'_, W> {
 
     /// A server's message to this client in a frame that its NIC lets through.
     fn addressed_to_me(&self, arrived: &Arrived) -> Option<(Message, Checksum)> {
-        let datagram = read_udp(&arrived.frame, arrived.pending)?;
-        let mine = [self.order.mac, BROADCAST].contains(&datagram.to_mac);
-        let message = Message::read(datagram.payload)?;
+        let datagram = Datagram::read(&arrived.frame, arrived.pending)?;
+        let mine = [self.order.mac, BROADCAST].contains(&datagram.link.dst);
+        let message = Message::parse(datagram.payload)?;
         let fits = mine && datagram.to_port == CLIENT_PORT && message.client == self.order.mac;
         fits.then_some((message, datagram.checksum))
     }
 
     /// Answers who asks for the client's address: the server does before it renews.
     fn answer_arp(&mut self, frame: &[u8]) -> io::Result<()> {
-        let (Some(question), Some(lease)) = (read_arp(frame), self.lease) else {
+        let (Some(question), Some(lease)) = (Arp::read(frame), self.lease) else {
             return Ok(());
         };
-        if question.reply || question.target != lease.address || question.sender == lease.address {
+        let asked = question.operation == arp::op::REQUEST && question.target.1 == lease.address;
+        if !asked || question.sender.1 == lease.address {
             return Ok(());
         }
-        let answer = Arp {
-            reply: true,
-            sender_mac: self.order.mac,
-            sender: lease.address,
-            target_mac: question.sender_mac,
-            target: question.sender,
-        };
-        self.wire.send(&answer.frame())
+        let answer = Arp::reply((self.order.mac, lease.address), question.sender);
+        self.wire.send(&answer.to_frame())
     }
 }
 
 /// Who answered the question, if the frame is an answer to it.
 fn answer_to(question: &Arp, frame: &[u8]) -> Option<Mac> {
-    let answer = read_arp(frame)?;
-    let fits = answer.reply
-        && answer.sender == question.target
-        && answer.target_mac == question.sender_mac;
-    fits.then_some(answer.sender_mac)
+    let answer = Arp::read(frame)?;
+    let fits = answer.operation == arp::op::REPLY
+        && answer.sender.1 == question.target.1
+        && answer.target.0 == question.sender.0;
+    fits.then_some(answer.sender.0)
 }
 
 /// The server itself when it is on the lease's own network, else the router.

@@ -1,6 +1,5 @@
 //! The client against a server that answers at once, with checksums as wanted.
 
-use super::super::message::tests::answer;
 use super::super::profiles::{PROFILES, profile};
 use super::*;
 use rstest::rstest;
@@ -26,7 +25,7 @@ enum Sent {
 struct Server {
     sent: Sent,
     queue: VecDeque<Arrived>,
-    seen: Vec<Kind>,
+    seen: Vec<MessageType>,
     arp: Vec<Arp>,
     /// Answers of the client to the server's own question.
     introduced: usize,
@@ -47,15 +46,19 @@ impl Server {
         self.queue.push_back(Arrived { frame, pending });
     }
 
-    fn reply(&mut self, kind: Kind, asked: &Message) {
+    fn reply(&mut self, kind: MessageType, asked: &Message) {
         let head = Head {
-            macs: (SERVER_MAC, MAC),
+            link: Link::new(SERVER_MAC, MAC),
             ips: (SERVER, YOURS),
             ports: (SERVER_PORT, CLIENT_PORT),
             ttl: 64,
             tos: 0,
         };
-        let mut frame = udp(&head, &answer(kind, asked.xid, asked.client, YOURS));
+        let answer = Message {
+            xid: asked.xid,
+            ..Message::from_server(kind, asked.client, YOURS, SERVER)
+        };
+        let mut frame = head.frame(&answer.to_bytes(&[]));
         if self.sent != Sent::Finished {
             frame[40] ^= 0x5a;
         }
@@ -65,34 +68,29 @@ impl Server {
 
 impl Wire for Server {
     fn send(&mut self, frame: &[u8]) -> io::Result<()> {
-        if let Some(arp) = read_arp(frame) {
-            if arp.reply {
-                assert_eq!((arp.sender, arp.target), (YOURS, SERVER));
+        if let Some(arp) = Arp::read(frame) {
+            if arp.operation == arp::op::REPLY {
+                assert_eq!((arp.sender.1, arp.target.1), (YOURS, SERVER));
                 self.introduced += 1;
-            } else if arp.target == SERVER {
-                let answer = Arp {
-                    reply: true,
-                    sender_mac: SERVER_MAC,
-                    sender: SERVER,
-                    target_mac: arp.sender_mac,
-                    target: arp.sender,
-                };
+            } else if arp.target.1 == SERVER {
+                let me = (SERVER_MAC, SERVER);
                 // The server asks back before it answers, as kernels do.
-                self.put(Arp::request(SERVER_MAC, SERVER, YOURS).frame(), false);
-                self.put(answer.frame(), false);
+                self.put(Arp::request(me, YOURS).to_frame(), false);
+                self.put(Arp::reply(me, arp.sender).to_frame(), false);
             } else {
                 self.arp.push(arp);
             }
             return Ok(());
         }
-        let datagram = read_udp(frame, false).expect("the client sends whole datagrams");
+        let datagram = Datagram::read(frame, false).expect("the client sends whole datagrams");
         assert_eq!(datagram.checksum, Checksum::Complete);
-        let asked = Message::read(datagram.payload).expect("the client sends whole messages");
-        self.seen.push(asked.kind);
-        match asked.kind {
+        let asked = Message::parse(datagram.payload).expect("the client sends whole messages");
+        let kind = asked.kind.expect("the client sends DHCP");
+        self.seen.push(kind);
+        match kind {
             _ if self.sent == Sent::Never => {}
-            Kind::Discover => self.reply(Kind::Offer, &asked),
-            Kind::Request | Kind::Inform => self.reply(Kind::Ack, &asked),
+            message::DISCOVER => self.reply(message::OFFER, &asked),
+            message::REQUEST | message::INFORM => self.reply(message::ACK, &asked),
             _ => {}
         }
         Ok(())
@@ -120,15 +118,15 @@ fn every_client_lives_through_a_lease() {
     for one in PROFILES {
         let (played, server) = run(one.name, Sent::Finished, 60_000);
         assert!(played.done(), "{played:?}");
-        let mut expected = vec![Kind::Discover, Kind::Request, Kind::Request];
+        let mut expected = vec![message::DISCOVER, message::REQUEST, message::REQUEST];
         if !one.inform.is_empty() {
-            expected.push(Kind::Inform);
+            expected.push(message::INFORM);
         }
-        expected.push(Kind::Release);
+        expected.push(message::RELEASE);
         assert_eq!(server.seen, expected, "{}", one.name);
         assert_eq!((played.address, played.server), (Some(YOURS), Some(SERVER)));
         assert_eq!(server.introduced, 1, "{}", one.name);
-        let claims: Vec<Ipv4Addr> = server.arp.iter().map(|arp| arp.sender).collect();
+        let claims: Vec<Ipv4Addr> = server.arp.iter().map(|arp| arp.sender.1).collect();
         let said: &[Ipv4Addr] = match one.claim {
             Claim::Nothing => &[],
             Claim::Gratuitous => &[YOURS],
@@ -149,7 +147,7 @@ fn checksums_decide(#[case] name: &str, #[case] sent: Sent, #[case] bound: bool)
     assert_eq!(played.refused_its_answer(), !bound);
     if !bound {
         assert_eq!(played.refused, ENOUGH_REFUSALS);
-        assert_eq!(server.seen, [Kind::Discover; ENOUGH_REFUSALS]);
+        assert_eq!(server.seen, [message::DISCOVER; ENOUGH_REFUSALS]);
         let why = played.steps[0].failure.as_deref().unwrap();
         assert!(why.contains("checksum"), "{why}");
     }

@@ -26,7 +26,7 @@ fn solicitation(from: &str) -> Vec<u8> {
 }
 
 fn lease(kind: u8, to: [u8; 4]) -> Vec<u8> {
-    let body = dhcp::Message::from_client(kind, LINK.src).to_bytes(&[]);
+    let body = dhcp::Message::from_client(dhcp::MessageType(kind), LINK.src).to_bytes(&[]);
     let packet = Ip4::new(Ipv4Addr::UNSPECIFIED, to.into()).udp(68, 67, &body);
     LINK.frame(ethertype::IPV4, &packet)
 }
