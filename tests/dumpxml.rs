@@ -7,9 +7,8 @@ mod common;
 mod language;
 
 use common::lanfence;
-use lanfence::nwfilter::vocabulary::ValueKind;
-use lanfence::nwfilter::vocabulary::{self, PROTOCOLS};
-use lanfence::nwfilter::{Filter, as_libvirt, generate, read, write};
+use lanfence::nwfilter::vocabulary::{self, ValueKind};
+use lanfence::nwfilter::{Filter, Protocol, as_libvirt, generate, read, write};
 use lanfence::policy::Policy;
 use proptest::strategy::{Strategy as _, ValueTree as _};
 use proptest::test_runner::TestRunner;
@@ -148,11 +147,13 @@ fn the_writer_prints_what_libvirt_prints_of_generated_filters() {
 /// Every attribute of every element with every odd form of a value.
 fn odd_filters() -> Vec<String> {
     let mut texts = Vec::new();
-    for protocol in PROTOCOLS {
-        for attribute in vocabulary::attributes(protocol).expect("known") {
+    for protocol in Protocol::ALL {
+        for attribute in vocabulary::attributes(protocol) {
             // Ports want a protocol that has them.
             let more = match protocol {
-                "ip" | "ipv6" if attribute.name.contains("port") => "protocol='tcp'",
+                Protocol::Ip | Protocol::Ipv6 if attribute.name.contains("port") => {
+                    "protocol='tcp'"
+                }
                 _ => "",
             };
             let forms = language::ODD.iter().chain(language::plain(attribute.kind));
@@ -271,8 +272,8 @@ fn the_lenient_reader_understands_what_libvirt_understands() {
 /// The kinds that the corpus has forms for, so that a new one is not forgotten.
 #[test]
 fn every_kind_has_forms_that_are_read_as_they_stand() {
-    for protocol in PROTOCOLS {
-        for attribute in vocabulary::attributes(protocol).expect("known") {
+    for protocol in Protocol::ALL {
+        for attribute in vocabulary::attributes(protocol) {
             let kind: ValueKind = attribute.kind;
             for form in language::plain(kind) {
                 let reading = kind.reading(form);

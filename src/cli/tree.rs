@@ -2,9 +2,9 @@
 
 use super::{Failure, shipped};
 use crate::frame::Mac;
-use crate::nwfilter::evaluate::{Backend, CompileError, Compiled, Culprit, RuleId};
+use crate::nwfilter::evaluate::{Backend, CompileError, Compiled, Culprit};
 use crate::nwfilter::lint::{self, Finding};
-use crate::nwfilter::{self, Filter, FilterTree, Ignored, Position, TreeError};
+use crate::nwfilter::{self, Filter, FilterTree, Ignored, Position, RuleId, TreeError};
 use std::path::{Path, PathBuf};
 
 /// Filters and where they come from.

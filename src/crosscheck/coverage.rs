@@ -1,7 +1,8 @@
 //! Which rules of a filter the frames have met.
 
+use crate::nwfilter::RuleId;
 use crate::nwfilter::evaluate::{
-    Compiled, CompiledRule, ConnectionState, Decision, Evaluation, RootStep, RuleId, TraceStep, Way,
+    Compiled, CompiledRule, ConnectionState, Decision, Evaluation, RootStep, TraceStep, Way,
 };
 use std::collections::BTreeSet;
 

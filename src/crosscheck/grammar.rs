@@ -2,8 +2,8 @@
 
 use super::random::Random;
 use super::values::{Kind, kind};
-use crate::nwfilter::evaluate::is_layer3;
-use crate::nwfilter::{Action, Direction, Element, Entry, Filter, FilterRef, Rule};
+use crate::nwfilter::vocabulary::ChainPrefix;
+use crate::nwfilter::{Action, Element, Entry, Filter, FilterRef, Protocol, Rule, RuleDirection};
 
 /// A tree of filters with what it is bound with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,50 +56,51 @@ const ACTIONS: [Action; 10] = [
     Action::Return,
     Action::Continue,
 ];
-const DIRECTIONS: [Direction; 3] = [Direction::In, Direction::Out, Direction::InOut];
+const DIRECTIONS: [RuleDirection; 3] =
+    [RuleDirection::In, RuleDirection::Out, RuleDirection::InOut];
 
 /// Elements by how often they are wanted: those with more to get wrong come more often.
-const ELEMENTS: [&str; 40] = [
-    "mac",
-    "mac",
-    "vlan",
-    "vlan",
-    "stp",
-    "arp",
-    "arp",
-    "arp",
-    "rarp",
-    "ip",
-    "ip",
-    "ip",
-    "ip",
-    "ip",
-    "ip",
-    "ipv6",
-    "ipv6",
-    "ipv6",
-    "ipv6",
-    "ipv6",
-    "tcp",
-    "tcp",
-    "udp",
-    "udp",
-    "sctp",
-    "icmp",
-    "icmp",
-    "icmpv6",
-    "icmpv6",
-    "igmp",
-    "esp",
-    "ah",
-    "udplite",
-    "all",
-    "all",
-    "tcp-ipv6",
-    "udp-ipv6",
-    "sctp-ipv6",
-    "udplite-ipv6",
-    "all-ipv6",
+const ELEMENTS: [Protocol; 40] = [
+    Protocol::Mac,
+    Protocol::Mac,
+    Protocol::Vlan,
+    Protocol::Vlan,
+    Protocol::Stp,
+    Protocol::Arp,
+    Protocol::Arp,
+    Protocol::Arp,
+    Protocol::Rarp,
+    Protocol::Ip,
+    Protocol::Ip,
+    Protocol::Ip,
+    Protocol::Ip,
+    Protocol::Ip,
+    Protocol::Ip,
+    Protocol::Ipv6,
+    Protocol::Ipv6,
+    Protocol::Ipv6,
+    Protocol::Ipv6,
+    Protocol::Ipv6,
+    Protocol::Tcp,
+    Protocol::Tcp,
+    Protocol::Udp,
+    Protocol::Udp,
+    Protocol::Sctp,
+    Protocol::Icmp,
+    Protocol::Icmp,
+    Protocol::Icmpv6,
+    Protocol::Icmpv6,
+    Protocol::Igmp,
+    Protocol::Esp,
+    Protocol::Ah,
+    Protocol::Udplite,
+    Protocol::All,
+    Protocol::All,
+    Protocol::TcpIpv6,
+    Protocol::UdpIpv6,
+    Protocol::SctpIpv6,
+    Protocol::UdpliteIpv6,
+    Protocol::AllIpv6,
 ];
 
 /// Attributes that make sense together.
@@ -153,7 +154,7 @@ const TYPES6: [Feature; 4] = [
 ];
 
 /// What may stand in an element.
-fn features(protocol: &str) -> Vec<Feature> {
+fn features(protocol: Protocol) -> Vec<Feature> {
     let layer3: &[&[Feature]] = &[
         &[&["srcmacaddr"], &["dscp"], &["state"], &["comment"]],
         &ADDRESSES,
@@ -161,17 +162,19 @@ fn features(protocol: &str) -> Vec<Feature> {
         &RANGES,
     ];
     let parts: Vec<&[Feature]> = match protocol {
-        "mac" => vec![&MACS, &[&["protocolid"], &["protocolid"]]],
-        "vlan" => vec![&MACS, &[&["vlanid"], &["vlanid"], &["encap-protocol"]]],
-        "stp" => vec![&MACS[..2]],
-        "arp" | "rarp" => vec![&MACS, &ARP],
-        "ip" => vec![&MACS, &ADDRESSES, &ADDRESSES, &PROTOCOL_PORTS, &[&["dscp"]]],
-        "ipv6" => vec![&MACS, &ADDRESSES, &ADDRESSES, &PROTOCOL_PORTS, &TYPES6],
-        "icmp" | "icmpv6" => [layer3, &[&TYPES, &TYPES]].concat(),
-        "tcp" => [layer3, &[&PORTS, &PORTS, &[&["flags"]]]].concat(),
-        "udp" | "sctp" | "tcp-ipv6" | "udp-ipv6" | "sctp-ipv6" => {
-            [layer3, &[&PORTS, &PORTS]].concat()
-        }
+        Protocol::Mac => vec![&MACS, &[&["protocolid"], &["protocolid"]]],
+        Protocol::Vlan => vec![&MACS, &[&["vlanid"], &["vlanid"], &["encap-protocol"]]],
+        Protocol::Stp => vec![&MACS[..2]],
+        Protocol::Arp | Protocol::Rarp => vec![&MACS, &ARP],
+        Protocol::Ip => vec![&MACS, &ADDRESSES, &ADDRESSES, &PROTOCOL_PORTS, &[&["dscp"]]],
+        Protocol::Ipv6 => vec![&MACS, &ADDRESSES, &ADDRESSES, &PROTOCOL_PORTS, &TYPES6],
+        Protocol::Icmp | Protocol::Icmpv6 => [layer3, &[&TYPES, &TYPES]].concat(),
+        Protocol::Tcp => [layer3, &[&PORTS, &PORTS, &[&["flags"]]]].concat(),
+        Protocol::Udp
+        | Protocol::Sctp
+        | Protocol::TcpIpv6
+        | Protocol::UdpIpv6
+        | Protocol::SctpIpv6 => [layer3, &[&PORTS, &PORTS]].concat(),
         _ => layer3.to_vec(),
     };
     parts.concat()
@@ -255,14 +258,14 @@ impl Grower<'_> {
     fn rule(&mut self, chain: &str) -> Rule {
         let elements = self.elements(chain);
         let mut direction = *self.random.pick(&DIRECTIONS);
-        let stp = |element: &Element| element.protocol == "stp";
-        if direction == Direction::InOut && elements.iter().any(stp) && self.random.chance(80) {
-            direction = Direction::Out;
+        let stp = |element: &Element| element.protocol == Protocol::Stp;
+        if direction == RuleDirection::InOut && elements.iter().any(stp) && self.random.chance(80) {
+            direction = RuleDirection::Out;
         }
         let mut action = *self.random.pick(&ACTIONS);
         let layer3 = elements
             .first()
-            .is_some_and(|element| is_layer3(&element.protocol));
+            .is_some_and(|element| element.protocol.is_layer3());
         // Refused there every time: once in a while is enough.
         if action == Action::Continue && layer3 && self.random.chance(80) {
             action = Action::Drop;
@@ -286,7 +289,7 @@ impl Grower<'_> {
         let mut protocol = *self.random.pick(&ELEMENTS);
         // Few other frames than the chain's own ever meet a rule in it.
         if let Some(own) = own_element(chain)
-            && !is_layer3(protocol)
+            && !protocol.is_layer3()
             && self.random.chance(75)
         {
             protocol = own;
@@ -311,7 +314,7 @@ impl Grower<'_> {
             elements[0].positive = true;
         }
         for element in &mut elements {
-            if protocol == "ipv6" && has(element, "type") {
+            if protocol == Protocol::Ipv6 && has(element, "type") {
                 set(element, "protocol", "icmpv6");
             }
             in_order(element, "portstart", "portend");
@@ -322,7 +325,7 @@ impl Grower<'_> {
     }
 
     /// Gives one of the elements these attributes, where none of them is in use yet.
-    fn give(&mut self, elements: &mut [Element], protocol: &str, feature: &[&str]) {
+    fn give(&mut self, elements: &mut [Element], protocol: Protocol, feature: &[&str]) {
         let taken = |name: &&str| {
             let mut all = elements.iter().flat_map(|element| &element.attributes);
             all.any(|(known, _)| known == name)
@@ -333,7 +336,7 @@ impl Grower<'_> {
         let at = self.random.below(elements.len());
         // What is refused every time is worth a try once in a while only.
         let usual = self.random.chance(90);
-        if usual && feature.contains(&"dstipto") && protocol.ends_with("v6") {
+        if usual && feature.contains(&"dstipto") && protocol.is_v6() {
             return;
         }
         if usual && feature.len() > 1 && feature[0] == "protocol" {
@@ -347,15 +350,15 @@ impl Grower<'_> {
         }
     }
 
-    fn element(&mut self, protocol: &str) -> Element {
+    fn element(&mut self, protocol: Protocol) -> Element {
         Element {
-            protocol: protocol.to_owned(),
+            protocol,
             positive: !self.random.chance(25),
             attributes: Vec::new(),
         }
     }
 
-    fn value(&mut self, protocol: &str, attribute: &str, with_ports: bool) -> String {
+    fn value(&mut self, protocol: Protocol, attribute: &str, with_ports: bool) -> String {
         let kind = match kind(protocol, attribute).expect("features hold what has a kind") {
             Kind::Protocol if with_ports => Kind::WithPorts,
             kind => kind,
@@ -408,17 +411,10 @@ impl Grower<'_> {
 }
 
 /// The element for the frames that enter a chain; none where all do.
-fn own_element(chain: &str) -> Option<&'static str> {
-    let all = [
-        ("ipv4", "ip"),
-        ("ipv6", "ipv6"),
-        ("arp", "arp"),
-        ("rarp", "rarp"),
-        ("vlan", "vlan"),
-        ("stp", "stp"),
-    ];
-    let own = all.iter().find(|(prefix, _)| chain.starts_with(prefix));
-    own.map(|(_, element)| *element)
+fn own_element(chain: &str) -> Option<Protocol> {
+    let known = ChainPrefix::of(chain)?;
+    let stp = (known.prefix == "stp").then_some(Protocol::Stp);
+    known.element.or(stp)
 }
 
 fn has(element: &Element, name: &str) -> bool {

@@ -57,7 +57,7 @@ impl Hints {
         for rule in case.filters.iter().flat_map(Filter::rules) {
             for element in &rule.elements {
                 for (name, value) in &element.attributes {
-                    let Some(kind) = kind(&element.protocol, name) else {
+                    let Some(kind) = kind(element.protocol, name) else {
                         continue;
                     };
                     let mask = mask(&rule.elements, name);

@@ -2,6 +2,7 @@
 //! and frames meet, and all the forms that libvirt reads.
 
 use super::random::Random;
+use crate::nwfilter::Protocol;
 
 /// What an attribute holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -190,8 +191,8 @@ impl Kind {
 }
 
 /// What an attribute of an element holds; none for those that random filters leave out.
-pub fn kind(protocol: &str, attribute: &str) -> Option<Kind> {
-    let v6 = protocol.ends_with("v6");
+pub fn kind(protocol: Protocol, attribute: &str) -> Option<Kind> {
+    let v6 = protocol.is_v6();
     Some(match attribute {
         "srcmacaddr" | "dstmacaddr" | "arpsrcmacaddr" | "arpdstmacaddr" => Kind::Mac,
         "srcmacmask" | "dstmacmask" => Kind::MacMask,
@@ -209,10 +210,10 @@ pub fn kind(protocol: &str, attribute: &str) -> Option<Kind> {
         "opcode" => Kind::Opcode,
         "hwtype" | "protocoltype" => Kind::ArpType,
         "dscp" => Kind::Dscp,
-        "type" | "typeend" | "code" | "codeend" if protocol != "stp" => Kind::Byte,
+        "type" | "typeend" | "code" | "codeend" if protocol != Protocol::Stp => Kind::Byte,
         "gratuitous" => Kind::Boolean,
         "state" => Kind::State,
-        "flags" if protocol != "stp" => Kind::Flags,
+        "flags" if protocol != Protocol::Stp => Kind::Flags,
         "comment" => Kind::Comment,
         _ => return None,
     })

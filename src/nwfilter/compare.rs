@@ -5,21 +5,8 @@
 //! measured). A difference that remains is something that libvirt dropped.
 
 use super::model::{Entry, Filter, Rule};
-use super::vocabulary;
+use super::vocabulary::{self, Protocol};
 use std::collections::BTreeSet;
-
-/// libvirt's priority of a rule that has none.
-pub(super) const DEFAULT_PRIORITY: i16 = 500;
-
-/// libvirt's priorities of chains that have none, by the prefix of their name.
-const CHAINS: [(&str, i16); 6] = [
-    ("mac", -800),
-    ("vlan", -750),
-    ("ipv4", -700),
-    ("ipv6", -600),
-    ("arp", -500),
-    ("rarp", -400),
-];
 
 /// The first difference in meaning, in words; none when both mean the same.
 pub fn difference(given: &Filter, dumped: &Filter) -> Option<String> {
@@ -29,11 +16,11 @@ pub fn difference(given: &Filter, dumped: &Filter) -> Option<String> {
     if given.chain != dumped.chain {
         return Some(format!("chain {} became {}", given.chain, dumped.chain));
     }
-    if chain_priority(given) != chain_priority(dumped) {
+    if given.chain_priority() != dumped.chain_priority() {
         return Some(format!(
             "the chain's priority {} became {}",
-            chain_priority(given),
-            chain_priority(dumped)
+            given.chain_priority(),
+            dumped.chain_priority()
         ));
     }
     let (ours, theirs) = (&given.entries, &dumped.entries);
@@ -54,27 +41,13 @@ pub fn difference(given: &Filter, dumped: &Filter) -> Option<String> {
     }
 }
 
-/// Priority of a filter's chain in its parent.
-pub(super) fn chain_priority(filter: &Filter) -> i16 {
-    // The priority of the root chain is stored but has no effect.
-    if filter.chain == "root" {
-        return 0;
-    }
-    filter
-        .priority
-        .unwrap_or_else(|| default_chain_priority(&filter.chain))
-}
-
-/// libvirt's priority of a chain without one, by the prefix of its name.
-pub(super) fn default_chain_priority(chain: &str) -> i16 {
-    let known = CHAINS.iter().find(|(prefix, _)| chain.starts_with(prefix));
-    known.map_or(0, |(_, priority)| *priority)
-}
+/// An attribute of a rule: its element, whether that is positive, name and value.
+type Condition = (Protocol, bool, String, String);
 
 /// An entry with everything that libvirt rewrites taken out.
 #[derive(PartialEq, Eq)]
 enum Meaning {
-    Rule(String, i16, bool, BTreeSet<(String, bool, String, String)>),
+    Rule(String, i16, bool, BTreeSet<Condition>),
     Reference(String, Vec<(String, String)>),
 }
 
@@ -82,7 +55,7 @@ fn meaning(entry: &Entry) -> Meaning {
     match entry {
         Entry::Rule(rule) => Meaning::Rule(
             format!("{} {}", rule.action, rule.direction),
-            rule.priority.unwrap_or(DEFAULT_PRIORITY),
+            rule.effective_priority(),
             rule.statematch,
             attributes(rule),
         ),
@@ -95,28 +68,23 @@ fn meaning(entry: &Entry) -> Meaning {
     }
 }
 
-fn attributes(rule: &Rule) -> BTreeSet<(String, bool, String, String)> {
+fn attributes(rule: &Rule) -> BTreeSet<Condition> {
     let mut all = BTreeSet::new();
     for element in &rule.elements {
         if element.attributes.is_empty() {
-            all.insert((element.protocol.clone(), true, String::new(), String::new()));
+            all.insert((element.protocol, true, String::new(), String::new()));
         }
         for (name, value) in &element.attributes {
-            let value = normal(&element.protocol, name, value);
-            all.insert((
-                element.protocol.clone(),
-                element.positive,
-                name.clone(),
-                value,
-            ));
+            let value = normal(element.protocol, name, value);
+            all.insert((element.protocol, element.positive, name.clone(), value));
         }
     }
     all
 }
 
 /// A value as libvirt would print it; one that stands for the same number is the same.
-fn normal(protocol: &str, name: &str, value: &str) -> String {
-    let known = vocabulary::attributes(protocol).unwrap_or_default();
+fn normal(protocol: Protocol, name: &str, value: &str) -> String {
+    let known = vocabulary::attributes(protocol);
     let attribute = known.iter().find(|attribute| attribute.name == name);
     attribute.map_or_else(
         || value.to_owned(),

@@ -18,7 +18,8 @@ mod write;
 
 pub use compare::difference;
 pub use generate::generate;
-pub use model::{Action, Direction, Element, Entry, Filter, FilterRef, Rule};
+pub use model::{Element, Entry, Filter, FilterRef, Rule, RuleId};
 pub use read::{Document, Ignored, Position, ReadError, as_libvirt, document, read};
 pub use tree::{FilterTree, TreeError};
+pub use vocabulary::{Action, Protocol, RuleDirection};
 pub use write::{canonical, element, write};

@@ -1,5 +1,8 @@
 //! A filter as data.
 
+use super::vocabulary::{
+    Action, DEFAULT_PRIORITY, Protocol, ROOT, RuleDirection, default_chain_priority, variables,
+};
 use std::fmt;
 
 /// A filter.
@@ -41,7 +44,7 @@ pub struct Rule {
     /// What happens to a frame that matches.
     pub action: Action,
     /// Which frames it looks at.
-    pub direction: Direction,
+    pub direction: RuleDirection,
     /// Order within its chain, from -1000 to 1000; libvirt takes 500 where there is none.
     pub priority: Option<i16>,
     /// Whether layer-3 rules look at connection state.
@@ -53,69 +56,52 @@ pub struct Rule {
 /// A protocol element of a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Element {
-    /// Its name: `ip`, `arp`, `tcp` …
-    pub protocol: String,
+    /// Which element it is.
+    pub protocol: Protocol,
     /// False for `match='no'`: each attribute is negated by itself.
     pub positive: bool,
     /// Attributes in document order.
     pub attributes: Vec<(String, String)>,
 }
 
-/// What happens to a frame that matches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
-    /// Passes this layer.
-    Accept,
-    /// Is discarded.
-    Drop,
-    /// Is discarded; at layer 3 the sender is told.
-    Reject,
-    /// Leaves the chain.
-    Return,
-    /// Goes on with the next rule.
-    Continue,
+/// Names a rule of a filter.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RuleId {
+    /// The filter's name.
+    pub filter: String,
+    /// Position among the filter's rules, from 1.
+    pub rule: usize,
 }
 
-/// Which frames a rule looks at, from the guest's point of view.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
-    /// To the guest.
-    In,
-    /// From the guest.
-    Out,
-    /// Both, source and destination exchanged for those from the guest.
-    InOut,
+impl fmt::Display for RuleId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "rule {} of {}", self.rule, self.filter)
+    }
 }
 
-macro_rules! words {
-    ($name:ident { $($variant:ident = $word:literal),+ $(,)? }) => {
-        impl $name {
-            /// Every word of the language for it.
-            pub const WORDS: &'static [&'static str] = &[$($word),+];
-
-            /// As libvirt spells it.
-            pub fn word(self) -> &'static str {
-                match self { $(Self::$variant => $word),+ }
-            }
-
-            /// Reads libvirt's spelling.
-            pub fn from_word(word: &str) -> Option<Self> {
-                match word { $($word => Some(Self::$variant),)+ _ => None }
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(self.word())
-            }
-        }
-    };
+impl Rule {
+    /// Its priority, libvirt's default where it has none.
+    pub fn effective_priority(&self) -> i16 {
+        self.priority.unwrap_or(DEFAULT_PRIORITY)
+    }
 }
-
-words!(Action { Accept = "accept", Drop = "drop", Reject = "reject", Return = "return", Continue = "continue" });
-words!(Direction { In = "in", Out = "out", InOut = "inout" });
 
 impl Filter {
+    /// Whether it is a filter of the root chain.
+    pub fn in_root(&self) -> bool {
+        self.chain == ROOT
+    }
+
+    /// Priority of its chain in the root chain, libvirt's default where it has none.
+    pub fn chain_priority(&self) -> i16 {
+        // The priority of the root chain is stored but has no effect.
+        if self.in_root() {
+            return 0;
+        }
+        let default = || default_chain_priority(&self.chain);
+        self.priority.unwrap_or_else(default)
+    }
+
     /// How many rules it has itself.
     pub fn rule_count(&self) -> usize {
         self.rules().count()
@@ -135,7 +121,7 @@ impl Filter {
             .rules()
             .flat_map(|rule| &rule.elements)
             .flat_map(|element| &element.attributes);
-        attributes.filter_map(|(_, value)| value.strip_prefix('$')?.split('[').next())
+        attributes.filter_map(|(_, value)| variables::referred(value))
     }
 
     /// Parameters that it sets on the filters it refers to.

@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_sets_are_told_apart() {
+    fn broken_trees_are_told_apart() {
         let nothing = |_: &str| false;
         let message = |filters| FilterTree::of(filters, &nothing).unwrap_err().to_string();
         insta::assert_snapshot!(

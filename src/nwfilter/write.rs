@@ -1,9 +1,8 @@
 //! The canonical writer: byte for byte what libvirt 11.3.0 prints of a filter
 //! that was defined (`virsh nwfilter-dumpxml`).
 
-use super::compare::{DEFAULT_PRIORITY, default_chain_priority};
 use super::model::{Element, Entry, Filter, FilterRef, Rule};
-use super::vocabulary;
+use super::vocabulary::{self, default_chain_priority};
 use quick_xml::escape::escape;
 use std::fmt::Write as _;
 
@@ -39,7 +38,7 @@ pub fn write(filter: &Filter) -> String {
 /// drops left out.
 pub fn canonical(filter: &Filter) -> Filter {
     let priority = match filter.priority {
-        None if filter.chain == "root" => None,
+        None if filter.in_root() => None,
         priority => Some(priority.unwrap_or_else(|| default_chain_priority(&filter.chain))),
     };
     Filter {
@@ -66,13 +65,11 @@ fn canonical_entry(entry: &Entry) -> Entry {
 /// negated in a second.
 pub fn canonical_rule(rule: &Rule) -> Rule {
     let mut out = rule.clone();
-    out.priority = Some(rule.priority.unwrap_or(DEFAULT_PRIORITY));
+    out.priority = Some(rule.effective_priority());
     let Some(first) = rule.elements.first() else {
         return out;
     };
-    let Some(known) = vocabulary::attributes(&first.protocol) else {
-        return out;
-    };
+    let known = vocabulary::attributes(first.protocol);
     // Of an attribute that stands there twice the last counts.
     let find = |name: &str| {
         let all = rule.elements.iter().rev();
@@ -85,7 +82,7 @@ pub fn canonical_rule(rule: &Rule) -> Rule {
     };
     let mut sides = [Vec::new(), Vec::new()];
     let src = "src".to_owned();
-    let mixed_up = vocabulary::mixes_up_ipsets(&first.protocol);
+    let mixed_up = vocabulary::mixes_up_ipsets(first.protocol);
     let bare = find("ipset").is_some() && find("ipsetflags").is_none();
     for attribute in &known {
         let found = match attribute.name {
@@ -104,7 +101,7 @@ pub fn canonical_rule(rule: &Rule) -> Rule {
     }
     let [positive, negative] = sides;
     let element = |attributes, positive| Element {
-        protocol: first.protocol.clone(),
+        protocol: first.protocol,
         positive,
         attributes,
     };

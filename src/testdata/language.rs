@@ -4,9 +4,10 @@
 
 #![allow(dead_code, reason = "each test takes a part of this")]
 
-use lanfence::nwfilter::vocabulary::ValueKind;
-use lanfence::nwfilter::vocabulary::{self, PROTOCOLS};
-use lanfence::nwfilter::{Action, Direction, Element, Entry, Filter, FilterRef, Rule};
+use lanfence::nwfilter::vocabulary::{self, ValueKind};
+use lanfence::nwfilter::{
+    Action, Element, Entry, Filter, FilterRef, Protocol, Rule, RuleDirection,
+};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -213,10 +214,10 @@ fn value(kind: ValueKind) -> impl Strategy<Value = String> {
 
 /// Elements of one rule; no attribute stands in two of them, of which libvirt
 /// would keep the last.
-fn elements(protocol: &'static str) -> impl Strategy<Value = Vec<Element>> {
-    let known = vocabulary::attributes(protocol).expect("a known protocol");
+fn elements(protocol: Protocol) -> impl Strategy<Value = Vec<Element>> {
+    let known = vocabulary::attributes(protocol);
     // libvirt refuses ports without a protocol that has them.
-    let ports = matches!(protocol, "ip" | "ipv6");
+    let ports = matches!(protocol, Protocol::Ip | Protocol::Ipv6);
     let known: Vec<_> = known
         .into_iter()
         .filter(|attribute| !(ports && attribute.name.contains("port")))
@@ -232,7 +233,7 @@ fn elements(protocol: &'static str) -> impl Strategy<Value = Vec<Element>> {
     });
     (vec(any::<bool>(), 1..4), attributes).prop_map(move |(signs, attributes)| {
         let element = |positive: &bool| Element {
-            protocol: protocol.to_owned(),
+            protocol,
             positive: *positive,
             attributes: Vec::new(),
         };
@@ -252,19 +253,19 @@ fn elements(protocol: &'static str) -> impl Strategy<Value = Vec<Element>> {
 /// A rule of any protocol, or of none.
 pub fn rule() -> impl Strategy<Value = Rule> {
     let elements = prop_oneof![
-        8 => select(&PROTOCOLS[..]).prop_flat_map(elements),
+        8 => select(&Protocol::ALL[..]).prop_flat_map(elements),
         1 => Just(Vec::new()),
     ];
     (
         select(Action::WORDS),
-        select(Direction::WORDS),
+        select(RuleDirection::WORDS),
         option::of(-1000..=1000_i16),
         any::<bool>(),
         elements,
     )
         .prop_map(|(action, direction, priority, statematch, elements)| Rule {
             action: Action::from_word(action).expect("one of its words"),
-            direction: Direction::from_word(direction).expect("one of its words"),
+            direction: RuleDirection::from_word(direction).expect("one of its words"),
             priority,
             statematch,
             elements,

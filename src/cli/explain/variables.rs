@@ -63,7 +63,7 @@ fn used(filters: &[Filter]) -> BTreeMap<&str, Option<ValueKind>> {
         Entry::Reference(_) => None,
     });
     for element in elements.flatten() {
-        let known = vocabulary::attributes(&element.protocol).unwrap_or_default();
+        let known = vocabulary::attributes(element.protocol);
         for (name, value) in &element.attributes {
             let Some(variable) = value.strip_prefix('$') else {
                 continue;

@@ -28,7 +28,7 @@ fn most_can_be_bound_and_they_use_the_whole_language() {
         for rule in case.filters.iter().flat_map(Filter::rules) {
             words.extend([rule.action.to_string(), rule.direction.to_string()]);
             for element in &rule.elements {
-                words.insert(element.protocol.clone());
+                words.insert(element.protocol.to_string());
                 let names = element.attributes.iter();
                 words.extend(names.map(|(name, _)| format!("{} {name}", element.protocol)));
             }

@@ -29,12 +29,6 @@ impl Backend {
             .find(|backend| backend.word() == word)
     }
 
-    /// Whether a frame that no rule of a sub-chain decides is accepted; it goes
-    /// back to the root chain otherwise.
-    pub fn chain_end_accepts(self) -> bool {
-        self == Self::Ebtables
-    }
-
     /// Where the knowledge comes from, for a heading.
     pub fn source(self) -> &'static str {
         match self {
@@ -49,6 +43,3 @@ impl fmt::Display for Backend {
         f.write_str(self.word())
     }
 }
-
-#[cfg(test)]
-mod tests;

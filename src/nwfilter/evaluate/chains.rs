@@ -1,12 +1,19 @@
 //! Rules sorted into the chains of one interface.
 
+use super::driver::Driver;
+use super::error::CompileError;
 use super::expand::expand;
 use super::field::Field;
 use super::flatten::RuleInstance;
-use super::rule::{CompiledRule, ConnectionState, Match, ResolvedElement};
-use super::{Backend, CompileError, MAX_RULES, Way, layer2, layer3};
+use super::limits::MAX_RULES;
+use super::resolved::ResolvedElement;
+use super::rule::{CompiledRule, ConnectionState, Match};
+use super::way::Way;
+use super::{layer2, layer3};
 use crate::nwfilter::intervals::IntervalSet;
-use crate::nwfilter::model::Direction;
+use crate::nwfilter::vocabulary::{
+    ChainGuard, ChainPrefix, IpVersion, Protocol, ROOT, RuleDirection,
+};
 use std::collections::HashMap;
 
 /// The layer-2 chains of one direction.
@@ -88,21 +95,22 @@ struct Placed<'a> {
 }
 
 /// Sorts the rules, in their final order, into chains.
-pub fn chains(instances: &[RuleInstance<'_>], backend: Backend) -> Result<Chains, CompileError> {
-    if backend == Backend::Ebtables {
-        in_time(instances)?;
-    }
+///
+/// # Errors
+/// Whatever makes libvirt refuse to bind the rules.
+pub fn chains(instances: &[RuleInstance<'_>], driver: &dyn Driver) -> Result<Chains, CompileError> {
+    driver.check_order(instances)?;
     let mut out = Chains::default();
     let (mut from_guest, mut to_guest) = (Vec::new(), Vec::new());
     let mut steps = 0;
     for instance in instances {
+        let protocol = instance.rule.elements.first();
+        let protocol = protocol.map_or(Protocol::Mac, |element| element.protocol);
         for attributes in expand(instance, &mut steps)? {
-            let protocol = instance.rule.elements.first();
-            let attributes = ResolvedElement {
-                protocol: protocol.map_or("mac", |element| &element.protocol),
+            let element = ResolvedElement {
+                protocol,
                 origin: &instance.origin,
                 all: &attributes,
-                backend,
             };
             out.rules += 1;
             if out.rules > MAX_RULES {
@@ -111,87 +119,40 @@ pub fn chains(instances: &[RuleInstance<'_>], backend: Backend) -> Result<Chains
                     limit: MAX_RULES,
                 });
             }
-            if let Some(v6) = layer3::is_v6(attributes.protocol) {
-                let layer = if v6 { &mut out.v6 } else { &mut out.v4 };
-                let (out, into) = layer3::rules(instance.rule, &attributes, v6)?;
-                layer.from_guest.extend(out);
-                layer.to_guest.extend(into);
-            } else {
-                place(instance, &attributes, &mut from_guest, &mut to_guest)?;
-            }
+            let Some(version) = protocol.layer3() else {
+                place(instance, &element, driver, &mut from_guest, &mut to_guest)?;
+                continue;
+            };
+            let layer = match version {
+                IpVersion::V4 => &mut out.v4,
+                IpVersion::V6 => &mut out.v6,
+            };
+            let (out, into) = layer3::rules(instance.rule, &element, version, driver)?;
+            layer.from_guest.extend(out);
+            layer.to_guest.extend(into);
         }
     }
-    out.from_guest = layer2(
-        from_guest,
-        &chain_priorities(instances, Way::FromGuest, backend),
-    );
-    out.to_guest = layer2(
-        to_guest,
-        &chain_priorities(instances, Way::ToGuest, backend),
-    );
-    out.from_guest.end_accepts = backend.chain_end_accepts();
-    out.to_guest.end_accepts = backend.chain_end_accepts();
-    Ok(out)
-}
-
-/// Whether every chain is made before its first rule: libvirt goes through the
-/// rules of both directions in their order and makes each chain before the first
-/// rule that does not come before it. A chain that several filters share may have
-/// a later priority than the rule of one of them; binding then fails, but for a
-/// device with the chain that a binding that failed earlier has left behind.
-fn in_time(instances: &[RuleInstance<'_>]) -> Result<(), CompileError> {
-    let ways = [Way::FromGuest, Way::ToGuest];
-    let priorities = ways.map(|way| (way, chain_priorities(instances, way, Backend::Ebtables)));
-    let mut latest = i16::MIN;
-    for instance in instances.iter().filter(|instance| is_layer2(instance)) {
-        let own = if instance.in_root() {
-            instance.priority()
-        } else {
-            instance.priority().max(instance.chain_priority)
-        };
-        latest = latest.max(own);
-        let late = priorities.iter().any(|(way, priorities)| {
-            let chain = priorities.get(instance.chain);
-            goes(instance, *way) && chain.is_some_and(|priority| *priority > latest)
-        });
-        if late && !instance.in_root() {
-            return Err(CompileError::Refused {
-                origin: instance.origin.clone(),
-                what: format!(
-                    "its priority comes before that of the chain {}, which another filter has set",
-                    instance.chain
-                ),
-            });
-        }
-    }
-    Ok(())
-}
-
-/// Whether the rule is for frames that go this way.
-fn goes(instance: &RuleInstance<'_>, way: Way) -> bool {
-    let other = match way {
-        Way::FromGuest => Direction::In,
-        Way::ToGuest => Direction::Out,
+    let sorted = |placed, way| Layer2Chains {
+        end_accepts: driver.chain_end_accepts(),
+        ..layer2(placed, &driver.chain_priorities(instances, way))
     };
-    instance.rule.direction != other
-}
-
-fn is_layer2(instance: &RuleInstance<'_>) -> bool {
-    let protocol = instance.rule.elements.first();
-    protocol.is_none_or(|element| layer3::is_v6(&element.protocol).is_none())
+    out.from_guest = sorted(from_guest, Way::FromGuest);
+    out.to_guest = sorted(to_guest, Way::ToGuest);
+    Ok(out)
 }
 
 /// Puts a layer-2 rule where its direction says. A rule for both directions is
 /// written from the viewpoint of frames to the guest, and turned round for the others.
 fn place<'a>(
     instance: &RuleInstance<'a>,
-    attributes: &ResolvedElement<'_>,
+    element: &ResolvedElement<'_>,
+    driver: &dyn Driver,
     from_guest: &mut Vec<Placed<'a>>,
     to_guest: &mut Vec<Placed<'a>>,
 ) -> Result<(), CompileError> {
-    let both = instance.rule.direction == Direction::InOut;
+    let both = instance.rule.direction == RuleDirection::InOut;
     let placed = |swap| -> Result<Placed<'a>, CompileError> {
-        let matches = layer2::matches(attributes, swap)?;
+        let matches = layer2::matches(element, swap, driver)?;
         Ok(Placed {
             chain: instance.chain,
             chain_priority: instance.chain_priority,
@@ -206,36 +167,13 @@ fn place<'a>(
             },
         })
     };
-    if goes(instance, Way::FromGuest) {
+    if instance.goes(Way::FromGuest) {
         from_guest.push(placed(both)?);
     }
-    if goes(instance, Way::ToGuest) {
+    if instance.goes(Way::ToGuest) {
         to_guest.push(placed(false)?);
     }
     Ok(())
-}
-
-/// The priority of each chain of one direction. With ebtables that of its rule
-/// that sorts last, of the rules for that direction only (`chains_in_set` and
-/// `chains_out_set` of `ebiptablesApplyNewRules` in libvirt's
-/// `nwfilter_ebiptables_driver.c`; measured); with nftables that of its first rule
-/// of either direction and layer (`nftablesGetSubChains` in
-/// `nwfilter_nftables_driver.c`; not measured).
-fn chain_priorities<'a>(
-    instances: &[RuleInstance<'a>],
-    way: Way,
-    backend: Backend,
-) -> HashMap<&'a str, i16> {
-    let named = |instance: &RuleInstance<'a>| (instance.chain, instance.chain_priority);
-    // The last of each name stays.
-    match backend {
-        Backend::Ebtables => instances
-            .iter()
-            .filter(|instance| is_layer2(instance) && goes(instance, way))
-            .map(named)
-            .collect(),
-        Backend::Nftables => instances.iter().rev().map(named).collect(),
-    }
 }
 
 fn layer2(placed: Vec<Placed<'_>>, priorities: &HashMap<&str, i16>) -> Layer2Chains {
@@ -252,7 +190,7 @@ fn layer2(placed: Vec<Placed<'_>>, priorities: &HashMap<&str, i16>) -> Layer2Cha
         rule,
     } in placed
     {
-        if chain == "root" {
+        if chain == ROOT {
             roots.push((priority, rule));
             continue;
         }
@@ -297,27 +235,15 @@ fn tied(subs: &[SubChain]) -> Vec<Vec<usize>> {
         .collect()
 }
 
-/// Which frames enter a chain, by the first known prefix of its name.
+/// Which frames enter a chain, by the prefix of its name.
 fn guard(chain: &str) -> Option<Match> {
-    let by_prefix = [
-        ("ipv4", 0x0800),
-        ("ipv6", 0x86dd),
-        ("arp", 0x0806),
-        ("rarp", 0x8035),
-        ("vlan", 0x8100),
-    ];
-    if chain.starts_with("stp") {
-        let field = Field::DstMac;
-        return Some(Match {
-            field,
-            set: IntervalSet::one(0x0180_c200_0000),
-        });
-    }
-    let (_, kind) = by_prefix
-        .iter()
-        .find(|(prefix, _)| chain.starts_with(prefix))?;
+    let (field, value) = match ChainPrefix::of(chain)?.guard {
+        ChainGuard::All => return None,
+        ChainGuard::EtherType(kind) => (Field::EtherType, kind.into()),
+        ChainGuard::Destination(mac) => (Field::DstMac, mac.into()),
+    };
     Some(Match {
-        field: Field::EtherType,
-        set: IntervalSet::one(*kind),
+        field,
+        set: IntervalSet::one(value),
     })
 }

@@ -1,6 +1,6 @@
 //! Filters that libvirt would refuse to bind.
 
-use super::RuleId;
+use crate::nwfilter::model::RuleId;
 use crate::nwfilter::shorten::shorten;
 use thiserror::Error;
 

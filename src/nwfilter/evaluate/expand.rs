@@ -1,35 +1,19 @@
 //! Variables: one rule with lists becomes a rule for every combination.
 
+use super::error::CompileError;
 use super::flatten::RuleInstance;
-use super::{CompileError, MAX_RULES};
+use super::limits::{MAX_RULES, MAX_STEPS};
+use super::resolved::ResolvedAttribute;
+use crate::nwfilter::model::Element;
+use crate::nwfilter::vocabulary::variables::Access;
 use std::collections::BTreeSet;
-
-/// An attribute with its value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ResolvedAttribute {
-    /// Name.
-    pub name: String,
-    /// Value, variables replaced.
-    pub value: String,
-    /// Whether its element says `match='no'`.
-    pub negated: bool,
-    /// Whether the value came from a variable, which libvirt passes on verbatim.
-    pub variable: bool,
-}
-
-/// How a value refers to a variable.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Access {
-    Iterator(String, u32),
-    Element(String, usize),
-}
-
-/// Most list elements that all rules of a filter together step through; rules
-/// whose elements are all alike make only one rule of them, but take their time.
-const MAX_STEPS: usize = 2_000_000;
 
 /// The attributes of a rule, once for every combination of its lists. `steps`
 /// counts the list elements of all rules so far.
+///
+/// # Errors
+/// Variables that are not set or not written as such, lists of different
+/// lengths, and more combinations than are compiled.
 pub fn expand(
     instance: &RuleInstance<'_>,
     steps: &mut usize,
@@ -82,7 +66,7 @@ fn fill(attribute: &mut ResolvedAttribute, value: &str) {
 
 /// The attributes of all elements as written; comments change nothing.
 fn attributes(instance: &RuleInstance<'_>) -> Vec<ResolvedAttribute> {
-    let of_element = |element: &crate::nwfilter::Element| {
+    let of_element = |element: &Element| {
         let negated = !element.positive;
         element
             .attributes
@@ -104,23 +88,8 @@ fn access(instance: &RuleInstance<'_>, value: &str) -> Result<Option<Access>, Co
     let Some(reference) = value.strip_prefix('$') else {
         return Ok(None);
     };
-    let parsed = match reference.split_once('[') {
-        None => Some(Access::Iterator(reference.to_owned(), 0)),
-        Some((name, rest)) => {
-            rest.strip_suffix(']')
-                .and_then(|inside| match inside.trim().strip_prefix('@') {
-                    Some(id) => Some(Access::Iterator(name.to_owned(), id.trim().parse().ok()?)),
-                    None => Some(Access::Element(
-                        name.to_owned(),
-                        inside.trim().parse().ok()?,
-                    )),
-                })
-        }
-    };
-    let good = parsed.filter(|(Access::Iterator(name, _) | Access::Element(name, _))| {
-        !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-    });
-    good.map(Some).ok_or_else(|| CompileError::Reference {
+    let access = Access::parse(reference);
+    access.map(Some).ok_or_else(|| CompileError::Reference {
         origin: instance.origin.clone(),
         value: value.to_owned(),
     })

@@ -8,11 +8,11 @@
 
 use super::chains::{Chains, Layer2Chains, RootStep};
 use super::field::{ABSENT, COUNT, Field, Fields};
+use super::parsed_frame::ParsedFrame;
 use super::rule::{CompiledRule, ConnectionState, Match};
 use super::tracking::may_start;
-use super::traverse::ParsedFrame;
 use crate::nwfilter::intervals::IntervalSet;
-use crate::nwfilter::model::Action;
+use crate::nwfilter::vocabulary::Action;
 
 /// EtherTypes with code of their own; every other shares the last.
 const KINDS: [u128; 5] = [0x0800, 0x86dd, 0x0806, 0x8035, 0x8100];

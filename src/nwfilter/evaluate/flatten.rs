@@ -1,14 +1,12 @@
 //! From a tree of filters to one ordered list of rules with their variables.
 
-use super::{Backend, CompileError, MAX_RULES, RuleId};
-use crate::nwfilter::compare::{DEFAULT_PRIORITY, chain_priority};
-use crate::nwfilter::model::{Entry, Filter, Rule};
+use super::error::CompileError;
+use super::limits::{MAX_LEVELS, MAX_RULES};
+use super::way::Way;
+use crate::nwfilter::model::{Entry, Filter, Rule, RuleId};
+use crate::nwfilter::vocabulary::{ROOT, RuleDirection};
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
-
-/// Most references that lead into each other. libvirt has no limit but its
-/// stack; the deepest tree that it ships has three levels.
-const MAX_LEVELS: usize = 100;
 
 /// The variables that a rule sees: each a list of values.
 #[derive(Debug, Default)]
@@ -65,22 +63,40 @@ pub struct RuleInstance<'a> {
 impl RuleInstance<'_> {
     /// Its priority, libvirt's default where it has none.
     pub fn priority(&self) -> i16 {
-        self.rule.priority.unwrap_or(DEFAULT_PRIORITY)
+        self.rule.effective_priority()
     }
 
     /// Whether it stands in the root chain.
     pub fn in_root(&self) -> bool {
-        self.chain == "root"
+        self.chain == ROOT
+    }
+
+    /// Whether it is for frames that go this way.
+    pub fn goes(&self, way: Way) -> bool {
+        let other = match way {
+            Way::FromGuest => RuleDirection::In,
+            Way::ToGuest => RuleDirection::Out,
+        };
+        self.rule.direction != other
+    }
+
+    /// Whether it becomes a rule of layer 2.
+    pub fn is_layer2(&self) -> bool {
+        let element = self.rule.elements.first();
+        element.is_none_or(|element| !element.protocol.is_layer3())
     }
 }
 
 /// All rules below the filter, in the order in which libvirt applies them:
-/// document order, then those of root filters first, then by priority.
+/// document order, then those of root filters first, then by `priority`.
+///
+/// # Errors
+/// References to filters that are not there, in a circle, or too many of them.
 pub fn flatten<'a>(
     filters: &'a [Filter],
     top: &str,
     variables: Scope,
-    backend: Backend,
+    priority: impl Fn(&RuleInstance<'_>) -> i16,
 ) -> Result<Vec<RuleInstance<'a>>, CompileError> {
     let by_name = filters
         .iter()
@@ -93,14 +109,6 @@ pub fn flatten<'a>(
         out: Vec::new(),
     };
     walk.filter(top, top, &Rc::new(variables))?;
-    let priority = |instance: &RuleInstance<'_>| match backend {
-        // It raises a rule's priority to that of its chain before it sorts, so
-        // that such rules keep the order in which they are written.
-        Backend::Nftables if !instance.in_root() => {
-            instance.priority().max(instance.chain_priority)
-        }
-        _ => instance.priority(),
-    };
     walk.out
         .sort_by_key(|instance| (!instance.in_root(), priority(instance)));
     Ok(walk.out)
@@ -161,7 +169,7 @@ impl Walk<'_> {
                     self.out.push(RuleInstance {
                         origin: origin(number),
                         chain: &filter.chain,
-                        chain_priority: chain_priority(filter),
+                        chain_priority: filter.chain_priority(),
                         rule,
                         scope: Rc::clone(scope),
                     });

@@ -1,11 +1,12 @@
 use super::*;
-use crate::frame::{Ip4, Ip6, Link, VlanTag, arp, ethertype};
-use crate::nwfilter::{generate, read};
+use crate::frame::{Ip4, Ip6, Link, Mac, VlanTag, arp, ethertype};
+use crate::nwfilter::{Filter, RuleId, generate, read};
 use crate::policy::Policy;
 use proptest::prelude::*;
 use rstest::rstest;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+mod backends;
 mod crosschecked;
 
 const GUEST: Mac = [0x52, 0x54, 0, 0, 1, 1];

@@ -1,12 +1,14 @@
 //! One frame through the chains.
 
-use super::bridge;
 use super::chains::{Layer2Chains, RootStep, SubChain};
+use super::compiled::Compiled;
 use super::field::{Field, Fields};
+use super::parsed_frame::ParsedFrame;
 use super::rule::{CompiledRule, ConnectionState};
 use super::tracking;
-use super::{Backend, Compiled, RuleId, Way};
-use crate::nwfilter::model::Action;
+use super::way::Way;
+use crate::nwfilter::model::RuleId;
+use crate::nwfilter::vocabulary::Action;
 
 /// What becomes of a frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,19 +88,21 @@ enum End {
     Undecided(String),
 }
 
-/// What becomes of a frame, and why.
-pub fn evaluate(filter: &Compiled, frame: &[u8], way: Way) -> Evaluation {
-    let mut trace = Vec::new();
-    let decision = through(filter, frame, way, &mut trace);
-    Evaluation { decision, trace }
-}
+impl Compiled {
+    /// What becomes of a frame, and why.
+    pub fn evaluate(&self, frame: &[u8], way: Way) -> Evaluation {
+        let mut trace = Vec::new();
+        let decision = through(self, frame, way, &mut trace);
+        Evaluation { decision, trace }
+    }
 
-/// What becomes of a frame.
-pub fn decide(filter: &Compiled, frame: &[u8], way: Way) -> Decision {
-    match quickly(filter, frame, way) {
-        Some(true) => Decision::Accept,
-        Some(false) => Decision::Drop,
-        None => through(filter, frame, way, &mut ()),
+    /// What becomes of a frame.
+    pub fn decide(&self, frame: &[u8], way: Way) -> Decision {
+        match quickly(self, frame, way) {
+            Some(true) => Decision::Accept,
+            Some(false) => Decision::Drop,
+            None => through(self, frame, way, &mut ()),
+        }
     }
 }
 
@@ -110,55 +114,16 @@ pub fn decide_slowly(filter: &Compiled, frame: &[u8], way: Way) -> Decision {
 
 /// Whether the frame passes; none where the definition must decide.
 pub fn quickly(filter: &Compiled, frame: &[u8], way: Way) -> Option<bool> {
-    let seen = ParsedFrame::by(filter, frame, way)?;
+    let seen = ParsedFrame::parse(frame, way, filter.bridge_nf())?;
     if seen.kept_back {
         return Some(false);
     }
-    let layer3 = filter.bridge_nf() || filter.backend() == Backend::Nftables;
-    filter.flat().decide(&seen, way == Way::FromGuest, layer3)
-}
-
-/// A frame as the parts of the kernel see it on its way.
-pub struct ParsedFrame<'f> {
-    /// As the rules of layer 2 read it.
-    pub layer2: Fields,
-    /// As it comes to layer 3.
-    pub packet: &'f [u8],
-    /// Whether the bridge itself keeps it back.
-    pub kept_back: bool,
-    /// Whether br_netfilter discards it.
-    pub malformed: bool,
-}
-
-impl<'f> ParsedFrame<'f> {
-    /// None when it is shorter than an Ethernet header.
-    fn by(filter: &Compiled, frame: &'f [u8], way: Way) -> Option<Self> {
-        let whole = Fields::read(frame)?;
-        // br_netfilter cuts off what is behind a packet, after the rules for
-        // frames from the guest and before all others.
-        let cut = filter
-            .bridge_nf()
-            .then(|| bridge::behind_cut(frame, &whole))
-            .flatten();
-        let kept_back = bridge::keeps_back(frame, &whole);
-        let malformed = filter.bridge_nf() && bridge::is_malformed(frame, &whole);
-        let later = cut.filter(|_| way == Way::ToGuest).and_then(Fields::read);
-        Some(Self {
-            layer2: later.unwrap_or(whole),
-            packet: cut.unwrap_or(frame),
-            kept_back,
-            malformed,
-        })
-    }
-
-    /// As the rules of layer 3 read it.
-    pub fn layer3(&self) -> Fields {
-        Fields::read_layer3(self.packet).unwrap_or_else(|| self.layer2.clone())
-    }
+    let fast_path = filter.fast_path();
+    fast_path.decide(&seen, way == Way::FromGuest, filter.applies_layer3())
 }
 
 fn through(filter: &Compiled, frame: &[u8], way: Way, trace: &mut impl Recorder) -> Decision {
-    let Some(seen) = ParsedFrame::by(filter, frame, way) else {
+    let Some(seen) = ParsedFrame::parse(frame, way, filter.bridge_nf()) else {
         return Decision::Undecided(format!(
             "{} bytes are less than an Ethernet header, which no NIC sends",
             frame.len()

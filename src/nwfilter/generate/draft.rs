@@ -1,7 +1,7 @@
 //! Building rules one after the other.
 
-use crate::nwfilter::model::{Action, Direction, Element, Entry, Rule};
-use crate::nwfilter::vocabulary;
+use crate::nwfilter::model::{Element, Entry, Rule};
+use crate::nwfilter::vocabulary::{self, Action, Protocol, RuleDirection};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 /// Priority of the first rule. libvirt takes up to 1000.
@@ -34,9 +34,9 @@ pub struct Draft(Element);
 impl Draft {
     /// A condition that matches all of the element's frames. The comment is kept by
     /// libvirt and costs nothing in the kernel.
-    pub fn new(protocol: &'static str, comment: &str) -> Self {
+    pub fn new(protocol: Protocol, comment: &str) -> Self {
         let element = Element {
-            protocol: protocol.to_owned(),
+            protocol,
             positive: true,
             attributes: Vec::new(),
         };
@@ -46,8 +46,8 @@ impl Draft {
     /// A condition on IP of the prefix's family.
     pub fn ip(net: IpNet, comment: &str) -> Self {
         match net {
-            IpNet::V4(_) => Self::new("ip", comment),
-            IpNet::V6(_) => Self::new("ipv6", comment),
+            IpNet::V4(_) => Self::new(Protocol::Ip, comment),
+            IpNet::V6(_) => Self::new(Protocol::Ipv6, comment),
         }
     }
 
@@ -118,7 +118,7 @@ impl Draft {
 
     /// The element with its attributes in the order in which libvirt prints them.
     fn finish(mut self) -> Element {
-        let order = vocabulary::attributes(&self.0.protocol).expect("a literal element");
+        let order = vocabulary::attributes(self.0.protocol);
         self.0.attributes.sort_by_key(|(name, _)| {
             let position = order.iter().position(|known| known.name == name);
             position.expect("a literal attribute of the element")
@@ -133,23 +133,23 @@ pub struct Rules(Vec<Entry>);
 
 impl Rules {
     /// Lets frames pass.
-    pub fn accept(&mut self, direction: Direction, draft: Draft) {
+    pub fn accept(&mut self, direction: RuleDirection, draft: Draft) {
         self.push(Action::Accept, direction, Some(draft));
     }
 
     /// Stops frames.
-    pub fn drop(&mut self, direction: Direction, draft: Draft) {
+    pub fn drop(&mut self, direction: RuleDirection, draft: Draft) {
         self.push(Action::Drop, direction, Some(draft));
     }
 
     /// Stops every frame that no rule before took.
-    pub fn drop_rest(&mut self, direction: Direction) {
+    pub fn drop_rest(&mut self, direction: RuleDirection) {
         self.push(Action::Drop, direction, None);
     }
 
     /// Priorities end at 1000. A policy from a file never has as many rules; beyond that
     /// libvirt keeps document order among equals.
-    fn push(&mut self, action: Action, direction: Direction, draft: Option<Draft>) {
+    fn push(&mut self, action: Action, direction: RuleDirection, draft: Option<Draft>) {
         let index = i16::try_from(self.0.len()).unwrap_or(i16::MAX);
         self.0.push(Entry::Rule(Rule {
             action,

@@ -41,6 +41,7 @@ mod inbound;
 mod outbound;
 
 use super::model::Filter;
+use super::vocabulary::ROOT;
 use crate::policy::Policy;
 use draft::Rules;
 use uuid::Uuid;
@@ -56,7 +57,7 @@ pub fn generate(policy: &Policy) -> Filter {
     inbound::rules(policy, &mut rules);
     Filter {
         name: policy.name.clone(),
-        chain: "root".to_owned(),
+        chain: ROOT.to_owned(),
         priority: None,
         uuid: Some(Uuid::new_v5(&NAMESPACE, policy.name.as_bytes()).to_string()),
         entries: rules.into_entries(),
@@ -66,7 +67,7 @@ pub fn generate(policy: &Policy) -> Filter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nwfilter::{Action, Direction, read, write};
+    use crate::nwfilter::{Action, RuleDirection, read, write};
 
     fn text(policy: &Policy) -> String {
         write(&generate(policy))
@@ -114,7 +115,7 @@ mod tests {
         let filter = generate(&Policy::example());
         let priorities: Vec<i16> = filter.rules().filter_map(|rule| rule.priority).collect();
         assert!(priorities.windows(2).all(|pair| pair[0] < pair[1]) && priorities[0] >= 0);
-        for direction in [Direction::In, Direction::Out] {
+        for direction in [RuleDirection::In, RuleDirection::Out] {
             let last = filter
                 .rules()
                 .filter(|rule| rule.direction == direction)

@@ -1,7 +1,8 @@
 //! What a guest may send.
 
 use super::draft::{Draft, Macs, Rules, UNSPECIFIED4, UNSPECIFIED6};
-use crate::nwfilter::model::Direction::Out;
+use crate::nwfilter::vocabulary::Protocol;
+use crate::nwfilter::vocabulary::RuleDirection::Out;
 use crate::policy::{LINK_LOCAL4, Policy, is_link_local};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -33,7 +34,7 @@ pub const LINK_GROUPS6: Ipv6Net =
 
 /// Appends the rules for frames from the guest.
 pub fn rules(policy: &Policy, rules: &mut Rules) {
-    let own = Draft::new("mac", "foreign source MAC").with("srcmacaddr", "$MAC");
+    let own = Draft::new(Protocol::Mac, "foreign source MAC").with("srcmacaddr", "$MAC");
     let own = own.with("srcmacmask", "ff:ff:ff:ff:ff:ff");
     rules.drop(Out, own.negated());
     arp(policy, rules);
@@ -60,11 +61,11 @@ fn sources4(policy: &Policy) -> impl Iterator<Item = Ipv4Net> {
 
 fn arp(policy: &Policy, rules: &mut Rules) {
     if let Some(gateway) = policy.gateway {
-        let gateway = Draft::new("arp", "speaks as the gateway").arp_sender(gateway.into());
+        let gateway = Draft::new(Protocol::Arp, "speaks as the gateway").arp_sender(gateway.into());
         rules.drop(Out, gateway);
     }
     let own = |comment: &str| {
-        let draft = Draft::new("arp", comment).ethernet_ipv4();
+        let draft = Draft::new(Protocol::Arp, comment).ethernet_ipv4();
         draft.with("arpsrcmacaddr", "$MAC")
     };
     for net in sources4(policy) {
@@ -77,7 +78,7 @@ fn arp(policy: &Policy, rules: &mut Rules) {
 
 /// QEMU tells the switches after a migration where the guest is now.
 fn rarp(rules: &mut Rules) {
-    let announce = Draft::new("rarp", "QEMU announces the guest")
+    let announce = Draft::new(Protocol::Rarp, "QEMU announces the guest")
         .target_macs(Macs::Broadcast)
         .ethernet_ipv4()
         .with("opcode", "Request_Reverse")
@@ -91,20 +92,20 @@ fn rarp(rules: &mut Rules) {
 fn never4(policy: &Policy, rules: &mut Rules) {
     if let Some(gateway) = policy.gateway {
         let gateway = Ipv4Net::from(gateway);
-        let spoof = Draft::new("ip", "speaks as the gateway").source_net(gateway);
+        let spoof = Draft::new(Protocol::Ip, "speaks as the gateway").source_net(gateway);
         rules.drop(Out, spoof);
     }
-    let answer = Draft::new("ip", "plays DHCP server").protocol("udp");
+    let answer = Draft::new(Protocol::Ip, "plays DHCP server").protocol("udp");
     rules.drop(Out, answer.target_port(DHCP_CLIENT));
 }
 
 fn dhcp(policy: &Policy, rules: &mut Rules) {
     if !policy.dhcp.client {
-        let ask = Draft::new("ip", "DHCP is off").protocol("udp");
+        let ask = Draft::new(Protocol::Ip, "DHCP is off").protocol("udp");
         return rules.drop(Out, ask.target_port(DHCP_SERVER));
     }
     let ask = |comment: &str| {
-        let draft = Draft::new("ip", comment).protocol("udp");
+        let draft = Draft::new(Protocol::Ip, comment).protocol("udp");
         draft.source_port(DHCP_CLIENT).target_port(DHCP_SERVER)
     };
     let discover = ask("DHCP").source_net(UNSPECIFIED4);
@@ -153,7 +154,7 @@ fn broadcast(policy: &Policy, rules: &mut Rules) {
         return;
     }
     for &from in &policy.lan4 {
-        let draft = Draft::new("ip", "limited broadcast").protocol("udp");
+        let draft = Draft::new(Protocol::Ip, "limited broadcast").protocol("udp");
         let draft = draft.source_net(from).target_net(LIMITED);
         rules.accept(Out, draft.target_macs(Macs::Broadcast));
     }
@@ -169,12 +170,12 @@ fn groups4(policy: &Policy, rules: &mut Rules) {
     }
     for group in reported {
         debug_assert!(GROUPS4.contains(&group), "the policy checks it");
-        let draft = Draft::new("ip", "IGMP").protocol("igmp");
+        let draft = Draft::new(Protocol::Ip, "IGMP").protocol("igmp");
         rules.accept(Out, draft.target_net(group).target_macs(Macs::Groups4));
     }
     for from in sources4(policy) {
         for &group in &policy.groups4 {
-            let draft = Draft::new("ip", "multicast").protocol("udp");
+            let draft = Draft::new(Protocol::Ip, "multicast").protocol("udp");
             let draft = draft.source_net(from).target_net(group);
             rules.accept(Out, draft.target_macs(Macs::Groups4));
         }
@@ -186,16 +187,16 @@ fn never6(rules: &mut Rules) {
         (ROUTER_ADVERTISEMENT, "plays router"),
         (REDIRECT, "redirects"),
     ] {
-        let draft = Draft::new("ipv6", comment).protocol("icmpv6");
+        let draft = Draft::new(Protocol::Ipv6, comment).protocol("icmpv6");
         rules.drop(Out, draft.with("type", kind));
     }
-    let answer = Draft::new("ipv6", "plays DHCPv6 server").protocol("udp");
+    let answer = Draft::new(Protocol::Ipv6, "plays DHCPv6 server").protocol("udp");
     rules.drop(Out, answer.target_port(DHCPV6_CLIENT));
 }
 
 fn groups6(policy: &Policy, rules: &mut Rules) {
     let group = |comment: &str, protocol: &str, from: Ipv6Net, to: Ipv6Net| {
-        let draft = Draft::new("ipv6", comment).protocol(protocol);
+        let draft = Draft::new(Protocol::Ipv6, comment).protocol(protocol);
         draft
             .source_net(from)
             .target_net(to)

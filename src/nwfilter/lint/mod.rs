@@ -14,8 +14,8 @@ mod trees;
 
 pub use levels::Levels;
 
-use super::evaluate::{CompileError, Compiled, Culprit, RuleId};
-use super::model::Filter;
+use super::evaluate::{CompileError, Compiled, Culprit};
+use super::model::{Filter, RuleId};
 use super::read::{Ignored, Position};
 
 /// How bad a finding is.

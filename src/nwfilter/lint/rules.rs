@@ -1,9 +1,8 @@
 //! Lints of single rules.
 
 use super::{Finding, Severity};
-use crate::nwfilter::evaluate::{RuleId, is_layer3};
-use crate::nwfilter::model::{Direction, Element, Filter, Rule};
-use crate::nwfilter::vocabulary;
+use crate::nwfilter::model::{Element, Filter, Rule, RuleId};
+use crate::nwfilter::vocabulary::{self, ChainPrefix, Protocol, RuleDirection};
 use ipnet::IpNet;
 use std::net::IpAddr;
 
@@ -106,7 +105,7 @@ fn value<'e>(element: &'e Element, name: &str) -> Option<&'e str> {
 fn layer3(rule: &Rule) -> bool {
     rule.elements
         .first()
-        .is_some_and(|element| is_layer3(&element.protocol))
+        .is_some_and(|element| element.protocol.is_layer3())
 }
 
 fn lost_negation(rule: &Rule, element: &Element) -> Option<Said> {
@@ -127,10 +126,7 @@ fn negated_ports(rule: &Rule, element: &Element) -> Option<Said> {
         let first = value(element, start);
         first.is_some() && value(element, end).is_none_or(|last| Some(last) == first)
     };
-    let at_once = matches!(
-        element.protocol.as_str(),
-        "tcp" | "udp" | "tcp-ipv6" | "udp-ipv6"
-    );
+    let at_once = element.protocol.is_tcp() || element.protocol.is_udp();
     let both = single("srcportstart", "srcportend") && single("dstportstart", "dstportend");
     (layer3(rule) && at_once && !element.positive && both).then(|| {
         let what = "iptables before 1.8.11 compares two negated ports at once: the rule matches wherever one of them differs, not only where both do; write a rule for each, or give one of them a range";
@@ -139,9 +135,8 @@ fn negated_ports(rule: &Rule, element: &Element) -> Option<Said> {
 }
 
 fn icmp_code_alone(rule: &Rule, element: &Element) -> Option<Said> {
-    let alone = matches!(element.protocol.as_str(), "icmp" | "icmpv6")
-        && value(element, "code").is_some()
-        && !has(rule, "type");
+    let alone =
+        element.protocol.is_icmp() && value(element, "code").is_some() && !has(rule, "type");
     alone.then(|| {
         let what =
             "a code without a type is left out: the rule matches every type and code; add the type";
@@ -150,11 +145,11 @@ fn icmp_code_alone(rule: &Rule, element: &Element) -> Option<Said> {
 }
 
 fn ipset_ignored(rule: &Rule, element: &Element) -> Option<Said> {
-    let mixed_up = vocabulary::mixes_up_ipsets(&element.protocol);
+    let mixed_up = vocabulary::mixes_up_ipsets(element.protocol);
     if value(element, "ipset").is_none() || !mixed_up {
         return None;
     }
-    let name = &element.protocol;
+    let name = element.protocol;
     Some(if has(rule, "ipsetflags") {
         let what = format!(
             "ipset with ipsetflags is left out on <{name}>: the rule matches every address; only <all> takes both"
@@ -172,8 +167,8 @@ fn icmp_type_both_ways(rule: &Rule) -> Option<Said> {
     let icmp = rule
         .elements
         .first()
-        .is_some_and(|element| matches!(element.protocol.as_str(), "icmp" | "icmpv6"));
-    (icmp && rule.direction == Direction::InOut && has(rule, "type")).then(|| {
+        .is_some_and(|element| element.protocol.is_icmp());
+    (icmp && rule.direction == RuleDirection::InOut && has(rule, "type")).then(|| {
         let what = "an inout rule with an ICMP type makes no rule at all; write one for in and one for out";
         ("icmp-type-inout", Error, what.into())
     })
@@ -192,7 +187,7 @@ fn arp_mask(rule: &Rule, element: &Element) -> Option<Said> {
 }
 
 fn dscp(element: &Element) -> Option<Said> {
-    (element.protocol == "ip" && value(element, "dscp").is_some()).then(|| {
+    (element.protocol == Protocol::Ip && value(element, "dscp").is_some()).then(|| {
         let what = "dscp on <ip> is compared with the whole TOS byte, so that it matches another class; use a layer-3 element, or leave it out";
         ("dscp-is-tos", Error, what.into())
     })
@@ -211,7 +206,7 @@ fn stp(element: &Element) -> Option<Said> {
         .attributes
         .iter()
         .find(|(name, _)| !name.starts_with("srcmac") && name != "comment");
-    let (name, _) = tested.filter(|_| element.protocol == "stp")?;
+    let (name, _) = tested.filter(|_| element.protocol == Protocol::Stp)?;
     let what = format!(
         "{name} of <stp> is read from the wrong place of the frame; use <stp/> alone, or <mac dstmacaddr='01:80:c2:00:00:00'/>"
     );
@@ -245,7 +240,7 @@ fn asymmetric(rule: &Rule) -> Option<Said> {
         .flat_map(|element| &element.attributes)
         .map(|(name, _)| name);
     let name = names.find(|name| sided(name) && !name.contains("mask"))?;
-    (rule.direction == Direction::InOut).then(|| {
+    (rule.direction == RuleDirection::InOut).then(|| {
         let what = format!(
             "inout is written from the viewpoint of frames to the guest: in those from the guest, {name} is the other end"
         );
@@ -255,16 +250,9 @@ fn asymmetric(rule: &Rule) -> Option<Said> {
 
 fn chain_protocol(filter: &Filter, rule: &Rule) -> Option<Said> {
     let element = rule.elements.first()?;
-    let of_chain = match filter.chain.as_str() {
-        chain if chain.starts_with("ipv4") => "ip",
-        chain if chain.starts_with("ipv6") => "ipv6",
-        chain if chain.starts_with("arp") => "arp",
-        chain if chain.starts_with("rarp") => "rarp",
-        chain if chain.starts_with("vlan") => "vlan",
-        _ => return None,
-    };
-    let other = !layer3(rule) && element.protocol != of_chain && element.protocol != "mac";
-    (other && element.protocol != "stp").then(|| {
+    let of_chain = ChainPrefix::of(&filter.chain)?.element?;
+    let fits = [of_chain, Protocol::Mac, Protocol::Stp].contains(&element.protocol);
+    (!layer3(rule) && !fits).then(|| {
         let what = format!(
             "<{}> never matches in the chain {}, which only <{of_chain}> frames enter",
             element.protocol, filter.chain

@@ -1,8 +1,9 @@
 //! Lints of the chains that a whole tree makes.
 
 use super::{Finding, Severity};
-use crate::nwfilter::evaluate::{Compiled, CompiledRule, Layer2Chains, RootStep, RuleId, Way};
-use crate::nwfilter::model::Action;
+use crate::nwfilter::evaluate::{Compiled, CompiledRule, Layer2Chains, RootStep, Way};
+use crate::nwfilter::model::RuleId;
+use crate::nwfilter::vocabulary::Action;
 
 /// Rules that libvirt needs more than two seconds for.
 const MANY: usize = 100;

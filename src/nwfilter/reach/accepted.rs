@@ -13,7 +13,7 @@ use super::region::Region;
 use crate::nwfilter::evaluate::field::Field;
 use crate::nwfilter::evaluate::{Compiled, CompiledRule, ConnectionState, RootStep, SubChain, Way};
 use crate::nwfilter::intervals::IntervalSet;
-use crate::nwfilter::model::Action;
+use crate::nwfilter::vocabulary::Action;
 
 /// Most rules that are held against regions before giving up, a second's work.
 /// The generated filter needs some thousands, one of 400 rules some hundred thousand.

@@ -4,6 +4,7 @@ use super::cidr::{prefixes4, prefixes6};
 use crate::frame::ethertype;
 use crate::nwfilter::evaluate::field::Field;
 use crate::nwfilter::intervals::IntervalSet;
+use crate::nwfilter::vocabulary::names::{PROTOCOLS, name_of};
 use ipnet::IpNet;
 
 /// What a field is called: `to`, `from port`, `ARP sender` …
@@ -129,19 +130,7 @@ fn ether_type(value: u128) -> String {
 }
 
 fn protocol(value: u128) -> String {
-    let known = [
-        (1, "icmp"),
-        (2, "igmp"),
-        (6, "tcp"),
-        (17, "udp"),
-        (50, "esp"),
-        (51, "ah"),
-        (58, "icmpv6"),
-        (132, "sctp"),
-        (136, "udplite"),
-    ];
-    let name = known.iter().find(|(number, _)| *number == value);
-    name.map_or_else(|| value.to_string(), |(_, name)| (*name).to_owned())
+    name_of(value, &PROTOCOLS).map_or_else(|| value.to_string(), str::to_owned)
 }
 
 fn operation(value: u128) -> String {

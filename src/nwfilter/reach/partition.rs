@@ -7,7 +7,7 @@ use crate::nwfilter::evaluate::field::Field;
 use crate::nwfilter::evaluate::{
     Compiled, CompiledRule, ConnectionState, Decision, Layer2Chains, RootStep, Way,
 };
-use crate::nwfilter::model::Action;
+use crate::nwfilter::vocabulary::Action;
 
 /// A part of a region.
 #[derive(Debug, Clone)]

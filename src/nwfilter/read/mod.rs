@@ -8,8 +8,7 @@ mod tests;
 
 use super::model::{Filter, FilterRef, Rule};
 use super::shorten::shorten;
-use super::vocabulary;
-use super::vocabulary::Reading;
+use super::vocabulary::{self, Protocol, Reading};
 use crate::nearest::nearest;
 use position::Cursor;
 pub use position::Position;
@@ -383,8 +382,8 @@ impl<'a> Parser<'a> {
     }
 
     /// A protocol's attributes with values that libvirt can read.
-    fn values(&mut self, protocol: &str, attributes: &mut Attributes) -> Result<(), ReadError> {
-        let known = vocabulary::attributes(protocol).expect("the caller knows the protocol");
+    fn values(&mut self, protocol: Protocol, attributes: &mut Attributes) -> Result<(), ReadError> {
+        let known = vocabulary::attributes(protocol);
         for (name, value) in attributes {
             let Some(attribute) = known.iter().find(|known| known.name == name) else {
                 continue;

@@ -1,9 +1,11 @@
 //! Elements as parts of the model.
 
 use super::{Attributes, Open, Parser, ReadError, find};
-use crate::nwfilter::model::{Action, Direction, Element, Entry, Filter, FilterRef, Rule};
+use crate::nwfilter::model::{Element, Entry, Filter, FilterRef, Rule};
 use crate::nwfilter::shorten::shorten;
-use crate::nwfilter::vocabulary;
+use crate::nwfilter::vocabulary::{
+    self, Action, CHAIN_PREFIXES, Protocol, ROOT, RuleDirection, variables,
+};
 
 /// Longest name of a filter: libvirt makes a file NAME.xml of it, and a
 /// temporary one with four more letters (measured).
@@ -92,10 +94,10 @@ impl Parser<'_> {
             }
             chain => chain,
         };
-        self.chain(chain.unwrap_or("root"))?;
+        self.chain(chain.unwrap_or(ROOT))?;
         self.filter = Some(Filter {
             name,
-            chain: chain.unwrap_or("root").to_owned(),
+            chain: chain.unwrap_or(ROOT).to_owned(),
             priority: self.chain_priority(&attributes, chain.is_some())?,
             uuid: None,
             entries: Vec::new(),
@@ -104,12 +106,12 @@ impl Parser<'_> {
     }
 
     fn chain(&mut self, chain: &str) -> Result<(), ReadError> {
-        let prefixes = ["mac", "stp", "vlan", "arp", "rarp", "ipv4", "ipv6"];
+        let prefixes = CHAIN_PREFIXES.map(|known| known.prefix);
         let good = chain.len() <= 12
             && chain
                 .chars()
                 .all(|c| c.is_ascii_alphanumeric() || "_.:-".contains(c));
-        if chain == "root" || (good && prefixes.iter().any(|prefix| chain.starts_with(prefix))) {
+        if chain == ROOT || (good && prefixes.iter().any(|prefix| chain.starts_with(prefix))) {
             return Ok(());
         }
         Err(self.error(format!(
@@ -172,8 +174,8 @@ impl Parser<'_> {
         let Some(action) = Action::from_word(&action) else {
             return Err(self.none_of("action", &action, Action::WORDS));
         };
-        let Some(direction) = Direction::from_word(&direction) else {
-            return Err(self.none_of("direction", &direction, Direction::WORDS));
+        let Some(direction) = RuleDirection::from_word(&direction) else {
+            return Err(self.none_of("direction", &direction, RuleDirection::WORDS));
         };
         Ok(Rule {
             action,
@@ -231,10 +233,11 @@ impl Parser<'_> {
         protocol: &str,
         mut attributes: Attributes,
     ) -> Result<Open, ReadError> {
-        let Some(known) = vocabulary::attributes(protocol) else {
-            return self.unknown("element", protocol, "<rule>", &vocabulary::PROTOCOLS);
+        let Some(protocol) = Protocol::from_word(protocol) else {
+            return self.unknown("element", protocol, "<rule>", Protocol::WORDS);
         };
-        if let Some(first) = self.protocol_of_rule().filter(|first| first != protocol) {
+        let known = vocabulary::attributes(protocol);
+        if let Some(first) = self.protocol_of_rule().filter(|first| *first != protocol) {
             self.ignore(format!(
                 "<{protocol}> after <{first}> in one rule: libvirt ignores it without a word"
             ))?;
@@ -261,7 +264,7 @@ impl Parser<'_> {
             unreachable!("the caller has matched a rule")
         };
         rule.elements.push(Element {
-            protocol: protocol.to_owned(),
+            protocol,
             positive,
             attributes,
         });
@@ -291,12 +294,12 @@ impl Parser<'_> {
     }
 
     /// The protocol of the first element of the open rule.
-    fn protocol_of_rule(&self) -> Option<String> {
+    fn protocol_of_rule(&self) -> Option<Protocol> {
         let Some(Open::Rule(rule)) = self.open.last() else {
             unreachable!("the caller has matched a rule")
         };
         let first = rule.elements.first();
-        first.map(|element| element.protocol.clone())
+        first.map(|element| element.protocol)
     }
 
     pub(super) fn reference(&mut self, mut attributes: Attributes) -> Result<FilterRef, ReadError> {
@@ -319,13 +322,7 @@ impl Parser<'_> {
             self.ignore(what)?;
             return Ok(Open::Ignored);
         };
-        let word = |text: &str, more: &str| {
-            !text.is_empty()
-                && text
-                    .chars()
-                    .all(|c| c.is_ascii_alphanumeric() || c == '_' || more.contains(c))
-        };
-        if !word(name, "") || !word(value, ".:") {
+        if !variables::is_name(name) || !variables::is_value(value) {
             self.ignore(format!(
                 "parameter {}={} has a character that libvirt does not take: it skips the parameter without a word; \
                  names have letters, digits and _, values . and : besides",

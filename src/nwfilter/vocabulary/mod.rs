@@ -1,254 +1,33 @@
-//! The elements of a rule and their attributes, in the order in which libvirt prints them.
+//! The words of libvirt's filter language: elements, attributes and the forms
+//! of their values, chains, priorities and variables.
 //!
-//! Source of the facts: libvirt's documentation (formatnwfilter) and
-//! experiments with libvirt 11.3.0: which names survive a definition, in which
-//! order they are printed, and whose sign they take. Any other name libvirt
-//! ignores without a word, and the rule then matches more than it says.
+//! | words | file | source |
+//! |---|---|---|
+//! | protocol elements | `protocol.rs` | formatnwfilter.html "Supported protocols"; libvirt 11.3.0 |
+//! | attributes and whose sign they take | `attributes.rs` | what `virsh nwfilter-dumpxml` prints after a definition |
+//! | forms of values | `value.rs`, `parse.rs` | each form defined with libvirt 11.3.0 (measured: docs/measurements.md) |
+//! | names of `EtherTypes`, protocols, ARP operations, flags, states | `names.rs` | formatnwfilter.html; `virNWFilterRuleDef` tables of `nwfilter_conf.c` |
+//! | actions and directions | `keywords.rs` | formatnwfilter.html "Filtering rules" |
+//! | chains, guards and priorities | `chains.rs` | formatnwfilter.html "Filtering chains"; `nwfilter_conf.c` |
+//! | variables and parameters | `variables.rs` | formatnwfilter.html "Usage of variables in filters" |
+//!
+//! libvirt silently ignores any other name, and the rule then matches more
+//! than it says.
 
+mod attributes;
+mod chains;
+mod keywords;
+pub mod names;
 pub mod parse;
+mod protocol;
 mod value;
+pub mod variables;
 
-pub use value::{Reading, ValueKind};
-
-/// An attribute of a protocol element.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Attribute {
-    /// Its name.
-    pub name: &'static str,
-    /// What its value is.
-    pub kind: ValueKind,
-    /// The attribute whose sign libvirt gives it, whatever its own element
-    /// says: that of an address for its mask, but also that of the source
-    /// port for the destination port, positive where there is none.
-    pub sign_of: Option<&'static str>,
-}
-
-const fn own(name: &'static str, kind: ValueKind) -> Attribute {
-    Attribute {
-        name,
-        kind,
-        sign_of: None,
-    }
-}
-
-const fn with(name: &'static str, kind: ValueKind, sign_of: &'static str) -> Attribute {
-    Attribute {
-        name,
-        kind,
-        sign_of: Some(sign_of),
-    }
-}
-
-const BYTE: ValueKind = ValueKind::Number { greatest: 0xff };
-const WORD: ValueKind = ValueKind::Number { greatest: 0xffff };
-const LONG: ValueKind = ValueKind::Number {
-    greatest: 0xffff_ffff,
+pub use attributes::{Attribute, attributes, mixes_up_ipsets};
+pub use chains::{
+    CHAIN_PREFIXES, ChainGuard, ChainPrefix, DEFAULT_PRIORITY, ROOT, SPANNING_TREE,
+    default_chain_priority,
 };
-
-const COMMENT: Attribute = own("comment", ValueKind::Comment);
-
-/// MACs of the frame; ARP's masks keep the sign of their own element.
-const MACS: &[Attribute] = &[
-    own("srcmacaddr", ValueKind::Mac),
-    with("srcmacmask", ValueKind::MacMask, "srcmacaddr"),
-    own("dstmacaddr", ValueKind::Mac),
-    with("dstmacmask", ValueKind::MacMask, "dstmacaddr"),
-];
-
-const UNTIED_MACS: &[Attribute] = &[
-    own("srcmacaddr", ValueKind::Mac),
-    own("srcmacmask", ValueKind::MacMask),
-    own("dstmacaddr", ValueKind::Mac),
-    own("dstmacmask", ValueKind::MacMask),
-];
-
-const STP: &[Attribute] = &[
-    own("srcmacaddr", ValueKind::Mac),
-    with("srcmacmask", ValueKind::MacMask, "srcmacaddr"),
-    own("type", BYTE),
-    own("flags", BYTE),
-    own("root-priority", WORD),
-    with("root-priority-hi", WORD, "root-priority"),
-    own("root-address", ValueKind::Mac),
-    with("root-address-mask", ValueKind::MacMask, "root-address"),
-    own("root-cost", LONG),
-    with("root-cost-hi", LONG, "root-cost"),
-    own("sender-priority", WORD),
-    with("sender-priority-hi", WORD, "sender-priority"),
-    own("sender-address", ValueKind::Mac),
-    with("sender-address-mask", ValueKind::MacMask, "sender-address"),
-    own("port", WORD),
-    with("port-hi", WORD, "port"),
-    own("age", WORD),
-    with("age-hi", WORD, "age"),
-    own("max-age", WORD),
-    with("max-age-hi", WORD, "max-age"),
-    own("hello-time", WORD),
-    with("hello-time-hi", WORD, "hello-time"),
-    own("forward-delay", WORD),
-    with("forward-delay-hi", WORD, "forward-delay"),
-];
-
-const ARP: &[Attribute] = &[
-    own("hwtype", WORD),
-    own("protocoltype", WORD),
-    own("opcode", ValueKind::Operation),
-    own("arpsrcmacaddr", ValueKind::Mac),
-    own("arpdstmacaddr", ValueKind::Mac),
-    own("arpsrcipaddr", ValueKind::Ip4),
-    own("arpsrcipmask", ValueKind::Mask4),
-    own("arpdstipaddr", ValueKind::Ip4),
-    own("arpdstipmask", ValueKind::Mask4),
-    own("gratuitous", ValueKind::Boolean),
-];
-
-const fn addresses(address: ValueKind, mask: ValueKind) -> [Attribute; 4] {
-    [
-        own("srcipaddr", address),
-        with("srcipmask", mask, "srcipaddr"),
-        own("dstipaddr", address),
-        with("dstipmask", mask, "dstipaddr"),
-    ]
-}
-
-const ADDRESSES4: &[Attribute] = &addresses(ValueKind::Ip4, ValueKind::Mask4);
-const ADDRESSES6: &[Attribute] = &addresses(ValueKind::Ip6, ValueKind::Mask6);
-
-/// Protocol and ports at layer 2, where each port keeps its own sign.
-const UPPER: &[Attribute] = &[
-    own("protocol", ValueKind::IpProtocol),
-    own("srcportstart", WORD),
-    own("srcportend", WORD),
-    own("dstportstart", WORD),
-    own("dstportend", WORD),
-];
-
-const DSCP: Attribute = own("dscp", ValueKind::Number { greatest: 63 });
-
-const ICMP6_RANGES: &[Attribute] = &[
-    own("type", BYTE),
-    with("typeend", BYTE, "type"),
-    with("code", BYTE, "type"),
-    with("codeend", BYTE, "type"),
-];
-
-const RANGES4: &[Attribute] = &[
-    own("srcipfrom", ValueKind::Ip4),
-    with("srcipto", ValueKind::Ip4, "srcipfrom"),
-    own("dstipfrom", ValueKind::Ip4),
-    with("dstipto", ValueKind::Ip4, "dstipfrom"),
-];
-
-const RANGES6: &[Attribute] = &[
-    own("srcipfrom", ValueKind::Ip6),
-    with("srcipto", ValueKind::Ip6, "srcipfrom"),
-    own("dstipfrom", ValueKind::Ip6),
-    // libvirt reads the end of an IPv6 range of destinations as IPv4 (measured).
-    with("dstipto", ValueKind::Ip4, "dstipfrom"),
-];
-
-const CONNECTION: &[Attribute] = &[
-    DSCP,
-    own("connlimit-above", ValueKind::Decimal { greatest: 0xffff }),
-    own("state", ValueKind::State),
-];
-
-const IPSET: &[Attribute] = &[
-    own("ipset", ValueKind::IpsetName),
-    own("ipsetflags", ValueKind::IpsetFlags),
-];
-
-/// Ports at layer 3: all take the sign of the source port (measured).
-const PORTS: &[Attribute] = &[
-    own("srcportstart", WORD),
-    with("srcportend", WORD, "srcportstart"),
-    with("dstportstart", WORD, "srcportstart"),
-    with("dstportend", WORD, "srcportstart"),
-];
-
-/// Every protocol element with its attributes; none for another name.
-pub fn attributes(protocol: &str) -> Option<Vec<Attribute>> {
-    let parts: &[&[Attribute]] = match protocol {
-        "mac" => &[
-            MACS,
-            &[own("protocolid", ValueKind::EtherType { least: 0x600 })],
-        ],
-        "vlan" => &[
-            MACS,
-            &[
-                own("vlanid", ValueKind::Number { greatest: 4095 }),
-                own("encap-protocol", ValueKind::EtherType { least: 0x3c }),
-            ],
-        ],
-        "stp" => &[STP],
-        "arp" | "rarp" => &[UNTIED_MACS, ARP],
-        // The MACs of an IP frame keep their own sign too, masks and all.
-        "ip" => &[UNTIED_MACS, ADDRESSES4, UPPER, &[DSCP]],
-        "ipv6" => &[UNTIED_MACS, ADDRESSES6, UPPER, ICMP6_RANGES],
-        other => return layer3(other),
-    };
-    Some(joined(parts))
-}
-
-fn layer3(protocol: &str) -> Option<Vec<Attribute>> {
-    let v6 = protocol == "icmpv6" || protocol.ends_with("-ipv6");
-    let (addresses, ranges) = if v6 {
-        (ADDRESSES6, RANGES6)
-    } else {
-        (ADDRESSES4, RANGES4)
-    };
-    let option = own("option", BYTE);
-    let own: &[&[Attribute]] = match protocol {
-        "tcp" => &[IPSET, PORTS, &[option, own("flags", ValueKind::TcpFlags)]],
-        "tcp-ipv6" => &[IPSET, PORTS, &[option]],
-        "udp" | "sctp" | "udp-ipv6" | "sctp-ipv6" => &[IPSET, PORTS],
-        "icmp" | "icmpv6" => &[IPSET, &[own("type", BYTE), with("code", BYTE, "type")]],
-        "all" | "igmp" | "esp" | "ah" | "udplite" | "all-ipv6" | "esp-ipv6" | "ah-ipv6"
-        | "udplite-ipv6" => &[IPSET],
-        _ => return None,
-    };
-    let mac = [self::own("srcmacaddr", ValueKind::Mac)];
-    let common: &[&[Attribute]] = &[&mac, addresses, ranges, CONNECTION];
-    Some(joined(&[common, own].concat()))
-}
-
-/// Whether libvirt mixes up ipsets on this element: with flags it drops set and
-/// flags, and without flags it fills in `src` (measured). Only `all` keeps both.
-pub fn mixes_up_ipsets(protocol: &str) -> bool {
-    !matches!(protocol, "all" | "all-ipv6") && layer3(protocol).is_some()
-}
-
-/// `comment` stands at the end of every element.
-fn joined(parts: &[&[Attribute]]) -> Vec<Attribute> {
-    let mut out = parts.concat();
-    out.push(COMMENT);
-    out
-}
-
-/// Every protocol element.
-pub const PROTOCOLS: [&str; 24] = [
-    "mac",
-    "vlan",
-    "stp",
-    "arp",
-    "rarp",
-    "ip",
-    "ipv6",
-    "tcp",
-    "udp",
-    "sctp",
-    "icmp",
-    "icmpv6",
-    "igmp",
-    "esp",
-    "ah",
-    "udplite",
-    "all",
-    "tcp-ipv6",
-    "udp-ipv6",
-    "sctp-ipv6",
-    "esp-ipv6",
-    "ah-ipv6",
-    "udplite-ipv6",
-    "all-ipv6",
-];
+pub use keywords::{Action, RuleDirection};
+pub use protocol::{IpVersion, Protocol};
+pub use value::{Reading, ValueKind};

@@ -1,5 +1,7 @@
 //! The values of attributes, as libvirt and ebtables read them.
 
+use super::names::{Name, number_of};
+use crate::frame::ethertype;
 use crate::nwfilter::intervals::IntervalSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -14,48 +16,32 @@ pub fn number(text: &str, greatest: u128) -> Option<u128> {
     (value <= greatest).then_some(value)
 }
 
-/// A word of a table in any case, else a number.
-pub fn word_or_number(text: &str, words: &[(&str, u128)], greatest: u128) -> Option<u128> {
-    let known = words
-        .iter()
-        .find(|(word, _)| word.eq_ignore_ascii_case(text));
-    known.map_or_else(|| number(text, greatest), |(_, value)| Some(*value))
+/// A name of a table in any case, else a number.
+pub fn name_or_number(text: &str, names: &[Name], greatest: u128) -> Option<u128> {
+    number_of(text, names).map_or_else(|| number(text, greatest), |known| Some(known.into()))
 }
 
-/// EtherTypes that have names.
-pub const ETHERTYPES: [(&str, u128); 5] = [
-    ("arp", 0x0806),
-    ("rarp", 0x8035),
-    ("ipv4", 0x0800),
-    ("ipv6", 0x86dd),
-    ("vlan", 0x8100),
+/// Names that ebtables itself knows (/etc/ethertypes).
+const EBTABLES_TYPES: [Name; 4] = [
+    ("arp", ethertype::ARP),
+    ("rarp", ethertype::RARP),
+    ("ipv4", ethertype::IPV4),
+    ("ipv6", ethertype::IPV6),
 ];
 
-/// IP protocols that have names.
-pub const PROTOCOLS: [(&str, u128); 9] = [
-    ("tcp", 6),
-    ("udp", 17),
-    ("udplite", 136),
-    ("esp", 50),
-    ("ah", 51),
-    ("icmp", 1),
-    ("igmp", 2),
-    ("sctp", 132),
-    ("icmpv6", 58),
-];
+/// A type as ebtables reads it: hexadecimal with or without 0x, or a name.
+pub fn ebtables_type(text: &str) -> Option<u128> {
+    let digits = text.strip_prefix("0x").unwrap_or(text);
+    number_of(text, &EBTABLES_TYPES).map_or_else(
+        || u128::from_str_radix(digits, 16).ok(),
+        |known| Some(known.into()),
+    )
+}
 
-/// ARP operations that have names.
-pub const OPERATIONS: [(&str, u128); 9] = [
-    ("Request", 1),
-    ("Reply", 2),
-    ("Request_Reverse", 3),
-    ("Reply_Reverse", 4),
-    ("DRARP_Request", 5),
-    ("DRARP_Reply", 6),
-    ("DRARP_Error", 7),
-    ("InARP_Request", 8),
-    ("ARP_NAK", 9),
-];
+/// A number as those options of ebtables read it that take decimal only.
+pub fn decimal(text: &str, greatest: u128) -> Option<u128> {
+    number(text, greatest).filter(|_| !text.starts_with("0x"))
+}
 
 /// A MAC address as a number below 2^48.
 pub fn mac(text: &str) -> Option<u128> {

@@ -4,7 +4,11 @@
 //! `12` as the address 0.0.0.12, `abc` as the hexadecimal number 0xabc, `ja` as
 //! false. Such a value is [`Reading::Odd`].
 
+use super::names::{
+    ETHERTYPES, Name, OPERATIONS, PROTOCOLS, STATES, TCP_FLAGS, name_of, number_of,
+};
 use super::parse::{mac, prefix_length};
+use super::variables;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// What the value of an attribute is.
@@ -70,44 +74,6 @@ use Reading::{Odd, Plain, Refused};
 
 /// Most bytes of a comment; libvirt cuts off the rest.
 pub const COMMENT_BYTES: usize = 256;
-
-/// EtherTypes that libvirt has names for.
-const ETHERTYPES: [(&str, u32); 5] = [
-    ("ipv4", 0x0800),
-    ("arp", 0x0806),
-    ("rarp", 0x8035),
-    ("vlan", 0x8100),
-    ("ipv6", 0x86dd),
-];
-
-/// IP protocols that libvirt has names for.
-const PROTOCOLS: [(&str, u32); 9] = [
-    ("icmp", 1),
-    ("igmp", 2),
-    ("tcp", 6),
-    ("udp", 17),
-    ("esp", 50),
-    ("ah", 51),
-    ("icmpv6", 58),
-    ("sctp", 132),
-    ("udplite", 136),
-];
-
-/// ARP operations that libvirt has names for.
-const OPERATIONS: [(&str, u32); 9] = [
-    ("Request", 1),
-    ("Reply", 2),
-    ("Request_Reverse", 3),
-    ("Reply_Reverse", 4),
-    ("DRARP_Request", 5),
-    ("DRARP_Reply", 6),
-    ("DRARP_Error", 7),
-    ("InARP_Request", 8),
-    ("ARP_NAK", 9),
-];
-
-const STATES: [&str; 4] = ["NEW", "ESTABLISHED", "RELATED", "INVALID"];
-const FLAGS: [&str; 6] = ["FIN", "SYN", "RST", "PSH", "ACK", "URG"];
 
 impl ValueKind {
     /// How libvirt reads a value of this kind.
@@ -182,7 +148,7 @@ fn variable(text: &str) -> Reading {
             None => return Refused(wanted),
         },
     };
-    let good = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let good = variables::is_name(name);
     let Some((index, rest)) = index else {
         return plain_or(good.then(|| format!("${name}")), wanted);
     };
@@ -336,19 +302,16 @@ fn value_of(printed: &str) -> Option<u32> {
     }
 }
 
-/// A word of a table in any case, else a number, for which libvirt prints the
-/// word where there is one.
-fn named(text: &str, words: &[(&str, u32)], number: Reading, wanted: &'static str) -> Reading {
-    let word = words
-        .iter()
-        .find(|(word, _)| word.eq_ignore_ascii_case(text));
-    if let Some((word, _)) = word {
-        return Plain((*word).to_owned());
+/// A name of a table in any case, else a number, for which libvirt prints the
+/// name where there is one.
+fn named(text: &str, names: &[Name], number: Reading, wanted: &'static str) -> Reading {
+    if let Some(known) = number_of(text, names) {
+        return Plain(name_of(known.into(), names).unwrap_or(text).to_owned());
     }
     let name = |printed: String| {
-        let value = value_of(&printed);
-        let word = words.iter().find(|(_, known)| Some(*known) == value);
-        word.map_or(printed, |(word, _)| (*word).to_owned())
+        let value = value_of(&printed).map(u128::from);
+        let name = value.and_then(|value| name_of(value, names));
+        name.map_or(printed, str::to_owned)
     };
     match number {
         Plain(printed) => Plain(name(printed)),
@@ -426,7 +389,7 @@ fn flags(text: &str) -> Reading {
     let Some((mask, set)) = text.split_once('/') else {
         return Refused(wanted);
     };
-    let words = [FLAGS.as_slice(), &["ALL", "NONE"]].concat();
+    let words = [TCP_FLAGS.as_slice(), &["ALL", "NONE"]].concat();
     let side = |text: &str| {
         let places = picked(text, &words)?;
         let plain: Vec<usize> = places.iter().copied().filter(|place| *place < 6).collect();

@@ -7,7 +7,7 @@ fn has_fragile_ipset(filter: &Filter) -> bool {
     filter.rules().any(|rule| {
         let ipset = |(name, _): &(String, String)| name == "ipset";
         rule.elements.iter().any(|element| {
-            vocabulary::mixes_up_ipsets(&element.protocol) && element.attributes.iter().any(ipset)
+            vocabulary::mixes_up_ipsets(element.protocol) && element.attributes.iter().any(ipset)
         })
     })
 }

@@ -1,8 +1,7 @@
 //! What changes with the back end, as libvirt's source has it.
 
-use super::Backend;
 use crate::frame::{Ip4, Ip6, Link, Mac, VlanTag, ethertype};
-use crate::nwfilter::evaluate::{CompileError, Compiled, Decision, Way};
+use crate::nwfilter::evaluate::{Backend, CompileError, Compiled, Decision, Way};
 use crate::nwfilter::read;
 use rstest::rstest;
 use std::net::{Ipv4Addr, Ipv6Addr};
