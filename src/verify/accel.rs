@@ -17,7 +17,8 @@ pub struct Decided {
 }
 
 /// Believes KVM only after our own guest reached READY under it. The answer is
-/// kept by boot id: an existing /dev/kvm, an open() and an ioctl prove nothing (measured).
+/// kept by boot id: an existing /dev/kvm, an open() and an ioctl prove nothing (measured:
+/// docs/measurements.md#M27).
 pub fn decide_accel(job: &Job, cache: &Path) -> Decided {
     if let Err(error) = std::fs::File::options()
         .read(true)

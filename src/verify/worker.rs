@@ -158,7 +158,7 @@ fn host(lab: &Lab, job: &Job) -> Host {
 }
 
 /// Compares what libvirt made of a filter with what was given to it: libvirt
-/// drops what it does not know without a word (measured).
+/// drops what it does not know without a word (measured: docs/measurements.md#M6).
 fn same_meaning(given: &str, dumped: &str) -> Result<(), String> {
     let given = nwfilter::read(given, "the filter").map_err(|error| error.to_string())?;
     let dumped = nwfilter::read(dumped, "libvirt's dump").map_err(|error| error.to_string())?;

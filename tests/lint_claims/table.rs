@@ -1,7 +1,6 @@
 //! Every lint with what it claims of libvirt, and filters that show it.
 //!
-//! B1 to B20 in the comments are the numbers of the bugs in the project's
-//! notes on libvirt 11.3.0.
+//! B1 to B20 in the comments are the bugs of libvirt in docs/libvirt-bugs.md.
 
 use crate::claim::{Claim, Shows, Side, claim};
 use crate::frames::{FAR, answer_from, arp_for, bpdu, echo, tagged_arp, tcp, udp, udp_tos};

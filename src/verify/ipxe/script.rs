@@ -15,7 +15,8 @@ const PATIENCE_MS: u32 = 400;
 /// request matters. It leaves at once, since the router is a neighbour by then; a
 /// busy machine may take the CPU away from the guest before that, and its clock
 /// goes on: in 175 cells with 8 to 12 workers and more on 2 cores every request left
-/// in time (measured). iPXE does not sleep meanwhile, so others wait for it too.
+/// in time (measured: docs/measurements.md#M39). iPXE does not sleep meanwhile, so others wait for
+/// it too.
 const WAN_PATIENCE_MS: u32 = 75;
 
 /// The same for a round's end, whose answer is held back until the next round
@@ -51,9 +52,9 @@ const BOUNDS: [(&str, At, &str); 4] = [
 const END: &str = "end";
 
 /// DHCP alone. What `dhcp` does besides is to wait 16 s for a router's advertisement
-/// (measured). Where it gets no lease iPXE closes the NIC and has no address; it opens
-/// it again with the last one, at first the one that DHCP keeps for it, so that the
-/// rest can be judged.
+/// (measured: docs/measurements.md#M39). Where it gets no lease iPXE closes the NIC and has no
+/// address; it opens it again with the last one, at first the one that DHCP keeps for it, so that
+/// the rest can be judged.
 const LEASE: &str = "\
 clear net0/ip ||
 clear net0/netmask ||
