@@ -301,7 +301,8 @@ pub fn parameter(text: &str) -> Result<(String, String), String> {
                 .chars()
                 .all(|c| c.is_ascii_alphanumeric() || c == '_' || more.contains(c))
     };
-    // libvirt skips a parameter with any other character without a word (measured).
+    // libvirt skips a parameter with any other character without a word (measured:
+    // docs/measurements.md#M6).
     if !good(name, "") {
         return Err("a parameter's name has letters, digits and _ only".into());
     }

@@ -3,14 +3,15 @@
 //! Both expect a kernel made for them. Debian's has 9p and virtio-console as modules:
 //! virtme-ng 1.x finds them only under /lib/modules, runs the command then after some
 //! 12 s and cannot hand out its exit status without virtio-console; vmtest 0.18 finds
-//! no root (measured). A run that does not say that it has succeeded gives no figure.
+//! no root (measured: docs/measurements.md#M29). A run that does not say that it has succeeded
+//! gives no figure.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Longest wait for one of them: they take 15 s here, and one of them gives up
-/// by itself after 90 s where KVM only seems to work (measured).
+/// by itself after 90 s where KVM only seems to work (measured: docs/measurements.md#M29).
 const DEADLINE: Duration = Duration::from_secs(120);
 
 /// How often a running program is looked at.

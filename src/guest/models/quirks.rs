@@ -178,7 +178,7 @@ pub const QUIRKS: &[Quirk] = &[
         no_ipxe: Some("iPXE's driver never sees its link come up (measured with Debian 12's iPXE)"),
         link_ms: 2400,
         vnet_header: true,
-        source: "QEMU hw/net/igb.c; since QEMU 8.0, libvirt passes the name on",
+        source: "QEMU hw/net/igb.c; since QEMU 8.0, libvirt passes the name on; iPXE: docs/measurements.md#M38",
         ..same("igb", ORDINARY)
     },
     Quirk {
@@ -194,7 +194,7 @@ pub const QUIRKS: &[Quirk] = &[
         ),
         bus: Bus::Usb,
         mac_octet: Some(0x40),
-        source: "QEMU hw/usb/dev-network.c: over CDC Ethernet it tells the guest a MAC that begins with 40, so a filter with $MAC stops the guest unless the domain's MAC begins so too",
+        source: "QEMU hw/usb/dev-network.c: over CDC Ethernet it tells the guest a MAC that begins with 40, so a filter with $MAC stops the guest unless the domain's MAC begins so too; iPXE: docs/measurements.md#M38",
         ..same("usb-net", ORDINARY)
     },
     Quirk {

@@ -5,7 +5,8 @@ use std::fmt;
 /// A back end of libvirt's filter driver.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Backend {
-    /// ebtables and iptables: every release up to at least 12.5.0; measured.
+    /// ebtables and iptables: every release up to at least 12.5.0; measured:
+    /// docs/measurements.md#M1.
     #[default]
     Ebtables,
     /// nftables: in libvirt's repository since commit eb65962f, in no release

@@ -1,5 +1,5 @@
 //! What never gets across a Linux bridge, with or without a filter
-//! (measured with Linux 6.18: frames that do not come out while nothing is bound).
+//! (frames that do not come out while nothing is bound; measured: docs/measurements.md#M2).
 
 use super::field::{Field, Fields};
 

@@ -1,5 +1,5 @@
 //! libvirt's ebtables and iptables driver (`nwfilter_ebiptables_driver.c`), as
-//! measured with libvirt 11.3.0 (docs/measurements.md).
+//! measured with libvirt 11.3.0 (docs/measurements.md#M1).
 
 use super::driver::{Driver, RuleCopy};
 use super::error::CompileError;

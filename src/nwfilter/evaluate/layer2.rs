@@ -152,7 +152,7 @@ fn arp_numbers(
     matches: &mut MatchBuilder,
 ) -> Result<(), CompileError> {
     // ebtables reads the one as decimal and the other as hexadecimal; libvirt
-    // knows, but hands on what a variable holds as it is (measured).
+    // knows, but hands on what a variable holds as it is (measured: docs/measurements.md#M1).
     let hardware = |text: &str| {
         if element.is_verbatim("hwtype") {
             decimal(text, 0xffff)
@@ -195,7 +195,7 @@ fn arp_addresses(
         matches.add(Field::ArpAddresses, IntervalSet::one(1));
     }
     let source_mask = element.value("arpsrcipmask");
-    // A target without a mask of its own gets the sender's (measured).
+    // A target without a mask of its own gets the sender's (measured: docs/measurements.md#M1).
     let inherited = source_mask.filter(|_| element.get("arpsrcipaddr").is_some());
     let target_mask = element.value("arpdstipmask").or(inherited);
     let sides = [(Field::ArpSrc, source_mask), (Field::ArpDst, target_mask)];

@@ -2,7 +2,7 @@
 //!
 //! One rule becomes up to two: one for what the guest sends and one for what
 //! it gets, with source and destination exchanged in one of them and the
-//! connection's state tested (libvirt 11.3.0, measured).
+//! connection's state tested (libvirt 11.3.0; measured: docs/measurements.md#M1).
 
 use super::driver::Driver;
 use super::error::CompileError;
@@ -25,7 +25,7 @@ pub fn rules(
     driver: &dyn Driver,
 ) -> Result<(Vec<CompiledRule>, Vec<CompiledRule>), CompileError> {
     let copies = driver.copies(source, element);
-    // What is not emitted cannot be refused (measured: `continue` on an inout
+    // What is not emitted cannot be refused (docs/measurements.md#M1: `continue` on an inout
     // rule with an ICMP type is bound everywhere).
     if copies.is_empty() {
         return Ok((Vec::new(), Vec::new()));
@@ -141,7 +141,7 @@ fn addresses(
         return Ok(());
     };
     // libvirt reads the end of an IPv6 range of destinations as an IPv4 address,
-    // unless a variable hides it, and ip6tables takes none (measured).
+    // unless a variable hides it, and ip6tables takes none (measured: docs/measurements.md#M1).
     let bare = |end: &ResolvedAttribute| v6 && to == "dstipto" && !end.variable;
     if element.get(to).is_some_and(bare) {
         return Err(element.refused("dstipto of IPv6 must come from a variable"));
@@ -158,7 +158,8 @@ fn ports(
     driver: &dyn Driver,
 ) -> Result<(), CompileError> {
     let source = port_range(element, "srcportstart", "srcportend")?;
-    // The destination's sign is copied from the source port: without one it is lost (measured).
+    // The destination's sign is copied from the source port: without one it is lost (measured:
+    // docs/measurements.md#M1).
     let negated = source.as_ref().is_some_and(|(_, negated)| *negated);
     let target = port_range(element, "dstportstart", "dstportend")?;
     let sides = [(Field::SrcPort, source), (Field::DstPort, target)];
@@ -180,7 +181,8 @@ fn ports(
 }
 
 /// Ports from `name` to `end`; one port where there is no end. Of UDP, a range that
-/// ends before it begins has no port in it where it is taken (iptables 1.8.9, measured).
+/// ends before it begins has no port in it where it is taken (iptables 1.8.9; measured:
+/// docs/measurements.md#M4).
 ///
 /// # Errors
 /// A value that is no port, and a range that ends before it begins.
@@ -191,7 +193,7 @@ pub fn port_range(
 ) -> Result<Option<(IntervalSet, bool)>, CompileError> {
     let udp = element.protocol.is_udp();
     // What a variable holds goes through as it is, and of UDP iptables
-    // reads no hexadecimal port (1.8.9 to 1.8.11, measured).
+    // reads no hexadecimal port (1.8.9 to 1.8.11; measured: docs/measurements.md#M4).
     let port = |name: &str| {
         let verbatim = element.get(name).is_some_and(|port| port.variable);
         let decimal = |text: &str| !(udp && verbatim && text.starts_with("0x"));
@@ -224,7 +226,7 @@ fn flags(
         Some((flag_bits(mask)?, flag_bits(flags)?))
     };
     let parsed = element.read("flags", read)?;
-    // The parser ignores them on tcp-ipv6 (measured).
+    // The parser ignores them on tcp-ipv6 (measured: docs/measurements.md#M1).
     if let Some(((mask, flags), negated)) = parsed.filter(|_| !v6) {
         let good = (0..=0xff_u128).filter(|value| value & mask == flags);
         let set = IntervalSet::of(good.map(|value| (value, value)).collect());
@@ -259,7 +261,7 @@ fn icmp(element: &ResolvedElement<'_>, matches: &mut MatchBuilder) -> Result<(),
         return Ok(());
     }
     match (kind, code) {
-        // A code without a type is not emitted at all (measured).
+        // A code without a type is not emitted at all (measured: docs/measurements.md#M1).
         (None, _) => {}
         (Some((kind, negated)), None) => {
             matches.signed(Field::IcmpType, &IntervalSet::one(kind), negated)

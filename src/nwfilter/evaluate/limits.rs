@@ -1,7 +1,7 @@
 //! How much of a filter is compiled at most.
 
 /// Most rules that a filter may expand to. libvirt needs 15 ms for each, so
-/// that this many take five minutes to bind (measured: docs/measurements.md).
+/// that this many take five minutes to bind (measured: docs/measurements.md#M13).
 pub const MAX_RULES: usize = 20_000;
 
 /// Most list elements that all rules of a filter together step through; rules

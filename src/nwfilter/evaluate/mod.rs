@@ -1,8 +1,8 @@
 //! What a filter does to a frame, without a kernel: libvirt's translation into
 //! ebtables and iptables rules, and what the kernel decides by them.
 //!
-//! The facts are measured with libvirt 11.3.0 (ebtables back end), among them
-//! its bugs: the evaluator answers what happens, not what the XML seems to say.
+//! The facts are measured with libvirt 11.3.0 (ebtables back end,
+//! docs/measurements.md#M1), among them its bugs: the evaluator answers what happens, not what the XML seems to say.
 //! Those of the nftables back end, which no release has yet, are read in
 //! libvirt's source and not measured. What the two translate differently is in
 //! [`ebtables`] and [`nftables`]; everything else they have in common.

@@ -132,7 +132,7 @@ impl Driver for Nftables {
         Ok(())
     }
 
-    /// What it emits and nft 1.0.6 refuses (measured: docs/measurements.md).
+    /// What it emits and nft 1.0.6 refuses (measured: docs/measurements.md#M5).
     fn finish_layer3(
         &self,
         _: &Rule,

@@ -5,9 +5,10 @@ use std::fmt;
 /// Releases of iptables, and with it of ebtables, that differ in what they take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum IptablesRelease {
-    /// Before 1.8.11: measured with 1.8.9 (Debian 12) and 1.8.10 (Ubuntu 24.04).
+    /// Before 1.8.11: 1.8.9 (Debian 12) and 1.8.10 (Ubuntu 24.04); measured:
+    /// docs/measurements.md#M4.
     Older,
-    /// From 1.8.11 on: measured with 1.8.11 (Debian 13).
+    /// From 1.8.11 (Debian 13) on; measured: docs/measurements.md#M4.
     V1_8_11,
 }
 

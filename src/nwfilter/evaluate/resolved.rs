@@ -57,7 +57,7 @@ impl<'a> ResolvedElement<'a> {
 
     /// An attribute whose value came from a variable and has a leading zero. ebtables up to
     /// 1.8.10, and iptables for TCP and SCTP, read such a port as octal, ebtables from 1.8.11
-    /// on a VLAN's number (measured).
+    /// on a VLAN's number (measured: docs/measurements.md#M4).
     pub fn octal(&self) -> Option<&'a str> {
         let octal = |text: &str| {
             text.len() > 1 && text.starts_with('0') && text.bytes().all(|c| c.is_ascii_digit())

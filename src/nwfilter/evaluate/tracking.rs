@@ -16,14 +16,15 @@ pub fn may_start(frame: &[u8], fields: &Fields) -> bool {
         return false;
     }
     match protocol {
-        // A bare ACK of an unknown connection counts as new (measured).
+        // A bare ACK of an unknown connection counts as new (measured: docs/measurements.md#M3).
         6 => matches!(fields.get(Field::TcpFlags) & FIN_SYN_RST_ACK, 0x02 | 0x10),
         1 => matches!(fields.get(Field::IcmpType), 8 | 13 | 15 | 17),
         58 => fields.get(Field::IcmpType) == 128,
         33 | 132 | 136 => false,
-        // Behind IPv6's "no next header" it finds nothing to track (measured).
+        // Behind IPv6's "no next header" it finds nothing to track (measured:
+        // docs/measurements.md#M3).
         59 => fields.get(Field::EtherType) == 0x0800,
-        // Of GRE version 1, which PPTP uses, it takes PPP only (measured).
+        // Of GRE version 1, which PPTP uses, it takes PPP only (measured: docs/measurements.md#M3).
         47 => upper.payload.get(1).is_none_or(|flags| flags & 7 != 1),
         _ => true,
     }

@@ -253,7 +253,8 @@ fn enter(
         trace.note(|| TraceStep::WentBack(sub.name.clone()));
         return None;
     }
-    // ebtables' policy for a user's chain: it does not go back to the root (measured).
+    // ebtables' policy for a user's chain: it does not go back to the root (measured:
+    // docs/measurements.md#M1).
     trace.note(|| TraceStep::RanOff(sub.name.clone()));
     Some(End::Accepted)
 }

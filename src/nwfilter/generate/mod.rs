@@ -80,8 +80,8 @@ mod tests {
 
     #[test]
     fn few_rules() {
-        // Some 22 ms a rule and 0.15 s besides (measured on a busy machine) must
-        // stay under 0.9 s; the last rule stands for two.
+        // Some 22 ms a rule and 0.15 s besides (on a busy machine; measured:
+        // docs/measurements.md#M13) must stay under 0.9 s; the last rule stands for two.
         assert!(generate(&Policy::example()).rule_count() < 32);
     }
 

@@ -1,7 +1,7 @@
 //! Filters that do not mean what they say.
 //!
 //! Each rule has a name and stands for a behaviour of libvirt 11.3.0 that was
-//! measured, and each is shown on the real thing by the test `lint_claims`.
+//! measured (docs/measurements.md#M1), and each is shown on the real thing by the test `lint_claims`.
 //! What libvirt ignores without a word (unknown names, priorities out of range,
 //! parameters with odd characters, elements of a second protocol) is refused by
 //! [`read`](super::read()) already, and what it refuses to bind by

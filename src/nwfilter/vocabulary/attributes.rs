@@ -141,7 +141,8 @@ const RANGES6: &[Attribute] = &[
     own("srcipfrom", ValueKind::Ip6),
     with("srcipto", ValueKind::Ip6, "srcipfrom"),
     own("dstipfrom", ValueKind::Ip6),
-    // libvirt reads the end of an IPv6 range of destinations as IPv4 (measured).
+    // libvirt reads the end of an IPv6 range of destinations as IPv4 (measured:
+    // docs/measurements.md#M1).
     with("dstipto", ValueKind::Ip4, "dstipfrom"),
 ];
 
@@ -156,7 +157,7 @@ const IPSET: &[Attribute] = &[
     own("ipsetflags", ValueKind::IpsetFlags),
 ];
 
-/// Ports at layer 3: all take the sign of the source port (measured).
+/// Ports at layer 3: all take the sign of the source port (measured: docs/measurements.md#M1).
 const PORTS: &[Attribute] = &[
     own("srcportstart", WORD),
     with("srcportend", WORD, "srcportstart"),
@@ -212,7 +213,8 @@ fn layer3_parts(protocol: Protocol) -> Vec<&'static [Attribute]> {
 }
 
 /// Whether libvirt mixes up ipsets on this element: with flags it drops set and
-/// flags, and without flags it fills in `src` (measured). Only `all` keeps both.
+/// flags, and without flags it fills in `src` (measured: docs/measurements.md#M1). Only `all`
+/// keeps both.
 pub fn mixes_up_ipsets(protocol: Protocol) -> bool {
     protocol.is_layer3() && !protocol.is_all()
 }

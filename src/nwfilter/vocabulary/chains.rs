@@ -57,7 +57,7 @@ const fn of_type(prefix: &'static str, priority: i16, kind: u16, element: Protoc
 
 /// Every prefix; a chain other than the root chain begins with one of them.
 /// A chain of `stp` gets priority 0 and not the -810 of the documentation
-/// (measured: docs/measurements.md).
+/// (docs/libvirt-bugs.md#B13).
 pub const CHAIN_PREFIXES: [ChainPrefix; 7] = [
     chain("mac", -800, ChainGuard::All, None),
     chain("stp", 0, ChainGuard::Destination(SPANNING_TREE), None),

@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | protocol elements | `protocol.rs` | formatnwfilter.html "Supported protocols"; libvirt 11.3.0 |
 //! | attributes and whose sign they take | `attributes.rs` | what `virsh nwfilter-dumpxml` prints after a definition |
-//! | forms of values | `value.rs`, `parse.rs` | each form defined with libvirt 11.3.0 (measured: docs/measurements.md) |
+//! | forms of values | `value.rs`, `parse.rs` | each form defined with libvirt 11.3.0 (measured: docs/measurements.md#M6) |
 //! | names of `EtherTypes`, protocols, ARP operations, flags, states | `names.rs` | formatnwfilter.html; `virNWFilterRuleDef` tables of `nwfilter_conf.c` |
 //! | actions and directions | `keywords.rs` | formatnwfilter.html "Filtering rules" |
 //! | chains, guards and priorities | `chains.rs` | formatnwfilter.html "Filtering chains"; `nwfilter_conf.c` |

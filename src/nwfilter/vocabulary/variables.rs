@@ -50,7 +50,7 @@ pub fn is_name(text: &str) -> bool {
 }
 
 /// Whether libvirt takes the text for the value of a parameter. It silently
-/// skips a parameter with any other character (measured: docs/measurements.md).
+/// skips a parameter with any other character (measured: docs/measurements.md#M6).
 pub fn is_value(text: &str) -> bool {
     is_word(text, ".:")
 }

@@ -138,8 +138,9 @@ fn no_next_header_and_the_state_of_connections() {
 
 /// Found by `lanfence crosscheck`, seed 6: a chain that two filters share has a
 /// priority of its own in each direction, that of the filter of its last rule for that
-/// direction. libvirt binds where this says so and refuses the others (measured): their
-/// chain would be made behind its first rule (`ebiptablesApplyNewRules` in its
+/// direction. libvirt binds where this says so and refuses the others (measured:
+/// docs/measurements.md#M4): their chain would be made behind its first rule
+/// (`ebiptablesApplyNewRules` in its
 /// `nwfilter_ebiptables_driver.c`).
 #[rstest]
 #[case::later_rule_of_the_other_direction("out", "in", true)]
