@@ -225,7 +225,7 @@ async fn warmed(context: &CellContext<'_>, agent: &mut AgentClient) -> Result<St
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let wanted = context.job.shortcuts.has(Shortcut::WarmUp);
     if wanted && context.accel == Accel::Tcg && context.job.workers < cores {
-        agent.ask(Op::Warm, ANSWER).await?;
+        agent.ask(Op::WarmUp, ANSWER).await?;
     }
     Ok(host_key)
 }

@@ -43,7 +43,7 @@ impl Sender<'_> {
     }
 
     async fn tell_neighbour(&mut self, address: IpAddr, mac: Mac) -> Result<(), GuestError> {
-        self.ask(Op::Know {
+        self.ask(Op::SetNeighbour {
             dev: self.dev.into(),
             address,
             mac: mac_text(mac),

@@ -19,7 +19,7 @@ use nix::unistd::Pid;
 
 use crate::address::{Flush, flush, metric};
 use crate::children::{Children, last_line};
-use crate::hold::Hold;
+use crate::neighbour_hold::NeighbourHold;
 use crate::netlink::{Neighbour, Netlink};
 use crate::script::{self, Event, Script};
 use crate::wait::{Deadline, ms_since, ready, until};
@@ -138,7 +138,7 @@ impl Dhcp {
         let Some(Hop { index, ip, mac }) = hop else {
             return children.signal(pid, Signal::SIGUSR1);
         };
-        let hold = Hold::start(netlink, dev, index, ip, mac)?;
+        let hold = NeighbourHold::start(netlink, dev, index, ip, mac)?;
         children.signal(pid, Signal::SIGUSR1)?;
         hold.wait_for_sender(netlink, CLIENT_PORT, SERVER_PORT)?;
         hold.release(netlink)

@@ -9,7 +9,7 @@
 //! that what its predecessor left unfinished ends there; that rest, if any, is
 //! answered with an error and the id 0, like every line whose id can't be read.
 //! A reply that nobody reads is dropped when the host closes the port. A host
-//! should wait for a reply between opening and closing: QEMU loses the news of
+//! should wait for a reply between opening and closing: QEMU loses the notice of
 //! an opening when many come within milliseconds, and then Linux refuses to write.
 
 pub mod clients;
@@ -96,7 +96,7 @@ pub enum Op {
     },
     /// Tells the kernel a neighbour's MAC as if it had just been heard, for frames
     /// to a neighbour that a filter does not let the guest ask for; answers [`Answer::Done`].
-    Know {
+    SetNeighbour {
         /// Device name.
         dev: String,
         /// Who.
@@ -205,7 +205,7 @@ pub enum Op {
     /// that an emulator has translated them by the time they are wanted; answers
     /// [`Answer::Done`], whatever came of them. For a restored guest while it waits for
     /// its NIC, once [`Op::Ssh`] has been answered.
-    Warm,
+    WarmUp,
     /// Does several things in order, whatever comes of each; answers
     /// [`Answer::Several`]. For many small ones, each of which would else wait
     /// for a round trip through an emulated port. A batch within a batch is refused.
@@ -328,13 +328,13 @@ mod tests {
 
     /// The words on the wire: host and image can be of different builds, so a
     /// renamed field has to be seen here.
-    const OPS: [&str; 19] = [
+    const OPS: [&str; 21] = [
         r#"{"do":"hello"}"#,
         r#"{"do":"wake","nonce":"c0ffee","unix_ns":1700000000000000000,"seed":"00ff"}"#,
         r#"{"do":"nic","mac":"52:54:00:12:34:56","deadline_ms":5000}"#,
         r#"{"do":"configure","dev":"eth0","addresses":["192.168.1.50/24"],"routers":["192.168.1.1","fe80::1"]}"#,
         r#"{"do":"resolve","dev":"eth0","address":"fe80::1","deadline_ms":500}"#,
-        r#"{"do":"know","dev":"eth0","address":"fe80::1","mac":"52:54:00:00:00:01"}"#,
+        r#"{"do":"set-neighbour","dev":"eth0","address":"fe80::1","mac":"52:54:00:00:00:01"}"#,
         r#"{"do":"dhcp","dev":"eth0","step":"bind","deadline_ms":5000}"#,
         r#"{"do":"dhcp-clients","dev":"eth0","profiles":["busybox"],"xid":7,"deadline_ms":5000,"silent_ms":500}"#,
         r#"{"do":"frames","dev":"eth0","frames":["00ff"]}"#,
@@ -345,7 +345,9 @@ mod tests {
         r#"{"do":"listen","port":5353}"#,
         r#"{"do":"received"}"#,
         r#"{"do":"leave"}"#,
+        r#"{"do":"reset"}"#,
         r#"{"do":"ssh"}"#,
+        r#"{"do":"warm-up"}"#,
         r#"{"do":"several","ops":[{"do":"leave"},{"do":"listen","port":5353}]}"#,
         r#"{"do":"power-off"}"#,
     ];

@@ -8,14 +8,14 @@ mod children;
 mod cmdline;
 mod console;
 mod dhcp;
+mod dhcp_clients;
 mod frames;
-mod hold;
 mod init;
-mod legacy;
 mod message;
 mod modules;
+mod monitor;
+mod neighbour_hold;
 mod netlink;
-mod news;
 mod nic;
 mod phy;
 mod port;
@@ -26,7 +26,7 @@ mod sockets;
 mod ssh;
 mod tcp;
 mod wait;
-mod warm;
+mod warm_up;
 
 use crate::cmdline::Cmdline;
 use crate::port::Port;
@@ -90,7 +90,7 @@ fn start() -> Result<(Agent, Port), String> {
 fn prepare(modules: &mut modules::Modules, ssh: &mut ssh::Ssh, children: &mut children::Children) {
     modules.load_pluggable();
     modules.remove_loaded();
-    warm::first_of_all();
+    warm_up::before_snapshot();
     // Not every guest is asked for SSH; one that is tries again, and tells.
     if let Err(why) = ssh.listen(children) {
         console::note(&format!("no SSH yet: {why}"));

@@ -240,7 +240,7 @@ impl Netlink {
     }
 
     /// Tells the kernel a neighbour's MAC address as if it had just been heard.
-    pub fn learn(&mut self, index: u32, ip: IpAddr, mac: Mac) -> Result<(), String> {
+    pub fn set_neighbour(&mut self, index: u32, ip: IpAddr, mac: Mac) -> Result<(), String> {
         let mut body = Body::neighbour(family(ip), index, NUD_REACHABLE, 0);
         body.attribute(NDA_DST, &octets(ip));
         body.attribute(NDA_LLADDR, &mac);

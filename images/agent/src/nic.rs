@@ -8,18 +8,18 @@ use lanfence_agent::Answer;
 use lanfence_frame::{Mac, link_local, parse_mac};
 
 use crate::modules::Modules;
+use crate::monitor::Monitor;
 use crate::netlink::Netlink;
-use crate::news::News;
 use crate::phy;
 use crate::wait::{Deadline, ms_since};
 
-/// How often is looked without news: whatever is waited for is told.
+/// How often the state is read without a notification, which every awaited change has.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// A pause in which the kernel's workers run.
 const PAUSE: Duration = Duration::from_millis(3);
 
-/// So many times a [`PAUSE`] without news.
+/// Pauses without a notification after which a carrier counts as stale.
 const STALE_PAUSES: u32 = 10;
 
 /// This driver looks at the link when it is set up and then two seconds later, whatever
@@ -49,8 +49,8 @@ pub fn bring_up(
     let start = Instant::now();
     let deadline = Deadline::in_ms(deadline_ms);
     let octets = parse_mac(mac).ok_or_else(|| format!("not a MAC address: {mac}"))?;
-    let news = News::subscribe()?;
-    let found = device_with(modules, netlink, &news, octets, deadline)?;
+    let monitor = Monitor::open()?;
+    let found = device_with(modules, netlink, &monitor, octets, deadline)?;
     let (index, dev) = found.ok_or_else(|| {
         let troubles = modules.troubles();
         format!("no network device with MAC {mac} within {deadline_ms} ms{troubles}")
@@ -68,7 +68,7 @@ pub fn bring_up(
         name: &dev,
         link_local: link_local(octets).into(),
     };
-    if !device.can_send_within(deadline, &news)? {
+    if !device.can_send_within(deadline, &monitor)? {
         return Err(format!(
             "{dev} with driver {} has no carrier within {deadline_ms} ms",
             driver_of(&dev)
@@ -86,14 +86,14 @@ pub fn bring_up(
 fn device_with(
     modules: &mut Modules,
     netlink: &mut Netlink,
-    news: &News,
+    monitor: &Monitor,
     mac: Mac,
     deadline: Deadline,
 ) -> Result<Option<(u32, String)>, String> {
     let mut rescanned = false;
     loop {
         let last = deadline.passed();
-        // What of this is a new PCI device is told by nobody here.
+        // A new PCI device is not notified.
         let step = if modules.load_present() { PAUSE } else { LOOK };
         let found = netlink.link_by_mac(mac)?;
         if found.is_some() || last {
@@ -103,7 +103,7 @@ fn device_with(
             rescan()?;
             continue;
         }
-        news.wait(step.min(deadline.left()))?;
+        monitor.wait(step.min(deadline.left()))?;
     }
 }
 
@@ -160,11 +160,11 @@ impl Device<'_> {
     /// works, so its presence is the proof.
     ///
     /// When the carrier was there first, the queue works from the start, but the
-    /// watcher, which handles such news once a second only, leaves the device not
-    /// "running" meanwhile (virtio, vmxnet3). News that a queue depends on it handles at
-    /// once; so a carrier that is still no news after [`STALE_PAUSES`] is of this kind,
+    /// watcher, which handles such changes once a second only, leaves the device not
+    /// "running" meanwhile (virtio, vmxnet3). Changes that a queue depends on it handles at
+    /// once; so a carrier without a notification after [`STALE_PAUSES`] is of this kind,
     /// and the address is given here instead.
-    fn can_send_within(&mut self, deadline: Deadline, news: &News) -> Result<bool, String> {
+    fn can_send_within(&mut self, deadline: Deadline, monitor: &Monitor) -> Result<bool, String> {
         let mut quiet = 0;
         loop {
             let last = deadline.passed();
@@ -176,8 +176,8 @@ impl Device<'_> {
                 quiet = 0;
             }
             let step = if stage == Stage::Stale { PAUSE } else { LOOK };
-            let told = news.wait(step.min(deadline.left()))?;
-            if stage == Stage::Stale && !told {
+            let notified = monitor.wait(step.min(deadline.left()))?;
+            if stage == Stage::Stale && !notified {
                 quiet += 1;
                 if quiet == STALE_PAUSES {
                     self.netlink

@@ -17,7 +17,7 @@ use crate::port::{Line, Port};
 use crate::sockets::{self, Listeners};
 use crate::ssh::Ssh;
 use crate::tcp::{Attempt, Unwatched};
-use crate::{address, console, frames, init, legacy, nic, warm};
+use crate::{address, console, dhcp_clients, frames, init, nic, warm_up};
 
 /// While the host has its end closed, the port reports a hang-up without pause
 /// and nothing announces the return; so it is looked at this often (ms).
@@ -116,7 +116,7 @@ impl Agent {
                 address,
                 deadline_ms,
             } => address::resolve(&mut self.netlink, &dev, address, deadline_ms),
-            Op::Know { dev, address, mac } => self.know(&dev, address, &mac),
+            Op::SetNeighbour { dev, address, mac } => self.set_neighbour(&dev, address, &mac),
             Op::Dhcp {
                 dev,
                 step,
@@ -135,18 +135,18 @@ impl Agent {
                 deadline_ms,
                 silent_ms,
             } => {
-                let row = legacy::Row {
+                let row = dhcp_clients::Row {
                     profiles: &profiles,
                     xid,
                     deadline_ms,
                     silent_ms,
                 };
-                legacy::clients(&mut self.netlink, &dev, &row)
+                dhcp_clients::play_all(&mut self.netlink, &dev, &row)
             }
             Op::Frames { dev, frames } => frames::frames(&mut self.netlink, &dev, &frames),
             Op::Ssh => self.ssh.start(&mut self.children),
-            Op::Warm => {
-                warm::up(&mut self.netlink, &mut self.children, &mut self.dhcp);
+            Op::WarmUp => {
+                warm_up::run(&mut self.netlink, &mut self.children, &mut self.dhcp);
                 Ok(Answer::Done)
             }
             Op::Several { ops } => {
@@ -208,10 +208,10 @@ impl Agent {
         self.listeners.join(dev, index, group, port)
     }
 
-    fn know(&mut self, dev: &str, address: IpAddr, mac: &str) -> Result<Answer, String> {
+    fn set_neighbour(&mut self, dev: &str, address: IpAddr, mac: &str) -> Result<Answer, String> {
         let octets = parse_mac(mac).ok_or_else(|| format!("not a MAC address: {mac}"))?;
         let index = self.index(dev)?;
-        self.netlink.learn(index, address, octets)?;
+        self.netlink.set_neighbour(index, address, octets)?;
         Ok(Answer::Done)
     }
 

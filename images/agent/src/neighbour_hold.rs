@@ -22,19 +22,19 @@ const SEND_MS: u64 = 1000;
 const STEP: Duration = Duration::from_millis(1);
 
 /// Who is asked for an unknown neighbour: nobody on the network, but three times
-/// (a second apart) a program in the guest, which here is [`Hold::release`].
+/// (a second apart) a program in the guest, which here is [`NeighbourHold::release`].
 const ASKED: [(&str, &str); 2] = [("mcast_solicit", "0"), ("app_solicit", "3")];
 
-/// An IPv4 neighbour to which everything is queued until [`Hold::release`].
+/// An IPv4 neighbour to which everything is queued until [`NeighbourHold::release`].
 #[derive(Debug)]
-pub struct Hold {
+pub struct NeighbourHold {
     index: u32,
     ip: IpAddr,
     mac: Mac,
     before: Vec<(PathBuf, String)>,
 }
 
-impl Hold {
+impl NeighbourHold {
     /// Makes the kernel forget the neighbour, whose MAC is known, and ask nobody for it.
     pub fn start(
         netlink: &mut Netlink,
@@ -71,13 +71,13 @@ impl Hold {
         .map(drop)
     }
 
-    /// Tells the kernel the MAC again, which sends what is queued.
+    /// Sets the neighbour's MAC again, which makes the kernel send what is queued.
     pub fn release(self, netlink: &mut Netlink) -> Result<(), String> {
-        netlink.learn(self.index, self.ip, self.mac)
+        netlink.set_neighbour(self.index, self.ip, self.mac)
     }
 }
 
-impl Drop for Hold {
+impl Drop for NeighbourHold {
     fn drop(&mut self) {
         for (path, before) in &self.before {
             // It could be written a moment ago; if it can't now, the device is gone.

@@ -24,7 +24,7 @@ pub struct Row<'a> {
 
 /// Plays the clients one after the other. They share the device's MAC address, and
 /// so the server's lease: one must have given it back before the next begins.
-pub fn clients(netlink: &mut Netlink, dev: &str, row: &Row<'_>) -> Result<Answer, String> {
+pub fn play_all(netlink: &mut Netlink, dev: &str, row: &Row<'_>) -> Result<Answer, String> {
     let index = netlink.link_by_name(dev)?.index;
     let path = format!("/sys/class/net/{dev}/address");
     let text = std::fs::read_to_string(&path)

@@ -1,10 +1,10 @@
-//! `Op::Warm`: what the cell will ask for, done once with nobody listening.
+//! `Op::WarmUp`: what the cell will ask for, done once with nobody listening.
 //!
 //! An emulator translates all code that a restored guest runs for the first time, and
 //! most of a cell is that. While libvirt binds a filter and plugs the NIC in, the guest
 //! has nothing to do; so it goes through an SSH key exchange and a DHCP discover over the
 //! loopback device, which leaves nothing behind but translated code. What leaves something
-//! behind in the kernel is done before the guest is saved ([`first_of_all`]).
+//! behind in the kernel is done before the guest is saved ([`before_snapshot`]).
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, TcpStream, UdpSocket};
@@ -50,8 +50,8 @@ const PUBLIC: [u8; 32] = {
     point
 };
 
-/// Does it. What of it does not work tells itself when it is asked for in earnest.
-pub fn up(netlink: &mut Netlink, children: &mut Children, dhcp: &mut Dhcp) {
+/// Runs both. A failure is ignored here: it shows again when the host asks for the same.
+pub fn run(netlink: &mut Netlink, children: &mut Children, dhcp: &mut Dhcp) {
     let _ = exchange_keys(Deadline::after(PATIENCE));
     let _ = dhcp.rehearse(netlink, children, Deadline::after(PATIENCE));
 }
@@ -59,7 +59,7 @@ pub fn up(netlink: &mut Netlink, children: &mut Children, dhcp: &mut Dhcp) {
 /// Has the kernel make what it makes at the first connection and the first datagram of all:
 /// each time it rewrites its own code so as not to ask again (`DO_ONCE`), which is best
 /// behind it when the guest is saved. What does not work here is made when it is needed.
-pub fn first_of_all() {
+pub fn before_snapshot() {
     for lo in [
         IpAddr::from(Ipv4Addr::LOCALHOST),
         Ipv6Addr::LOCALHOST.into(),
