@@ -4,6 +4,7 @@ mod grid;
 mod memory;
 mod others;
 mod pure;
+mod shortcuts;
 mod soak;
 mod tap;
 
@@ -43,6 +44,9 @@ pub struct Options {
     /// Instead of all that, so many cells of the matrix, and what stays behind of them.
     #[arg(long, value_name = "CELLS", conflicts_with_all = ["pure", "grid"])]
     soak: Option<usize>,
+    /// Instead of all that, what each shortcut saves: `verify --no-shortcuts` leaves them out.
+    #[arg(long, conflicts_with_all = ["pure", "grid", "soak"])]
+    shortcuts: bool,
     /// Where a cell of `--soak` that is not green leaves its evidence.
     #[arg(long, value_name = "DIR", requires = "soak")]
     out: Option<PathBuf>,
@@ -95,6 +99,12 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
             ))),
         };
     }
+    if let Some(guest) = options.guest.as_ref().filter(|_| options.shortcuts) {
+        let job = as_verify(verify::plain_job(&source, Some(guest))?);
+        let table = shortcuts::table(&job, options.rounds)?;
+        say(&format!("{table}\n")).map_err(Failure::host)?;
+        return Ok(Exit::Pass.into());
+    }
     let figures = pure::table(&source.policy, options.rounds)?;
     say(&format!("{figures}\n")).map_err(Failure::host)?;
     if !options.pure {
@@ -104,10 +114,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let Some(guest) = options.guest.as_ref().filter(|_| !options.pure) else {
         return Ok(Exit::Pass.into());
     };
-    let mut both = verify::plain_job(&source, Some(guest))?;
-    // As `verify` has it.
-    let rest = both.cells.iter_mut().skip(1);
-    rest.for_each(|cell| cell.attach = Attach::BeforeFirstFrame);
+    let both = as_verify(verify::plain_job(&source, Some(guest))?);
     let mut series = with_guests(&both, guest, options.rounds)?;
     series.extend(firmware(&both, options.rounds)?);
     series.extend(others(&guest.join(BZIMAGE), options.rounds));
@@ -124,6 +131,13 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         say(&format!("{grid}\n")).map_err(Failure::host)?;
     }
     Ok(Exit::Pass.into())
+}
+
+/// The job with its cells as `verify` has them: only the first tries both kinds of [`Attach`].
+fn as_verify(mut job: Job) -> Job {
+    let rest = job.cells.iter_mut().skip(1);
+    rest.for_each(|cell| cell.attach = Attach::BeforeFirstFrame);
+    job
 }
 
 /// What all is measured by besides the clock: machines differ, and one machine from hour
