@@ -2,7 +2,8 @@
 
 use super::{Failure, note};
 use crate::lab::{Shortcut, Shortcuts};
-use crate::report::summary::Outcome;
+use crate::report::model::Cell;
+use crate::report::summary::Conclusion;
 use crate::verify::job::Job;
 use crate::verify::{Workers, silence};
 use comfy_table::Table;
@@ -106,7 +107,7 @@ fn wall(job: &Job) -> Result<u64, Failure> {
     let workers = Workers::start(job, 1).map_err(Failure::host)?;
     let gathered = workers.gather(silence(job), |_| {});
     let wall = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let green = |cell: &&crate::report::model::Cell| cell.outcome() == Outcome::Pass;
+    let green = |cell: &&Cell| cell.conclusion() == Conclusion::Pass;
     match gathered.cells.iter().find(|cell| !green(cell)) {
         None => Ok(wall),
         Some(cell) => Err(Failure::host(format!(
