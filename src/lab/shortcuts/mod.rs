@@ -2,7 +2,7 @@
 //! (libvirt, the kernel's rules) or the guest.
 //!
 //! A test that changes what it tests must be able not to. So each shortcut has a name
-//! here, `verify --no-shortcuts` leaves all of them out, `tests/shortcuts.rs` shows that
+//! here, `verify --no-shortcuts` leaves all of them out, `tests/all/shortcuts.rs` shows that
 //! the verdicts are the same without them, and `lanfence bench --shortcuts` measures what
 //! each of them saves (the figures: docs/measurements.md#M42).
 //!

@@ -1,9 +1,6 @@
 //! The lane without a guest: the same conclusions as with one, in the time of the bind.
-#![cfg(feature = "lab")]
 
-mod common;
-
-use common::{Verified, example, is_client, verify, verify_tap};
+use crate::common::{Verified, example, is_client, verify, verify_tap};
 use lanfence::probe::Expect;
 use lanfence::report::model::{Failure, ProbeResult, Verdict};
 use rstest::rstest;

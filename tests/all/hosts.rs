@@ -1,9 +1,6 @@
 //! Bad hosts and bad ends: what a user sees, and that nothing is left behind.
-#![cfg(feature = "lab")]
 
-mod common;
-
-use common::{fixture, guest_image, lanfence};
+use crate::common::{fixture, guest_image, lanfence};
 use rstest::rstest;
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
@@ -197,7 +194,8 @@ fn a_guest_that_never_boots_is_told_apart_and_leaves_its_log(
     };
     std::fs::copy(kernel, guest.path().join("vmlinux")).unwrap();
     std::fs::write(guest.path().join("initramfs.cpio"), b"070701").unwrap();
-    let verified = common::verify(&["--nic", "virtio", "--guest", guest.path().to_str().unwrap()]);
+    let verified =
+        crate::common::verify(&["--nic", "virtio", "--guest", guest.path().to_str().unwrap()]);
     assert_eq!(verified.code, 5, "{}", verified.printed());
     assert!(verified.printed().contains(words), "{}", verified.printed());
     let cell = &verified.run().cells[0];

@@ -1,9 +1,6 @@
 //! What a run concludes: green, red and inconclusive, each with real guests.
-#![cfg(feature = "lab")]
 
-mod common;
-
-use common::{example, is_client, verify, verify_policy};
+use crate::common::{example, is_client, verify, verify_policy};
 use lanfence::report::model::{Failure, Outcome, ProbeResult, Verdict};
 use rstest::rstest;
 

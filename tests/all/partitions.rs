@@ -1,9 +1,6 @@
 //! A matrix that is dealt out to several runs, as a CI system does it.
-#![cfg(feature = "lab")]
 
-mod common;
-
-use common::{guest_image, lanfence, verify};
+use crate::common::{guest_image, lanfence, verify};
 use std::path::PathBuf;
 use std::process::Output;
 
@@ -57,7 +54,7 @@ fn merged_parts_give_the_table_of_one_run() {
         })
         .collect();
     let whole = verify(&[]);
-    let file = |done: &common::Verified| done.dir.path().join("run.json");
+    let file = |done: &crate::common::Verified| done.dir.path().join("run.json");
     let reports: Vec<PathBuf> = parts.iter().map(file).collect();
     let merged = merge(&reports);
     assert_eq!(merged.status.code(), Some(whole.code));

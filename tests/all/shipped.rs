@@ -2,14 +2,9 @@
 //!
 //! Their text is libvirt's and not kept here; `cargo xtask` fetches it and names
 //! its directory.
-#![cfg(feature = "lab")]
 
-mod common;
-#[path = "common/kernel.rs"]
-mod kernel;
-
-use common::lanfence;
-use kernel::{Answer, Case, GUEST, ask};
+use crate::common::lanfence;
+use crate::kernel::{Answer, Case, GUEST, ask};
 use lanfence::frame::Tag;
 use lanfence::nwfilter::evaluate::{Compiled, Decision, Way};
 use lanfence::nwfilter::{Filter, read, write};
@@ -239,7 +234,7 @@ const INTRODUCTION: &str = "# The filters that libvirt ships, explained
 
 This page is the output of `lanfence explain NAME` for each of the 24 filters of libvirt's package
 `libvirt-daemon-config-nwfilter`. A test writes it anew and compares;
-`LANFENCE_WRITE_PAGES=1 cargo xtask test --test shipped` replaces it.
+`LANFENCE_WRITE_PAGES=1 cargo xtask test --test all -- shipped` replaces it.
 
 How to read it: *Frames from the guest* and *Frames to the guest* list the rules in the order in
 which the kernel tries them, with their values filled in. *What of them passes* is exact, over all

@@ -1,9 +1,6 @@
 //! iPXE guests: a network stack that is not Linux's, judged by sensors alone.
-#![cfg(feature = "lab")]
 
-mod common;
-
-use common::{example, verify};
+use crate::common::{example, verify};
 use lanfence::report::model::{Failure, Verdict};
 use rstest::rstest;
 

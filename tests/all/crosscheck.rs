@@ -1,9 +1,6 @@
 //! Random filters and frames: the evaluator says what the kernel does.
-#![cfg(feature = "lab")]
 
-mod common;
-
-use common::lanfence;
+use crate::common::lanfence;
 use rstest::rstest;
 
 struct Done {

@@ -1,12 +1,8 @@
 //! Reader and writer against the real libvirt: what `define` and `dumpxml` make
 //! of a filter is what the writer prints of what the reader read.
-#![cfg(feature = "lab")]
 
-mod common;
-#[path = "../src/testdata/language.rs"]
-mod language;
-
-use common::lanfence;
+use crate::common::lanfence;
+use crate::language;
 use lanfence::nwfilter::vocabulary::{self, ValueKind};
 use lanfence::nwfilter::{Filter, Protocol, as_libvirt, generate, read, write};
 use lanfence::policy::Policy;

@@ -1,10 +1,7 @@
 //! The evaluator against the kernel: what `check` says of every probe is what
 //! `verify` sees with a real guest behind the same filter.
-#![cfg(feature = "lab")]
 
-mod common;
-
-use common::{example, is_client, lanfence, verify};
+use crate::common::{example, is_client, lanfence, verify};
 use lanfence::report::model::{Outcome, ProbeResult};
 use rstest::rstest;
 use std::collections::BTreeMap;

@@ -1,9 +1,6 @@
 //! DHCP like the old clients: real frames of real profiles, with real guests.
-#![cfg(feature = "lab")]
 
-mod common;
-
-use common::{is_client, verify, verify_policy};
+use crate::common::{is_client, verify, verify_policy};
 use lanfence::frame::Checksum;
 use lanfence::report::model::{Cell, DhcpClients, Failure, ProbeResult, Verdict};
 use lanfence_agent::clients::PROFILES;

@@ -1,10 +1,7 @@
 //! Foreign guests: a disk image that is taken as it comes, judged from outside.
 //! The image is iPXE's CD with a script, which the guest image brings along.
-#![cfg(feature = "lab")]
 
-mod common;
-
-use common::{Verified, example, guest_image, lanfence, verify, verify_with};
+use crate::common::{Verified, example, guest_image, lanfence, verify, verify_with};
 use lanfence::report::model::{Failure, Outcome, Verdict};
 use rstest::rstest;
 use std::io::{BufRead as _, BufReader};

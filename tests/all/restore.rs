@@ -1,9 +1,6 @@
 //! Restored guests: the same verdicts as booted ones, and what becomes of a bad state.
-#![cfg(feature = "lab")]
 
-mod common;
-
-use common::{Verified, guest_image, lanfence, verify_with};
+use crate::common::{Verified, guest_image, lanfence, verify_with};
 use lanfence::report::model::{Failure, ProbeResult, Verdict};
 use lanfence::report::verdict::verdict_lines;
 use rstest::rstest;

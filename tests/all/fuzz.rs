@@ -4,9 +4,7 @@
 //! A short seeded run by default; `LANFENCE_FUZZ=SECONDS` runs each target that
 //! long from a seed that it prints, `LANFENCE_FUZZ_SEED=SEED` repeats one.
 
-#[path = "../src/testdata/language.rs"]
-mod language;
-
+use crate::language;
 use lanfence::frame::{View, summary};
 use lanfence::nwfilter::evaluate::{Compiled, Way};
 use lanfence::nwfilter::{as_libvirt, canonical, document, generate, write};

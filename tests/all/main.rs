@@ -1,0 +1,43 @@
+//! The integration tests, in one program: each would take a link of its own, and a module
+//! is as good a filter (`cargo xtask test --test all -- verdicts::`). `matrix` and
+//! `lint_claims` stand beside it, because they list their tests themselves.
+
+mod bad_input;
+mod check;
+mod documents;
+mod fuzz;
+
+#[path = "../../src/testdata/language.rs"]
+mod language;
+
+#[cfg(feature = "lab")]
+#[path = "../common/mod.rs"]
+mod common;
+#[cfg(feature = "lab")]
+#[path = "../common/kernel.rs"]
+mod kernel;
+
+#[cfg(feature = "lab")]
+mod crosscheck;
+#[cfg(feature = "lab")]
+mod dhcp_clients;
+#[cfg(feature = "lab")]
+mod dumpxml;
+#[cfg(feature = "lab")]
+mod evaluator;
+#[cfg(feature = "lab")]
+mod foreign;
+#[cfg(feature = "lab")]
+mod hosts;
+#[cfg(feature = "lab")]
+mod ipxe;
+#[cfg(feature = "lab")]
+mod partitions;
+#[cfg(feature = "lab")]
+mod restore;
+#[cfg(feature = "lab")]
+mod shipped;
+#[cfg(feature = "lab")]
+mod tap;
+#[cfg(feature = "lab")]
+mod verdicts;
