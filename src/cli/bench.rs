@@ -10,6 +10,7 @@ mod tap;
 
 use super::{Exit, Failure, generate, note, say, verify};
 use crate::guest::Image;
+use crate::report::model::{Step, Timing};
 use crate::verify::job::{Attach, CellPlan, Job};
 use crate::verify::{Workers, bare_boot, silence};
 use clap::Args;
@@ -151,7 +152,7 @@ const REFERENCE: u64 = 2500;
 /// The compressed kernel in the image's directory.
 const BZIMAGE: &str = "vmlinuz";
 
-/// What boots, phases and cells take.
+/// What boots, steps and cells take.
 fn with_guests(both: &Job, guest: &Path, rounds: u32) -> Result<Vec<Series>, Failure> {
     let image = Image::open(guest).map_err(Failure::host)?;
     let first = |order| {
@@ -191,10 +192,10 @@ fn with_guests(both: &Job, guest: &Path, rounds: u32) -> Result<Vec<Series>, Fai
         let figures = [
             bare_boot(&bzimage, &image).map_err(Failure::host)?,
             bare_boot(&image.kernel, &image).map_err(Failure::host)?,
-            phase(&from_state, "lab")?,
-            phase(&from_cold, "boot")?,
-            phase(&from_state, "restore")?,
-            phase(&in_both, "bind")?,
+            step(&from_state, Step::Lab)?,
+            step(&from_cold, Step::Boot)?,
+            step(&from_state, Step::Restore)?,
+            step(&in_both, Step::Bind)?,
             cell(&from_cold),
             cell(&from_state),
             cell(&in_both),
@@ -257,24 +258,22 @@ fn others(bzimage: &Path, rounds: u32) -> Vec<Series> {
     all
 }
 
-/// Milliseconds of a phase.
-fn phase(phases: &Phases, name: &str) -> Result<u64, Failure> {
-    let found = phases.iter().find(|(phase, _)| phase == name);
+/// Milliseconds of a step.
+fn step(timings: &[Timing], wanted: Step) -> Result<u64, Failure> {
+    let found = timings.iter().find(|timing| timing.step == wanted);
     found
-        .map(|(_, ms)| *ms)
-        .ok_or_else(|| Failure::host(format!("no cell reached the phase {name}")))
+        .map(|timing| timing.ms)
+        .ok_or_else(|| Failure::host(format!("no cell reached the step {wanted}")))
 }
 
 /// Milliseconds of a cell without the lab, which serves many.
-fn cell(phases: &Phases) -> u64 {
-    let own = phases.iter().filter(|(phase, _)| phase != "lab");
-    own.map(|(_, ms)| ms).sum()
+fn cell(timings: &[Timing]) -> u64 {
+    let own = timings.iter().filter(|timing| timing.step != Step::Lab);
+    own.map(|timing| timing.ms).sum()
 }
 
-type Phases = Vec<(String, u64)>;
-
-/// Runs the job; the phases of its first cell and the wall time in milliseconds.
-fn measure(job: &Job) -> Result<(Phases, u64), Failure> {
+/// Runs the job; the steps of its first cell and the wall time in milliseconds.
+fn measure(job: &Job) -> Result<(Vec<Timing>, u64), Failure> {
     let started = Instant::now();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let gathered = Workers::start(job, cores)
@@ -287,15 +286,9 @@ fn measure(job: &Job) -> Result<(Phases, u64), Failure> {
         .next()
         .ok_or_else(|| Failure::host("no cell was run"))?;
     if let Some(error) = cell.error {
-        return Err(Failure::host(format!("{}: {}", error.phase, error.message)));
+        return Err(Failure::host(format!("{}: {}", error.step, error.message)));
     }
-    Ok((
-        cell.timings
-            .into_iter()
-            .map(|timing| (timing.phase, timing.ms))
-            .collect(),
-        wall,
-    ))
+    Ok((cell.timings, wall))
 }
 
 /// Milliseconds of the bare boot.

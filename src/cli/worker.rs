@@ -4,7 +4,7 @@ use super::inside::runtime;
 use super::{Exit, Failure};
 use crate::lab::{EnterOptions, enter};
 use crate::report::live::Event;
-use crate::report::model::{CellError, ErrorKind};
+use crate::report::model::{CellError, ErrorKind, Step};
 use crate::verify::job::Job;
 use crate::verify::run_worker;
 use clap::Args;
@@ -54,7 +54,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
             ErrorKind::Internal
         };
         let error = CellError {
-            phase: "namespaces".into(),
+            step: Step::Namespaces,
             message: error.to_string(),
             kind,
         };

@@ -4,7 +4,7 @@ use crate::frame::Checksum;
 use crate::probe::{Expect, Group, Point};
 use crate::report::model::{
     Cell, CellError, ClientRun, DhcpClient, DhcpClients, ErrorKind, Failure, FilterInfo, Host,
-    Outcome, ProbeResult, Run, SCHEMA_VERSION, Skipped, Timing, Verdict,
+    Outcome, ProbeResult, Run, SCHEMA_VERSION, Skipped, Step, Timing, Verdict,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -140,12 +140,13 @@ fn cell() -> impl Strategy<Value = Cell> {
         ErrorKind::Cell,
         ErrorKind::Internal,
     ];
-    let error = (text(), text(), select(kinds)).prop_map(|(phase, message, kind)| CellError {
-        phase,
-        message,
-        kind,
-    });
-    let timing = (text(), any::<u64>()).prop_map(|(phase, ms)| Timing { phase, ms });
+    let error =
+        (select(&Step::ALL), text(), select(kinds)).prop_map(|(step, message, kind)| CellError {
+            step,
+            message,
+            kind,
+        });
+    let timing = (select(&Step::ALL), any::<u64>()).prop_map(|(step, ms)| Timing { step, ms });
     let names = (text(), text(), text(), option::of(text()));
     let leak_check = prop_oneof![4 => Just(Some(true)), 1 => Just(Some(false)), 1 => Just(None)];
     let flaky = option::weighted(0.1, text());

@@ -4,7 +4,7 @@ use crate::frame::Checksum;
 use crate::probe::{Expect, Group, Point};
 use crate::report::model::{
     Cell, CellError, ClientRun, DhcpClient, DhcpClients, ErrorKind, Failure, FilterInfo, Host,
-    Outcome, ProbeResult, Run, SCHEMA_VERSION, Timing, Verdict,
+    Outcome, ProbeResult, Run, SCHEMA_VERSION, Step, Timing, Verdict,
 };
 
 /// Id, group, summary and expectation of each probe.
@@ -166,27 +166,24 @@ pub(crate) fn green() -> Run {
 
 fn cell(nic: &str, driver: &str) -> Cell {
     let ms = [
-        ("lab", 912),
-        ("boot", 2_530),
-        ("nic", 431),
-        ("control", 2_104),
-        ("bind", 871),
+        (Step::Lab, 912),
+        (Step::Boot, 2_530),
+        (Step::Nic, 431),
+        (Step::Control, 2_104),
+        (Step::Bind, 871),
     ];
-    let ms = ms
-        .into_iter()
-        .chain([("filtered", 2_240), ("leak-check", 655), ("end", 38)]);
+    let ms = ms.into_iter().chain([
+        (Step::Filtered, 2_240),
+        (Step::Unbind, 38),
+        (Step::LeakCheck, 655),
+    ]);
     Cell {
         name: format!("linux/{nic}"),
         guest: "linux".into(),
         nic: nic.into(),
         driver: Some(driver.into()),
         probes: CATALOGUE.into_iter().map(probe).collect(),
-        timings: ms
-            .map(|(phase, ms)| Timing {
-                phase: phase.into(),
-                ms,
-            })
-            .collect(),
+        timings: ms.map(|(step, ms)| Timing { step, ms }).collect(),
         error: None,
         leak_check: Some(true),
         evidence: Vec::new(),
@@ -310,7 +307,7 @@ pub(super) fn cell_error() -> Run {
     cell.timings.truncate(2);
     cell.leak_check = None;
     cell.error = Some(CellError {
-        phase: "nic".into(),
+        step: Step::Nic,
         message: "QEMU 10.0.2 has no NIC model `ne2000`;\nchoose one of pcnet, rtl8139, virtio (all: `lanfence nics`)".into(),
         kind: ErrorKind::Usage,
     });

@@ -19,11 +19,7 @@ pub fn annotations(run: &Run) -> Vec<String> {
     }
     for cell in &run.cells {
         if let Some(error) = &cell.error {
-            let title = format!(
-                "{}: error in phase {}",
-                clean(&cell.name),
-                clean(&error.phase)
-            );
+            let title = format!("{}: error in step {}", clean(&cell.name), error.step);
             all.push(command(&title, &error.message));
         }
     }

@@ -72,11 +72,7 @@ fn suite(run: &Run, cell: &Cell) -> TestSuite {
     }
     if let Some(error) = &cell.error {
         let ty = format!("{:?}", error.kind).to_lowercase();
-        let message = format!(
-            "in phase {}: {}",
-            clean(&error.phase),
-            clean(&error.message)
-        );
+        let message = format!("in step {}: {}", error.step, clean(&error.message));
         suite.add_test_case(case(&name, "cell", errored(&ty, &message)));
     } else if cell.probes.is_empty() {
         let status = errored("inconclusive", "no probe was judged");
@@ -171,16 +167,14 @@ fn properties(run: &Run, cell: &Cell) -> Vec<Property> {
         ),
     ];
     properties.retain(|(_, value)| !value.is_empty());
-    let phases = cell.timings.iter().map(|timing| {
-        Property::new(
-            format!("ms.{}", clean(&timing.phase)),
-            timing.ms.to_string(),
-        )
-    });
+    let steps = cell
+        .timings
+        .iter()
+        .map(|timing| Property::new(format!("ms.{}", timing.step), timing.ms.to_string()));
     let named = properties
         .into_iter()
         .map(|(name, value)| Property::new(name, value));
-    named.chain(phases).collect()
+    named.chain(steps).collect()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ mod event;
 pub use event::{Event, EventError};
 
 use crate::report::color::Paint;
-use crate::report::model::{Cell, Host};
+use crate::report::model::{Cell, Host, Step};
 use crate::report::summary::Conclusion;
 use crate::report::table::{accelerator_line, closing, host_line};
 use crate::report::text::{clean, plural, seconds, shorten};
@@ -16,7 +16,7 @@ use std::time::Duration;
 /// How to show progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// One line a finished phase; for CI, files and pipes.
+    /// One line a finished step; for CI, files and pipes.
     Plain,
     /// A status line for each running cell, drawn anew in place.
     Terminal {
@@ -46,10 +46,10 @@ pub struct Live<W: Write> {
     last_word: Duration,
 }
 
-/// A cell between its first phase and its end.
+/// A cell between its first step and its end.
 struct Running {
     cell: String,
-    phase: String,
+    step: Step,
     since: Duration,
     began: Duration,
 }
@@ -72,7 +72,7 @@ impl<W: Write> Live<W> {
     /// Takes note of an event that happened at `now` and shows it.
     pub fn event(&mut self, event: &Event, now: Duration) -> io::Result<()> {
         let said = self.take(event, now);
-        let quiet = matches!(event, Event::PhaseDone { .. }) && self.mode != Mode::Plain;
+        let quiet = matches!(event, Event::StepDone { .. }) && self.mode != Mode::Plain;
         self.show(said.filter(|_| !quiet).as_deref(), now)
     }
 
@@ -85,7 +85,7 @@ impl<W: Write> Live<W> {
             Mode::Plain if silent && !self.running.is_empty() => {
                 let still = |cell: &Running| {
                     let spent = seconds(ms(now.saturating_sub(cell.since)));
-                    format!("[{}] still in {} after {spent}", cell.cell, cell.phase)
+                    format!("[{}] still in {} after {spent}", cell.cell, cell.step)
                 };
                 let lines: Vec<String> = self.running.iter().map(still).collect();
                 self.show(Some(&lines.join("\n")), now)
@@ -120,20 +120,17 @@ impl<W: Write> Live<W> {
             // Between the worker and whoever deals out the cells.
             Event::Ready => None,
             Event::NoLab { error } => Some(format!(
-                "[lanfence] a worker is out, its {} failed: {}",
-                clean(&error.phase),
+                "[lanfence] a worker could not start its {}: {}",
+                error.step,
                 clean(&error.message)
             )),
-            Event::Phase { cell, phase } => {
-                self.enter(&clean(cell), clean(phase), now);
+            Event::Step { cell, step } => {
+                self.enter(&clean(cell), *step, now);
                 None
             }
-            Event::PhaseDone { cell, phase, ms } => Some(format!(
-                "[{}] {} {}",
-                clean(cell),
-                clean(phase),
-                seconds(*ms)
-            )),
+            Event::StepDone { cell, step, ms } => {
+                Some(format!("[{}] {step} {}", clean(cell), seconds(*ms)))
+            }
             Event::CellDone { cell } => {
                 self.done += 1;
                 let name = clean(&cell.name);
@@ -143,14 +140,14 @@ impl<W: Write> Live<W> {
         }
     }
 
-    fn enter(&mut self, cell: &str, phase: String, now: Duration) {
+    fn enter(&mut self, cell: &str, step: Step, now: Duration) {
         if let Some(running) = self.running.iter_mut().find(|running| running.cell == cell) {
-            (running.phase, running.since) = (phase, now);
+            (running.step, running.since) = (step, now);
         } else {
             let cell = cell.to_owned();
             self.running.push(Running {
                 cell,
-                phase,
+                step,
                 since: now,
                 began: now,
             });
@@ -179,9 +176,9 @@ impl<W: Write> Live<W> {
         if let Some(error) = &cell.error {
             let _ = write!(
                 line,
-                "\n[{}] error in phase {}",
+                "\n[{}] error in step {}",
                 clean(&cell.name),
-                clean(&error.phase)
+                error.step
             );
             let _ = write!(line, ": {}", clean(&error.message));
         }
@@ -223,11 +220,11 @@ impl<W: Write> Live<W> {
             .max();
         let name = name.unwrap_or(0);
         let line = |running: &Running| {
-            let phase = seconds(ms(now.saturating_sub(running.since)));
+            let spent = seconds(ms(now.saturating_sub(running.since)));
             let cell = seconds(ms(now.saturating_sub(running.began)));
             format!(
-                "{:name$}  {:8}  {phase:>7}  of {cell}",
-                running.cell, running.phase
+                "{:name$}  {:8}  {spent:>7}  of {cell}",
+                running.cell, running.step
             )
         };
         let mut lines: Vec<String> = self

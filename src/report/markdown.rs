@@ -173,9 +173,9 @@ fn errors(lines: &mut Lines, run: &Run) {
             lines.push("### Errors");
             lines.push("");
         }
-        let (name, phase) = (code(&clean(&cell.name)), code(&clean(&error.phase)));
+        let (name, step) = (code(&clean(&cell.name)), code(error.step.word()));
         lines.push(&format!(
-            "- {name} in phase {phase}: {}",
+            "- {name} in step {step}: {}",
             escape(&clean(&error.message))
         ));
     }

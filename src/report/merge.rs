@@ -1,6 +1,6 @@
 //! Joins the reports of partitions into the report of the whole matrix.
 
-use crate::report::model::{Cell, CellError, ErrorKind, Host, Run, Skipped};
+use crate::report::model::{Cell, CellError, ErrorKind, Host, Run, Skipped, Step};
 use std::collections::BTreeSet;
 
 /// Why reports do not belong together.
@@ -125,7 +125,7 @@ fn absent(name: &str) -> Cell {
         probes: Vec::new(),
         timings: Vec::new(),
         error: Some(CellError {
-            phase: "merge".into(),
+            step: Step::Merge,
             message: "no report has this cell; is a partition missing?".into(),
             kind: ErrorKind::Cell,
         }),

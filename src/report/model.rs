@@ -1,8 +1,10 @@
 //! What a run found, as data: the source of every rendering.
 
 mod clients;
+mod step;
 
 pub use clients::{ClientRun, DhcpClient, DhcpClients};
+pub use step::Step;
 
 use crate::probe::{Expect, Group, Point};
 use serde::{Deserialize, Serialize};
@@ -10,7 +12,7 @@ use serde::{Deserialize, Serialize};
 /// Version of the JSON layout; raised when a field changes its meaning.
 pub const SCHEMA_VERSION: u32 = 1;
 
-/// What became of a probe in one phase, decided by sensors.
+/// What became of a probe in one pass, decided by sensors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
@@ -80,15 +82,11 @@ pub struct ProbeResult {
     pub note: Option<String>,
 }
 
-/// How long a named part took.
+/// How long a step took.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Timing {
-    /// Name of the phase: `lab`, `save` (a guest is booted and saved for this and
-    /// other cells), `restore` and `plug` or `boot`, `nic`, `first-frame` (the guest begins
-    /// with the filter), `unbind`, `control`, and where the filter is also put on the
-    /// running guest `bind`, `filtered`, `unbind`, `leak-check`. With `first-frame`, `plug` and
-    /// `boot` bind the filter too.
-    pub phase: String,
+    /// Which step.
+    pub step: Step,
     /// Milliseconds of wall time.
     pub ms: u64,
 }
@@ -96,8 +94,8 @@ pub struct Timing {
 /// What stopped a cell before its probes were judged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CellError {
-    /// Phase in which it happened.
-    pub phase: String,
+    /// Step in which it happened.
+    pub step: Step,
     /// What failed, where, and what to do about it.
     pub message: String,
     /// The host or the user's input is to blame (exit code 3 or 2) rather than the cell.
@@ -131,7 +129,7 @@ pub struct Cell {
     pub driver: Option<String>,
     /// Results in catalogue order.
     pub probes: Vec<ProbeResult>,
-    /// Phases in order.
+    /// Steps in order.
     pub timings: Vec<Timing>,
     /// Set when the cell did not come to its end.
     pub error: Option<CellError>,

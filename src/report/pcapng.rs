@@ -32,7 +32,7 @@ pub struct EvidencePacket {
     pub direction: Direction,
     /// The Ethernet frame without FCS, with VLAN tags in place.
     pub frame: Vec<u8>,
-    /// Probe, phase and verdict, in words.
+    /// Probe, pass and verdict, in words.
     pub comment: Option<String>,
 }
 

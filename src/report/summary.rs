@@ -147,7 +147,7 @@ impl Cell {
         }
     }
 
-    /// Milliseconds of all its phases.
+    /// Milliseconds of all its steps.
     pub fn ms(&self) -> u64 {
         self.timings
             .iter()
@@ -194,7 +194,7 @@ impl Run {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::model::{CellError, Outcome};
+    use crate::report::model::{CellError, Outcome, Step};
     use crate::report::{arbitrary, examples};
     use proptest::prelude::*;
     use rstest::rstest;
@@ -218,7 +218,7 @@ mod tests {
     fn errors_show_but_never_hide_a_leak(#[case] kind: ErrorKind, #[case] expected: u8) {
         let mut run = examples::green();
         let error = CellError {
-            phase: "boot".into(),
+            step: Step::Boot,
             message: "broke".into(),
             kind,
         };

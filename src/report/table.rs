@@ -4,35 +4,20 @@ mod header;
 mod page;
 mod sections;
 
-use crate::report::model::{Cell, Run};
+use crate::report::model::{Cell, Run, Step};
 use crate::report::summary::{Conclusion, Counts};
-use crate::report::text::{clean, plural, seconds};
+use crate::report::text::{plural, seconds};
 use crate::report::{grid, matrix};
 use comfy_table::CellAlignment;
 pub(super) use header::{accelerator_line, filter_line, host_line};
 use page::Page;
+use std::collections::BTreeSet;
 
 /// Width in columns where none is known: fits CI logs and README blocks.
 const DEFAULT_WIDTH: u16 = 100;
 
 /// Below this, cutting words hurts more than a broken line.
 const LEAST_WIDTH: u16 = 40;
-
-/// The phases of a cell in the order in which it goes through them.
-const PHASES: [&str; 12] = [
-    "lab",
-    "save",
-    "restore",
-    "plug",
-    "boot",
-    "nic",
-    "first-frame",
-    "control",
-    "bind",
-    "filtered",
-    "unbind",
-    "leak-check",
-];
 
 /// The whole report. `width` is in columns; none means 100, and less than 40
 /// counts as 40. With `color` it holds ANSI colours and is the same otherwise.
@@ -82,7 +67,7 @@ fn print_matrix(page: &mut Page, run: &Run) {
     page.text(1, matrix::LEGEND);
 }
 
-/// Milliseconds per phase and cell; a phase that a cell entered twice is summed.
+/// Milliseconds per step and cell; a step that a cell entered twice is summed.
 fn print_time(page: &mut Page, run: &Run) {
     if matrix::suits(run) {
         // Each line of the grid has its cell's time.
@@ -91,42 +76,27 @@ fn print_time(page: &mut Page, run: &Run) {
             &format!("the whole run took {}", seconds(run.wall_ms)),
         );
     }
-    let mut phases: Vec<String> = Vec::new();
-    for timing in run.cells.iter().flat_map(|cell| &cell.timings) {
-        let phase = clean(&timing.phase);
-        if !phases.contains(&phase) {
-            phases.push(phase);
-        }
-    }
-    // A phase that only the second cell went through stands where it belongs.
-    phases.sort_by_key(|phase| {
-        PHASES
-            .iter()
-            .position(|known| known == phase)
-            .unwrap_or(PHASES.len())
-    });
-    if phases.is_empty() {
+    let timings = run.cells.iter().flat_map(|cell| &cell.timings);
+    let steps: BTreeSet<Step> = timings.map(|timing| timing.step).collect();
+    if steps.is_empty() {
         return;
     }
-    let spent = |phase: &String| run.cells.iter().map(|cell| ms_in(cell, phase)).collect();
-    let mut rows: Vec<_> = phases
-        .iter()
-        .map(|phase| (vec![phase.clone()], spent(phase)))
+    let spent = |step| run.cells.iter().map(|cell| ms_in(cell, step)).collect();
+    let mut rows: Vec<_> = steps
+        .into_iter()
+        .map(|step| (vec![step.to_string()], spent(step)))
         .collect();
     let sums = run.cells.iter().map(|cell| cell.ms().to_string()).collect();
     rows.push((vec!["all".to_owned()], sums));
     page.heading(
         "Time",
-        &format!("ms per phase; the whole run took {}", seconds(run.wall_ms)),
+        &format!("ms per step; the whole run took {}", seconds(run.wall_ms)),
     );
-    page.grid(&["phase"], &grid::columns(run), &rows, CellAlignment::Right);
+    page.grid(&["step"], &grid::columns(run), &rows, CellAlignment::Right);
 }
 
-fn ms_in(cell: &Cell, phase: &str) -> String {
-    let entered = cell
-        .timings
-        .iter()
-        .filter(|timing| clean(&timing.phase) == phase);
+fn ms_in(cell: &Cell, step: Step) -> String {
+    let entered = cell.timings.iter().filter(|timing| timing.step == step);
     let ms = entered.map(|timing| timing.ms).reduce(u64::saturating_add);
     ms.map_or_else(|| "-".to_owned(), |ms| ms.to_string())
 }

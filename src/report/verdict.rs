@@ -29,8 +29,8 @@ pub fn verdict_lines(run: &Run) -> String {
         };
         let _ = writeln!(out, "{name} leak-check {leak_check}");
         if let Some(error) = &cell.error {
-            let (phase, kind) = (text::clean(&error.phase), kind(error.kind));
-            let _ = writeln!(out, "{name} error {phase} {kind}");
+            let kind = kind(error.kind);
+            let _ = writeln!(out, "{name} error {} {kind}", error.step);
         }
         if cell.flaky.is_some() {
             let _ = writeln!(out, "{name} flaky");

@@ -2,7 +2,7 @@
 
 use super::front::{Workers, silence};
 use super::job::{CellPlan, Job, LINUX};
-use crate::report::model::{CellError, ErrorKind};
+use crate::report::model::{CellError, ErrorKind, Step};
 use std::path::Path;
 
 /// The accelerator that will be used, and why.
@@ -104,7 +104,7 @@ impl Tried {
             };
         };
         let first = error.message.lines().next().unwrap_or_default();
-        let booted = error.phase == "boot" && error.kind == ErrorKind::Cell;
+        let booted = error.step == Step::Boot && error.kind == ErrorKind::Cell;
         Self {
             answer: booted.then_some(false),
             reason: format!("no guest reached READY under KVM: {first}"),
@@ -118,17 +118,17 @@ mod tests {
     use rstest::rstest;
 
     #[rstest]
-    #[case::the_guest_hangs("boot", ErrorKind::Cell, Some(false))]
-    #[case::the_lab_does_not_come_up("namespaces", ErrorKind::Host, None)]
-    #[case::qemu_is_missing("boot", ErrorKind::Host, None)]
-    #[case::the_worker_is_killed("worker", ErrorKind::Cell, None)]
+    #[case::the_guest_hangs(Step::Boot, ErrorKind::Cell, Some(false))]
+    #[case::the_lab_does_not_come_up(Step::Namespaces, ErrorKind::Host, None)]
+    #[case::qemu_is_missing(Step::Boot, ErrorKind::Host, None)]
+    #[case::the_worker_is_killed(Step::Worker, ErrorKind::Cell, None)]
     fn kvm_is_given_up_only_for_a_guest_that_does_not_boot(
-        #[case] phase: &str,
+        #[case] step: Step,
         #[case] kind: ErrorKind,
         #[case] answer: Option<bool>,
     ) {
         let error = CellError {
-            phase: phase.into(),
+            step,
             message: "it said so\nand more".into(),
             kind,
         };

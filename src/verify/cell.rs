@@ -19,7 +19,7 @@ use crate::lab::{Lab, Sensor, Shortcut, qemu_log_path, ruleset};
 use crate::probe::Pass;
 use crate::probe::{Probe, Scene};
 use crate::report::live::Event;
-use crate::report::model::{self, Cell};
+use crate::report::model::{self, Cell, Step};
 use lanfence_agent::{Answer, Op};
 use std::time::Duration;
 
@@ -85,7 +85,7 @@ impl CellRun<'_> {
             Some(host_key) => host_key,
             None => greet(self.context, &mut guest.agent).await?,
         };
-        self.enter("nic");
+        self.enter(Step::Nic);
         if self.plan.attach.before_first_frame() {
             // No frame leaves the guest before its NIC is set up, so this comes first.
             first_frame::in_force(self.context, &guest.machine)?;
@@ -102,8 +102,8 @@ impl CellRun<'_> {
             clients: Played::default(),
         };
         let run = super::random();
-        let runs = trial::run(run, self.plan.attach, &mut subject, |pass| {
-            self.enter(pass);
+        let runs = trial::run(run, self.plan.attach, &mut subject, |step| {
+            self.enter(step);
         });
         let runs = runs.await?;
         let clients = std::mem::take(&mut subject.clients);
@@ -160,16 +160,16 @@ impl CellRun<'_> {
             self.know(snapshot::domain(context, &interface.model)?);
             if let Some(restored) = context
                 .saved
-                .guest(context, &interface.model, |pass| self.enter(pass))
+                .guest(context, &interface.model, |step| self.enter(step))
                 .await
             {
-                self.enter("plug");
+                self.enter(Step::Plug);
                 let greeted = restored.plug(&interface, async |agent| warmed(context, agent).await);
                 let (guest, host_key) = greeted.await?;
                 return Ok((guest, Some(host_key)));
             }
         }
-        self.enter("boot");
+        self.enter(Step::Boot);
         let name = format!("{}-{number}", self.plan.name.replace('/', "-"));
         let nonce = format!("{:08x}", super::random());
         let image = self.context.image()?;

@@ -2,7 +2,7 @@
 
 use crate::guest::GuestError;
 use crate::lab::LabError;
-use crate::report::model::{CellError, ErrorKind};
+use crate::report::model::{CellError, ErrorKind, Step};
 use thiserror::Error;
 
 /// A failure of a cell or of its lab.
@@ -30,11 +30,11 @@ pub enum VerifyError {
 
 impl VerifyError {
     /// As it stands in the report.
-    pub fn in_phase(&self, phase: &str) -> CellError {
+    pub fn at(&self, step: Step) -> CellError {
         let kind = match self {
             Self::Host(_) => ErrorKind::Host,
             // Without a lab there is no cell: the host is not fit for it.
-            Self::Lab(error) if error.is_host() || phase == "lab" => ErrorKind::Host,
+            Self::Lab(error) if error.is_host() || step == Step::Lab => ErrorKind::Host,
             Self::Guest(error) if error.is_host() => ErrorKind::Host,
             Self::Refused(_)
             | Self::Usage(_)
@@ -42,7 +42,7 @@ impl VerifyError {
             Self::Lab(_) | Self::Guest(_) | Self::Cell(_) => ErrorKind::Cell,
         };
         CellError {
-            phase: phase.to_owned(),
+            step,
             message: self.to_string(),
             kind,
         }

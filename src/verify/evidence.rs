@@ -17,7 +17,7 @@ pub struct Traces<'a> {
     pub own: &'a [(&'static str, Own)],
     /// The kernel's rules with their counters.
     pub rules: &'a str,
-    /// Frames of each phase with the phase's probes; no probes where none was judged.
+    /// Frames of each pass with the pass's probes; no probes where none was judged.
     pub frames: &'a [(&'a Sightings, &'a [Probe])],
 }
 
@@ -78,15 +78,15 @@ fn log(path: &str) -> Vec<u8> {
     std::fs::read(path).unwrap_or_default()
 }
 
-/// All frames of all phases in the order of time, each with its probe's verdict as comment.
-fn capture(cell: &Cell, phases: &[(&Sightings, &[Probe])]) -> Result<Vec<u8>, String> {
+/// All frames of all passes in the order of time, each with its probe's verdict as comment.
+fn capture(cell: &Cell, passes: &[(&Sightings, &[Probe])]) -> Result<Vec<u8>, String> {
     let results: HashMap<&str, &ProbeResult> = cell
         .probes
         .iter()
         .map(|result| (result.id.as_str(), result))
         .collect();
     let mut packets = Vec::new();
-    for (sightings, probes) in phases {
+    for (sightings, probes) in passes {
         for (place, seen) in sightings.frames() {
             let tag = Tag::find(&seen.frame);
             let probe =

@@ -3,7 +3,7 @@
 use super::job::{CellPlan, Job};
 use super::queue::Queue;
 use crate::report::live::Event;
-use crate::report::model::{Cell, CellError, ErrorKind, Host};
+use crate::report::model::{Cell, CellError, ErrorKind, Host, Step};
 use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
@@ -16,7 +16,7 @@ pub const WORKER: &str = "__worker";
 /// How often the display is refreshed while nothing happens.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Longest silence of a worker: longer than the deadlines of any phase together.
+/// Longest silence of a worker: longer than the deadlines of all steps together.
 /// Only what has no deadline of its own (a call that libvirt never answers) gets here.
 const SILENCE: Duration = Duration::from_secs(180);
 
@@ -303,7 +303,7 @@ fn breakdown(end: &End) -> CellError {
         End::Unknown => ("vanished; run the cell again".to_owned(), ErrorKind::Cell),
     };
     CellError {
-        phase: "worker".into(),
+        step: Step::Worker,
         message: format!("the process that ran this cell {ended}"),
         kind,
     }

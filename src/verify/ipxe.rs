@@ -67,7 +67,7 @@ impl CellRun<'_> {
             rounds,
             goes_on: false,
         };
-        let runs = trial::run(run, order, &mut subject, |pass| self.enter(pass)).await;
+        let runs = trial::run(run, order, &mut subject, |step| self.enter(step)).await;
         self.describe(subject.machine.xml());
         match runs {
             Ok(runs) => self.conclude_with_guest(runs),

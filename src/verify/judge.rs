@@ -3,7 +3,7 @@
 use crate::probe::Expect;
 use crate::report::model::{Failure, Outcome, Verdict};
 
-/// What the sensors said of one probe in one phase.
+/// What the sensors said of one probe in one pass.
 #[expect(
     clippy::struct_excessive_bools,
     reason = "five independent observations, not a state machine"
@@ -23,7 +23,7 @@ pub struct Observation {
     pub sound: bool,
 }
 
-/// The outcome of a probe in the control or leak_check phase: only the place where it must arrive counts.
+/// The outcome of a probe in the control pass or of the leak check: only the place where it must arrive counts.
 pub fn control_outcome(seen: Observation) -> Outcome {
     outcome(seen, seen.arrived)
 }

@@ -1,7 +1,7 @@
 //! Which cell is begun next, and what becomes of those that never are.
 
 use super::job::CellPlan;
-use crate::report::model::{Cell, CellError, ErrorKind};
+use crate::report::model::{Cell, CellError, ErrorKind, Step};
 use crate::report::summary::Conclusion;
 use std::collections::VecDeque;
 
@@ -68,7 +68,7 @@ impl Queue {
 
     fn why_not(&self) -> CellError {
         let error = |message: String| CellError {
-            phase: "plan".into(),
+            step: Step::Plan,
             message,
             kind: ErrorKind::Cell,
         };
@@ -131,7 +131,7 @@ mod tests {
     fn cells_without_a_lab_say_why_there_is_none() {
         let mut queue = Queue::new(&plans());
         queue.no_lab(CellError {
-            phase: "lab".into(),
+            step: Step::Lab,
             message: "no bridge".into(),
             kind: ErrorKind::Host,
         });

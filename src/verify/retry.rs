@@ -5,7 +5,7 @@ use super::job::{CellPlan, Job};
 use super::running::CellContext;
 use super::{cell, tap};
 use crate::report::live::Event;
-use crate::report::model::Cell;
+use crate::report::model::{Cell, Step};
 use crate::report::summary::Conclusion;
 
 /// TrialRecord a cell, and again as often as the job allows until it is green.
@@ -53,7 +53,7 @@ async fn attempt(context: &CellContext<'_>, plan: &CellPlan, number: u8, again: 
 
 async fn once(context: &CellContext<'_>, plan: &CellPlan, number: u8) -> Cell {
     if let Err(error) = context.lab.begin_cell().await {
-        return plan.failed(VerifyError::from(error).in_phase("lab"));
+        return plan.failed(VerifyError::from(error).at(Step::Lab));
     }
     if plan.is_tap() {
         tap::run(context, plan, number).await
@@ -90,7 +90,7 @@ mod tests {
     /// A try that comes to this: `p`ass, `i`nconclusive, `l`eak, `h`ost unfit.
     fn a_try(kind: char) -> Cell {
         let error = |kind| CellError {
-            phase: "boot".into(),
+            step: Step::Boot,
             message: "broke".into(),
             kind,
         };

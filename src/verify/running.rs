@@ -1,4 +1,4 @@
-//! A cell while it runs: its phases, what was found, its end.
+//! A cell while it runs: its steps, what was found, its end.
 
 use super::VerifyError;
 use super::assess::is_green;
@@ -12,7 +12,7 @@ use crate::lab::{Lab, Sensor, ruleset};
 use crate::policy::Policy;
 use crate::probe::Probe;
 use crate::report::live::Event;
-use crate::report::model::{self, Cell, ProbeResult, Timing};
+use crate::report::model::{self, Cell, ProbeResult, Step, Timing};
 use std::time::{Duration, Instant};
 
 /// What a cell is run with.
@@ -63,7 +63,7 @@ pub struct CellRun<'a> {
     pub own: Vec<(&'static str, evidence::Own)>,
     /// Where the sensors' records stood when it began; that of the tap is its own.
     began: Marks,
-    phase: Option<(&'static str, Instant)>,
+    step: Option<(Step, Instant)>,
 }
 
 impl<'a> CellRun<'a> {
@@ -76,17 +76,17 @@ impl<'a> CellRun<'a> {
             client_results: Vec::new(),
             own: Vec::new(),
             began: Watch::marks(context.lab),
-            phase: None,
+            step: None,
         }
     }
 
-    /// Ends the current phase and starts the next.
-    pub fn enter(&mut self, phase: &'static str) {
-        self.end_phase();
-        self.phase = Some((phase, Instant::now()));
-        (self.context.tell)(&Event::Phase {
+    /// Ends the current step and starts the next.
+    pub fn enter(&mut self, step: Step) {
+        self.end_step();
+        self.step = Some((step, Instant::now()));
+        (self.context.tell)(&Event::Step {
             cell: self.plan.name.clone(),
-            phase: phase.into(),
+            step,
         });
     }
 
@@ -102,13 +102,13 @@ impl<'a> CellRun<'a> {
             fault = lab.broken() => Err(fault.map_or_else(VerifyError::from, VerifyError::Cell)),
         };
         if let Err(error) = explain(lab, ended).await {
-            let phase = self.phase.map_or("guest", |(phase, _)| phase);
-            self.cell.error = Some(error.in_phase(phase));
+            let step = self.step.map_or(Step::Boot, |(step, _)| step);
+            self.cell.error = Some(error.at(step));
             if self.cell.evidence.is_empty() {
                 self.keep(&ruleset::evidence(), &[]);
             }
         }
-        self.end_phase();
+        self.end_step();
         self.cell
     }
 
@@ -158,18 +158,15 @@ impl<'a> CellRun<'a> {
         }
     }
 
-    fn end_phase(&mut self) {
-        let Some((phase, since)) = self.phase.take() else {
+    fn end_step(&mut self) {
+        let Some((step, since)) = self.step.take() else {
             return;
         };
         let ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.cell.timings.push(Timing {
-            phase: phase.into(),
-            ms,
-        });
-        (self.context.tell)(&Event::PhaseDone {
+        self.cell.timings.push(Timing { step, ms });
+        (self.context.tell)(&Event::StepDone {
             cell: self.plan.name.clone(),
-            phase: phase.into(),
+            step,
             ms,
         });
     }

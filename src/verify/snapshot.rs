@@ -7,6 +7,7 @@ use crate::guest::{
     restore, save,
 };
 use crate::report::live::Event;
+use crate::report::model::Step;
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -94,7 +95,7 @@ impl Saved {
         &self,
         context: &CellContext<'_>,
         nic: &str,
-        enter: impl FnMut(&'static str),
+        enter: impl FnMut(Step),
     ) -> Option<RestoredGuest> {
         match self.try_guest(context, nic, enter).await {
             Ok(restored) => restored,
@@ -109,7 +110,7 @@ impl Saved {
         &self,
         context: &CellContext<'_>,
         nic: &str,
-        mut enter: impl FnMut(&'static str),
+        mut enter: impl FnMut(Step),
     ) -> Result<Option<RestoredGuest>, VerifyError> {
         let name = name(nic);
         let known = self.known.borrow_mut().remove(name).unwrap_or_default();
@@ -125,7 +126,7 @@ impl Saved {
         let Some(file) = file else {
             return Ok(None);
         };
-        enter("restore");
+        enter(Step::Restore);
         let nonce = format!("{:08x}", super::random());
         let identity = Identity {
             nonce: &nonce,
@@ -170,7 +171,7 @@ pub fn domain(context: &CellContext<'_>, nic: &str) -> Result<(String, String), 
 async fn find(
     context: &CellContext<'_>,
     nic: &str,
-    enter: &mut impl FnMut(&'static str),
+    enter: &mut impl FnMut(Step),
 ) -> Result<Known, VerifyError> {
     let Some(dir) = &context.job.snapshots else {
         return Ok(Known::None);
@@ -186,7 +187,7 @@ async fn find(
     if let Some(file) = snapshots.ready(&key) {
         return Ok(Known::At(snapshots, file));
     }
-    enter("save");
+    enter(Step::Save);
     let make = async |file: &Path| Ok(save(context.lab, &spec, None, file).await?);
     let file = snapshots.obtain::<VerifyError>(&key, make).await?;
     Ok(Known::At(snapshots, file))

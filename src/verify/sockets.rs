@@ -52,7 +52,7 @@ pub fn ping(far_side: bool, to: IpAddr, payload: &[u8]) -> io::Result<()> {
 }
 
 /// A non-blocking TCP socket bound to an address, not yet connected. Closing
-/// it resets the connection at once, so that no retransmission outlives a phase.
+/// it resets the connection at once, so that no retransmission outlives a pass.
 pub fn stream_socket(from: SocketAddr) -> io::Result<OwnedFd> {
     let family = if from.is_ipv4() {
         AddressFamily::Inet

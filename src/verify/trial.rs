@@ -11,7 +11,7 @@ use crate::lab::{Lab, Sensor, ruleset};
 use crate::policy::Policy;
 use crate::probe::Pass;
 use crate::probe::{Probe, Scene, catalogue};
-use crate::report::model::ProbeResult;
+use crate::report::model::{ProbeResult, Step};
 
 /// What a trial is made of: something at the guest's end that sends, and a
 /// filter that comes and goes.
@@ -72,11 +72,11 @@ pub async fn run(
     run: u32,
     attach: Attach,
     subject: &mut impl TestSubject,
-    mut enter: impl FnMut(&'static str),
+    mut enter: impl FnMut(Step),
 ) -> Result<TrialRecord, VerifyError> {
     let mut runs = TrialRecord::default();
     if attach.before_first_frame() {
-        enter("first-frame");
+        enter(Step::FirstFrame);
         let record = subject.pass(run, Pass::FirstFrame).await?;
         runs.rules = ruleset::evidence();
         runs.first_frame = Some(Filtered::from(record));
@@ -103,13 +103,13 @@ async fn go_on(
     attach: Attach,
     subject: &mut impl TestSubject,
     runs: &mut TrialRecord,
-    enter: &mut impl FnMut(&'static str),
+    enter: &mut impl FnMut(Step),
 ) -> Result<(), VerifyError> {
     let control = if runs.first_frame.is_some() {
         let last = !attach.to_running();
         without_filter(run, subject, (Pass::Control, last), enter).await
     } else {
-        enter("control");
+        enter(Step::Control);
         subject.pass(run, Pass::Control).await
     };
     if let Some(first_frame) = &mut runs.first_frame {
@@ -119,11 +119,11 @@ async fn go_on(
     if !attach.to_running() {
         return Ok(());
     }
-    enter("bind");
+    enter(Step::Bind);
     subject.bind().await?;
     subject.inject()?;
     let live = runs.live.insert(AttachedRecord::default());
-    enter("filtered");
+    enter(Step::Filtered);
     let record = subject.pass(run, Pass::Filtered).await;
     runs.rules = ruleset::evidence();
     let filtered = live.filtered.insert(Filtered::from(record?));
@@ -138,18 +138,18 @@ async fn without_filter(
     run: u32,
     subject: &mut impl TestSubject,
     (pass, last): (Pass, bool),
-    enter: &mut impl FnMut(&'static str),
+    enter: &mut impl FnMut(Step),
 ) -> Result<PassRecord, VerifyError> {
-    enter("unbind");
+    enter(Step::Unbind);
     if last {
         subject.strip().await?;
     } else {
         subject.unbind().await?;
     }
     enter(if pass == Pass::Control {
-        "control"
+        Step::Control
     } else {
-        "leak-check"
+        Step::LeakCheck
     });
     subject.pass(run, pass).await
 }

@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn what_every_phase_repeats_is_never_called_late() {
+    fn what_every_pass_repeats_is_never_called_late() {
         let group = Ipv4Addr::new(224, 0, 0, 251);
         let probe = probe(Origin::Guest, Point::Gateway, Sighting::Igmp { group });
         assert!(!probe.received.is_of_one_pass());

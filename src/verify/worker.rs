@@ -11,7 +11,7 @@ use crate::lab::{Lab, Shortcut, Topology};
 use crate::nwfilter;
 use crate::policy::Policy;
 use crate::report::live::Event;
-use crate::report::model::{Host, Timing};
+use crate::report::model::{Host, Step, Timing};
 use std::io::BufRead;
 use std::time::Instant;
 
@@ -25,7 +25,7 @@ pub async fn run(job: &Job, tell: &dyn Fn(&Event), cells: impl BufRead) {
         ..job.clone()
     };
     if let Err(error) = run_cells(&job, tell, cells).await {
-        let error = error.in_phase("lab");
+        let error = error.at(Step::Lab);
         tell(&Event::NoLab { error });
     }
 }
@@ -62,8 +62,8 @@ async fn run_cells(
         let mut cell = retry::run(&context, &plan, &mut numbers).await;
         // The lab belongs to all cells; the first one carries its time.
         if let Some(ms) = lab_ms.take() {
-            let phase = "lab".into();
-            cell.timings.insert(0, Timing { phase, ms });
+            let step = Step::Lab;
+            cell.timings.insert(0, Timing { step, ms });
         }
         let cell = Box::new(cell);
         tell(&Event::CellDone { cell });

@@ -179,7 +179,7 @@ fn a_filter_that_cannot_work_is_a_usage_error(#[case] xml: &str, #[case] words: 
 /// A real kernel whose initramfs holds nothing, and an ELF file that is no kernel.
 #[rstest]
 #[case::a_kernel_panic(true, "the guest's kernel panicked: ", "Kernel panic")]
-#[case::no_kernel_at_all(false, "error in phase boot: ", "")]
+#[case::no_kernel_at_all(false, "error in step boot: ", "")]
 fn a_guest_that_never_boots_is_told_apart_and_leaves_its_log(
     #[case] real_kernel: bool,
     #[case] words: &str,
@@ -308,8 +308,8 @@ fn alive(pid: u32) -> bool {
     })
 }
 
-/// Starts a run and waits until a cell has got past a phase; what it says from there on.
-fn past(phase: &str, command: &mut Command) -> (Child, impl Iterator<Item = String> + use<>) {
+/// Starts a run and waits until a cell has got past a step; what it says from there on.
+fn past(step: &str, command: &mut Command) -> (Child, impl Iterator<Item = String> + use<>) {
     let mut child = command
         .env("LANFENCE_GUEST", guest_image())
         .env("CI", "true")
@@ -320,8 +320,8 @@ fn past(phase: &str, command: &mut Command) -> (Child, impl Iterator<Item = Stri
     let mut lines = BufReader::new(child.stderr.take().unwrap())
         .lines()
         .map_while(Result::ok);
-    let reached = |line: String| line.contains(&format!("] {phase} "));
-    assert!(lines.any(reached), "a cell got past {phase}");
+    let reached = |line: String| line.contains(&format!("] {step} "));
+    assert!(lines.any(reached), "a cell got past {step}");
     (child, lines)
 }
 

@@ -15,10 +15,10 @@ fn verify_in(cache: &Path, arguments: &[&str]) -> Verified {
     verify_with(command, arguments)
 }
 
-/// Names of the first cell's phases; the lab's start belongs to whichever cell came first.
-fn phases(done: &Verified) -> Vec<&str> {
+/// Names of the first cell's steps; the lab's start belongs to whichever cell came first.
+fn steps(done: &Verified) -> Vec<&str> {
     let timings = &done.run().cells[0].timings;
-    let names = timings.iter().map(|timing| timing.phase.as_str());
+    let names = timings.iter().map(|timing| timing.step.word());
     names.filter(|name| *name != "lab").collect()
 }
 
@@ -65,7 +65,7 @@ fn saved_restored_and_cold(cache: &Path, cells: &[&str], least: usize) -> [Verif
     assert!(lines[0].lines().count() > least, "{}", lines[0]);
     assert_eq!(lines[0], lines[2], "saved and restored, against booted");
     assert_eq!(lines[1], lines[2], "restored, against booted");
-    assert_eq!(phases(&done[2])[0], "boot");
+    assert_eq!(steps(&done[2])[0], "boot");
     done
 }
 
@@ -74,8 +74,8 @@ fn a_guest_is_saved_once_and_restored_guests_judge_like_booted_ones() {
     let cache = temporary();
     let nics = ["--jobs", "1", "--nic", "pcnet", "--nic", "virtio"];
     let [first, second, _] = saved_restored_and_cold(cache.path(), &nics, 400);
-    assert_eq!(phases(&first)[..3], ["save", "restore", "plug"]);
-    assert_eq!(phases(&second)[..2], ["restore", "plug"]);
+    assert_eq!(steps(&first)[..3], ["save", "restore", "plug"]);
+    assert_eq!(steps(&second)[..2], ["restore", "plug"]);
     assert_eq!(snapshots(cache.path()).len(), 1);
 }
 
@@ -87,13 +87,13 @@ fn ipxe_is_saved_with_its_nic_and_goes_on_under_another_filter() {
     let cells = "--jobs 1 --cell ipxe/i82551 --cell ipxe/tulip".split(' ');
     let cells: Vec<&str> = cells.collect();
     let [first, second, _] = saved_restored_and_cold(cache.path(), &cells, 20);
-    assert_eq!(phases(&first)[..3], ["save", "restore", "round"]);
-    assert_eq!(phases(&second)[..2], ["restore", "round"]);
+    assert_eq!(steps(&first)[..3], ["save", "restore", "round"]);
+    assert_eq!(steps(&second)[..2], ["restore", "round"]);
     assert_eq!(snapshots(cache.path()).len(), 2);
     // The state knows of no filter: without one, all that it stopped gets out.
     let leaky = verify_in(cache.path(), &["--cell", "ipxe/tulip", "--no-filter"]);
     assert_eq!(leaky.code, 1, "{}", leaky.printed());
-    assert_eq!(phases(&leaky)[..2], ["restore", "round"]);
+    assert_eq!(steps(&leaky)[..2], ["restore", "round"]);
     let [leaky] = &leaky.run().cells[..] else {
         panic!("one cell: {}", leaky.printed());
     };
@@ -108,7 +108,7 @@ fn a_usb_nic_is_plugged_into_a_saved_guest_of_its_own() {
     let cells = "--jobs 1 --order start --nic usb-net --nic pcnet".split(' ');
     let cells: Vec<&str> = cells.collect();
     let [_, second, _] = saved_restored_and_cold(cache.path(), &cells, 400);
-    assert_eq!(phases(&second)[..2], ["restore", "plug"]);
+    assert_eq!(steps(&second)[..2], ["restore", "plug"]);
     assert_eq!(snapshots(cache.path()).len(), 2);
 }
 
@@ -135,7 +135,7 @@ fn a_state_of_another_image_is_not_used() {
     );
     let second = verify_in(cache.path(), &arguments);
     assert_eq!(second.code, 0, "{}", second.printed());
-    assert!(phases(&second).contains(&"save"), "{:?}", phases(&second));
+    assert!(steps(&second).contains(&"save"), "{:?}", steps(&second));
     assert_eq!(snapshots(cache.path()).len(), 2);
 }
 
@@ -159,14 +159,14 @@ fn a_state_that_cannot_be_restored_is_told_and_thrown_away(
     std::fs::write(&file, state).expect("the damaged state");
     let second = verify_in(cache.path(), &cell);
     assert_eq!(second.code, 0, "{}", second.printed());
-    assert!(phases(&second).contains(&"boot"), "{:?}", phases(&second));
+    assert!(steps(&second).contains(&"boot"), "{:?}", steps(&second));
     let told = "one guest boots cold, since the saved one cannot be restored";
     assert!(second.stderr.contains(told), "{}", second.printed());
     // It is gone: the next guest makes a new one and begins with that.
     let third = verify_in(cache.path(), &cell);
     assert_eq!(third.code, 0, "{}", third.printed());
-    for phase in ["save", "restore"] {
-        assert!(phases(&third).contains(&phase), "{:?}", phases(&third));
+    for step in ["save", "restore"] {
+        assert!(steps(&third).contains(&step), "{:?}", steps(&third));
     }
     assert!(!third.stderr.contains(told), "{}", third.printed());
 }
@@ -205,7 +205,7 @@ fn a_guest_that_panics_when_its_nic_is_plugged_in_is_told_apart() {
     let path = image.path().to_str().expect("a name in UTF-8");
     let done = verify_in(cache.path(), &["--nic", "pcnet", "--guest", path]);
     assert_eq!(done.code, 5, "{}", done.printed());
-    assert_eq!(phases(&done)[..3], ["save", "restore", "plug"]);
+    assert_eq!(steps(&done)[..3], ["save", "restore", "plug"]);
     let error = done.run().cells[0].error.as_ref().expect("an error");
     let words = "the guest's kernel panicked: ";
     assert!(error.message.contains(words), "{}", error.message);
@@ -245,7 +245,7 @@ fn a_nic_whose_link_never_comes_up_is_told_apart() {
     let error = done.run().cells[0].error.as_ref().expect("an error");
     let words = "with driver pcnet32 has no carrier within";
     assert!(error.message.contains(words), "{}", error.message);
-    assert_eq!(error.phase, "nic");
+    assert_eq!(error.step.word(), "nic");
 }
 
 /// A file's bytes in the image's archive (newc, cpio(5)).

@@ -1,7 +1,7 @@
 //! What a run concludes: green, red and inconclusive, each with real guests.
 
 use crate::common::{example, is_client, verify, verify_policy};
-use lanfence::report::model::{Failure, Outcome, ProbeResult, Verdict};
+use lanfence::report::model::{Failure, Outcome, ProbeResult, Step, Verdict};
 use rstest::rstest;
 
 #[test]
@@ -281,22 +281,22 @@ fn a_filter_that_libvirt_refuses_is_the_users_error(#[case] cell: &str) {
 fn one_cell_of_a_kind_has_the_filter_put_on_its_running_guest() {
     let done = verify(&["--nic", "virtio", "--nic", "pcnet"]);
     assert_eq!(done.code, 0, "{}", done.printed());
-    let phases = |cell: usize| {
+    let steps = |cell: usize| {
         let timings = done.run().cells[cell].timings.clone();
         timings
             .into_iter()
-            .map(|timing| timing.phase)
+            .map(|timing| timing.step)
             .collect::<Vec<_>>()
     };
     assert!(
-        phases(0).iter().any(|phase| phase == "filtered"),
+        steps(0).iter().any(|step| *step == Step::Filtered),
         "{:?}",
-        phases(0)
+        steps(0)
     );
     assert!(
-        !phases(1).iter().any(|phase| phase == "filtered"),
+        !steps(1).iter().any(|step| *step == Step::Filtered),
         "{:?}",
-        phases(1)
+        steps(1)
     );
     for cell in &done.run().cells {
         assert_eq!(cell.leak_check, Some(true), "{}", cell.name);

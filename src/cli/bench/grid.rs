@@ -5,6 +5,7 @@ use super::{REFERENCE, in_boots};
 use crate::cli::verify::Which;
 use crate::cli::{Failure, note};
 use crate::report::live::Event;
+use crate::report::model::Step;
 use crate::report::summary::Conclusion;
 use crate::verify::job::Job;
 use crate::verify::plan::longest_first;
@@ -87,7 +88,7 @@ fn wall(
         Workers::start(job, workers)
             .map_err(Failure::host)?
             .gather(silence(job), |event| match event {
-                Some(Event::PhaseDone { phase, .. }) if phase == "control" => guests.look(),
+                Some(Event::StepDone { step, .. }) if *step == Step::Control => guests.look(),
                 _ => {}
             });
     let wall = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);

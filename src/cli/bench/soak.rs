@@ -4,7 +4,7 @@ use super::memory::{Guests, family, mib};
 use crate::cli::verify::Which;
 use crate::cli::{Failure, note};
 use crate::report::live::Event;
-use crate::report::model::{Cell, ProbeResult, Verdict};
+use crate::report::model::{Cell, ProbeResult, Step, Verdict};
 use crate::report::summary::Conclusion;
 use crate::verify::job::Job;
 use crate::verify::{Workers, silence};
@@ -43,7 +43,7 @@ pub fn tables(plain: &Job, guest: &Path, cells: usize) -> Result<(String, usize)
 /// The first thing that is wrong with a cell.
 fn why(cell: &Cell) -> String {
     if let Some(error) = &cell.error {
-        return format!("{}: {}", error.phase, error.message);
+        return format!("{}: {}", error.step, error.message);
     }
     let is_wrong =
         |probe: &&ProbeResult| !matches!(probe.verdict, Verdict::Pass | Verdict::KnownGap);
@@ -82,7 +82,7 @@ struct Labs {
 impl Seen {
     fn look(&mut self, event: Option<&Event>, cells: usize) {
         match event {
-            Some(Event::PhaseDone { phase, .. }) if phase == "control" => self.guests.look(),
+            Some(Event::StepDone { step, .. }) if *step == Step::Control => self.guests.look(),
             Some(Event::CellDone { .. }) => {
                 self.done += 1;
                 // The first cells fill caches.

@@ -317,7 +317,7 @@ pub fn remember(cells: &[Cell], cache: &Path) {
 /// What a cell itself took: the lab's start and the saved guest belong to
 /// whichever cell came first.
 fn work(cell: &Cell) -> u64 {
-    let own = |timing: &&Timing| !["lab", "save"].contains(&timing.phase.as_str());
+    let own = |timing: &&Timing| !timing.step.is_shared();
     let own = cell.timings.iter().filter(own);
     own.fold(0, |sum, timing| sum.saturating_add(timing.ms))
 }
@@ -361,7 +361,7 @@ mod tests {
         remember(&examples::green().cells, dir.path());
         let kept = times(dir.path());
         assert_eq!(kept.len(), 2);
-        // All phases of the example but the lab's 912 ms.
+        // All steps of the example but the lab's 912 ms.
         assert_eq!(kept["linux/pcnet"], examples::green().cells[0].ms() - 912);
         std::fs::write(dir.path().join(TIMES), "{").expect("writes");
         assert!(times(dir.path()).is_empty());

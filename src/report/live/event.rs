@@ -1,6 +1,6 @@
 //! What a worker says while it works, as JSON lines.
 
-use crate::report::model::{Cell, CellError, Host};
+use crate::report::model::{Cell, CellError, Host, Step};
 use serde::{Deserialize, Serialize};
 
 /// Something that happened in a run. A worker process writes one a line; the
@@ -13,20 +13,20 @@ pub enum Event {
         /// Names of the cells in the order of the matrix.
         cells: Vec<String>,
     },
-    /// A cell entered a phase.
-    Phase {
+    /// A cell entered a step.
+    Step {
         /// The cell's name.
         cell: String,
-        /// The phase, named as in [`crate::report::model::Timing`].
-        phase: String,
+        /// The step.
+        step: Step,
     },
-    /// A cell left a phase.
-    PhaseDone {
+    /// A cell left a step.
+    StepDone {
         /// The cell's name.
         cell: String,
-        /// The phase.
-        phase: String,
-        /// Wall time of the phase in milliseconds.
+        /// The step.
+        step: Step,
+        /// Wall time of the step in milliseconds.
         ms: u64,
     },
     /// Something that the user should read.

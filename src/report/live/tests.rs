@@ -1,4 +1,5 @@
 use super::*;
+use crate::report::model::Step;
 use crate::report::{arbitrary, examples};
 use proptest::prelude::*;
 
@@ -9,13 +10,13 @@ const TERMINAL: Mode = Mode::Terminal {
 
 /// A run of two cells side by side, with the time of each event in milliseconds.
 fn script() -> Vec<(u64, Event)> {
-    let phase = |cell: &str, phase: &str| Event::Phase {
+    let step = |cell: &str, step| Event::Step {
         cell: cell.into(),
-        phase: phase.into(),
+        step,
     };
-    let done = |cell: &str, phase: &str, ms| Event::PhaseDone {
+    let done = |cell: &str, step, ms| Event::StepDone {
         cell: cell.into(),
-        phase: phase.into(),
+        step,
         ms,
     };
     let run = examples::red();
@@ -27,10 +28,10 @@ fn script() -> Vec<(u64, Event)> {
             },
         ),
         (10, Event::Host(run.host.clone())),
-        (20, phase("linux/pcnet", "lab")),
-        (30, phase("linux/virtio", "lab")),
-        (940, done("linux/pcnet", "lab", 920)),
-        (941, phase("linux/pcnet", "boot")),
+        (20, step("linux/pcnet", Step::Lab)),
+        (30, step("linux/virtio", Step::Lab)),
+        (940, done("linux/pcnet", Step::Lab, 920)),
+        (941, step("linux/pcnet", Step::Boot)),
         (
             990,
             Event::Note {
@@ -45,7 +46,7 @@ fn script() -> Vec<(u64, Event)> {
                 text: "guest said hello".into(),
             },
         ),
-        (3_000, done("linux/pcnet", "boot", 2_060)),
+        (3_000, done("linux/pcnet", Step::Boot, 2_060)),
         (
             9_000,
             Event::CellDone {
@@ -92,9 +93,9 @@ fn terminal() {
 #[test]
 fn plain_says_that_it_still_goes_on() {
     let mut live = Live::new(Vec::new(), Mode::Plain);
-    let boot = Event::Phase {
+    let boot = Event::Step {
         cell: "linux/pcnet".into(),
-        phase: "boot".into(),
+        step: Step::Boot,
     };
     live.event(&boot, Duration::from_secs(1))
         .expect("a Vec takes everything");
@@ -113,9 +114,9 @@ fn plain_says_that_it_still_goes_on() {
 fn a_dropped_display_takes_its_status_lines_along() {
     let mut out = Vec::new();
     let mut live = Live::new(&mut out, TERMINAL);
-    let boot = Event::Phase {
+    let boot = Event::Step {
         cell: "linux/pcnet".into(),
-        phase: "boot".into(),
+        step: Step::Boot,
     };
     live.event(&boot, Duration::ZERO)
         .expect("a Vec takes everything");
@@ -138,9 +139,9 @@ fn status_lines_fit_the_terminal() {
         },
     );
     for cell in 0..12 {
-        let boot = Event::Phase {
+        let boot = Event::Step {
             cell: format!("linux/a-long-name-{cell}"),
-            phase: "boot".into(),
+            step: Step::Boot,
         };
         live.event(&boot, Duration::ZERO)
             .expect("a Vec takes everything");
@@ -170,7 +171,7 @@ proptest! {
             Event::Started { cells: run.cells.iter().map(|cell| cell.name.clone()).collect() },
             Event::Host(run.host),
             Event::Note { cell: Some(text.clone()), text: text.clone() },
-            Event::PhaseDone { cell: text.clone(), phase: text, ms },
+            Event::StepDone { cell: text, step: Step::Boot, ms },
         ];
         events.extend(run.cells.into_iter().map(|cell| Event::CellDone { cell: Box::new(cell) }));
         for event in events {

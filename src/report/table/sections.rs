@@ -142,8 +142,8 @@ fn errors(page: &mut Page, run: &Run) {
     );
     for (cell, error) in failed {
         let text = format!(
-            "in phase {}, {}: {}",
-            clean(&error.phase),
+            "in step {}, {}: {}",
+            error.step,
             blame(error.kind),
             clean(&error.message)
         );

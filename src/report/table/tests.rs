@@ -1,4 +1,5 @@
 use super::*;
+use crate::report::text::clean;
 use crate::report::{arbitrary, examples};
 use proptest::prelude::*;
 use rstest::rstest;

@@ -27,6 +27,7 @@ use crate::lab::topology::{GATEWAY_MAC, Mac, WAN4};
 use crate::lab::{image_path, ruleset};
 use crate::probe::Pass;
 use crate::probe::{Group, Point};
+use crate::report::model::Step;
 use ledger::{Ledger, Owner, Proof};
 use rows::{Part, Parts, rows};
 use std::net::Ipv4Addr;
@@ -78,7 +79,7 @@ impl<'a> CellRun<'a> {
         place: usize,
         number: u8,
     ) -> Result<(), VerifyError> {
-        self.enter("image");
+        self.enter(Step::Image);
         let case = self.case(place, number)?;
         let mut seen = Traces::default();
         let ended = self.life(&case, &mut seen).await;
@@ -125,20 +126,20 @@ impl<'a> CellRun<'a> {
     }
 
     async fn life(&mut self, case: &Case<'_>, seen: &mut Traces) -> Result<(), VerifyError> {
-        self.enter("boot");
+        self.enter(Step::Boot);
         let mut on = self.power_on(case, None).await?;
-        self.enter("control");
+        self.enter(Step::Control);
         let (v4, control) = self.control(case, &on, seen).await?;
-        self.enter("bind");
+        self.enter(Step::Bind);
         bind::bind(self.context, &mut on.machine, v4)?;
         inject(self.context, &mut on.machine)?;
-        self.enter("filtered");
+        self.enter(Step::Filtered);
         let mut filtered = self.linger(case, &on, v4, Pass::Filtered, seen).await?;
         seen.rules = ruleset::evidence();
-        self.enter("unbind");
+        self.enter(Step::Unbind);
         let end = now();
         on.machine.set_filter(None)?;
-        self.enter("leak-check");
+        self.enter(Step::LeakCheck);
         let leak_check = self.linger(case, &on, v4, Pass::LeakCheck, seen).await;
         self.describe(on.machine.xml());
         // The same MAC and tap come again, so this guest must have ended.
@@ -284,7 +285,7 @@ impl<'a> CellRun<'a> {
         let Some(filter) = bind::reference(job, v4) else {
             return Ok(None);
         };
-        self.enter("first-frame");
+        self.enter(Step::FirstFrame);
         let mut on = self.power_on(case, Some(filter)).await?;
         bind::in_force(job, &on.machine)?;
         if job.inject == Some(InjectedFault::FlushBeforeFirstFrame) {

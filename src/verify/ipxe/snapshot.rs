@@ -7,6 +7,7 @@ use crate::guest::{
     DomainSpec, Interface, Machine, SnapshotKey, Snapshots, domain_xml, place, restore_silent, save,
 };
 use crate::lab::topology::Topology;
+use crate::report::model::Step;
 use crate::verify::VerifyError;
 use crate::verify::running::CellContext;
 use std::path::{Path, PathBuf};
@@ -54,7 +55,7 @@ impl Kept {
         spec: &DomainSpec<'_>,
         bare: &Interface,
         text: &str,
-        mut enter: impl FnMut(&'static str),
+        mut enter: impl FnMut(Step),
     ) -> Result<Option<Self>, VerifyError> {
         let Some(dir) = &context.job.snapshots else {
             return Ok(None);
@@ -70,7 +71,7 @@ impl Kept {
         let file = if let Some(file) = snapshots.ready(&key) {
             file
         } else {
-            enter("save");
+            enter(Step::Save);
             let make = async |file: &Path| Ok(save(context.lab, spec, Some(bare), file).await?);
             snapshots.obtain::<VerifyError>(&key, make).await?
         };

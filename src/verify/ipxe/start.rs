@@ -8,6 +8,7 @@ use crate::guest::{
 };
 use crate::lab::topology::Topology;
 use crate::lab::{LabError, STATE, Tftp};
+use crate::report::model::Step;
 use crate::verify::cell::guest_mac;
 use crate::verify::job::InjectedFault;
 use crate::verify::running::CellRun;
@@ -46,7 +47,7 @@ impl<'a> CellRun<'a> {
         };
         if let Some((number, machine, kept)) = restored {
             self.in_force_early(&machine)?;
-            self.enter("round");
+            self.enter(Step::Round);
             match self.first_round(&machine, run, peer, began).await {
                 // Whether it is the state's fault or the driver's, one that boots tells.
                 Err(Stuck::Dead(error)) => {
@@ -119,7 +120,7 @@ impl<'a> CellRun<'a> {
         let spec = self.ipxe_spec(&name, &path)?;
         let bare = self.ipxe_interface(number);
         self.know((name.clone(), domain_xml(&spec, Some(&bare))));
-        let found = Kept::find(context, &spec, &bare, &text, |phase| self.enter(phase)).await;
+        let found = Kept::find(context, &spec, &bare, &text, |step| self.enter(step)).await;
         let kept = match found {
             Ok(Some(kept)) => kept,
             Ok(None) => return Ok(None),
@@ -128,7 +129,7 @@ impl<'a> CellRun<'a> {
                 return Ok(None);
             }
         };
-        self.enter("restore");
+        self.enter(Step::Restore);
         let interface = Interface {
             filter: self.first_filter(number),
             ..bare
@@ -146,7 +147,7 @@ impl<'a> CellRun<'a> {
 
     /// Boots the guest with its script.
     async fn boot_ipxe(&mut self, number: u8, run: u32) -> Result<Machine, VerifyError> {
-        self.enter("boot");
+        self.enter(Step::Boot);
         let plan = &self.context.lab.plan;
         let name = format!("{}-{number}", self.plan.name.replace('/', "-"));
         let (path, _) = write_script(&name, plan, plan.lease(number), Some(run))?;

@@ -24,7 +24,7 @@ use crate::lab::topology::Mac;
 use crate::lab::{Binding, Lab, PacketSocket, Sensor, Shortcut, Tap, ruleset};
 use crate::probe::Pass;
 use crate::probe::{Probe, Scene, Stimulus};
-use crate::report::model::Cell;
+use crate::report::model::{Cell, Step};
 use endpoint::Stand;
 use lease::Client;
 use responder::Responder;
@@ -42,12 +42,12 @@ pub async fn run(context: &CellContext<'_>, plan: &CellPlan, number: u8) -> Cell
 }
 
 async fn through(running: &mut CellRun<'_>, number: u8) -> Result<(), VerifyError> {
-    running.enter("tap");
+    running.enter(Step::Tap);
     let mut vacant = Vacant::open(running.context, number)?;
     vacant.lease(number).await;
     let order = running.plan.attach;
-    let runs = trial::run(super::random(), order, &mut vacant, |pass| {
-        running.enter(pass);
+    let runs = trial::run(super::random(), order, &mut vacant, |step| {
+        running.enter(step);
     });
     let runs = runs.await;
     running.own = vec![("binding.xml", Own::Text(vacant.bound.unwrap_or_default()))];
