@@ -1,0 +1,142 @@
+//! The tree is built as ARCHITECTURE.md says: no two files need each other, no room
+//! needs one that stands above it, and files and functions stay short.
+
+mod source;
+
+use rstest::rstest;
+use source::{Crate, rust_files};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// The rooms from the ground up; each may need those of the lines before its own.
+const FLOORS: &[&[&str]] = &[
+    &["nearest", "place"],
+    &["policy"],
+    &["layout", "nwfilter"],
+    &["probe"],
+    &["verdict"],
+    &["report"],
+    &["lab"],
+    &["guest"],
+    &["verify"],
+    &["crosscheck"],
+    &["bench"],
+    &["cli"],
+];
+
+/// The crates of the workspace: their root directories, and those of other crates within.
+const CRATES: &[(&str, &[&str])] = &[
+    ("src", &["src/frame"]),
+    ("src/frame", &[]),
+    ("images/agent/src", &[]),
+    ("xtask/src", &[]),
+];
+
+fn repository() -> &'static Path {
+    let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
+    xtask.parent().expect("xtask lies in the repository")
+}
+
+/// Files that need each other, directly or through others: the strongly connected parts.
+fn circles<'a>(edges: &BTreeMap<&'a Path, BTreeSet<&'a Path>>) -> Vec<Vec<&'a Path>> {
+    let reachable = |from: &'a Path| {
+        let (mut seen, mut open) = (BTreeSet::new(), vec![from]);
+        while let Some(file) = open.pop() {
+            for next in edges.get(file).into_iter().flatten() {
+                if seen.insert(*next) {
+                    open.push(next);
+                }
+            }
+        }
+        seen
+    };
+    let reach: BTreeMap<&Path, BTreeSet<&Path>> =
+        edges.keys().map(|file| (*file, reachable(file))).collect();
+    let mut circles: Vec<Vec<&Path>> = Vec::new();
+    for (file, seen) in &reach {
+        if seen.contains(file) && !circles.iter().flatten().any(|other| other == file) {
+            let back = |other: &&&Path| reach[**other].contains(file);
+            circles.push(seen.iter().filter(back).copied().collect());
+        }
+    }
+    circles
+}
+
+#[rstest]
+fn no_two_files_need_each_other(#[values(0, 1, 2, 3)] number: usize) {
+    let (root, others) = CRATES[number];
+    let read = Crate::read(repository(), root, others);
+    assert!(read.modules.len() > 5, "{root} was not read");
+    let edges = read.edges();
+    let circles = circles(&edges);
+    let told: Vec<String> = circles
+        .iter()
+        .map(|files| {
+            let within = |file: &&Path| {
+                let needs = edges[*file].iter().filter(|other| files.contains(other));
+                let needs: Vec<String> = needs.map(|other| other.display().to_string()).collect();
+                format!("{} needs {}", file.display(), needs.join(", "))
+            };
+            files.iter().map(within).collect::<Vec<_>>().join("\n  ")
+        })
+        .collect();
+    assert!(told.is_empty(), "circles:\n  {}", told.join("\n\n  "));
+}
+
+/// The room that a file of the main crate belongs to.
+fn room(file: &Path) -> String {
+    let below = file.strip_prefix("src").expect("a file of the main crate");
+    let first = below.components().next().expect("a name").as_os_str();
+    first.to_string_lossy().trim_end_matches(".rs").to_owned()
+}
+
+#[test]
+fn no_room_needs_one_that_stands_above_it() {
+    let read = Crate::read(repository(), "src", &["src/frame"]);
+    let floor = |room: &str| FLOORS.iter().position(|rooms| rooms.contains(&room));
+    let mut wrong = BTreeSet::new();
+    for (file, needed) in read.edges() {
+        let from = room(file);
+        if ["lib", "main"].contains(&from.as_str()) {
+            continue;
+        }
+        assert!(floor(&from).is_some(), "room {from} has no floor here");
+        for other in needed {
+            let to = room(other);
+            let below = floor(&to).is_some_and(|to| Some(to) < floor(&from));
+            if from != to && !below {
+                wrong.insert(format!("{} needs {}", file.display(), other.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "upwards:\n{wrong:#?}");
+}
+
+/// Every Rust file of the repository.
+fn all_files() -> Vec<PathBuf> {
+    let roots = ["src", "images", "xtask", "tests", "examples"];
+    let files = roots
+        .iter()
+        .flat_map(|root| rust_files(&repository().join(root)));
+    files.collect()
+}
+
+#[test]
+fn files_stay_under_500_lines_and_functions_under_60() {
+    let mut long = Vec::new();
+    for file in all_files() {
+        let text = std::fs::read_to_string(&file).expect("a readable file");
+        let name = file.strip_prefix(repository()).expect("below").display();
+        let lines = text.lines().count();
+        if lines > 500 {
+            long.push(format!("{name}: {lines} lines"));
+        }
+        let parsed = syn::parse_file(&text).expect("Rust");
+        for (function, lines) in source::functions(&parsed) {
+            if lines > 60 {
+                long.push(format!("{name}: fn {function} has {lines} lines"));
+            }
+        }
+    }
+    assert!(long.is_empty(), "too long:\n{}", long.join("\n"));
+}
