@@ -26,11 +26,14 @@ const FLOORS: &[&[&str]] = &[
 
 /// The crates of the workspace: their root directories, and those of other crates within.
 const CRATES: &[(&str, &[&str])] = &[
-    ("src", &["src/frame"]),
+    ("src", &["src/frame", "src/testdata"]),
     ("src/frame", &[]),
     ("images/agent/src", &[]),
     ("xtask/src", &[]),
 ];
+
+/// Files whose functions list claims, with a name for a part of them first.
+const TABLES: &[&str] = &["tests/lint_claims/trees.rs"];
 
 fn repository() -> &'static Path {
     let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -92,12 +95,12 @@ fn room(file: &Path) -> String {
 
 #[test]
 fn no_room_needs_one_that_stands_above_it() {
-    let read = Crate::read(repository(), "src", &["src/frame"]);
+    let read = Crate::read(repository(), CRATES[0].0, CRATES[0].1);
     let floor = |room: &str| FLOORS.iter().position(|rooms| rooms.contains(&room));
     let mut wrong = BTreeSet::new();
     for (file, needed) in read.edges() {
         let from = room(file);
-        if ["lib", "main"].contains(&from.as_str()) {
+        if from == "lib" {
             continue;
         }
         assert!(floor(&from).is_some(), "room {from} has no floor here");
@@ -132,9 +135,12 @@ fn files_stay_under_500_lines_and_functions_under_60() {
             long.push(format!("{name}: {lines} lines"));
         }
         let parsed = syn::parse_file(&text).expect("Rust");
-        for (function, lines) in source::functions(&parsed) {
-            if lines > 60 {
-                long.push(format!("{name}: fn {function} has {lines} lines"));
+        for function in source::functions(&parsed) {
+            let lines = function.lines;
+            // A table may be as long as what it lists.
+            let is_table = function.is_table || TABLES.iter().any(|table| file.ends_with(table));
+            if lines > 60 && !is_table {
+                long.push(format!("{name}: fn {} has {lines} lines", function.name));
             }
         }
     }

@@ -41,6 +41,10 @@ impl Crate {
             if others.iter().any(|other| relative.starts_with(other)) {
                 continue;
             }
+            // The program is a crate of its own beside the library.
+            if file.ends_with("main.rs") && file.with_file_name("lib.rs").exists() {
+                continue;
+            }
             let path = module_path(relative.strip_prefix(root).expect("below the root"));
             modules.insert(path, parse(&file, relative));
         }
@@ -132,8 +136,10 @@ impl Crate {
                     _ => continue,
                 };
                 let target = self.absolute(&at, module, &[&target[..], rest].concat());
-                if let Some(home) = target.and_then(|target| self.home(&target, depth + 1)) {
-                    return Some(home);
+                let home = target.and_then(|target| self.home(&target, depth + 1));
+                // What is not found here and has this very name is another crate's.
+                if home.is_some() || name != "*" {
+                    return home;
                 }
             }
             return Some(&module.file);
@@ -188,14 +194,28 @@ fn parse(file: &Path, relative: &Path) -> Module {
     module
 }
 
-/// The functions of a file with the lines from `fn` to the closing brace.
-pub fn functions(file: &syn::File) -> Vec<(String, usize)> {
-    struct Lengths(Vec<(String, usize)>);
+/// A function as far as its length matters.
+pub struct Function {
+    /// Its name.
+    pub name: String,
+    /// Lines from `fn` to the closing brace.
+    pub lines: usize,
+    /// It is one expression, as a list or a `match` over all that there is.
+    pub is_table: bool,
+}
+
+/// The functions of a file, tests and all.
+pub fn functions(file: &syn::File) -> Vec<Function> {
+    struct Lengths(Vec<Function>);
     impl Lengths {
         fn add(&mut self, signature: &syn::Signature, block: &syn::Block) {
             let first = signature.fn_token.span().start().line;
             let last = block.span().end().line;
-            self.0.push((signature.ident.to_string(), last - first + 1));
+            self.0.push(Function {
+                name: signature.ident.to_string(),
+                lines: last - first + 1,
+                is_table: matches!(block.stmts.as_slice(), [_]),
+            });
         }
     }
     impl<'ast> Visit<'ast> for Lengths {
