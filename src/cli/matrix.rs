@@ -178,7 +178,7 @@ mod tests {
     fn for_github() {
         insta::assert_snapshot!(github(&jobs(
             "--format github --parts 3 --matrix full --cell linux/e1000* --cell linux/*virtio"
-        )));
+        )), @r#"{"include":[{"arguments":"--matrix full --cell 'linux/e1000*' --cell 'linux/*virtio' --partition slice:1/3","name":"part 1 of 3"},{"arguments":"--matrix full --cell 'linux/e1000*' --cell 'linux/*virtio' --partition slice:2/3","name":"part 2 of 3"},{"arguments":"--matrix full --cell 'linux/e1000*' --cell 'linux/*virtio' --partition slice:3/3","name":"part 3 of 3"}]}"#);
     }
 
     #[test]

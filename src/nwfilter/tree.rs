@@ -263,7 +263,12 @@ mod tests {
                 message(vec![filter("a", &["missing"])]),
                 message(vec![filter("a", &[]), filter("b", &[])]),
             ]
-            .join("\n")
-        );
+            .join("\n"), @"
+        the filters refer to each other in a circle: a -> b -> a
+        filter a refers to missing, which is neither given nor shipped with libvirt here
+          cure: give its file with another --filter (libvirt's own come with the package libvirt-daemon-config-nwfilter)
+        several filters could be bound, since nothing refers to them: a, b
+          cure: give the one to verify and those that it refers to
+        ");
     }
 }

@@ -29,35 +29,80 @@ fn lan(prefixes: &str) -> String {
 }
 
 #[rstest]
-#[case::host_bits(&lan("\"192.168.1.5/24\""))]
-#[case::overlap(&lan("\"10.0.0.0/8\", \"10.1.0.0/16\""))]
-#[case::twice(&lan("\"10.0.0.0/8\", \"10.0.0.0/8\""))]
-#[case::empty(&lan(""))]
-#[case::everything(&lan("\"0.0.0.0/0\""))]
-#[case::multicast(&lan("\"224.0.0.0/24\""))]
-#[case::loopback(&lan("\"127.0.0.0/8\""))]
-#[case::link_local(&lan("\"169.254.0.0/16\""))]
-#[case::no_mask(&lan("\"192.168.1.0\""))]
-#[case::no_prefix(&lan("\"home\""))]
-#[case::unknown_key("[lan]\nprefixs = []\n")]
-#[case::unknown_table("[wan]\n")]
-#[case::foreign_gateway("[lan]\nprefixes = [\"10.0.0.0/8\"]\ngateway = \"192.168.1.1\"\n")]
-#[case::bad_name("name = \"../x\"\n[lan]\nprefixes = [\"10.0.0.0/8\"]\n")]
-#[case::unicast_group(
-    "[lan]\nprefixes = [\"10.0.0.0/8\"]\n[multicast]\ngroups = [\"8.8.8.0/24\"]\n"
+#[case::host_bits(
+    &lan("\"192.168.1.5/24\""),
+    "p.toml:2:13: `192.168.1.5/24` has host bits set under its mask\n  cure: write `192.168.1.0/24`"
 )]
-#[case::allowed_already("[lan]\nprefixes = [\"10.0.0.0/8\"]\n[allow]\nhosts = [\"10.0.0.1/32\"]\n")]
-#[case::bad_toml("[lan\n")]
-#[case::no_lan("name = \"x\"\n")]
-fn refusals(#[case] text: &str) {
-    let name = std::thread::current()
-        .name()
-        .unwrap_or_default()
-        .rsplit("::")
-        .next()
-        .unwrap_or_default()
-        .to_owned();
-    insta::assert_snapshot!(name, error(text));
+#[case::overlap(
+    &lan("\"10.0.0.0/8\", \"10.1.0.0/16\""),
+    "p.toml:2:27: `10.1.0.0/16` overlaps `10.0.0.0/8`\n  cure: keep the wider one only"
+)]
+#[case::twice(
+    &lan("\"10.0.0.0/8\", \"10.0.0.0/8\""),
+    "p.toml:2:27: `10.0.0.0/8` overlaps `10.0.0.0/8`\n  cure: keep the wider one only"
+)]
+#[case::empty(
+    &lan(""),
+    "p.toml:2:12: the LAN has no prefix\n  cure: name at least one, as in `[\"192.168.1.0/24\"]`"
+)]
+#[case::everything(
+    &lan("\"0.0.0.0/0\""),
+    "p.toml:2:13: `0.0.0.0/0` is the whole internet, or no network at all\n  cure: name the networks of the LAN; a filter that lets everything out needs no lanfence"
+)]
+#[case::multicast(
+    &lan("\"224.0.0.0/24\""),
+    "p.toml:2:13: `224.0.0.0/24` is multicast\n  cure: put it into `groups` of [multicast]"
+)]
+#[case::loopback(
+    &lan("\"127.0.0.0/8\""),
+    "p.toml:2:13: `127.0.0.0/8` is loopback\n  cure: take it out: it never leaves a host"
+)]
+#[case::link_local(
+    &lan("\"169.254.0.0/16\""),
+    "p.toml:2:13: `169.254.0.0/16` is IPv4 link-local\n  cure: take it out and set `link-local = true` in [lan]"
+)]
+#[case::no_mask(
+    &lan("\"192.168.1.0\""),
+    "p.toml:2:13: `192.168.1.0` is no prefix\n  cure: write the prefix length: `192.168.1.0/32` for one host, `192.168.1.0/24` for a LAN"
+)]
+#[case::no_prefix(
+    &lan("\"home\""),
+    "p.toml:2:13: `home` is no prefix\n  cure: write it as `192.168.1.0/24` or `fd00:1::/64`"
+)]
+#[case::unknown_key(
+    "[lan]\nprefixs = []\n",
+    "p.toml:2:1: unknown field `prefixs`, expected one of `prefixes`, `gateway`, `link-local`\n  cure: did you mean `prefixes`?"
+)]
+#[case::unknown_table(
+    "[wan]\n",
+    "p.toml:1:2: unknown field `wan`, expected one of `name`, `lan`, `dhcp`, `broadcast`, `multicast`, `allow`\n  cure: did you mean `lan`?"
+)]
+#[case::foreign_gateway(
+    "[lan]\nprefixes = [\"10.0.0.0/8\"]\ngateway = \"192.168.1.1\"\n",
+    "p.toml:3:11: the gateway 192.168.1.1 is in none of the LAN's prefixes\n  cure: name the router's address on the LAN, or leave `gateway` out"
+)]
+#[case::bad_name(
+    "name = \"../x\"\n[lan]\nprefixes = [\"10.0.0.0/8\"]\n",
+    "p.toml:1:8: `../x` cannot be the name of a filter\n  cure: start with a letter, then letters, digits, `.`, `_` and `-`, at most 64 in all"
+)]
+#[case::unicast_group(
+    "[lan]\nprefixes = [\"10.0.0.0/8\"]\n[multicast]\ngroups = [\"8.8.8.0/24\"]\n",
+    "p.toml:4:11: `8.8.8.0/24` is not multicast\n  cure: groups are within 224.0.0.0/4 and ff00::/8"
+)]
+#[case::allowed_already(
+    "[lan]\nprefixes = [\"10.0.0.0/8\"]\n[allow]\nhosts = [\"10.0.0.1/32\"]\n",
+    "p.toml:4:10: `10.0.0.1/32` is in the LAN's `10.0.0.0/8` already\n  cure: take it out"
+)]
+#[case::bad_toml(
+    "[lan\n",
+    "p.toml:1:5: unclosed table, expected `]`\n  cure: see the comments in the shipped lanfence.toml for what belongs where"
+)]
+#[case::no_lan(
+    "name = \"x\"\n",
+    "p.toml:1:1: missing field `lan`\n  cure: see the comments in the shipped lanfence.toml for what belongs where"
+)]
+fn refusals(#[case] text: &str, #[case] expected: &str) {
+    assert_eq!(error(text), expected);
 }
 
 #[test]

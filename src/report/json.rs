@@ -79,16 +79,29 @@ mod tests {
     }
 
     #[rstest]
-    #[case::empty("empty", "")]
-    #[case::cut("cut", &to_json(&examples::green())[..2_000])]
-    #[case::foreign("foreign", "{\"name\": 1}")]
-    #[case::other_version("other_version", "{\"schema_version\": 7, \"cells\": 3}")]
-    #[case::wrong_type("wrong_type", "{\"schema_version\": 1,\n \"version\": 3}")]
-    fn refuses(#[case] name: &str, #[case] text: &str) {
-        insta::assert_snapshot!(
-            format!("refuses_{name}"),
-            from_json(text).expect_err("no report")
-        );
+    #[case::empty(
+        "",
+        "report is not readable at line 1, column 0: EOF while parsing a value; write it anew with `lanfence verify --json`"
+    )]
+    #[case::cut(
+    &to_json(&examples::green())[..2_000],
+    "report is not readable at line 76, column 38: EOF while parsing a string; write it anew with `lanfence verify --json`"
+)]
+    #[case::foreign(
+        "{\"name\": 1}",
+        "report is not readable at line 1, column 11: missing field `schema_version`; write it anew with `lanfence verify --json`"
+    )]
+    #[case::other_version(
+        "{\"schema_version\": 7, \"cells\": 3}",
+        "report has schema version 7, this lanfence reads version 1 only; read it with the lanfence that wrote it, or run the verification again"
+    )]
+    #[case::wrong_type(
+        "{\"schema_version\": 1,\n \"version\": 3}",
+        "report is not readable at line 2, column 13: invalid type: integer `3`, expected a string; write it anew with `lanfence verify --json`"
+    )]
+    fn refuses(#[case] text: &str, #[case] expected: &str) {
+        let error = from_json(text).expect_err("no report");
+        assert_eq!(error.to_string(), expected);
     }
 
     #[test]

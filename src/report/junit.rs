@@ -224,7 +224,7 @@ mod tests {
             started: Some("yesterday".into()),
             ..examples::green()
         };
-        insta::assert_snapshot!(to_junit(&run).expect_err("no time"));
+        insta::assert_snapshot!(to_junit(&run).expect_err("no time"), @"start time `yesterday` of the run is not in RFC 3339 (input contains invalid characters); leave `started` out or write it like 2025-11-23T22:12:05Z");
     }
 
     proptest! {

@@ -90,7 +90,12 @@ mod tests {
         let mut run = examples::red();
         run.cells.extend(examples::cell_error().cells);
         let text: Vec<String> = lines(&run).iter().map(|line| line.join(" | ")).collect();
-        insta::assert_snapshot!(text.join("\n"));
+        insta::assert_snapshot!(text.join("\n"), @"
+        linux/pcnet | pcnet32 | 2 | 4 | 1 | BLOCKED 1 of 2 | 1 | LEAK 4 of 6 | LEAK 3 of 3 | 9.8
+        linux/virtio | virtio_net | 2 | 4 | 1 | BLOCKED 1 of 2 | 1 | LEAK 5 of 6 | LEAK 3 of 3 | 9.8
+        linux/pcnet | pcnet32 | 2 | 4 | 1 | 2 | 1 | 6 | 3 | 9.8
+        linux/ne2000 | - | error | error | error | error | error | error | error | 3.4
+        ");
     }
 
     proptest! {

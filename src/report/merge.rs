@@ -220,7 +220,11 @@ mod tests {
         let twice = merge(vec![report("a", whole()), report("b", whole())]);
         let errors = [differs, twice, merge(Vec::new())];
         let texts = errors.map(|merged| merged.expect_err("refused").to_string());
-        insta::assert_snapshot!(texts.join("\n"));
+        insta::assert_snapshot!(texts.join("\n"), @"
+        b has another policy than a (other.toml instead of lanfence.toml); only partitions of one run can be merged
+        linux/pcnet is in b and in an earlier report; name each partition once
+        no report to merge; name the files that `lanfence verify --json` wrote
+        ");
     }
 
     #[test]

@@ -161,7 +161,7 @@ fn status_lines_fit_the_terminal() {
 #[test]
 fn a_foreign_line_is_refused_with_its_text() {
     let error = Event::from_line("{\"event\":\"reboot\"}").expect_err("no such event");
-    insta::assert_snapshot!(error);
+    insta::assert_snapshot!(error, @r#"line from the worker is no event (unknown variant `reboot`, expected one of `started`, `step`, `step-done`, `note`, `cell-done`, `host`, `ready`, `no-lab` at line 1 column 17): {"event":"reboot"}; are both of the same version?"#);
 }
 
 proptest! {

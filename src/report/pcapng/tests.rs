@@ -165,7 +165,11 @@ fn tshark_reads_comments_directions_and_nanoseconds() {
         .write_all(&written(&three()))
         .expect("tshark reads");
     let out = child.wait_with_output().expect("tshark ends");
-    insta::assert_snapshot!(String::from_utf8_lossy(&out.stdout));
+    insta::assert_snapshot!(String::from_utf8_lossy(&out.stdout), @r#"
+    tap-pcnet;1763935925.123456789;0x00000001;sent wan-ipv6/udp-53 (filtered)
+    tap-pcnet;1763935925.123456790;0x00000002;
+    wan;1763935925.123458789;0x00000001;LEAK wan-ipv6/udp-53 (filtered): früh, "quoted"
+    "#);
 }
 
 proptest! {
