@@ -168,21 +168,64 @@ fn headings_become_anchors_as_on_github() {
     assert_eq!(anchors(text), expected.map(str::to_owned).into());
 }
 
-/// What a pointer to a measurement looks like, up to its number.
-const MEASUREMENTS: &str = "docs/measurements.md";
+/// Pointers such as `docs/measurements.md#M7` in a text: the document and the anchor,
+/// which is empty where the pointer is to the document alone.
+fn pointers(line: &str) -> Vec<(PathBuf, String)> {
+    let mut out = Vec::new();
+    for rest in line.split("docs/").skip(1) {
+        let Some((name, rest)) = rest.split_once(".md") else {
+            continue;
+        };
+        if !name.chars().all(|c| c.is_ascii_lowercase() || c == '-') {
+            continue;
+        }
+        let anchor = rest.strip_prefix('#').unwrap_or_default();
+        let end = anchor.find(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+        let anchor = anchor[..end.unwrap_or(anchor.len())].to_owned();
+        out.push((format!("docs/{name}.md").into(), anchor));
+    }
+    out
+}
 
 #[test]
-fn every_pointer_to_a_measurement_names_one() {
-    let known = anchors(&read(Path::new(MEASUREMENTS)));
+fn every_pointer_from_the_code_leads_to_a_section() {
     let mut wrong = Vec::new();
-    for path in files(&["rs", "toml", "md", "txt"]) {
+    for path in files(&["rs", "toml", "txt"]) {
         for (at, line) in read(&path).lines().enumerate() {
-            for rest in line.split(concat!("docs/measurements.md", "#")).skip(1) {
-                let end = rest.find(|c: char| !c.is_ascii_alphanumeric());
-                let anchor = &rest[..end.unwrap_or(rest.len())];
-                if !known.contains(anchor) {
-                    wrong.push(format!("{}:{}: {anchor}", path.display(), at + 1));
+            for (document, anchor) in pointers(line) {
+                let exists = Path::new(ROOT).join(&document).exists();
+                let known =
+                    exists && (anchor.is_empty() || anchors(&read(&document)).contains(&anchor));
+                if !known {
+                    wrong.push(format!("{}:{}: {line}", path.display(), at + 1));
                 }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Nobody can repeat a measurement of which the code says no more than that it was made.
+#[test]
+fn every_measured_fact_points_to_its_measurement() {
+    let bare = [
+        "(measured)",
+        ", measured)",
+        "; measured)",
+        "(measured on ",
+        "(measured with ",
+    ];
+    let mut wrong = Vec::new();
+    for path in files(&["rs"]) {
+        let is_ours = path.ends_with("documents.rs");
+        for (at, line) in read(&path).lines().enumerate() {
+            let is_comment = line.trim_start().starts_with("//");
+            let is_bare = bare.iter().any(|words| line.contains(words));
+            let to_all = pointers(line).iter().any(|(document, anchor)| {
+                document.ends_with("measurements.md") && anchor.is_empty()
+            });
+            if !is_ours && is_comment && (is_bare || to_all) {
+                wrong.push(format!("{}:{}: {line}", path.display(), at + 1));
             }
         }
     }

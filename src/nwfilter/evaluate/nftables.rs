@@ -1,6 +1,6 @@
 //! libvirt's nftables driver (`nwfilter_nftables_driver.c`), as read in its
 //! source at commit eb65962f and its test data. No release has it yet, and
-//! only what nft itself takes is measured (docs/measurements.md).
+//! only what nft itself takes is measured (docs/measurements.md#M5).
 
 use super::driver::{Driver, RuleCopy};
 use super::error::CompileError;
