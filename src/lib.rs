@@ -1,6 +1,6 @@
 //! lanfence keeps virtual machines on the LAN and off the WAN, and proves it.
 //!
-//! The pure half ([`policy`], [`nwfilter`], [`frame`], [`probe`], [`report`])
+//! The pure half ([`policy`], [`layout`], [`nwfilter`], [`frame`], [`probe`], [`report`])
 //! needs neither libvirt nor root. The other half (feature `lab`) boots
 //! throwaway guests on a private bridge and judges what really gets through.
 
@@ -8,6 +8,7 @@
 #[cfg(test)]
 extern crate self as lanfence;
 
+pub mod layout;
 mod nearest;
 pub mod nwfilter;
 mod place;

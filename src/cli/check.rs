@@ -10,12 +10,12 @@ use super::sarif::{self, Result as SarifResult};
 use super::tree::{Reading, Tree, backend, parameter};
 use super::{Exit, Failure, generate, say};
 use crate::frame::Mac;
+use crate::layout::Layout;
 use crate::nwfilter::evaluate::field::Field;
 use crate::nwfilter::evaluate::{Backend, TraceStep};
 use crate::nwfilter::lint::{self, Finding, Levels};
 use crate::nwfilter::reach::{TrafficClass, classes};
 use crate::policy::Policy;
-use crate::probe::Scene;
 use clap::Args;
 use probes::{Judged, Verdict, judge_all};
 use std::path::PathBuf;
@@ -109,8 +109,8 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     } else {
         Tree::load(&options.filters, options.bind.as_deref(), reading)?
     };
-    let scene = scene(&policy, options.mac)?;
-    let mut filter = tree.compile(scene.guest.mac, &options.parameters, options.backend)?;
+    let layout = layout(&policy, options.mac)?;
+    let mut filter = tree.compile(layout.guest.mac, &options.parameters, options.backend)?;
     if options.no_bridge_nf {
         filter = filter.without_bridge_nf();
     }
@@ -121,8 +121,8 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         backend: options.backend,
         lint: levels.apply(findings),
         levels,
-        probes: judge_all(&filter, &policy, &scene),
-        classes: classes(&filter, &policy, &usual(&scene)),
+        probes: judge_all(&filter, &policy, &layout),
+        classes: classes(&filter, &policy, &usual(&layout)),
         tree,
     };
     let text = match options.format {
@@ -167,16 +167,12 @@ fn results(checked: &Checked) -> Vec<SarifResult> {
     out
 }
 
-fn scene(policy: &Policy, mac: Option<Mac>) -> Result<Scene, Failure> {
-    let mut scene = Scene::imagined(policy).ok_or_else(|| {
-        Failure::usage(
-            "the policy's first IPv4 prefix has no room for a router, a peer and a guest\n  cure: put a wider prefix first",
-        )
-    })?;
-    if let Some(mac) = mac {
-        scene.guest.mac = mac;
-    }
-    Ok(scene)
+fn layout(policy: &Policy, mac: Option<Mac>) -> Result<Layout, Failure> {
+    let layout = Layout::of(policy).map_err(Failure::usage)?;
+    Ok(match mac {
+        Some(mac) => layout.with_guest_mac(mac),
+        None => layout,
+    })
 }
 
 /// A frame in hexadecimal, as `explain --frame` takes it.
@@ -185,21 +181,21 @@ pub fn hex(frame: &[u8]) -> String {
 }
 
 /// Values that make an example look like something that a guest would send.
-pub fn usual(scene: &Scene) -> Vec<(Field, u128)> {
+pub fn usual(layout: &Layout) -> Vec<(Field, u128)> {
     let mac = |mac: Mac| {
         mac.iter()
             .fold(0, |value, octet| value << 8 | u128::from(*octet))
     };
     vec![
-        (Field::SrcMac, mac(scene.guest.mac)),
-        (Field::DstMac, mac(scene.gateway.mac)),
+        (Field::SrcMac, mac(layout.guest.mac)),
+        (Field::DstMac, mac(layout.gateway.mac)),
         (Field::DstMac, mac(crate::frame::BROADCAST)),
-        (Field::Src, scene.guest.v4.to_bits().into()),
-        (Field::Src, scene.guest.v6.to_bits()),
-        (Field::Src, scene.guest.link_local.to_bits()),
-        (Field::Dst, scene.wan4.to_bits().into()),
-        (Field::Dst, scene.wan6.to_bits()),
-        (Field::Dst, scene.peer.v4.to_bits().into()),
+        (Field::Src, layout.guest.v4.to_bits().into()),
+        (Field::Src, layout.guest.v6.to_bits()),
+        (Field::Src, layout.guest.link_local.to_bits()),
+        (Field::Dst, layout.wan4.to_bits().into()),
+        (Field::Dst, layout.wan6.to_bits()),
+        (Field::Dst, layout.peer.v4.to_bits().into()),
         (Field::SrcPort, 40_000),
         (Field::DstPort, 443),
         (Field::Protocol, u128::from(crate::frame::protocol::GRE)),
@@ -209,9 +205,9 @@ pub fn usual(scene: &Scene) -> Vec<(Field, u128)> {
         (Field::EtherType, u128::from(crate::frame::ethertype::VLAN)),
         (Field::VlanEncap, u128::from(crate::frame::ethertype::IPV4)),
         (Field::ArpOperation, 2),
-        (Field::ArpSrcMac, mac(scene.guest.mac)),
-        (Field::ArpDstMac, mac(scene.peer.mac)),
-        (Field::ArpSrc, scene.gateway.v4.to_bits().into()),
-        (Field::ArpDst, scene.peer.v4.to_bits().into()),
+        (Field::ArpSrcMac, mac(layout.guest.mac)),
+        (Field::ArpDstMac, mac(layout.peer.mac)),
+        (Field::ArpSrc, layout.gateway.v4.to_bits().into()),
+        (Field::ArpDst, layout.peer.v4.to_bits().into()),
     ]
 }

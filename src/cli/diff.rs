@@ -5,10 +5,10 @@ use super::levels::WIDTH;
 use super::tree::{Reading, Tree, backend, parameter};
 use super::{Exit, Failure, check, say};
 use crate::frame::{Mac, summary};
+use crate::layout::Layout;
 use crate::nwfilter::evaluate::{Backend, Compiled, Decision, Way};
 use crate::nwfilter::reach::{Comparison, Difference, differences};
 use crate::policy::Policy;
-use crate::probe::Scene;
 use crate::report::text::{plural, wrap};
 use clap::Args;
 use serde_json::{Value, json};
@@ -86,8 +86,8 @@ impl Side {
 /// Compares and prints.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     // Addresses of the shipped example make frames look like some.
-    let scene = Scene::imagined(&Policy::example()).expect("the example has room for hosts");
-    let guest = options.mac.unwrap_or(scene.guest.mac);
+    let layout = Layout::of(&Policy::example()).expect("the example has room for hosts");
+    let guest = options.mac.unwrap_or(layout.guest.mac);
     let other_backend = options.other_backend.unwrap_or(match options.other {
         Some(_) => options.backend,
         None => other(options.backend),
@@ -111,7 +111,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
             guest,
         )?,
     ];
-    let found = differences(&sides[0].filter, &sides[1].filter, &check::usual(&scene));
+    let found = differences(&sides[0].filter, &sides[1].filter, &check::usual(&layout));
     let printed = if options.json {
         json(&sides, &found)
     } else {

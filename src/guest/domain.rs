@@ -3,7 +3,8 @@
 use super::drive::{self, Drive};
 use super::image::Image;
 use super::models::{Bus, quirk};
-use crate::lab::topology::{BRIDGE, Mac, mac_text};
+use crate::frame::{Mac, mac_text};
+use crate::lab::BRIDGE;
 use crate::lab::{STATE, Shortcut, Shortcuts};
 use quick_xml::Writer;
 use quick_xml::events::{BytesEnd, BytesStart, BytesText, Event};

@@ -3,7 +3,7 @@
 use super::error::LabError;
 use super::libvirtd::Libvirt;
 use super::ruleset;
-use super::topology::{Mac, mac_text};
+use crate::frame::{Mac, mac_text};
 use quick_xml::Writer;
 use quick_xml::events::BytesText;
 use std::ffi::CString;

@@ -4,7 +4,8 @@ use super::daemon::Daemon;
 use super::error::LabError;
 use super::netns::Netns;
 use super::paths::STATE;
-use super::topology::{Topology, WAN4, guest_mac};
+use crate::layout::wan::WAN4;
+use crate::layout::{Lan, mac};
 use std::process::Command;
 
 /// A domain that dnsmasq answers for; every name in it is on the WAN.
@@ -24,7 +25,7 @@ const SOUGHT: [&str; 8] = [
 ];
 
 /// Starts it. It is ready once its DHCP socket is bound; see [`ready`].
-pub fn start(plan: &Topology, gateway: &Netns) -> Result<Daemon, LabError> {
+pub fn start(lan: &Lan, gateway: &Netns) -> Result<Daemon, LabError> {
     let mut command = Command::new("dnsmasq");
     command
         .args([
@@ -50,12 +51,12 @@ pub fn start(plan: &Topology, gateway: &Netns) -> Result<Daemon, LabError> {
         .arg(format!("--dhcp-leasefile={STATE}/leases"))
         .arg(format!(
             "--dhcp-range={},{},{},1h",
-            plan.leases.0,
-            plan.leases.1,
-            plan.lan4.netmask()
+            lan.leases.0,
+            lan.leases.1,
+            lan.lan4.netmask()
         ))
-        .args((1..=plan.guests()).map(|number| reservation(plan, number)))
-        .arg(format!("--dhcp-option=option:router,{}", plan.gateway4))
+        .args((1..=lan.guests()).map(|number| reservation(lan, number)))
+        .arg(format!("--dhcp-option=option:router,{}", lan.gateway.v4))
         // A BOOTP lease never ends, and would outlive the guest whose number begins anew.
         .arg("--dhcp-ignore=tag:bootp")
         // Tells iPXE, which alone asks for it, not to wait seconds for a second server.
@@ -68,9 +69,9 @@ pub fn start(plan: &Topology, gateway: &Netns) -> Result<Daemon, LabError> {
 
 /// The address that is kept for a guest. A few NIC models replace the first octet of
 /// the MAC, which does not make another guest of it.
-fn reservation(plan: &Topology, number: u8) -> String {
-    let [_, rest @ ..] = guest_mac(number).map(|octet| format!(":{octet:02x}"));
-    format!("--dhcp-host=*{},{}", rest.concat(), plan.lease(number))
+fn reservation(lan: &Lan, number: u8) -> String {
+    let [_, rest @ ..] = mac::guest(number, None).map(|octet| format!(":{octet:02x}"));
+    format!("--dhcp-host=*{},{}", rest.concat(), lan.lease(number))
 }
 
 /// Whether the DHCP server's socket is there (UDP port 67 in /proc/net/udp).

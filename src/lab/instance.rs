@@ -4,13 +4,14 @@ use super::daemon::Daemon;
 use super::error::LabError;
 use super::libvirtd::{self, Libvirt};
 use super::netns::Netns;
+use super::network::{self, Network};
 use super::packet_socket::PacketSocket;
 use super::sender::Sender;
 use super::sensor::Sensor;
 use super::shortcuts::flush::flush_ruleset;
 use super::shortcuts::{Shortcut, Shortcuts};
-use super::topology::{self, Topology};
 use super::{dnsmasq, ruleset, tap};
+use crate::layout::Lan;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -22,10 +23,10 @@ const DNSMASQ_START: Duration = Duration::from_secs(10);
 /// mounts when the process that entered the namespaces ends.
 #[derive(Debug)]
 pub struct Lab {
-    /// The addresses of all hosts.
-    pub plan: Topology,
+    /// The addresses of the hosts and of the guests to come.
+    pub lan: Lan,
     /// The hosts' namespaces.
-    pub network: topology::Network,
+    pub network: Network,
     /// The connection to the private libvirtd.
     pub libvirt: Libvirt,
     /// The sensor at the LAN peer's interface.
@@ -55,12 +56,12 @@ impl Lab {
     /// # Errors
     /// [`LabError::Host`] when the host lacks a program or a device; any other variant when
     /// a part of the lab does not start.
-    pub async fn up(plan: Topology, shortcuts: Shortcuts) -> Result<Self, LabError> {
+    pub async fn up(lan: Lan, shortcuts: Shortcuts) -> Result<Self, LabError> {
         tap::check_device()?;
         ruleset::check_tools()?;
         let libvirtd = libvirtd::start(shortcuts)?;
-        let network = topology::build(&plan)?;
-        let dnsmasq = dnsmasq::start(&plan, &network.gateway)?;
+        let network = network::build(&lan)?;
+        let dnsmasq = dnsmasq::start(&lan, &network.gateway)?;
         let peer_sensor = sense("peer", &network.peer, "eth0")?;
         let gateway_sensor = sense("gateway", &network.gateway, "eth0")?;
         let wan_sensor = sense("wan", &network.wan, "eth0")?;
@@ -73,7 +74,7 @@ impl Lab {
             .await?;
         let libvirt = Libvirt::connect(libvirtd, shortcuts).await?;
         Ok(Self {
-            plan,
+            lan,
             network,
             libvirt,
             peer_sensor,

@@ -6,10 +6,10 @@
 use super::error::LabError;
 use super::libvirtd::{self, Libvirt};
 use super::netns::{bridge_batch, set_sysctls};
+use super::network::bare_bridge;
 use super::ruleset;
 use super::shortcuts::Shortcuts;
 use super::tap::{LARGEST, Tap, check_device};
-use super::topology::bare_bridge;
 use std::collections::BTreeSet;
 use std::io;
 use std::time::{Duration, Instant};

@@ -1,8 +1,8 @@
 //! A tap that the lab itself holds: to the bridge it is a guest's NIC, without a guest.
 
 use super::error::LabError;
+use super::links::BRIDGE;
 use super::netns::ip_batch;
-use super::topology::BRIDGE;
 use std::io;
 use std::mem::zeroed;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};

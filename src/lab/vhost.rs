@@ -7,9 +7,9 @@
 //! repairs the server's DHCP messages on the way (`work_around_broken_dhclient`).
 
 use super::error::LabError;
+use super::links::BRIDGE;
 use super::netns::ip_batch;
 use super::tap::{Header, make};
-use super::topology::BRIDGE;
 use lanfence_agent::clients::{Arrived, Wire};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io;

@@ -1,13 +1,14 @@
 //! The frames that a probe puts on the guest's wire, without a lab to send them.
 
-use super::{Host, Origin, Probe, Scene, Stimulus};
-use crate::frame::DhcpStep;
+use super::{Origin, Probe, Stimulus};
 use crate::frame::dhcp::{self, Message, MessageType, message};
 use crate::frame::group::{igmp3_report, mld, mld2_report_body, record};
 use crate::frame::l4::flag;
 use crate::frame::{
-    BROADCAST, Ext, Ip4, Ip6, Link, Mac, ethertype, group_mac4, group_mac6, options4, protocol,
+    BROADCAST, DhcpStep, Ext, Ip4, Ip6, Link, Mac, ethertype, group_mac4, group_mac6, options4,
+    protocol,
 };
+use crate::layout::{Host, Layout};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Where hosts send IGMPv3 reports (RFC 3376 4.2.14).
@@ -34,9 +35,9 @@ impl Probe {
 
     /// Its frames as the guest's tap sees them. What comes from the WAN has
     /// passed the router.
-    pub fn wire(&self, scene: &Scene) -> Wire {
+    pub fn wire(&self, layout: &Layout) -> Wire {
         let ends = Ends {
-            scene,
+            layout,
             origin: self.origin,
         };
         let only = |frame| Wire {
@@ -67,21 +68,21 @@ impl Probe {
             Stimulus::Ping { to, payload } => {
                 only(ends.packet(*to, |ip| ip.echo(payload), |ip| ip.echo(payload)))
             }
-            Stimulus::Join { group, .. } => only(join(scene, *group)),
-            Stimulus::Ssh => ssh(scene, self.origin),
-            Stimulus::Dhcp(step) => self.lease(scene, *step),
+            Stimulus::Join { group, .. } => only(join(layout, *group)),
+            Stimulus::Ssh => ssh(layout, self.origin),
+            Stimulus::Dhcp(step) => self.lease(layout, *step),
         }
     }
 
     /// The message of a DHCP step that the probe watches for, and for an answer
     /// those that asked for it.
-    fn lease(&self, scene: &Scene, step: DhcpStep) -> Wire {
+    fn lease(&self, layout: &Layout, step: DhcpStep) -> Wire {
         let kind = match &self.sent {
             super::Sighting::Dhcp { message, .. } => *message,
             _ => message::DISCOVER,
         };
         let bound = step != DhcpStep::Bind;
-        let asking = |kind| from_client(scene, kind, bound);
+        let asking = |kind| from_client(layout, kind, bound);
         if self.is_from_guest() {
             return Wire {
                 frames: vec![asking(kind)],
@@ -94,7 +95,7 @@ impl Probe {
             (_, true) => vec![asking(message::REQUEST)],
         };
         Wire {
-            frames: vec![from_server(scene, kind)],
+            frames: vec![from_server(layout, kind)],
             needs,
         }
     }
@@ -102,16 +103,16 @@ impl Probe {
 
 /// Who sends, and to whom.
 struct Ends<'a> {
-    scene: &'a Scene,
+    layout: &'a Layout,
     origin: Origin,
 }
 
 impl Ends<'_> {
     fn sender(&self) -> &Host {
         match self.origin {
-            Origin::Guest => &self.scene.guest,
-            Origin::Peer => &self.scene.peer,
-            Origin::Gateway | Origin::Wan => &self.scene.gateway,
+            Origin::Guest => &self.layout.guest,
+            Origin::Peer => &self.layout.peer,
+            Origin::Gateway | Origin::Wan => &self.layout.gateway,
         }
     }
 
@@ -130,7 +131,7 @@ impl Ends<'_> {
 
     fn from4(&self) -> Ipv4Addr {
         if self.origin == Origin::Wan {
-            return self.scene.wan4;
+            return self.layout.wan4;
         }
         self.sender().v4
     }
@@ -139,20 +140,20 @@ impl Ends<'_> {
     fn from6(&self, to: Ipv6Addr) -> Ipv6Addr {
         let on_link = to.is_unicast_link_local() || to.segments()[0] & 0xff0f == 0xff02;
         match self.origin {
-            Origin::Wan => self.scene.wan6,
+            Origin::Wan => self.layout.wan6,
             _ if on_link => self.sender().link_local,
             _ => self.sender().v6,
         }
     }
 
     fn next_hop(&self, to: IpAddr) -> Mac {
-        let Scene {
+        let Layout {
             guest,
             peer,
             gateway,
             lan4,
             ..
-        } = self.scene;
+        } = self.layout;
         match to {
             IpAddr::V4(v4) if v4.is_multicast() => group_mac4(v4),
             IpAddr::V4(v4) if v4.is_broadcast() || v4 == lan4.broadcast() => BROADCAST,
@@ -172,8 +173,8 @@ impl Ends<'_> {
 }
 
 /// The report of a stack that joins a group.
-fn join(scene: &Scene, group: IpAddr) -> Vec<u8> {
-    let guest = &scene.guest;
+fn join(layout: &Layout, group: IpAddr) -> Vec<u8> {
+    let guest = &layout.guest;
     match group {
         IpAddr::V4(group) => {
             let ip = Ip4::new(guest.v4, IGMP3)
@@ -195,10 +196,10 @@ fn join(scene: &Scene, group: IpAddr) -> Vec<u8> {
 }
 
 /// The segments that open a connection to the guest's port 22.
-fn ssh(scene: &Scene, origin: Origin) -> Wire {
+fn ssh(layout: &Layout, origin: Origin) -> Wire {
     const CLIENT: u16 = 40_022;
-    let ends = Ends { scene, origin };
-    let (from, to) = (ends.sender(), &scene.guest);
+    let ends = Ends { layout, origin };
+    let (from, to) = (ends.sender(), &layout.guest);
     let asking = |flags| {
         let packet = Ip4::new(from.v4, to.v4).tcp(CLIENT, SSH, flags, b"");
         Link::new(from.mac, to.mac).frame(ethertype::IPV4, &packet)
@@ -210,8 +211,8 @@ fn ssh(scene: &Scene, origin: Origin) -> Wire {
     }
 }
 
-fn from_client(scene: &Scene, kind: MessageType, bound: bool) -> Vec<u8> {
-    let (guest, server) = (&scene.guest, &scene.gateway);
+fn from_client(layout: &Layout, kind: MessageType, bound: bool) -> Vec<u8> {
+    let (guest, server) = (&layout.guest, &layout.gateway);
     let (from, to, mac) = if bound {
         (guest.v4, server.v4, server.mac)
     } else {
@@ -226,8 +227,8 @@ fn from_client(scene: &Scene, kind: MessageType, bound: bool) -> Vec<u8> {
     Link::new(guest.mac, mac).frame(ethertype::IPV4, &packet)
 }
 
-fn from_server(scene: &Scene, kind: MessageType) -> Vec<u8> {
-    let (guest, server) = (&scene.guest, &scene.gateway);
+fn from_server(layout: &Layout, kind: MessageType) -> Vec<u8> {
+    let (guest, server) = (&layout.guest, &layout.gateway);
     let message = Message::from_server(kind, guest.mac, guest.v4, server.v4);
     let ports = (dhcp::SERVER_PORT, dhcp::CLIENT_PORT);
     let packet = Ip4::new(server.v4, guest.v4).udp(ports.0, ports.1, &message.to_bytes(b""));
@@ -245,14 +246,14 @@ mod tests {
     #[test]
     fn every_probe_makes_a_frame_with_its_sign() {
         let policy = Policy::example();
-        let scene = Scene::imagined(&policy).unwrap();
+        let layout = Layout::of(&policy).unwrap();
         let tag = |index| Tag {
             run: 7,
             pass: Pass::Filtered.number(),
             index,
         };
-        for probe in catalogue(&policy, &scene, tag) {
-            let wire = probe.wire(&scene);
+        for probe in catalogue(&policy, &layout, tag) {
+            let wire = probe.wire(&layout);
             let seen = wire.frames.iter().any(|frame| probe.sent.matches(frame));
             assert!(seen, "{}", probe.id);
         }
@@ -261,7 +262,7 @@ mod tests {
     #[test]
     fn a_policy_without_ipv4_has_a_scene_too() {
         let policy = Policy::parse("[lan]\nprefixes = [\"fd00:1::/64\"]\n", "test").unwrap();
-        let scene = Scene::imagined(&policy).unwrap();
-        assert!(policy.lan6[0].contains(&scene.guest.v6));
+        let layout = Layout::of(&policy).unwrap();
+        assert!(policy.lan6[0].contains(&layout.guest.v6));
     }
 }

@@ -1,12 +1,12 @@
 //! Frames that bound a wait: sent after the probes, they tell "dropped" from "not yet here".
 
 use super::catalogue::{Draft, source_port};
-use super::{Host, Scene};
 use crate::frame::dhcp::{self, Message, message};
 use crate::frame::{
     BROADCAST, Ip4, Ip6, Link, Mac, Tag, arp, ethertype, group_mac4, group_mac6, names, nd,
     solicited_node,
 };
+use crate::layout::{Host, Layout};
 use std::net::Ipv4Addr;
 
 const DISCARD: u16 = 9;
@@ -19,25 +19,25 @@ const MDNS: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);
 /// that lets the LAN be used lets one of them pass to the peer and one to the
 /// router. `tag_of` makes the tag of the frame at an index; its pass is to be
 /// [`SENTINEL`](super::SENTINEL).
-pub fn sentinels(scene: &Scene, tag_of: impl Fn(u16) -> Tag) -> Vec<Vec<u8>> {
-    let (guest, peer, router) = (&scene.guest, &scene.peer, &scene.gateway);
+pub fn sentinels(layout: &Layout, tag_of: impl Fn(u16) -> Tag) -> Vec<Vec<u8>> {
+    let (guest, peer, router) = (&layout.guest, &layout.peer, &layout.gateway);
     let builders: &[Build<'_>] = &[
         &|d| arp::request((guest.mac, guest.v4), peer.v4, &d.bytes()),
         &|d| arp::request((guest.mac, guest.v4), router.v4, &d.bytes()),
         &|d| datagram(guest, peer.mac, peer.v4, d),
         &|d| datagram(guest, router.mac, router.v4, d),
-        &|d| datagram(guest, BROADCAST, scene.lan4.broadcast(), d),
+        &|d| datagram(guest, BROADCAST, layout.lan4.broadcast(), d),
         &|d| discover(guest.mac, d),
         &|d| mdns(guest, d),
         &|d| neighbour_solicit(guest, peer, d),
         &|d| neighbour_solicit(guest, router, d),
     ];
-    numbered(scene, tag_of, builders)
+    numbered(layout, tag_of, builders)
 }
 
 /// The same towards the guest, as raw frames sent from the peer.
-pub fn inbound_sentinels(scene: &Scene, tag_of: impl Fn(u16) -> Tag) -> Vec<Vec<u8>> {
-    let (guest, peer) = (&scene.guest, &scene.peer);
+pub fn inbound_sentinels(layout: &Layout, tag_of: impl Fn(u16) -> Tag) -> Vec<Vec<u8>> {
+    let (guest, peer) = (&layout.guest, &layout.peer);
     let builders: &[Build<'_>] = &[
         &|d| arp::request((peer.mac, peer.v4), guest.v4, &d.bytes()),
         &|d| datagram(peer, guest.mac, guest.v4, d),
@@ -45,18 +45,18 @@ pub fn inbound_sentinels(scene: &Scene, tag_of: impl Fn(u16) -> Tag) -> Vec<Vec<
             let packet = Ip4::new(peer.v4, guest.v4).echo(&d.bytes());
             Link::new(peer.mac, guest.mac).frame(ethertype::IPV4, &packet)
         },
-        &|d| datagram(peer, BROADCAST, scene.lan4.broadcast(), d),
+        &|d| datagram(peer, BROADCAST, layout.lan4.broadcast(), d),
         &|d| dhcp_reply(guest, peer, d),
         &|d| mdns(peer, d),
         &|d| neighbour_solicit(peer, guest, d),
     ];
-    numbered(scene, tag_of, builders)
+    numbered(layout, tag_of, builders)
 }
 
-fn numbered(scene: &Scene, tag_of: impl Fn(u16) -> Tag, builders: &[Build<'_>]) -> Vec<Vec<u8>> {
+fn numbered(layout: &Layout, tag_of: impl Fn(u16) -> Tag, builders: &[Build<'_>]) -> Vec<Vec<u8>> {
     (0..)
         .zip(builders)
-        .map(|(index, build)| build(&Draft::new(scene, tag_of(index))))
+        .map(|(index, build)| build(&Draft::new(layout, tag_of(index))))
         .collect()
 }
 

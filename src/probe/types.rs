@@ -1,44 +1,9 @@
 //! The words in which the catalogue speaks to the lab, the judge and the report.
 
 use crate::frame::dhcp::MessageType;
-use crate::frame::{DhcpStep, Tag};
-use ipnet::Ipv4Net;
+use crate::frame::{DhcpStep, Mac, Tag};
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-
-pub use crate::frame::Mac;
-
-/// The addresses of one host on the LAN.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Host {
-    /// MAC address.
-    pub mac: Mac,
-    /// IPv4 address.
-    pub v4: Ipv4Addr,
-    /// IPv6 link-local address.
-    pub link_local: Ipv6Addr,
-    /// Global or unique-local address that is in the lab's LAN prefix.
-    pub v6: Ipv6Addr,
-}
-
-/// Who is where while a cell is probed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Scene {
-    /// The guest under test.
-    pub guest: Host,
-    /// Another host on the LAN.
-    pub peer: Host,
-    /// The router; forwards both families, serves DHCP and DNS.
-    pub gateway: Host,
-    /// The IPv4 prefix that the guest, the peer and the router share.
-    pub lan4: Ipv4Net,
-    /// An IPv4 host on the far side of the router. The far side answers for every address.
-    pub wan4: Ipv4Addr,
-    /// An IPv6 host on the far side of the router.
-    pub wan6: Ipv6Addr,
-    /// MAC of the far side of the WAN link as the router sees it (for frames sent from the WAN side).
-    pub wan_mac: Mac,
-}
 
 /// A place where frames are sent from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

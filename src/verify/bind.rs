@@ -5,8 +5,8 @@ use super::job::{FilterText, Job};
 use super::running::CellContext;
 use crate::guest::{FilterRef, Interface, Machine};
 use crate::lab::{Binding, BindingSpec, Lab, ruleset};
+use crate::layout::Host;
 use crate::nwfilter::{self, Filter};
-use crate::probe::Host;
 use std::net::Ipv4Addr;
 
 /// The variable that libvirt learns from the guest's traffic where it is not given.

@@ -1,6 +1,6 @@
 //! One cell: a fresh guest, its NIC, and the trial of the filter with them.
 
-use super::endpoint::{Hosts, scene};
+use super::endpoint::Hosts;
 use super::evidence::Own;
 use super::job::{Attach, CellPlan, Foreign, IPXE, InjectedFault};
 use super::pass::{self, AFTER_FIRST_FRAME, Bounds, PassRecord};
@@ -10,14 +10,15 @@ use super::stimulate::{ANSWER, Sender};
 use super::trial::{self, TestSubject, TrialRecord};
 use super::watch::{Marks, Watch};
 use super::{VerifyError, bind, clients, first_frame};
+use crate::frame::{Mac, mac_text};
 use crate::guest::{
     Accel, AgentClient, DomainSpec, FilterRef, Guest, Interface, Kind, Machine, boot, domain_xml,
     quirk, serial_log,
 };
-use crate::lab::topology::{self, Mac, mac_text};
 use crate::lab::{Lab, Sensor, Shortcut, qemu_log_path, ruleset};
+use crate::layout::Layout;
 use crate::probe::Pass;
-use crate::probe::{Probe, Scene};
+use crate::probe::Probe;
 use crate::report::live::Event;
 use crate::report::model::{self, Cell, Step};
 use lanfence_agent::{Answer, Op};
@@ -47,13 +48,11 @@ impl CellRun<'_> {
         if let Some(place) = foreign.iter().position(named) {
             return self.through_foreign(place, number).await;
         }
-        let plan = &self.context.lab.plan;
-        let mac = guest_mac(number, &self.plan.nic);
-        let scene = scene(plan, mac, plan.lease(number), number);
+        let layout = self.layout(number);
         let job = self.context.job;
         // Production order comes first, while the guest has not sent a frame.
         let filter = match (self.plan.attach.before_first_frame(), job.boot_only) {
-            (true, false) => bind::reference(job, scene.guest.v4),
+            (true, false) => bind::reference(job, layout.guest.v4),
             _ => None,
         };
         let began = Watch::marks(self.context.lab);
@@ -61,7 +60,7 @@ impl CellRun<'_> {
         if job.boot_only {
             return Ok(());
         }
-        let exercised = self.exercise(&mut guest, host_key, &scene, began).await;
+        let exercised = self.exercise(&mut guest, host_key, &layout, began).await;
         self.describe(guest.machine.xml());
         match exercised {
             Ok(runs) => self.conclude_with_guest(runs),
@@ -78,7 +77,7 @@ impl CellRun<'_> {
         &mut self,
         guest: &mut Guest,
         host_key: Option<String>,
-        scene: &Scene,
+        layout: &Layout,
         began: Marks,
     ) -> Result<TrialRecord, VerifyError> {
         let host_key = match host_key {
@@ -96,7 +95,7 @@ impl CellRun<'_> {
             guest,
             began,
             dev: &dev,
-            scene,
+            layout,
             host_key: &host_key,
             attach: self.plan.attach,
             clients: Played::default(),
@@ -107,7 +106,7 @@ impl CellRun<'_> {
         });
         let runs = runs.await?;
         let clients = std::mem::take(&mut subject.clients);
-        self.clients(&clients, scene.guest.mac)?;
+        self.clients(&clients, layout.guest.mac)?;
         Ok(runs)
     }
 
@@ -150,7 +149,7 @@ impl CellRun<'_> {
     ) -> Result<(Guest, Option<String>), VerifyError> {
         let interface = Interface {
             model: self.plan.nic.clone(),
-            mac: guest_mac(number, &self.plan.nic),
+            mac: self.layout(number).guest.mac,
             tap: format!("tap{number}"),
             link: self.context.job.inject != Some(InjectedFault::NoLink),
             filter,
@@ -245,7 +244,7 @@ struct LinuxGuest<'a> {
     /// Where the sensors stood before its first frame.
     began: Marks,
     dev: &'a str,
-    scene: &'a Scene,
+    layout: &'a Layout,
     host_key: &'a str,
     attach: Attach,
     clients: Played,
@@ -255,7 +254,7 @@ impl<'a> LinuxGuest<'a> {
     fn hosts(&self) -> Hosts<'a> {
         Hosts {
             lab: self.context.lab,
-            scene: self.scene,
+            layout: self.layout,
         }
     }
 
@@ -332,7 +331,7 @@ impl TestSubject for LinuxGuest<'_> {
     }
 
     async fn pass(&mut self, run: u32, pass: Pass) -> Result<PassRecord, VerifyError> {
-        let probes = trial::probes(self.context.policy, self.scene, run, pass);
+        let probes = trial::probes(self.context.policy, self.layout, run, pass);
         if pass == Pass::FirstFrame {
             return self.first_frame(run, probes).await;
         }
@@ -349,7 +348,7 @@ impl TestSubject for LinuxGuest<'_> {
     }
 
     async fn bind(&mut self) -> Result<(), VerifyError> {
-        bind::bind(self.context, &mut self.guest.machine, self.scene.guest.v4)
+        bind::bind(self.context, &mut self.guest.machine, self.layout.guest.v4)
     }
 
     fn inject(&mut self) -> Result<(), VerifyError> {
@@ -378,15 +377,6 @@ pub(super) fn inject(context: &CellContext<'_>, machine: &mut Machine) -> Result
         Some(InjectedFault::Flush) => ruleset::flush_layer2()?,
     }
     Ok(())
-}
-
-/// Guests are numbered within a lab; the number is in the MAC. Where the device
-/// replaces the first octet, the domain gets that octet too: filters know the
-/// domain's MAC only.
-pub(super) fn guest_mac(number: u8, nic: &str) -> Mac {
-    let mut mac = topology::guest_mac(number);
-    mac[0] = quirk(nic).mac_octet.unwrap_or(mac[0]);
-    mac
 }
 
 fn unexpected(doing: &str) -> VerifyError {

@@ -9,10 +9,11 @@ use super::pass::Bounds;
 use super::stimulate::ANSWER;
 use super::watch::{Marks, Place, Sightings, Watch};
 use crate::frame::dhcp::{Message, message};
-use crate::frame::{Checksum, Datagram};
+use crate::frame::{Checksum, Datagram, Mac};
 use crate::guest::{AgentClient, GuestError};
 use crate::lab::{Lab, LabError, Sensor, VhostTap};
-use crate::probe::{Mac, Point};
+use crate::layout::mac;
+use crate::probe::Point;
 use crate::report::model::{ClientRun, DhcpClient, DhcpClients, ProbeResult};
 use lanfence_agent::clients::{Order, PROFILES, Played, Profile, Step, Sums, nth, play, profile};
 use lanfence_agent::{Answer, Op};
@@ -29,9 +30,6 @@ const SILENT: Duration = Duration::from_millis(300);
 
 /// What is played where there is no guest: one client that checks, one that does not.
 const WITHOUT_GUEST: [&str; 2] = ["windows-2003", "busybox"];
-
-/// MAC of the client without a guest: no guest has this number.
-const STAND_IN: Mac = [0x52, 0x54, 0x00, 0x00, 0x01, 0xfe];
 
 /// All clients, played once.
 #[derive(Debug)]
@@ -222,7 +220,7 @@ pub fn without_guest() -> Result<Vec<DhcpClient>, VerifyError> {
     for profile in all {
         let order = Order {
             profile,
-            mac: STAND_IN,
+            mac: mac::STAND_IN,
             xid: super::random(),
             deadline: Instant::now() + DEADLINE,
         };

@@ -4,10 +4,11 @@
 use super::sockets;
 use crate::frame::DhcpStep;
 use crate::guest::GuestError;
-use crate::lab::topology::{GATEWAY_MAC, Mac, PEER_MAC, WAN_MAC, WAN4, WAN6, link_local};
-use crate::lab::{Lab, LabError, Netns, Topology};
+use crate::lab::{Lab, LabError, Netns};
+use crate::layout::Layout;
+use crate::layout::wan::{WAN4, WAN6};
 use crate::probe::Pass;
-use crate::probe::{Host, Origin, Probe, Scene, Stimulus};
+use crate::probe::{Origin, Probe, Stimulus};
 use nix::errno::Errno;
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -77,17 +78,16 @@ pub struct Hosts<'a> {
     /// The lab.
     pub lab: &'a Lab,
     /// Addresses.
-    pub scene: &'a Scene,
+    pub layout: &'a Layout,
 }
 
 impl Hosts<'_> {
     /// Makes the guest known to its neighbours. In every pass anew: dnsmasq
     /// turns the entry of an address that it leases into one that ages.
     pub fn introduce(self) -> Result<(), LabError> {
-        let guest = &self.scene.guest;
-        let addresses = [guest.v4.into(), guest.link_local.into(), guest.v6.into()];
+        let guest = &self.layout.guest;
         let network = &self.lab.network;
-        tokio::task::block_in_place(|| network.introduce(guest.mac, &addresses))
+        tokio::task::block_in_place(|| network.introduce(guest.mac, &guest.addresses()))
     }
 
     /// Sends every probe that starts at another host than the guest. Returns what the
@@ -138,25 +138,6 @@ impl Hosts<'_> {
             }),
             Stimulus::Join { .. } | Stimulus::Dhcp(_) | Stimulus::Ssh => Ok(Ok(())),
         }
-    }
-}
-
-/// Who is where in a lab with the guest of this number.
-pub fn scene(plan: &Topology, mac: Mac, address: Ipv4Addr, number: u8) -> Scene {
-    let host = |mac: Mac, v4, v6| Host {
-        mac,
-        v4,
-        link_local: link_local(mac),
-        v6,
-    };
-    Scene {
-        guest: host(mac, address, plan.guest6(number)),
-        peer: host(PEER_MAC, plan.peer4, plan.peer6()),
-        gateway: host(GATEWAY_MAC, plan.gateway4, plan.gateway6()),
-        lan4: plan.lan4,
-        wan4: WAN4,
-        wan6: WAN6,
-        wan_mac: WAN_MAC,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::guest::GuestError;
 use crate::lab::LabError;
+use crate::layout::LayoutError;
 use crate::report::model::{CellError, ErrorKind, Step};
 use thiserror::Error;
 
@@ -11,6 +12,9 @@ pub enum VerifyError {
     /// The lab failed.
     #[error(transparent)]
     Lab(#[from] LabError),
+    /// The policy's LAN has no place for the lab's hosts.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
     /// The guest failed.
     #[error(transparent)]
     Guest(#[from] GuestError),
@@ -32,7 +36,8 @@ impl VerifyError {
     /// As it stands in the report.
     pub fn at(&self, step: Step) -> CellError {
         let kind = match self {
-            Self::Host(_) => ErrorKind::Host,
+            Self::Layout(LayoutError::NoIpv4) => ErrorKind::Usage,
+            Self::Host(_) | Self::Layout(_) => ErrorKind::Host,
             // Without a lab there is no cell: the host is not fit for it.
             Self::Lab(error) if error.is_host() || step == Step::Lab => ErrorKind::Host,
             Self::Guest(error) if error.is_host() => ErrorKind::Host,

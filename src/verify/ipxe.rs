@@ -11,7 +11,6 @@ mod snapshot;
 mod start;
 
 use super::cell::inject;
-use super::endpoint::scene;
 use super::pass::{Bounds, Pace, PassRecord, bound_from_outside};
 use super::running::{CellContext, CellRun};
 use super::trial::{self, TestSubject};
@@ -19,10 +18,11 @@ use super::watch::{Place, Watch};
 use super::{VerifyError, bind};
 use crate::frame::DhcpStep;
 use crate::guest::{Machine, quirk};
-use crate::lab::topology::WAN4;
 use crate::lab::{Http, Lab, Sensor, Shortcut, Tftp};
+use crate::layout::Layout;
+use crate::layout::wan::WAN4;
 use crate::probe::Pass;
-use crate::probe::{Point, Probe, Scene, Sighting, firmware_catalogue};
+use crate::probe::{Point, Probe, Sighting, firmware_catalogue};
 use rounds::Rounds;
 use start::Started;
 use std::collections::HashMap;
@@ -39,13 +39,13 @@ impl CellRun<'_> {
         let network = &lab.network;
         let kept = snapshot::wanted(context, &self.plan.nic);
         let run = kept.unwrap_or_else(super::random);
-        let peer = Tftp::start_holding(&network.peer, lab.plan.peer4, script::ends(run))?;
+        let peer = Tftp::start_holding(&network.peer, lab.lan.peer.v4, script::ends(run))?;
         let _servers = [
-            Tftp::start(&network.gateway, lab.plan.gateway4)?,
+            Tftp::start(&network.gateway, lab.lan.gateway.v4)?,
             Tftp::start(&network.wan, WAN4)?,
         ];
         let _web = [
-            Http::start(&network.peer, lab.plan.peer4)?,
+            Http::start(&network.peer, lab.lan.peer.v4)?,
             Http::start(&network.wan, WAN4)?,
         ];
         let started = self
@@ -58,12 +58,14 @@ impl CellRun<'_> {
         } = started;
         let order = self.plan.attach;
         self.cell.driver = Some("iPXE".into());
-        let v4 = rounds.address().unwrap_or(lab.plan.lease(number));
-        let scene = scene(&lab.plan, machine.interface().mac, v4, number);
+        let mut layout = self.layout(number);
+        if let Some(v4) = rounds.address() {
+            layout = layout.with_guest_address(v4);
+        }
         let mut subject = Firmware {
             context,
             machine,
-            scene,
+            layout,
             rounds,
             goes_on: false,
         };
@@ -83,7 +85,7 @@ impl CellRun<'_> {
 struct Firmware<'a> {
     context: &'a CellContext<'a>,
     machine: Machine,
-    scene: Scene,
+    layout: Layout,
     rounds: Rounds<'a>,
     /// Whether a round has been looked at: the next one is another.
     goes_on: bool,
@@ -130,7 +132,7 @@ impl TestSubject for Firmware<'_> {
         if can_be_suspended(&machine.interface().model) {
             machine.pause()?;
         }
-        let mut probes = firmware_catalogue(self.context.policy, &self.scene, |place| {
+        let mut probes = firmware_catalogue(self.context.policy, &self.layout, |place| {
             script::file(run, place, round)
         });
         if pass == Pass::LeakCheck {
@@ -147,11 +149,11 @@ impl TestSubject for Firmware<'_> {
             round,
             pace,
         };
-        collect(self.context.lab, &self.scene, watch, over, probes).await
+        collect(self.context.lab, &self.layout, watch, over, probes).await
     }
 
     async fn bind(&mut self) -> Result<(), VerifyError> {
-        bind::bind(self.context, &mut self.machine, self.scene.guest.v4)?;
+        bind::bind(self.context, &mut self.machine, self.layout.guest.v4)?;
         self.resume()
     }
 
@@ -185,7 +187,7 @@ struct Over {
 /// Bounds a round that has come to its end and gathers what was seen of it.
 async fn collect(
     lab: &Lab,
-    scene: &Scene,
+    layout: &Layout,
     watch: Watch<'_>,
     over: Over,
     probes: Vec<Probe>,
@@ -204,7 +206,7 @@ async fn collect(
         outbound = outbound && arrived.await;
     }
     let series = (u16::from(pass.number()), pace);
-    let outside = bound_from_outside(lab, scene, &watch, run, series).await?;
+    let outside = bound_from_outside(lab, layout, &watch, run, series).await?;
     let (sightings, end) = watch.sightings();
     // Whoever asks for a file has an address.
     let lease = sightings.any(Place::At(Point::TapFromGuest), |frame| {

@@ -2,12 +2,12 @@
 
 use super::endpoint::{Endpoint, Exchange, Hosts, Moment, Refusals};
 use super::watch::{Marks, Place, Sightings, Watch};
-use crate::frame::DhcpStep;
-use crate::frame::Tag;
+use crate::frame::{DhcpStep, Tag};
 use crate::guest::GuestError;
-use crate::lab::topology::WAN4;
 use crate::lab::{Lab, LabError, Sender};
-use crate::probe::{Origin, Point, Probe, Scene, Stimulus, inbound_sentinels, sentinels};
+use crate::layout::Layout;
+use crate::layout::wan::WAN4;
+use crate::probe::{Origin, Point, Probe, Stimulus, inbound_sentinels, sentinels};
 use crate::probe::{Pass, SENTINEL};
 use std::net::UdpSocket;
 use std::ops::Range;
@@ -284,15 +284,15 @@ async fn sentinel_round(
     round: &Round<'_, '_>,
     before: Bounds,
 ) -> Result<Bounds, GuestError> {
-    let Hosts { lab, scene } = hosts;
+    let Hosts { lab, layout } = hosts;
     let mut after = Bounds::default();
     if before.outbound {
-        let frames = sentinels(scene, |index| round.tag(&OUTBOUND, index));
+        let frames = sentinels(layout, |index| round.tag(&OUTBOUND, index));
         endpoint.frames(&frames).await?;
         after.outbound = round.arrives(&OUTBOUND, Point::Peer).await
             && round.arrives(&OUTBOUND, Point::Gateway).await;
     }
-    let outside = from_outside(lab, scene, round, (before, Pace::None)).await?;
+    let outside = from_outside(lab, layout, round, (before, Pace::None)).await?;
     Ok(Bounds {
         outbound: after.outbound,
         ..outside
@@ -327,7 +327,7 @@ impl Pace {
 /// send none itself. `outbound` of the result is false.
 pub async fn bound_from_outside(
     lab: &Lab,
-    scene: &Scene,
+    layout: &Layout,
     watch: &Watch<'_>,
     run: u32,
     (series, pace): (u16, Pace),
@@ -336,7 +336,7 @@ pub async fn bound_from_outside(
     for round in 0..ROUNDS {
         let first = (series * ROUNDS + round) * PER_ROUND;
         let round = Round { watch, run, first };
-        bounds = from_outside(lab, scene, &round, (bounds, pace)).await?;
+        bounds = from_outside(lab, layout, &round, (bounds, pace)).await?;
     }
     Ok(bounds)
 }
@@ -344,20 +344,20 @@ pub async fn bound_from_outside(
 /// One round of sentinels that begin outside of the guest.
 async fn from_outside(
     lab: &Lab,
-    scene: &Scene,
+    layout: &Layout,
     round: &Round<'_, '_>,
     (before, pace): (Bounds, Pace),
 ) -> Result<Bounds, GuestError> {
     let mut after = Bounds::default();
     if before.from_peer {
-        let frames = inbound_sentinels(scene, |index| round.tag(&FROM_PEER, index));
+        let frames = inbound_sentinels(layout, |index| round.tag(&FROM_PEER, index));
         after.from_peer = round
             .inbound(&lab.peer_sender, (&FROM_PEER, pace), frames)
             .await?;
     }
     if before.from_gateway {
-        let scene = as_gateway(scene);
-        let frames = inbound_sentinels(&scene, |index| round.tag(&FROM_GATEWAY, index));
+        let layout = as_gateway(layout);
+        let frames = inbound_sentinels(&layout, |index| round.tag(&FROM_GATEWAY, index));
         after.from_gateway = round
             .inbound(&lab.gateway_sender, (&FROM_GATEWAY, pace), frames)
             .await?;
@@ -369,11 +369,11 @@ async fn from_outside(
     Ok(after)
 }
 
-/// The scene with the router in the peer's place: sentinels from the router's port.
-fn as_gateway(scene: &Scene) -> Scene {
-    Scene {
-        peer: scene.gateway.clone(),
-        ..scene.clone()
+/// The layout with the router in the peer's place: sentinels from the router's port.
+fn as_gateway(layout: &Layout) -> Layout {
+    Layout {
+        peer: layout.gateway.clone(),
+        ..layout.clone()
     }
 }
 

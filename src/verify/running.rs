@@ -7,8 +7,9 @@ use super::job::{CellPlan, Job};
 use super::snapshot::Saved;
 use super::trial::TrialRecord;
 use super::watch::{Marks, Sightings, Watch};
-use crate::guest::{Accel, Image};
+use crate::guest::{Accel, Image, quirk};
 use crate::lab::{Lab, Sensor, ruleset};
+use crate::layout::Layout;
 use crate::policy::Policy;
 use crate::probe::Probe;
 use crate::report::live::Event;
@@ -78,6 +79,13 @@ impl<'a> CellRun<'a> {
             began: Watch::marks(context.lab),
             step: None,
         }
+    }
+
+    /// The hosts with the guest of this number. A few NIC models replace the first octet
+    /// of the guest's MAC.
+    pub fn layout(&self, number: u8) -> Layout {
+        let first_octet = quirk(&self.plan.nic).mac_octet;
+        self.context.lab.lan.layout(number, first_octet)
     }
 
     /// Ends the current step and starts the next.

@@ -1,6 +1,6 @@
 //! Sockets that the standard library has no constructor for.
 
-use crate::lab::topology::{WAN4, WAN6};
+use crate::layout::wan::{WAN4, WAN6};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrStorage, bind, sendto,
     setsockopt, socket, sockopt,

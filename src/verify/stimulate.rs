@@ -2,9 +2,8 @@
 
 use super::endpoint::{Endpoint, Exchange, Hosts, Moment, Refusals};
 use super::ssh;
-use crate::frame::{DhcpStep, to_hex};
+use crate::frame::{DhcpStep, Mac, mac_text, to_hex};
 use crate::guest::{AgentClient, GuestError};
-use crate::lab::topology::{Mac, mac_text};
 use crate::probe::Pass;
 use crate::probe::{Expect, Origin, Probe, Stimulus};
 use lanfence_agent::{Answer, Op};
@@ -54,14 +53,14 @@ impl Sender<'_> {
 
     /// Gives the guest its addresses and routes.
     pub async fn configure(&mut self) -> Result<(), GuestError> {
-        let Hosts { lab, scene } = self.hosts;
-        let guest = &scene.guest;
+        let layout = self.hosts.layout;
+        let guest = &layout.guest;
         let addresses = vec![
-            format!("{}/{}", guest.v4, scene.lan4.prefix_len()),
-            format!("{}/{}", guest.v6, lab.plan.lan6.prefix_len()),
+            format!("{}/{}", guest.v4, layout.lan4.prefix_len()),
+            format!("{}/{}", guest.v6, layout.lan6.prefix_len()),
             format!("{}/64", guest.link_local),
         ];
-        let routers = vec![scene.gateway.v4.into(), scene.gateway.link_local.into()];
+        let routers = vec![layout.gateway.v4.into(), layout.gateway.link_local.into()];
         self.ask(Op::Configure {
             dev: self.dev.into(),
             addresses,
@@ -178,7 +177,7 @@ impl Endpoint for Sender<'_> {
     /// guest is told the answer, since the probes shall leave all the same. Without
     /// one its probes will be seen never to have left.
     async fn meet_neighbours(&mut self, pass: Pass) -> Result<(), GuestError> {
-        let (gateway, peer) = (&self.hosts.scene.gateway, &self.hosts.scene.peer);
+        let (gateway, peer) = (&self.hosts.layout.gateway, &self.hosts.layout.peer);
         let neighbours: [(IpAddr, Mac); 6] = [
             (gateway.v4.into(), gateway.mac),
             (peer.v4.into(), peer.mac),
@@ -212,7 +211,7 @@ impl Endpoint for Sender<'_> {
     /// filter that is there from the start stops the question for them, and the
     /// probes to them shall leave all the same.
     async fn tell_forbidden_neighbours(&mut self, probes: &[Probe]) -> Result<(), GuestError> {
-        let (gateway, peer) = (&self.hosts.scene.gateway, &self.hosts.scene.peer);
+        let (gateway, peer) = (&self.hosts.layout.gateway, &self.hosts.layout.peer);
         let hosts = [gateway, peer].map(|host| (host.mac, [host.v6, host.link_local]));
         for (kind, like) in [peer.v6, peer.link_local].into_iter().enumerate() {
             if !probes.iter().any(|probe| is_forbidden(probe, like.into())) {
@@ -289,8 +288,8 @@ impl Endpoint for Sender<'_> {
     /// Begins to log in and to run a command. The guest's CPU is busy with it for
     /// most of a pass, and the other probes need little of it.
     fn ssh(&mut self) -> Result<Exchange, GuestError> {
-        let Hosts { lab, scene } = self.hosts;
-        let to = SocketAddr::new(scene.guest.v4.into(), 22);
+        let Hosts { lab, layout } = self.hosts;
+        let to = SocketAddr::new(layout.guest.v4.into(), 22);
         let host_key = self.host_key.to_owned();
         let begun = lab
             .network

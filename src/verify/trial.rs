@@ -8,9 +8,10 @@ use super::job::Attach;
 use super::pass::PassRecord;
 use super::watch::{Sightings, Watch};
 use crate::lab::{Lab, Sensor, ruleset};
+use crate::layout::Layout;
 use crate::policy::Policy;
 use crate::probe::Pass;
-use crate::probe::{Probe, Scene, catalogue};
+use crate::probe::{Probe, catalogue};
 use crate::report::model::{ProbeResult, Step};
 
 /// What a trial is made of: something at the guest's end that sends, and a
@@ -169,8 +170,8 @@ impl Filtered {
 
 /// The catalogue as it is sent in a pass; the leak check needs only those probes that
 /// must be stopped.
-pub fn probes(policy: &Policy, scene: &Scene, run: u32, pass: Pass) -> Vec<Probe> {
-    let mut probes = catalogue(policy, scene, |index| pass.tag(run, index));
+pub fn probes(policy: &Policy, layout: &Layout, run: u32, pass: Pass) -> Vec<Probe> {
+    let mut probes = catalogue(policy, layout, |index| pass.tag(run, index));
     if pass == Pass::LeakCheck {
         probes.retain(Probe::in_leak_check);
     }

@@ -7,7 +7,8 @@ use super::retry;
 use super::running::CellContext;
 use super::snapshot::Saved;
 use crate::guest::{Accel, Image};
-use crate::lab::{Lab, Shortcut, Topology};
+use crate::lab::{Lab, Shortcut};
+use crate::layout::Lan;
 use crate::nwfilter;
 use crate::policy::Policy;
 use crate::report::live::Event;
@@ -39,7 +40,7 @@ async fn run_cells(
     let policy = Policy::parse(&job.policy, &job.policy_origin)
         .map_err(|error| VerifyError::Usage(error.to_string()))?;
     let image = job.guest.as_deref().map(Image::open).transpose()?;
-    let lab = Lab::up(topology(&policy)?, job.shortcuts).await?;
+    let lab = Lab::up(Lan::for_lab(&policy)?, job.shortcuts).await?;
     define_filters(&lab, job)?;
     let host = host(&lab, job);
     tell(&Event::Host(host.clone()));
@@ -57,7 +58,7 @@ async fn run_cells(
         tell,
     };
     // A guest's address must differ from those that the LAN's hosts still remember.
-    let mut numbers = (1..=lab.plan.guests()).cycle();
+    let mut numbers = (1..=lab.lan.guests()).cycle();
     while let Some(plan) = next(tell, &mut cells) {
         let mut cell = retry::run(&context, &plan, &mut numbers).await;
         // The lab belongs to all cells; the first one carries its time.
@@ -78,23 +79,6 @@ fn next(tell: &dyn Fn(&Event), cells: &mut impl BufRead) -> Option<CellPlan> {
     let mut line = String::new();
     tokio::task::block_in_place(|| cells.read_line(&mut line)).ok()?;
     serde_json::from_str(&line).ok()
-}
-
-/// The lab's LAN is the policy's first IPv4 prefix and its first IPv6 prefix
-/// that is not link-local.
-fn topology(policy: &Policy) -> Result<Topology, VerifyError> {
-    let lan4 = policy.lan4.first().copied();
-    let lan4 = lan4.ok_or_else(|| {
-        VerifyError::Usage("the policy names no IPv4 prefix, and the lab's guests need one".into())
-    })?;
-    let global =
-        |net: &&ipnet::Ipv6Net| !net.network().is_unicast_link_local() && net.prefix_len() <= 64;
-    let lan6 = policy
-        .lan6
-        .iter()
-        .find(global)
-        .map(|net| ipnet::Ipv6Net::new_assert(net.network(), 64));
-    Ok(Topology::plan(lan4, policy.gateway, lan6)?)
 }
 
 /// Defines the filters in order and checks that libvirt understood each as it was meant.

@@ -6,11 +6,12 @@
 use crate::common::lanfence;
 use crate::kernel::{Answer, Case, GUEST, ask};
 use lanfence::frame::Tag;
+use lanfence::layout::Layout;
 use lanfence::nwfilter::evaluate::{Compiled, Decision, Way};
 use lanfence::nwfilter::{Filter, read, write};
 use lanfence::policy::Policy;
 use lanfence::probe::Pass;
-use lanfence::probe::{Scene, catalogue};
+use lanfence::probe::catalogue;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -125,21 +126,21 @@ fn case(
 }
 
 /// Values of the variables that the filters use, of the hosts that frames are between.
-fn parameters(name: &str, scene: &Scene) -> Vec<(String, String)> {
-    let mac = scene
+fn parameters(name: &str, layout: &Layout) -> Vec<(String, String)> {
+    let mac = layout
         .gateway
         .mac
         .map(|octet| format!("{octet:02x}"))
         .join(":");
     let server = if name.contains("v6") {
-        scene.gateway.link_local.to_string()
+        layout.gateway.link_local.to_string()
     } else {
-        scene.gateway.v4.to_string()
+        layout.gateway.v4.to_string()
     };
     [
-        ("IP", scene.guest.v4.to_string()),
-        ("IPV6", scene.guest.link_local.to_string()),
-        ("IPV6", scene.guest.v6.to_string()),
+        ("IP", layout.guest.v4.to_string()),
+        ("IPV6", layout.guest.link_local.to_string()),
+        ("IPV6", layout.guest.v6.to_string()),
         ("DHCPSERVER", server),
         ("GATEWAY_MAC", mac),
     ]
@@ -162,16 +163,16 @@ fn with_references(name: &str, all: &[Filter], out: &mut Vec<(String, String)>) 
 }
 
 /// Every frame of the catalogue, and whether the guest sends it.
-fn frames(scene: &Scene) -> Vec<(bool, Vec<u8>)> {
+fn frames(layout: &Layout) -> Vec<(bool, Vec<u8>)> {
     let tag = |index| Tag {
         run: 0,
         pass: Pass::Filtered.number(),
         index,
     };
-    let probes = catalogue(&Policy::example(), scene, tag);
+    let probes = catalogue(&Policy::example(), layout, tag);
     let frames = probes.iter().flat_map(|probe| {
         let from_guest = probe.is_from_guest();
-        let frames = probe.wire(scene).frames;
+        let frames = probe.wire(layout).frames;
         frames.into_iter().map(move |frame| (from_guest, frame))
     });
     frames.collect()
@@ -181,13 +182,13 @@ fn frames(scene: &Scene) -> Vec<(bool, Vec<u8>)> {
 /// what the kernel does.
 #[test]
 fn each_is_bound_and_evaluated_as_the_kernel_does() {
-    let scene = Scene::imagined(&Policy::example()).expect("room for hosts");
-    assert_eq!(scene.guest.mac, GUEST);
-    let (all, frames) = (filters(), frames(&scene));
+    let layout = Layout::of(&Policy::example()).expect("room for hosts");
+    assert_eq!(layout.guest.mac, GUEST);
+    let (all, frames) = (filters(), frames(&layout));
     let cases = NAMES.map(|name| {
         let mut parts = Vec::new();
         with_references(name, &all, &mut parts);
-        case(parts, parameters(name, &scene), frames.clone())
+        case(parts, parameters(name, &layout), frames.clone())
     });
     for ((name, case), answer) in NAMES.iter().zip(&cases).zip(ask(&cases).expect("a lab")) {
         assert!(answer.bound, "{name}: {:?}", answer.refused);

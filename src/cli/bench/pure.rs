@@ -2,12 +2,12 @@
 //! on one core.
 
 use super::super::{Failure, check};
+use crate::layout::Layout;
 use crate::nwfilter::evaluate::{Compiled, Decision, Way};
 use crate::nwfilter::lint::lint;
 use crate::nwfilter::reach::classes;
 use crate::nwfilter::{generate, read, write};
 use crate::policy::Policy;
-use crate::probe::Scene;
 use comfy_table::Table;
 use std::fmt::Write as _;
 use std::hint::black_box;
@@ -49,8 +49,8 @@ impl Measured {
 
 /// Measures both filters and prints minimum, median and maximum of the rounds.
 pub fn table(policy: &Policy, rounds: u32) -> Result<Table, Failure> {
-    let scene = scene(policy)?;
-    let frames = frames(policy, &scene);
+    let layout = layout(policy)?;
+    let frames = frames(policy, &layout);
     let mut filters = [
         Measured::new(
             Target {
@@ -71,7 +71,7 @@ pub fn table(policy: &Policy, rounds: u32) -> Result<Table, Failure> {
     ];
     for _ in 0..rounds {
         for filter in &mut filters {
-            let (compiled, analysis) = analyse(&filter.text, policy, &scene)?;
+            let (compiled, analysis) = analyse(&filter.text, policy, &layout)?;
             filter.analysis.push(analysis);
             filter.verdicts.push(verdicts(&compiled, &frames));
         }
@@ -80,29 +80,28 @@ pub fn table(policy: &Policy, rounds: u32) -> Result<Table, Failure> {
 }
 
 /// Hosts for the policy's frames.
-pub fn scene(policy: &Policy) -> Result<Scene, Failure> {
-    Scene::imagined(policy)
-        .ok_or_else(|| Failure::usage("the policy's first IPv4 prefix has no room for hosts"))
+pub fn layout(policy: &Policy) -> Result<Layout, Failure> {
+    Layout::of(policy).map_err(Failure::usage)
 }
 
 /// What the catalogue has the guest send.
-pub fn frames(policy: &Policy, scene: &Scene) -> Vec<Vec<u8>> {
-    check::probes::probes(policy, scene)
+pub fn frames(policy: &Policy, layout: &Layout) -> Vec<Vec<u8>> {
+    check::probes::probes(policy, layout)
         .iter()
         .filter(|probe| probe.is_from_guest())
-        .flat_map(|probe| probe.wire(scene).frames)
+        .flat_map(|probe| probe.wire(layout).frames)
         .collect()
 }
 
 /// Reads, lints and computes the exact sets; how many milliseconds that took.
-fn analyse(text: &str, policy: &Policy, scene: &Scene) -> Result<(Compiled, f64), Failure> {
+fn analyse(text: &str, policy: &Policy, layout: &Layout) -> Result<(Compiled, f64), Failure> {
     let started = Instant::now();
     let filter = read(text, "the benchmark's filter").map_err(Failure::usage)?;
     let name = filter.name.clone();
     let filters = [filter];
-    let compiled = Compiled::new(&filters, &name, scene.guest.mac, &[]).map_err(Failure::usage)?;
+    let compiled = Compiled::new(&filters, &name, layout.guest.mac, &[]).map_err(Failure::usage)?;
     black_box(lint(&filters, &name, &compiled));
-    black_box(classes(&compiled, policy, &check::usual(scene)));
+    black_box(classes(&compiled, policy, &check::usual(layout)));
     Ok((compiled, started.elapsed().as_secs_f64() * 1000.0))
 }
 

@@ -14,7 +14,7 @@ const TARGET: u64 = 50_000;
 
 /// Measures in a lab of its own and prints minimum, median and maximum of the rounds.
 pub fn table(policy: &Policy, rounds: u32) -> Result<Table, Failure> {
-    let frames: BTreeSet<Vec<u8>> = pure::frames(policy, &pure::scene(policy)?)
+    let frames: BTreeSet<Vec<u8>> = pure::frames(policy, &pure::layout(policy)?)
         .into_iter()
         .collect();
     let course = Course {

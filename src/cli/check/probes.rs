@@ -1,10 +1,11 @@
 //! The catalogue's probes through the evaluator.
 
 use crate::frame::Tag;
+use crate::layout::Layout;
 use crate::nwfilter::evaluate::{Compiled, Decision, Evaluation, Way};
 use crate::policy::Policy;
 use crate::probe::Pass;
-use crate::probe::{Expect, Probe, Scene, catalogue};
+use crate::probe::{Expect, Probe, catalogue};
 
 /// What becomes of a probe.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,30 +62,30 @@ pub struct Judged {
 }
 
 /// Every probe for a policy.
-pub fn probes(policy: &Policy, scene: &Scene) -> Vec<Probe> {
+pub fn probes(policy: &Policy, layout: &Layout) -> Vec<Probe> {
     let tag = |index| Tag {
         run: 0,
         pass: Pass::Filtered.number(),
         index,
     };
-    catalogue(policy, scene, tag)
+    catalogue(policy, layout, tag)
 }
 
 /// Every probe for a policy, judged.
-pub fn judge_all(filter: &Compiled, policy: &Policy, scene: &Scene) -> Vec<Judged> {
-    probes(policy, scene)
+pub fn judge_all(filter: &Compiled, policy: &Policy, layout: &Layout) -> Vec<Judged> {
+    probes(policy, layout)
         .into_iter()
-        .map(|probe| judge(filter, scene, probe))
+        .map(|probe| judge(filter, layout, probe))
         .collect()
 }
 
-fn judge(filter: &Compiled, scene: &Scene, probe: Probe) -> Judged {
+fn judge(filter: &Compiled, layout: &Layout, probe: Probe) -> Judged {
     let (way, back) = if probe.is_from_guest() {
         (Way::FromGuest, Way::ToGuest)
     } else {
         (Way::ToGuest, Way::FromGuest)
     };
-    let wire = probe.wire(scene);
+    let wire = probe.wire(layout);
     // One sighting behind the filter is a leak; a frame without the sign is none.
     let signed = wire.frames.iter().filter(|frame| probe.sent.matches(frame));
     let tried = signed
@@ -148,10 +149,10 @@ mod tests {
 
     fn judged(filter: &crate::nwfilter::Filter) -> Vec<Judged> {
         let policy = Policy::example();
-        let scene = Scene::imagined(&policy).unwrap();
+        let layout = Layout::of(&policy).unwrap();
         let parts = std::slice::from_ref(filter);
-        let compiled = Compiled::new(parts, &filter.name, scene.guest.mac, &[]).unwrap();
-        judge_all(&compiled, &policy, &scene)
+        let compiled = Compiled::new(parts, &filter.name, layout.guest.mac, &[]).unwrap();
+        judge_all(&compiled, &policy, &layout)
     }
 
     fn fates(judged: &[Judged]) -> Vec<(String, &'static str)> {

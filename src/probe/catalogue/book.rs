@@ -1,8 +1,9 @@
 //! Collecting probes: indices, tags, ports and the fields that a row shares.
 
 use crate::frame::{Ip4, Ip6, Link, Mac, TAG_LEN, Tag, ethertype};
+use crate::layout::Layout;
 use crate::policy::Policy;
-use crate::probe::{Expect, Group, Origin, Point, Probe, Scene, Sighting, Stimulus};
+use crate::probe::{Expect, Group, Origin, Point, Probe, Sighting, Stimulus};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// First source port of the first pass, and how many ports a pass has.
@@ -25,17 +26,17 @@ pub struct Book<'a> {
     /// The policy that expectations come from.
     pub policy: &'a Policy,
     /// Who is where.
-    pub scene: &'a Scene,
+    pub layout: &'a Layout,
     tag_of: &'a dyn Fn(u16) -> Tag,
     probes: Vec<Probe>,
 }
 
 impl<'a> Book<'a> {
     /// An empty book.
-    pub fn new(policy: &'a Policy, scene: &'a Scene, tag_of: &'a dyn Fn(u16) -> Tag) -> Self {
+    pub fn new(policy: &'a Policy, layout: &'a Layout, tag_of: &'a dyn Fn(u16) -> Tag) -> Self {
         Self {
             policy,
-            scene,
+            layout,
             tag_of,
             probes: Vec::new(),
         }
@@ -65,7 +66,7 @@ impl<'a> Book<'a> {
 
     fn draft(&self) -> Draft<'a> {
         let index = u16::try_from(self.probes.len()).expect("a catalogue has under 10000 probes");
-        Draft::new(self.scene, (self.tag_of)(index))
+        Draft::new(self.layout, (self.tag_of)(index))
     }
 }
 
@@ -226,7 +227,7 @@ impl<'a> Row<'_, 'a> {
 /// What one probe is built from.
 pub struct Draft<'a> {
     /// Who is where.
-    pub scene: &'a Scene,
+    pub layout: &'a Layout,
     /// Its tag.
     pub tag: Tag,
     /// Its source port.
@@ -235,9 +236,9 @@ pub struct Draft<'a> {
 
 impl<'a> Draft<'a> {
     /// The draft of the probe with this tag.
-    pub fn new(scene: &'a Scene, tag: Tag) -> Self {
+    pub fn new(layout: &'a Layout, tag: Tag) -> Self {
         let port = source_port(tag);
-        Self { scene, tag, port }
+        Self { layout, tag, port }
     }
 
     /// The tag's bytes.
@@ -253,56 +254,56 @@ impl<'a> Draft<'a> {
 
     /// A frame from the guest to this MAC.
     pub fn link(&self, dst: Mac) -> Link {
-        Link::new(self.scene.guest.mac, dst)
+        Link::new(self.layout.guest.mac, dst)
     }
 
     /// An IPv4 packet in a frame from the guest to the router.
     pub fn to_router4(&self, packet: &[u8]) -> Vec<u8> {
-        self.link(self.scene.gateway.mac)
+        self.link(self.layout.gateway.mac)
             .frame(ethertype::IPV4, packet)
     }
 
     /// An IPv6 packet in a frame from the guest to the router.
     pub fn to_router6(&self, packet: &[u8]) -> Vec<u8> {
-        self.link(self.scene.gateway.mac)
+        self.link(self.layout.gateway.mac)
             .frame(ethertype::IPV6, packet)
     }
 
     /// An IPv4 packet in a frame from the guest to the peer.
     pub fn to_peer4(&self, packet: &[u8]) -> Vec<u8> {
-        self.link(self.scene.peer.mac)
+        self.link(self.layout.peer.mac)
             .frame(ethertype::IPV4, packet)
     }
 
     /// An IPv6 packet in a frame from the guest to the peer.
     pub fn to_peer6(&self, packet: &[u8]) -> Vec<u8> {
-        self.link(self.scene.peer.mac)
+        self.link(self.layout.peer.mac)
             .frame(ethertype::IPV6, packet)
     }
 
     /// A header from the guest to this address.
     pub fn ip4(&self, to: Ipv4Addr) -> Ip4 {
-        Ip4::new(self.scene.guest.v4, to)
+        Ip4::new(self.layout.guest.v4, to)
     }
 
     /// A header from the guest's address in the LAN's prefix to this address.
     pub fn ip6(&self, to: Ipv6Addr) -> Ip6 {
-        Ip6::new(self.scene.guest.v6, to)
+        Ip6::new(self.layout.guest.v6, to)
     }
 
     /// A header from the guest's link-local address to this address.
     pub fn local6(&self, to: Ipv6Addr) -> Ip6 {
-        Ip6::new(self.scene.guest.link_local, to)
+        Ip6::new(self.layout.guest.link_local, to)
     }
 
     /// A datagram with the tag from the guest to a WAN host: what tunnels carry.
     pub fn inner4(&self) -> Vec<u8> {
-        self.ip4(self.scene.wan4).udp(self.port, 9, &self.bytes())
+        self.ip4(self.layout.wan4).udp(self.port, 9, &self.bytes())
     }
 
     /// The same over IPv6.
     pub fn inner6(&self) -> Vec<u8> {
-        self.ip6(self.scene.wan6).udp(self.port, 9, &self.bytes())
+        self.ip6(self.layout.wan6).udp(self.port, 9, &self.bytes())
     }
 
     /// A datagram around [`Draft::long_payload`], cut in two at a multiple of

@@ -5,7 +5,8 @@ use super::rules;
 use crate::frame::group::{self, mld, record};
 use crate::frame::nd::{self, kind};
 use crate::frame::{Ext, Ip6, arp, ethertype, group_mac6, solicited_node};
-use crate::probe::{Group, Host, Point};
+use crate::layout::Host;
+use crate::probe::{Group, Point};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 pub(super) const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
@@ -21,8 +22,8 @@ pub fn add(book: &mut Book<'_>) {
 }
 
 fn add_arp(book: &mut Book<'_>) {
-    let (policy, scene) = (book.policy, book.scene);
-    let (guest, peer) = (&scene.guest, &scene.peer);
+    let (policy, layout) = (book.policy, book.layout);
+    let (guest, peer) = (&layout.guest, &layout.peer);
     let me = (guest.mac, guest.v4);
     let own = rules::on_lan(policy, guest.v4) && policy.gateway != Some(guest.v4);
     let mut row = book.row(Group::Arp, own, Point::Peer);
@@ -31,7 +32,7 @@ fn add_arp(book: &mut Book<'_>) {
     });
     row.at(Point::Gateway)
         .raw("request-router", "ARP request for the router", |d| {
-            arp::request(me, scene.gateway.v4, &d.bytes())
+            arp::request(me, layout.gateway.v4, &d.bytes())
         });
     row.raw("reply", "ARP reply to a host on the LAN", |d| {
         arp::reply(me, (peer.mac, peer.v4), &d.bytes())
@@ -70,10 +71,10 @@ fn to_host(d: &Draft<'_>, from: Ipv6Addr, to: &Host, kind: u8, body: &[u8]) -> V
 }
 
 fn add_nd(book: &mut Book<'_>) {
-    let (policy, scene) = (book.policy, book.scene);
-    let (guest, peer, router) = (&scene.guest, &scene.peer, &scene.gateway);
+    let (policy, layout) = (book.policy, book.layout);
+    let (guest, peer, router) = (&layout.guest, &layout.peer, &layout.gateway);
     let (me, mac) = (guest.link_local, guest.mac);
-    let mut row = book.row(Group::Ipv6Control, rules::nd(policy, scene), Point::Peer);
+    let mut row = book.row(Group::Ipv6Control, rules::nd(policy, layout), Point::Peer);
     row.raw(
         "ns-peer",
         "neighbour solicitation for a host on the LAN",
@@ -130,14 +131,18 @@ fn add_nd(book: &mut Book<'_>) {
 }
 
 fn add_router_discovery(book: &mut Book<'_>) {
-    let (policy, scene) = (book.policy, book.scene);
-    let (me, mac) = (scene.guest.link_local, scene.guest.mac);
-    let mut row = book.row(Group::Ipv6Control, rules::nd(policy, scene), Point::Gateway);
+    let (policy, layout) = (book.policy, book.layout);
+    let (me, mac) = (layout.guest.link_local, layout.guest.mac);
+    let mut row = book.row(
+        Group::Ipv6Control,
+        rules::nd(policy, layout),
+        Point::Gateway,
+    );
     row.raw("rs", "router solicitation", |d| {
         let body = nd::router_solicit(mac, d.tag);
         to_group(d, me, ALL_ROUTERS, kind::ROUTER_SOLICIT, &body)
     });
-    let dhcpv6_may = rules::link_group6(policy, scene, DHCPV6);
+    let dhcpv6_may = rules::link_group6(policy, layout, DHCPV6);
     row.expect(dhcpv6_may)
         .raw("dhcpv6-solicit", "DHCPv6 solicit to ff02::1:2", |d| {
             let body = dhcpv6(1, d);
@@ -151,7 +156,7 @@ pub(super) fn dhcpv6(message: u8, d: &Draft<'_>) -> Vec<u8> {
     let mut out = vec![message, 0x6c, 0x66, 0x01];
     // Client identifier: DUID-LL of the guest.
     out.extend([0, 1, 0, 10, 0, 3, 0, 1]);
-    out.extend(d.scene.guest.mac);
+    out.extend(d.layout.guest.mac);
     // Vendor class, enterprise 0.
     out.extend([0, 16, 0, 22, 0, 0, 0, 0, 0, 16]);
     out.extend(d.bytes());
@@ -159,18 +164,22 @@ pub(super) fn dhcpv6(message: u8, d: &Draft<'_>) -> Vec<u8> {
 }
 
 fn add_mld(book: &mut Book<'_>) {
-    let (policy, scene) = (book.policy, book.scene);
+    let (policy, layout) = (book.policy, book.layout);
     let member = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0x6c66, 2);
-    let mut row = book.row(Group::Ipv6Control, rules::nd(policy, scene), Point::Gateway);
+    let mut row = book.row(
+        Group::Ipv6Control,
+        rules::nd(policy, layout),
+        Point::Gateway,
+    );
     row.raw("mld1-report", "MLDv1 report", |d| {
         let body = group::mld1_body(member, &d.bytes());
-        mld_frame(d, scene.guest.link_local, member, mld::REPORT_V1, &body)
+        mld_frame(d, layout.guest.link_local, member, mld::REPORT_V1, &body)
     });
     let sources = [
         (
             "mld2-report",
             "MLDv2 report to ff02::16",
-            scene.guest.link_local,
+            layout.guest.link_local,
         ),
         (
             "mld2-report-no-address",

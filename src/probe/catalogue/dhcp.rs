@@ -29,7 +29,7 @@ pub fn add(book: &mut Book<'_>) {
 }
 
 fn from_guest(book: &Book<'_>) -> Vec<Step> {
-    let router = book.scene.gateway.v4;
+    let router = book.layout.gateway.v4;
     vec![
         Step {
             name: "discover",
@@ -83,7 +83,7 @@ fn from_server(book: &Book<'_>) -> Vec<Step> {
             summary: "DHCP ack of the renewal",
             asked: DhcpStep::Renew,
             message: message::ACK,
-            to: Some(book.scene.guest.v4),
+            to: Some(book.layout.guest.v4),
         },
     ]
 }
@@ -91,7 +91,7 @@ fn from_server(book: &Book<'_>) -> Vec<Step> {
 fn lease(book: &mut Book<'_>, origin: Origin, client: bool, received_at: Point, step: &Step) {
     let seen = Sighting::Dhcp {
         message: step.message,
-        client: book.scene.guest.mac,
+        client: book.layout.guest.mac,
         to: step.to,
     };
     // Without a client in the policy only the discover is sent with the filter
@@ -106,17 +106,17 @@ fn lease(book: &mut Book<'_>, origin: Origin, client: bool, received_at: Point, 
 
 /// Renewals at servers off the LAN, which a relay makes necessary.
 fn add_remote_servers(book: &mut Book<'_>) {
-    let (policy, scene) = (book.policy, book.scene);
+    let (policy, layout) = (book.policy, book.layout);
     for (at, &server) in policy.dhcp.servers.iter().enumerate() {
-        let received_at = rules::routed4(scene, server);
+        let received_at = rules::routed4(layout, server);
         book.row(Group::Dhcp, policy.dhcp.client, received_at).raw(
             &format!("renew-at-server-{}", at + 1),
             &format!("DHCP renewal at the server {server} behind a relay"),
             |d| {
                 let message = Message {
-                    from: scene.guest.v4,
+                    from: layout.guest.v4,
                     server: Some(server),
-                    ..Message::from_client(message::REQUEST, scene.guest.mac)
+                    ..Message::from_client(message::REQUEST, layout.guest.mac)
                 };
                 let body = message.to_bytes(&d.bytes());
                 let (from, to) = (dhcp::CLIENT_PORT, dhcp::SERVER_PORT);

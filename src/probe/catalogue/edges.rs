@@ -128,8 +128,8 @@ fn is_unicast4(address: Ipv4Addr) -> bool {
 }
 
 fn unicast4(book: &mut Book<'_>, name: &str, summary: &str, to: Ipv4Addr) {
-    let expect = rules::outbound(book.policy, book.scene.guest.v4, to);
-    let received_at = rules::routed4(book.scene, to);
+    let expect = rules::outbound(book.policy, book.layout.guest.v4, to);
+    let received_at = rules::routed4(book.layout, to);
     book.row(Group::WanEdges, expect, received_at)
         .raw(name, summary, |d| {
             d.to_router4(&d.ip4(to).udp(d.port, DISCARD, &d.bytes()))
@@ -137,8 +137,8 @@ fn unicast4(book: &mut Book<'_>, name: &str, summary: &str, to: Ipv4Addr) {
 }
 
 fn unicast6(book: &mut Book<'_>, name: &str, summary: &str, to: Ipv6Addr) {
-    let expect = rules::outbound(book.policy, book.scene.guest.v6, to);
-    let received_at = rules::routed6(book.scene, to);
+    let expect = rules::outbound(book.policy, book.layout.guest.v6, to);
+    let received_at = rules::routed6(book.layout, to);
     book.row(Group::WanEdges, expect, received_at)
         .raw(name, summary, |d| {
             d.to_router6(&d.ip6(to).udp(d.port, DISCARD, &d.bytes()))
@@ -209,7 +209,7 @@ fn add_groups6(book: &mut Book<'_>) {
         "UDP to ff0e::6c66:1 in a frame for the router alone",
         |d| d.to_router6(&d.ip6(global).udp(d.port, DISCARD, &d.bytes())),
     );
-    let from = rules::on_lan(policy, book.scene.guest.v6);
+    let from = rules::on_lan(policy, book.layout.guest.v6);
     book.row(
         Group::WanEdges,
         from && rules::group(policy, global),

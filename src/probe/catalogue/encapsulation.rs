@@ -71,7 +71,7 @@ pub fn add(book: &mut Book<'_>) {
 }
 
 fn add_vlans(book: &mut Book<'_>) {
-    let router = book.scene.gateway.mac;
+    let router = book.layout.gateway.mac;
     let mut row = book.row(Group::Encapsulation, false, Point::Wan);
     for &(name, what, tags) in PRIORITY_TAGS {
         row.raw(name, &format!("IPv4 to a WAN host under {what}"), |d| {
@@ -91,7 +91,7 @@ fn add_vlans(book: &mut Book<'_>) {
 }
 
 fn add_pppoe(book: &mut Book<'_>) {
-    let router = book.scene.gateway.mac;
+    let router = book.layout.gateway.mac;
     let mut row = book.row(Group::Encapsulation, false, Point::Gateway);
     row.raw("pppoe-discovery", "PPPoE discovery broadcast", |d| {
         d.link(BROADCAST)
@@ -120,7 +120,7 @@ fn add_pppoe(book: &mut Book<'_>) {
 }
 
 fn add_llc(book: &mut Book<'_>) {
-    let router = book.scene.gateway.mac;
+    let router = book.layout.gateway.mac;
     let mut row = book.row(Group::Encapsulation, false, Point::Gateway);
     row.raw(
         "snap-ipv4",
@@ -138,16 +138,16 @@ fn add_llc(book: &mut Book<'_>) {
     });
     row.raw("bpdu", "spanning tree BPDU", |d| {
         d.link(SPANNING_TREE)
-            .length_frame(&link::bpdu(d.scene.guest.mac, &d.bytes()))
+            .length_frame(&link::bpdu(d.layout.guest.mac, &d.bytes()))
     });
 }
 
 fn add_others(book: &mut Book<'_>) {
-    let router = book.scene.gateway.mac;
+    let router = book.layout.gateway.mac;
     let mut row = book.row(Group::Encapsulation, false, Point::Gateway);
     row.raw("lldp", "LLDP to the router's own MAC", |d| {
         d.link(router)
-            .frame(ethertype::LLDP, &link::lldp(d.scene.guest.mac, &d.bytes()))
+            .frame(ethertype::LLDP, &link::lldp(d.layout.guest.mac, &d.bytes()))
     });
     row.raw(
         "eapol",
@@ -164,7 +164,7 @@ fn add_others(book: &mut Book<'_>) {
 
 /// Tags and strange types are no way into the guest either.
 fn add_inbound(book: &mut Book<'_>) {
-    let (guest, peer) = (&book.scene.guest, &book.scene.peer);
+    let (guest, peer) = (&book.layout.guest, &book.layout.peer);
     let link_in = Link::new(peer.mac, guest.mac);
     let datagram = |d: &Draft<'_>| Ip4::new(peer.v4, guest.v4).udp(d.port, DISCARD, &d.bytes());
     let mut row = book.row(Group::Encapsulation, false, Point::TapToGuest);

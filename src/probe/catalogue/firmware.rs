@@ -2,12 +2,12 @@
 
 use super::book::Book;
 use super::rules;
-use crate::frame::DhcpStep;
-use crate::frame::Tag;
 use crate::frame::dhcp::message;
+use crate::frame::{DhcpStep, Tag};
+use crate::layout::Layout;
 use crate::policy::Policy;
 use crate::probe::Pass;
-use crate::probe::{Group, Origin, Point, Probe, Scene, Sighting, Stimulus};
+use crate::probe::{Group, Origin, Point, Probe, Sighting, Stimulus};
 use std::net::{Ipv4Addr, SocketAddr};
 
 /// UDP port of TFTP servers (RFC 1350).
@@ -20,7 +20,7 @@ pub const HTTP_PORT: u16 = 80;
 /// that the guest fetches in this pass: `lan` and `wan` by TFTP, `lan-web` by HTTP.
 pub fn firmware_catalogue(
     policy: &Policy,
-    scene: &Scene,
+    layout: &Layout,
     file: impl Fn(&str) -> String,
 ) -> Vec<Probe> {
     // Firmware cannot be made to send tags: file names take their place.
@@ -29,7 +29,7 @@ pub fn firmware_catalogue(
         pass: Pass::Control.number(),
         index,
     };
-    let mut book = Book::new(policy, scene, &no_tag);
+    let mut book = Book::new(policy, layout, &no_tag);
     add_lease(&mut book);
     add_tftp(&mut book, &file);
     add_http(&mut book, &file);
@@ -58,7 +58,7 @@ fn add_lease(book: &mut Book<'_>) {
     for ((origin, received_at), name, summary, message) in steps {
         let seen = Sighting::Dhcp {
             message,
-            client: book.scene.guest.mac,
+            client: book.layout.guest.mac,
             to: None,
         };
         let stimulus = Stimulus::Dhcp(DhcpStep::Bind);
@@ -69,8 +69,8 @@ fn add_lease(book: &mut Book<'_>) {
 
 /// UDP: the request is the probe.
 fn add_tftp(book: &mut Book<'_>, file: &dyn Fn(&str) -> String) {
-    let (policy, scene) = (book.policy, book.scene);
-    let (guest, peer, wan) = (scene.guest.v4, scene.peer.v4, scene.wan4);
+    let (policy, layout) = (book.policy, book.layout);
+    let (guest, peer, wan) = (layout.guest.v4, layout.peer.v4, layout.wan4);
     let seen = |place: &str| Sighting::Tftp { name: file(place) };
     let fetch = |to: Ipv4Addr| Stimulus::Udp {
         source_port: 0,
@@ -98,8 +98,8 @@ fn add_tftp(book: &mut Book<'_>, file: &dyn Fn(&str) -> String) {
 
 /// TCP: where the SYN is stopped there will be no request.
 fn add_http(book: &mut Book<'_>, file: &dyn Fn(&str) -> String) {
-    let (policy, scene) = (book.policy, book.scene);
-    let (guest, peer, wan) = (scene.guest.v4, scene.peer.v4, scene.wan4);
+    let (policy, layout) = (book.policy, book.layout);
+    let (guest, peer, wan) = (layout.guest.v4, layout.peer.v4, layout.wan4);
     let seen = || Sighting::Http {
         name: file("lan-web"),
     };

@@ -11,7 +11,8 @@ use crate::frame::{
     BROADCAST, Ext, Ip4, Ip6, Link, arp, ethertype, group_mac4, group_mac6, names, options4,
     protocol, solicited_node,
 };
-use crate::probe::{Group, Host, Origin, Point, Sighting, Stimulus};
+use crate::layout::Host;
+use crate::probe::{Group, Origin, Point, Sighting, Stimulus};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 const SSH: u16 = 22;
@@ -30,8 +31,8 @@ pub fn add_lan(book: &mut Book<'_>) {
 }
 
 fn add_lan_stack(book: &mut Book<'_>) {
-    let (policy, scene) = (book.policy, book.scene);
-    let (guest, peer, router) = (&scene.guest, &scene.peer, &scene.gateway);
+    let (policy, layout) = (book.policy, book.layout);
+    let (guest, peer, router) = (&layout.guest, &layout.peer, &layout.gateway);
     let received_at = Point::TapToGuest;
     let expect = rules::inbound(policy, peer.v4);
     let mut row = book.row(Group::LanInbound, expect, received_at);
@@ -81,8 +82,8 @@ fn add_lan_stack(book: &mut Book<'_>) {
 }
 
 fn add_lan_raw(book: &mut Book<'_>) {
-    let (policy, scene) = (book.policy, book.scene);
-    let peer = &scene.peer;
+    let (policy, layout) = (book.policy, book.layout);
+    let peer = &layout.peer;
     let expect = rules::inbound(policy, peer.v4);
     let mut row = book.row(Group::LanInbound, expect, Point::TapToGuest);
     let mut row = row.from(Origin::Peer);
@@ -90,7 +91,7 @@ fn add_lan_raw(book: &mut Book<'_>) {
         (
             "broadcast-directed",
             "directed broadcast from a LAN host",
-            scene.lan4.broadcast(),
+            layout.lan4.broadcast(),
         ),
         (
             "broadcast-limited",
@@ -114,15 +115,15 @@ fn add_lan_raw(book: &mut Book<'_>) {
 }
 
 fn add_lan_control(book: &mut Book<'_>) {
-    let (policy, scene) = (book.policy, book.scene);
-    let (guest, peer, router) = (&scene.guest, &scene.peer, &scene.gateway);
+    let (policy, layout) = (book.policy, book.layout);
+    let (guest, peer, router) = (&layout.guest, &layout.peer, &layout.gateway);
     let them = (peer.mac, peer.v4);
     let mut row = book.row(Group::LanInbound, true, Point::TapToGuest);
     let mut row = row.from(Origin::Peer);
     row.raw("arp-request", "ARP request for the guest", |d| {
         arp::request(them, guest.v4, &d.bytes())
     });
-    let mut nd_row = row.expect(rules::nd(policy, scene));
+    let mut nd_row = row.expect(rules::nd(policy, layout));
     nd_row.raw("ns", "neighbour solicitation for the guest", |d| {
         let body = nd::solicit(guest.link_local, Some(peer.mac), d.tag);
         let to = solicited_node(guest.link_local);
@@ -197,9 +198,9 @@ pub fn add_wan(book: &mut Book<'_>) {
 }
 
 fn add_wan_stack(book: &mut Book<'_>) {
-    let (policy, scene) = (book.policy, book.scene);
-    let guest = &scene.guest;
-    let expect = rules::inbound(policy, scene.wan4);
+    let (policy, layout) = (book.policy, book.layout);
+    let guest = &layout.guest;
+    let expect = rules::inbound(policy, layout.wan4);
     let mut row = book.row(Group::WanInbound, expect, Point::TapToGuest);
     let mut row = row.from(Origin::Wan);
     row.udp(
@@ -214,7 +215,7 @@ fn add_wan_stack(book: &mut Book<'_>) {
         (guest.v4, ECHO),
     );
     row.ping("ping", "ping from a WAN host through the router", guest.v4);
-    let mut row = row.expect(rules::inbound(policy, scene.wan6));
+    let mut row = row.expect(rules::inbound(policy, layout.wan6));
     row.udp(
         "udp6",
         "UDP from an IPv6 WAN host through the router",
@@ -235,9 +236,9 @@ fn add_wan_stack(book: &mut Book<'_>) {
 
 /// Frames as the router would forward them, written on its LAN side.
 fn add_wan_raw4(book: &mut Book<'_>) {
-    let (policy, scene) = (book.policy, book.scene);
-    let (guest, wan) = (&scene.guest, scene.wan4);
-    let link = Link::new(scene.gateway.mac, guest.mac);
+    let (policy, layout) = (book.policy, book.layout);
+    let (guest, wan) = (&layout.guest, layout.wan4);
+    let link = Link::new(layout.gateway.mac, guest.mac);
     let expect = rules::inbound(policy, wan);
     let mut row = book.row(Group::WanInbound, expect, Point::TapToGuest);
     let mut row = row.from(Origin::Gateway);
@@ -257,8 +258,8 @@ fn add_wan_raw4(book: &mut Book<'_>) {
         "raw-broadcast",
         "UDP from a WAN address to the LAN's broadcast address",
         |d| {
-            let packet = Ip4::new(wan, scene.lan4.broadcast()).udp(d.port, DISCARD, &d.bytes());
-            Link::new(scene.gateway.mac, BROADCAST).frame(ethertype::IPV4, &packet)
+            let packet = Ip4::new(wan, layout.lan4.broadcast()).udp(d.port, DISCARD, &d.bytes());
+            Link::new(layout.gateway.mac, BROADCAST).frame(ethertype::IPV4, &packet)
         },
     );
     let private = super::edges::foreign_private(policy);
@@ -270,9 +271,9 @@ fn add_wan_raw4(book: &mut Book<'_>) {
 }
 
 fn add_wan_raw6(book: &mut Book<'_>) {
-    let (policy, scene) = (book.policy, book.scene);
-    let (guest, wan) = (&scene.guest, scene.wan6);
-    let link = Link::new(scene.gateway.mac, guest.mac);
+    let (policy, layout) = (book.policy, book.layout);
+    let (guest, wan) = (&layout.guest, layout.wan6);
+    let link = Link::new(layout.gateway.mac, guest.mac);
     let expect = rules::inbound(policy, wan);
     let mut row = book.row(Group::WanInbound, expect, Point::TapToGuest);
     let mut row = row.from(Origin::Gateway);

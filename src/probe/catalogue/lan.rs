@@ -27,8 +27,8 @@ fn tag(draft: &Draft<'_>) -> Vec<u8> {
 }
 
 fn add_stack4(book: &mut Book<'_>) {
-    let (policy, scene) = (book.policy, book.scene);
-    let (guest, peer, router) = (scene.guest.v4, scene.peer.v4, scene.gateway.v4);
+    let (policy, layout) = (book.policy, book.layout);
+    let (guest, peer, router) = (layout.guest.v4, layout.peer.v4, layout.gateway.v4);
     let mut row = book.row(
         Group::LanUnicast,
         rules::outbound(policy, guest, peer),
@@ -53,8 +53,8 @@ fn add_stack4(book: &mut Book<'_>) {
 }
 
 fn add_stack6(book: &mut Book<'_>) {
-    let (policy, scene) = (book.policy, book.scene);
-    let (guest, peer, router) = (&scene.guest, &scene.peer, &scene.gateway);
+    let (policy, layout) = (book.policy, book.layout);
+    let (guest, peer, router) = (&layout.guest, &layout.peer, &layout.gateway);
     let local = rules::outbound(policy, guest.link_local, peer.link_local);
     let mut row = book.row(Group::LanUnicast, local, Point::Peer);
     let to = peer.link_local;
@@ -90,8 +90,8 @@ fn add_stack6(book: &mut Book<'_>) {
 }
 
 fn add_raw(book: &mut Book<'_>) {
-    let (policy, scene) = (book.policy, book.scene);
-    let (guest, peer) = (&scene.guest, &scene.peer);
+    let (policy, layout) = (book.policy, book.layout);
+    let (guest, peer) = (&layout.guest, &layout.peer);
     let expect = rules::outbound(policy, guest.v4, peer.v4);
     let mut row = book.row(Group::LanUnicast, expect, Point::Peer);
     row.raw("raw-udp-peer", "raw UDP frame to a host on the LAN", |d| {
@@ -133,12 +133,12 @@ fn fragments(d: &Draft<'_>, to: Ipv4Addr) -> (Vec<u8>, Vec<u8>) {
 
 /// Hosts behind the router that count as LAN or are allowed all the same.
 fn add_behind_router(book: &mut Book<'_>) {
-    let (policy, scene) = (book.policy, book.scene);
-    let hosts = [scene.guest.link_local, scene.guest.v6];
+    let (policy, layout) = (book.policy, book.layout);
+    let hosts = [layout.guest.link_local, layout.guest.v6];
     let lan4 = policy
         .lan4
         .iter()
-        .filter(|net| !net.contains(&scene.guest.v4));
+        .filter(|net| !net.contains(&layout.guest.v4));
     let lan6 = policy
         .lan6
         .iter()
@@ -167,19 +167,19 @@ fn add_behind_router(book: &mut Book<'_>) {
 
 /// A datagram to the first host of a net, handed to the router.
 fn behind_router(book: &mut Book<'_>, name: &str, summary: &str, net: IpNet) {
-    let (policy, scene) = (book.policy, book.scene);
+    let (policy, layout) = (book.policy, book.layout);
     match net.hosts().next().unwrap_or(net.addr()) {
         IpAddr::V4(to) => {
-            let expect = rules::outbound(policy, scene.guest.v4, to);
-            let received_at = rules::routed4(scene, to);
+            let expect = rules::outbound(policy, layout.guest.v4, to);
+            let received_at = rules::routed4(layout, to);
             book.row(Group::LanUnicast, expect, received_at)
                 .raw(name, summary, |d| {
                     d.to_router4(&d.ip4(to).udp(d.port, DISCARD, &d.bytes()))
                 });
         }
         IpAddr::V6(to) => {
-            let expect = rules::outbound(policy, scene.guest.v6, to);
-            let received_at = rules::routed6(scene, to);
+            let expect = rules::outbound(policy, layout.guest.v6, to);
+            let received_at = rules::routed6(layout, to);
             book.row(Group::LanUnicast, expect, received_at)
                 .raw(name, summary, |d| {
                     d.to_router6(&d.ip6(to).udp(d.port, DISCARD, &d.bytes()))
@@ -189,9 +189,9 @@ fn behind_router(book: &mut Book<'_>, name: &str, summary: &str, net: IpNet) {
 }
 
 fn add_broadcast(book: &mut Book<'_>) {
-    let (policy, scene) = (book.policy, book.scene);
-    let guest = scene.guest.v4;
-    let all = scene.lan4.broadcast();
+    let (policy, layout) = (book.policy, book.layout);
+    let guest = layout.guest.v4;
+    let all = layout.lan4.broadcast();
     let directed = rules::outbound(policy, guest, all);
     let mut row = book.row(Group::Broadcast, directed, Point::Peer);
     row.udp(

@@ -19,22 +19,23 @@ mod wan6;
 pub(super) use book::{Draft, source_port};
 pub use firmware::firmware_catalogue;
 
-use super::{Probe, Scene};
+use super::Probe;
 use crate::frame::Tag;
+use crate::layout::Layout;
 use crate::policy::Policy;
 use book::Book;
 
 /// All probes for a policy, in a fixed order.
 ///
 /// `phase_tag` makes the tag of the probe at an index of the vector. The same
-/// policy and scene give the same ids, stimuli and expectations for every
+/// policy and layout give the same ids, stimuli and expectations for every
 /// pass; only tags, source ports and asked names differ. Source ports are in
 /// 20000 to 64999 and repeat in no other pass of the run.
 ///
 /// In the control run every probe must be seen at its `received_at`; what the lab
 /// has to provide for that is written beside the probes that need it.
-pub fn catalogue(policy: &Policy, scene: &Scene, phase_tag: impl Fn(u16) -> Tag) -> Vec<Probe> {
-    let mut book = Book::new(policy, scene, &phase_tag);
+pub fn catalogue(policy: &Policy, layout: &Layout, phase_tag: impl Fn(u16) -> Tag) -> Vec<Probe> {
+    let mut book = Book::new(policy, layout, &phase_tag);
     dhcp::add(&mut book);
     lan::add(&mut book);
     multicast::add(&mut book);

@@ -49,9 +49,9 @@ pub fn add(book: &mut Book<'_>) {
 }
 
 fn add_services(book: &mut Book<'_>) {
-    let (policy, scene) = (book.policy, book.scene);
+    let (policy, layout) = (book.policy, book.layout);
     let ok = |to: IpAddr| rules::group(policy, to);
-    let ok6 = |to| rules::link_group6(policy, scene, to);
+    let ok6 = |to| rules::link_group6(policy, layout, to);
     let question = |d: &Draft<'_>| names::question(0, false, "lanfence.local", Some(d.tag));
     let mut row = book.row(Group::Multicast, true, Point::Peer);
     row.expect(ok(MDNS.into())).udp(
@@ -134,7 +134,7 @@ fn igmp_frame(d: &Draft<'_>, to: Ipv4Addr, message: &[u8]) -> Vec<u8> {
 }
 
 fn add_membership(book: &mut Book<'_>) {
-    let (policy, scene) = (book.policy, book.scene);
+    let (policy, layout) = (book.policy, book.layout);
     // Linux reports with IGMPv3 and MLDv2 unless an older querier is there.
     book.row(
         Group::Multicast,
@@ -150,7 +150,7 @@ fn add_membership(book: &mut Book<'_>) {
         },
         Sighting::Igmp { group: JOINED },
     );
-    book.row(Group::Multicast, rules::nd(policy, scene), Point::Gateway)
+    book.row(Group::Multicast, rules::nd(policy, layout), Point::Gateway)
         .push(
             "mld-join",
             "joining an IPv6 group through the guest's stack (MLD report)",
@@ -160,7 +160,7 @@ fn add_membership(book: &mut Book<'_>) {
             },
             Sighting::Mld { group: JOINED6 },
         );
-    let from_peer = rules::inbound(policy, scene.peer.v4);
+    let from_peer = rules::inbound(policy, layout.peer.v4);
     book.row(Group::Multicast, from_peer, Point::TapToGuest)
         .from(Origin::Peer)
         .udp(
@@ -169,7 +169,7 @@ fn add_membership(book: &mut Book<'_>) {
             (JOINED, JOINED_PORT),
             |d| d.bytes().to_vec(),
         );
-    let from_peer = rules::inbound(policy, scene.peer.link_local);
+    let from_peer = rules::inbound(policy, layout.peer.link_local);
     book.row(Group::Multicast, from_peer, Point::TapToGuest)
         .from(Origin::Peer)
         .udp(

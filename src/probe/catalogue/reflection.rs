@@ -27,8 +27,8 @@ fn echo_from(d: &Draft<'_>, from: Ipv4Addr, to: Ipv4Addr) -> Vec<u8> {
 
 /// The echo reply carries the tag to the spoofed source.
 fn add_echo4(book: &mut Book<'_>) {
-    let (policy, scene) = (book.policy, book.scene);
-    let (peer, router, wan) = (scene.peer.v4, scene.gateway.v4, scene.wan4);
+    let (policy, layout) = (book.policy, book.layout);
+    let (peer, router, wan) = (layout.peer.v4, layout.gateway.v4, layout.wan4);
     let expect = rules::outbound(policy, wan, peer);
     let mut row = book.row(Group::Reflection, expect, Point::Wan);
     row.raw(
@@ -53,15 +53,15 @@ fn add_echo4(book: &mut Book<'_>) {
             d.to_peer4(&echo_from(d, Ipv4Addr::UNSPECIFIED, peer))
         });
     row.raw("echo-broadcast", "broadcast ping with a WAN source", |d| {
-        let packet = echo_from(d, wan, scene.lan4.broadcast());
+        let packet = echo_from(d, wan, layout.lan4.broadcast());
         d.link(BROADCAST).frame(ethertype::IPV4, &packet)
     });
 }
 
 /// Answers to these depend on what the LAN host runs, so arriving there counts.
 fn add_other4(book: &mut Book<'_>) {
-    let (policy, scene) = (book.policy, book.scene);
-    let (peer, wan) = (scene.peer.v4, scene.wan4);
+    let (policy, layout) = (book.policy, book.layout);
+    let (peer, wan) = (layout.peer.v4, layout.wan4);
     let expect = rules::outbound(policy, wan, peer);
     let mut row = book.row(Group::Reflection, expect, Point::Peer);
     row.raw("udp-peer", "UDP to a LAN host with a WAN source", |d| {
@@ -70,19 +70,19 @@ fn add_other4(book: &mut Book<'_>) {
 }
 
 fn add_echo6(book: &mut Book<'_>) {
-    let (policy, scene) = (book.policy, book.scene);
-    let wan = scene.wan6;
-    let expect = rules::outbound(policy, wan, scene.peer.v6);
+    let (policy, layout) = (book.policy, book.layout);
+    let wan = layout.wan6;
+    let expect = rules::outbound(policy, wan, layout.peer.v6);
     let mut row = book.row(Group::Reflection, expect, Point::Wan);
     row.raw(
         "echo6-peer",
         "IPv6 ping to a LAN host with a WAN source",
-        |d| d.to_peer6(&Ip6::new(wan, scene.peer.v6).echo(&d.bytes())),
+        |d| d.to_peer6(&Ip6::new(wan, layout.peer.v6).echo(&d.bytes())),
     );
     row.raw(
         "echo6-router",
         "IPv6 ping to the router with a WAN source",
-        |d| d.to_router6(&Ip6::new(wan, scene.gateway.v6).echo(&d.bytes())),
+        |d| d.to_router6(&Ip6::new(wan, layout.gateway.v6).echo(&d.bytes())),
     );
     row.expect(false).raw(
         "echo6-all-nodes",
@@ -95,12 +95,12 @@ fn add_echo6(book: &mut Book<'_>) {
     );
     let mut row = row.at(Point::Peer);
     let foreign = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 0x77);
-    row.expect(rules::outbound(policy, foreign, scene.peer.link_local))
+    row.expect(rules::outbound(policy, foreign, layout.peer.link_local))
         .raw(
             "udp6-unique-local",
             "UDP to a LAN host with a foreign unique-local source",
             |d| {
-                d.to_peer6(&Ip6::new(foreign, scene.peer.link_local).udp(
+                d.to_peer6(&Ip6::new(foreign, layout.peer.link_local).udp(
                     d.port,
                     DISCARD,
                     &d.bytes(),
@@ -111,8 +111,8 @@ fn add_echo6(book: &mut Book<'_>) {
 
 /// Packets for a LAN host that say where to send them next.
 fn add_source_routes(book: &mut Book<'_>) {
-    let scene = book.scene;
-    let wan = scene.wan4;
+    let layout = book.layout;
+    let wan = layout.wan4;
     let mut row = book.row(Group::Reflection, false, Point::Gateway);
     let mut row = row.known_gap(
         "nwfilter cannot match IPv4 options: set net.ipv4.conf.all.accept_source_route=0 on \
@@ -132,7 +132,7 @@ fn add_source_routes(book: &mut Book<'_>) {
     ];
     for (name, summary, options) in routes {
         row.raw(name, summary, |d| {
-            let ip = d.ip4(scene.gateway.v4).by_way_to(wan, options);
+            let ip = d.ip4(layout.gateway.v4).by_way_to(wan, options);
             d.to_router4(&ip.udp(d.port, DISCARD, &d.bytes()))
         });
     }
@@ -145,10 +145,10 @@ fn add_source_routes(book: &mut Book<'_>) {
             "routing-header",
             "UDP to a LAN host with an IPv6 routing header to the WAN",
             |d| {
-                let ip = d.local6(scene.peer.link_local).ext(Ext::Routing {
+                let ip = d.local6(layout.peer.link_local).ext(Ext::Routing {
                     kind: 0,
                     left: 1,
-                    next: scene.wan6,
+                    next: layout.wan6,
                 });
                 d.to_peer6(&ip.udp(d.port, DISCARD, &d.bytes()))
             },
@@ -157,7 +157,7 @@ fn add_source_routes(book: &mut Book<'_>) {
 
 /// Services that carry bytes to the WAN on request.
 fn add_relays(book: &mut Book<'_>) {
-    let router = book.scene.gateway.v4;
+    let router = book.layout.gateway.v4;
     book.row(Group::Reflection, false, Point::Wan)
         .known_gap(
             "the router's DNS forwards names to the WAN for whoever asks it: let it answer \

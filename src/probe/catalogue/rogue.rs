@@ -27,13 +27,13 @@ pub fn add(book: &mut Book<'_>) {
 }
 
 fn offer(d: &Draft<'_>, kind: MessageType) -> Vec<u8> {
-    let me = d.scene.guest.v4;
+    let me = d.layout.guest.v4;
     let address = Ipv4Addr::new(192, 0, 2, 99);
     Message::from_server(kind, FOREIGN, address, me).to_bytes(&d.bytes())
 }
 
 fn add_dhcp(book: &mut Book<'_>) {
-    let scene = book.scene;
+    let layout = book.layout;
     let (from, to) = (dhcp::SERVER_PORT, dhcp::CLIENT_PORT);
     let mut row = book.row(Group::Rogue, false, Point::Peer);
     row.raw("dhcp-offer", "DHCP offer broadcast by the guest", |d| {
@@ -43,14 +43,14 @@ fn add_dhcp(book: &mut Book<'_>) {
         d.link(BROADCAST).frame(ethertype::IPV4, &packet)
     });
     row.raw("dhcp-ack", "DHCP ack of the guest to a LAN host", |d| {
-        d.to_peer4(&d.ip4(scene.peer.v4).udp(from, to, &offer(d, message::ACK)))
+        d.to_peer4(&d.ip4(layout.peer.v4).udp(from, to, &offer(d, message::ACK)))
     });
     row.raw(
         "dhcp-odd-port",
         "DHCP ack of the guest from a port that no server uses",
         |d| {
             d.to_peer4(
-                &d.ip4(scene.peer.v4)
+                &d.ip4(layout.peer.v4)
                     .udp(d.port, to, &offer(d, message::ACK)),
             )
         },
@@ -60,7 +60,7 @@ fn add_dhcp(book: &mut Book<'_>) {
         "DHCPv6 advertise of the guest from a port that no server uses",
         |d| {
             d.to_peer6(
-                &d.local6(scene.peer.link_local)
+                &d.local6(layout.peer.link_local)
                     .udp(d.port, 546, &dhcpv6(2, d)),
             )
         },
@@ -68,12 +68,17 @@ fn add_dhcp(book: &mut Book<'_>) {
     row.raw(
         "dhcpv6-advertise",
         "DHCPv6 advertise of the guest to a LAN host",
-        |d| d.to_peer6(&d.local6(scene.peer.link_local).udp(547, 546, &dhcpv6(2, d))),
+        |d| {
+            d.to_peer6(
+                &d.local6(layout.peer.link_local)
+                    .udp(547, 546, &dhcpv6(2, d)),
+            )
+        },
     );
 }
 
 fn add_router(book: &mut Book<'_>) {
-    let (guest, peer) = (&book.scene.guest, &book.scene.peer);
+    let (guest, peer) = (&book.layout.guest, &book.layout.peer);
     let (me, mac) = (guest.link_local, guest.mac);
     let mut row = book.row(Group::Rogue, false, Point::Peer);
     row.raw(
@@ -97,7 +102,7 @@ fn add_router(book: &mut Book<'_>) {
         "redirect6",
         "IPv6 redirect of the guest to a LAN host",
         |d| {
-            let body = nd::redirect(me, d.scene.wan6, mac, d.tag);
+            let body = nd::redirect(me, d.layout.wan6, mac, d.tag);
             d.to_peer6(
                 &d.local6(peer.link_local)
                     .hops(255)
@@ -108,8 +113,8 @@ fn add_router(book: &mut Book<'_>) {
 }
 
 fn add_arp(book: &mut Book<'_>) {
-    let (policy, scene) = (book.policy, book.scene);
-    let (guest, peer) = (&scene.guest, &scene.peer);
+    let (policy, layout) = (book.policy, book.layout);
+    let (guest, peer) = (&layout.guest, &layout.peer);
     let mut row = book.row(Group::Rogue, false, Point::Peer);
     if let Some(router) = policy.gateway {
         row.raw(
@@ -154,7 +159,7 @@ fn add_arp(book: &mut Book<'_>) {
     row.raw(
         "arp-foreign-address",
         "ARP reply that claims a WAN address",
-        |d| arp::reply((guest.mac, scene.wan4), (peer.mac, peer.v4), &d.bytes()),
+        |d| arp::reply((guest.mac, layout.wan4), (peer.mac, peer.v4), &d.bytes()),
     );
     row.raw("rarp-request", "RARP request for another host", |d| {
         let body = arp::Arp {
@@ -168,7 +173,7 @@ fn add_arp(book: &mut Book<'_>) {
 }
 
 fn add_mac(book: &mut Book<'_>) {
-    let (guest, peer) = (&book.scene.guest, &book.scene.peer);
+    let (guest, peer) = (&book.layout.guest, &book.layout.peer);
     let link = Link::new(FOREIGN, peer.mac);
     let mut row = book.row(Group::Rogue, false, Point::Peer);
     row.raw(
@@ -196,7 +201,7 @@ fn add_mac(book: &mut Book<'_>) {
 
 /// What layer-2 rules of nwfilter cannot tell from what must pass.
 fn add_open(book: &mut Book<'_>) {
-    let (guest, peer, router) = (&book.scene.guest, &book.scene.peer, &book.scene.gateway);
+    let (guest, peer, router) = (&book.layout.guest, &book.layout.peer, &book.layout.gateway);
     let mut row = book.row(Group::Rogue, false, Point::Peer);
     row.known_gap(
         "nwfilter's layer-2 rules cannot match ICMP types: set \
@@ -206,7 +211,7 @@ fn add_open(book: &mut Book<'_>) {
         "redirect4",
         "ICMP redirect of the guest to a LAN host",
         |d| {
-            let quoted = Ip4::new(peer.v4, d.scene.wan4).udp(d.port, DISCARD, &d.bytes());
+            let quoted = Ip4::new(peer.v4, d.layout.wan4).udp(d.port, DISCARD, &d.bytes());
             d.to_peer4(&d.ip4(peer.v4).icmp(5, 1, guest.v4.octets(), &quoted))
         },
     );
@@ -241,7 +246,7 @@ fn ra_fragments(d: &Draft<'_>) -> Vec<Vec<u8>> {
         ip.ends(),
         kind::ROUTER_ADVERT,
         0,
-        &nd::router_advert(d.scene.guest.mac, d.tag),
+        &nd::router_advert(d.layout.guest.mac, d.tag),
     );
     // Destination options of 24 bytes: next header ICMPv6, length 2, PadN over the tag.
     let mut options = vec![protocol::ICMPV6, 2, 1, 20];

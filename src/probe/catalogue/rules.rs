@@ -1,7 +1,8 @@
 //! What the policy says of addresses, and what a router does with them.
 
+use crate::layout::Layout;
 use crate::policy::Policy;
-use crate::probe::{Expect, Point, Scene};
+use crate::probe::{Expect, Point};
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -54,20 +55,20 @@ pub fn group(policy: &Policy, group: impl Into<IpAddr>) -> bool {
 
 /// The same for an IPv6 group of the link, which the guest's stack sends to
 /// from its link-local address.
-pub fn link_group6(policy: &Policy, scene: &Scene, to: Ipv6Addr) -> bool {
-    group(policy, to) && on_lan(policy, scene.guest.link_local)
+pub fn link_group6(policy: &Policy, layout: &Layout, to: Ipv6Addr) -> bool {
+    group(policy, to) && on_lan(policy, layout.guest.link_local)
 }
 
 /// Whether neighbour discovery and MLD work: they need link-local addresses.
-pub fn nd(policy: &Policy, scene: &Scene) -> bool {
-    on_lan(policy, scene.guest.link_local)
+pub fn nd(policy: &Policy, layout: &Layout) -> bool {
+    on_lan(policy, layout.guest.link_local)
 }
 
 /// Where a packet for the address, sent to the router's MAC, is seen last when
 /// nothing filters it. On Linux 6.18 (measured: docs/measurements.md#M10) class E, 169.254.0.0/16
 /// and 0.0.0.0/8 are forwarded; 0.0.0.0, loopback, groups and broadcast are not.
-pub fn routed4(scene: &Scene, to: Ipv4Addr) -> Point {
-    let stays = scene.lan4.contains(&to)
+pub fn routed4(layout: &Layout, to: Ipv4Addr) -> Point {
+    let stays = layout.lan4.contains(&to)
         || to.is_unspecified()
         || to.is_loopback()
         || to.is_multicast()
@@ -76,8 +77,8 @@ pub fn routed4(scene: &Scene, to: Ipv4Addr) -> Point {
 }
 
 /// The same for IPv6.
-pub fn routed6(scene: &Scene, to: Ipv6Addr) -> Point {
-    let on_link = [&scene.guest, &scene.peer, &scene.gateway]
+pub fn routed6(layout: &Layout, to: Ipv6Addr) -> Point {
+    let on_link = [&layout.guest, &layout.peer, &layout.gateway]
         .iter()
         .any(|host| host.v6.segments()[..4] == to.segments()[..4]);
     let stays = on_link

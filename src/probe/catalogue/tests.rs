@@ -2,9 +2,10 @@
 
 use super::*;
 use crate::frame::{Body, MAX_FRAME, MIN_FRAME, View};
+use crate::layout::Host;
 use crate::policy::Dhcp;
 use crate::probe::{
-    Expect, Host, Lookup, Origin, Point, Sighting, Stimulus, inbound_sentinels, sentinels,
+    Expect, Lookup, Origin, Point, Sighting, Stimulus, inbound_sentinels, sentinels,
 };
 use crate::probe::{Pass, SENTINEL};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -42,12 +43,13 @@ fn host(last: u8) -> Host {
     }
 }
 
-fn scene() -> Scene {
-    Scene {
+fn layout() -> Layout {
+    Layout {
         guest: host(77),
         peer: host(10),
         gateway: host(1),
         lan4: "192.168.1.0/24".parse().unwrap(),
+        lan6: "2001:db8:1::/64".parse().unwrap(),
         wan4: Ipv4Addr::new(203, 0, 113, 10),
         wan6: "2001:db8:ffff::10".parse().unwrap(),
         wan_mac: [0x52, 0x54, 0, 0x6c, 0x66, 0xff],
@@ -63,7 +65,7 @@ fn tag(pass: u8) -> impl Fn(u16) -> Tag {
 }
 
 fn build(policy: &Policy, pass: Pass) -> Vec<Probe> {
-    catalogue(policy, &scene(), tag(pass.number()))
+    catalogue(policy, &layout(), tag(pass.number()))
 }
 
 fn frames(probe: &Probe) -> &[Vec<u8>] {
@@ -158,7 +160,7 @@ fn frames_are_recognised_and_by_no_other_probe() {
 fn the_lookup_finds_what_each_sighting_matches() {
     let probes = build(&example(), Pass::Control);
     let lookup = Lookup::new(probes.iter().map(|probe| &probe.received));
-    let marks = sentinels(&scene(), tag(SENTINEL));
+    let marks = sentinels(&layout(), tag(SENTINEL));
     for frame in probes.iter().flat_map(frames).chain(&marks) {
         let asked = |(at, probe): (usize, &Probe)| probe.received.matches(frame).then_some(at);
         let each: Vec<_> = probes.iter().enumerate().filter_map(asked).collect();
@@ -166,7 +168,7 @@ fn the_lookup_finds_what_each_sighting_matches() {
     }
     // Frames of the stack have no tag: a SYN and a question stand for them.
     let d =
-        Draft::new(&scene(), tag(Pass::Control.number())(0)).ip4(Ipv4Addr::new(192, 168, 1, 10));
+        Draft::new(&layout(), tag(Pass::Control.number())(0)).ip4(Ipv4Addr::new(192, 168, 1, 10));
     for probe in &probes {
         let packet = match (&probe.stimulus, &probe.received) {
             (
@@ -225,16 +227,16 @@ fn no_frame_is_for_an_address_that_bridges_keep() {
 
 #[test]
 fn no_frame_borrows_the_mac_of_a_lab_host() {
-    let scene = scene();
+    let layout = layout();
     for probe in build(&example(), Pass::Control) {
         let own = match probe.origin {
-            Origin::Guest => scene.guest.mac,
-            Origin::Peer => scene.peer.mac,
-            Origin::Gateway => scene.gateway.mac,
+            Origin::Guest => layout.guest.mac,
+            Origin::Peer => layout.peer.mac,
+            Origin::Gateway => layout.gateway.mac,
             Origin::Wan => continue,
         };
         for frame in frames(&probe) {
-            let hosts = [scene.guest.mac, scene.peer.mac, scene.gateway.mac];
+            let hosts = [layout.guest.mac, layout.peer.mac, layout.gateway.mac];
             let src = View::parse(frame).unwrap().src;
             assert!(src == own || !hosts.contains(&src), "{}", probe.id);
         }
@@ -272,8 +274,8 @@ fn frames_are_sound(#[case] pass: Pass) {
         }
     }
     let marks = [
-        sentinels(&scene(), tag(SENTINEL)),
-        inbound_sentinels(&scene(), tag(SENTINEL)),
+        sentinels(&layout(), tag(SENTINEL)),
+        inbound_sentinels(&layout(), tag(SENTINEL)),
     ];
     for frame in marks.iter().flatten() {
         assert_sound("sentinel", frame);
@@ -283,8 +285,8 @@ fn frames_are_sound(#[case] pass: Pass) {
 #[test]
 fn sentinels_are_tagged_and_no_probe_matches_them() {
     let probes = build(&example(), Pass::Filtered);
-    let outbound = sentinels(&scene(), tag(SENTINEL));
-    let inbound = inbound_sentinels(&scene(), tag(SENTINEL));
+    let outbound = sentinels(&layout(), tag(SENTINEL));
+    let inbound = inbound_sentinels(&layout(), tag(SENTINEL));
     for frames in [&outbound, &inbound] {
         for (index, frame) in (0..).zip(frames) {
             assert_eq!(Tag::find(frame), Some(tag(SENTINEL)(index)));
@@ -315,7 +317,7 @@ fn source_ports(probe: &Probe) -> Vec<u16> {
 fn no_source_port_is_used_twice(#[case] run: u32) {
     let mut used = HashSet::new();
     for pass in [Pass::Control, Pass::Filtered, Pass::LeakCheck] {
-        let probes = catalogue(&example(), &scene(), |index| pass.tag(run, index));
+        let probes = catalogue(&example(), &layout(), |index| pass.tag(run, index));
         for probe in probes {
             let ports: HashSet<_> = source_ports(&probe).into_iter().collect();
             assert!(ports.len() <= 1, "{}", probe.id);

@@ -38,18 +38,18 @@ const OVER6: &[(&str, &str, u8, Payload)] = &[
 ];
 
 fn ethernet(d: &Draft<'_>) -> Vec<u8> {
-    Link::new(d.scene.guest.mac, d.scene.gateway.mac).frame(ethertype::IPV4, &d.inner4())
+    Link::new(d.layout.guest.mac, d.layout.gateway.mac).frame(ethertype::IPV4, &d.inner4())
 }
 
 /// Adds the row.
 pub fn add(book: &mut Book<'_>) {
-    let scene = book.scene;
+    let layout = book.layout;
     let mut row = book.row(Group::Tunnels, false, Point::Gateway);
     for &(name, what, number, payload) in OVER4 {
         row.raw(
             name,
             &format!("{what} to the router with a WAN packet inside"),
-            |d| d.to_router4(&d.ip4(scene.gateway.v4).packet(number, &payload(d))),
+            |d| d.to_router4(&d.ip4(layout.gateway.v4).packet(number, &payload(d))),
         );
     }
     for &(name, what, number, payload) in OVER6 {
@@ -58,7 +58,7 @@ pub fn add(book: &mut Book<'_>) {
             &format!("{what} to the router with a WAN packet inside"),
             |d| {
                 d.to_router6(
-                    &d.local6(scene.gateway.link_local)
+                    &d.local6(layout.gateway.link_local)
                         .packet(number, &payload(d)),
                 )
             },
@@ -68,14 +68,14 @@ pub fn add(book: &mut Book<'_>) {
     row.raw(
         "ipip-peer",
         "IPv4 in IPv4 to a LAN host with a WAN packet inside",
-        |d| d.to_peer4(&d.ip4(scene.peer.v4).packet(protocol::IPIP, &d.inner4())),
+        |d| d.to_peer4(&d.ip4(layout.peer.v4).packet(protocol::IPIP, &d.inner4())),
     );
     row.raw(
         "6in6-peer",
         "IPv6 in IPv6 to a LAN host with a WAN packet inside",
         |d| {
             d.to_peer6(
-                &d.local6(scene.peer.link_local)
+                &d.local6(layout.peer.link_local)
                     .packet(protocol::IPV6, &d.inner6()),
             )
         },
@@ -84,7 +84,7 @@ pub fn add(book: &mut Book<'_>) {
 }
 
 fn add_udp(book: &mut Book<'_>) {
-    let scene = book.scene;
+    let layout = book.layout;
     let mut row = book.row(Group::Tunnels, false, Point::Peer);
     let mut row = row.known_gap(
         "any LAN host that runs a tunnel endpoint or a proxy can relay; a filter that lets UDP \
@@ -97,12 +97,12 @@ fn add_udp(book: &mut Book<'_>) {
         |d| {
             let header = [0x08, 0, 0, 0, 0, 0, 7, 0];
             let payload = [&header[..], &ethernet(d)].concat();
-            d.to_peer4(&d.ip4(scene.peer.v4).udp(d.port, VXLAN, &payload))
+            d.to_peer4(&d.ip4(layout.peer.v4).udp(d.port, VXLAN, &payload))
         },
     );
     row.at(Point::Gateway).raw(
         "teredo-router",
         "IPv6 in UDP (Teredo) to the router with a WAN packet inside",
-        |d| d.to_router4(&d.ip4(scene.gateway.v4).udp(d.port, TEREDO, &d.inner6())),
+        |d| d.to_router4(&d.ip4(layout.gateway.v4).udp(d.port, TEREDO, &d.inner6())),
     );
 }

@@ -19,7 +19,7 @@ pub fn add(book: &mut Book<'_>) {
 }
 
 fn expect(book: &Book<'_>) -> Expect {
-    rules::outbound(book.policy, book.scene.guest.v4, book.scene.wan4)
+    rules::outbound(book.policy, book.layout.guest.v4, book.layout.wan4)
 }
 
 fn tag(draft: &Draft<'_>) -> Vec<u8> {
@@ -27,7 +27,7 @@ fn tag(draft: &Draft<'_>) -> Vec<u8> {
 }
 
 fn add_stack(book: &mut Book<'_>) {
-    let wan = book.scene.wan4;
+    let wan = book.layout.wan4;
     let expect = expect(book);
     let mut row = book.row(Group::WanIpv4, expect, Point::Wan);
     row.udp(
@@ -53,7 +53,7 @@ fn add_stack(book: &mut Book<'_>) {
 }
 
 fn add_transport(book: &mut Book<'_>) {
-    let (policy, wan) = (book.policy, book.scene.wan4);
+    let (policy, wan) = (book.policy, book.layout.wan4);
     let expect = expect(book);
     let mut row = book.row(Group::WanIpv4, expect, Point::Wan);
     row.raw("raw-udp", "raw UDP frame to a WAN host", |d| {
@@ -73,13 +73,13 @@ fn add_transport(book: &mut Book<'_>) {
         d.to_router4(&d.ip4(wan).echo(&d.bytes()))
     });
     row.raw("raw-unreachable", "ICMP unreachable to a WAN host", |d| {
-        let quoted = Ip4::new(wan, d.scene.guest.v4).udp(DISCARD, d.port, &d.bytes());
+        let quoted = Ip4::new(wan, d.layout.guest.v4).udp(DISCARD, d.port, &d.bytes());
         d.to_router4(&d.ip4(wan).icmp(3, 3, [0; 4], &quoted))
     });
     let renew = rules::on_lan(policy, wan) || policy.dhcp.servers.contains(&wan);
     row.expect(Expect::from(renew))
         .raw("dhcp-renew", "DHCP renewal to a WAN host", |d| {
-            let guest = &d.scene.guest;
+            let guest = &d.layout.guest;
             let message = dhcp::Message {
                 from: guest.v4,
                 ..dhcp::Message::from_client(dhcp::message::REQUEST, guest.mac)
@@ -100,10 +100,10 @@ const PROTOCOLS: &[(&str, &str, u8, Payload)] = &[
         "udplite",
         "UDP-Lite to a WAN host",
         protocol::UDPLITE,
-        |d| l4::udplite(d.ip4(d.scene.wan4).ends(), d.port, 53, &d.bytes()),
+        |d| l4::udplite(d.ip4(d.layout.wan4).ends(), d.port, 53, &d.bytes()),
     ),
     ("dccp", "DCCP to a WAN host", protocol::DCCP, |d| {
-        l4::dccp_request(d.ip4(d.scene.wan4).ends(), d.port, 80, &d.bytes())
+        l4::dccp_request(d.ip4(d.layout.wan4).ends(), d.port, 80, &d.bytes())
     }),
     ("igmp", "IGMP report to a WAN host", protocol::IGMP, |d| {
         group::igmp_message(
@@ -125,7 +125,7 @@ const PROTOCOLS: &[(&str, &str, u8, Payload)] = &[
 ];
 
 fn add_protocols(book: &mut Book<'_>) {
-    let wan = book.scene.wan4;
+    let wan = book.layout.wan4;
     // A host that is allowed is allowed TCP, UDP and ICMP, not tunnels.
     let mut row = book.row(Group::WanIpv4, false, Point::Wan);
     for &(name, summary, number, payload) in PROTOCOLS {
@@ -136,7 +136,7 @@ fn add_protocols(book: &mut Book<'_>) {
 }
 
 fn add_headers(book: &mut Book<'_>) {
-    let wan = book.scene.wan4;
+    let wan = book.layout.wan4;
     let expect = expect(book);
     let mut row = book.row(Group::WanIpv4, expect, Point::Wan);
     row.raw("first-fragment", "first fragment to a WAN host", |d| {

@@ -17,7 +17,7 @@ pub fn add(book: &mut Book<'_>) {
 }
 
 fn expect(book: &Book<'_>) -> Expect {
-    rules::outbound(book.policy, book.scene.guest.v6, book.scene.wan6)
+    rules::outbound(book.policy, book.layout.guest.v6, book.layout.wan6)
 }
 
 fn tag(draft: &Draft<'_>) -> Vec<u8> {
@@ -25,7 +25,7 @@ fn tag(draft: &Draft<'_>) -> Vec<u8> {
 }
 
 fn add_stack(book: &mut Book<'_>) {
-    let wan = book.scene.wan6;
+    let wan = book.layout.wan6;
     let expect = expect(book);
     let mut row = book.row(Group::WanIpv6, expect, Point::Wan);
     row.udp(
@@ -49,7 +49,7 @@ fn add_stack(book: &mut Book<'_>) {
 }
 
 fn add_transport(book: &mut Book<'_>) {
-    let wan = book.scene.wan6;
+    let wan = book.layout.wan6;
     let expect = expect(book);
     let mut row = book.row(Group::WanIpv6, expect, Point::Wan);
     row.raw("raw-udp", "raw UDP frame to an IPv6 WAN host", |d| {
@@ -68,7 +68,7 @@ fn add_transport(book: &mut Book<'_>) {
         "raw-unreachable",
         "ICMPv6 unreachable to an IPv6 WAN host",
         |d| {
-            let quoted = Ip6::new(wan, d.scene.guest.v6).udp(DISCARD, d.port, &d.bytes());
+            let quoted = Ip6::new(wan, d.layout.guest.v6).udp(DISCARD, d.port, &d.bytes());
             d.to_router6(&d.ip6(wan).icmp(1, 4, &[&[0; 4][..], &quoted].concat()))
         },
     );
@@ -102,7 +102,7 @@ const PROTOCOLS: &[(&str, &str, u8, Payload)] = &[
 ];
 
 fn add_protocols(book: &mut Book<'_>) {
-    let wan = book.scene.wan6;
+    let wan = book.layout.wan6;
     let mut row = book.row(Group::WanIpv6, false, Point::Wan);
     for &(name, summary, number, payload) in PROTOCOLS {
         row.raw(name, summary, |d| {
@@ -112,7 +112,7 @@ fn add_protocols(book: &mut Book<'_>) {
 }
 
 fn add_headers(book: &mut Book<'_>) {
-    let (scene, wan) = (book.scene, book.scene.wan6);
+    let (layout, wan) = (book.layout, book.layout.wan6);
     let expect = expect(book);
     let mut row = book.row(Group::WanIpv6, expect, Point::Wan);
     row.raw(
@@ -154,7 +154,7 @@ fn add_headers(book: &mut Book<'_>) {
         "UDP with hop limit 1 to an IPv6 WAN host",
         |d| d.to_router6(&d.ip6(wan).hops(1).udp(d.port, 33434, &d.bytes())),
     );
-    let local = rules::outbound(row.policy(), scene.guest.link_local, wan);
+    let local = rules::outbound(row.policy(), layout.guest.link_local, wan);
     row.expect(local).raw(
         "from-link-local",
         "UDP from the link-local address to an IPv6 WAN host",
@@ -163,7 +163,7 @@ fn add_headers(book: &mut Book<'_>) {
 }
 
 fn fragments(d: &Draft<'_>) -> (Vec<u8>, Vec<u8>) {
-    let ip = d.ip6(d.scene.wan6);
+    let ip = d.ip6(d.layout.wan6);
     let datagram = l4::udp(ip.ends(), d.port, DISCARD, &d.long_payload());
     let (first, later) = Draft::halves(&datagram);
     let part = |offset, more| ip.clone().ext(Ext::Fragment { offset, more });

@@ -116,9 +116,8 @@ mod tests {
     use super::super::{Act, Seen};
     use super::*;
     use crate::frame::dhcp::{Message, message};
-    use crate::frame::{Arp, Ip4, Link, ethertype};
+    use crate::frame::{Arp, Ip4, Link, Mac, ethertype};
     use crate::lab::{Direction, Sighted};
-    use crate::probe::Mac;
     use crate::report::model::Failure;
     use crate::verify::pass::Bounds;
     use crate::verify::watch::{Place, Sightings};

@@ -4,7 +4,7 @@ use super::traffic::{Judge, Judged, Kind, dhcp_answer};
 use crate::frame::dhcp::MessageType;
 use crate::frame::{Body, Mac, Tag, View, dhcp, summary};
 use crate::lab::Sighted;
-use crate::lab::topology::{GATEWAY_MAC, PEER_MAC};
+use crate::layout::mac;
 use crate::probe::SENTINEL;
 use crate::probe::{Expect, Group, Point};
 use crate::report::model::Outcome;
@@ -40,8 +40,8 @@ enum To {
 impl To {
     fn of(frame: &[u8]) -> Self {
         match frame.get(..6) {
-            Some(mac) if mac == PEER_MAC => Self::Peer,
-            Some(mac) if mac == GATEWAY_MAC => Self::Gateway,
+            Some(mac) if mac == mac::PEER => Self::Peer,
+            Some(mac) if mac == mac::GATEWAY => Self::Gateway,
             Some([first, ..]) if first & 1 == 1 => Self::All,
             _ => Self::Nobody,
         }
@@ -318,7 +318,7 @@ impl Ledger {
 /// Whether a frame on the LAN comes from neither of the lab's hosts.
 fn is_from_guest(frame: &[u8]) -> bool {
     let source = frame.get(6..12);
-    source != Some(&PEER_MAC) && source != Some(&GATEWAY_MAC)
+    source != Some(&mac::PEER) && source != Some(&mac::GATEWAY)
 }
 
 /// The kind of a frame. What a sentinel of the lab has the guest send on the LAN

@@ -10,21 +10,21 @@ mod rows;
 mod traffic;
 
 use super::assess::leak_check_passed;
-use super::cell::{guest_mac, inject};
-use super::endpoint::scene;
+use super::cell::inject;
 use super::evidence::Own;
 use super::job::{Foreign, InjectedFault};
 use super::pass::{AFTER_FIRST_FRAME, Pace, bound_from_outside};
 use super::running::CellRun;
 use super::watch::{Marks, Place, Sightings, Watch};
 use super::{VerifyError, bind};
-use crate::frame::{Ip4, Link, Tag, ethertype};
+use crate::frame::{Ip4, Link, Mac, Tag, ethertype};
 use crate::guest::foreign::{Arp, Broadcast, Dhcp, ForeignImage, Format, Medium, Overlay, Wan};
 use crate::guest::{
     DomainSpec, Drive, FilterRef, Interface, Kind, Machine, begin_silent, domain_xml, screen_path,
 };
-use crate::lab::topology::{GATEWAY_MAC, Mac, WAN4};
 use crate::lab::{image_path, ruleset};
+use crate::layout::mac;
+use crate::layout::wan::WAN4;
 use crate::probe::Pass;
 use crate::probe::{Group, Point};
 use crate::report::model::Step;
@@ -101,7 +101,7 @@ impl<'a> CellRun<'a> {
         let image = tokio::task::block_in_place(|| {
             ForeignImage::open(&foreign.manifest, &foreign.image, &file)
         });
-        let plan = &context.lab.plan;
+        let lan = &context.lab.lan;
         Ok(Case {
             foreign,
             image: image.map_err(|error| VerifyError::Usage(error.to_string()))?,
@@ -109,15 +109,15 @@ impl<'a> CellRun<'a> {
             owner: Owner {
                 judge: Judge {
                     policy: context.policy,
-                    lan4: plan.lan4,
-                    gateway: plan.gateway4,
+                    lan4: lan.lan4,
+                    gateway: lan.gateway.v4,
                 },
-                mac: guest_mac(number, &self.plan.nic),
+                mac: self.layout(number).guest.mac,
                 others: [
-                    plan.gateway4.into(),
-                    plan.peer4.into(),
-                    plan.gateway6().into(),
-                    plan.peer6().into(),
+                    lan.gateway.v4.into(),
+                    lan.peer.v4.into(),
+                    lan.gateway.v6.into(),
+                    lan.peer.v6.into(),
                 ],
             },
             number,
@@ -359,12 +359,12 @@ impl<'a> CellRun<'a> {
             index: series,
         };
         let echo = Ip4::new(WAN4, v4).echo(&tag.to_bytes());
-        let frame = Link::new(GATEWAY_MAC, case.owner.mac).frame(ethertype::IPV4, &echo);
+        let frame = Link::new(mac::GATEWAY, case.owner.mac).frame(ethertype::IPV4, &echo);
         lab.gateway_sender.send(&frame)?;
-        let scene = scene(&lab.plan, case.owner.mac, v4, case.number);
+        let layout = self.layout(case.number).with_guest_address(v4);
         let heard = Watch::start(lab, &on.machine.tap);
         let bounds =
-            bound_from_outside(lab, &scene, &heard, case.run, (series, Pace::Answered)).await?;
+            bound_from_outside(lab, &layout, &heard, case.run, (series, Pace::Answered)).await?;
         let answered = answered(&heard, case.owner.mac).await;
         let (sightings, _) = watch.sightings();
         let ledger = Ledger::read(&case.owner, &sightings);

@@ -4,7 +4,7 @@ use super::ledger::{Ledger, Proof};
 use super::traffic::Kind;
 use crate::frame::dhcp::{MessageType, message};
 use crate::guest::foreign::{Arp, Broadcast, Dhcp, Expectations, Wan};
-use crate::lab::topology::WAN4;
+use crate::layout::wan::WAN4;
 use crate::policy::Policy;
 use crate::probe::{Expect, Group};
 use crate::report::model::{Failure, Outcome, ProbeResult, Verdict};

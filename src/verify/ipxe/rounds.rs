@@ -2,10 +2,10 @@
 
 use super::script::{end, ended_round};
 use crate::frame::dhcp::message;
-use crate::frame::{View, arp};
+use crate::frame::{Mac, View, arp};
 use crate::guest::Machine;
 use crate::lab::{Direction, Lab, Sighted, Tftp};
-use crate::probe::{Mac, Point, Sighting};
+use crate::probe::{Point, Sighting};
 use crate::verify::VerifyError;
 use crate::verify::watch::{Marks, Place, Watch};
 use std::cell::Cell;

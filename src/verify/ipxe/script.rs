@@ -2,7 +2,8 @@
 
 use super::snapshot::SAVED;
 use crate::frame::View;
-use crate::lab::topology::{Topology, WAN4};
+use crate::layout::Lan;
+use crate::layout::wan::WAN4;
 use crate::probe::Point;
 use lanfence_agent::READY;
 use std::net::Ipv4Addr;
@@ -75,20 +76,20 @@ ifopen net0 ||
 /// The script of the guest that DHCP keeps the address for: endless rounds of a lease
 /// and fetches, each file name with the run's and the round's number in it. A guest
 /// that is to be saved is told the run's number later, on its console, and repeats it.
-pub fn script(plan: &Topology, address: Ipv4Addr, run: Option<u32>) -> String {
+pub fn script(lan: &Lan, address: Ipv4Addr, run: Option<u32>) -> String {
     use std::fmt::Write as _;
     let run = run.map_or_else(
         || format!("echo {READY} {SAVED}\nread run\necho {READY} ${{run}}"),
         |run| format!("set run {}", number(run)),
     );
-    let (netmask, gateway) = (plan.lan4.netmask(), plan.gateway4);
+    let (netmask, gateway) = (lan.lan4.netmask(), lan.gateway.v4);
     let mut text = format!(
         "#!ipxe\nset n:int32 0\nset ip {address}\nset netmask {netmask}\nset gateway {gateway}\n{run}\n:round\ninc n\n{LEASE}"
     );
     for (name, at, scheme) in PROBES.iter().chain(&BOUNDS) {
         let server = match at {
-            At::Peer => plan.peer4,
-            At::Gateway => plan.gateway4,
+            At::Peer => lan.peer.v4,
+            At::Gateway => lan.gateway.v4,
             At::Wan => WAN4,
         };
         let patience = match (at, *name) {
@@ -151,6 +152,7 @@ pub fn ended_round(frame: &[u8], run: u32) -> Option<u32> {
 pub mod tests {
     use super::*;
     use crate::frame::{Ip4, Link, ethertype};
+    use crate::policy::Policy;
     use rstest::rstest;
 
     /// A request for a file.
@@ -172,9 +174,8 @@ pub mod tests {
 
     #[test]
     fn a_guest_that_is_to_be_saved_is_told_the_run_and_nothing_else() {
-        let lan = "192.168.1.0/24".parse().expect("a prefix");
-        let plan = Topology::plan(lan, None, None).expect("a plan");
-        let script = |run| script(&plan, Ipv4Addr::new(192, 168, 1, 110), run);
+        let lan = Lan::of(&Policy::example()).expect("the example has room");
+        let script = |run| script(&lan, Ipv4Addr::new(192, 168, 1, 110), run);
         insta::assert_snapshot!(script(None));
         let (told, knows) = (script(None), script(Some(10)));
         let alike = |text: &str| text.split_once(":round").map(|(_, rest)| rest.to_owned());

@@ -6,7 +6,7 @@ use super::script;
 use crate::guest::{
     DomainSpec, Interface, Machine, SnapshotKey, Snapshots, domain_xml, place, restore_silent, save,
 };
-use crate::lab::topology::Topology;
+use crate::layout::Lan;
 use crate::report::model::Step;
 use crate::verify::VerifyError;
 use crate::verify::running::CellContext;
@@ -17,8 +17,8 @@ pub const SAVED: &str = "saved";
 
 /// Number of the saved guest with this NIC: the same in every run, and with room in the
 /// LAN another for each model. Other guests are numbered from 1 on, these from the end.
-pub fn number(plan: &Topology, nic: &str) -> u8 {
-    let guests = plan.guests();
+pub fn number(lan: &Lan, nic: &str) -> u8 {
+    let guests = lan.guests();
     let place = place(nic) % usize::from(guests);
     guests - u8::try_from(place).unwrap_or(0)
 }
@@ -109,6 +109,7 @@ pub fn given_up(context: &CellContext<'_>, error: &VerifyError) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::Policy;
     use rstest::rstest;
     use std::collections::HashSet;
 
@@ -121,13 +122,14 @@ mod tests {
         #[case] lan: &str,
         #[case] least: usize,
     ) {
-        let lan = lan.parse().expect("a prefix");
-        let plan = Topology::plan(lan, None, None).expect("a plan");
-        let numbers: HashSet<u8> = MODELS.map(|nic| number(&plan, nic)).into();
+        let policy = format!("lan.prefixes = [{lan:?}]");
+        let policy = Policy::parse(&policy, "test").expect("a policy");
+        let lan = Lan::of(&policy).expect("a LAN with room");
+        let numbers: HashSet<u8> = MODELS.map(|nic| number(&lan, nic)).into();
         assert!(
             numbers
                 .iter()
-                .all(|number| (1..=plan.guests()).contains(number))
+                .all(|number| (1..=lan.guests()).contains(number))
         );
         assert!(numbers.len() >= least, "{numbers:?}");
     }

@@ -6,10 +6,9 @@ use super::snapshot::{self, Kept};
 use crate::guest::{
     DomainSpec, FilterRef, GuestError, Interface, Kind, Machine, begin_silent, domain_xml,
 };
-use crate::lab::topology::Topology;
 use crate::lab::{LabError, STATE, Tftp};
+use crate::layout::Lan;
 use crate::report::model::Step;
-use crate::verify::cell::guest_mac;
 use crate::verify::job::InjectedFault;
 use crate::verify::running::CellRun;
 use crate::verify::watch::{Marks, Watch};
@@ -113,10 +112,10 @@ impl<'a> CellRun<'a> {
     /// to be none or where that does not work, which is said.
     async fn restore_ipxe(&mut self, run: u32) -> Result<Option<(u8, Machine, Kept)>, VerifyError> {
         let context = self.context;
-        let plan = &context.lab.plan;
-        let number = snapshot::number(plan, &self.plan.nic);
+        let lan = &context.lab.lan;
+        let number = snapshot::number(lan, &self.plan.nic);
         let name = self.plan.name.replace('/', "-");
-        let (path, text) = write_script(&name, plan, plan.lease(number), None)?;
+        let (path, text) = write_script(&name, lan, lan.lease(number), None)?;
         let spec = self.ipxe_spec(&name, &path)?;
         let bare = self.ipxe_interface(number);
         self.know((name.clone(), domain_xml(&spec, Some(&bare))));
@@ -148,9 +147,9 @@ impl<'a> CellRun<'a> {
     /// Boots the guest with its script.
     async fn boot_ipxe(&mut self, number: u8, run: u32) -> Result<Machine, VerifyError> {
         self.enter(Step::Boot);
-        let plan = &self.context.lab.plan;
+        let lan = &self.context.lab.lan;
         let name = format!("{}-{number}", self.plan.name.replace('/', "-"));
-        let (path, _) = write_script(&name, plan, plan.lease(number), Some(run))?;
+        let (path, _) = write_script(&name, lan, lan.lease(number), Some(run))?;
         let spec = self.ipxe_spec(&name, &path)?;
         let interface = Interface {
             filter: self.first_filter(number),
@@ -179,7 +178,7 @@ impl<'a> CellRun<'a> {
     fn ipxe_interface(&self, number: u8) -> Interface {
         Interface {
             model: self.plan.nic.clone(),
-            mac: guest_mac(number, &self.plan.nic),
+            mac: self.layout(number).guest.mac,
             tap: format!("tap{number}"),
             link: self.context.job.inject != Some(InjectedFault::NoLink),
             filter: None,
@@ -188,7 +187,7 @@ impl<'a> CellRun<'a> {
 
     /// The filter that the guest begins with, where the cell's order has one.
     fn first_filter(&self, number: u8) -> Option<FilterRef> {
-        let address = self.context.lab.plan.lease(number);
+        let address = self.context.lab.lan.lease(number);
         let start = self.plan.attach.before_first_frame();
         start.then(|| bind::reference(self.context.job, address))?
     }
@@ -197,12 +196,12 @@ impl<'a> CellRun<'a> {
 /// Writes a guest's script; where, and what it says.
 fn write_script(
     name: &str,
-    plan: &Topology,
+    lan: &Lan,
     address: Ipv4Addr,
     run: Option<u32>,
 ) -> Result<(PathBuf, String), LabError> {
     let path = PathBuf::from(format!("{STATE}/{name}.ipxe"));
-    let text = script::script(plan, address, run);
+    let text = script::script(lan, address, run);
     match std::fs::write(&path, &text) {
         Ok(()) => Ok((path, text)),
         Err(source) => Err(LabError::File { path, source }),

@@ -59,8 +59,8 @@ impl Endpoint for Stand<'_> {
     }
 
     fn ssh(&mut self) -> Result<Exchange, GuestError> {
-        let Hosts { lab, scene } = self.hosts;
-        let to = SocketAddrV4::new(scene.guest.v4, PORT);
+        let Hosts { lab, layout } = self.hosts;
+        let to = SocketAddrV4::new(layout.guest.v4, PORT);
         Ok(Exchange(
             lab.network.peer.begin(move || connects(to.into()))?,
         ))
@@ -78,7 +78,7 @@ impl Endpoint for Stand<'_> {
             if matches!(probe.stimulus, Stimulus::Dhcp(_)) {
                 continue;
             }
-            let frames = probe.wire(self.hosts.scene).frames;
+            let frames = probe.wire(self.hosts.layout).frames;
             let written = frames.iter().try_for_each(|frame| self.tap.write(frame));
             if let Err(error) = written {
                 refused.insert(probe.id.clone(), error.to_string());

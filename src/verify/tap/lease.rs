@@ -1,11 +1,10 @@
 //! A DHCP client made of frames (RFC 2131 4.4), for a guest that is not there.
 
 use super::responder::Responder;
-use crate::frame::DhcpStep;
 use crate::frame::dhcp::{self, Message, MessageType, message};
-use crate::frame::{BROADCAST, Ip4, Link, ethertype};
+use crate::frame::{BROADCAST, DhcpStep, Ip4, Link, Mac, ethertype};
 use crate::lab::Tap;
-use crate::probe::{Host, Mac};
+use crate::layout::Host;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 use tokio::time::Instant;

@@ -12,7 +12,7 @@ mod responder;
 
 use super::VerifyError;
 use super::bind::bind_tap;
-use super::endpoint::{Hosts, scene};
+use super::endpoint::Hosts;
 use super::evidence::Own;
 use super::job::{CellPlan, InjectedFault};
 use super::pass::{self, PassRecord};
@@ -20,10 +20,10 @@ use super::running::{CellContext, CellRun};
 use super::trial::{self, TestSubject};
 use super::watch::Watch;
 use crate::frame::DhcpStep;
-use crate::lab::topology::Mac;
 use crate::lab::{Binding, Lab, PacketSocket, Sensor, Shortcut, Tap, ruleset};
+use crate::layout::Layout;
 use crate::probe::Pass;
-use crate::probe::{Probe, Scene, Stimulus};
+use crate::probe::{Probe, Stimulus};
 use crate::report::model::{Cell, Step};
 use endpoint::Stand;
 use lease::Client;
@@ -44,7 +44,7 @@ pub async fn run(context: &CellContext<'_>, plan: &CellPlan, number: u8) -> Cell
 async fn through(running: &mut CellRun<'_>, number: u8) -> Result<(), VerifyError> {
     running.enter(Step::Tap);
     let mut vacant = Vacant::open(running.context, number)?;
-    vacant.lease(number).await;
+    vacant.lease().await;
     let order = running.plan.attach;
     let runs = trial::run(super::random(), order, &mut vacant, |step| {
         running.enter(step);
@@ -65,7 +65,7 @@ struct Vacant<'a> {
     context: &'a CellContext<'a>,
     tap: Arc<Tap>,
     sensor: Sensor,
-    scene: Scene,
+    layout: Layout,
     responder: Responder,
     client: Client,
     binding: Option<Binding>,
@@ -77,15 +77,15 @@ impl<'a> Vacant<'a> {
     fn open(context: &'a CellContext<'a>, number: u8) -> Result<Self, VerifyError> {
         let tap = Arc::new(Tap::open(&format!("tap{number}"))?);
         let sensor = Sensor::start("tap", PacketSocket::open(tap.name())?)?;
-        let plan = &context.lab.plan;
-        let scene = scene(plan, guest_mac(number), plan.leases.0, number);
-        let responder = Responder::start(&tap, scene.guest.clone())?;
-        let client = Client::new(scene.guest.mac, &scene.gateway);
+        let lan = &context.lab.lan;
+        let layout = lan.layout(number, None).with_guest_address(lan.leases.0);
+        let responder = Responder::start(&tap, layout.guest.clone())?;
+        let client = Client::new(layout.guest.mac, &layout.gateway);
         Ok(Self {
             context,
             tap,
             sensor,
-            scene,
+            layout,
             responder,
             client,
             binding: None,
@@ -96,15 +96,14 @@ impl<'a> Vacant<'a> {
     /// Takes the address that the server has for this guest, and gives it back
     /// so that the probes can take it anew. Without one the guest takes the
     /// first; the DHCP probes will tell.
-    async fn lease(&mut self, number: u8) {
+    async fn lease(&mut self) {
         let (tap, responder) = (&self.tap, &mut self.responder);
         self.client.step(DhcpStep::Bind, tap, responder).await;
         if let Some(address) = self.client.address() {
-            let plan = &self.context.lab.plan;
-            self.scene = scene(plan, self.scene.guest.mac, address, number);
+            self.layout.guest.v4 = address;
             self.client.step(DhcpStep::Release, tap, responder).await;
         }
-        self.responder.rename(self.scene.guest.clone());
+        self.responder.rename(self.layout.guest.clone());
     }
 }
 
@@ -118,12 +117,12 @@ impl TestSubject for Vacant<'_> {
     }
 
     async fn pass(&mut self, run: u32, pass: Pass) -> Result<PassRecord, VerifyError> {
-        let mut probes = trial::probes(self.context.policy, &self.scene, run, pass);
+        let mut probes = trial::probes(self.context.policy, &self.layout, run, pass);
         probes.iter_mut().for_each(call_by_name);
         let watch = Watch::start(self.context.lab, &self.sensor);
         let hosts = Hosts {
             lab: self.context.lab,
-            scene: &self.scene,
+            layout: &self.layout,
         };
         let mut stand = Stand {
             hosts,
@@ -135,7 +134,7 @@ impl TestSubject for Vacant<'_> {
     }
 
     async fn bind(&mut self) -> Result<(), VerifyError> {
-        self.binding = bind_tap(self.context, self.tap.name(), &self.scene.guest)?;
+        self.binding = bind_tap(self.context, self.tap.name(), &self.layout.guest)?;
         self.bound = self.binding.as_ref().map(|binding| binding.xml.clone());
         Ok(())
     }
@@ -176,8 +175,4 @@ fn call_by_name(probe: &mut Probe) {
     if probe.stimulus == Stimulus::Ssh {
         probe.summary = OPENS.into();
     }
-}
-
-fn guest_mac(number: u8) -> Mac {
-    [0x52, 0x54, 0x00, 0x00, 0x01, number]
 }

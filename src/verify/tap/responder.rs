@@ -4,7 +4,7 @@ use crate::frame::dhcp::{CLIENT_PORT, Message};
 use crate::frame::l4::{flag, tcp_accept};
 use crate::frame::{Arp, Body, Ip4, Ip6, Link, Upper, View, arp, ethertype, nd, protocol};
 use crate::lab::{LARGEST_FRAME, LabError, Tap};
-use crate::probe::Host;
+use crate::layout::Host;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::io::unix::AsyncFd;
@@ -146,39 +146,39 @@ fn lease(frame: &[u8]) -> Option<Message> {
 mod tests {
     use super::*;
     use crate::frame::summary;
+    use crate::layout::Layout;
     use crate::policy::Policy;
-    use crate::probe::Scene;
     use rstest::rstest;
 
-    fn scene() -> Scene {
-        Scene::imagined(&Policy::example()).expect("the example has a LAN")
+    fn layout() -> Layout {
+        Layout::of(&Policy::example()).expect("the example has a LAN")
     }
 
-    fn tcp(scene: &Scene, port: u16, flags: u8) -> Vec<u8> {
-        let packet = Ip4::new(scene.peer.v4, scene.guest.v4).tcp(40_000, port, flags, b"");
-        Link::new(scene.peer.mac, scene.guest.mac).frame(ethertype::IPV4, &packet)
+    fn tcp(layout: &Layout, port: u16, flags: u8) -> Vec<u8> {
+        let packet = Ip4::new(layout.peer.v4, layout.guest.v4).tcp(40_000, port, flags, b"");
+        Link::new(layout.peer.mac, layout.guest.mac).frame(ethertype::IPV4, &packet)
     }
 
-    fn solicit(scene: &Scene, from: Ipv6Addr, target: Ipv6Addr) -> Vec<u8> {
+    fn solicit(layout: &Layout, from: Ipv6Addr, target: Ipv6Addr) -> Vec<u8> {
         let mut body = vec![0; 4];
         body.extend(target.octets());
         let packet = Ip6::new(from, target)
             .hops(255)
             .icmp(nd::kind::NEIGHBOUR_SOLICIT, 0, &body);
-        Link::new(scene.peer.mac, scene.guest.mac).frame(ethertype::IPV6, &packet)
+        Link::new(layout.peer.mac, layout.guest.mac).frame(ethertype::IPV6, &packet)
     }
 
-    fn asking(scene: &Scene, what: &str) -> Vec<u8> {
-        let (guest, peer) = (&scene.guest, &scene.peer);
+    fn asking(layout: &Layout, what: &str) -> Vec<u8> {
+        let (guest, peer) = (&layout.guest, &layout.peer);
         match what {
             "arp" => arp::request((peer.mac, peer.v4), guest.v4, b""),
-            "arp for another" => arp::request((peer.mac, peer.v4), scene.gateway.v4, b""),
-            "syn" => tcp(scene, PORT, flag::SYN),
-            "syn elsewhere" => tcp(scene, 23, flag::SYN),
-            "syn-ack" => tcp(scene, PORT, flag::SYN | flag::ACK),
-            "nd" => solicit(scene, peer.link_local, guest.link_local),
-            "nd for another" => solicit(scene, peer.link_local, peer.v6),
-            "nd of nobody" => solicit(scene, Ipv6Addr::UNSPECIFIED, guest.link_local),
+            "arp for another" => arp::request((peer.mac, peer.v4), layout.gateway.v4, b""),
+            "syn" => tcp(layout, PORT, flag::SYN),
+            "syn elsewhere" => tcp(layout, 23, flag::SYN),
+            "syn-ack" => tcp(layout, PORT, flag::SYN | flag::ACK),
+            "nd" => solicit(layout, peer.link_local, guest.link_local),
+            "nd for another" => solicit(layout, peer.link_local, peer.v6),
+            "nd of nobody" => solicit(layout, Ipv6Addr::UNSPECIFIED, guest.link_local),
             other => panic!("{other}"),
         }
     }
@@ -193,12 +193,12 @@ mod tests {
     #[case::nd_for_another("nd for another", None)]
     #[case::duplicate_detection("nd of nobody", None)]
     fn answers(#[case] what: &str, #[case] said: Option<&str>) {
-        let scene = scene();
-        let answer = answer(&scene.guest, &asking(&scene, what));
+        let layout = layout();
+        let answer = answer(&layout.guest, &asking(&layout, what));
         assert_eq!(answer.is_some(), said.is_some());
         if let Some(answer) = answer {
             let view = View::parse(&answer).expect("a frame");
-            assert_eq!((view.src, view.dst), (scene.guest.mac, scene.peer.mac));
+            assert_eq!((view.src, view.dst), (layout.guest.mac, layout.peer.mac));
             let text = summary(&answer);
             assert!(!text.contains("bad"), "{text}");
         }
@@ -206,8 +206,8 @@ mod tests {
 
     #[test]
     fn a_connection_is_accepted_with_the_next_number() {
-        let scene = scene();
-        let answer = answer(&scene.guest, &tcp(&scene, PORT, flag::SYN)).expect("an answer");
+        let layout = layout();
+        let answer = answer(&layout.guest, &tcp(&layout, PORT, flag::SYN)).expect("an answer");
         let upper = View::parse(&answer).and_then(|view| view.upper());
         let upper = upper.expect("a segment");
         assert_eq!(upper.payload[8..12], 0x6c61_6e67_u32.to_be_bytes());
@@ -216,7 +216,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn no_frame_makes_it_panic(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
-            let _ = answer(&scene().guest, &bytes);
+            let _ = answer(&layout().guest, &bytes);
             let _ = lease(&bytes);
         }
     }

@@ -22,7 +22,7 @@ fn to(mac: Mac, address: Ipv4Addr, port: u16) -> Vec<u8> {
 }
 
 fn ntp() -> Vec<u8> {
-    to(GATEWAY_MAC, WAN, 123)
+    to(mac::GATEWAY, WAN, 123)
 }
 
 fn names() -> Vec<u8> {
@@ -166,7 +166,7 @@ fn a_stop_needs_the_whole_proof(#[case] proof: Proof, #[case] expected: Outcome)
 #[test]
 fn the_labs_own_hosts_are_not_the_guest() {
     let packet = Ip4::new(LAN, WAN).udp(4000, 123, b"x");
-    let frame = Link::new(PEER_MAC, GATEWAY_MAC).frame(ethertype::IPV4, &packet);
+    let frame = Link::new(mac::PEER, mac::GATEWAY).frame(ethertype::IPV4, &packet);
     let ledger = read(vec![(GATEWAY, frame.clone(), 1), (FAR, frame, 1)]);
     assert!(ledger.kinds.is_empty());
 }
@@ -174,7 +174,7 @@ fn the_labs_own_hosts_are_not_the_guest() {
 #[test]
 fn a_frame_that_borrows_the_peers_mac_is_still_the_guests() {
     let packet = Ip4::new(MINE, WAN).udp(4000, 123, b"x");
-    let frame = Link::new(PEER_MAC, GATEWAY_MAC).frame(ethertype::IPV4, &packet);
+    let frame = Link::new(mac::PEER, mac::GATEWAY).frame(ethertype::IPV4, &packet);
     let ledger = read(vec![(TAP, frame.clone(), 1), (GATEWAY, frame, 1)]);
     let outcome = ledger.filtered(&kind("udp"), proof(&ledger));
     assert_eq!(outcome, Outcome::Delivered);
@@ -187,7 +187,7 @@ fn a_lease_tells_the_address_and_that_it_was_heard() {
         ..dhcp::Message::from_client(dhcp::message::ACK, ME)
     };
     let packet = Ip4::new([192, 168, 1, 1].into(), MINE).udp(67, 68, &body.to_bytes(&[]));
-    let frame = Link::new(GATEWAY_MAC, ME).frame(ethertype::IPV4, &packet);
+    let frame = Link::new(mac::GATEWAY, ME).frame(ethertype::IPV4, &packet);
     let sent = read(vec![(Place::GatewayOut, frame.clone(), 1)]);
     assert_eq!((sent.is_bound(), sent.address), (false, Some(MINE)));
     let heard = read(vec![(Place::At(Point::TapToGuest), frame, 2)]);
