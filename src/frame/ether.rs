@@ -42,7 +42,7 @@ impl VlanTag {
     }
 }
 
-/// The two ends of a frame.
+/// The two ends of a frame (IEEE 802.3 3.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Link {
     /// Source MAC.
@@ -77,7 +77,7 @@ impl Link {
         self.frame(kind, &[payload, trailer].concat())
     }
 
-    /// An Ethernet II frame behind a stack of VLAN tags.
+    /// An Ethernet II frame behind a stack of VLAN tags, outermost first (IEEE 802.1Q 9).
     pub fn stacked(self, tags: &[VlanTag], kind: u16, payload: &[u8]) -> Vec<u8> {
         let mut frame = [self.dst, self.src].concat();
         for tag in tags {

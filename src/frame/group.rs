@@ -7,7 +7,7 @@
 use crate::checksum::checksum;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// IGMP message types.
+/// IGMP message types (RFC 3376 4).
 pub mod igmp {
     /// Membership query.
     pub const QUERY: u8 = 0x11;
@@ -21,7 +21,7 @@ pub mod igmp {
     pub const REPORT_V3: u8 = 0x22;
 }
 
-/// MLD message types (`ICMPv6`).
+/// MLD message types, which are ICMPv6 types (RFC 2710 3.1, RFC 3810 5).
 pub mod mld {
     /// Query.
     pub const QUERY: u8 = 130;
@@ -33,7 +33,7 @@ pub mod mld {
     pub const REPORT_V2: u8 = 143;
 }
 
-/// Type of a record in a version 3 (MLD: version 2) report.
+/// Type of a record in a report of IGMPv3 (RFC 3376 4.2.12) or MLDv2 (RFC 3810 5.2.12).
 pub mod record {
     /// Current state: sources included.
     pub const IS_INCLUDE: u8 = 1;
@@ -47,7 +47,7 @@ pub mod record {
     pub const ALLOW_NEW: u8 = 5;
 }
 
-/// A message of eight bytes: query, report or leave of versions 1 and 2.
+/// A message of eight bytes (RFC 2236 2): query, report or leave of versions 1 and 2.
 /// `code` is the maximum response time in tenths of a second.
 pub fn igmp_message(kind: u8, code: u8, group: Ipv4Addr, trailer: &[u8]) -> Vec<u8> {
     let mut out = vec![kind, code, 0, 0];
@@ -56,7 +56,8 @@ pub fn igmp_message(kind: u8, code: u8, group: Ipv4Addr, trailer: &[u8]) -> Vec<
     summed(out)
 }
 
-/// A version 3 query for one group with robustness 2 and interval 125 s.
+/// A version 3 query (RFC 3376 4.1) for one group: answers within 1 s, robustness 2,
+/// interval 125 s.
 pub fn igmp3_query(group: Ipv4Addr, trailer: &[u8]) -> Vec<u8> {
     let mut out = vec![igmp::QUERY, 10, 0, 0];
     out.extend(group.octets());
@@ -65,7 +66,8 @@ pub fn igmp3_query(group: Ipv4Addr, trailer: &[u8]) -> Vec<u8> {
     summed(out)
 }
 
-/// A version 3 report with one record without sources.
+/// A version 3 report (RFC 3376 4.2) with one record of this type ([`record`]) without
+/// sources.
 pub fn igmp3_report(kind: u8, group: Ipv4Addr, trailer: &[u8]) -> Vec<u8> {
     let mut out = vec![igmp::REPORT_V3, 0, 0, 0, 0, 0, 0, 1, kind, 0, 0, 0];
     out.extend(group.octets());
@@ -79,12 +81,13 @@ fn summed(mut message: Vec<u8>) -> Vec<u8> {
     message
 }
 
-/// Body of an MLD version 1 message (after the checksum).
+/// Body of an MLD version 1 message (RFC 2710 3): everything after the checksum.
 pub fn mld1_body(group: Ipv6Addr, trailer: &[u8]) -> Vec<u8> {
     [&[0; 4][..], &group.octets(), trailer].concat()
 }
 
-/// Body of an MLD version 2 query for one group (after the checksum).
+/// Body of an MLD version 2 query for one group (RFC 3810 5.1), everything after the
+/// checksum: answers within 100 ms, robustness 2, interval 125 s.
 pub fn mld2_query_body(group: Ipv6Addr, trailer: &[u8]) -> Vec<u8> {
     [
         &[0, 100, 0, 0][..],
@@ -95,7 +98,8 @@ pub fn mld2_query_body(group: Ipv6Addr, trailer: &[u8]) -> Vec<u8> {
     .concat()
 }
 
-/// Body of an MLD version 2 report with one record without sources.
+/// Body of an MLD version 2 report (RFC 3810 5.2) with one record of this type
+/// ([`record`]) without sources: everything after the checksum.
 pub fn mld2_report_body(kind: u8, group: Ipv6Addr, trailer: &[u8]) -> Vec<u8> {
     [&[0, 0, 0, 1, kind, 0, 0, 0][..], &group.octets(), trailer].concat()
 }
@@ -117,7 +121,7 @@ pub fn igmp_reported(message: &[u8]) -> Vec<Ipv4Addr> {
     }
 }
 
-/// Groups that an MLD message, from the `ICMPv6` type on, reports membership of.
+/// Groups that an MLD message, from the ICMPv6 type on, reports membership of.
 pub fn mld_reported(message: &[u8]) -> Vec<Ipv6Addr> {
     match message.first() {
         Some(&mld::REPORT_V1) => message
@@ -135,7 +139,7 @@ pub fn mld_reported(message: &[u8]) -> Vec<Ipv6Addr> {
 }
 
 /// Addresses of the records that mean membership, of a report whose addresses
-/// have N bytes. `IGMPv3` and `MLDv2` share the layout.
+/// have N bytes. IGMPv3 and MLDv2 share the layout.
 fn records<const N: usize>(message: &[u8]) -> Vec<[u8; N]> {
     let count = message
         .get(6..8)

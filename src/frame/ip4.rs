@@ -1,4 +1,4 @@
-//! IPv4 packets, with options and as fragments.
+//! IPv4 packets (RFC 791), with options and as fragments.
 
 use crate::checksum::{Ends, checksum};
 use crate::{l4, protocol};
@@ -10,18 +10,18 @@ use std::net::Ipv4Addr;
 pub mod options4 {
     use std::net::Ipv4Addr;
 
-    /// Loose source route by way of `hops`; the packet is addressed to the
+    /// Loose source route by way of `hops`, nine at most; the packet is addressed to the
     /// first hop, the option holds the rest.
     pub fn loose_route(hops: &[Ipv4Addr]) -> Vec<u8> {
         route(131, 4, hops)
     }
 
-    /// Strict source route.
+    /// Strict source route by way of `hops`, nine at most.
     pub fn strict_route(hops: &[Ipv4Addr]) -> Vec<u8> {
         route(137, 4, hops)
     }
 
-    /// Room for `slots` addresses of the routers on the way.
+    /// Record route: room for `slots` addresses of the routers on the way, nine at most.
     pub fn record_route(slots: usize) -> Vec<u8> {
         route(7, 4, &vec![Ipv4Addr::UNSPECIFIED; slots])
     }
@@ -33,7 +33,7 @@ pub mod options4 {
 
     fn route(kind: u8, pointer: u8, hops: &[Ipv4Addr]) -> Vec<u8> {
         let length = u8::try_from(3 + 4 * hops.len()).expect("at most nine hops fit");
-        // The leading no-operation aligns the addresses.
+        // A leading no-operation (type 1) aligns the addresses.
         let mut out = vec![1, kind, length, pointer];
         out.extend(hops.iter().flat_map(Ipv4Addr::octets));
         out
@@ -47,13 +47,14 @@ pub struct Ip4 {
     pub src: Ipv4Addr,
     /// Destination.
     pub dst: Ipv4Addr,
-    /// Time to live.
+    /// Time to live in hops.
     pub ttl: u8,
-    /// Identification.
+    /// Identification, which the fragments of a packet share.
     pub id: u16,
-    /// Options, a multiple of four bytes, at most 40.
+    /// Options in bytes: a multiple of four, at most 40.
     pub options: Vec<u8>,
-    /// Offset in units of eight bytes and whether more fragments follow.
+    /// Offset in units of eight bytes, at most 8191, and whether more fragments follow; none
+    /// for a whole packet.
     pub fragment: Option<(u16, bool)>,
     /// Where the packet ends when a source route leads on from `dst`; the
     /// checksums of TCP and UDP are computed with this address.
@@ -88,7 +89,7 @@ impl Ip4 {
         self
     }
 
-    /// The same as a fragment.
+    /// The same as a fragment: offset in units of eight bytes, whether more follow.
     #[must_use]
     pub fn fragment(mut self, offset: u16, more: bool) -> Self {
         self.fragment = Some((offset, more));
@@ -108,6 +109,9 @@ impl Ip4 {
     }
 
     /// The packet around a finished payload.
+    ///
+    /// # Panics
+    /// For options of more than 40 bytes and for a packet of 64 KiB or more.
     pub fn packet(&self, protocol: u8, payload: &[u8]) -> Vec<u8> {
         let header = MutableIpv4Packet::minimum_packet_size() + self.options.len();
         let mut bytes = vec![0; header];
@@ -143,12 +147,12 @@ impl Ip4 {
         self.packet(protocol::TCP, &segment)
     }
 
-    /// An ICMP message: type, code, the four bytes after the checksum, the rest.
+    /// An ICMP message (RFC 792): type, code, the four bytes after the checksum, the rest.
     pub fn icmp(&self, kind: u8, code: u8, rest: [u8; 4], payload: &[u8]) -> Vec<u8> {
         self.packet(protocol::ICMP, &l4::icmp(kind, code, rest, payload))
     }
 
-    /// An echo request.
+    /// An echo request (RFC 792, type 8) with [`l4::ECHO_ID`].
     pub fn echo(&self, payload: &[u8]) -> Vec<u8> {
         self.icmp(8, 0, l4::ECHO_ID, payload)
     }

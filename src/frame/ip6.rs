@@ -1,4 +1,4 @@
-//! IPv6 packets with extension headers.
+//! IPv6 packets (RFC 8200) with extension headers.
 
 use crate::checksum::Ends;
 use crate::{l4, protocol};
@@ -17,14 +17,14 @@ pub enum Ext {
     Routing {
         /// Routing type: 0 (RFC 5095 forbids it), 2, 4.
         kind: u8,
-        /// Segments left.
+        /// Segments left: 0 or 1.
         left: u8,
         /// The address that follows.
         next: Ipv6Addr,
     },
-    /// Fragment: offset in units of eight bytes, whether more follow.
+    /// Fragment header (RFC 8200 4.5).
     Fragment {
-        /// Offset in units of eight bytes.
+        /// Offset in units of eight bytes, at most 8191.
         offset: u16,
         /// More fragments follow.
         more: bool,
@@ -37,7 +37,7 @@ impl Ext {
         Self::HopByHop(vec![5, 2, 0, 0])
     }
 
-    /// Protocol number of this header.
+    /// Protocol number of this header (IANA "Protocol Numbers").
     pub const fn number(&self) -> u8 {
         match self {
             Self::HopByHop(_) => 0,
@@ -68,10 +68,11 @@ impl Ext {
     }
 }
 
+/// Identification of all fragments.
 const FRAGMENT_ID: [u8; 4] = *b"lfrg";
 
-/// Options behind their two header bytes, filled up with Pad1 and `PadN` to a
-/// multiple of eight.
+/// Options behind their two header bytes, filled up with Pad1 and PadN to a multiple of
+/// eight bytes (RFC 8200 4.2).
 fn options_header(next_header: u8, options: &[u8]) -> Vec<u8> {
     let mut out = vec![next_header, 0];
     out.extend(options);
@@ -137,7 +138,10 @@ impl Ip6 {
         Ends::V6(self.src, last.unwrap_or(self.dst))
     }
 
-    /// The packet around a finished payload.
+    /// The packet around a finished payload of the protocol `upper`.
+    ///
+    /// # Panics
+    /// For a payload of 64 KiB or more, and for options of more than 2 KiB.
     pub fn packet(&self, upper: u8, payload: &[u8]) -> Vec<u8> {
         let mut body = Vec::new();
         for (at, ext) in self.ext.iter().enumerate() {
@@ -170,13 +174,13 @@ impl Ip6 {
         self.packet(protocol::TCP, &segment)
     }
 
-    /// An `ICMPv6` message: type, code and everything after the checksum.
+    /// An ICMPv6 message (RFC 4443): type, code and everything after the checksum.
     pub fn icmp(&self, kind: u8, code: u8, body: &[u8]) -> Vec<u8> {
         let message = l4::icmp6(self.ends(), kind, code, body);
         self.packet(protocol::ICMPV6, &message)
     }
 
-    /// An echo request.
+    /// An echo request (RFC 4443 4.1, type 128) with [`l4::ECHO_ID`].
     pub fn echo(&self, payload: &[u8]) -> Vec<u8> {
         self.icmp(128, 0, &[&l4::ECHO_ID[..], payload].concat())
     }

@@ -7,7 +7,7 @@ use pnet::packet::icmpv6::{Icmpv6Code, Icmpv6Type, MutableIcmpv6Packet};
 use pnet::packet::tcp::MutableTcpPacket;
 use pnet::packet::udp::MutableUdpPacket;
 
-/// TCP flags as in the header's last byte of flags.
+/// TCP flags as in the header's last byte of flags (RFC 9293 3.1).
 pub mod flag {
     /// FIN.
     pub const FIN: u8 = 0x01;
@@ -19,10 +19,13 @@ pub mod flag {
     pub const ACK: u8 = 0x10;
 }
 
-/// Identifier 0x6c66 ("lf") and sequence number 1 of raw echo requests.
+/// Identifier 0x6c66 ("lf") and sequence number 1 of echo requests that are built here.
 pub const ECHO_ID: [u8; 4] = [b'l', b'f', 0, 1];
 
-/// A UDP datagram. A sum of zero is sent as 0xffff (RFC 768).
+/// A UDP datagram (RFC 768). A sum of zero is sent as 0xffff.
+///
+/// # Panics
+/// For a datagram of 64 KiB or more.
 pub fn udp(ends: Ends, source: u16, port: u16, payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0; MutableUdpPacket::minimum_packet_size()];
     bytes.extend(payload);
@@ -37,7 +40,8 @@ pub fn udp(ends: Ends, source: u16, port: u16, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// A TCP segment without options.
+/// A TCP segment without options (RFC 9293 3.1): a sequence number of lanfence's own,
+/// acknowledgement 0, a window of 64,240 bytes.
 pub fn tcp(ends: Ends, source: u16, port: u16, flags: u8, payload: &[u8]) -> Vec<u8> {
     segment(ends, (source, port), flags, 0, payload)
 }
@@ -65,7 +69,7 @@ fn segment(ends: Ends, ports: (u16, u16), flags: u8, next: u32, payload: &[u8]) 
     bytes
 }
 
-/// An ICMP message: `rest` is the four bytes after the checksum.
+/// An ICMP message (RFC 792): `rest` is the four bytes after the checksum.
 pub fn icmp(kind: u8, code: u8, rest: [u8; 4], payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0; MutableIcmpPacket::minimum_packet_size()];
     bytes.extend(rest);
@@ -78,7 +82,7 @@ pub fn icmp(kind: u8, code: u8, rest: [u8; 4], payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// An `ICMPv6` message: `body` is everything after the checksum.
+/// An ICMPv6 message (RFC 4443 2.1): `body` is everything after the checksum.
 pub fn icmp6(ends: Ends, kind: u8, code: u8, body: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0; MutableIcmpv6Packet::minimum_packet_size()];
     bytes.extend(body);
@@ -90,7 +94,7 @@ pub fn icmp6(ends: Ends, kind: u8, code: u8, body: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// A UDP-Lite datagram with full coverage (RFC 3828).
+/// A UDP-Lite datagram whose checksum covers all of it (RFC 3828 3.1).
 pub fn udplite(ends: Ends, source: u16, port: u16, payload: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     bytes.extend(source.to_be_bytes());
@@ -116,7 +120,10 @@ pub fn dccp_request(ends: Ends, source: u16, port: u16, payload: &[u8]) -> Vec<u
     bytes
 }
 
-/// An SCTP packet with one DATA chunk (RFC 9260 3.3.1).
+/// An SCTP packet with one DATA chunk (RFC 9260 3.3.1), padded to a multiple of four bytes.
+///
+/// # Panics
+/// For a chunk of 64 KiB or more.
 pub fn sctp_data(source: u16, port: u16, payload: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     bytes.extend(source.to_be_bytes());
@@ -142,17 +149,18 @@ pub fn crc32c(bytes: &[u8]) -> u32 {
     })
 }
 
-/// A GRE header without options around a packet of the given `EtherType`.
+/// A GRE header without options (RFC 2784 2.1) before a packet of this EtherType.
 pub fn gre(ethertype: u16, payload: &[u8]) -> Vec<u8> {
     [&[0, 0][..], &ethertype.to_be_bytes(), payload].concat()
 }
 
-/// An ESP header (SPI and sequence number); the payload stands for ciphertext.
+/// An ESP header, SPI and sequence number (RFC 4303 2); the payload stands for ciphertext.
 pub fn esp(payload: &[u8]) -> Vec<u8> {
     [&[0, 0, 0x6c, 0x66, 0, 0, 0, 1][..], payload].concat()
 }
 
-/// An AH header with a 12-byte check value before a packet of `next`.
+/// An AH header with a check value of 12 bytes (RFC 4302 2) before a packet of the protocol
+/// `next`.
 pub fn ah(next: u8, payload: &[u8]) -> Vec<u8> {
     let mut out = vec![next, 4, 0, 0, 0, 0, 0x6c, 0x66, 0, 0, 0, 1];
     out.extend([0; 12]);

@@ -1,18 +1,21 @@
-//! Payloads right above Ethernet: `PPPoE`, LLC/SNAP, MPLS, LLDP, EAPOL, BPDU.
+//! Payloads right above Ethernet: PPPoE, LLC/SNAP, IPX, MPLS, LLDP, EAPOL, BPDU.
+//!
+//! Whoever calls these builds frames, so a payload of 64 KiB or more is a mistake, for which
+//! they panic.
 
-/// LLC and SNAP header before a packet of the given `EtherType` (RFC 1042).
+/// LLC and SNAP header before a packet of this EtherType (RFC 1042).
 pub fn snap(ethertype: u16, payload: &[u8]) -> Vec<u8> {
     snap_of([0, 0, 0], ethertype, payload)
 }
 
-/// LLC and SNAP header with an organisation's own protocol number.
+/// LLC and SNAP header with an organisation's own protocol number (IEEE 802).
 pub fn snap_of(organisation: [u8; 3], protocol: u16, payload: &[u8]) -> Vec<u8> {
     let [a, b, c] = organisation;
     let [high, low] = protocol.to_be_bytes();
     [&[0xaa, 0xaa, 3, a, b, c, high, low][..], payload].concat()
 }
 
-/// LLC header with equal service access points, unnumbered information.
+/// LLC header with equal service access points, unnumbered information (IEEE 802.2).
 pub fn llc(sap: u8, payload: &[u8]) -> Vec<u8> {
     [&[sap, sap, 3][..], payload].concat()
 }
@@ -33,7 +36,7 @@ pub fn ipx(payload: &[u8]) -> Vec<u8> {
     out
 }
 
-/// A `PPPoE` discovery initiation (PADI, RFC 2516 5.1); `unique` goes into Host-Uniq.
+/// A PPPoE discovery initiation (PADI, RFC 2516 5.1); `unique` goes into Host-Uniq.
 pub fn pppoe_padi(unique: &[u8]) -> Vec<u8> {
     let mut tags = vec![0x01, 0x01, 0, 0, 0x01, 0x03];
     tags.extend(length(unique));
@@ -41,12 +44,12 @@ pub fn pppoe_padi(unique: &[u8]) -> Vec<u8> {
     pppoe(0x09, 0, &tags)
 }
 
-/// An IPv4 packet in a `PPPoE` session.
+/// An IPv4 packet in a PPPoE session (RFC 2516 4; PPP protocol 0x0021, RFC 1332).
 pub fn pppoe_ipv4(session: u16, packet: &[u8]) -> Vec<u8> {
     pppoe(0, session, &[&[0x00, 0x21][..], packet].concat())
 }
 
-/// An IPv6 packet in a `PPPoE` session.
+/// An IPv6 packet in a PPPoE session (RFC 2516 4; PPP protocol 0x0057, RFC 5072).
 pub fn pppoe_ipv6(session: u16, packet: &[u8]) -> Vec<u8> {
     pppoe(0, session, &[&[0x00, 0x57][..], packet].concat())
 }
@@ -65,13 +68,14 @@ fn length(payload: &[u8]) -> [u8; 2] {
         .to_be_bytes()
 }
 
-/// One MPLS label, bottom of the stack, TTL 64 (RFC 3032).
+/// One MPLS label of 20 bits, bottom of the stack, TTL 64 (RFC 3032 2.1).
 pub fn mpls(label: u32, packet: &[u8]) -> Vec<u8> {
     let word = (label << 12) | 0x100 | 64;
     [&word.to_be_bytes()[..], packet].concat()
 }
 
-/// An LLDP unit with chassis, port, TTL and the given bytes as system name.
+/// An LLDP unit (IEEE 802.1AB) with chassis, port, a TTL of 120 s and these bytes, under
+/// 512, as system name.
 pub fn lldp(mac: [u8; 6], name: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     lldp_tlv(&mut out, 1, &[&[4][..], &mac].concat());
@@ -88,7 +92,7 @@ fn lldp_tlv(out: &mut Vec<u8>, kind: u16, value: &[u8]) {
     out.extend(value);
 }
 
-/// An EAP identity response in EAPOL version 2.
+/// An EAP identity response (RFC 3748 5.1) in EAPOL version 2 (IEEE 802.1X).
 pub fn eapol(identity: &[u8]) -> Vec<u8> {
     let eap = [
         &[2, 1][..],
@@ -100,8 +104,8 @@ pub fn eapol(identity: &[u8]) -> Vec<u8> {
     [&[2, 0][..], &length(&eap), &eap].concat()
 }
 
-/// A configuration BPDU of the worst priority, behind its LLC header, with
-/// bytes of the sender's choice after it.
+/// A configuration BPDU (IEEE 802.1D 9.3.1) of the worst priority, behind its LLC header,
+/// with bytes of the sender's choice after it.
 pub fn bpdu(mac: [u8; 6], trailer: &[u8]) -> Vec<u8> {
     let bridge = [&[0xf0, 0][..], &mac].concat();
     let mut body = vec![0; 5];

@@ -1,18 +1,18 @@
-//! Payloads of name services and discovery: DNS, mDNS, LLMNR, `NetBIOS`, SSDP.
+//! Payloads of name services and discovery: DNS, mDNS, LLMNR, NetBIOS, SSDP.
 
 use crate::tag::Tag;
 
-/// Port of DNS.
+/// UDP port of DNS (RFC 1035 4.2.1).
 pub const DNS_PORT: u16 = 53;
-/// Port of multicast DNS (RFC 6762).
+/// UDP port of multicast DNS (RFC 6762 3).
 pub const MDNS_PORT: u16 = 5353;
-/// Port of LLMNR (RFC 4795).
+/// UDP port of LLMNR (RFC 4795 2).
 pub const LLMNR_PORT: u16 = 5355;
-/// Port of the `NetBIOS` name service (RFC 1002).
+/// UDP port of the NetBIOS name service (RFC 1002 4.2).
 pub const NETBIOS_NS_PORT: u16 = 137;
-/// Port of the `NetBIOS` datagram service.
+/// UDP port of the NetBIOS datagram service (RFC 1002 4.4).
 pub const NETBIOS_DGM_PORT: u16 = 138;
-/// Port of SSDP.
+/// UDP port of SSDP (UPnP Device Architecture 1.3).
 pub const SSDP_PORT: u16 = 1900;
 
 const TYPE_A: u16 = 1;
@@ -23,8 +23,11 @@ const CLASS_IN: u16 = 1;
 const LOCAL_OPTION: u16 = 65001;
 const RECURSE: u16 = 0x0100;
 
-/// A question for the A record of a dotted name (labels under 64 bytes). With
-/// a tag it has an EDNS option that holds it.
+/// A question for the A record of a dotted name (RFC 1035 4.1). With a tag it has an EDNS
+/// option that holds it.
+///
+/// # Panics
+/// For a label of more than 255 bytes; DNS allows 63 (RFC 1035 2.3.4).
 pub fn question(id: u16, recurse: bool, name: &str, tag: Option<Tag>) -> Vec<u8> {
     let flags = if recurse { RECURSE } else { 0 };
     let additional = u16::from(tag.is_some());
@@ -61,7 +64,8 @@ fn edns(tag: Tag) -> Vec<u8> {
     out
 }
 
-/// Lower-case name of the first question of a DNS query or answer, without the final dot.
+/// Lower-case name of the first question of a DNS query or answer, without the final dot;
+/// `None` for a message without one, cut, or whose first name is compressed.
 pub fn questioned(message: &[u8]) -> Option<String> {
     let questions = u16::from_be_bytes(message.get(4..6)?.try_into().ok()?);
     if questions == 0 {
@@ -90,7 +94,7 @@ pub fn is_query(message: &[u8]) -> bool {
     message.get(2).is_some_and(|flags| flags & 0x80 == 0)
 }
 
-/// A `NetBIOS` broadcast name query (RFC 1002 4.2.12) for a name of up to 15
+/// A NetBIOS broadcast name query (RFC 1002 4.2.12) for a name of up to 15
 /// characters; the tag follows the message.
 pub fn netbios_query(name: &str, tag: Tag) -> Vec<u8> {
     // Recursion desired and the broadcast flag.
@@ -113,7 +117,7 @@ fn first_level(name: &str) -> Vec<u8> {
         .collect()
 }
 
-/// A `NetBIOS` direct-group datagram (RFC 1002 4.4.2) with the tag as user data.
+/// A NetBIOS direct-group datagram (RFC 1002 4.4.2) with the tag as user data.
 pub fn netbios_datagram(source: std::net::Ipv4Addr, tag: Tag) -> Vec<u8> {
     let mut body = Vec::new();
     for name in ["LANFENCE", "WORKGROUP"] {

@@ -8,7 +8,7 @@ use crate::mac::Mac;
 use crate::tag::{LEN as TAG_LEN, Tag};
 use std::net::Ipv6Addr;
 
-/// Message types.
+/// Message types, which are ICMPv6 types (RFC 4861 4).
 pub mod kind {
     /// Router solicitation.
     pub const ROUTER_SOLICIT: u8 = 133;
@@ -25,7 +25,7 @@ pub mod kind {
 /// Option type for experiments (RFC 4727 5.1.3).
 const EXPERIMENT: u8 = 253;
 
-/// The option that carries a tag: 24 bytes.
+/// The option that carries a tag: 24 bytes, six of them zero.
 pub fn tag_option(tag: Tag) -> [u8; 24] {
     let mut out = [0; 24];
     out[0] = EXPERIMENT;
@@ -34,12 +34,13 @@ pub fn tag_option(tag: Tag) -> [u8; 24] {
     out
 }
 
-/// A link-layer address option: type 1 for the source's, 2 for the target's.
+/// A link-layer address option (RFC 4861 4.6.1): type 1 for the source's, 2 for the target's.
 fn link_option(kind: u8, mac: Mac) -> Vec<u8> {
     [&[kind, 1][..], &mac].concat()
 }
 
-/// Neighbour solicitation; without `source` it is one of duplicate address detection.
+/// Neighbour solicitation (RFC 4861 4.3); without `source` it is one of duplicate address
+/// detection (RFC 4862 5.4.2).
 pub fn solicit(target: Ipv6Addr, source: Option<Mac>, tag: Tag) -> Vec<u8> {
     let mut out = vec![0; 4];
     out.extend(target.octets());
@@ -48,7 +49,7 @@ pub fn solicit(target: Ipv6Addr, source: Option<Mac>, tag: Tag) -> Vec<u8> {
     out
 }
 
-/// Neighbour advertisement with the override flag, solicited or not.
+/// Neighbour advertisement (RFC 4861 4.4) with the override flag, solicited or not.
 pub fn advertise(target: Ipv6Addr, mac: Mac, solicited: bool, tag: Tag) -> Vec<u8> {
     let mut out = answer(target, mac);
     if !solicited {
@@ -58,7 +59,8 @@ pub fn advertise(target: Ipv6Addr, mac: Mac, solicited: bool, tag: Tag) -> Vec<u
     out
 }
 
-/// Neighbour advertisement as an owner answers a question with it.
+/// Neighbour advertisement, solicited, with the override flag and without a tag: how an
+/// owner answers.
 pub fn answer(target: Ipv6Addr, mac: Mac) -> Vec<u8> {
     let mut out = vec![0x60, 0, 0, 0];
     out.extend(target.octets());
@@ -66,7 +68,7 @@ pub fn answer(target: Ipv6Addr, mac: Mac) -> Vec<u8> {
     out
 }
 
-/// Router solicitation.
+/// Router solicitation (RFC 4861 4.1).
 pub fn router_solicit(mac: Mac, tag: Tag) -> Vec<u8> {
     let mut out = vec![0; 4];
     out.extend(link_option(1, mac));
@@ -74,7 +76,7 @@ pub fn router_solicit(mac: Mac, tag: Tag) -> Vec<u8> {
     out
 }
 
-/// Router advertisement with lifetime 0 and no prefix: it looks right and
+/// Router advertisement (RFC 4861 4.2) with lifetime 0 and no prefix: it looks right and
 /// gives no host a route.
 pub fn router_advert(mac: Mac, tag: Tag) -> Vec<u8> {
     // Hop limit and flags unspecified, lifetime, reachable time, retransmission timer 0.
@@ -84,7 +86,7 @@ pub fn router_advert(mac: Mac, tag: Tag) -> Vec<u8> {
     out
 }
 
-/// Redirect of `destination` to `target`.
+/// Redirect of `destination` to `target` (RFC 4861 4.5).
 pub fn redirect(target: Ipv6Addr, destination: Ipv6Addr, mac: Mac, tag: Tag) -> Vec<u8> {
     let mut out = vec![0; 4];
     out.extend(target.octets());

@@ -21,7 +21,7 @@ pub struct Tag {
 }
 
 impl Tag {
-    /// The bytes to embed in a payload.
+    /// The bytes to embed in a payload: `lanfence`, run, pass, index and a check byte.
     pub fn to_bytes(self) -> [u8; LEN] {
         let mut out = [0; LEN];
         out[..8].copy_from_slice(&MAGIC);
@@ -32,7 +32,16 @@ impl Tag {
         out
     }
 
-    /// The first tag anywhere in the bytes.
+    /// The first whole tag anywhere in the bytes.
+    ///
+    /// ```
+    /// use lanfence_frame::{Tag, arp};
+    ///
+    /// let tag = Tag { run: 7, pass: 1, index: 3 };
+    /// let guest = ([0x52, 0x54, 0, 0, 0, 1], [192, 168, 1, 50].into());
+    /// let frame = arp::request(guest, [192, 168, 1, 1].into(), &tag.to_bytes());
+    /// assert_eq!(Tag::find(&frame), Some(tag));
+    /// ```
     pub fn find(bytes: &[u8]) -> Option<Self> {
         bytes.windows(LEN).find_map(Self::from_window)
     }

@@ -22,7 +22,7 @@ pub struct View<'a> {
     pub src: Mac,
     /// VLAN tags, outermost first.
     pub tags: Vec<VlanTag>,
-    /// `EtherType` behind the tags, or the payload's length where it is under 0x600.
+    /// EtherType behind the tags, or the payload's length in bytes where it is under 0x600.
     pub kind: u16,
     /// What the frame carries.
     pub body: Body<'a>,
@@ -50,9 +50,9 @@ pub struct Packet4<'a> {
     pub dst: Ipv4Addr,
     /// Protocol number.
     pub protocol: u8,
-    /// Time to live.
+    /// Time to live in hops.
     pub ttl: u8,
-    /// Options.
+    /// Options, 0 to 40 bytes.
     pub options: &'a [u8],
     /// Offset in bytes and whether more fragments follow; none for a whole packet.
     pub fragment: Option<(usize, bool)>,
@@ -71,9 +71,9 @@ pub struct Packet6<'a> {
     pub dst: Ipv6Addr,
     /// Hop limit.
     pub hops: u8,
-    /// Numbers of the extension headers in order.
+    /// Protocol numbers of the extension headers in order.
     pub headers: Vec<u8>,
-    /// Offset in bytes and whether more fragments follow.
+    /// Offset in bytes and whether more fragments follow; none for a whole packet.
     pub fragment: Option<(usize, bool)>,
     /// Last address of a routing header with segments left.
     pub routed_to: Option<Ipv6Addr>,
@@ -292,7 +292,8 @@ fn body(kind: u16, rest: &[u8]) -> Body<'_> {
 }
 
 impl Upper<'_> {
-    /// Source and destination port where the protocol has them.
+    /// Source and destination port; `None` where the protocol has none or the header is not
+    /// there.
     pub fn ports(&self) -> Option<(u16, u16)> {
         const WITH_PORTS: [u8; 5] = [
             protocol::TCP,
@@ -308,13 +309,13 @@ impl Upper<'_> {
         Some((u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])))
     }
 
-    /// TCP flags (the lower eight).
+    /// TCP flags, the lower eight (RFC 9293 3.1); `None` for what is not TCP or cut.
     pub fn tcp_flags(&self) -> Option<u8> {
         let tcp = self.has_header && self.protocol == protocol::TCP;
         self.payload.get(13).copied().filter(|_| tcp)
     }
 
-    /// Payload of a UDP datagram.
+    /// Payload of a UDP datagram; `None` for what is not UDP or cut.
     pub fn udp_payload(&self) -> Option<&[u8]> {
         let udp = self.has_header && self.protocol == protocol::UDP;
         self.payload.get(8..).filter(|_| udp)
