@@ -8,8 +8,8 @@ pub struct Cmdline {
     /// `lanfence.modules=ne:io=0x300:irq=9,cdc_ether`: drivers of NICs that no
     /// PCI ID announces, each with its module parameters.
     pub modules: Vec<Wanted>,
-    /// `lanfence.prepare`: the guest is to be saved before it has a NIC. What every
-    /// guest of this state would do first is done before.
+    /// `lanfence.prepare`: a snapshot of the guest will be taken before it has a NIC. What
+    /// every guest restored from it would do first is done before.
     pub prepare: bool,
 }
 

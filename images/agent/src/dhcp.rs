@@ -1,7 +1,7 @@
 //! `Op::Dhcp`: busybox udhcpc, watched through its script.
 //!
-//! PID 1 acts on an event before it lets the script end: that is the order of things on any
-//! DHCP client.
+//! PID 1 acts on an event before it lets the script end: udhcpc goes on only once its script
+//! has configured the device, as on any system.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -84,7 +84,7 @@ impl Dhcp {
                 let (pid, _) = self.ready_for_unicast(netlink, dev, deadline)?;
                 children.signal(pid, Signal::SIGUSR2)?;
                 let event = self.wait_for(netlink, children, dev, "deconfig", deadline)?;
-                // It has said all it had to say; SIGTERM without `-R` sends nothing more.
+                // The release is sent; on SIGTERM, a client without `-R` sends nothing more.
                 let _ = children.signal(pid, Signal::SIGTERM);
                 self.end(children, dev);
                 event
@@ -98,8 +98,8 @@ impl Dhcp {
         self.take_events(netlink).map(drop)
     }
 
-    /// Runs a client on the loopback device until it has called its script, whose event
-    /// is nobody's.
+    /// Runs a client on the loopback device until it has called its script; the event is
+    /// discarded.
     pub fn rehearse(
         &mut self,
         netlink: &mut Netlink,
@@ -126,7 +126,7 @@ impl Dhcp {
         Ok((pid, resolve_server(netlink, lease, deadline)?))
     }
 
-    /// Tells the client to renew, and sees to it that it can hear the answer.
+    /// Tells the client to renew, and makes sure that it can receive the answer.
     fn ask_to_renew(
         &self,
         netlink: &mut Netlink,
@@ -156,7 +156,7 @@ impl Dhcp {
         Ok(())
     }
 
-    /// Ends the device's client, if any, without a word on the network.
+    /// Ends the device's client, if any; it sends nothing more.
     fn end(&mut self, children: &mut Children, dev: &str) {
         if let Some(client) = self.clients.remove(dev) {
             children.end(client.pid);
@@ -198,13 +198,13 @@ impl Dhcp {
         let mut all = Ok(());
         for event in &events {
             all = all.and(self.apply(netlink, event));
-            self.script.let_go(event);
+            self.script.resume(event);
         }
         all.map(|()| events)
     }
 
     fn apply(&mut self, netlink: &mut Netlink, event: &Event) -> Result<(), String> {
-        // An event of a client that has been replaced is nobody's any more.
+        // The event is of a client that has been replaced.
         let Some(client) = self.clients.get_mut(&event.interface) else {
             return Ok(());
         };

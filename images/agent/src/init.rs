@@ -84,24 +84,22 @@ pub fn set_sysctls() -> Vec<String> {
 
 /// Makes the calling process see no `/proc`, and no other process with it.
 ///
-/// For dropbear, which reads a dozen of its files at the start of each session and before
-/// each command to have something to hash (its `dbrandom.c`), besides the kernel's random
-/// pool, which is all it needs. To print them is a lot of code that an emulator has to
-/// translate in every restored guest.
+/// For dropbear, which hashes a dozen of its files at the start of each session and before
+/// each command (its `dbrandom.c`), besides the kernel's random pool, which is all it needs.
+/// Printing them is a lot of code that an emulator has to translate in every restored guest.
 pub fn leave_proc() -> nix::Result<()> {
     unshare(CloneFlags::CLONE_NEWNS)?;
     umount2("/proc", MntFlags::MNT_DETACH)
 }
 
-/// Free memory that is left alone, in KiB: what else runs needs some meanwhile.
+/// Free memory that is left alone, in KiB, for the other processes.
 const LEFT_KIB: usize = 4 * 1024;
 
 /// Size of a page of memory.
 const PAGE: usize = 4096;
 
-/// Overwrites free memory with zeros, which take no room in a saved state and no time when
-/// it is restored. What lay there are the archive that the image came in and other things
-/// of the boot.
+/// Overwrites free memory with zeros, which take no room in a snapshot and no time to
+/// restore. Before, it holds remains of the boot, such as the archive of the image.
 pub fn blank_free_memory() {
     let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let Some(free) = free_kib(&text).and_then(|free| free.checked_sub(LEFT_KIB)) else {
@@ -150,11 +148,11 @@ nix::ioctl_write_ptr_bad!(
 
 /// Fills the kernel's random pool from the nonce and the clocks, and says it is full.
 ///
-/// That is a lie about entropy, told on purpose: without virtio-rng an emulated
+/// That overstates the entropy on purpose: without virtio-rng an emulated
 /// CPU may need a minute to gather it, and dropbear and udhcpc would block in
 /// `getrandom` until then. The guest lives for seconds on a network without an
 /// uplink, its host key guards nothing, and the host learns that key over the
-/// virtio port. Guests that are restored from one saved state share these
+/// virtio port. Guests that are restored from one snapshot share these
 /// numbers until [`reseed`].
 pub fn seed_random(nonce: &str) -> Result<(), String> {
     feed(&random_device()?, seed_from(&[&clocks(), nonce.as_bytes()]))
@@ -196,7 +194,7 @@ fn feed(random: &File, seed: [u8; SEED]) -> Result<(), String> {
     Ok(())
 }
 
-/// Sets the wall clock, which stood still while the guest was saved.
+/// Sets the wall clock, which a restored guest has from its snapshot.
 pub fn set_clock(unix_ns: u64) -> Result<(), String> {
     let seconds = unix_ns / 1_000_000_000;
     let time = libc::timespec {

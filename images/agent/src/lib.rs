@@ -31,8 +31,7 @@ pub const MAX_LINE: usize = 4 << 20;
 /// cannot be taken for a fresh guest.
 pub const READY: &str = "LANFENCE READY";
 
-/// Where who comes to a guest by SSH finds its kernel's command line; there is no `/proc`
-/// for them.
+/// File with the kernel's command line for sessions over SSH, which have no `/proc`.
 pub const COMMAND_LINE: &str = "/run/cmdline";
 
 /// Prefix of the console line that says why the guest cannot go on.
@@ -53,7 +52,7 @@ pub struct Request {
 pub enum Op {
     /// Answer with [`Answer::Hello`].
     Hello,
-    /// Begins a new life after the guest's saved state was restored: sets the
+    /// Gives a guest that was restored from a snapshot an identity of its own: sets the
     /// clock, takes in fresh randomness, and prints the READY line again, now
     /// with this nonce; answers [`Answer::Done`].
     Wake {
@@ -61,8 +60,8 @@ pub enum Op {
         nonce: String,
         /// Nanoseconds since 1970.
         unix_ns: u64,
-        /// Random bytes in hex, at least 32: every guest that is restored from
-        /// the same state would else draw the same numbers.
+        /// Random bytes in hex, at least 32: all guests that are restored from
+        /// one snapshot would otherwise draw the same numbers.
         seed: String,
     },
     /// Waits until the netdev with this MAC exists, sets it up (`eth0` naming is
@@ -89,17 +88,18 @@ pub enum Op {
     Resolve {
         /// Device name.
         dev: String,
-        /// Who.
+        /// The neighbour's address.
         address: IpAddr,
         /// Deadline in milliseconds.
         deadline_ms: u64,
     },
-    /// Tells the kernel a neighbour's MAC as if it had just been heard, for frames
-    /// to a neighbour that a filter does not let the guest ask for; answers [`Answer::Done`].
+    /// Sets a neighbour's MAC in the kernel's table as if it had just been resolved, for
+    /// frames to a neighbour that the filter does not let the guest resolve; answers
+    /// [`Answer::Done`].
     SetNeighbour {
         /// Device name.
         dev: String,
-        /// Who.
+        /// The neighbour's address.
         address: IpAddr,
         /// MAC address, lower case with colons.
         mac: String,
@@ -201,16 +201,16 @@ pub enum Op {
     /// Starts dropbear on port 22, where root logs in without a key or a password;
     /// answers [`Answer::Ssh`].
     Ssh,
-    /// Goes through an SSH key exchange and a DHCP discover on the loopback device, so
-    /// that an emulator has translated them by the time they are wanted; answers
-    /// [`Answer::Done`], whatever came of them. For a restored guest while it waits for
+    /// Runs an SSH key exchange and a DHCP discover on the loopback device, so that an
+    /// emulator has translated their code before a probe needs it; answers
+    /// [`Answer::Done`], also when they failed. For a restored guest while it waits for
     /// its NIC, once [`Op::Ssh`] has been answered.
     WarmUp,
-    /// Does several things in order, whatever comes of each; answers
-    /// [`Answer::Several`]. For many small ones, each of which would else wait
-    /// for a round trip through an emulated port. A batch within a batch is refused.
+    /// Does several things in order and goes on after a failure; answers
+    /// [`Answer::Several`]. It saves a round trip through an emulated port for each. A
+    /// batch within a batch is refused.
     Several {
-        /// What to do.
+        /// The operations.
         ops: Vec<Op>,
     },
     /// Syncs nothing, powers the guest off. No answer.
@@ -222,7 +222,7 @@ pub enum Op {
 pub struct Reply {
     /// The request's id.
     pub id: u64,
-    /// What came of it.
+    /// The answer, or why it failed.
     pub result: Result<Answer, String>,
 }
 
@@ -230,9 +230,9 @@ pub struct Reply {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "kebab-case")]
 pub enum Answer {
-    /// Done, nothing to tell.
+    /// Done; there is nothing to report.
     Done,
-    /// The guest in short.
+    /// The guest's kernel and uptime.
     Hello {
         /// `uname -r`.
         kernel: String,
@@ -255,7 +255,7 @@ pub enum Answer {
         /// MAC address, or none within the deadline.
         mac: Option<String>,
     },
-    /// Where the DHCP client stands after the step.
+    /// State of the DHCP client after the step.
     Dhcp {
         /// Whether the step was completed (bound, renewed, released).
         ok: bool,
@@ -270,7 +270,7 @@ pub enum Answer {
         /// Milliseconds the step took.
         took_ms: u64,
     },
-    /// What came of each DHCP client, in the order of the request.
+    /// Result of each DHCP client, in the order of the request.
     DhcpClients {
         /// One for each profile.
         played: Vec<clients::Played>,
@@ -282,7 +282,7 @@ pub enum Answer {
         /// First error, with the index of its frame.
         error: Option<String>,
     },
-    /// Fate of a connection attempt as the guest saw it. Never evidence for a drop.
+    /// Outcome of a connection attempt as the guest saw it. Never evidence for a drop.
     Tcp {
         /// Handshake completed.
         connected: bool,
@@ -300,7 +300,7 @@ pub enum Answer {
         /// `dropbearkey`: the key is then made at the first connection.
         host_key: String,
     },
-    /// What came of each part of a batch.
+    /// Result of each part of a batch.
     Several {
         /// In the order of the request.
         results: Vec<Result<Answer, String>>,

@@ -68,9 +68,9 @@ fn start() -> Result<(Agent, Port), String> {
     if cmdline.prepare {
         prepare(&mut modules, &mut ssh, &mut children);
     }
-    let port = Port::open().map_err(|why| why + &modules.troubles())?;
-    for trouble in refused.iter().chain(modules.told()) {
-        console::note(trouble);
+    let port = Port::open().map_err(|why| why + &modules.problems())?;
+    for problem in refused.iter().chain(modules.problem_list()) {
+        console::note(problem);
     }
     console::ready(&cmdline.nonce, console::uptime_ms());
     let agent = Agent {
@@ -85,8 +85,8 @@ fn start() -> Result<(Agent, Port), String> {
     Ok((agent, port))
 }
 
-/// Does before the guest is saved what each restored one would else do first. An
-/// emulator has to translate whatever a restored guest does for the first time.
+/// Does before the snapshot what each restored guest would otherwise do first: an emulator
+/// has to translate all code that a restored guest runs for the first time.
 fn prepare(modules: &mut modules::Modules, ssh: &mut ssh::Ssh, children: &mut children::Children) {
     modules.load_pluggable();
     modules.remove_loaded();

@@ -30,7 +30,7 @@ pub struct Modules {
     /// The driver of every device that may be plugged in has been tried.
     prepared: bool,
     /// What went wrong, for the message of whoever then waits in vain.
-    troubles: Vec<String>,
+    problems: Vec<String>,
 }
 
 /// The contents of `/lib/modules/order`.
@@ -118,7 +118,7 @@ impl Modules {
             tried: HashSet::new(),
             loaded: HashSet::new(),
             prepared: false,
-            troubles: Vec::new(),
+            problems: Vec::new(),
         })
     }
 
@@ -168,16 +168,16 @@ impl Modules {
     }
 
     /// What went wrong so far, empty if nothing, else ready to be put behind a message.
-    pub fn troubles(&self) -> String {
-        if self.troubles.is_empty() {
+    pub fn problems(&self) -> String {
+        if self.problems.is_empty() {
             return String::new();
         }
-        format!(" ({})", self.troubles.join("; "))
+        format!(" ({})", self.problems.join("; "))
     }
 
     /// The same, one by one.
-    pub fn told(&self) -> &[String] {
-        &self.troubles
+    pub fn problem_list(&self) -> &[String] {
+        &self.problems
     }
 
     fn load_driver(&mut self, driver: &str, parameters: &str) {
@@ -185,7 +185,7 @@ impl Modules {
             return;
         }
         let Some(files) = self.order.nic.get(driver).cloned() else {
-            self.troubles
+            self.problems
                 .push(format!("the image has no driver {driver}"));
             return;
         };
@@ -204,7 +204,7 @@ impl Modules {
             Ok(()) => {
                 self.loaded.insert(file.to_owned());
             }
-            Err(error) => self.troubles.push(error),
+            Err(error) => self.problems.push(error),
         }
     }
 }

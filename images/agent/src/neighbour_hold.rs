@@ -5,7 +5,7 @@
 //! guest may not have got to the close by then, and the dying socket swallows the
 //! answer (seen in about half of all renewals, each then took a second more and
 //! became a broadcast). So the request waits in the kernel's neighbour queue until
-//! the socket is closed. To the network nothing changes.
+//! the socket is closed. On the network nothing changes.
 
 use std::net::IpAddr;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! `Op::Nic`: a device comes to life.
+//! `Op::Nic`: loads a device's driver and sets it up.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -35,7 +35,7 @@ const LINK_LOCAL_PREFIX: u8 = 64;
 
 const NET: &str = "/sys/class/net";
 
-/// Whoever writes to it has the PCI buses searched.
+/// A write to it makes the kernel search the PCI buses.
 const RESCAN: &str = "/sys/bus/pci/rescan";
 
 /// Waits for the device with this MAC, loading its driver when its PCI device
@@ -52,8 +52,8 @@ pub fn bring_up(
     let monitor = Monitor::open()?;
     let found = device_with(modules, netlink, &monitor, octets, deadline)?;
     let (index, dev) = found.ok_or_else(|| {
-        let troubles = modules.troubles();
-        format!("no network device with MAC {mac} within {deadline_ms} ms{troubles}")
+        let problems = modules.problems();
+        format!("no network device with MAC {mac} within {deadline_ms} ms{problems}")
     })?;
     await_driver(&dev)?;
     if driver_of(&dev) == SLOW_TO_LOOK {
@@ -107,15 +107,15 @@ fn device_with(
     }
 }
 
-/// Has the kernel look for new PCI devices, and their drivers take them: without ACPI
-/// (see the host's command line) nothing tells it of one that was plugged in.
+/// Makes the kernel look for new PCI devices and bind their drivers: without ACPI (see the
+/// host's command line) it is not notified of one that was plugged in.
 fn rescan() -> Result<(), String> {
     std::fs::write(RESCAN, "1")
         .map_err(|error| format!("cannot look for new PCI devices with {RESCAN}: {error}"))
 }
 
-/// Waits until the driver is done with a new device. The kernel tells of a link
-/// while its driver still works on it, and e100 makes last what it needs to be set
+/// Waits until the driver has finished with a new device. The kernel announces a link
+/// while its driver still works on it, and e100 allocates last what it needs to be set
 /// up: without this wait its guest panicked in 3 cells of 26. Writing to
 /// this file takes the lock that is held until then, and what is written is there
 /// already. The host bounds the wait, as it does every request's.
@@ -132,7 +132,7 @@ fn await_driver(dev: &str) -> Result<(), String> {
         .map_err(|error| format!("cannot wait for the driver of {dev}: {error}"))
 }
 
-/// A device on its way to sending.
+/// A device that is being set up.
 struct Device<'a> {
     netlink: &'a mut Netlink,
     index: u32,

@@ -31,8 +31,8 @@ struct Request {
 
 nix::ioctl_readwrite_bad!(read_register, libc::SIOCGMIIREG, Request);
 
-/// Waits until the transceiver has a link. Whether it has one in the end, or cannot be
-/// asked, the device is to tell when it is up.
+/// Waits until the transceiver has a link. Without a link at the deadline, or where it cannot
+/// be asked, this is no error: the device's carrier shows it later.
 pub fn await_link(dev: &str, deadline: Deadline) -> Result<(), String> {
     let words = |error: Error| format!("cannot ask the transceiver of {dev}: {error}");
     let socket = socket(

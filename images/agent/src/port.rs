@@ -23,8 +23,8 @@ const APPEAR_STEP: Duration = Duration::from_millis(2);
 const UNREAD_MS: u64 = 30_000;
 
 /// How long a host that seems to have closed its end may take to be back. A
-/// request and the news that its sender has opened the port travel on different
-/// queues, and the reply can be ready before that news.
+/// request and the notice that its sender has opened the port travel on different
+/// queues, and the reply can be ready before that notice.
 const BACK_MS: u64 = 1000;
 const BACK_STEP: Duration = Duration::from_millis(2);
 

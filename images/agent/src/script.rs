@@ -1,8 +1,8 @@
-//! The script that udhcpc runs at every event, and whose end it waits for.
+//! The script that udhcpc runs at every event and waits for.
 //!
-//! It writes the event into a pipe of PID 1's and waits until PID 1 has acted. A few words
-//! for the shell that SSH starts as well: a program of its own would be more for an
-//! emulator to translate in every restored guest (the agent's own binary was 1500 blocks of
+//! It writes the event into a pipe of PID 1's and waits until PID 1 has acted. It is a
+//! script for the shell that SSH starts as well: a program of its own would be more code for
+//! an emulator to translate in every restored guest (the agent's own binary was 1500 blocks of
 //! 64000; measured: docs/measurements.md#M34).
 
 use std::collections::{HashMap, VecDeque};
@@ -66,13 +66,13 @@ impl Event {
     }
 }
 
-/// PID 1's side of it.
+/// PID 1's end of the pipes.
 #[derive(Debug)]
 pub struct Script {
     events: File,
-    /// What has come over it so far of a line.
+    /// The part of a line that has been read so far.
     heard: VecDeque<u8>,
-    /// What lets the script of a device's client end.
+    /// By device, the pipe that its client's script waits for.
     go: HashMap<String, File>,
 }
 
@@ -98,7 +98,7 @@ impl Script {
         Ok(())
     }
 
-    /// What clients have told since the last call.
+    /// The events since the last call.
     pub fn events(&mut self) -> Result<Vec<Event>, String> {
         let mut some = [0; 1024];
         loop {
@@ -116,10 +116,10 @@ impl Script {
         lines.map(read).collect()
     }
 
-    /// Lets the client go on that has told this.
-    pub fn let_go(&self, event: &Event) {
+    /// Lets the client of this event continue.
+    pub fn resume(&self, event: &Event) {
         if let Some(mut go) = self.go.get(&event.interface) {
-            // A script that was killed meanwhile needs no word.
+            // A script that was killed meanwhile does not wait any more.
             let _ = go.write_all(b"\n");
         }
     }

@@ -1,4 +1,4 @@
-//! The serving loop: a request, its deed, its reply, strictly in order.
+//! The serving loop: reads a request, acts on it, replies, strictly in order.
 
 use std::net::IpAddr;
 use std::os::fd::AsFd as _;
@@ -20,7 +20,7 @@ use crate::tcp::{Attempt, Unwatched};
 use crate::{address, console, dhcp_clients, frames, init, nic, warm_up};
 
 /// While the host has its end closed, the port reports a hang-up without pause
-/// and nothing announces the return; so it is looked at this often (ms).
+/// and nothing announces the return; so it is polled at this interval (ms).
 const AWAY_MS: u8 = 10;
 
 /// Everything that outlives a request.
@@ -43,7 +43,7 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// Serves until power-off; returns only what it can't go on from.
+    /// Serves until power-off; returns the error that it cannot continue after.
     pub fn serve(&mut self, port: &mut Port) -> String {
         let mut host_away = false;
         loop {
@@ -230,8 +230,8 @@ fn hello() -> Result<Answer, String> {
     })
 }
 
-/// Makes a restored guest one of its own: nothing that it does from here on is
-/// what another guest from the same state does.
+/// Gives a restored guest an identity of its own: from here on, it shares no random number
+/// with other guests from the same snapshot.
 fn wake(nonce: &str, unix_ns: u64, seed: &str) -> Result<Answer, String> {
     init::set_clock(unix_ns)?;
     init::reseed(&bytes(seed)?)?;

@@ -44,8 +44,8 @@ impl Ssh {
 
     /// Makes sure that dropbear listens, and returns its host key.
     ///
-    /// Done before a guest is saved, it gives all guests of that state one host
-    /// key, which guards nothing. Their sessions have nothing else in common:
+    /// Done before a snapshot, it gives all guests restored from it one host key, which
+    /// guards nothing. Their sessions have nothing else in common:
     /// dropbear draws from the kernel's pool for each, which every restored guest
     /// fills anew.
     pub fn listen(&mut self, children: &mut Children) -> Result<String, String> {

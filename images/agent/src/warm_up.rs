@@ -1,10 +1,10 @@
-//! `Op::WarmUp`: what the cell will ask for, done once with nobody listening.
+//! `Op::WarmUp`: code that the cell will need, run once so that it is translated.
 //!
 //! An emulator translates all code that a restored guest runs for the first time, and
-//! most of a cell is that. While libvirt binds a filter and plugs the NIC in, the guest
-//! has nothing to do; so it goes through an SSH key exchange and a DHCP discover over the
-//! loopback device, which leaves nothing behind but translated code. What leaves something
-//! behind in the kernel is done before the guest is saved ([`before_snapshot`]).
+//! that is most of a cell's time. While libvirt binds a filter and plugs the NIC in, the guest
+//! has nothing to do; so it runs an SSH key exchange and a DHCP discover over the loopback
+//! device, which leave nothing behind but translated code. What changes the kernel is done
+//! before the snapshot is taken ([`before_snapshot`]).
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, TcpStream, UdpSocket};
@@ -43,7 +43,7 @@ const ALGORITHMS: [&str; 10] = [
     "",
 ];
 
-/// The base point as public key: of no use to anybody, and one that no server refuses.
+/// The base point of the curve as public key, which every server accepts.
 const PUBLIC: [u8; 32] = {
     let mut point = [0; 32];
     point[0] = 9;
@@ -56,9 +56,9 @@ pub fn run(netlink: &mut Netlink, children: &mut Children, dhcp: &mut Dhcp) {
     let _ = dhcp.rehearse(netlink, children, Deadline::after(PATIENCE));
 }
 
-/// Has the kernel make what it makes at the first connection and the first datagram of all:
-/// each time it rewrites its own code so as not to ask again (`DO_ONCE`), which is best
-/// behind it when the guest is saved. What does not work here is made when it is needed.
+/// Opens a connection and sends a datagram in each family: at the first of its kind the
+/// kernel initialises tables and patches its own code (`DO_ONCE`), which each restored guest
+/// would otherwise repeat. A failure is ignored: the kernel then does it when it is needed.
 pub fn before_snapshot() {
     for lo in [
         IpAddr::from(Ipv4Addr::LOCALHOST),
@@ -82,7 +82,7 @@ fn send_within(lo: IpAddr) -> std::io::Result<()> {
     there.send_to(b"first", here.local_addr()?).map(drop)
 }
 
-/// Goes with dropbear to the end of the key exchange, and away.
+/// Exchanges keys with dropbear and closes the connection.
 fn exchange_keys(deadline: Deadline) -> std::io::Result<()> {
     let mut server = TcpStream::connect((Ipv4Addr::LOCALHOST, 22))?;
     server.write_all(&opening())?;
@@ -100,7 +100,7 @@ fn exchange_keys(deadline: Deadline) -> std::io::Result<()> {
     Ok(())
 }
 
-/// All that a client says before the server's answer to its key.
+/// All bytes that a client sends before the server's answer to its key.
 fn opening() -> Vec<u8> {
     let mut offer = vec![KEXINIT];
     offer.extend([0; 16]);
@@ -133,7 +133,7 @@ fn packet(payload: &[u8]) -> Vec<u8> {
     packet
 }
 
-/// Whether the server has said that it goes over to the new keys.
+/// Whether the server has sent `SSH_MSG_NEWKEYS`.
 fn has_ended(heard: &[u8]) -> bool {
     let Some(end) = heard.iter().position(|byte| *byte == b'\n') else {
         return false;

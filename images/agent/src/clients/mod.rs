@@ -1,10 +1,9 @@
-//! DHCP clients as legacy systems have them: what they put on the wire, and what
-//! they insist on before they take an answer.
+//! DHCP clients of other systems, old ones above all: what they put on the wire, and what
+//! they require of an answer.
 //!
-//! [`PROFILES`] is the table, [`play()`] the client that acts it out. It speaks in
-//! whole Ethernet frames over a [`Wire`], so that it sees what a client on a packet
-//! socket sees, and it never looks at what the kernel knows about a checksum
-//! unless the profile's system does.
+//! [`PROFILES`] is the table, [`play()`] the client that follows a profile. It sends and
+//! receives whole Ethernet frames over a [`Wire`], as a client on a packet socket does, and
+//! uses what the kernel knows about a checksum only where the profile's system does.
 
 mod message;
 mod play;

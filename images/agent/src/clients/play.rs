@@ -1,8 +1,8 @@
 //! The client: one profile through the life of a lease.
 //!
-//! Two liberties against the systems it stands for. It asks again after half a
-//! second where they wait for four, and it does not wait for others to object in
-//! ARP; what is on the wire is the same.
+//! It differs from the systems it stands for in two ways: it asks again after half a second
+//! where they wait for four, and it does not wait for others to object in ARP. The frames are
+//! the same.
 
 use super::message::{Facts, write};
 use super::profiles::{Claim, Profile, Sums};
@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// would come from another server.
 const AFTER_REFUSAL: Duration = Duration::from_millis(20);
 
-/// So many refused answers show that no better one will come.
+/// Refused answers after which the client gives up: no better one will come.
 const ENOUGH_REFUSALS: usize = 3;
 
 /// Where frames go to and come from.
@@ -97,7 +97,7 @@ impl Played {
     }
 }
 
-/// What is to be played.
+/// A profile to be played.
 #[derive(Debug, Clone, Copy)]
 pub struct Order {
     /// Which client.
@@ -173,7 +173,7 @@ struct Client<'a, W> {
     refused: usize,
 }
 
-/// A step's outcome: done, or why not. Trouble with the wire is another matter.
+/// A step's outcome: done, or why not. An error of the wire is an `io::Error` instead.
 type Outcome = Result<(), String>;
 
 impl<W: Wire> Client<'_, W> {
@@ -261,7 +261,7 @@ impl<W: Wire> Client<'_, W> {
         }))
     }
 
-    /// Nothing answers a release; what became of it is for a sensor to say.
+    /// Nothing answers a release; whether it arrived is for a sensor to see.
     fn release(&mut self, lease: Lease) -> io::Result<Outcome> {
         let to = match self.resolve(lease)? {
             Ok(mac) => Destination::server(lease, mac),

@@ -97,7 +97,7 @@ const ISC: Profile = Profile {
     ..WINDOWS
 };
 
-/// All clients, the oldest kind of trouble first.
+/// All clients, in the order in which they are played and printed.
 pub const PROFILES: &[Profile] = &[
     Profile {
         name: "windows-2003",
