@@ -1,6 +1,6 @@
 //! The frames that a probe puts on the guest's wire, without a lab to send them.
 
-use super::{Origin, Probe, Stimulus};
+use super::{Origin, Point, Probe, Stimulus};
 use crate::frame::dhcp::{self, Message, MessageType, message};
 use crate::frame::group::{igmp3_report, mld, mld2_report_body, record};
 use crate::frame::l4::flag;
@@ -31,6 +31,11 @@ impl Probe {
     /// Whether the guest sends its frames; the others are on their way to the guest.
     pub fn is_from_guest(&self) -> bool {
         self.origin == Origin::Guest
+    }
+
+    /// Where the frame must be seen to count as sent.
+    pub const fn sent_at(&self) -> Point {
+        self.origin.sent_at()
     }
 
     /// Its frames as the guest's tap sees them. What comes from the WAN has

@@ -1,42 +1,10 @@
 //! The words in which the catalogue speaks to the lab, the judge and the report.
 
+use super::point::{Origin, Point};
 use crate::frame::dhcp::MessageType;
 use crate::frame::{DhcpStep, Mac, Tag};
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-
-/// A place where frames are sent from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Origin {
-    /// Inside the guest.
-    Guest,
-    /// The LAN peer.
-    Peer,
-    /// The router's LAN side.
-    Gateway,
-    /// The far side of the router.
-    Wan,
-}
-
-/// A place where frames are seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Point {
-    /// The guest's tap, frames that the guest sent: before the filter.
-    TapFromGuest,
-    /// The guest's tap, frames for the guest: behind the filter.
-    TapToGuest,
-    /// The LAN peer's interface, frames that reached it over the bridge. It is one end of
-    /// a veth pair and the bridge's port the other, with no queue in between: what left
-    /// the port is here.
-    Peer,
-    /// The router's LAN interface, frames that reached it over the bridge; likewise the
-    /// other end of a port.
-    Gateway,
-    /// The far side of the router, frames that the router forwarded.
-    Wan,
-}
 
 /// A row of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -198,8 +166,6 @@ pub struct Probe {
     pub stimulus: Stimulus,
     /// Recognises the frame as it leaves its origin.
     pub sent: Sighting,
-    /// Where the frame must be seen to count as sent.
-    pub sent_at: Point,
     /// Recognises the frame at the far side.
     pub received: Sighting,
     /// Where it must be seen to count as delivered.

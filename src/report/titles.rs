@@ -48,9 +48,9 @@ pub fn place(point: Point) -> &'static str {
     match point {
         Point::TapFromGuest => "the guest's tap, before the filter",
         Point::TapToGuest => "the guest's tap, behind the filter",
-        Point::Peer => "the LAN peer",
-        Point::Gateway => "the gateway's LAN side",
-        Point::Wan => "the WAN",
+        Point::Peer | Point::FromPeer => "the LAN peer",
+        Point::Gateway | Point::FromGateway => "the gateway's LAN side",
+        Point::Wan | Point::FromWan => "the WAN",
     }
 }
 

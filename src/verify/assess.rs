@@ -228,7 +228,6 @@ fn note(
 mod tests {
     use super::super::VerifyError;
     use super::super::trial::AttachedRecord;
-    use super::super::watch::Place;
     use super::*;
     use crate::frame::Tag;
     use crate::lab::{Direction, Sighted};
@@ -244,7 +243,7 @@ mod tests {
     }
 
     /// A run of one probe for the WAN that must be stopped.
-    fn outcome(pass: Pass, places: &[Place]) -> PassRecord {
+    fn outcome(pass: Pass, places: &[Point]) -> PassRecord {
         let sighting = Sighting::Tag(tag(pass));
         let probe = Probe {
             id: "wan-ipv4/x".into(),
@@ -255,7 +254,6 @@ mod tests {
             origin: Origin::Guest,
             stimulus: Stimulus::Frames(Vec::new()),
             sent: sighting.clone(),
-            sent_at: Point::TapFromGuest,
             received: sighting,
             received_at: Point::Wan,
         };
@@ -281,11 +279,11 @@ mod tests {
         }
     }
 
-    const SENT: &[Place] = &[Place::At(Point::TapFromGuest)];
-    const THROUGH: &[Place] = &[Place::At(Point::TapFromGuest), Place::At(Point::Wan)];
+    const SENT: &[Point] = &[Point::TapFromGuest];
+    const THROUGH: &[Point] = &[Point::TapFromGuest, Point::Wan];
     const LEAK: Verdict = Verdict::Fail(Failure::Leak);
 
-    fn first_frame(places: &[Place], control: Option<&[Place]>) -> TrialRecord {
+    fn first_frame(places: &[Point], control: Option<&[Point]>) -> TrialRecord {
         TrialRecord {
             first_frame: Some(outcome(Pass::FirstFrame, places).into()),
             control: control.map(|places| outcome(Pass::Control, places)),
@@ -304,8 +302,8 @@ mod tests {
     #[case::a_leak_and_no_control(THROUGH, None, LEAK, None)]
     #[case::stopped_and_no_control(SENT, None, Verdict::Inconclusive, None)]
     fn the_filter_from_the_start_and_then_none(
-        #[case] with: &[Place],
-        #[case] without: Option<&[Place]>,
+        #[case] with: &[Point],
+        #[case] without: Option<&[Point]>,
         #[case] verdict: Verdict,
         #[case] leak_check: Option<bool>,
     ) {
@@ -321,8 +319,8 @@ mod tests {
     #[case::only_early(THROUGH, SENT, LEAK, Some(ONLY_EARLY))]
     #[case::only_live(SENT, THROUGH, LEAK, None)]
     fn of_both_orders_the_worse_counts(
-        #[case] from_the_start: &[Place],
-        #[case] put_on_later: &[Place],
+        #[case] from_the_start: &[Point],
+        #[case] put_on_later: &[Point],
         #[case] verdict: Verdict,
         #[case] note: Option<&str>,
     ) {

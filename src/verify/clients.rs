@@ -7,7 +7,7 @@ mod legs;
 use super::VerifyError;
 use super::pass::Bounds;
 use super::stimulate::ANSWER;
-use super::watch::{Marks, Place, Sightings, Watch};
+use super::watch::{Marks, Sightings, Watch};
 use crate::frame::dhcp::{Message, message};
 use crate::frame::{Checksum, Datagram, Mac};
 use crate::guest::{AgentClient, GuestError};
@@ -169,7 +169,7 @@ impl Part<'_> {
 
     /// The worst checksum of the server's answers to this client at the NIC's tap.
     fn at_tap(&self) -> Option<Checksum> {
-        let place = Place::At(Point::TapToGuest);
+        let place = Point::TapToGuest;
         let there = self.seen.sightings.frames().filter(|(at, _)| *at == place);
         let sums = there.filter_map(|(_, sighted)| {
             let datagram = Datagram::read(&sighted.frame, sighted.checksum_pending)?;

@@ -1,10 +1,10 @@
 //! The bundle for a cell that is not green: everything one needs to argue with the verdict.
 
 use super::job::Job;
-use super::watch::{Place, Sightings};
+use super::watch::Sightings;
 use crate::frame::Tag;
 use crate::lab::{Direction, LIBVIRTD_LOG, log_path};
-use crate::probe::Probe;
+use crate::probe::{Point, Probe};
 use crate::report::model::{Cell, ProbeResult, Verdict};
 use crate::report::pcapng::{self, EvidencePacket};
 use std::collections::HashMap;
@@ -129,12 +129,11 @@ fn verdict(verdict: Verdict) -> String {
     }
 }
 
-fn interface(place: Place) -> &'static str {
-    use crate::probe::Point;
-    match place {
-        Place::At(Point::TapFromGuest | Point::TapToGuest) => "tap",
-        Place::At(Point::Peer) | Place::PeerOut => "peer",
-        Place::At(Point::Gateway) | Place::GatewayOut => "gateway",
-        Place::At(Point::Wan) | Place::WanOut => "wan",
+fn interface(point: Point) -> &'static str {
+    match point {
+        Point::TapFromGuest | Point::TapToGuest => "tap",
+        Point::Peer | Point::FromPeer => "peer",
+        Point::Gateway | Point::FromGateway => "gateway",
+        Point::Wan | Point::FromWan => "wan",
     }
 }

@@ -14,7 +14,7 @@ use super::cell::inject;
 use super::pass::{Bounds, Pace, PassRecord, bound_from_outside};
 use super::running::{CellContext, CellRun};
 use super::trial::{self, TestSubject};
-use super::watch::{Place, Watch};
+use super::watch::Watch;
 use super::{VerifyError, bind};
 use crate::frame::DhcpStep;
 use crate::guest::{Machine, quirk};
@@ -202,14 +202,14 @@ async fn collect(
     for (name, point) in script::bounds(run, round) {
         let asked = Sighting::Tftp { name };
         let deadline = Instant::now() + ARRIVAL;
-        let arrived = watch.wait_for(Place::At(point), deadline, |frame| asked.matches(frame));
+        let arrived = watch.wait_for(point, deadline, |frame| asked.matches(frame));
         outbound = outbound && arrived.await;
     }
     let series = (u16::from(pass.number()), pace);
     let outside = bound_from_outside(lab, layout, &watch, run, series).await?;
     let (sightings, end) = watch.sightings();
     // Whoever asks for a file has an address.
-    let lease = sightings.any(Place::At(Point::TapFromGuest), |frame| {
+    let lease = sightings.any(Point::TapFromGuest, |frame| {
         script::ended_round(frame, run) == Some(round)
     });
     Ok(PassRecord {

@@ -1,7 +1,7 @@
 //! One pass of a cell: send the probes, bound the wait with sentinels, collect the sightings.
 
 use super::endpoint::{Endpoint, Exchange, Hosts, Moment, Refusals};
-use super::watch::{Marks, Place, Sightings, Watch};
+use super::watch::{Marks, Sightings, Watch};
 use crate::frame::{DhcpStep, Tag};
 use crate::guest::GuestError;
 use crate::lab::{Lab, LabError, Sender};
@@ -100,10 +100,7 @@ impl PassRecord {
     /// Whether the far end of an exchange was heard answering at the guest's tap.
     /// Where it was not, the guest is to blame for what is missing and not the filter.
     pub fn answered(&self, probe: &Probe) -> bool {
-        probe.stimulus == Stimulus::Ssh
-            && self
-                .sightings
-                .any(Place::At(Point::TapFromGuest), is_from_ssh)
+        probe.stimulus == Stimulus::Ssh && self.sightings.any(Point::TapFromGuest, is_from_ssh)
     }
 
     /// Whether the exchange behind a probe was completed as far as its user can tell.
@@ -215,7 +212,7 @@ async fn departed(watch: &Watch<'_>, probes: &[Probe]) {
     let deadline = Instant::now() + LEAVE;
     for probe in probes.iter().filter(|probe| probe.origin == Origin::Guest) {
         watch
-            .wait_for(Place::At(Point::TapFromGuest), deadline, |frame| {
+            .wait_for(Point::TapFromGuest, deadline, |frame| {
                 probe.sent.matches(frame)
             })
             .await;
@@ -252,9 +249,7 @@ impl Round<'_, '_> {
             })
         };
         let deadline = Instant::now() + longest;
-        self.watch
-            .wait_for(Place::At(point), deadline, is_wanted)
-            .await
+        self.watch.wait_for(point, deadline, is_wanted).await
     }
 
     /// Sends sentinels until one of them is seen at the guest's tap: a legacy stack
@@ -316,7 +311,7 @@ impl Pace {
     /// Waits for a sentinel that is at the guest's tap; the watch began before it.
     async fn wait(self, heard: &Watch<'_>) {
         if self == Self::Answered {
-            let place = Place::At(Point::TapFromGuest);
+            let place = Point::TapFromGuest;
             let deadline = Instant::now() + REPLY;
             heard.wait_for(place, deadline, |_| true).await;
         }
@@ -408,7 +403,6 @@ mod tests {
             origin,
             stimulus: Stimulus::Frames(Vec::new()),
             sent: sighting.clone(),
-            sent_at: Point::TapFromGuest,
             received: sighting,
             received_at,
         }

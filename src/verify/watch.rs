@@ -6,21 +6,8 @@ use crate::probe::{Expect, Origin, Point, Probe, Sighting};
 use std::collections::HashMap;
 use std::time::Instant;
 
-/// A place at a sensor: which one, and which way the frame went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Place {
-    /// Seen at a point of the contract.
-    At(Point),
-    /// Leaving the LAN peer.
-    PeerOut,
-    /// Leaving the router towards the LAN.
-    GatewayOut,
-    /// Leaving the far side.
-    WanOut,
-}
-
 /// A sensor, its bookmark, and what its two directions are called.
-type Watched<'a> = (&'a Sensor, usize, [(Direction, Place); 2]);
+type Watched<'a> = (&'a Sensor, usize, [(Direction, Point); 2]);
 
 /// Sensors of a cell with the bookmark at which a pass began.
 pub struct Watch<'a> {
@@ -56,18 +43,10 @@ impl<'a> Watch<'a> {
         };
         Self {
             sensors: [
-                entry(
-                    tap,
-                    Place::At(Point::TapFromGuest),
-                    Place::At(Point::TapToGuest),
-                ),
-                entry(&lab.peer_sensor, Place::At(Point::Peer), Place::PeerOut),
-                entry(
-                    &lab.gateway_sensor,
-                    Place::At(Point::Gateway),
-                    Place::GatewayOut,
-                ),
-                entry(&lab.wan_sensor, Place::At(Point::Wan), Place::WanOut),
+                entry(tap, Point::TapFromGuest, Point::TapToGuest),
+                entry(&lab.peer_sensor, Point::Peer, Point::FromPeer),
+                entry(&lab.gateway_sensor, Point::Gateway, Point::FromGateway),
+                entry(&lab.wan_sensor, Point::Wan, Point::FromWan),
             ],
         }
     }
@@ -77,7 +56,7 @@ impl<'a> Watch<'a> {
         Watch {
             sensors: self
                 .sensors
-                .map(|(sensor, _, places)| (sensor, sensor.mark(), places)),
+                .map(|(sensor, _, points)| (sensor, sensor.mark(), points)),
         }
     }
 
@@ -91,15 +70,15 @@ impl<'a> Watch<'a> {
         self.sensors.iter().find_map(|(sensor, ..)| sensor.fault())
     }
 
-    /// Waits until a frame that satisfies the predicate is seen at the place.
+    /// Waits until a frame that satisfies the predicate is seen at the point.
     pub async fn wait_for(
         &self,
-        place: Place,
+        point: Point,
         deadline: Instant,
         wanted: impl Fn(&[u8]) -> bool,
     ) -> bool {
-        for (sensor, mark, places) in &self.sensors {
-            if let Some((direction, _)) = places.iter().find(|(_, candidate)| *candidate == place) {
+        for (sensor, mark, points) in &self.sensors {
+            if let Some((direction, _)) = points.iter().find(|(_, candidate)| *candidate == point) {
                 return sensor
                     .wait_for(*mark, deadline, |seen| {
                         seen.direction == *direction && wanted(&seen.frame)
@@ -121,18 +100,18 @@ impl<'a> Watch<'a> {
         self
     }
 
-    /// Everything since the start, by place, and where it ends.
+    /// Everything since the start, by point, and where it ends.
     pub fn sightings(&self) -> (Sightings, Marks) {
         let mut all = Sightings::default();
-        let end = self.sensors.each_ref().map(|(sensor, mark, places)| {
+        let end = self.sensors.each_ref().map(|(sensor, mark, points)| {
             let frames = sensor.since(*mark);
             let end = mark + frames.len();
             for seen in frames {
-                let place = places
+                let point = points
                     .iter()
                     .find(|(direction, _)| *direction == seen.direction)
-                    .map(|(_, place)| *place);
-                all.add(place.expect("both directions have a place"), seen);
+                    .map(|(_, point)| *point);
+                all.add(point.expect("both directions have a point"), seen);
             }
             end
         });
@@ -143,59 +122,53 @@ impl<'a> Watch<'a> {
 /// Frames of a pass, indexed by tag since most probes are recognised by it.
 #[derive(Debug, Default)]
 pub struct Sightings {
-    frames: HashMap<Place, Vec<Sighted>>,
-    tags: HashMap<(Place, Tag), usize>,
+    frames: HashMap<Point, Vec<Sighted>>,
+    tags: HashMap<(Point, Tag), usize>,
 }
 
 impl Sightings {
-    pub(super) fn add(&mut self, place: Place, seen: Sighted) {
+    pub(super) fn add(&mut self, point: Point, seen: Sighted) {
         if let Some(tag) = Tag::find(&seen.frame) {
-            *self.tags.entry((place, tag)).or_default() += 1;
+            *self.tags.entry((point, tag)).or_default() += 1;
         }
-        self.frames.entry(place).or_default().push(seen);
+        self.frames.entry(point).or_default().push(seen);
     }
 
-    /// Whether the sighting happened at the place.
-    pub fn at(&self, place: Place, sighting: &Sighting) -> bool {
+    /// Whether the sighting happened at the point.
+    pub fn at(&self, point: Point, sighting: &Sighting) -> bool {
         match sighting {
-            Sighting::Tag(tag) => self.tags.contains_key(&(place, *tag)),
+            Sighting::Tag(tag) => self.tags.contains_key(&(point, *tag)),
             other => self
                 .frames
-                .get(&place)
+                .get(&point)
                 .is_some_and(|frames| frames.iter().any(|seen| other.matches(&seen.frame))),
         }
     }
 
-    /// Whether a frame at the place satisfies the predicate.
-    pub fn any(&self, place: Place, wanted: impl Fn(&[u8]) -> bool) -> bool {
+    /// Whether a frame at the point satisfies the predicate.
+    pub fn any(&self, point: Point, wanted: impl Fn(&[u8]) -> bool) -> bool {
         self.frames
-            .get(&place)
+            .get(&point)
             .is_some_and(|frames| frames.iter().any(|seen| wanted(&seen.frame)))
     }
 
-    /// Frames at a place, for evidence.
-    pub fn frames(&self) -> impl Iterator<Item = (Place, &Sighted)> {
+    /// Frames at a point, for evidence.
+    pub fn frames(&self) -> impl Iterator<Item = (Point, &Sighted)> {
         self.frames
             .iter()
-            .flat_map(|(place, frames)| frames.iter().map(|seen| (*place, seen)))
+            .flat_map(|(point, frames)| frames.iter().map(|seen| (*point, seen)))
     }
 
     /// Whether the probe's frame left its origin and entered the path.
     pub fn sent(&self, probe: &Probe) -> bool {
-        match probe.origin {
-            Origin::Guest => self.at(Place::At(Point::TapFromGuest), &probe.sent),
-            Origin::Peer => self.at(Place::PeerOut, &probe.sent),
-            Origin::Gateway => self.at(Place::GatewayOut, &probe.sent),
-            // What the router did not forward never met the filter.
-            Origin::Wan => {
-                self.at(Place::WanOut, &probe.sent) && self.at(Place::GatewayOut, &probe.received)
-            }
-        }
+        // What the router did not forward never met the filter.
+        let forwarded = probe.origin != Origin::Wan || self.at(Point::FromGateway, &probe.received);
+        forwarded && self.at(probe.sent_at(), &probe.sent)
     }
 
     /// Whether the probe's frame arrived where it must.
     pub fn arrived(&self, probe: &Probe) -> bool {
-        self.at(Place::At(probe.received_at), &probe.received)
+        self.at(probe.received_at, &probe.received)
     }
 
     /// Whether a frame that must be stopped was seen anywhere behind the filter.
@@ -203,10 +176,9 @@ impl Sightings {
         if probe.expect == Expect::Pass {
             return false;
         }
-        behind(probe.origin).iter().any(|point| {
-            let place = Place::At(*point);
-            self.at(place, &probe.received) || self.at(place, &probe.sent)
-        })
+        behind(probe.origin)
+            .iter()
+            .any(|point| self.at(*point, &probe.received) || self.at(*point, &probe.sent))
     }
 
     /// Whether these, taken after a pass had ended, show a frame of that pass
@@ -218,20 +190,20 @@ impl Sightings {
             && !self.sent(probe)
             && behind(probe.origin)
                 .iter()
-                .any(|point| self.at(Place::At(*point), received))
+                .any(|point| self.at(*point, received))
     }
 
-    /// The last place on the way at which the probe's frame was seen.
+    /// The last point on the way at which the probe's frame was seen.
     pub fn last_seen(&self, probe: &Probe) -> Option<Point> {
         let way: &[Point] = match probe.origin {
             Origin::Guest => &[Point::Wan, Point::Gateway, Point::Peer, Point::TapFromGuest],
             _ => &[Point::TapToGuest],
         };
-        let seen = way.iter().copied().find(|point| {
-            let place = Place::At(*point);
-            self.at(place, &probe.received) || self.at(place, &probe.sent)
-        });
-        seen.or_else(|| self.sent(probe).then_some(probe.sent_at))
+        let seen = way
+            .iter()
+            .copied()
+            .find(|point| self.at(*point, &probe.received) || self.at(*point, &probe.sent));
+        seen.or_else(|| self.sent(probe).then_some(probe.sent_at().host()))
     }
 }
 
@@ -256,8 +228,8 @@ mod tests {
         pass: Pass::Filtered.number(),
         index: 7,
     };
-    const OUT: Place = Place::At(Point::TapFromGuest);
-    const FAR: Place = Place::At(Point::Wan);
+    const OUT: Point = Point::TapFromGuest;
+    const WAN: Point = Point::Wan;
 
     fn probe(origin: Origin, received_at: Point, sighting: Sighting) -> Probe {
         Probe {
@@ -269,15 +241,14 @@ mod tests {
             origin,
             stimulus: Stimulus::Frames(Vec::new()),
             sent: sighting.clone(),
-            sent_at: Point::TapFromGuest,
             received: sighting,
             received_at,
         }
     }
 
-    fn seen_at(places: &[Place]) -> Sightings {
+    fn seen_at(points: &[Point]) -> Sightings {
         let mut all = Sightings::default();
-        for place in places {
+        for point in points {
             let frame = [&[0; 60][..], &TAG.to_bytes()].concat();
             let seen = Sighted {
                 direction: Direction::In,
@@ -285,26 +256,26 @@ mod tests {
                 checksum_pending: false,
                 frame,
             };
-            all.add(*place, seen);
+            all.add(*point, seen);
         }
         all
     }
 
     #[rstest]
-    #[case::reordered(&[FAR], true)]
-    #[case::sent_again_after_the_filter_went(&[OUT, FAR], false)]
+    #[case::reordered(&[WAN], true)]
+    #[case::sent_again_after_the_filter_went(&[OUT, WAN], false)]
     #[case::nothing(&[], false)]
     #[case::only_sent(&[OUT], false)]
-    fn late_frames(#[case] places: &[Place], #[case] late: bool) {
+    fn late_frames(#[case] points: &[Point], #[case] late: bool) {
         let probe = probe(Origin::Guest, Point::Wan, Sighting::Tag(TAG));
-        assert_eq!(seen_at(places).came_late(&probe), late);
+        assert_eq!(seen_at(points).came_late(&probe), late);
     }
 
     #[test]
     fn what_came_to_the_guest_is_late_at_its_tap_only() {
         let probe = probe(Origin::Peer, Point::TapToGuest, Sighting::Tag(TAG));
-        assert!(seen_at(&[Place::At(Point::TapToGuest)]).came_late(&probe));
-        assert!(!seen_at(&[FAR]).came_late(&probe));
+        assert!(seen_at(&[Point::TapToGuest]).came_late(&probe));
+        assert!(!seen_at(&[WAN]).came_late(&probe));
     }
 
     #[test]
@@ -312,6 +283,6 @@ mod tests {
         let group = Ipv4Addr::new(224, 0, 0, 251);
         let probe = probe(Origin::Guest, Point::Gateway, Sighting::Igmp { group });
         assert!(!probe.received.is_of_one_pass());
-        assert!(!seen_at(&[FAR]).came_late(&probe));
+        assert!(!seen_at(&[WAN]).came_late(&probe));
     }
 }

@@ -212,12 +212,6 @@ impl<'a> Row<'_, 'a> {
             origin: self.origin,
             stimulus,
             sent: seen.clone(),
-            sent_at: match self.origin {
-                Origin::Guest => Point::TapFromGuest,
-                Origin::Peer => Point::Peer,
-                Origin::Gateway => Point::Gateway,
-                Origin::Wan => Point::Wan,
-            },
             received: seen,
             received_at: self.received_at,
         });

@@ -120,7 +120,7 @@ mod tests {
     use crate::lab::{Direction, Sighted};
     use crate::report::model::Failure;
     use crate::verify::pass::Bounds;
-    use crate::verify::watch::{Place, Sightings};
+    use crate::verify::watch::Sightings;
     use lanfence_agent::clients::{PROFILES, Step, Taken, nth, xid};
     use rstest::rstest;
     use std::net::Ipv4Addr;
@@ -133,11 +133,11 @@ mod tests {
     /// A client without an INFORM, not the first of the table.
     const PLACE: usize = 2;
 
-    const OUT: [Place; 2] = [Place::At(Point::TapFromGuest), Place::At(Point::Gateway)];
-    const IN: [Place; 2] = [Place::GatewayOut, Place::At(Point::TapToGuest)];
+    const OUT: [Point; 2] = [Point::TapFromGuest, Point::Gateway];
+    const IN: [Point; 2] = [Point::FromGateway, Point::TapToGuest];
 
     /// The frames of a whole life, in order, with the two places of each.
-    fn lifetime() -> Vec<(Vec<u8>, [Place; 2])> {
+    fn lifetime() -> Vec<(Vec<u8>, [Point; 2])> {
         let first = nth(XID, u32::try_from(PLACE).unwrap());
         let dhcp = |kind, step: Step, out: bool| {
             let message = Message {

@@ -7,7 +7,6 @@ use crate::frame::dhcp::{Message, MessageType, message};
 use crate::frame::{Arp, Datagram};
 use crate::probe::Point;
 use crate::verify::judge;
-use crate::verify::watch::Place;
 use lanfence_agent::clients::{Played, Step};
 
 /// All steps of a client.
@@ -54,11 +53,11 @@ impl Leg {
     }
 
     /// Where it is seen leaving and arriving.
-    fn ends(self) -> (Place, Place) {
+    fn ends(self) -> (Point, Point) {
         if self.out {
-            (Place::At(Point::TapFromGuest), Place::At(Point::Gateway))
+            (Point::TapFromGuest, Point::Gateway)
         } else {
-            (Place::GatewayOut, Place::At(Point::TapToGuest))
+            (Point::FromGateway, Point::TapToGuest)
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::probe::SENTINEL;
 use crate::probe::{Expect, Group, Point};
 use crate::report::model::Outcome;
 use crate::verify::judge::{Observation, control_outcome, filtered_outcome};
-use crate::verify::watch::{Place, Sightings};
+use crate::verify::watch::Sightings;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -154,12 +154,12 @@ impl Ledger {
     /// Reads what the sensors saw.
     pub fn read(owner: &Owner<'_>, sightings: &Sightings) -> Self {
         let mut ledger = Self::default();
-        let mut frames: Vec<(Place, &Sighted)> = sightings.frames().collect();
+        let mut frames: Vec<(Point, &Sighted)> = sightings.frames().collect();
         frames.sort_by_key(|(_, seen)| seen.at_ns);
         let mut sent: BTreeMap<&[u8], Vec<u64>> = BTreeMap::new();
         let mut sources = HashSet::new();
         for (place, seen) in &frames {
-            if *place == Place::At(Point::TapFromGuest) {
+            if *place == Point::TapFromGuest {
                 sent.entry(&seen.frame).or_default().push(seen.at_ns);
                 sources.extend(source(&seen.frame));
             }
@@ -169,9 +169,9 @@ impl Ledger {
         }
         for (place, seen) in &frames {
             let port = match place {
-                Place::At(Point::Peer) => 0,
-                Place::At(Point::Gateway) => 1,
-                Place::At(Point::Wan) => 2,
+                Point::Peer => 0,
+                Point::Gateway => 1,
+                Point::Wan => 2,
                 _ => {
                     ledger.note(owner, *place, seen);
                     continue;
@@ -204,11 +204,11 @@ impl Ledger {
     }
 
     /// Takes in a frame at the guest's tap or leaving the router.
-    fn note(&mut self, owner: &Owner<'_>, place: Place, seen: &Sighted) {
+    fn note(&mut self, owner: &Owner<'_>, place: Point, seen: &Sighted) {
         match place {
-            Place::At(Point::TapFromGuest) => self.sent(owner, seen),
-            Place::At(Point::TapToGuest) => self.answer(owner, seen, 1),
-            Place::GatewayOut => self.answer(owner, seen, 0),
+            Point::TapFromGuest => self.sent(owner, seen),
+            Point::TapToGuest => self.answer(owner, seen, 1),
+            Point::FromGateway => self.answer(owner, seen, 0),
             _ => {}
         }
     }

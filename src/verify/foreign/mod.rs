@@ -15,7 +15,7 @@ use super::evidence::Own;
 use super::job::{Foreign, InjectedFault};
 use super::pass::{AFTER_FIRST_FRAME, Pace, bound_from_outside};
 use super::running::CellRun;
-use super::watch::{Marks, Place, Sightings, Watch};
+use super::watch::{Marks, Sightings, Watch};
 use super::{VerifyError, bind};
 use crate::frame::{Ip4, Link, Mac, Tag, ethertype};
 use crate::guest::foreign::{Arp, Broadcast, Dhcp, ForeignImage, Format, Medium, Overlay, Wan};
@@ -335,8 +335,8 @@ impl<'a> CellRun<'a> {
             let news = Watch::resume(self.context.lab, &on.machine.tap, marks);
             let look = end.min(Instant::now() + LOOK);
             tokio::select! {
-                _ = news.wait_for(Place::At(Point::TapFromGuest), look, |_| true) => {}
-                _ = news.wait_for(Place::At(Point::TapToGuest), look, |_| true) => {}
+                _ = news.wait_for(Point::TapFromGuest, look, |_| true) => {}
+                _ = news.wait_for(Point::TapToGuest, look, |_| true) => {}
             }
         }
     }
@@ -377,7 +377,7 @@ impl<'a> CellRun<'a> {
                 sound: fault.is_none(),
             },
             from_gateway: bounds.from_gateway,
-            ping: [at(Place::GatewayOut), at(Place::At(Point::TapToGuest))],
+            ping: [at(Point::FromGateway), at(Point::TapToGuest)],
             fault,
             ledger,
         };
@@ -405,12 +405,8 @@ impl Part {
 async fn answered(heard: &Watch<'_>, mac: Mac) -> bool {
     let end = Instant::now() + ANSWER;
     let from_guest = |frame: &[u8]| frame.get(6..12) == Some(&mac);
-    heard
-        .wait_for(Place::At(Point::Peer), end, from_guest)
-        .await
-        && heard
-            .wait_for(Place::At(Point::Gateway), end, from_guest)
-            .await
+    heard.wait_for(Point::Peer, end, from_guest).await
+        && heard.wait_for(Point::Gateway, end, from_guest).await
 }
 
 /// What the manifest expects and the guest has not done yet. With the filter it

@@ -7,7 +7,7 @@ use crate::guest::Machine;
 use crate::lab::{Direction, Lab, Sighted, Tftp};
 use crate::probe::{Point, Sighting};
 use crate::verify::VerifyError;
-use crate::verify::watch::{Marks, Place, Watch};
+use crate::verify::watch::{Marks, Watch};
 use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant, SystemTime};
@@ -194,7 +194,7 @@ async fn end_of_round(
         found.set(round.or(found.get()));
         round.is_some()
     };
-    let place = Place::At(Point::TapFromGuest);
+    let place = Point::TapFromGuest;
     watch
         .wait_for(place, Instant::now() + deadline, is_end)
         .await;

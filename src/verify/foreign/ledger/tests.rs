@@ -9,10 +9,10 @@ const MINE: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 77);
 const LAN: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 10);
 const WAN: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 10);
 
-const TAP: Place = Place::At(Point::TapFromGuest);
-const PEER: Place = Place::At(Point::Peer);
-const GATEWAY: Place = Place::At(Point::Gateway);
-const FAR: Place = Place::At(Point::Wan);
+const TAP: Point = Point::TapFromGuest;
+const PEER: Point = Point::Peer;
+const GATEWAY: Point = Point::Gateway;
+const FAR: Point = Point::Wan;
 
 fn to(mac: Mac, address: Ipv4Addr, port: u16) -> Vec<u8> {
     Link::new(ME, mac).frame(
@@ -30,14 +30,14 @@ fn names() -> Vec<u8> {
 }
 
 /// Both of the lab's hosts hear of it.
-fn hello(at: u64) -> Vec<(Place, Vec<u8>, u64)> {
+fn hello(at: u64) -> Vec<(Point, Vec<u8>, u64)> {
     let frame = to(BROADCAST, [192, 168, 1, 255].into(), 7);
     [TAP, PEER, GATEWAY]
         .map(|place| (place, frame.clone(), at))
         .to_vec()
 }
 
-fn read(frames: Vec<(Place, Vec<u8>, u64)>) -> Ledger {
+fn read(frames: Vec<(Point, Vec<u8>, u64)>) -> Ledger {
     let mut sightings = Sightings::default();
     for (place, frame, at_ns) in frames {
         let direction = Direction::In;
@@ -95,7 +95,7 @@ fn proof(ledger: &Ledger) -> Proof {
 #[case::seen_far_away(&[TAP, FAR], Outcome::Delivered)]
 #[case::seen_only_behind_the_filter(&[GATEWAY], Outcome::Delivered)]
 #[case::not_sent(&[], Outcome::NeverSent)]
-fn what_must_be_stopped(#[case] places: &[Place], #[case] expected: Outcome) {
+fn what_must_be_stopped(#[case] places: &[Point], #[case] expected: Outcome) {
     let mut frames: Vec<_> = places.iter().map(|place| (*place, ntp(), 10)).collect();
     frames.extend(hello(20));
     let ledger = read(frames);
@@ -120,7 +120,7 @@ fn a_wan_frame_is_delivered_without_the_filter_at_the_far_side_only() {
 #[case::one_host_only(&[TAP, PEER], Outcome::Dropped)]
 #[case::nowhere(&[TAP], Outcome::Dropped)]
 #[case::one_of_two(&[TAP, TAP, PEER, GATEWAY], Outcome::Dropped)]
-fn a_broadcast_must_reach_everybody(#[case] places: &[Place], #[case] expected: Outcome) {
+fn a_broadcast_must_reach_everybody(#[case] places: &[Point], #[case] expected: Outcome) {
     let mut frames: Vec<_> = places.iter().map(|place| (*place, names(), 10)).collect();
     frames.extend(hello(20));
     let ledger = read(frames);
@@ -188,8 +188,8 @@ fn a_lease_tells_the_address_and_that_it_was_heard() {
     };
     let packet = Ip4::new([192, 168, 1, 1].into(), MINE).udp(67, 68, &body.to_bytes(&[]));
     let frame = Link::new(mac::GATEWAY, ME).frame(ethertype::IPV4, &packet);
-    let sent = read(vec![(Place::GatewayOut, frame.clone(), 1)]);
+    let sent = read(vec![(Point::FromGateway, frame.clone(), 1)]);
     assert_eq!((sent.is_bound(), sent.address), (false, Some(MINE)));
-    let heard = read(vec![(Place::At(Point::TapToGuest), frame, 2)]);
+    let heard = read(vec![(Point::TapToGuest, frame, 2)]);
     assert!(heard.is_bound());
 }
