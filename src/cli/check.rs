@@ -7,7 +7,7 @@ pub mod probes;
 use super::explain::mac;
 use super::levels::{self, Format};
 use super::sarif::{self, Result as SarifResult};
-use super::tree::{Reading, Tree, backend, parameter};
+use super::tree::{backend, compile, load, parameter};
 use super::{Exit, Failure, generate, say};
 use crate::frame::Mac;
 use crate::layout::Layout;
@@ -15,6 +15,7 @@ use crate::nwfilter::evaluate::field::Field;
 use crate::nwfilter::evaluate::{Backend, TraceStep};
 use crate::nwfilter::lint::{self, Finding, Levels};
 use crate::nwfilter::reach::{TrafficClass, classes};
+use crate::nwfilter::{FilterTree, Strictness};
 use crate::policy::Policy;
 use clap::Args;
 use probes::{Judged, Verdict, judge_all};
@@ -63,7 +64,7 @@ pub struct Options {
 struct Checked {
     policy: String,
     backend: Backend,
-    tree: Tree,
+    tree: FilterTree,
     lint: Vec<Finding>,
     levels: Levels,
     probes: Vec<Judged>,
@@ -82,7 +83,7 @@ impl Checked {
         let bad = |judged: &Judged| matches!(judged.verdict, Verdict::Leak | Verdict::Blocked);
         let wrong = |class: &TrafficClass| !class.leaked.is_empty() || !class.blocked.is_empty();
         let mut lints = self.lint.iter();
-        let denied = lints.any(|finding| self.levels.denies(finding.rule));
+        let denied = lints.any(|finding| self.levels.denies(finding.lint));
         if denied || self.probes.iter().any(bad) || self.classes.iter().any(wrong) {
             1
         } else if self.with(Verdict::Undecided).next().is_some()
@@ -99,18 +100,19 @@ impl Checked {
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let levels = options.levels.levels()?;
     let reading = if options.lenient {
-        Reading::AsLibvirt
+        Strictness::AsLibvirt
     } else {
-        Reading::Strict
+        Strictness::Strict
     };
     let generate::Source { policy, origin, .. } = generate::policy(options.policy.as_deref())?;
     let tree = if options.filters.is_empty() {
-        Tree::generated(crate::nwfilter::generate(&policy))
+        FilterTree::generated(crate::nwfilter::generate(&policy))
     } else {
-        Tree::load(&options.filters, options.bind.as_deref(), reading)?
+        load(&options.filters, options.bind.as_deref(), reading)?
     };
     let layout = layout(&policy, options.mac)?;
-    let mut filter = tree.compile(layout.guest.mac, &options.parameters, options.backend)?;
+    let mac = layout.guest.mac;
+    let mut filter = compile(&tree, mac, &options.parameters, options.backend)?;
     if options.no_bridge_nf {
         filter = filter.without_bridge_nf();
     }

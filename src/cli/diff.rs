@@ -2,12 +2,13 @@
 
 use super::explain::{mac, trace};
 use super::levels::WIDTH;
-use super::tree::{Reading, Tree, backend, parameter};
+use super::tree::{backend, compile, load, parameter};
 use super::{Exit, Failure, check, say};
 use crate::frame::{Mac, summary};
 use crate::layout::Layout;
 use crate::nwfilter::evaluate::{Backend, Compiled, Decision, Way};
 use crate::nwfilter::reach::{Comparison, Difference, differences};
+use crate::nwfilter::{FilterTree, Strictness};
 use crate::policy::Policy;
 use crate::report::text::{plural, wrap};
 use clap::Args;
@@ -54,7 +55,7 @@ pub struct Options {
 
 /// A filter with what it compiles to.
 struct Side {
-    tree: Tree,
+    tree: FilterTree,
     filter: Compiled,
 }
 
@@ -66,8 +67,8 @@ impl Side {
         options: &Options,
         guest: Mac,
     ) -> Result<Self, Failure> {
-        let tree = Tree::load(std::slice::from_ref(path), bind, Reading::Strict)?;
-        let filter = tree.compile(guest, &options.parameters, backend)?;
+        let tree = load(std::slice::from_ref(path), bind, Strictness::Strict)?;
+        let filter = compile(&tree, guest, &options.parameters, backend)?;
         Ok(Self { tree, filter })
     }
 

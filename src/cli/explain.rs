@@ -3,11 +3,12 @@
 mod overview;
 mod variables;
 
-use super::tree::{Reading, Tree, backend, parameter};
+use super::tree::{backend, compile, load, parameter};
 use super::{Exit, Failure, say};
 use crate::frame::{Mac, View, summary};
 use crate::nwfilter::evaluate::{Backend, Compiled, Decision, Evaluation, TraceStep, Way};
 use crate::nwfilter::lint;
+use crate::nwfilter::{FilterTree, Strictness};
 use clap::{Args, ValueEnum};
 use pcap_file::DataLink;
 use pcap_file::pcap::PcapReader;
@@ -87,7 +88,11 @@ pub fn mac(text: &str) -> Result<Mac, String> {
 
 /// Explains every frame, or the filter where there is none.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
-    let tree = Tree::load(&options.filters, options.bind.as_deref(), Reading::Strict)?;
+    let tree = load(
+        &options.filters,
+        options.bind.as_deref(),
+        Strictness::Strict,
+    )?;
     if options.frames.is_empty() && options.pcap.is_none() {
         say(&whole(&tree, options)?).map_err(Failure::usage)?;
         return Ok(Exit::Pass.into());
@@ -104,7 +109,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         .mac
         .or_else(|| guess(frames.first()?, way))
         .unwrap_or_default();
-    let filter = tree.compile(guest, &options.parameters, options.backend)?;
+    let filter = compile(&tree, guest, &options.parameters, options.backend)?;
     for frame in &frames {
         say(&explain(&tree, &filter, frame, way)).map_err(Failure::usage)?;
     }
@@ -115,7 +120,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
 const EXAMPLE: Mac = [0x52, 0x54, 0, 0x12, 0x34, 0x56];
 
 /// The filter in words, with example values for variables that nothing sets.
-fn whole(tree: &Tree, options: &Options) -> Result<String, Failure> {
+fn whole(tree: &FilterTree, options: &Options) -> Result<String, Failure> {
     let mac = options.mac.unwrap_or(EXAMPLE);
     let text = mac.map(|octet| format!("{octet:02x}")).join(":");
     let variables = variables::variables(&tree.filters, &text, &options.parameters);
@@ -126,7 +131,7 @@ fn whole(tree: &Tree, options: &Options) -> Result<String, Failure> {
             parameters.extend(values.map(|value| (variable.name.clone(), value.clone())));
         }
     }
-    let filter = tree.compile(mac, &parameters, options.backend)?;
+    let filter = compile(tree, mac, &parameters, options.backend)?;
     let findings = lint::lint(&tree.filters, &tree.top, &filter);
     Ok(overview::overview(tree, &filter, &variables, &findings))
 }
@@ -142,7 +147,7 @@ fn guess(frame: &[u8], way: Way) -> Option<Mac> {
 }
 
 /// A frame's outcome in words.
-fn explain(tree: &Tree, filter: &Compiled, frame: &[u8], way: Way) -> String {
+fn explain(tree: &FilterTree, filter: &Compiled, frame: &[u8], way: Way) -> String {
     let outcome = filter.evaluate(frame, way);
     let direction = if way == Way::FromGuest {
         "from the guest"
@@ -172,7 +177,7 @@ fn explain(tree: &Tree, filter: &Compiled, frame: &[u8], way: Way) -> String {
 }
 
 /// What happened to a frame, a line an event.
-pub fn trace(tree: &Tree, outcome: &Evaluation) -> Vec<String> {
+pub fn trace(tree: &FilterTree, outcome: &Evaluation) -> Vec<String> {
     let line = |event: &TraceStep| {
         match event {
         TraceStep::NotForwarded => "the bridge itself keeps it back: its source is no host, its destination is for bridges, or its tag is cut".to_owned(),

@@ -1,7 +1,7 @@
 //! What `lint` and `check` share: levels of lints, formats, findings as text and JSON.
 
 use super::Failure;
-use super::tree::Tree;
+use crate::nwfilter::FilterTree;
 use crate::nwfilter::lint::{Finding, Levels};
 use crate::report::text::wrap;
 use clap::{Args, ValueEnum};
@@ -41,8 +41,8 @@ pub enum Format {
 }
 
 /// Where a finding stands, in words.
-fn place(tree: &Tree, finding: &Finding) -> String {
-    if let Some(origin) = &finding.origin {
+fn place(tree: &FilterTree, finding: &Finding) -> String {
+    if let Some(origin) = &finding.rule {
         return tree.describe(origin);
     }
     let (path, place) = tree.location(finding);
@@ -53,7 +53,7 @@ fn place(tree: &Tree, finding: &Finding) -> String {
 }
 
 /// Findings as text.
-pub fn text(tree: &Tree, findings: &[Finding]) -> String {
+pub fn text(tree: &FilterTree, findings: &[Finding]) -> String {
     let mut out = String::new();
     let mut paragraph = |first: &str, text: &str, indent| {
         for line in wrap(first, text, WIDTH, indent) {
@@ -62,25 +62,25 @@ pub fn text(tree: &Tree, findings: &[Finding]) -> String {
         }
     };
     for finding in findings {
-        let first = format!("  {}[{}] ", finding.severity.word(), finding.rule);
-        paragraph(&first, &finding.what, 6);
+        let first = format!("  {}[{}] ", finding.severity.word(), finding.lint);
+        paragraph(&first, &finding.message, 6);
         paragraph("      at ", &place(tree, finding), 9);
     }
     out
 }
 
 /// A finding as JSON.
-pub fn json(tree: &Tree, finding: &Finding) -> Value {
+pub fn json(tree: &FilterTree, finding: &Finding) -> Value {
     let (path, place) = tree.location(finding);
     let place = path
         .zip(place)
         .map(|(path, (line, column))| format!("{path}:{line}:{column}"));
     json!({
-        "rule": finding.rule,
+        "rule": finding.lint,
         "severity": finding.severity.word(),
         "filter": finding.filter,
-        "number": finding.origin.as_ref().map(|origin| origin.rule),
+        "number": finding.rule.as_ref().map(|origin| origin.rule),
         "place": place,
-        "message": finding.what,
+        "message": finding.message,
     })
 }

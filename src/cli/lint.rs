@@ -3,12 +3,12 @@
 use super::explain::mac;
 use super::levels::{self, Format};
 use super::sarif::{self, Result as SarifResult};
-use super::tree::{Reading, Tree, parameter};
+use super::tree::{load, parameter};
 use super::{Exit, Failure, say};
 use crate::frame::Mac;
 use crate::nwfilter::evaluate::Compiled;
 use crate::nwfilter::lint::{self, Finding, Severity};
-use crate::nwfilter::write;
+use crate::nwfilter::{FilterTree, Strictness, write};
 use crate::report::text::plural;
 use clap::Args;
 use serde_json::json;
@@ -40,7 +40,7 @@ pub struct Options {
 
 /// What was found out about the files.
 struct Linted {
-    tree: Tree,
+    tree: FilterTree,
     findings: Vec<Finding>,
     /// Why they make no filter that can be bound, where that is so.
     unbound: Option<String>,
@@ -63,10 +63,10 @@ impl Linted {
 /// Reads the files as libvirt does and prints the findings.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let levels = options.levels.levels()?;
-    let tree = Tree::load(
+    let tree = load(
         &options.filters,
         options.bind.as_deref(),
-        Reading::AsLibvirt,
+        Strictness::AsLibvirt,
     )?;
     let mac = options.mac.unwrap_or_default();
     let compiled = Compiled::new(&tree.filters, &tree.top, mac, &options.parameters);
@@ -79,7 +79,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         Err(error) => {
             findings.extend(lint::refused(&tree.top, &error));
             findings.extend(lint::lint_apart(&tree.filters));
-            Some(tree.located(&error))
+            Some(tree.located(error).to_string())
         }
     };
     let linted = Linted {

@@ -21,7 +21,6 @@ mod lint;
 mod matrix;
 mod report;
 mod sarif;
-mod shipped;
 mod tree;
 #[cfg(feature = "lab")]
 mod verify;

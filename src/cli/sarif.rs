@@ -1,7 +1,7 @@
 //! Findings in the Static Analysis Results Interchange Format 2.1.0 (OASIS),
 //! which code-scanning pages show beside the lines that they are about.
 
-use super::tree::Tree;
+use crate::nwfilter::FilterTree;
 use crate::nwfilter::Position;
 use crate::nwfilter::lint::Finding;
 use crate::nwfilter::lint::catalogue::LINTS;
@@ -36,12 +36,12 @@ pub struct Result {
 
 impl Result {
     /// Of a finding.
-    pub fn of(tree: &Tree, finding: &Finding) -> Self {
+    pub fn of(tree: &FilterTree, finding: &Finding) -> Self {
         let (path, place) = tree.location(finding);
         Self {
-            rule: finding.rule.to_owned(),
+            rule: finding.lint.to_owned(),
             level: finding.severity.word(),
-            message: finding.what.clone(),
+            message: finding.message.clone(),
             path: path.map(str::to_owned),
             place,
         }

@@ -8,9 +8,11 @@ pub mod intervals;
 #[path = "../testdata/language.rs"]
 mod language;
 pub mod lint;
+mod load;
 mod model;
 pub mod reach;
 mod read;
+mod shipped;
 mod shorten;
 mod tree;
 pub mod vocabulary;
@@ -18,8 +20,10 @@ mod write;
 
 pub use compare::difference;
 pub use generate::generate;
+pub use load::Strictness;
 pub use model::{Element, Entry, Filter, FilterRef, Rule, RuleId};
 pub use read::{Document, Ignored, Position, ReadError, as_libvirt, document, read};
-pub use tree::{FilterTree, TreeError};
+pub use shipped::{SHIPPED_HINT, ShippedFilters};
+pub use tree::{FilterTree, Source, TreeError};
 pub use vocabulary::{Action, Protocol, RuleDirection};
 pub use write::{canonical, element, write};

@@ -84,6 +84,12 @@ impl Rule {
     pub fn effective_priority(&self) -> i16 {
         self.priority.unwrap_or(DEFAULT_PRIORITY)
     }
+
+    /// Names of the variables that it uses, without `$` and iterator.
+    pub fn variables(&self) -> impl Iterator<Item = &str> {
+        let attributes = self.elements.iter().flat_map(|element| &element.attributes);
+        attributes.filter_map(|(_, value)| variables::referred(value))
+    }
 }
 
 impl Filter {
@@ -117,11 +123,7 @@ impl Filter {
 
     /// Names of the variables that its rules use, without `$` and iterator.
     pub fn variables(&self) -> impl Iterator<Item = &str> {
-        let attributes = self
-            .rules()
-            .flat_map(|rule| &rule.elements)
-            .flat_map(|element| &element.attributes);
-        attributes.filter_map(|(_, value)| variables::referred(value))
+        self.rules().flat_map(Rule::variables)
     }
 
     /// Parameters that it sets on the filters it refers to.

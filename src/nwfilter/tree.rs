@@ -1,15 +1,21 @@
-//! Several files that make one filter tree.
+//! Filters that refer to each other, and the files that they come from.
 
-use super::model::Filter;
-use super::read::{ReadError, read};
+use super::evaluate::{Backend, CompileError, Compiled, Culprit};
+use super::lint::{self, Finding};
+use super::model::{Filter, Rule, RuleId};
+use super::read::{Document, Ignored, Position, ReadError};
+use super::shipped::SHIPPED_HINT;
+use super::vocabulary::variables;
+use super::write::element;
+use crate::frame::Mac;
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use thiserror::Error;
 
-/// Files that do not make a tree.
+/// Files that do not make a tree, or a tree that cannot be bound.
 #[derive(Debug, Error)]
 pub enum TreeError {
-    /// A file that cannot be read.
+    /// A file or folder that cannot be read.
     #[error("{path}: {source}", path = .path.display())]
     File {
         /// Which.
@@ -17,145 +23,347 @@ pub enum TreeError {
         /// Why.
         source: std::io::Error,
     },
+    /// A folder without filters.
+    #[error("{}: no .xml file is in this folder", .0.display())]
+    EmptyFolder(PathBuf),
     /// A file that is no filter.
     #[error(transparent)]
     Read(#[from] ReadError),
     /// Two files with one filter's name.
-    #[error("filter {name} is given twice, the second time in {origin}")]
+    #[error("filter {name} is given twice, the second time in {path}")]
     Twice {
         /// The name.
         name: String,
         /// The second file.
-        origin: String,
+        path: String,
     },
-    /// A reference to nothing.
-    #[error(
-        "filter {from} refers to {to}, which is neither given nor shipped with libvirt here\n  cure: give its file with another --filter (libvirt's own come with the package libvirt-daemon-config-nwfilter)"
-    )]
-    Undefined {
-        /// The filter with the reference.
-        from: String,
-        /// The missing filter.
-        to: String,
-    },
-    /// References in a circle.
-    #[error("the filters refer to each other in a circle: {}", .0.join(" -> "))]
-    Cycle(Vec<String>),
+    /// A filter to bind that no file has.
+    #[error("--bind {0}: none of the files has that filter")]
+    NoSuchFilter(String),
     /// More than one filter that nothing refers to.
-    #[error("several filters could be bound, since nothing refers to them: {}\n  cure: give the one to verify and those that it refers to", .0.join(", "))]
+    #[error("several filters could be bound, since nothing refers to them: {}\n  cure: give the one to bind and those that it refers to, or name it with --bind", .0.join(", "))]
     SeveralTops(Vec<String>),
+    /// Filters that libvirt would refuse to bind.
+    #[error("{}{source}{}", prefix(.place.as_deref()), hint(.source))]
+    Compile {
+        /// `file:line:column` of what it is about, where it has one.
+        place: Option<String>,
+        /// Why.
+        source: CompileError,
+    },
 }
 
-/// Filters in an order in which libvirt can define them.
+/// A place before a message; nothing where there is none.
+fn prefix(place: Option<&str>) -> String {
+    place.map_or_else(String::new, |place| format!("{place}: "))
+}
+
+/// What else to say of an error.
+fn hint(error: &CompileError) -> String {
+    match error {
+        CompileError::Missing { .. } => format!("; {SHIPPED_HINT}"),
+        _ => String::new(),
+    }
+}
+
+/// Where a filter comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// The filter's name.
+    pub filter: String,
+    /// The file.
+    pub path: String,
+    /// The file's text.
+    pub text: String,
+    /// Whether it is one of libvirt's own that a given filter refers to.
+    pub is_shipped: bool,
+    /// What libvirt ignores in it.
+    ignored: Vec<Ignored>,
+    /// Where its rules start.
+    rules: Vec<Position>,
+    /// Where its references start.
+    references: Vec<Position>,
+}
+
+/// A filter to bind with all that it refers to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FilterTree {
-    filters: Vec<Filter>,
-    externals: BTreeSet<String>,
+    /// All filters: those that were given in their order, then libvirt's own.
+    pub filters: Vec<Filter>,
+    /// The one that an interface would refer to.
+    pub top: String,
+    /// In the order of the filters; empty for a filter that has no file.
+    sources: Vec<Source>,
 }
 
 impl FilterTree {
-    /// Reads the files and resolves their references. `known` says which
-    /// other filters exist (those that libvirt ships).
-    pub fn load(paths: &[PathBuf], known: &dyn Fn(&str) -> bool) -> Result<Self, TreeError> {
-        let mut filters: Vec<Filter> = Vec::new();
-        for path in paths {
-            let origin = path.display().to_string();
-            let bytes = std::fs::read(path).map_err(|source| TreeError::File {
-                path: path.clone(),
-                source,
-            })?;
-            let filter = read(&String::from_utf8_lossy(&bytes), &origin)?;
-            if filters.iter().any(|other| other.name == filter.name) {
-                return Err(TreeError::Twice {
-                    name: filter.name,
-                    origin,
-                });
-            }
-            filters.push(filter);
+    /// A filter that has no file.
+    pub fn generated(filter: Filter) -> Self {
+        Self {
+            top: filter.name.clone(),
+            filters: vec![filter],
+            sources: Vec::new(),
         }
-        Self::of(filters, known)
     }
 
-    /// Resolves the references of filters that have been read already.
-    pub fn of(filters: Vec<Filter>, known: &dyn Fn(&str) -> bool) -> Result<Self, TreeError> {
-        let mut externals = BTreeSet::new();
-        let names: BTreeSet<&str> = filters.iter().map(|filter| filter.name.as_str()).collect();
-        for filter in &filters {
-            for to in filter.references() {
-                if names.contains(to) {
-                    continue;
-                }
-                if !known(to) {
-                    return Err(TreeError::Undefined {
-                        from: filter.name.clone(),
-                        to: to.to_owned(),
-                    });
-                }
-                externals.insert(to.to_owned());
-            }
+    /// A tree without filters, to be filled.
+    pub(super) fn empty() -> Self {
+        Self {
+            top: String::new(),
+            filters: Vec::new(),
+            sources: Vec::new(),
         }
-        let ordered = order(filters)?;
-        let tops: Vec<String> = tops(&ordered).map(|filter| filter.name.clone()).collect();
-        if tops.len() > 1 {
-            return Err(TreeError::SeveralTops(tops));
+    }
+
+    /// Adds a filter that was read from a file.
+    ///
+    /// # Errors
+    /// A second filter of one name.
+    pub(super) fn add(
+        &mut self,
+        document: Document,
+        path: String,
+        text: String,
+        is_shipped: bool,
+    ) -> Result<(), TreeError> {
+        let filter = document.filter;
+        if self.has(&filter.name) {
+            let name = filter.name;
+            return Err(TreeError::Twice { name, path });
         }
-        Ok(Self {
-            filters: ordered,
-            externals,
+        self.sources.push(Source {
+            filter: filter.name.clone(),
+            path,
+            text,
+            is_shipped,
+            ignored: document.ignored,
+            rules: document.rules,
+            references: document.references,
+        });
+        self.filters.push(filter);
+        Ok(())
+    }
+
+    /// Whether it holds the filter of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.filters.iter().any(|filter| filter.name == name)
+    }
+
+    /// The one filter that nothing refers to.
+    ///
+    /// # Errors
+    /// References in a circle, and several filters that nothing refers to.
+    pub(super) fn unreferenced(&self) -> Result<String, TreeError> {
+        dependency_order(&self.filters).map_err(|error| self.located(error))?;
+        let referred: BTreeSet<&str> = self.filters.iter().flat_map(Filter::references).collect();
+        let names = self.filters.iter().map(|filter| filter.name.as_str());
+        let tops: Vec<&str> = names.filter(|name| !referred.contains(name)).collect();
+        match tops.as_slice() {
+            [top] => Ok((*top).to_owned()),
+            several => Err(TreeError::SeveralTops(
+                several.iter().map(|name| (*name).to_owned()).collect(),
+            )),
+        }
+    }
+
+    /// Its filters, what each refers to before it, with their sources.
+    ///
+    /// # Errors
+    /// References in a circle.
+    pub fn in_definition_order(&self) -> Result<Vec<(&Filter, Option<&Source>)>, TreeError> {
+        let order = dependency_order(&self.filters).map_err(|error| self.located(error))?;
+        let pair = |at: usize| (&self.filters[at], self.sources.get(at));
+        Ok(order.into_iter().map(pair).collect())
+    }
+
+    /// That every reference leads to a filter, and that every variable is set:
+    /// by a reference, by one of the parameters of the interface, or by libvirt
+    /// itself, which sets `MAC` and can learn `IP`.
+    ///
+    /// # Errors
+    /// The first reference or variable of which that is not so.
+    pub fn check_complete(&self, parameters: &[(String, String)]) -> Result<(), TreeError> {
+        let missing = self.filters.iter().find_map(|filter| {
+            let to = filter.references().find(|to| !self.has(to))?;
+            let (from, to) = (filter.name.clone(), to.to_owned());
+            Some(CompileError::Missing { from, to })
+        });
+        let unset = || self.unset_variable(parameters);
+        missing
+            .or_else(unset)
+            .map_or(Ok(()), |error| Err(self.located(error)))
+    }
+
+    fn unset_variable(&self, parameters: &[(String, String)]) -> Option<CompileError> {
+        let by_interface = parameters.iter().map(|(name, _)| name.as_str());
+        let by_references = self.filters.iter().flat_map(Filter::parameters);
+        let by_libvirt = [variables::MAC, variables::IP];
+        let set: BTreeSet<&str> = by_interface
+            .chain(by_references)
+            .chain(by_libvirt)
+            .collect();
+        let mut rules = self.filters.iter().flat_map(numbered);
+        rules.find_map(|(origin, rule)| {
+            let name = rule
+                .variables()
+                .find(|name| !set.contains(name))?
+                .to_owned();
+            Some(CompileError::Unset { origin, name })
         })
     }
 
-    /// Every filter, what it refers to before it.
-    pub fn in_order(&self) -> &[Filter] {
-        &self.filters
-    }
-
-    /// The filter to bind.
+    /// Compiles it for an interface.
     ///
-    /// # Panics
-    /// When the set is empty, which the command line rules out.
-    pub fn top(&self) -> &Filter {
-        self.filters.last().expect("a set has a filter")
+    /// # Errors
+    /// Whatever makes libvirt refuse to bind it, with the place in its file.
+    pub fn compile(
+        &self,
+        mac: Mac,
+        parameters: &[(String, String)],
+        backend: Backend,
+    ) -> Result<Compiled, TreeError> {
+        let compiled = Compiled::with_backend(&self.filters, &self.top, mac, parameters, backend);
+        compiled.map_err(|error| self.located(error))
     }
 
-    /// A variable that nothing sets, with the filter that uses it, in the set
-    /// or among the filters of libvirt that it refers to. libvirt sets `MAC`
-    /// itself and can learn `IP`.
-    pub fn unset_variable<'a>(
-        &'a self,
-        shipped: &'a [Filter],
-        set: &[(String, String)],
-    ) -> Option<(&'a Filter, &'a str)> {
-        let all = || self.filters.iter().chain(shipped);
-        let is_set = |name: &str| {
-            matches!(name, "MAC" | "IP")
-                || set.iter().any(|(set, _)| set == name)
-                || all().any(|filter| filter.parameters().any(|set| set == name))
+    /// An error with the place that it is about.
+    pub fn located(&self, error: CompileError) -> TreeError {
+        let place = match error.culprit() {
+            Culprit::Rule(origin) => self.place(origin),
+            Culprit::Reference { from, to } => self.reference(from, to),
         };
-        let mut used = all().flat_map(|filter| filter.variables().map(move |name| (filter, name)));
-        used.find(|(_, name)| !is_set(name))
+        TreeError::Compile {
+            place,
+            source: error,
+        }
     }
 
-    /// Filters that are referred to and not in the set.
-    pub fn externals(&self) -> impl Iterator<Item = &str> {
-        self.externals.iter().map(String::as_str)
-    }
-
-    /// Rules in the whole set.
+    /// How many rules the files have.
     pub fn rule_count(&self) -> usize {
         self.filters.iter().map(Filter::rule_count).sum()
     }
+
+    /// The files, for a heading; none where the filter was generated.
+    pub fn paths(&self) -> Vec<&str> {
+        self.sources
+            .iter()
+            .map(|source| source.path.as_str())
+            .collect()
+    }
+
+    /// The files that were given, without those that libvirt ships.
+    pub fn given_paths(&self) -> Vec<&str> {
+        let given = self.sources.iter().filter(|source| !source.is_shipped);
+        given.map(|source| source.path.as_str()).collect()
+    }
+
+    /// What libvirt ignores in the files, as findings.
+    pub fn ignored(&self) -> Vec<Finding> {
+        let sources = self.sources.iter();
+        sources
+            .flat_map(|source| lint::ignored(&source.filter, &source.ignored))
+            .collect()
+    }
+
+    /// The filters that libvirt reads otherwise than they are written.
+    pub fn misread(&self) -> impl Iterator<Item = &Filter> {
+        let sources = self.sources.iter().zip(&self.filters);
+        let odd = sources.filter(|(source, _)| !source.ignored.is_empty());
+        odd.map(|(_, filter)| filter)
+    }
+
+    /// The file of a finding and its place in it, as far as it has them.
+    pub fn location(&self, finding: &Finding) -> (Option<&str>, Option<Position>) {
+        let mut sources = self.sources.iter();
+        let Some(source) = sources.find(|source| source.filter == finding.filter) else {
+            return (None, None);
+        };
+        let of_rule = |origin: &RuleId| source.rules.get(origin.rule.checked_sub(1)?).copied();
+        let place = finding.position.or(finding.rule.as_ref().and_then(of_rule));
+        (Some(&source.path), place)
+    }
+
+    /// The file of the filter to bind; none where it was generated.
+    pub fn path(&self) -> Option<&str> {
+        let mut sources = self.sources.iter();
+        let source = sources.find(|source| source.filter == self.top)?;
+        Some(&source.path)
+    }
+
+    /// `file:line:column` of a filter's reference to another, or of its first.
+    fn reference(&self, from: &str, to: Option<&str>) -> Option<String> {
+        let source = self.sources.iter().find(|source| source.filter == from)?;
+        let filter = self.filters.iter().find(|filter| filter.name == from)?;
+        let mut references = filter.references();
+        let at = references.position(|name| to.is_none_or(|to| to == name))?;
+        let (line, column) = source.references.get(at)?;
+        Some(format!("{}:{line}:{column}", source.path))
+    }
+
+    /// `file:line:column` of a rule; none where the filter has no file.
+    pub fn place(&self, origin: &RuleId) -> Option<String> {
+        let (path, (line, column)) = self.rule_place(origin)?;
+        Some(format!("{path}:{line}:{column}"))
+    }
+
+    /// The file of a rule and its place in it; none where the filter has no file.
+    pub fn rule_place(&self, origin: &RuleId) -> Option<(&str, Position)> {
+        let mut sources = self.sources.iter();
+        let source = sources.find(|source| source.filter == origin.filter)?;
+        let place = source.rules.get(origin.rule.checked_sub(1)?)?;
+        Some((&source.path, *place))
+    }
+
+    /// A rule in words: its number and filter, where it stands, what it says.
+    pub fn describe(&self, origin: &RuleId) -> String {
+        let place = self.place(origin).map(|place| format!(" ({place})"));
+        format!(
+            "{origin}{}: {}",
+            place.unwrap_or_default(),
+            self.text(origin)
+        )
+    }
+
+    /// `drop out <ip dstipaddr='…'/>`
+    fn text(&self, origin: &RuleId) -> String {
+        let filter = self
+            .filters
+            .iter()
+            .find(|filter| filter.name == origin.filter);
+        let rule = filter.and_then(|filter| filter.rules().nth(origin.rule.checked_sub(1)?));
+        let Some(rule) = rule else {
+            return String::new();
+        };
+        let elements = rule.elements.iter().map(element);
+        let elements: Vec<String> = elements.collect();
+        let what = if elements.is_empty() {
+            "every frame".to_owned()
+        } else {
+            elements.join(" ")
+        };
+        format!("{} {} {what}", rule.action, rule.direction)
+    }
 }
 
-fn tops(filters: &[Filter]) -> impl Iterator<Item = &Filter> {
-    let referred: BTreeSet<&str> = filters.iter().flat_map(Filter::references).collect();
-    filters
-        .iter()
-        .filter(move |filter| !referred.contains(filter.name.as_str()))
+/// The rules of a filter with their names.
+fn numbered(filter: &Filter) -> impl Iterator<Item = (RuleId, &Rule)> {
+    filter.rules().zip(1..).map(|(rule, number)| {
+        let filter = filter.name.clone();
+        (
+            RuleId {
+                filter,
+                rule: number,
+            },
+            rule,
+        )
+    })
 }
 
-/// Dependencies first, else in the given order.
-fn order(filters: Vec<Filter>) -> Result<Vec<Filter>, TreeError> {
+/// Positions of the filters, what one refers to before it, else in the given order.
+///
+/// # Errors
+/// References in a circle.
+fn dependency_order(filters: &[Filter]) -> Result<Vec<usize>, CompileError> {
     let places: HashMap<&str, usize> = filters
         .iter()
         .enumerate()
@@ -191,11 +399,9 @@ fn order(filters: Vec<Filter>) -> Result<Vec<Filter>, TreeError> {
     if let Some(stuck) = waiting.iter().position(|count| *count > 0) {
         let names = circle(stuck, &targets, &waiting);
         let names = names.iter().map(|at| filters[*at].name.clone());
-        return Err(TreeError::Cycle(names.collect()));
+        return Err(CompileError::Cycle(names.collect()));
     }
-    let mut filters: Vec<Option<Filter>> = filters.into_iter().map(Some).collect();
-    let taken = sequence.into_iter().filter_map(|at| filters[at].take());
-    Ok(taken.collect())
+    Ok(sequence)
 }
 
 /// A circle of references that a filter which waits in vain leads into, its
@@ -218,57 +424,64 @@ fn circle(start: usize, targets: &[BTreeSet<usize>], waiting: &[usize]) -> Vec<u
 
 #[cfg(test)]
 mod tests {
+    use super::super::read::read;
     use super::*;
 
     fn filter(name: &str, references: &[&str]) -> Filter {
         let references: String = references
             .iter()
             .map(|to| format!("<filterref filter='{to}'/>"))
-            .collect::<Vec<_>>()
-            .concat();
-        read(
-            &format!("<filter name='{name}'>{references}</filter>"),
-            "test",
-        )
-        .unwrap()
+            .collect();
+        let text = format!("<filter name='{name}'>{references}</filter>");
+        read(&text, "test").unwrap()
     }
 
-    fn names(set: &FilterTree) -> Vec<&str> {
-        set.in_order()
-            .iter()
-            .map(|filter| filter.name.as_str())
-            .collect()
+    fn tree(filters: Vec<Filter>) -> FilterTree {
+        FilterTree {
+            filters,
+            ..FilterTree::empty()
+        }
     }
 
     #[test]
     fn what_is_referred_to_comes_first() {
-        let filters = vec![
+        let tree = tree(vec![
             filter("top", &["a", "b"]),
             filter("a", &["b"]),
             filter("b", &["clean-traffic"]),
-        ];
-        let set = FilterTree::of(filters, &|name| name == "clean-traffic").unwrap();
-        assert_eq!(names(&set), ["b", "a", "top"]);
-        assert_eq!(set.top().name, "top");
-        assert_eq!(set.externals().collect::<Vec<_>>(), ["clean-traffic"]);
+        ]);
+        let order = tree.in_definition_order().unwrap();
+        let names: Vec<&str> = order
+            .iter()
+            .map(|(filter, _)| filter.name.as_str())
+            .collect();
+        assert_eq!(names, ["b", "a", "top"]);
+        assert_eq!(tree.unreferenced().unwrap(), "top");
     }
 
     #[test]
     fn broken_trees_are_told_apart() {
-        let nothing = |_: &str| false;
-        let message = |filters| FilterTree::of(filters, &nothing).unwrap_err().to_string();
+        let circle = tree(vec![filter("a", &["b"]), filter("b", &["a"])]);
+        let missing = tree(vec![filter("a", &["missing"])]);
+        let several = tree(vec![filter("a", &[]), filter("b", &[])]);
         insta::assert_snapshot!(
             [
-                message(vec![filter("a", &["b"]), filter("b", &["a"])]),
-                message(vec![filter("a", &["missing"])]),
-                message(vec![filter("a", &[]), filter("b", &[])]),
+                circle.unreferenced().unwrap_err().to_string(),
+                missing.check_complete(&[]).unwrap_err().to_string(),
+                several.unreferenced().unwrap_err().to_string(),
             ]
-            .join("\n"), @"
-        the filters refer to each other in a circle: a -> b -> a
-        filter a refers to missing, which is neither given nor shipped with libvirt here
-          cure: give its file with another --filter (libvirt's own come with the package libvirt-daemon-config-nwfilter)
-        several filters could be bound, since nothing refers to them: a, b
-          cure: give the one to verify and those that it refers to
-        ");
+            .join("\n"),
+            @""
+        );
+    }
+
+    #[test]
+    fn a_variable_is_set_by_a_reference_a_parameter_or_libvirt() {
+        let text = "<filter name='x'><rule action='drop' direction='out'><ip srcipaddr='$IP' dstipaddr='$A[@1]'/></rule></filter>";
+        let tree = tree(vec![read(text, "test").unwrap()]);
+        let message = tree.check_complete(&[]).unwrap_err().to_string();
+        assert!(message.starts_with("rule 1 of x uses $A"), "{message}");
+        let given = [("A".to_owned(), "10.0.0.1".to_owned())];
+        tree.check_complete(&given).unwrap();
     }
 }

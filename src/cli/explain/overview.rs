@@ -3,8 +3,8 @@
 
 use super::variables::{Source, Variable};
 use crate::cli::levels::{self, WIDTH};
-use crate::cli::tree::Tree;
 use crate::nwfilter::Action;
+use crate::nwfilter::FilterTree;
 use crate::nwfilter::evaluate::field::Field;
 use crate::nwfilter::evaluate::{
     Compiled, CompiledRule, ConnectionState, Layer2Chains, Match, RootStep, SubChain, Way,
@@ -21,7 +21,7 @@ const NAME: usize = 32;
 
 /// The whole text.
 pub fn overview(
-    tree: &Tree,
+    tree: &FilterTree,
     filter: &Compiled,
     variables: &[Variable],
     findings: &[Finding],
@@ -51,7 +51,7 @@ pub fn overview(
     out
 }
 
-fn heading(tree: &Tree, filter: &Compiled) -> String {
+fn heading(tree: &FilterTree, filter: &Compiled) -> String {
     let others = tree.filters.len() - 1;
     let others = match others {
         0 => String::new(),

@@ -1,8 +1,9 @@
 //! Which filter is verified: the generated one, the user's own, or none.
 
 use super::generated;
-use crate::cli::{Failure, shipped};
-use crate::nwfilter::{self, Filter, FilterTree, write};
+use crate::cli::Failure;
+use crate::cli::tree::load;
+use crate::nwfilter::{self, Filter, Source, Strictness, write};
 use crate::policy::Policy;
 use crate::report::model::FilterInfo;
 use crate::verify::job::FilterText;
@@ -52,67 +53,24 @@ pub fn choose(
 
 /// The user's own filters, and those of libvirt that they refer to.
 fn own(files: &[PathBuf], parameters: &[(String, String)]) -> Result<Chosen, Failure> {
-    let files: Vec<PathBuf> = files.iter().map(|file| shipped::resolve(file)).collect();
-    let set =
-        FilterTree::load(&files, &|name| shipped::file(name).is_some()).map_err(Failure::usage)?;
-    let (mut texts, libvirts) = from_libvirt(&set)?;
-    if let Some((filter, name)) = set.unset_variable(&libvirts, parameters) {
-        return Err(Failure::usage(format!(
-            "filter {} uses ${name}, which nothing sets\n  cure: give it with --param {name}=VALUE",
-            filter.name
-        )));
-    }
-    let rules = libvirts.iter().map(Filter::rule_count);
-    let rules = set.rule_count() + rules.sum::<usize>();
-    texts.extend(set.in_order().iter().map(|filter| FilterText {
-        name: filter.name.clone(),
-        xml: write(filter),
-        shipped: false,
-    }));
-    let source = files
-        .iter()
-        .map(|file| file.display().to_string())
-        .collect::<Vec<_>>()
-        .join(", ");
-    let info = FilterInfo {
-        name: Some(set.top().name.clone()),
-        source,
-        rules,
-    };
-    Ok(Chosen { texts, info })
-}
-
-/// The filters of libvirt that the set needs, as text and read.
-fn from_libvirt(set: &FilterTree) -> Result<(Vec<FilterText>, Vec<Filter>), Failure> {
-    let (mut texts, mut filters) = (Vec::new(), Vec::new());
-    let mut wanted: Vec<String> = set.externals().map(str::to_owned).collect();
-    // They refer to each other; a reference before its target is fine for libvirt.
-    while let Some(name) = wanted.pop() {
-        if texts.iter().any(|text: &FilterText| text.name == name) {
-            continue;
+    let tree = load(files, None, Strictness::Strict)?;
+    tree.check_complete(parameters).map_err(Failure::usage)?;
+    let order = tree.in_definition_order().map_err(Failure::usage)?;
+    let text = |(filter, source): (&Filter, Option<&Source>)| {
+        let shipped = source.filter(|source| source.is_shipped);
+        FilterText {
+            name: filter.name.clone(),
+            xml: shipped.map_or_else(|| write(filter), |source| source.text.clone()),
+            shipped: shipped.is_some(),
         }
-        let (path, xml) = text(&name)?;
-        let filter = nwfilter::read(&xml, &path).map_err(Failure::usage)?;
-        wanted.extend(filter.references().map(str::to_owned));
-        filters.push(filter);
-        texts.push(FilterText {
-            name,
-            xml,
-            shipped: true,
-        });
-    }
-    Ok((texts, filters))
-}
-
-/// A filter that libvirt ships: its file and text.
-fn text(name: &str) -> Result<(String, String), Failure> {
-    let path = shipped::file(name).ok_or_else(|| {
-        let cure = shipped::CURE;
-        Failure::usage(format!(
-            "filter {name} is neither given nor found\n  cure: {cure}"
-        ))
-    })?;
-    let text = std::fs::read_to_string(&path)
-        .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
-    Ok((path.display().to_string(), text))
+    };
+    let info = FilterInfo {
+        name: Some(tree.top.clone()),
+        source: tree.given_paths().join(", "),
+        rules: tree.rule_count(),
+    };
+    Ok(Chosen {
+        texts: order.into_iter().map(text).collect(),
+        info,
+    })
 }

@@ -1,6 +1,6 @@
 //! Every lint by name, for those who choose among them and for reports.
 
-use super::Severity::{self, Error, Note, Warning};
+use super::finding::Severity::{self, Error, Note, Warning};
 
 /// A lint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Which lints count as errors and which are not shown, as compilers let one choose.
 
 use super::catalogue::{self, LINTS};
-use super::{Finding, Severity};
+use super::finding::{Finding, Severity};
 use crate::nearest::nearest;
 
 /// Stands for every lint.
@@ -57,10 +57,10 @@ impl Levels {
     pub fn apply(&self, findings: Vec<Finding>) -> Vec<Finding> {
         let kept = findings
             .into_iter()
-            .filter(|finding| !self.allows(finding.rule));
+            .filter(|finding| !self.allows(finding.lint));
         let mut out: Vec<Finding> = kept
             .map(|mut finding| {
-                if self.denies(finding.rule) {
+                if self.denies(finding.lint) {
                     finding.severity = Severity::Error;
                 }
                 finding
@@ -80,14 +80,14 @@ mod tests {
         list.iter().map(|name| (*name).to_owned()).collect()
     }
 
-    fn finding(rule: &'static str, severity: Severity) -> Finding {
+    fn finding(lint: &'static str, severity: Severity) -> Finding {
         Finding {
-            rule,
+            lint,
             severity,
             filter: "x".into(),
-            origin: None,
-            place: None,
-            what: String::new(),
+            rule: None,
+            position: None,
+            message: String::new(),
         }
     }
 
@@ -108,10 +108,10 @@ mod tests {
             finding("lost-negation", Severity::Error),
         ];
         let mut left = levels.apply(findings);
-        left.sort_by_key(|finding| std::cmp::Reverse(finding.rule));
+        left.sort_by_key(|finding| std::cmp::Reverse(finding.lint));
         let left: Vec<_> = left
             .iter()
-            .map(|finding| (finding.rule, finding.severity))
+            .map(|finding| (finding.lint, finding.severity))
             .collect();
         assert_eq!(left, expected);
     }

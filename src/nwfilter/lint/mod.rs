@@ -8,54 +8,18 @@
 //! [`Compiled::new`]; both are lints too, for those who go on all the same.
 
 pub mod catalogue;
+mod finding;
 mod levels;
 mod rules;
 mod trees;
 
+pub use finding::{Finding, Severity};
 pub use levels::Levels;
 
 use super::evaluate::{CompileError, Compiled, Culprit};
-use super::model::{Filter, RuleId};
-use super::read::{Ignored, Position};
-
-/// How bad a finding is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
-    /// Worth knowing.
-    Note,
-    /// Probably not what was meant.
-    Warning,
-    /// The filter does something else than it says.
-    Error,
-}
-
-impl Severity {
-    /// As compilers call it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Note => "note",
-            Self::Warning => "warning",
-            Self::Error => "error",
-        }
-    }
-}
-
-/// Something found in a filter.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// Name of the lint.
-    pub rule: &'static str,
-    /// How bad it is.
-    pub severity: Severity,
-    /// The filter.
-    pub filter: String,
-    /// The rule; none where it is about the whole filter.
-    pub origin: Option<RuleId>,
-    /// Where it stands in the filter's file; none where it is that of the rule.
-    pub place: Option<Position>,
-    /// What is the matter, and the cure.
-    pub what: String,
-}
+use super::model::Filter;
+use super::read::Ignored;
+use super::vocabulary::variables;
 
 /// Everything that is to be said of a tree of filters, the worst first.
 pub fn lint(filters: &[Filter], top: &str, compiled: &Compiled) -> Vec<Finding> {
@@ -80,46 +44,43 @@ pub fn lint_apart(filters: &[Filter]) -> Vec<Finding> {
 /// What the lenient reader lists of a filter, as findings.
 pub fn ignored(filter: &str, ignored: &[Ignored]) -> Vec<Finding> {
     let finding = |ignored: &Ignored| Finding {
-        rule: catalogue::IGNORED,
+        lint: catalogue::IGNORED,
         severity: Severity::Error,
         filter: filter.to_owned(),
-        origin: None,
-        place: Some(ignored.place),
-        what: ignored.what.clone(),
+        rule: None,
+        position: Some(ignored.position),
+        message: ignored.what.clone(),
     };
     ignored.iter().map(finding).collect()
 }
-
-/// The variable that libvirt learns from the guest's traffic where it is not given.
-const LEARNED: &str = "IP";
 
 /// Why libvirt refuses to bind a filter, as a finding: whatever the interface says, or
 /// as long as it does not give a variable. None where another filter has not been
 /// given, or more is asked than can be looked at.
 pub fn refused(top: &str, error: &CompileError) -> Option<Finding> {
-    let (rule, severity) = match error {
-        CompileError::Unset { name, .. } if name == LEARNED => return None,
+    let (lint, severity) = match error {
+        CompileError::Unset { name, .. } if name == variables::IP => return None,
         CompileError::Unset { .. } => (catalogue::UNSET, Severity::Warning),
         CompileError::Missing { .. }
         | CompileError::TooDeep { .. }
         | CompileError::TooMany { .. } => return None,
         _ => (catalogue::REFUSED, Severity::Error),
     };
-    let (filter, origin) = match error.culprit() {
+    let (filter, rule) = match error.culprit() {
         Culprit::Rule(origin) => (origin.filter.clone(), Some(origin.clone())),
         Culprit::Reference { .. } => (top.to_owned(), None),
     };
-    let mut what = error.to_string();
-    if rule == catalogue::UNSET {
-        what.push_str("; libvirt refuses to bind it to an interface whose filterref does not");
+    let mut message = error.to_string();
+    if lint == catalogue::UNSET {
+        message.push_str("; libvirt refuses to bind it to an interface whose filterref does not");
     }
     Some(Finding {
-        rule,
+        lint,
         severity,
         filter,
-        origin,
-        place: None,
-        what,
+        rule,
+        position: None,
+        message,
     })
 }
 

@@ -1,6 +1,6 @@
 //! Lints of single rules.
 
-use super::{Finding, Severity};
+use super::finding::{Finding, Severity};
 use crate::nwfilter::model::{Element, Filter, Rule, RuleId};
 use crate::nwfilter::vocabulary::{self, ChainPrefix, Protocol, RuleDirection};
 use ipnet::IpNet;
@@ -13,14 +13,14 @@ type Said = (&'static str, Severity, String);
 
 /// Lints a filter by itself.
 pub fn filter(filter: &Filter, out: &mut Vec<Finding>) {
-    let mut add = |origin: Option<RuleId>, (rule, severity, what): Said| {
+    let mut add = |rule: Option<RuleId>, (lint, severity, message): Said| {
         out.push(Finding {
-            rule,
+            lint,
             severity,
             filter: filter.name.clone(),
-            origin,
-            place: None,
-            what,
+            rule,
+            position: None,
+            message,
         });
     };
     if filter.chain.starts_with("stp") && filter.priority.is_none() {

@@ -13,10 +13,10 @@ fn names(texts: &[&str]) -> Vec<&'static str> {
         Compiled::new(&filters, &top, [2; 6], &[("L".into(), "1.2.3.4".into())]).unwrap();
     let findings = lint(&filters, &top, &compiled);
     for finding in &findings {
-        let known = catalogue::find(finding.rule).expect("in the catalogue");
-        assert_eq!(finding.severity, known.severity, "{}", finding.rule);
+        let known = catalogue::find(finding.lint).expect("in the catalogue");
+        assert_eq!(finding.severity, known.severity, "{}", finding.lint);
     }
-    findings.iter().map(|finding| finding.rule).collect()
+    findings.iter().map(|finding| finding.lint).collect()
 }
 
 /// Whether the lint finds something, with the severity that the catalogue names.
@@ -219,8 +219,8 @@ fn of_what_libvirt_refuses(#[case] bad: &str, #[case] good: &str) {
         refused("x", &error)
     };
     let found = finding(bad).expect("it is refused");
-    assert_eq!(found.rule, "refused");
-    assert_eq!(found.origin.map(|origin| origin.rule), Some(1));
+    assert_eq!(found.lint, "refused");
+    assert_eq!(found.rule.map(|origin| origin.rule), Some(1));
     assert_eq!(finding(good), None);
 }
 
@@ -235,11 +235,11 @@ fn of_a_variable_that_nothing_sets(#[case] value: &str, #[case] found: Option<&s
     let given = [("L".to_owned(), "1.2.3.4".to_owned())];
     let error = Compiled::new(&[filter], "x", [2; 6], &given).err();
     let finding = error.and_then(|error| refused("x", &error));
-    assert_eq!(finding.as_ref().map(|finding| finding.rule), found);
+    assert_eq!(finding.as_ref().map(|finding| finding.lint), found);
     if let Some(finding) = finding {
         assert_eq!(finding.severity, Severity::Warning);
-        assert!(finding.what.contains("$N"), "{}", finding.what);
-        assert_eq!(finding.origin.map(|origin| origin.rule), Some(1));
+        assert!(finding.message.contains("$N"), "{}", finding.message);
+        assert_eq!(finding.rule.map(|origin| origin.rule), Some(1));
     }
 }
 
@@ -272,7 +272,7 @@ fn of_what_libvirt_ignores() {
         ignored("x", &document.ignored)
     };
     let found = read("<rule action='drop' direction='out'><ip dstipadr='1.2.3.4'/></rule>");
-    assert_eq!(found[0].rule, name);
-    assert_eq!(found[0].place, Some((1, 54)));
+    assert_eq!(found[0].lint, name);
+    assert_eq!(found[0].position, Some((1, 54)));
     assert_eq!(read("<rule action='drop' direction='out'/>"), []);
 }

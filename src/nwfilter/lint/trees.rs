@@ -1,6 +1,6 @@
 //! Lints of the chains that a whole tree makes.
 
-use super::{Finding, Severity};
+use super::finding::{Finding, Severity};
 use crate::nwfilter::evaluate::{Compiled, CompiledRule, Layer2Chains, RootStep, Way};
 use crate::nwfilter::model::RuleId;
 use crate::nwfilter::vocabulary::Action;
@@ -10,14 +10,14 @@ const MANY: usize = 100;
 
 /// Lints what the filter named `top` compiles to.
 pub fn tree(top: &str, compiled: &Compiled, out: &mut Vec<Finding>) {
-    let mut add = |rule, severity, origin, what| {
+    let mut add = |lint, severity, rule, message| {
         out.push(Finding {
-            rule,
+            lint,
             severity,
             filter: top.to_owned(),
-            origin,
-            place: None,
-            what,
+            rule,
+            position: None,
+            message,
         });
     };
     for (way, words) in [

@@ -2,7 +2,7 @@
 
 use super::accepted::accepted_values;
 use super::cidr::{addresses, prefixes4, prefixes6};
-use super::region::Region;
+use super::region::{EXTENSIONS, Region};
 use super::witness::witness;
 use crate::frame::ethertype;
 use crate::nwfilter::evaluate::field::{ABSENT, Field};
@@ -172,10 +172,6 @@ fn packets(kind: u16, protocols: IntervalSet, upper: &[Field]) -> Region {
     }
     region
 }
-
-/// Extension headers of IPv6 that the kernel looks past: hop-by-hop, routing,
-/// fragment, authentication, destination options.
-pub const EXTENSIONS: [u128; 5] = [0, 43, 44, 51, 60];
 
 /// What an IP header can name as next where the packet holds one of the protocols.
 pub fn next_headers(kind: u16, protocols: &IntervalSet) -> IntervalSet {

@@ -1,8 +1,8 @@
 //! The kinds of frames there are, as regions in which every combination of
 //! values can be a frame: whole headers, no fragments.
 
-use super::classes::{Dimension, EXTENSIONS};
-use super::region::Region;
+use super::classes::Dimension;
+use super::region::{EXTENSIONS, Region};
 use crate::frame::ethertype;
 use crate::nwfilter::evaluate::field::{ABSENT, Field};
 use crate::nwfilter::intervals::IntervalSet;

@@ -5,6 +5,10 @@ use crate::nwfilter::evaluate::field::{ABSENT, COUNT, Field};
 use crate::nwfilter::intervals::IntervalSet;
 use std::rc::Rc;
 
+/// Extension headers of IPv6 that the kernel looks past: hop-by-hop, routing,
+/// fragment, authentication, destination options.
+pub const EXTENSIONS: [u128; 5] = [0, 43, 44, 51, 60];
+
 /// Frames whose every field is in that field's set: the product of the sets.
 #[derive(Debug, Clone)]
 pub struct Region {

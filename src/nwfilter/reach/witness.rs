@@ -1,7 +1,6 @@
 //! A concrete frame out of a region.
 
-use super::classes::EXTENSIONS;
-use super::region::Region;
+use super::region::{EXTENSIONS, Region};
 use crate::frame::group::{igmp, igmp_message};
 use crate::frame::{Ends, Ip4, Ip6, Link, Mac, arp, ethertype, l4, protocol};
 use crate::nwfilter::evaluate::field::{ABSENT, Field};

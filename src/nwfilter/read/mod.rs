@@ -52,7 +52,7 @@ impl ReadError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ignored {
     /// Where it stands.
-    pub place: Position,
+    pub position: Position,
     /// What it is, and what libvirt makes of it.
     pub what: String,
 }
@@ -223,9 +223,9 @@ impl<'a> Parser<'a> {
                 "this is the {MAX_IGNORED}th thing that libvirt ignores; a file with so many is no filter"
             )));
         }
-        let place = self.place();
+        let position = self.place();
         self.ignored.push(Ignored {
-            place,
+            position,
             what: what.into(),
         });
         Ok(())

@@ -212,8 +212,8 @@ const SLOPPY: &str = "\
 fn the_lenient_reader_lists_what_libvirt_ignores() {
     let document = as_libvirt(SLOPPY, "f.xml").unwrap();
     let mut text = String::new();
-    for Ignored { place, what } in &document.ignored {
-        let _ = writeln!(text, "{}:{}: {what}", place.0, place.1);
+    for Ignored { position, what } in &document.ignored {
+        let _ = writeln!(text, "{}:{}: {what}", position.0, position.1);
     }
     insta::assert_snapshot!(text + "\n" + &write(&document.filter));
 }
