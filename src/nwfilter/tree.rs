@@ -471,7 +471,13 @@ mod tests {
                 several.unreferenced().unwrap_err().to_string(),
             ]
             .join("\n"),
-            @""
+            @"
+        the filters refer to each other in a circle: a -> b -> a
+        filter a refers to missing, which is neither given nor shipped with libvirt here
+          cure: give its file too; libvirt's own filters come with the package libvirt-daemon-config-nwfilter; LANFENCE_SHIPPED_FILTERS names another directory of them, such as `cargo xtask filters` prints
+        several filters could be bound, since nothing refers to them: a, b
+          cure: give the one to bind and those that it refers to, or name it with --bind
+        "
         );
     }
 
