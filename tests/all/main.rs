@@ -5,6 +5,7 @@
 mod bad_input;
 mod check;
 mod documents;
+mod examples;
 mod fuzz;
 
 #[path = "../../src/testdata/language.rs"]

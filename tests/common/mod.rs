@@ -35,6 +35,32 @@ pub struct Verified {
     pub dir: TempDir,
 }
 
+/// A directory for what failed tests leave behind; a CI system sets it.
+const EVIDENCE: &str = "LANFENCE_TEST_EVIDENCE";
+
+impl Drop for Verified {
+    fn drop(&mut self) {
+        let Some(kept) = std::env::var_os(EVIDENCE).filter(|_| std::thread::panicking()) else {
+            return;
+        };
+        // Of the test's thread, which libtest names after the test.
+        let test = std::thread::current()
+            .name()
+            .unwrap_or("test")
+            .replace("::", "-");
+        let copied = std::fs::create_dir_all(&kept).and_then(|()| {
+            let target = PathBuf::from(kept).join(test);
+            Command::new("cp")
+                .arg("-a")
+                .args([self.dir.path(), &target])
+                .status()
+        });
+        if let Err(error) = copied {
+            eprintln!("the evidence is not kept: {error}");
+        }
+    }
+}
+
 impl Verified {
     /// The report.
     pub fn run(&self) -> &Run {

@@ -1,0 +1,59 @@
+//! Checks a filter against a policy and lists its leaks: the probes that the policy forbids
+//! and the filter accepts. No guest runs; `lanfence check` does the same and says more.
+//!
+//! ```sh
+//! cargo run --no-default-features --example list_leaks -- \
+//!     lanfence.toml examples/no-out-traffic.xml
+//! ```
+
+use lanfence::frame::Tag;
+use lanfence::nwfilter::FilterTree;
+use lanfence::nwfilter::evaluate::{Compiled, Decision, Way};
+use lanfence::policy::Policy;
+use lanfence::probe::{Expect, Pass, Scene, catalogue};
+use std::error::Error;
+use std::path::{Path, PathBuf};
+
+/// The names of the probes that leak.
+pub fn leaks(policy: &Path, filter: PathBuf) -> Result<Vec<String>, Box<dyn Error>> {
+    let policy = Policy::read(policy)?;
+    let hosts = Scene::imagined(&policy).ok_or("the policy's LAN has no room for three hosts")?;
+    let tree = FilterTree::load(&[filter], &|_| false)?;
+    let compiled = Compiled::new(tree.in_order(), &tree.top().name, hosts.guest.mac, &[])?;
+    let tag = |index| Tag {
+        run: 0,
+        pass: Pass::Filtered.number(),
+        index,
+    };
+    let mut leaks = Vec::new();
+    for probe in catalogue(&policy, &hosts, tag) {
+        // No nwfilter can stop what is a known gap.
+        if probe.expect == Expect::Pass || probe.known_gap.is_some() {
+            continue;
+        }
+        let way = if probe.is_from_guest() {
+            Way::FromGuest
+        } else {
+            Way::ToGuest
+        };
+        let frames = probe.wire(&hosts).frames;
+        let mut forbidden = frames.iter().filter(|frame| probe.sent.matches(frame));
+        if forbidden.any(|frame| compiled.evaluate(frame, way).decision == Decision::Accept) {
+            leaks.push(probe.id);
+        }
+    }
+    Ok(leaks)
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let (Some(policy), Some(filter)) = (arguments.next(), arguments.next()) else {
+        return Err("usage: list_leaks POLICY.toml FILTER.xml".into());
+    };
+    let leaks = leaks(Path::new(&policy), filter.into())?;
+    for probe in &leaks {
+        println!("{probe}");
+    }
+    println!("{} leaks", leaks.len());
+    Ok(())
+}
