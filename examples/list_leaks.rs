@@ -6,25 +6,21 @@
 //!     lanfence.toml examples/no-out-traffic.xml
 //! ```
 
-use lanfence::frame::Tag;
+use lanfence::layout::Layout;
 use lanfence::nwfilter::FilterTree;
 use lanfence::nwfilter::evaluate::{Compiled, Decision, Way};
 use lanfence::policy::Policy;
-use lanfence::probe::{Expect, Pass, Scene, catalogue};
+use lanfence::probe::{Expect, Pass, catalogue};
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
 /// The names of the probes that leak.
 pub fn leaks(policy: &Path, filter: PathBuf) -> Result<Vec<String>, Box<dyn Error>> {
     let policy = Policy::read(policy)?;
-    let hosts = Scene::imagined(&policy).ok_or("the policy's LAN has no room for three hosts")?;
+    let hosts = Layout::of(&policy)?;
     let tree = FilterTree::load(&[filter], &|_| false)?;
     let compiled = Compiled::new(tree.in_order(), &tree.top().name, hosts.guest.mac, &[])?;
-    let tag = |index| Tag {
-        run: 0,
-        pass: Pass::Filtered.number(),
-        index,
-    };
+    let tag = |index| Pass::Filtered.tag(0, index);
     let mut leaks = Vec::new();
     for probe in catalogue(&policy, &hosts, tag) {
         // No nwfilter can stop what is a known gap.

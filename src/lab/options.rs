@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone, Copy)]
 pub struct EnterOptions<'a> {
     /// Directory that stands in for `/var/cache/libvirt`, where libvirt keeps what it has
-    /// learned about QEMU. Only [`Shortcuts::cache_capabilities`] has it used.
+    /// learned about QEMU. Only [`Shortcut::CacheCapabilities`](super::shortcuts::Shortcut::CacheCapabilities) has it used.
     pub libvirt_cache: Option<&'a Path>,
     /// Disk images to show in the lab, read-only; see [`image_path`](super::image_path).
     pub images: &'a [PathBuf],

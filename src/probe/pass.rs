@@ -17,7 +17,7 @@ pub enum Pass {
 }
 
 impl Pass {
-    /// The number that marks this pass in a [`Tag`](crate::frame::Tag).
+    /// The number that marks this pass in a [`Tag`].
     pub const fn number(self) -> u8 {
         self as u8
     }
@@ -29,6 +29,6 @@ impl Pass {
     }
 }
 
-/// The number that marks sentinels in a [`Tag`](crate::frame::Tag): they belong to no pass,
+/// The number that marks sentinels in a [`Tag`]: they belong to no pass,
 /// but prove that a path still delivers.
 pub const SENTINEL: u8 = 4;
