@@ -12,7 +12,7 @@ use super::{Exit, Failure, generate, note, say, verify};
 use crate::guest::Image;
 use crate::report::model::{Step, Timing};
 use crate::verify::job::{Attach, CellPlan, Job};
-use crate::verify::{Workers, bare_boot, silence};
+use crate::verify::{GuestKind, Workers, bare_boot, silence};
 use clap::Args;
 use comfy_table::Table;
 use std::path::{Path, PathBuf};
@@ -212,7 +212,7 @@ fn with_guests(both: &Job, guest: &Path, rounds: u32) -> Result<Vec<Series>, Fai
 fn firmware(both: &Job, rounds: u32) -> Result<Vec<Series>, Failure> {
     let plan = CellPlan {
         attach: Attach::BeforeFirstFrame,
-        ..CellPlan::ipxe("pcnet")
+        ..CellPlan::new(GuestKind::Ipxe, "pcnet")
     };
     let restored = Job {
         cells: vec![plan],

@@ -151,7 +151,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     job.cells.clone_from(&plan.cells);
     if job.inject.is_some() {
         // Whichever run it breaks, each cell has it.
-        let guests = job.cells.iter_mut().filter(|cell| !cell.is_tap());
+        let guests = job.cells.iter_mut().filter(|cell| cell.guest.has_machine());
         guests.for_each(|cell| cell.attach = Attach::Both);
     }
     job.foreign = options.select.foreign(&plan)?;
@@ -209,7 +209,7 @@ fn job(
 
 /// Which accelerator, and why; says so at once when it is not what one would expect.
 fn accelerate(options: &Options, job: &Job, cache: &Path) -> Result<(bool, String), Failure> {
-    if job.has_no_guest() {
+    if !job.has_machine() {
         return Ok((false, "there is no guest".into()));
     }
     if options.accel == AccelChoice::Tcg {

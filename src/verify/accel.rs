@@ -1,7 +1,8 @@
 //! Whether guests run under KVM: only where one has been seen to boot.
 
-use super::front::{Workers, silence};
-use super::job::{CellPlan, Job, LINUX};
+use super::job::{CellPlan, Job};
+use super::kind::GuestKind;
+use super::pool::{Workers, silence};
 use crate::report::model::{CellError, ErrorKind, Step};
 use std::path::Path;
 
@@ -67,7 +68,7 @@ struct Tried {
 
 /// Boots the guest once under KVM.
 fn try_kvm(job: &Job) -> Tried {
-    let linux = |cell: &&CellPlan| cell.guest == LINUX;
+    let linux = |cell: &&CellPlan| cell.guest == GuestKind::Linux;
     let cell = job.cells.iter().find(linux).cloned();
     let cells = vec![cell.unwrap_or_else(|| CellPlan::linux("virtio"))];
     let trial = Job {

@@ -1,62 +1,31 @@
 //! From the outcomes of a cell's passes to a result for each probe.
 
 use super::judge::{Observation, control_outcome, filtered_outcome, judge, reason};
-use super::pass::{Bounds, PassRecord};
-use super::trial::TrialRecord;
-use super::watch::Sightings;
+use super::record::{FilteredRecord, PassRecord, TrialRecord};
 use crate::probe::{Origin, Point, Probe};
 use crate::report::model::{Outcome, ProbeResult, Verdict};
 
-/// A run with the filter.
-#[derive(Debug)]
-pub struct Filtered {
-    /// What it brought to light.
-    pub record: PassRecord,
-    /// What was seen after its end.
-    pub late: Sightings,
-    /// What the sentinels prove that were sent when the filter was gone.
-    pub later: Bounds,
+/// Whether the trial has shown that it can see a leak; none when not reached.
+pub fn leak_check(record: &TrialRecord, results: &[ProbeResult]) -> Option<bool> {
+    record.bare_again().map(|_| leak_check_passed(results))
 }
 
-impl From<PassRecord> for Filtered {
-    /// A run that is not over: nothing has come after it yet.
-    fn from(record: PassRecord) -> Self {
-        Self {
-            record,
-            late: Sightings::default(),
-            later: Bounds::default(),
-        }
-    }
-}
-
-impl Filtered {
-    fn outcome(&self, index: usize) -> Outcome {
-        let probe = &self.record.probes[index];
-        filtered_outcome(seen_filtered(self, probe), probe.expect)
-    }
-
-    fn last_seen(&self, index: usize) -> Option<Point> {
-        let probe = &self.record.probes[index];
-        self.record.sightings.last_seen(probe)
-    }
-}
-
-/// Turns what was seen into verdicts, in catalogue order. Where the filter came in
-/// both orders, the verdict is the worse one.
-pub fn assess(runs: &TrialRecord) -> Vec<ProbeResult> {
-    let first = runs
+/// Turns what was seen into verdicts, in catalogue order. Where the filter was tried both
+/// before the first frame and attached to a running guest, the worse verdict counts.
+pub fn assess(record: &TrialRecord) -> Vec<ProbeResult> {
+    let first = record
         .first_frame
         .as_ref()
         .map(|first_frame| &first_frame.record);
-    let Some(first) = runs.control.as_ref().or(first) else {
+    let Some(first) = record.control.as_ref().or(first) else {
         return Vec::new();
     };
     let all = first.probes.iter().enumerate();
-    all.map(|(index, probe)| result(runs, index, probe))
+    all.map(|(index, probe)| result(record, index, probe))
         .collect()
 }
 
-/// What is to be said of one run with the filter.
+/// The judgement of one pass with the filter.
 struct Judged {
     verdict: Verdict,
     outcome: Outcome,
@@ -65,13 +34,16 @@ struct Judged {
 }
 
 /// The result of the probe with this place in the catalogue.
-fn result(runs: &TrialRecord, index: usize, probe: &Probe) -> ProbeResult {
-    let control = runs.control.as_ref();
+fn result(record: &TrialRecord, index: usize, probe: &Probe) -> ProbeResult {
+    let control = record.control.as_ref();
     let control_outcome = control.map_or(Outcome::Unknown, |control| {
         control_outcome(seen(control, probe))
     });
-    let judged = |run: Option<&Filtered>| {
-        let outcome = run.map_or(Outcome::Unknown, |run| run.outcome(index));
+    let judged = |run: Option<&FilteredRecord>| {
+        let own = run.map(|run| (run, &run.record.probes[index]));
+        let outcome = own.map_or(Outcome::Unknown, |(run, probe)| {
+            filtered_outcome(seen_filtered(run, probe), probe.expect)
+        });
         let known_gap = probe.known_gap.is_some();
         let verdict = judge(probe.expect, known_gap, control_outcome, outcome);
         let fault = fault([control, run.map(|run| &run.record)], &probe.id);
@@ -84,23 +56,23 @@ fn result(runs: &TrialRecord, index: usize, probe: &Probe) -> ProbeResult {
                 // Where it is lost without any filter is where to look.
                 control.and_then(|control| control.sightings.last_seen(probe))
             } else {
-                run.and_then(|run| run.last_seen(index))
+                own.and_then(|(run, probe)| run.record.sightings.last_seen(probe))
             },
         }
     };
-    let first_frame = runs.first_frame.as_ref().map(|run| judged(Some(run)));
+    let first_frame = record.first_frame.as_ref().map(|run| judged(Some(run)));
     let first_frame_outcome = first_frame.as_ref().map(|first_frame| first_frame.outcome);
-    let live = runs
-        .live
+    let attached = record
+        .attached
         .as_ref()
-        .map(|live| judged(live.filtered.as_ref()));
-    let filtered = live.as_ref().or(first_frame.as_ref());
+        .map(|attached| judged(attached.filtered.as_ref()));
+    let filtered = attached.as_ref().or(first_frame.as_ref());
     let filtered = filtered.map_or(Outcome::Unknown, |judged| judged.outcome);
-    let worse = match (first_frame, live) {
-        (Some(first_frame), Some(live)) => worse(first_frame, live),
-        (first_frame, live) => first_frame.or(live).unwrap_or_else(|| judged(None)),
+    let worse = match (first_frame, attached) {
+        (Some(first_frame), Some(attached)) => worse(first_frame, attached),
+        (first_frame, attached) => first_frame.or(attached).unwrap_or_else(|| judged(None)),
     };
-    let leak_check = runs.bare_again().filter(|_| probe.in_leak_check());
+    let leak_check = record.bare_again().filter(|_| probe.in_leak_check());
     ProbeResult {
         id: probe.id.clone(),
         group: probe.group,
@@ -116,21 +88,21 @@ fn result(runs: &TrialRecord, index: usize, probe: &Probe) -> ProbeResult {
     }
 }
 
-/// The worse one of both orders, which says so where it was the early run's alone.
-fn worse(first_frame: Judged, live: Judged) -> Judged {
-    if gravity(first_frame.verdict) <= gravity(live.verdict) {
-        return live;
+/// The worse one of both, with a note where only the first-frame pass had it.
+fn worse(first_frame: Judged, attached: Judged) -> Judged {
+    if gravity(first_frame.verdict) <= gravity(attached.verdict) {
+        return attached;
     }
     let more = first_frame.note.map(|note| format!(": {note}"));
-    let note = Some(format!("{ONLY_EARLY}{}", more.unwrap_or_default()));
+    let note = Some(format!("{ONLY_FIRST_FRAME}{}", more.unwrap_or_default()));
     Judged {
         note,
         ..first_frame
     }
 }
 
-/// What is said of a verdict that the filtered run alone would not have come to.
-const ONLY_EARLY: &str = "with a fresh guest whose NIC had the filter before its first frame";
+/// The note on a verdict that the filtered pass alone would not have come to.
+const ONLY_FIRST_FRAME: &str = "with a fresh guest whose NIC had the filter before its first frame";
 
 /// How bad a verdict is.
 fn gravity(verdict: Verdict) -> u8 {
@@ -159,8 +131,8 @@ pub fn is_green(probes: &[ProbeResult]) -> bool {
 }
 
 /// Why a probe proves nothing: a broken sensor, or a sender that could not send it.
-fn fault(runs: [Option<&PassRecord>; 2], id: &str) -> Option<String> {
-    let faults = runs.into_iter().flatten();
+fn fault(passes: [Option<&PassRecord>; 2], id: &str) -> Option<String> {
+    let faults = passes.into_iter().flatten();
     let fault = faults.clone().find_map(|record| record.fault.clone());
     fault.or_else(|| {
         let mut refusals = faults.filter_map(|record| record.refused.get(id));
@@ -185,8 +157,8 @@ fn seen(record: &PassRecord, probe: &Probe) -> Observation {
 
 /// The same with what came after the filtered run: sentinels that were sent
 /// once the filter was gone bound it too, and frames that come late belong to it.
-fn seen_filtered(run: &Filtered, probe: &Probe) -> Observation {
-    let Filtered {
+fn seen_filtered(run: &FilteredRecord, probe: &Probe) -> Observation {
+    let FilteredRecord {
         record,
         late,
         later,
@@ -227,12 +199,13 @@ fn note(
 #[cfg(test)]
 mod tests {
     use super::super::VerifyError;
-    use super::super::trial::AttachedRecord;
+    use super::super::record::AttachedRecord;
+    use super::super::sentinels::Bounds;
+    use super::super::watch::Sightings;
     use super::*;
     use crate::frame::Tag;
     use crate::lab::{Direction, Sighted};
-    use crate::probe::Pass;
-    use crate::probe::{Expect, Group, Sighting, Stimulus};
+    use crate::probe::{Expect, Group, Pass, Sighting, Stimulus};
     use crate::report::model::Failure;
     use rstest::rstest;
     use std::collections::HashMap;
@@ -287,9 +260,7 @@ mod tests {
         TrialRecord {
             first_frame: Some(outcome(Pass::FirstFrame, places).into()),
             control: control.map(|places| outcome(Pass::Control, places)),
-            stopped: control
-                .is_none()
-                .then(|| VerifyError::Cell("it broke".into())),
+            stopped: control.is_none().then_some(VerifyError::NoIpxeAddress),
             ..TrialRecord::default()
         }
     }
@@ -307,44 +278,44 @@ mod tests {
         #[case] verdict: Verdict,
         #[case] leak_check: Option<bool>,
     ) {
-        let runs = first_frame(with, without);
-        let results = runs.results();
+        let record = first_frame(with, without);
+        let results = assess(&record);
         assert_eq!(results[0].verdict, verdict);
         assert_eq!(results[0].first_frame, Some(results[0].filtered));
-        assert_eq!(runs.leak_check_passed(&results), leak_check);
+        assert_eq!(super::leak_check(&record, &results), leak_check);
     }
 
     #[rstest]
     #[case::both_hold(SENT, SENT, Verdict::Pass, None)]
-    #[case::only_early(THROUGH, SENT, LEAK, Some(ONLY_EARLY))]
-    #[case::only_live(SENT, THROUGH, LEAK, None)]
-    fn of_both_orders_the_worse_counts(
+    #[case::only_before_the_first_frame(THROUGH, SENT, LEAK, Some(ONLY_FIRST_FRAME))]
+    #[case::only_attached(SENT, THROUGH, LEAK, None)]
+    fn of_both_the_worse_counts(
         #[case] from_the_start: &[Point],
         #[case] put_on_later: &[Point],
         #[case] verdict: Verdict,
         #[case] note: Option<&str>,
     ) {
-        let live = AttachedRecord {
+        let attached = AttachedRecord {
             filtered: Some(outcome(Pass::Filtered, put_on_later).into()),
             leak_check: Some(outcome(Pass::LeakCheck, THROUGH)),
         };
-        let runs = TrialRecord {
-            live: Some(live),
+        let record = TrialRecord {
+            attached: Some(attached),
             ..first_frame(from_the_start, Some(THROUGH))
         };
-        let results = runs.results();
+        let results = assess(&record);
         assert_eq!(results[0].verdict, verdict);
         assert_eq!(results[0].note.as_deref(), note);
     }
 
     #[test]
-    fn a_live_run_that_broke_off_is_no_proof() {
-        let runs = TrialRecord {
-            live: Some(AttachedRecord::default()),
+    fn an_attached_run_that_broke_off_is_no_proof() {
+        let record = TrialRecord {
+            attached: Some(AttachedRecord::default()),
             ..first_frame(SENT, Some(THROUGH))
         };
-        let results = runs.results();
+        let results = assess(&record);
         assert_eq!(results[0].verdict, Verdict::Inconclusive);
-        assert_eq!(runs.leak_check_passed(&results), None);
+        assert_eq!(super::leak_check(&record, &results), None);
     }
 }

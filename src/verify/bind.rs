@@ -1,8 +1,8 @@
 //! Binding the filter under test to the guest's NIC.
 
 use super::VerifyError;
-use super::job::{FilterText, Job};
-use super::running::CellContext;
+use super::cell::CellContext;
+use super::job::{FilterText, InjectedFault, Job};
 use crate::guest::{FilterRef, Interface, Machine};
 use crate::lab::{Binding, BindingSpec, Lab, ruleset};
 use crate::layout::Host;
@@ -13,6 +13,10 @@ use std::net::Ipv4Addr;
 const IP: &str = "IP";
 
 /// Binds the filter through libvirt and checks that its rules are really in the kernel.
+///
+/// # Errors
+/// [`VerifyError::Refused`] where libvirt does not take it, [`VerifyError::NoRules`] where
+/// that has no effect.
 pub fn bind(
     context: &CellContext<'_>,
     guest: &mut Machine,
@@ -39,6 +43,9 @@ pub fn reference(job: &Job, address: Ipv4Addr) -> Option<FilterRef> {
 
 /// Binds the filter to a tap without a guest, and checks the same; none where
 /// there is no filter to verify.
+///
+/// # Errors
+/// As of [`bind`].
 pub fn bind_tap(
     context: &CellContext<'_>,
     tap: &str,
@@ -59,8 +66,27 @@ pub fn bind_tap(
     Ok(Some(bound))
 }
 
+/// Checks that the filter is in force that the guest's NIC had from the start, and breaks
+/// it where the job wants that.
+///
+/// # Errors
+/// [`VerifyError::NoRules`], or what the kernel's tools print when they fail.
+pub fn in_force_from_the_start(
+    context: &CellContext<'_>,
+    guest: &Machine,
+) -> Result<(), VerifyError> {
+    in_force(context.job, guest)?;
+    if context.job.inject == Some(InjectedFault::FlushBeforeFirstFrame) {
+        ruleset::flush_layer2()?;
+    }
+    Ok(())
+}
+
 /// Checks that the kernel has rules for the guest's NIC where the filter has any.
-pub fn in_force(job: &Job, guest: &Machine) -> Result<(), VerifyError> {
+///
+/// # Errors
+/// [`VerifyError::NoRules`] where it has none.
+fn in_force(job: &Job, guest: &Machine) -> Result<(), VerifyError> {
     let Interface { tap, filter, .. } = guest.interface();
     let filter = filter.as_ref().map_or("no filter", |filter| &filter.filter);
     has_rules(job, tap, filter)
@@ -71,9 +97,11 @@ fn has_rules(job: &Job, tap: &str, filter: &str) -> Result<(), VerifyError> {
     let installed = ruleset::installed(tap)?;
     let wanted = tree(job).iter().any(|filter| filter.rule_count() > 0);
     if wanted && !installed.hooked {
-        return Err(VerifyError::Cell(format!(
-            "libvirt bound {filter} to {tap}, but the kernel has no rule for {tap}: {installed:?}"
-        )));
+        return Err(VerifyError::NoRules {
+            filter: filter.to_owned(),
+            tap: tap.to_owned(),
+            found: format!("{installed:?}"),
+        });
     }
     Ok(())
 }
@@ -101,7 +129,7 @@ fn parameters(job: &Job, tree: &[Filter], address: Ipv4Addr) -> Vec<(String, Str
 /// What libvirt says of a filter: a refusal, unless libvirt itself is gone.
 pub fn refused(lab: &Lab, error: VerifyError) -> VerifyError {
     if lab.libvirt.alive() {
-        VerifyError::Refused(error.to_string())
+        VerifyError::Refused(Box::new(error))
     } else {
         error
     }

@@ -1,388 +1,275 @@
-//! One cell: a fresh guest, its NIC, and the trial of the filter with them.
+//! A cell while it runs: its steps, what was found, its end. It knows no kind of guest;
+//! what a guest adds to its cell goes through the methods of [`CellRun`].
 
-use super::endpoint::Hosts;
-use super::evidence::Own;
-use super::job::{Attach, CellPlan, Foreign, IPXE, InjectedFault};
-use super::pass::{self, AFTER_FIRST_FRAME, Bounds, PassRecord};
-use super::running::{CellContext, CellRun};
-use super::snapshot::{self, hot_pluggable};
-use super::stimulate::{ANSWER, Sender};
-use super::trial::{self, TestSubject, TrialRecord};
-use super::watch::{Marks, Watch};
-use super::{VerifyError, bind, clients, first_frame};
-use crate::frame::{Mac, mac_text};
-use crate::guest::{
-    Accel, AgentClient, DomainSpec, FilterRef, Guest, Interface, Kind, Machine, boot, domain_xml,
-    quirk, serial_log,
-};
-use crate::lab::{Lab, Sensor, Shortcut, qemu_log_path, ruleset};
+use super::VerifyError;
+use super::assess::{assess, is_green, leak_check};
+use super::evidence::{self, Own};
+use super::job::{CellPlan, Job};
+use super::record::TrialRecord;
+use super::watch::{Marks, Sightings, Watch};
+use crate::guest::{Accel, Image, quirk, serial_log};
+use crate::lab::{Lab, Sensor, qemu_log_path, ruleset};
 use crate::layout::Layout;
-use crate::probe::Pass;
+use crate::policy::Policy;
 use crate::probe::Probe;
 use crate::report::live::Event;
-use crate::report::model::{self, Cell, Step};
-use lanfence_agent::{Answer, Op};
-use std::time::Duration;
+use crate::report::model::{self, Cell, DhcpClients, ProbeResult, Step, Timing};
+use std::time::{Duration, Instant};
 
-/// Linux driver of the NICs that vhost-net can carry.
-const VIRTIO: &str = "virtio_net";
+/// What a cell is run with.
+#[derive(Clone, Copy)]
+pub struct CellContext<'a> {
+    /// The lab.
+    pub lab: &'a Lab,
+    /// The job.
+    pub job: &'a Job,
+    /// The policy.
+    pub policy: &'a Policy,
+    /// What the lab said of its host.
+    pub host: &'a model::Host,
+    /// Kernel and initramfs; none where no cell has a guest.
+    pub image: Option<&'a Image>,
+    /// Accelerator.
+    pub accel: Accel,
+    /// Hears of what happens, for the user's eyes.
+    pub tell: &'a dyn Fn(&Event),
+}
+
+impl<'a> CellContext<'a> {
+    /// The hosts of a cell with the guest of this number. A few NIC models replace the first
+    /// octet of the guest's MAC; then the domain gets that octet too, since filters know the
+    /// domain's MAC only.
+    pub fn layout(&self, plan: &CellPlan, number: u8) -> Layout {
+        let first_octet = quirk(&plan.nic).mac_octet;
+        self.lab.lan.layout(number, first_octet)
+    }
+
+    /// The image of a cell's guest.
+    ///
+    /// # Errors
+    /// [`VerifyError::NoGuestImage`] when the job names none.
+    pub fn image(&self) -> Result<&'a Image, VerifyError> {
+        self.image.ok_or(VerifyError::NoGuestImage)
+    }
+}
 
 /// Where the evidence has the domain: the live one, or what libvirt was given.
 const DOMAIN_XML: &str = "domain.xml";
 
-/// TrialRecord a cell to its end. Never fails: what went wrong is in the cell.
-pub async fn run(context: &CellContext<'_>, plan: &CellPlan, number: u8) -> Cell {
-    let running = CellRun::begin(context, plan);
-    running
-        .work_through(async |running| running.through(number).await)
-        .await
+/// A cell while it runs.
+pub struct CellRun<'a> {
+    /// What it is run with.
+    pub context: &'a CellContext<'a>,
+    /// Which it is.
+    pub plan: &'a CellPlan,
+    /// What was found so far.
+    cell: Cell,
+    /// Verdicts on DHCP clients of other systems, which come after the catalogue's.
+    client_results: Vec<ProbeResult>,
+    /// What only cells of its kind leave as evidence.
+    own: Vec<(&'static str, Own)>,
+    /// Where the sensors' records stood when it began; that of the tap is its own.
+    began: Marks,
+    step: Option<(Step, Instant)>,
 }
 
-impl CellRun<'_> {
-    async fn through(&mut self, number: u8) -> Result<(), VerifyError> {
-        if self.plan.guest == IPXE {
-            return self.through_ipxe(number).await;
+impl<'a> CellRun<'a> {
+    /// A cell in which nothing has happened yet.
+    pub fn begin(context: &'a CellContext<'a>, plan: &'a CellPlan) -> Self {
+        Self {
+            context,
+            plan,
+            cell: plan.cell(),
+            client_results: Vec::new(),
+            own: Vec::new(),
+            began: Watch::marks(context.lab),
+            step: None,
         }
-        let foreign = &self.context.job.foreign;
-        let named = |foreign: &Foreign| foreign.manifest.name == self.plan.guest;
-        if let Some(place) = foreign.iter().position(named) {
-            return self.through_foreign(place, number).await;
-        }
-        let layout = self.layout(number);
-        let job = self.context.job;
-        // Production order comes first, while the guest has not sent a frame.
-        let filter = match (self.plan.attach.before_first_frame(), job.boot_only) {
-            (true, false) => bind::reference(job, layout.guest.v4),
-            _ => None,
+    }
+
+    /// Ends the current step and starts the next.
+    pub fn enter(&mut self, step: Step) {
+        self.end_step();
+        self.step = Some((step, Instant::now()));
+        (self.context.tell)(&Event::Step {
+            cell: self.plan.name.clone(),
+            step,
+        });
+    }
+
+    /// Does the cell's work and ends it. Nothing that comes after a daemon's
+    /// death proves anything, so that ends the cell at once.
+    pub async fn work_through(
+        mut self,
+        work: impl AsyncFnOnce(&mut Self) -> Result<(), VerifyError>,
+    ) -> Cell {
+        let lab = self.context.lab;
+        let ended = tokio::select! {
+            ended = work(&mut self) => ended,
+            fault = lab.broken() => Err(match fault {
+                Ok(fault) => VerifyError::DeadDaemon { fault },
+                Err(error) => error.into(),
+            }),
         };
-        let began = Watch::marks(self.context.lab);
-        let (mut guest, host_key) = self.begin_guest(number, filter).await?;
-        if job.boot_only {
-            return Ok(());
+        if let Err(error) = explain(lab, ended).await {
+            let step = self.step.map_or(Step::Boot, |(step, _)| step);
+            self.cell.error = Some(error.at(step));
+            if self.cell.evidence.is_empty() {
+                self.keep(&ruleset::evidence(), &[]);
+            }
         }
-        let exercised = self.exercise(&mut guest, host_key, &layout, began).await;
-        self.describe(guest.machine.xml());
-        match exercised {
-            Ok(runs) => self.conclude_with_guest(runs),
+        self.end_step();
+        self.cell
+    }
+
+    /// Notes the driver that the guest has for the NIC.
+    pub fn set_driver(&mut self, driver: impl Into<String>) {
+        self.cell.driver = Some(driver.into());
+    }
+
+    /// Notes name and XML of the domain that is about to start, in place of an earlier one.
+    pub fn know_domain(&mut self, (name, xml): (String, String)) {
+        self.own = vec![
+            ("serial.log", Own::Log(serial_log(&name))),
+            ("qemu.log", Own::Log(qemu_log_path(&name))),
+        ];
+        self.describe_domain(xml);
+    }
+
+    /// Notes the XML of the domain as libvirt has it now.
+    pub fn describe_domain(&mut self, xml: String) {
+        self.own.retain(|(name, _)| *name != DOMAIN_XML);
+        self.add_evidence(DOMAIN_XML, Own::Text(xml));
+    }
+
+    /// Adds a file to the evidence that only cells of this kind have.
+    pub fn add_evidence(&mut self, name: &'static str, own: Own) {
+        self.own.push((name, own));
+    }
+
+    /// Notes what DHCP clients of other systems showed, and the verdicts on them.
+    pub fn add_clients(&mut self, found: DhcpClients, results: Vec<ProbeResult>) {
+        self.cell.dhcp = Some(found);
+        self.client_results = results;
+    }
+
+    /// Takes over results that were judged otherwise than by [`assess`].
+    pub fn set_results(&mut self, probes: Vec<ProbeResult>, leak_check: Option<bool>) {
+        (self.cell.probes, self.cell.leak_check) = (probes, leak_check);
+    }
+
+    /// Takes back that the cell has shown that it can see a leak.
+    pub fn withdraw_leak_check(&mut self) {
+        self.cell.leak_check = None;
+    }
+
+    /// Turns the record of a trial into verdicts and evidence.
+    ///
+    /// # Errors
+    /// What stopped the trial, if anything did. What it had shown by then is in the cell.
+    fn conclude(&mut self, record: TrialRecord) -> Result<(), VerifyError> {
+        self.cell.probes = assess(&record);
+        self.cell.leak_check = leak_check(&record, &self.cell.probes);
+        self.cell.probes.append(&mut self.client_results);
+        self.keep(&record.rules, &record.frames());
+        record.stopped.map_or(Ok(()), Err)
+    }
+
+    /// Concludes a trial without a guest. The sensor is that of the tap.
+    ///
+    /// # Errors
+    /// What stopped the trial, or why there was none.
+    pub fn conclude_tap(
+        &mut self,
+        ended: Result<TrialRecord, VerifyError>,
+        tap: &Sensor,
+    ) -> Result<(), VerifyError> {
+        match ended {
+            Ok(record) => self.conclude(record),
             Err(error) => {
-                self.keep_early(&guest.machine.tap);
+                self.keep_early(tap);
                 Err(error)
             }
         }
     }
 
-    /// Everything that happens with a guest that is up. `began` says where the sensors
-    /// stood before its first frame.
-    async fn exercise(
+    /// Concludes a trial whose guest still runs, of which nothing more is asked. What
+    /// stopped the trial may be libvirtd's death, and that is still to be found.
+    ///
+    /// # Errors
+    /// What stopped the trial, or why there was none.
+    pub fn conclude_machine(
         &mut self,
-        guest: &mut Guest,
-        host_key: Option<String>,
-        layout: &Layout,
-        began: Marks,
-    ) -> Result<TrialRecord, VerifyError> {
-        let host_key = match host_key {
-            Some(host_key) => host_key,
-            None => greet(self.context, &mut guest.agent).await?,
+        ended: Result<TrialRecord, VerifyError>,
+        tap: &Sensor,
+    ) -> Result<(), VerifyError> {
+        let Ok(record) = &ended else {
+            return self.conclude_tap(ended, tap);
         };
-        self.enter(Step::Nic);
-        if self.plan.attach.before_first_frame() {
-            // No frame leaves the guest before its NIC is set up, so this comes first.
-            first_frame::in_force(self.context, &guest.machine)?;
+        if record.stopped.is_none() {
+            self.context.lab.end_cell();
         }
-        let dev = self.nic(guest).await?;
-        let mut subject = LinuxGuest {
-            context: self.context,
-            guest,
-            began,
-            dev: &dev,
-            layout,
-            host_key: &host_key,
-            attach: self.plan.attach,
-            clients: Played::default(),
+        let concluded = self.conclude_tap(ended, tap);
+        self.context.lab.prepare_cell();
+        concluded
+    }
+
+    /// Writes the evidence of a cell that ended before its trial did.
+    pub fn keep_early(&mut self, tap: &Sensor) {
+        let watch = Watch::resume(self.context.lab, tap, self.began);
+        let (sightings, _) = watch.sightings();
+        self.keep(&ruleset::evidence(), &[(&sightings, &[])]);
+    }
+
+    /// Writes the evidence of a cell that is not green.
+    pub fn keep(&mut self, rules: &str, frames: &[(&Sightings, &[Probe])]) {
+        let green = self.cell.error.is_none()
+            && self.cell.leak_check == Some(true)
+            && is_green(&self.cell.probes);
+        let Some(out) = self.context.job.out.as_deref().filter(|_| !green) else {
+            return;
         };
-        let run = super::random();
-        let runs = trial::run(run, self.plan.attach, &mut subject, |step| {
-            self.enter(step);
+        let own = &self.own;
+        let traces = evidence::Traces { own, rules, frames };
+        match evidence::write(out, &self.cell, self.context.job, &traces) {
+            Ok(files) => self.cell.evidence = files,
+            Err(error) => (self.context.tell)(&Event::Note {
+                cell: Some(self.plan.name.clone()),
+                text: format!("the evidence could not be written: {error}"),
+            }),
+        }
+    }
+
+    fn end_step(&mut self) {
+        let Some((step, since)) = self.step.take() else {
+            return;
+        };
+        let ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.cell.timings.push(Timing { step, ms });
+        (self.context.tell)(&Event::StepDone {
+            cell: self.plan.name.clone(),
+            step,
+            ms,
         });
-        let runs = runs.await?;
-        let clients = std::mem::take(&mut subject.clients);
-        self.clients(&clients, layout.guest.mac)?;
-        Ok(runs)
-    }
-
-    /// Concludes what the DHCP clients showed. Where the server's answers reach the tap
-    /// of a virtio NIC unfinished, it also shows what vhost-net would make of them.
-    fn clients(&mut self, seen: &Played, mac: Mac) -> Result<(), VerifyError> {
-        let Some(control) = &seen.control else {
-            return Ok(());
-        };
-        let (mut found, results) = clients::conclude(control, seen.filtered.as_ref(), mac);
-        let virtio = quirk(&self.plan.nic).driver == VIRTIO;
-        if virtio && found.at_tap().is_some_and(|sum| !sum.adds_up()) {
-            found.vhost = clients::without_guest()?;
-        }
-        self.cell.dhcp = Some(found);
-        self.client_results = results;
-        Ok(())
-    }
-
-    /// Puts the domain into the evidence, in place of an older one.
-    pub(super) fn know(&mut self, (name, xml): (String, String)) {
-        self.own = vec![
-            ("serial.log", Own::Log(serial_log(&name))),
-            ("qemu.log", Own::Log(qemu_log_path(&name))),
-        ];
-        self.describe(xml);
-    }
-
-    pub(super) fn describe(&mut self, xml: String) {
-        self.own.retain(|(name, _)| *name != DOMAIN_XML);
-        self.own.push((DOMAIN_XML, Own::Text(xml)));
-    }
-
-    /// A guest that nothing has happened to yet, with its NIC; greeted already where it
-    /// could be while the NIC was plugged in.
-    async fn begin_guest(
-        &mut self,
-        number: u8,
-        filter: Option<FilterRef>,
-    ) -> Result<(Guest, Option<String>), VerifyError> {
-        let interface = Interface {
-            model: self.plan.nic.clone(),
-            mac: self.layout(number).guest.mac,
-            tap: format!("tap{number}"),
-            link: self.context.job.inject != Some(InjectedFault::NoLink),
-            filter,
-        };
-        if hot_pluggable(&self.plan.nic) && !self.context.job.boot_only {
-            let context = self.context;
-            self.know(snapshot::domain(context, &interface.model)?);
-            if let Some(restored) = context
-                .saved
-                .guest(context, &interface.model, |step| self.enter(step))
-                .await
-            {
-                self.enter(Step::Plug);
-                let greeted = restored.plug(&interface, async |agent| warmed(context, agent).await);
-                let (guest, host_key) = greeted.await?;
-                return Ok((guest, Some(host_key)));
-            }
-        }
-        self.enter(Step::Boot);
-        let name = format!("{}-{number}", self.plan.name.replace('/', "-"));
-        let nonce = format!("{:08x}", super::random());
-        let image = self.context.image()?;
-        let spec = DomainSpec {
-            kind: Kind::Linux,
-            name: &name,
-            nic: &interface.model,
-            accel: self.context.accel,
-            image,
-            nonce: &nonce,
-            shortcuts: self.context.job.shortcuts,
-        };
-        self.know((name.clone(), domain_xml(&spec, Some(&interface))));
-        Ok((boot(self.context.lab, &spec, &interface).await?, None))
-    }
-
-    /// Waits for the NIC; its name in the guest.
-    async fn nic(&mut self, guest: &mut Guest) -> Result<String, VerifyError> {
-        let deadline = quirk(&self.plan.nic).link_deadline();
-        let op = Op::Nic {
-            mac: mac_text(guest.machine.interface().mac),
-            deadline_ms: millis(deadline),
-        };
-        match guest.agent.ask(op, deadline + ANSWER).await? {
-            Answer::Nic { dev, driver, .. } => {
-                self.cell.driver = Some(driver);
-                Ok(dev)
-            }
-            _ => Err(unexpected("nic")),
-        }
     }
 }
 
-/// Asks a guest what it is and for its SSH host key: all that needs no NIC.
-async fn greet(context: &CellContext<'_>, agent: &mut AgentClient) -> Result<String, VerifyError> {
-    if let Answer::Hello { kernel, .. } = agent.ask(Op::Hello, ANSWER).await? {
-        let host = model::Host {
-            guest_kernel: kernel,
-            ..context.host.clone()
-        };
-        (context.tell)(&Event::Host(host));
+/// Longest wait for the exit status of a daemon whose socket has closed: the
+/// kernel closes a dying process's files before its parent can hear of its end.
+const OBITUARY: Duration = Duration::from_secs(5);
+
+/// A dead daemon explains whatever else went wrong, and spoils what went well.
+async fn explain(lab: &Lab, ended: Result<(), VerifyError>) -> Result<(), VerifyError> {
+    if !lab.libvirt.is_stopped() && !lab.libvirt.alive() {
+        let _ = tokio::time::timeout(OBITUARY, lab.broken()).await;
     }
-    match agent.ask(Op::Ssh, ANSWER).await? {
-        Answer::Ssh { host_key } => Ok(host_key),
-        _ => Err(unexpected("ssh")),
+    match (lab.fault(), ended) {
+        (None, ended) => ended,
+        (Some(fault), Ok(())) => Err(VerifyError::DeadDaemon { fault }),
+        (Some(_), Err(error @ VerifyError::DeadDaemon { .. })) => Err(error),
+        (Some(fault), Err(error)) => Err(VerifyError::FailedBesideDeadDaemon {
+            error: Box::new(error),
+            fault,
+        }),
     }
-}
-
-/// Greets a guest, and has it warm up where that takes time off its cell. It goes through
-/// one key exchange more, which the guests of other workers wait for unless a core is free.
-async fn warmed(context: &CellContext<'_>, agent: &mut AgentClient) -> Result<String, VerifyError> {
-    let host_key = greet(context, agent).await?;
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let wanted = context.job.shortcuts.has(Shortcut::WarmUp);
-    if wanted && context.accel == Accel::Tcg && context.job.workers < cores {
-        agent.ask(Op::WarmUp, ANSWER).await?;
-    }
-    Ok(host_key)
-}
-
-/// DHCP clients of other systems as they were played in a cell.
-#[derive(Default)]
-struct Played {
-    control: Option<clients::Seen>,
-    /// With the filter; none where the policy stops DHCP.
-    filtered: Option<clients::Seen>,
-}
-
-/// A guest between boot and end, with all that its passes need.
-struct LinuxGuest<'a> {
-    context: &'a CellContext<'a>,
-    guest: &'a mut Guest,
-    /// Where the sensors stood before its first frame.
-    began: Marks,
-    dev: &'a str,
-    layout: &'a Layout,
-    host_key: &'a str,
-    attach: Attach,
-    clients: Played,
-}
-
-impl<'a> LinuxGuest<'a> {
-    fn hosts(&self) -> Hosts<'a> {
-        Hosts {
-            lab: self.context.lab,
-            layout: self.layout,
-        }
-    }
-
-    /// The guest as a sender, and the sensor at its tap.
-    fn sender(&mut self) -> (Sender<'_>, &Sensor) {
-        let sender = Sender {
-            hosts: self.hosts(),
-            agent: &mut self.guest.agent,
-            dev: self.dev,
-            host_key: self.host_key,
-            deaf: quirk(&self.guest.machine.interface().model).deaf_ms > 0,
-        };
-        (sender, &self.guest.machine.tap)
-    }
-
-    /// Plays the DHCP clients before the probes of a pass, with the filter once and
-    /// only where the policy wants DHCP to work.
-    async fn play(&mut self, pass: Pass) -> Result<Option<clients::Act>, VerifyError> {
-        let allowed = self.context.policy.dhcp.client;
-        let wanted = match pass {
-            Pass::Control => true,
-            Pass::Filtered => allowed,
-            Pass::FirstFrame => allowed && !self.attach.to_running(),
-            Pass::LeakCheck => false,
-        };
-        if !wanted {
-            return Ok(None);
-        }
-        let (agent, tap) = (&mut self.guest.agent, &self.guest.machine.tap);
-        let act = clients::act(agent, self.dev, self.context.lab, tap).await?;
-        Ok(Some(act))
-    }
-
-    /// Notes what became of the clients of a pass whose sentinels have been sent.
-    fn note(&mut self, pass: Pass, act: Option<clients::Act>, bounds: Bounds) {
-        let tap = &self.guest.machine.tap;
-        let seen = act.map(|act| act.seen(self.context.lab, tap, bounds));
-        match pass {
-            Pass::Control => self.clients.control = seen,
-            _ => self.clients.filtered = seen.or(self.clients.filtered.take()),
-        }
-    }
-
-    /// The run of a guest that has not sent a frame: the first are those that must not
-    /// get out. Clients are played when the guest has had its own lease.
-    async fn first_frame(
-        &mut self,
-        run: u32,
-        probes: Vec<Probe>,
-    ) -> Result<PassRecord, VerifyError> {
-        let (hosts, began) = (self.hosts(), self.began);
-        let (mut sender, tap) = self.sender();
-        sender.forbidden_frames(&probes).await?;
-        let watch = Watch::resume(hosts.lab, tap, began);
-        let record = pass::run(&mut sender, hosts, watch, run, Pass::FirstFrame, probes).await?;
-        let act = self.play(Pass::FirstFrame).await?;
-        if act.is_some() {
-            let (mut sender, tap) = self.sender();
-            let watch = Watch::start(hosts.lab, tap);
-            let bounds = pass::bound(&mut sender, hosts, &watch, run, AFTER_FIRST_FRAME).await?;
-            self.note(Pass::FirstFrame, act, bounds);
-        }
-        Ok(record)
-    }
-}
-
-impl TestSubject for LinuxGuest<'_> {
-    fn lab(&self) -> &Lab {
-        self.context.lab
-    }
-
-    fn tap(&self) -> &Sensor {
-        &self.guest.machine.tap
-    }
-
-    async fn pass(&mut self, run: u32, pass: Pass) -> Result<PassRecord, VerifyError> {
-        let probes = trial::probes(self.context.policy, self.layout, run, pass);
-        if pass == Pass::FirstFrame {
-            return self.first_frame(run, probes).await;
-        }
-        let act = self.play(pass).await?;
-        let hosts = self.hosts();
-        let (mut sender, tap) = self.sender();
-        let watch = Watch::start(hosts.lab, tap);
-        if pass == Pass::LeakCheck {
-            sender.configure().await?;
-        }
-        let record = pass::run(&mut sender, hosts, watch, run, pass, probes).await?;
-        self.note(pass, act, record.bounds);
-        Ok(record)
-    }
-
-    async fn bind(&mut self) -> Result<(), VerifyError> {
-        bind::bind(self.context, &mut self.guest.machine, self.layout.guest.v4)
-    }
-
-    fn inject(&mut self) -> Result<(), VerifyError> {
-        inject(self.context, &mut self.guest.machine)
-    }
-
-    async fn unbind(&mut self) -> Result<(), VerifyError> {
-        Ok(self.guest.machine.set_filter(None)?)
-    }
-
-    async fn strip(&mut self) -> Result<(), VerifyError> {
-        if !self.context.job.shortcuts.has(Shortcut::FlushRuleset) {
-            return self.unbind().await;
-        }
-        Ok(self.context.lab.flush_ruleset()?)
-    }
-}
-
-/// Breaks what the job wants broken.
-pub(super) fn inject(context: &CellContext<'_>, machine: &mut Machine) -> Result<(), VerifyError> {
-    match context.job.inject {
-        None | Some(InjectedFault::FlushBeforeFirstFrame | InjectedFault::NoLink) => {}
-        Some(InjectedFault::Sensor) => context.lab.gateway_sensor.kill(),
-        Some(InjectedFault::Link) => machine.set_link(false)?,
-        Some(InjectedFault::Pause) => machine.pause()?,
-        Some(InjectedFault::Flush) => ruleset::flush_layer2()?,
-    }
-    Ok(())
-}
-
-fn unexpected(doing: &str) -> VerifyError {
-    VerifyError::Cell(format!("the agent answered `{doing}` with something else"))
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -7,8 +7,7 @@ use crate::guest::GuestError;
 use crate::lab::{Lab, LabError, Netns};
 use crate::layout::Layout;
 use crate::layout::wan::{WAN4, WAN6};
-use crate::probe::Pass;
-use crate::probe::{Origin, Probe, Stimulus};
+use crate::probe::{Origin, Pass, Probe, Stimulus};
 use nix::errno::Errno;
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -141,7 +140,7 @@ impl Hosts<'_> {
     }
 }
 
-/// TrialRecord a sending closure in a namespace. That the kernel refuses to send is no
+/// Runs a sending closure in a namespace. That the kernel refuses to send is no
 /// breakdown: the sensor at the origin will not have seen the frame.
 fn in_namespace(
     netns: &Netns,

@@ -30,19 +30,36 @@ pub enum Own {
     Log(String),
 }
 
+/// A file of the bundle that could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("{file}: {source}")]
+pub struct EvidenceError {
+    /// Its name relative to the directory of all evidence.
+    file: String,
+    /// Why.
+    source: std::io::Error,
+}
+
+impl EvidenceError {
+    fn at(file: &str, source: std::io::Error) -> Self {
+        let file = file.to_owned();
+        Self { file, source }
+    }
+}
+
 /// Writes the bundle into `out/<cell>` and returns the files' names relative to `out`.
 ///
 /// # Errors
-/// The first file that could not be written, with the reason (a full disk, say).
+/// The first file that could not be written, because the disk is full for example.
 pub fn write(
     out: &Path,
     cell: &Cell,
     job: &Job,
     traces: &Traces<'_>,
-) -> Result<Vec<String>, String> {
+) -> Result<Vec<String>, EvidenceError> {
     let folder = cell.name.replace('/', "-");
     let dir = out.join(&folder);
-    std::fs::create_dir_all(&dir).map_err(|error| format!("{folder}: {error}"))?;
+    std::fs::create_dir_all(&dir).map_err(|source| EvidenceError::at(&folder, source))?;
     let own = traces.own.iter().map(|(name, own)| {
         let content = match own {
             Own::Text(text) => text.as_bytes().to_vec(),
@@ -67,7 +84,7 @@ pub fn write(
     let mut names = Vec::new();
     for (name, content) in files {
         std::fs::write(dir.join(&name), content)
-            .map_err(|error| format!("{folder}/{name}: {error}"))?;
+            .map_err(|source| EvidenceError::at(&format!("{folder}/{name}"), source))?;
         names.push(format!("{folder}/{name}"));
     }
     Ok(names)
@@ -79,7 +96,7 @@ fn log(path: &str) -> Vec<u8> {
 }
 
 /// All frames of all passes in the order of time, each with its probe's verdict as comment.
-fn capture(cell: &Cell, passes: &[(&Sightings, &[Probe])]) -> Result<Vec<u8>, String> {
+fn capture(cell: &Cell, passes: &[(&Sightings, &[Probe])]) -> Result<Vec<u8>, EvidenceError> {
     let results: HashMap<&str, &ProbeResult> = cell
         .probes
         .iter()
@@ -116,7 +133,7 @@ fn capture(cell: &Cell, passes: &[(&Sightings, &[Probe])]) -> Result<Vec<u8>, St
     packets.sort_by_key(|packet| packet.at);
     let mut bytes = Vec::new();
     pcapng::write_pcapng(&mut bytes, &packets)
-        .map_err(|error| format!("frames.pcapng: {error}"))?;
+        .map_err(|error| EvidenceError::at("frames.pcapng", std::io::Error::other(error)))?;
     Ok(bytes)
 }
 

@@ -1,5 +1,6 @@
 //! What a worker is asked to do. Plain data: it crosses a pipe.
 
+use super::kind::GuestKind;
 use crate::guest::foreign::Manifest;
 use crate::lab::Shortcuts;
 use crate::report::model::{Cell, CellError};
@@ -60,31 +61,22 @@ impl Attach {
     }
 }
 
-/// The guest kind of cells without a guest.
-const TAP: &str = "tap";
-
 /// One cell: a guest with a NIC model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CellPlan {
     /// `linux/pcnet`.
     pub name: String,
-    /// Guest kind.
-    pub guest: String,
+    /// What stands behind the filter.
+    pub guest: GuestKind,
     /// libvirt's NIC model name.
     pub nic: String,
     /// When the filter comes.
     pub attach: Attach,
 }
 
-/// Guest kind of the Linux guest.
-pub const LINUX: &str = "linux";
-
-/// Guest kind of the firmware guest.
-pub const IPXE: &str = "ipxe";
-
 /// A foreign guest whose image is there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Foreign {
+pub struct ForeignSource {
     /// What it is.
     pub manifest: Manifest,
     /// Its image, an absolute path.
@@ -92,56 +84,36 @@ pub struct Foreign {
 }
 
 impl CellPlan {
-    /// The cell of a foreign guest with a NIC model.
-    pub fn foreign(guest: &str, nic: &str) -> Self {
+    /// The cell of a guest of this kind with a NIC model.
+    pub fn new(guest: GuestKind, nic: &str) -> Self {
+        let attach = match guest {
+            // Nothing is there before the lab has its tap.
+            GuestKind::Tap => Attach::Running,
+            GuestKind::Linux | GuestKind::Ipxe | GuestKind::Foreign(_) => Attach::Both,
+        };
         Self {
             name: format!("{guest}/{nic}"),
-            guest: guest.into(),
+            guest,
             nic: nic.into(),
-            attach: Attach::Both,
-        }
-    }
-
-    /// The cell of the iPXE guest with a NIC model.
-    pub fn ipxe(nic: &str) -> Self {
-        Self {
-            name: format!("{IPXE}/{nic}"),
-            guest: IPXE.into(),
-            nic: nic.into(),
-            attach: Attach::Both,
+            attach,
         }
     }
 
     /// The cell of the Linux guest with a NIC model.
     pub fn linux(nic: &str) -> Self {
-        Self {
-            name: format!("{LINUX}/{nic}"),
-            guest: LINUX.into(),
-            nic: nic.into(),
-            attach: Attach::Both,
-        }
+        Self::new(GuestKind::Linux, nic)
     }
 
     /// The cell without a guest.
     pub fn tap() -> Self {
-        Self {
-            name: "tap/raw".into(),
-            guest: TAP.into(),
-            nic: "raw".into(),
-            attach: Attach::Running,
-        }
-    }
-
-    /// Whether the lab itself stands in the guest's place.
-    pub fn is_tap(&self) -> bool {
-        self.guest == TAP
+        Self::new(GuestKind::Tap, "raw")
     }
 
     /// The cell before anything has happened in it.
     pub fn cell(&self) -> Cell {
         Cell {
             name: self.name.clone(),
-            guest: self.guest.clone(),
+            guest: self.guest.to_string(),
             nic: self.nic.clone(),
             driver: None,
             probes: Vec::new(),
@@ -188,7 +160,7 @@ pub struct Job {
     pub out: Option<PathBuf>,
     /// The foreign guests of the cells. The place of one is the number of its
     /// image in the lab.
-    pub foreign: Vec<Foreign>,
+    pub foreign: Vec<ForeignSource>,
     /// Cells to run, in the order in which they are begun.
     pub cells: Vec<CellPlan>,
     /// How often a cell that is not green is tried again.
@@ -206,8 +178,8 @@ pub struct Job {
 }
 
 impl Job {
-    /// Whether the lab stands in the guest's place in every cell.
-    pub fn has_no_guest(&self) -> bool {
-        self.cells.iter().all(CellPlan::is_tap)
+    /// Whether a machine runs under QEMU in any cell.
+    pub fn has_machine(&self) -> bool {
+        self.cells.iter().any(|cell| cell.guest.has_machine())
     }
 }

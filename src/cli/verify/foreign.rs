@@ -3,7 +3,8 @@
 use crate::cli::Failure;
 use crate::guest::foreign::{Manifest, Origin, shipped};
 use crate::guest::{Nic, find};
-use crate::verify::job::{CellPlan, Foreign};
+use crate::verify::GuestKind;
+use crate::verify::job::{CellPlan, ForeignSource};
 use crate::verify::plan::Entry;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -40,7 +41,7 @@ pub fn entries(manifests: &[Manifest], all: &[Nic]) -> Result<Vec<Entry>, Failur
             let nic = find(all, name)
                 .map_err(|error| Failure::usage(format!("{}: {error}", manifest.name)))?;
             entries.push(Entry {
-                plan: CellPlan::foreign(&manifest.name, &nic.name),
+                plan: CellPlan::new(GuestKind::Foreign(manifest.name.clone()), &nic.name),
                 skip: nic.plug_skip.clone().or_else(|| missing.clone()),
             });
         }
@@ -68,8 +69,9 @@ fn about(manifest: &Manifest) -> &str {
 }
 
 /// The foreign guests of the selected cells, their images there and readable.
-pub fn images(manifests: Vec<Manifest>, cells: &[CellPlan]) -> Result<Vec<Foreign>, Failure> {
-    let selected = |manifest: &Manifest| cells.iter().any(|cell| cell.guest == manifest.name);
+pub fn images(manifests: Vec<Manifest>, cells: &[CellPlan]) -> Result<Vec<ForeignSource>, Failure> {
+    let selected =
+        |manifest: &Manifest| cells.iter().any(|cell| cell.guest.word() == manifest.name);
     let foreign = |manifest: Manifest| {
         let image = match &manifest.origin {
             Origin::Path(path) => path.clone(),
@@ -77,7 +79,7 @@ pub fn images(manifests: Vec<Manifest>, cells: &[CellPlan]) -> Result<Vec<Foreig
         };
         let image = std::path::absolute(&image).map_err(Failure::usage)?;
         readable(&manifest, &image)?;
-        Ok(Foreign { manifest, image })
+        Ok(ForeignSource { manifest, image })
     };
     manifests
         .into_iter()

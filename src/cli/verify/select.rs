@@ -4,7 +4,8 @@ use super::{foreign, paths};
 use crate::cli::Failure;
 use crate::guest::{Holdings, Nic, devices, find, nics};
 use crate::report::model::{Cell, Skipped, Timing};
-use crate::verify::job::{Attach, CellPlan, Foreign};
+use crate::verify::GuestKind;
+use crate::verify::job::{Attach, CellPlan, ForeignSource};
 use crate::verify::plan::{Entry, Partition, Plan, longest_first, select};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -117,7 +118,7 @@ impl Select {
     }
 
     /// The foreign guests of a plan.
-    pub fn foreign(&self, plan: &Plan) -> Result<Vec<Foreign>, Failure> {
+    pub fn foreign(&self, plan: &Plan) -> Result<Vec<ForeignSource>, Failure> {
         self.which.foreign(plan)
     }
 
@@ -156,7 +157,10 @@ impl Which {
         };
         let mut plan = select(entries, &self.cells, partition);
         if let Some(attach) = self.attach.of_all() {
-            let cells = plan.cells.iter_mut().filter(|cell| !cell.is_tap());
+            let cells = plan
+                .cells
+                .iter_mut()
+                .filter(|cell| cell.guest.has_machine());
             cells.for_each(|cell| cell.attach = attach);
         }
         if plan.matrix.is_empty() {
@@ -167,7 +171,7 @@ impl Which {
         Ok(plan)
     }
 
-    fn foreign(&self, plan: &Plan) -> Result<Vec<Foreign>, Failure> {
+    fn foreign(&self, plan: &Plan) -> Result<Vec<ForeignSource>, Failure> {
         foreign::images(foreign::manifests(&self.images)?, &plan.cells)
     }
 
@@ -258,7 +262,7 @@ fn word(choice: &impl ValueEnum) -> String {
 
 fn ipxe_entry(nic: &Nic) -> Entry {
     Entry {
-        plan: CellPlan::ipxe(&nic.name),
+        plan: CellPlan::new(GuestKind::Ipxe, &nic.name),
         skip: nic.ipxe_skip.clone(),
     }
 }

@@ -4,10 +4,7 @@
 mod judge;
 mod legs;
 
-use super::VerifyError;
-use super::pass::Bounds;
-use super::stimulate::ANSWER;
-use super::watch::{Marks, Sightings, Watch};
+use super::endpoint::ANSWER;
 use crate::frame::dhcp::{Message, message};
 use crate::frame::{Checksum, Datagram, Mac};
 use crate::guest::{AgentClient, GuestError};
@@ -15,6 +12,9 @@ use crate::lab::{Lab, LabError, Sensor, VhostTap};
 use crate::layout::mac;
 use crate::probe::Point;
 use crate::report::model::{ClientRun, DhcpClient, DhcpClients, ProbeResult};
+use crate::verify::sentinels::Bounds;
+use crate::verify::watch::{Marks, Sightings, Watch};
+use crate::verify::{VerifyError, random};
 use lanfence_agent::clients::{Order, PROFILES, Played, Profile, Step, Sums, nth, play, profile};
 use lanfence_agent::{Answer, Op};
 use std::net::Ipv4Addr;
@@ -62,7 +62,7 @@ pub async fn act(
     tap: &Sensor,
 ) -> Result<Act, GuestError> {
     let marks = Watch::start(lab, tap).began();
-    let xid = super::random();
+    let xid = random::number();
     let op = Op::DhcpClients {
         dev: dev.into(),
         profiles: PROFILES.iter().map(|profile| profile.name.into()).collect(),
@@ -221,7 +221,7 @@ pub fn without_guest() -> Result<Vec<DhcpClient>, VerifyError> {
         let order = Order {
             profile,
             mac: mac::STAND_IN,
-            xid: super::random(),
+            xid: random::number(),
             deadline: Instant::now() + DEADLINE,
         };
         let played = tokio::task::block_in_place(|| play(&mut tap, &order));

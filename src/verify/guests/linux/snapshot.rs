@@ -1,15 +1,15 @@
-//! A guest that nothing has happened to yet: restored where that works, else booted.
+//! Linux guests that are restored from a snapshot, to be given a NIC while they run.
 
-use super::VerifyError;
-use super::running::CellContext;
 use crate::guest::{
     Bus, DomainSpec, Identity, Kind, RestoredGuest, SnapshotKey, Snapshots, domain_xml, quirk,
     restore, save,
 };
-use crate::report::live::Event;
 use crate::report::model::Step;
-use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, HashSet};
+use crate::verify::cell::CellContext;
+use crate::verify::restore_failures::RestoreFailures;
+use crate::verify::{VerifyError, random};
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 /// Name of the domain that is saved, and so of every one that is restored and given a
@@ -24,80 +24,36 @@ fn name(nic: &str) -> &'static str {
 /// Nonce of the boot before the save; each restored guest is given one of its own.
 const SAVED: &str = "saved";
 
-/// What a worker knows of its saved guest.
+/// What a worker knows of the snapshot of a guest.
 #[derive(Debug, Default)]
 enum Known {
     /// Not looked for yet.
     #[default]
     Nothing,
-    /// Where the state is.
+    /// Where it is.
     At(Snapshots, PathBuf),
-    /// There is none, and it has been said why.
+    /// There is none, and the user has been told why.
     None,
 }
 
-/// The saved guests of a worker.
+/// The saved Linux guests of a worker.
 #[derive(Debug, Default)]
-pub struct Saved {
-    /// Those of Linux by the domain's name.
+pub struct SavedGuests {
+    /// By the domain's name.
     known: RefCell<HashMap<&'static str, Known>>,
-    failures: Failures,
-    /// Those of iPXE.
-    pub firmware: Firmware,
+    failures: RestoreFailures,
 }
 
-/// What a worker knows of its saved iPXE guests.
-#[derive(Debug, Default)]
-pub struct Firmware {
-    /// NIC models whose state has been in use in this lab.
-    pub used: RefCell<HashSet<String>>,
-    /// How many could not be restored.
-    pub failures: Failures,
-}
-
-/// How often a guest of a kind could not be restored.
-#[derive(Debug, Default)]
-pub struct Failures(Cell<usize>);
-
-impl Failures {
-    /// A state may be damaged, and is made anew; what fails again is not the state's fault.
-    const MOST: usize = 2;
-
-    /// Whether it is not worth another try.
-    pub fn given_up(&self) -> bool {
-        self.0.get() >= Self::MOST
-    }
-
-    /// Counts one, whose cell boots cold, and says so.
-    pub fn count(&self, context: &CellContext<'_>, error: &VerifyError) {
-        self.0.set(self.0.get() + 1);
-        let cells = if self.given_up() {
-            "guests boot cold from here on"
-        } else {
-            "one guest boots cold"
-        };
-        (context.tell)(&Event::Note {
-            cell: None,
-            text: format!("{cells}, since the saved one cannot be restored: {error}"),
-        });
-    }
-}
-
-/// Whether the NIC can be plugged into a running guest.
-pub fn hot_pluggable(nic: &str) -> bool {
-    quirk(nic).hot_plug
-}
-
-impl Saved {
+impl SavedGuests {
     /// A restored guest that has no NIC yet and can be given one of this model; none
-    /// where guests are to boot cold or where restoring does not work, which is said once.
-    pub async fn guest(
+    /// where guests are to boot cold or where restoring does not work, which is reported once.
+    pub async fn restore(
         &self,
         context: &CellContext<'_>,
         nic: &str,
         enter: impl FnMut(Step),
     ) -> Option<RestoredGuest> {
-        match self.try_guest(context, nic, enter).await {
+        match self.try_restore(context, nic, enter).await {
             Ok(restored) => restored,
             Err(error) => {
                 self.let_go(context, name(nic), &error);
@@ -106,7 +62,7 @@ impl Saved {
         }
     }
 
-    async fn try_guest(
+    async fn try_restore(
         &self,
         context: &CellContext<'_>,
         nic: &str,
@@ -127,10 +83,10 @@ impl Saved {
             return Ok(None);
         };
         enter(Step::Restore);
-        let nonce = format!("{:08x}", super::random());
+        let nonce = random::nonce();
         let identity = Identity {
             nonce: &nonce,
-            seed: super::random_bytes(),
+            seed: random::bytes(),
         };
         Ok(Some(restore(context.lab, name, &file, &identity).await?))
     }

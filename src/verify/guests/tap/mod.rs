@@ -1,4 +1,4 @@
-//! The lane without a guest: the lab holds the tap itself, writes the guest's
+//! The tap test, which has no guest: the lab holds the tap itself, writes the guest's
 //! frames into it and answers what comes out of it.
 //!
 //! Filter, bridge, hosts and sensors are those of a cell with a guest, and so
@@ -10,22 +10,21 @@ mod endpoint;
 mod lease;
 mod responder;
 
-use super::VerifyError;
-use super::bind::bind_tap;
-use super::endpoint::Hosts;
-use super::evidence::Own;
-use super::job::{CellPlan, InjectedFault};
-use super::pass::{self, PassRecord};
-use super::running::{CellContext, CellRun};
-use super::trial::{self, TestSubject};
-use super::watch::Watch;
 use crate::frame::DhcpStep;
 use crate::lab::{Binding, Lab, PacketSocket, Sensor, Shortcut, Tap, ruleset};
 use crate::layout::Layout;
-use crate::probe::Pass;
-use crate::probe::{Probe, Stimulus};
-use crate::report::model::{Cell, Step};
-use endpoint::Stand;
+use crate::probe::{Pass, Probe, Stimulus};
+use crate::report::model::Step;
+use crate::verify::bind::bind_tap;
+use crate::verify::cell::{CellContext, CellRun};
+use crate::verify::endpoint::Hosts;
+use crate::verify::evidence::Own;
+use crate::verify::job::InjectedFault;
+use crate::verify::record::PassRecord;
+use crate::verify::trial::{self, TestSubject};
+use crate::verify::watch::Watch;
+use crate::verify::{VerifyError, pass, random};
+use endpoint::TapEndpoint;
 use lease::Client;
 use responder::Responder;
 use std::sync::Arc;
@@ -33,35 +32,26 @@ use std::sync::Arc;
 /// What is proven of port 22 where nothing but the lab stands behind the tap.
 const OPENS: &str = "TCP connection from a LAN host to port 22 opens";
 
-/// TrialRecord a cell to its end. Never fails: what went wrong is in the cell.
-pub async fn run(context: &CellContext<'_>, plan: &CellPlan, number: u8) -> Cell {
-    let running = CellRun::begin(context, plan);
-    running
-        .work_through(async |running| through(running, number).await)
-        .await
-}
-
-async fn through(running: &mut CellRun<'_>, number: u8) -> Result<(), VerifyError> {
-    running.enter(Step::Tap);
-    let mut vacant = Vacant::open(running.context, number)?;
-    vacant.lease().await;
-    let order = running.plan.attach;
-    let runs = trial::run(super::random(), order, &mut vacant, |step| {
-        running.enter(step);
+/// Runs the whole cell.
+///
+/// # Errors
+/// What ended the cell before its trial did, or the trial before its end.
+pub async fn run(run: &mut CellRun<'_>, number: u8) -> Result<(), VerifyError> {
+    run.enter(Step::Tap);
+    let mut subject = TapGuest::open(run.context, number)?;
+    subject.lease().await;
+    let attach = run.plan.attach;
+    let record = trial::run(random::number(), attach, &mut subject, |step| {
+        run.enter(step);
     });
-    let runs = runs.await;
-    running.own = vec![("binding.xml", Own::Text(vacant.bound.unwrap_or_default()))];
-    match runs {
-        Ok(runs) => running.conclude(runs),
-        Err(error) => {
-            running.keep_early(&vacant.sensor);
-            Err(error)
-        }
-    }
+    let record = record.await;
+    let bound = subject.bound.take().unwrap_or_default();
+    run.add_evidence("binding.xml", Own::Text(bound));
+    run.conclude_tap(record, &subject.sensor)
 }
 
-/// A tap without a guest.
-struct Vacant<'a> {
+/// A tap, and the lab in the guest's place.
+struct TapGuest<'a> {
     context: &'a CellContext<'a>,
     tap: Arc<Tap>,
     sensor: Sensor,
@@ -73,7 +63,7 @@ struct Vacant<'a> {
     bound: Option<String>,
 }
 
-impl<'a> Vacant<'a> {
+impl<'a> TapGuest<'a> {
     fn open(context: &'a CellContext<'a>, number: u8) -> Result<Self, VerifyError> {
         let tap = Arc::new(Tap::open(&format!("tap{number}"))?);
         let sensor = Sensor::start("tap", PacketSocket::open(tap.name())?)?;
@@ -107,7 +97,7 @@ impl<'a> Vacant<'a> {
     }
 }
 
-impl TestSubject for Vacant<'_> {
+impl TestSubject for TapGuest<'_> {
     fn lab(&self) -> &Lab {
         self.context.lab
     }
@@ -124,13 +114,13 @@ impl TestSubject for Vacant<'_> {
             lab: self.context.lab,
             layout: &self.layout,
         };
-        let mut stand = Stand {
+        let mut endpoint = TapEndpoint {
             hosts,
             tap: &self.tap,
             responder: &mut self.responder,
             client: &mut self.client,
         };
-        Ok(pass::run(&mut stand, hosts, watch, run, pass, probes).await?)
+        Ok(pass::run(&mut endpoint, hosts, watch, run, pass, probes).await?)
     }
 
     async fn bind(&mut self) -> Result<(), VerifyError> {
@@ -145,8 +135,7 @@ impl TestSubject for Vacant<'_> {
             Some(InjectedFault::Sensor) => self.context.lab.gateway_sensor.kill(),
             Some(InjectedFault::Link) => self.tap.unplug()?,
             Some(InjectedFault::Pause) => {
-                let text = "the tap lane has no guest that could be paused";
-                return Err(VerifyError::Usage(text.into()));
+                return Err(VerifyError::NothingToPause);
             }
             Some(InjectedFault::Flush) => ruleset::flush_layer2()?,
         }
@@ -158,7 +147,7 @@ impl TestSubject for Vacant<'_> {
         Ok(removed.transpose().map(drop)?)
     }
 
-    async fn strip(&mut self) -> Result<(), VerifyError> {
+    async fn unbind_for_good(&mut self) -> Result<(), VerifyError> {
         if !self.context.job.shortcuts.has(Shortcut::FlushRuleset) {
             return self.unbind().await;
         }
@@ -170,7 +159,7 @@ impl TestSubject for Vacant<'_> {
     }
 }
 
-/// Says of a probe what this lane shows, where that is less than with a guest.
+/// Describes what the tap test shows of a probe, where that is less than with a guest.
 fn call_by_name(probe: &mut Probe) {
     if probe.stimulus == Stimulus::Ssh {
         probe.summary = OPENS.into();

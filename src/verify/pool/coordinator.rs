@@ -1,9 +1,9 @@
 //! The user's side: starts workers, gathers their events.
 
-use super::job::{CellPlan, Job};
 use super::queue::Queue;
 use crate::report::live::Event;
 use crate::report::model::{Cell, CellError, ErrorKind, Host, Step};
+use crate::verify::job::{CellPlan, Job};
 use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};

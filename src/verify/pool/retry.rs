@@ -1,22 +1,23 @@
 //! Tries a cell again, and never lets a lucky try hide an unlucky one.
 
-use super::VerifyError;
-use super::job::{CellPlan, Job};
-use super::running::CellContext;
-use super::{cell, tap};
 use crate::report::live::Event;
 use crate::report::model::{Cell, Step};
 use crate::report::summary::Conclusion;
+use crate::verify::VerifyError;
+use crate::verify::cell::CellContext;
+use crate::verify::guests::Guests;
+use crate::verify::job::{CellPlan, Job};
 
-/// TrialRecord a cell, and again as often as the job allows until it is green.
+/// Runs a cell, and again as often as the job allows until it is green.
 pub async fn run(
     context: &CellContext<'_>,
+    guests: &Guests,
     plan: &CellPlan,
     numbers: &mut impl Iterator<Item = u8>,
 ) -> Cell {
     let mut tries = Vec::new();
     for (again, number) in (0..=context.job.retries).zip(numbers) {
-        let cell = attempt(context, plan, number, again).await;
+        let cell = attempt(context, (guests, plan, number), again).await;
         let green = cell.conclusion() == Conclusion::Pass;
         tries.push(cell);
         if green {
@@ -27,9 +28,13 @@ pub async fn run(
 }
 
 /// One try. Each keeps its evidence in a directory of its own.
-async fn attempt(context: &CellContext<'_>, plan: &CellPlan, number: u8, again: u32) -> Cell {
+async fn attempt(
+    context: &CellContext<'_>,
+    (guests, plan, number): (&Guests, &CellPlan, u8),
+    again: u32,
+) -> Cell {
     if again == 0 {
-        return once(context, plan, number).await;
+        return once(context, guests, plan, number).await;
     }
     (context.tell)(&Event::Note {
         cell: Some(plan.name.clone()),
@@ -44,22 +49,18 @@ async fn attempt(context: &CellContext<'_>, plan: &CellPlan, number: u8, again: 
         job: &job,
         ..*context
     };
-    let mut cell = once(&context, plan, number).await;
+    let mut cell = once(&context, guests, plan, number).await;
     for file in &mut cell.evidence {
         *file = format!("{dir}/{file}");
     }
     cell
 }
 
-async fn once(context: &CellContext<'_>, plan: &CellPlan, number: u8) -> Cell {
+async fn once(context: &CellContext<'_>, guests: &Guests, plan: &CellPlan, number: u8) -> Cell {
     if let Err(error) = context.lab.begin_cell().await {
         return plan.failed(VerifyError::from(error).at(Step::Lab));
     }
-    if plan.is_tap() {
-        tap::run(context, plan, number).await
-    } else {
-        cell::run(context, plan, number).await
-    }
+    guests.run(context, plan, number).await
 }
 
 /// The worst of the tries, marked as flaky where the last one was green.

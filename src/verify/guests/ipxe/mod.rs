@@ -1,8 +1,8 @@
-//! The cell of a guest that is not Linux: iPXE, which repeats its rounds by
-//! itself. Only sensors tell what became of them.
+//! The cell of an iPXE guest, which repeats its rounds of requests by itself. Only the
+//! sensors show what became of them.
 //!
-//! The answer to the last request of a round is held back until the filter has come or
-//! gone: the next round begins wholly under the new rules. iPXE polls all the time, which
+//! The answer to the last request of a round is held back until the filter has been bound or
+//! removed, so that the whole of the next round is under the new rules. iPXE polls all the time, which
 //! under emulation takes a whole CPU, so where it can be it is suspended until then.
 
 mod rounds;
@@ -10,79 +10,83 @@ mod script;
 mod snapshot;
 mod start;
 
-use super::cell::inject;
-use super::pass::{Bounds, Pace, PassRecord, bound_from_outside};
-use super::running::{CellContext, CellRun};
-use super::trial::{self, TestSubject};
-use super::watch::Watch;
-use super::{VerifyError, bind};
+pub use snapshot::SavedGuests;
+
 use crate::frame::DhcpStep;
 use crate::guest::{Machine, quirk};
 use crate::lab::{Http, Lab, Sensor, Shortcut, Tftp};
 use crate::layout::Layout;
 use crate::layout::wan::WAN4;
-use crate::probe::Pass;
-use crate::probe::{Point, Probe, Sighting, firmware_catalogue};
+use crate::probe::{Pass, Point, Probe, Sighting, firmware_catalogue};
+use crate::verify::cell::{CellContext, CellRun};
+use crate::verify::machine::inject;
+use crate::verify::record::PassRecord;
+use crate::verify::sentinels::{Bounds, Pace, bound_from_outside};
+use crate::verify::trial::{self, TestSubject};
+use crate::verify::watch::Watch;
+use crate::verify::{VerifyError, bind, random};
 use rounds::Rounds;
-use start::Started;
+use start::{Start, Started};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 /// Longest wait for a request that has left the guest to arrive.
 const ARRIVAL: Duration = Duration::from_millis(1500);
 
-impl CellRun<'_> {
-    /// The whole life of an iPXE guest: its rounds with the filter and without it.
-    pub(super) async fn through_ipxe(&mut self, number: u8) -> Result<(), VerifyError> {
-        let context = self.context;
-        let lab = context.lab;
-        let network = &lab.network;
-        let kept = snapshot::wanted(context, &self.plan.nic);
-        let run = kept.unwrap_or_else(super::random);
-        let peer = Tftp::start_holding(&network.peer, lab.lan.peer.v4, script::ends(run))?;
-        let _servers = [
-            Tftp::start(&network.gateway, lab.lan.gateway.v4)?,
-            Tftp::start(&network.wan, WAN4)?,
-        ];
-        let _web = [
-            Http::start(&network.peer, lab.lan.peer.v4)?,
-            Http::start(&network.wan, WAN4)?,
-        ];
-        let started = self
-            .start_ipxe(number, (run, kept.is_some()), &peer)
-            .await?;
-        let Started {
-            number,
-            machine,
-            rounds,
-        } = started;
-        let order = self.plan.attach;
-        self.cell.driver = Some("iPXE".into());
-        let mut layout = self.layout(number);
-        if let Some(v4) = rounds.address() {
-            layout = layout.with_guest_address(v4);
-        }
-        let mut subject = Firmware {
-            context,
-            machine,
-            layout,
-            rounds,
-            goes_on: false,
-        };
-        let runs = trial::run(run, order, &mut subject, |step| self.enter(step)).await;
-        self.describe(subject.machine.xml());
-        match runs {
-            Ok(runs) => self.conclude_with_guest(runs),
-            Err(error) => {
-                self.keep_early(&subject.machine.tap);
-                Err(error)
-            }
-        }
+/// Runs the whole cell: the guest's rounds with the filter and without it.
+///
+/// # Errors
+/// What ended the cell before its trial did, or the trial before its end.
+pub async fn run(
+    run: &mut CellRun<'_>,
+    saved: &SavedGuests,
+    number: u8,
+) -> Result<(), VerifyError> {
+    let context = run.context;
+    let lab = context.lab;
+    let network = &lab.network;
+    let kept = saved.wanted(context, &run.plan.nic);
+    let tag = kept.unwrap_or_else(random::number);
+    let peer = Tftp::start_holding(&network.peer, lab.lan.peer.v4, script::ends(tag))?;
+    let _servers = [
+        Tftp::start(&network.gateway, lab.lan.gateway.v4)?,
+        Tftp::start(&network.wan, WAN4)?,
+    ];
+    let _web = [
+        Http::start(&network.peer, lab.lan.peer.v4)?,
+        Http::start(&network.wan, WAN4)?,
+    ];
+    let mut start = Start {
+        run,
+        saved,
+        tag,
+        peer: &peer,
+    };
+    let Started {
+        number,
+        machine,
+        rounds,
+    } = start.through(number, kept.is_some()).await?;
+    run.set_driver("iPXE");
+    let mut layout = context.layout(run.plan, number);
+    if let Some(v4) = rounds.address() {
+        layout = layout.with_guest_address(v4);
     }
+    let mut subject = IpxeGuest {
+        context,
+        machine,
+        layout,
+        rounds,
+        goes_on: false,
+    };
+    let attach = run.plan.attach;
+    let record = trial::run(tag, attach, &mut subject, |step| run.enter(step)).await;
+    run.describe_domain(subject.machine.xml());
+    run.conclude_machine(record, &subject.machine.tap)
 }
 
 /// An iPXE guest that goes through its rounds.
-struct Firmware<'a> {
+struct IpxeGuest<'a> {
     context: &'a CellContext<'a>,
     machine: Machine,
     layout: Layout,
@@ -102,7 +106,7 @@ fn can_be_suspended(nic: &str) -> bool {
     quirk(nic).driver != "e100"
 }
 
-impl Firmware<'_> {
+impl IpxeGuest<'_> {
     /// Lets the guest run where it was suspended.
     fn resume(&self) -> Result<(), VerifyError> {
         if can_be_suspended(&self.machine.interface().model) {
@@ -112,7 +116,7 @@ impl Firmware<'_> {
     }
 }
 
-impl TestSubject for Firmware<'_> {
+impl TestSubject for IpxeGuest<'_> {
     fn lab(&self) -> &Lab {
         self.context.lab
     }
@@ -166,7 +170,7 @@ impl TestSubject for Firmware<'_> {
         self.resume()
     }
 
-    async fn strip(&mut self) -> Result<(), VerifyError> {
+    async fn unbind_for_good(&mut self) -> Result<(), VerifyError> {
         if !self.context.job.shortcuts.has(Shortcut::FlushRuleset) {
             return self.unbind().await;
         }

@@ -1,8 +1,8 @@
 //! Which cell is begun next, and what becomes of those that never are.
 
-use super::job::CellPlan;
 use crate::report::model::{Cell, CellError, ErrorKind, Step};
 use crate::report::summary::Conclusion;
+use crate::verify::job::CellPlan;
 use std::collections::VecDeque;
 
 /// The cells of a job while workers take them one by one.

@@ -1,12 +1,14 @@
 //! What iPXE is told to do: endless rounds of a lease and fetches.
 
-use super::snapshot::SAVED;
 use crate::frame::View;
 use crate::layout::Lan;
 use crate::layout::wan::WAN4;
 use crate::probe::Point;
 use lanfence_agent::READY;
 use std::net::Ipv4Addr;
+
+/// The word of the READY line before a guest is saved.
+pub const SAVED: &str = "saved";
 
 /// How long iPXE waits for a file, in milliseconds; an answer takes 5 to 50 ms.
 /// It is waited out only where the filter stops what must pass.

@@ -1,11 +1,10 @@
 //! A real guest at the guest's end of the wire: its stack sends, its agent is told what.
 
-use super::endpoint::{Endpoint, Exchange, Hosts, Moment, Refusals};
 use super::ssh;
 use crate::frame::{DhcpStep, Mac, mac_text, to_hex};
 use crate::guest::{AgentClient, GuestError};
-use crate::probe::Pass;
-use crate::probe::{Expect, Origin, Probe, Stimulus};
+use crate::probe::{Expect, Origin, Pass, Probe, Stimulus};
+use crate::verify::endpoint::{Endpoint, Exchange, Hosts, Moment, Refusals};
 use lanfence_agent::{Answer, Op};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -23,7 +22,7 @@ const NEIGHBOUR: Duration = Duration::from_millis(1500);
 pub const SSH: Duration = Duration::from_secs(8);
 
 /// A real guest, through the agent in it.
-pub struct Sender<'a> {
+pub struct LinuxEndpoint<'a> {
     /// The lab and its addresses.
     pub hosts: Hosts<'a>,
     /// The agent in the guest.
@@ -36,7 +35,7 @@ pub struct Sender<'a> {
     pub deaf: bool,
 }
 
-impl Sender<'_> {
+impl LinuxEndpoint<'_> {
     async fn ask(&mut self, op: Op) -> Result<Answer, GuestError> {
         self.agent.ask(op, ANSWER).await
     }
@@ -142,7 +141,7 @@ impl Sender<'_> {
     }
 }
 
-impl Endpoint for Sender<'_> {
+impl Endpoint for LinuxEndpoint<'_> {
     /// Takes the guest's DHCP client through renew, release and a fresh lease,
     /// then puts the addresses back whatever came of it, so that a filter that
     /// stops DHCP does not hide everything else.

@@ -78,7 +78,7 @@ impl<'a> Rounds<'a> {
         };
         let mut ends = from_guest(&frames).filter(|seen| ended_round(&seen.frame, run).is_some());
         let address = ends.next().and_then(|seen| source(&seen.frame));
-        let nobody = || Stuck::Dead(VerifyError::Cell("iPXE has no IPv4 address".into()));
+        let nobody = || Stuck::Dead(VerifyError::NoIpxeAddress);
         Ok(Self {
             last,
             address: Some(address.ok_or_else(nobody)?),
@@ -130,9 +130,7 @@ impl<'a> Rounds<'a> {
                 return Ok((self.last, self.watch(machine).later_than(now)));
             }
         }
-        Err(VerifyError::Cell(format!(
-            "iPXE began none of its last {TRIES} rounds with a DHCP discover after the filter had come or gone"
-        )))
+        Err(VerifyError::NoFreshRound { tries: TRIES })
     }
 
     fn watch<'b>(&self, machine: &'b Machine) -> Watch<'b>
@@ -198,12 +196,9 @@ async fn end_of_round(
     watch
         .wait_for(place, Instant::now() + deadline, is_end)
         .await;
-    found.get().ok_or_else(|| {
-        VerifyError::Cell(format!(
-            "iPXE did not come to the end of a round within {} s: its driver does not bring the link up, hears nothing or hangs; its console (serial.log of --out) {}",
-            deadline.as_secs(),
-            machine.console_ends()
-        ))
+    found.get().ok_or_else(|| VerifyError::EndlessRound {
+        seconds: deadline.as_secs(),
+        console: machine.console_ends(),
     })
 }
 

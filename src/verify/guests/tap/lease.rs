@@ -38,7 +38,7 @@ impl Client {
         Self {
             mac,
             router: router.mac,
-            xid: crate::verify::random(),
+            xid: crate::verify::random::number(),
             lease: None,
         }
     }

@@ -119,7 +119,7 @@ mod tests {
     use crate::frame::{Arp, Ip4, Link, Mac, ethertype};
     use crate::lab::{Direction, Sighted};
     use crate::report::model::Failure;
-    use crate::verify::pass::Bounds;
+    use crate::verify::sentinels::Bounds;
     use crate::verify::watch::Sightings;
     use lanfence_agent::clients::{PROFILES, Step, Taken, nth, xid};
     use rstest::rstest;

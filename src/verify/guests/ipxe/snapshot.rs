@@ -1,4 +1,4 @@
-//! iPXE guests that go on from a state on disk: one of each NIC model, saved when it has
+//! iPXE guests that are restored from a snapshot: one for each NIC model, saved when it has
 //! booted and before it opens the NIC. iPXE looks for NICs only when it starts, so none
 //! can be plugged in later, and has read the MAC by then.
 
@@ -9,11 +9,11 @@ use crate::guest::{
 use crate::layout::Lan;
 use crate::report::model::Step;
 use crate::verify::VerifyError;
-use crate::verify::running::CellContext;
+use crate::verify::cell::CellContext;
+use crate::verify::restore_failures::RestoreFailures;
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-
-/// Nonce of the READY line before the save.
-pub const SAVED: &str = "saved";
 
 /// Number of the saved guest with this NIC: the same in every run, and with room in the
 /// LAN another for each model. Other guests are numbered from 1 on, these from the end.
@@ -23,28 +23,42 @@ pub fn number(lan: &Lan, nic: &str) -> u8 {
     guests - u8::try_from(place).unwrap_or(0)
 }
 
-/// The number of the run where the guest with this NIC may go on from a state, which in
-/// one lab it may once: it draws the same random numbers each time, and a server would
-/// take its second connection for the first. The number is no other run's in this lab,
-/// and short, since each character that is typed may take a tick of the guest's clock.
-pub fn wanted(context: &CellContext<'_>, nic: &str) -> Option<u32> {
-    let saved = &context.saved.firmware;
-    if context.job.snapshots.is_none() || saved.failures.given_up() {
-        return None;
-    }
-    let mut used = saved.used.borrow_mut();
-    let first = used.insert(nic.to_owned());
-    u32::try_from(used.len()).ok().filter(|_| first)
+/// The saved iPXE guests of a worker.
+#[derive(Debug, Default)]
+pub struct SavedGuests {
+    /// NIC models whose snapshot has been in use in this lab.
+    used: RefCell<HashSet<String>>,
+    failures: RestoreFailures,
 }
 
-/// The state of a guest.
+impl SavedGuests {
+    /// The number of the run where the guest with this NIC may be restored, which it may once
+    /// in a lab: it draws the same random numbers each time, and a server would take its
+    /// second connection for the first. The number is no other run's in this lab, and short,
+    /// since each character that is typed may take a tick of the guest's clock.
+    pub fn wanted(&self, context: &CellContext<'_>, nic: &str) -> Option<u32> {
+        if context.job.snapshots.is_none() || self.failures.given_up() {
+            return None;
+        }
+        let mut used = self.used.borrow_mut();
+        let first = used.insert(nic.to_owned());
+        u32::try_from(used.len()).ok().filter(|_| first)
+    }
+
+    /// Reports why a guest boots cold instead.
+    pub fn failed(&self, context: &CellContext<'_>, error: &VerifyError) {
+        self.failures.count(context, error);
+    }
+}
+
+/// The snapshot of a guest.
 #[derive(Debug)]
-pub struct Kept {
+pub struct IpxeSnapshot {
     snapshots: Snapshots,
     file: PathBuf,
 }
 
-impl Kept {
+impl IpxeSnapshot {
     /// Finds the state that was made of exactly what is here, or makes it. The interface
     /// has no filter, and `text` is the guest's script. None where none are to be kept.
     ///
@@ -82,7 +96,7 @@ impl Kept {
     ///
     /// # Errors
     /// [`GuestError::Filter`](crate::guest::GuestError::Filter), which a guest that boots
-    /// cold would say too, or whatever makes the state one to [condemn](Self::condemn).
+    /// cold would say too, or whatever makes the state one to [discard](Self::discard).
     pub async fn restore(
         &self,
         context: &CellContext<'_>,
@@ -96,14 +110,9 @@ impl Kept {
     }
 
     /// Throws it away: no guest comes of it.
-    pub fn condemn(&self) {
+    pub fn discard(&self) {
         self.snapshots.discard(&self.file);
     }
-}
-
-/// Says why a guest boots cold instead.
-pub fn given_up(context: &CellContext<'_>, error: &VerifyError) {
-    context.saved.firmware.failures.count(context, error);
 }
 
 #[cfg(test)]
@@ -111,7 +120,6 @@ mod tests {
     use super::*;
     use crate::policy::Policy;
     use rstest::rstest;
-    use std::collections::HashSet;
 
     const MODELS: [&str; 5] = ["pcnet", "rtl8139", "i82551", "e1000", "virtio"];
 

@@ -1,11 +1,6 @@
 //! A worker: one process in its own namespaces with one lab, running cells one after the other.
 
-use super::VerifyError;
-use super::bind::refused;
-use super::job::{CellPlan, Job};
 use super::retry;
-use super::running::CellContext;
-use super::snapshot::Saved;
 use crate::guest::{Accel, Image};
 use crate::lab::{Lab, Shortcut};
 use crate::layout::Lan;
@@ -13,6 +8,11 @@ use crate::nwfilter;
 use crate::policy::Policy;
 use crate::report::live::Event;
 use crate::report::model::{Host, Step, Timing};
+use crate::verify::VerifyError;
+use crate::verify::bind::refused;
+use crate::verify::cell::CellContext;
+use crate::verify::guests::Guests;
+use crate::verify::job::{CellPlan, FilterText, Job};
 use std::io::BufRead;
 use std::time::Instant;
 
@@ -37,8 +37,7 @@ async fn run_cells(
     mut cells: impl BufRead,
 ) -> Result<(), VerifyError> {
     let started = Instant::now();
-    let policy = Policy::parse(&job.policy, &job.policy_origin)
-        .map_err(|error| VerifyError::Usage(error.to_string()))?;
+    let policy = Policy::parse(&job.policy, &job.policy_origin)?;
     let image = job.guest.as_deref().map(Image::open).transpose()?;
     let lab = Lab::up(Lan::for_lab(&policy)?, job.shortcuts).await?;
     define_filters(&lab, job)?;
@@ -46,7 +45,7 @@ async fn run_cells(
     tell(&Event::Host(host.clone()));
     let mut lab_ms = u64::try_from(started.elapsed().as_millis()).ok();
     let accel = if job.kvm { Accel::Kvm } else { Accel::Tcg };
-    let saved = Saved::default();
+    let guests = Guests::default();
     let context = CellContext {
         lab: &lab,
         job,
@@ -54,13 +53,12 @@ async fn run_cells(
         host: &host,
         image: image.as_ref(),
         accel,
-        saved: &saved,
         tell,
     };
     // A guest's address must differ from those that the LAN's hosts still remember.
     let mut numbers = (1..=lab.lan.guests()).cycle();
     while let Some(plan) = next(tell, &mut cells) {
-        let mut cell = retry::run(&context, &plan, &mut numbers).await;
+        let mut cell = retry::run(&context, &guests, &plan, &mut numbers).await;
         // The lab belongs to all cells; the first one carries its time.
         if let Some(ms) = lab_ms.take() {
             let step = Step::Lab;
@@ -91,12 +89,7 @@ fn define_filters(lab: &Lab, job: &Job) -> Result<(), VerifyError> {
         if filter.shipped {
             continue;
         }
-        same_meaning(&filter.xml, &dumped).map_err(|difference| {
-            VerifyError::Usage(format!(
-                "libvirt understood filter {} differently: {difference}",
-                filter.name
-            ))
-        })?;
+        same_meaning(filter, &dumped)?;
     }
     Ok(())
 }
@@ -110,7 +103,7 @@ fn host(lab: &Lab, job: &Job) -> Host {
     let sysctl = |name: &str| format!("{name}={}", read(&format!("/proc/sys/net/bridge/{name}")));
     Host {
         accel: match job.kvm {
-            _ if job.has_no_guest() => "none",
+            _ if !job.has_machine() => "none",
             true => "kvm",
             false => "tcg",
         }
@@ -119,10 +112,10 @@ fn host(lab: &Lab, job: &Job) -> Host {
         kernel: read("/proc/sys/kernel/osrelease"),
         libvirt: lab.libvirt.version(),
         // libvirt would look at QEMU only now, which takes seconds the first time.
-        qemu: if job.has_no_guest() {
-            String::new()
-        } else {
+        qemu: if job.has_machine() {
             lab.libvirt.qemu_version()
+        } else {
+            String::new()
         },
         guest_kernel: String::new(),
         privilege: if job.rootless {
@@ -141,10 +134,23 @@ fn host(lab: &Lab, job: &Job) -> Host {
     }
 }
 
-/// Compares what libvirt made of a filter with what was given to it: libvirt
-/// drops what it does not know without a word (measured: docs/measurements.md#M6).
-fn same_meaning(given: &str, dumped: &str) -> Result<(), String> {
-    let given = nwfilter::read(given, "the filter").map_err(|error| error.to_string())?;
-    let dumped = nwfilter::read(dumped, "libvirt's dump").map_err(|error| error.to_string())?;
-    nwfilter::difference(&given, &dumped).map_or(Ok(()), Err)
+/// Compares what libvirt made of a filter with what was given to it: libvirt silently
+/// ignores what it does not know (measured: docs/measurements.md#M6).
+fn same_meaning(filter: &FilterText, dumped: &str) -> Result<(), VerifyError> {
+    let read = |text: &str, origin: &str| {
+        let read = nwfilter::read(text, origin);
+        read.map_err(|source| VerifyError::UnreadableFilter {
+            filter: filter.name.clone(),
+            source,
+        })
+    };
+    let given = read(&filter.xml, "the filter")?;
+    let dumped = read(dumped, "libvirt's dump")?;
+    match nwfilter::difference(&given, &dumped) {
+        None => Ok(()),
+        Some(difference) => Err(VerifyError::Misunderstood {
+            filter: filter.name.clone(),
+            difference,
+        }),
+    }
 }

@@ -5,8 +5,7 @@ use super::responder::{PORT, Responder};
 use crate::frame::DhcpStep;
 use crate::guest::GuestError;
 use crate::lab::Tap;
-use crate::probe::Pass;
-use crate::probe::{Origin, Probe, Stimulus};
+use crate::probe::{Origin, Pass, Probe, Stimulus};
 use crate::verify::endpoint::{Endpoint, Exchange, Hosts, Moment, Refusals};
 use crate::verify::sockets::stream_socket;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -20,7 +19,7 @@ const CONNECT: Duration = Duration::from_millis(1500);
 
 /// The lab as a guest, for one pass.
 #[derive(Debug)]
-pub struct Stand<'a> {
+pub struct TapEndpoint<'a> {
     /// The lab and its addresses.
     pub hosts: Hosts<'a>,
     /// The tap that it holds.
@@ -31,7 +30,7 @@ pub struct Stand<'a> {
     pub client: &'a mut Client,
 }
 
-impl Endpoint for Stand<'_> {
+impl Endpoint for TapEndpoint<'_> {
     /// It has joined nothing and keeps no connection.
     async fn start_afresh(&mut self) -> Result<(), GuestError> {
         Ok(())

@@ -1,0 +1,194 @@
+//! How an iPXE guest comes to the end of its first round: restored from a snapshot or booted.
+
+use super::rounds::{Rounds, Stuck};
+use super::script;
+use super::snapshot::{self, IpxeSnapshot, SavedGuests};
+use crate::guest::{
+    DomainSpec, FilterRef, GuestError, Interface, Kind, Machine, begin_silent, domain_xml,
+};
+use crate::lab::{LabError, STATE, Tftp};
+use crate::layout::Lan;
+use crate::report::model::Step;
+use crate::verify::cell::CellRun;
+use crate::verify::machine::{base_name, domain_name, interface};
+use crate::verify::watch::{Marks, Watch};
+use crate::verify::{VerifyError, bind};
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+
+/// A guest at the end of its first round.
+pub struct Started<'a> {
+    /// Its number in the lab.
+    pub number: u8,
+    /// The domain.
+    pub machine: Machine,
+    /// Its rounds.
+    pub rounds: Rounds<'a>,
+}
+
+/// The start of a guest.
+pub struct Start<'r, 'a, 'b> {
+    /// Its cell.
+    pub run: &'r mut CellRun<'a>,
+    /// The saved guests of the worker.
+    pub saved: &'r SavedGuests,
+    /// The number of the run, which is in the names of its files.
+    pub tag: u32,
+    /// Gives the files that end a round.
+    pub peer: &'b Tftp,
+}
+
+impl<'a: 'b, 'b> Start<'_, 'a, 'b> {
+    /// Starts the guest, from its snapshot where it is to and that works, and else with
+    /// the number that the cell was given, and sees it through its first round.
+    ///
+    /// # Errors
+    /// Why it does not start, or does not come to the end of the round.
+    pub async fn through(&mut self, number: u8, restore: bool) -> Result<Started<'b>, VerifyError> {
+        let began = Watch::marks(self.run.context.lab);
+        let restored = if restore { self.restore().await? } else { None };
+        if let Some((number, machine, snapshot)) = restored {
+            self.in_force(&machine)?;
+            self.run.enter(Step::Round);
+            match self.first_round(&machine, began).await {
+                // Whether the snapshot or the driver is to blame, a guest that boots will show.
+                Err(Stuck::Dead(error)) => {
+                    snapshot.discard();
+                    self.saved.failed(self.run.context, &error);
+                }
+                ended => return self.ended(number, machine, ended),
+            }
+        }
+        let machine = self.boot(number).await?;
+        self.in_force(&machine)?;
+        let ended = self.first_round(&machine, began).await;
+        self.ended(number, machine, ended)
+    }
+
+    fn in_force(&self, machine: &Machine) -> Result<(), VerifyError> {
+        if self.run.plan.attach.before_first_frame() {
+            bind::in_force_from_the_start(self.run.context, machine)?;
+        }
+        Ok(())
+    }
+
+    async fn first_round(&self, machine: &Machine, began: Marks) -> Result<Rounds<'b>, Stuck> {
+        let (lab, run, peer) = (self.run.context.lab, self.tag, self.peer);
+        match Rounds::first(lab, machine, run, peer, began).await {
+            // A filter may keep it from ever asking for a file; without it, it goes on.
+            Err(Stuck::Sends(_)) if self.run.plan.attach.before_first_frame() => {
+                Ok(Rounds::unended(lab, run, peer, began))
+            }
+            ended => ended,
+        }
+    }
+
+    fn ended(
+        &mut self,
+        number: u8,
+        machine: Machine,
+        ended: Result<Rounds<'b>, Stuck>,
+    ) -> Result<Started<'b>, VerifyError> {
+        match ended {
+            Ok(rounds) => Ok(Started {
+                number,
+                machine,
+                rounds,
+            }),
+            Err(stuck) => {
+                self.run.keep_early(&machine.tap);
+                Err(stuck.into())
+            }
+        }
+    }
+
+    /// Restores the guest, which has a number of its own; none where it is not to be or where
+    /// that does not work, which is reported.
+    async fn restore(&mut self) -> Result<Option<(u8, Machine, IpxeSnapshot)>, VerifyError> {
+        let (context, plan) = (self.run.context, self.run.plan);
+        let lan = &context.lab.lan;
+        let number = snapshot::number(lan, &plan.nic);
+        let name = base_name(plan);
+        let (path, text) = write_script(&name, lan, lan.lease(number), None)?;
+        let spec = self.spec(&name, &path)?;
+        let bare = interface(context, plan, number, None);
+        self.run
+            .know_domain((name.clone(), domain_xml(&spec, Some(&bare))));
+        let enter = |step| self.run.enter(step);
+        let found = match IpxeSnapshot::find(context, &spec, &bare, &text, enter).await {
+            Ok(Some(found)) => found,
+            Ok(None) => return Ok(None),
+            Err(error) => {
+                self.saved.failed(context, &error);
+                return Ok(None);
+            }
+        };
+        self.run.enter(Step::Restore);
+        let interface = Interface {
+            filter: self.first_filter(number),
+            ..bare
+        };
+        match found.restore(context, &spec, &interface, self.tag).await {
+            Ok(machine) => Ok(Some((number, machine, found))),
+            Err(error @ VerifyError::Guest(GuestError::Filter(_))) => Err(error),
+            Err(error) => {
+                found.discard();
+                self.saved.failed(context, &error);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Boots the guest with its script.
+    async fn boot(&mut self, number: u8) -> Result<Machine, VerifyError> {
+        self.run.enter(Step::Boot);
+        let (context, plan) = (self.run.context, self.run.plan);
+        let lan = &context.lab.lan;
+        let name = domain_name(plan, number);
+        let (path, _) = write_script(&name, lan, lan.lease(number), Some(self.tag))?;
+        let spec = self.spec(&name, &path)?;
+        let interface = interface(context, plan, number, self.first_filter(number));
+        self.run
+            .know_domain((name.clone(), domain_xml(&spec, Some(&interface))));
+        Ok(begin_silent(context.lab, &spec, &interface).await?)
+    }
+
+    fn spec<'s>(&self, name: &'s str, file: &'s Path) -> Result<DomainSpec<'s>, VerifyError>
+    where
+        'a: 's,
+    {
+        let (context, plan) = (self.run.context, self.run.plan);
+        Ok(DomainSpec {
+            kind: Kind::Ipxe(file),
+            name,
+            nic: &plan.nic,
+            accel: context.accel,
+            image: context.image()?,
+            nonce: script::SAVED,
+            shortcuts: context.job.shortcuts,
+        })
+    }
+
+    /// The filter that the guest begins with, where the cell wants one.
+    fn first_filter(&self, number: u8) -> Option<FilterRef> {
+        let context = self.run.context;
+        let address = context.lab.lan.lease(number);
+        let start = self.run.plan.attach.before_first_frame();
+        start.then(|| bind::reference(context.job, address))?
+    }
+}
+
+/// Writes a guest's script; where, and what it says.
+fn write_script(
+    name: &str,
+    lan: &Lan,
+    address: Ipv4Addr,
+    run: Option<u32>,
+) -> Result<(PathBuf, String), LabError> {
+    let path = PathBuf::from(format!("{STATE}/{name}.ipxe"));
+    let text = script::script(lan, address, run);
+    match std::fs::write(&path, &text) {
+        Ok(()) => Ok((path, text)),
+        Err(source) => Err(LabError::File { path, source }),
+    }
+}

@@ -1,0 +1,164 @@
+//! The Linux guest as the subject of a trial.
+
+use super::clients;
+use super::endpoint::LinuxEndpoint;
+use crate::guest::{Guest, quirk};
+use crate::lab::{Lab, Sensor, Shortcut};
+use crate::layout::Layout;
+use crate::probe::{Pass, Probe};
+use crate::verify::cell::CellContext;
+use crate::verify::endpoint::Hosts;
+use crate::verify::job::Attach;
+use crate::verify::machine::inject;
+use crate::verify::record::PassRecord;
+use crate::verify::sentinels::{self, AFTER_FIRST_FRAME, Bounds};
+use crate::verify::trial::{self, TestSubject};
+use crate::verify::watch::{Marks, Watch};
+use crate::verify::{VerifyError, bind, pass};
+
+/// DHCP clients of other systems as they were played in a cell.
+#[derive(Default)]
+pub struct PlayedClients {
+    /// Without the filter.
+    pub control: Option<clients::Seen>,
+    /// With the filter; none where the policy stops DHCP.
+    pub filtered: Option<clients::Seen>,
+}
+
+/// A guest between boot and end, with all that its passes need.
+pub struct LinuxGuest<'a> {
+    /// What the cell is run with.
+    pub context: &'a CellContext<'a>,
+    /// The guest.
+    pub guest: &'a mut Guest,
+    /// Where the sensors stood before its first frame.
+    pub began: Marks,
+    /// The name of its NIC in it.
+    pub dev: &'a str,
+    /// The addresses.
+    pub layout: &'a Layout,
+    /// Its SSH host key.
+    pub host_key: &'a str,
+    /// When the filter comes.
+    pub attach: Attach,
+    /// What the DHCP clients of other systems showed.
+    pub clients: PlayedClients,
+}
+
+impl<'a> LinuxGuest<'a> {
+    fn hosts(&self) -> Hosts<'a> {
+        Hosts {
+            lab: self.context.lab,
+            layout: self.layout,
+        }
+    }
+
+    /// The guest as a sender, and the sensor at its tap.
+    fn sender(&mut self) -> (LinuxEndpoint<'_>, &Sensor) {
+        let sender = LinuxEndpoint {
+            hosts: self.hosts(),
+            agent: &mut self.guest.agent,
+            dev: self.dev,
+            host_key: self.host_key,
+            deaf: quirk(&self.guest.machine.interface().model).deaf_ms > 0,
+        };
+        (sender, &self.guest.machine.tap)
+    }
+
+    /// Plays the DHCP clients before the probes of a pass, with the filter once and
+    /// only where the policy wants DHCP to work.
+    async fn play(&mut self, pass: Pass) -> Result<Option<clients::Act>, VerifyError> {
+        let allowed = self.context.policy.dhcp.client;
+        let wanted = match pass {
+            Pass::Control => true,
+            Pass::Filtered => allowed,
+            Pass::FirstFrame => allowed && !self.attach.to_running(),
+            Pass::LeakCheck => false,
+        };
+        if !wanted {
+            return Ok(None);
+        }
+        let (agent, tap) = (&mut self.guest.agent, &self.guest.machine.tap);
+        let act = clients::act(agent, self.dev, self.context.lab, tap).await?;
+        Ok(Some(act))
+    }
+
+    /// Notes what became of the clients of a pass whose sentinels have been sent.
+    fn note(&mut self, pass: Pass, act: Option<clients::Act>, bounds: Bounds) {
+        let tap = &self.guest.machine.tap;
+        let seen = act.map(|act| act.seen(self.context.lab, tap, bounds));
+        match pass {
+            Pass::Control => self.clients.control = seen,
+            _ => self.clients.filtered = seen.or(self.clients.filtered.take()),
+        }
+    }
+
+    /// The run of a guest that has not sent a frame: the first are those that must not
+    /// get out. Clients are played when the guest has had its own lease.
+    async fn first_frame(
+        &mut self,
+        run: u32,
+        probes: Vec<Probe>,
+    ) -> Result<PassRecord, VerifyError> {
+        let (hosts, began) = (self.hosts(), self.began);
+        let (mut sender, tap) = self.sender();
+        sender.forbidden_frames(&probes).await?;
+        let watch = Watch::resume(hosts.lab, tap, began);
+        let record = pass::run(&mut sender, hosts, watch, run, Pass::FirstFrame, probes).await?;
+        let act = self.play(Pass::FirstFrame).await?;
+        if act.is_some() {
+            let (mut sender, tap) = self.sender();
+            let watch = Watch::start(hosts.lab, tap);
+            let bounds =
+                sentinels::bound(&mut sender, hosts, &watch, run, AFTER_FIRST_FRAME).await?;
+            self.note(Pass::FirstFrame, act, bounds);
+        }
+        Ok(record)
+    }
+}
+
+impl TestSubject for LinuxGuest<'_> {
+    fn lab(&self) -> &Lab {
+        self.context.lab
+    }
+
+    fn tap(&self) -> &Sensor {
+        &self.guest.machine.tap
+    }
+
+    async fn pass(&mut self, run: u32, pass: Pass) -> Result<PassRecord, VerifyError> {
+        let probes = trial::probes(self.context.policy, self.layout, run, pass);
+        if pass == Pass::FirstFrame {
+            return self.first_frame(run, probes).await;
+        }
+        let act = self.play(pass).await?;
+        let hosts = self.hosts();
+        let (mut sender, tap) = self.sender();
+        let watch = Watch::start(hosts.lab, tap);
+        if pass == Pass::LeakCheck {
+            sender.configure().await?;
+        }
+        let record = pass::run(&mut sender, hosts, watch, run, pass, probes).await?;
+        self.note(pass, act, record.bounds);
+        Ok(record)
+    }
+
+    async fn bind(&mut self) -> Result<(), VerifyError> {
+        bind::bind(self.context, &mut self.guest.machine, self.layout.guest.v4)
+    }
+
+    fn inject(&mut self) -> Result<(), VerifyError> {
+        inject(self.context, &mut self.guest.machine)
+    }
+
+    async fn unbind(&mut self) -> Result<(), VerifyError> {
+        Ok(self.guest.machine.set_filter(None)?)
+    }
+
+    async fn unbind_for_good(&mut self) -> Result<(), VerifyError> {
+        if !self.context.job.shortcuts.has(Shortcut::FlushRuleset) {
+            return self.unbind().await;
+        }
+        Ok(self.context.lab.flush_ruleset()?)
+    }
+}

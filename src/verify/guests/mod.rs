@@ -1,0 +1,36 @@
+//! The kinds of guests: what is run in a cell of each.
+//!
+//! A new kind of guest takes a folder here, a variant of [`GuestKind`], an arm of the match
+//! below and a line in the planner.
+
+mod foreign;
+mod ipxe;
+mod linux;
+mod tap;
+
+use super::cell::{CellContext, CellRun};
+use super::job::CellPlan;
+use super::kind::GuestKind;
+use crate::report::model::Cell;
+
+/// What a worker remembers from cell to cell, by kind of guest.
+#[derive(Debug, Default)]
+pub struct Guests {
+    linux: linux::SavedGuests,
+    ipxe: ipxe::SavedGuests,
+}
+
+impl Guests {
+    /// Runs a cell to its end, with the number that its guest has in the lab. Never fails:
+    /// what went wrong is in the cell.
+    pub async fn run(&self, context: &CellContext<'_>, plan: &CellPlan, number: u8) -> Cell {
+        let run = CellRun::begin(context, plan);
+        run.work_through(async |run| match &plan.guest {
+            GuestKind::Linux => linux::run(run, &self.linux, number).await,
+            GuestKind::Ipxe => ipxe::run(run, &self.ipxe, number).await,
+            GuestKind::Tap => tap::run(run, number).await,
+            GuestKind::Foreign(name) => foreign::run(run, name, number).await,
+        })
+        .await
+    }
+}

@@ -1,0 +1,86 @@
+//! The kinds of guests that a cell can have.
+
+use serde::{Deserialize, Serialize};
+use std::convert::Infallible;
+use std::fmt;
+use std::str::FromStr;
+
+/// What stands behind the filter in a cell. Read and written as one word: `linux`, `ipxe`,
+/// `tap`, or the name in a foreign guest's manifest, which may be none of these.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum GuestKind {
+    /// The project's Linux guest with its agent.
+    Linux,
+    /// The iPXE firmware of a NIC.
+    Ipxe,
+    /// No guest: the lab itself holds the tap.
+    Tap,
+    /// The user's own disk image, by the name in its manifest.
+    Foreign(String),
+}
+
+impl GuestKind {
+    /// The word for it.
+    pub fn word(&self) -> &str {
+        match self {
+            Self::Linux => "linux",
+            Self::Ipxe => "ipxe",
+            Self::Tap => "tap",
+            Self::Foreign(name) => name,
+        }
+    }
+
+    /// Whether a machine runs under QEMU in such a cell.
+    pub fn has_machine(&self) -> bool {
+        !matches!(self, Self::Tap)
+    }
+
+    /// Whether one cell of this kind is enough to show what a filter does that is attached
+    /// to a running guest. Of foreign guests each one is different.
+    pub fn is_uniform(&self) -> bool {
+        matches!(self, Self::Linux | Self::Ipxe)
+    }
+}
+
+impl FromStr for GuestKind {
+    type Err = Infallible;
+
+    fn from_str(word: &str) -> Result<Self, Infallible> {
+        let known = [Self::Linux, Self::Ipxe, Self::Tap];
+        let found = known.into_iter().find(|kind| kind.word() == word);
+        Ok(found.unwrap_or_else(|| Self::Foreign(word.to_owned())))
+    }
+}
+
+impl From<String> for GuestKind {
+    fn from(word: String) -> Self {
+        let Ok(kind) = word.parse();
+        kind
+    }
+}
+
+impl From<GuestKind> for String {
+    fn from(kind: GuestKind) -> Self {
+        kind.word().to_owned()
+    }
+}
+
+impl fmt::Display for GuestKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_is_read_from_its_word() {
+        let dos = GuestKind::Foreign("dos".into());
+        for kind in [GuestKind::Linux, GuestKind::Ipxe, GuestKind::Tap, dos] {
+            assert_eq!(GuestKind::from(kind.to_string()), kind);
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! What all guests that run under QEMU have in common in a cell.
+
+use super::VerifyError;
+use super::cell::CellContext;
+use super::job::{CellPlan, InjectedFault};
+use crate::guest::{FilterRef, Interface, Machine};
+use crate::lab::ruleset;
+
+/// The name of a cell's domain without the guest's number.
+pub fn base_name(plan: &CellPlan) -> String {
+    plan.name.replace('/', "-")
+}
+
+/// The name of the domain of the guest with this number.
+pub fn domain_name(plan: &CellPlan, number: u8) -> String {
+    format!("{}-{number}", base_name(plan))
+}
+
+/// The NIC of the guest with this number.
+pub fn interface(
+    context: &CellContext<'_>,
+    plan: &CellPlan,
+    number: u8,
+    filter: Option<FilterRef>,
+) -> Interface {
+    Interface {
+        model: plan.nic.clone(),
+        mac: context.layout(plan, number).guest.mac,
+        tap: format!("tap{number}"),
+        link: context.job.inject != Some(InjectedFault::NoLink),
+        filter,
+    }
+}
+
+/// Breaks what the job wants broken before the filtered pass.
+///
+/// # Errors
+/// When libvirt or the kernel does not let it be broken.
+pub fn inject(context: &CellContext<'_>, machine: &mut Machine) -> Result<(), VerifyError> {
+    match context.job.inject {
+        None | Some(InjectedFault::FlushBeforeFirstFrame | InjectedFault::NoLink) => {}
+        Some(InjectedFault::Sensor) => context.lab.gateway_sensor.kill(),
+        Some(InjectedFault::Link) => machine.set_link(false)?,
+        Some(InjectedFault::Pause) => machine.pause()?,
+        Some(InjectedFault::Flush) => ruleset::flush_layer2()?,
+    }
+    Ok(())
+}
