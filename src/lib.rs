@@ -26,4 +26,6 @@ pub mod guest;
 #[cfg(feature = "lab")]
 pub mod lab;
 #[cfg(feature = "lab")]
+pub mod pool;
+#[cfg(feature = "lab")]
 pub mod verify;

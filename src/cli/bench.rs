@@ -12,7 +12,7 @@ use super::{Exit, Failure, generate, note, say, verify};
 use crate::guest::Image;
 use crate::report::model::{Step, Timing};
 use crate::verify::job::{Attach, CellPlan, Job};
-use crate::verify::{GuestKind, Workers, bare_boot, silence};
+use crate::verify::{GuestKind, Workers, bare_boot, run_cells};
 use clap::Args;
 use comfy_table::Table;
 use std::path::{Path, PathBuf};
@@ -275,10 +275,7 @@ fn cell(timings: &[Timing]) -> u64 {
 /// Runs the job; the steps of its first cell and the wall time in milliseconds.
 fn measure(job: &Job) -> Result<(Vec<Timing>, u64), Failure> {
     let started = Instant::now();
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let gathered = Workers::start(job, cores)
-        .map_err(Failure::host)?
-        .gather(silence(job), |_| {});
+    let gathered = run_cells(job, Workers::one_a_core(), &mut |_| {}).map_err(Failure::host)?;
     let wall = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let cell = gathered
         .cells

@@ -2,10 +2,10 @@
 
 use super::inside::runtime;
 use super::{Exit, Failure, note, say};
-use crate::crosscheck::{self, Broken, Found, Mistake, Request, Task, run_worker};
+use crate::crosscheck::{self, Broken, Found, Mutation, Request, Task, run_worker};
 use crate::lab::{EnterOptions, Shortcuts, enter};
+use crate::pool;
 use clap::Args;
-use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -27,12 +27,12 @@ pub struct Options {
     /// Labs to work side by side [default: one a core].
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
-    /// Stop after so many mismatches.
+    /// Stop after this many mismatches.
     #[arg(long, value_name = "N", default_value_t = 5)]
-    most: usize,
+    max_mismatches: usize,
     /// Make the evaluator wrong, for tests of what a mismatch looks like.
-    #[arg(long = "break", value_name = "WHAT", hide = true)]
-    mistake: Option<Mistake>,
+    #[arg(long, value_name = "WHAT", hide = true)]
+    mutation: Option<Mutation>,
 }
 
 /// Options of the hidden verb.
@@ -51,14 +51,14 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         end: options.first.saturating_add(options.filters),
         step: 1,
         frames: usize::try_from(options.frames).map_err(Failure::usage)?,
-        mistake: options.mistake,
+        mutation: options.mutation,
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let total = usize::try_from(options.filters).map_err(Failure::usage)?;
     let workers = options.jobs.unwrap_or(cores).min(total);
     let tenth = (total / 10).max(1);
     let mut said = 0;
-    let found = crosscheck::run(&request, workers, options.most.max(1), |found| {
+    let found = crosscheck::run(&request, workers, options.max_mismatches.max(1), |found| {
         // At once: a long run may be interrupted.
         for mismatch in &found.mismatches[said..] {
             // Where standard output is gone, the end of the run says so.
@@ -107,11 +107,8 @@ fn summary(seed: u64, found: &Found, seconds: u64) -> String {
 /// Reads its task from standard input, enters the lab's namespaces and does
 /// it. What is found goes to standard output, one JSON document a line.
 pub fn work(options: &WorkerOptions) -> Result<ExitCode, Failure> {
-    let mut text = String::new();
-    std::io::stdin()
-        .read_line(&mut text)
-        .map_err(Failure::usage)?;
-    let task: Task = serde_json::from_str(&text).map_err(Failure::usage)?;
+    let task = pool::task(&mut std::io::stdin().lock()).map_err(Failure::usage)?;
+    let task: Task = task.ok_or_else(|| Failure::usage("there is no task"))?;
     let entered = enter(EnterOptions {
         images: &[],
         kvm: false,
@@ -120,18 +117,10 @@ pub fn work(options: &WorkerOptions) -> Result<ExitCode, Failure> {
         parent: options.parent,
     });
     if let Err(error) = entered {
-        tell(&crosscheck::Line::Host(error.to_string()));
+        pool::report(&crosscheck::Message::Host(error.to_string()));
         return Ok(Exit::Pass.into());
     }
-    runtime(1)?.block_on(run_worker(&task, &tell));
+    runtime(1)?.block_on(run_worker(&task, &|message| pool::report(message)));
     // The kernel ends every other process of the namespace with this one.
     Ok(Exit::Pass.into())
-}
-
-fn tell(line: &crosscheck::Line) {
-    let text = serde_json::to_string(line).expect("numbers and strings");
-    let mut out = std::io::stdout().lock();
-    // A reader that is gone has killed this process too.
-    let _ = writeln!(out, "{text}");
-    let _ = out.flush();
 }

@@ -10,7 +10,7 @@ use crate::report::live::{Event, Live, Mode};
 use crate::report::model::{Cell, FilterInfo, Host, Run, SCHEMA_VERSION};
 use crate::report::{json, junit, markdown, table, verdict};
 use crate::verify::job::{Attach, CellPlan, FilterText, InjectedFault, Job};
-use crate::verify::{Workers, decide_accel, silence};
+use crate::verify::{Workers, decide_accel, run_cells};
 use clap::{Args, ValueEnum};
 use select::Select;
 use std::io::{IsTerminal as _, Write as _};
@@ -248,16 +248,19 @@ fn show(options: &Options, job: &Job) -> Result<Run, Failure> {
     let names = job.cells.iter().map(|cell| cell.name.clone()).collect();
     // What cannot be shown does not change the verdicts.
     let _ = live.event(&Event::Started { cells: names }, started.elapsed());
-    let workers = Workers::start(job, options.jobs.unwrap_or(cores)).map_err(Failure::host)?;
-    let workers = workers.fail_fast(options.fail_fast);
-    let gathered = workers.gather(silence(job), |event| {
+    let workers = Workers {
+        count: options.jobs.unwrap_or(cores),
+        fail_fast: options.fail_fast,
+    };
+    let mut show = |event: Option<&Event>| {
         let now = started.elapsed();
         // As above: a broken display is no reason to stop.
         let _ = match event {
             Some(event) => live.event(event, now),
             None => live.tick(now),
         };
-    });
+    };
+    let gathered = run_cells(job, workers, &mut show).map_err(Failure::host)?;
     let _ = live.finish();
     Ok(Run {
         schema_version: SCHEMA_VERSION,

@@ -3,12 +3,11 @@
 use super::inside::runtime;
 use super::{Exit, Failure};
 use crate::lab::{EnterOptions, enter};
-use crate::report::live::Event;
+use crate::pool;
 use crate::report::model::{CellError, ErrorKind, Step};
 use crate::verify::job::Job;
-use crate::verify::run_worker;
+use crate::verify::{Message, run_worker};
 use clap::Args;
-use std::io::Write as _;
 use std::os::fd::AsRawFd as _;
 use std::process::ExitCode;
 
@@ -23,11 +22,8 @@ pub struct Options {
 /// namespaces and runs the cells that the further lines name. Events go to
 /// standard output, one JSON document a line.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
-    let mut text = String::new();
-    std::io::stdin()
-        .read_line(&mut text)
-        .map_err(Failure::usage)?;
-    let mut job: Job = serde_json::from_str(&text).map_err(Failure::usage)?;
+    let job = pool::task(&mut std::io::stdin().lock()).map_err(Failure::usage)?;
+    let mut job: Job = job.ok_or_else(|| Failure::usage("there is no job"))?;
     // Held open across the change of mounts, so that a directory below a path
     // that the lab covers (/run, /var/log) can still be written to.
     let out = job
@@ -58,17 +54,14 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
             message: error.to_string(),
             kind,
         };
-        tell(&Event::NoLab { error });
+        pool::report(&Message::NoLab(error));
         return Ok(Exit::Pass.into());
     }
-    runtime(2)?.block_on(run_worker(&job, &tell, std::io::stdin().lock()));
+    runtime(2)?.block_on(run_worker(
+        &job,
+        &|message| pool::report(message),
+        std::io::stdin().lock(),
+    ));
     // The kernel ends every other process of the namespace with this one.
     Ok(Exit::Pass.into())
-}
-
-fn tell(event: &Event) {
-    let mut out = std::io::stdout().lock();
-    // A reader that is gone has killed this process too.
-    let _ = writeln!(out, "{}", event.to_line());
-    let _ = out.flush();
 }

@@ -1,15 +1,15 @@
 //! A mismatch in words, with everything that is needed to see it again.
 
-use super::belief::{Mistake, compile};
-use super::bout::{Disputed, Mismatch};
+use super::comparison::{Disputed, Mismatch};
 use super::grammar::Case;
+use super::model::{Mutation, compile};
 use crate::frame::summary;
 use crate::nwfilter::evaluate::{Decision, Way};
 use crate::nwfilter::write;
 use std::fmt::Write as _;
 
 /// The mismatch with the case that shows it.
-pub fn describe(case: &Case, mistake: Option<Mistake>, mismatch: &Mismatch) -> String {
+pub fn describe(case: &Case, mutation: Option<Mutation>, mismatch: &Mismatch) -> String {
     let mut out = String::new();
     for filter in &case.filters {
         out += &write(filter);
@@ -19,7 +19,7 @@ pub fn describe(case: &Case, mistake: Option<Mistake>, mismatch: &Mismatch) -> S
         let _ = writeln!(out, "--param {name}={value}");
     }
     match mismatch {
-        Mismatch::Frame(disputed) => frame(&mut out, case, mistake, disputed),
+        Mismatch::Frame(disputed) => frame(&mut out, case, mutation, disputed),
         Mismatch::Binding(refused, error) => {
             let words = |text: &Option<String>| text.clone().unwrap_or_else(|| "takes it".into());
             let _ = writeln!(out, "libvirt:   {}", words(refused));
@@ -29,7 +29,7 @@ pub fn describe(case: &Case, mistake: Option<Mistake>, mismatch: &Mismatch) -> S
     out
 }
 
-fn frame(out: &mut String, case: &Case, mistake: Option<Mistake>, disputed: &Disputed) {
+fn frame(out: &mut String, case: &Case, mutation: Option<Mutation>, disputed: &Disputed) {
     let way = match disputed.way {
         Way::FromGuest => "from the guest",
         Way::ToGuest => "to the guest",
@@ -50,7 +50,7 @@ fn frame(out: &mut String, case: &Case, mistake: Option<Mistake>, disputed: &Dis
         let _ = writeln!(out, "evaluator: says otherwise, and no filter was bound");
         return;
     }
-    let Ok(compiled) = compile(case, mistake) else {
+    let Ok(compiled) = compile(case, mutation) else {
         return;
     };
     let outcome = compiled.evaluate(&disputed.frame, disputed.way);

@@ -1,7 +1,7 @@
 //! Random frames around the boundaries of a case.
 
-use super::hints::Hints;
 use super::random::Random;
+use super::seeds::Seeds;
 use crate::frame::checksum::checksum;
 use crate::frame::{
     BROADCAST, Ends, Ext, Ip4, Ip6, Link, Mac, VlanTag, ethertype, l4, link, options4, protocol,
@@ -27,15 +27,15 @@ enum Topic {
 }
 
 /// Makes one frame.
-pub fn frame(random: &mut Random, hints: &Hints) -> Vec<u8> {
-    let mut frame = Maker { random, hints }.whole();
+pub fn frame(random: &mut Random, seeds: &Seeds) -> Vec<u8> {
+    let mut frame = Maker { random, seeds }.whole();
     spoil(random, &mut frame);
     frame
 }
 
 struct Maker<'a> {
     random: &'a mut Random,
-    hints: &'a Hints,
+    seeds: &'a Seeds,
 }
 
 impl Maker<'_> {
@@ -69,18 +69,18 @@ impl Maker<'_> {
             Topic::Tagged => self.tagged(link),
             Topic::Llc => self.llc(link),
             Topic::Other => {
-                let kind = *self.random.pick(&self.hints.kinds);
+                let kind = *self.random.pick(&self.seeds.kinds);
                 link.frame(kind, &self.packet4())
             }
         }
     }
 
     fn link(&mut self) -> Link {
-        let src = *self.random.pick(&self.hints.macs);
+        let src = *self.random.pick(&self.seeds.macs);
         let dst = if self.random.chance(25) {
             *self.random.pick(&GROUPS)
         } else {
-            *self.random.pick(&self.hints.macs)
+            *self.random.pick(&self.seeds.macs)
         };
         // A bridge takes no frame from a group or from nobody.
         let src = if self.random.chance(95) && (src[0] & 1 == 1 || src == [0; 6]) {
@@ -100,7 +100,7 @@ impl Maker<'_> {
         tags[0].priority = u8::try_from(self.random.below(8)).expect("below 8");
         let (kind, payload) = match self.random.below(3) {
             0 => (ethertype::IPV4, self.packet4()),
-            1 => (*self.random.pick(&self.hints.kinds), self.arp()),
+            1 => (*self.random.pick(&self.seeds.kinds), self.arp()),
             _ => (ethertype::IPV6, self.packet6()),
         };
         link.stacked(&tags, kind, &payload)
@@ -119,22 +119,22 @@ impl Maker<'_> {
         if self.random.chance(10) {
             return self.random.word();
         }
-        *self.random.pick(&self.hints.words)
+        *self.random.pick(&self.seeds.words)
     }
 
     fn byte(&mut self) -> u8 {
         if self.random.chance(10) {
             return self.random.byte();
         }
-        *self.random.pick(&self.hints.bytes)
+        *self.random.pick(&self.seeds.bytes)
     }
 
     fn v4(&mut self) -> Ipv4Addr {
-        *self.random.pick(&self.hints.v4)
+        *self.random.pick(&self.seeds.v4)
     }
 
     fn v6(&mut self) -> Ipv6Addr {
-        *self.random.pick(&self.hints.v6)
+        *self.random.pick(&self.seeds.v6)
     }
 
     fn packet4(&mut self) -> Vec<u8> {
@@ -146,7 +146,7 @@ impl Maker<'_> {
             let offset = *self.random.pick(&[0, 0, 1, 185]);
             ip = ip.fragment(offset, self.random.chance(60));
         }
-        let protocol = *self.random.pick(&self.hints.protocols);
+        let protocol = *self.random.pick(&self.seeds.protocols);
         let payload = self.upper(ip.ends(), protocol);
         let mut packet = ip.packet(protocol, &payload);
         if self.random.chance(40) {
@@ -169,7 +169,7 @@ impl Maker<'_> {
             0 => 59,
             1 => *self.random.pick(&[0, 43, 60]),
             2..=4 => protocol::ICMPV6,
-            _ => *self.random.pick(&self.hints.protocols),
+            _ => *self.random.pick(&self.seeds.protocols),
         };
         let payload = self.upper(ip.ends(), protocol);
         let mut packet = ip.packet(protocol, &payload);
@@ -222,7 +222,7 @@ impl Maker<'_> {
     fn arp(&mut self) -> Vec<u8> {
         let odd = self.random.chance(15);
         let (hardware, protocol) = if odd {
-            (self.word(), *self.random.pick(&self.hints.kinds))
+            (self.word(), *self.random.pick(&self.seeds.kinds))
         } else {
             (1, 0x0800)
         };
@@ -248,7 +248,7 @@ impl Maker<'_> {
             self.v4()
         };
         for address in [sender, target] {
-            out.extend(self.random.pick(&self.hints.macs));
+            out.extend(self.random.pick(&self.seeds.macs));
             out.extend(address.octets());
         }
         out
@@ -283,9 +283,9 @@ mod tests {
         let mut seen = BTreeSet::new();
         for number in 0..200 {
             let mut random = Random::of(5, number);
-            let hints = Hints::of(&case(&mut random));
+            let seeds = Seeds::of(&case(&mut random));
             for _ in 0..50 {
-                let frame = frame(&mut random, &hints);
+                let frame = frame(&mut random, &seeds);
                 assert!((14..=1514).contains(&frame.len()), "{}", frame.len());
                 let fields = Fields::read(&frame).expect("an Ethernet header");
                 seen.insert(fields.get(Field::EtherType));

@@ -4,22 +4,23 @@
 //! A filter is bound through libvirt to a tap that the lab holds; each frame
 //! is written into it and read at the other end, and the other way round.
 
-mod aim;
-mod belief;
-mod bout;
+mod boundary;
+mod comparison;
+mod coordinator;
 mod coverage;
 mod describe;
 mod frames;
-mod front;
 mod grammar;
-mod hints;
+mod message;
+mod model;
 mod random;
+mod seeds;
 mod shrink;
-mod speed;
+mod throughput;
 mod values;
 mod worker;
 
-pub use belief::Mistake;
-pub use front::{Broken, Found, WORKER, run};
-pub use speed::{Course, Pace, measure};
-pub use worker::{CaseDone, Line, Request, Task, run as run_worker};
+pub use coordinator::{Broken, Found, WORKER, measure, run};
+pub use message::{BenchInput, CaseDone, Message, Request, Task, Throughput};
+pub use model::Mutation;
+pub use worker::run as run_worker;

@@ -1,8 +1,8 @@
 //! The smallest case and the shortest frame over which the two still disagree.
 
-use super::belief::{Mistake, compile};
-use super::bout::{Disputed, Mismatch, disputed, meet, unfiltered, with_filter};
+use super::comparison::{Disputed, Mismatch, compare, disputed, unfiltered, with_filter};
 use super::grammar::Case;
+use super::model::{Mutation, compile};
 use crate::lab::{LabError, Pair};
 use crate::nwfilter::evaluate::Way;
 use crate::nwfilter::{Entry, Filter, Rule};
@@ -15,7 +15,7 @@ pub fn shrink(
     pair: &mut Pair,
     mut case: Case,
     mut mismatch: Mismatch,
-    mistake: Option<Mistake>,
+    mutation: Option<Mutation>,
 ) -> Result<(Case, Mismatch), LabError> {
     let mut budget = BUDGET;
     if is_unfiltered(&mismatch) {
@@ -30,7 +30,7 @@ pub fn shrink(
             }
             budget -= 1;
             let frames = frames(&mismatch);
-            let found = meet(pair, &candidate, mistake, &frames)?.mismatch;
+            let found = compare(pair, &candidate, mutation, &frames)?.mismatch;
             if let Some(found) = found.filter(|found| is_alike(found, &mismatch)) {
                 shorter = Some((candidate, found));
                 break;
@@ -40,7 +40,7 @@ pub fn shrink(
         (case, mismatch) = found;
     }
     if let Mismatch::Frame(disputed) = &mismatch {
-        mismatch = Mismatch::Frame(shorten(pair, &case, mistake, disputed)?);
+        mismatch = Mismatch::Frame(shorten(pair, &case, mutation, disputed)?);
     }
     Ok((case, mismatch))
 }
@@ -172,10 +172,10 @@ fn simpler(rule: &Rule) -> Vec<Rule> {
 fn shorten(
     pair: &mut Pair,
     case: &Case,
-    mistake: Option<Mistake>,
+    mutation: Option<Mutation>,
     found: &Disputed,
 ) -> Result<Disputed, LabError> {
-    let Ok(compiled) = compile(case, mistake) else {
+    let Ok(compiled) = compile(case, mutation) else {
         return Ok(found.clone());
     };
     let open = unfiltered();

@@ -1,105 +1,41 @@
 //! A worker: one process in its own namespaces, taking every n-th case of a run.
 
-use super::aim::aimed;
-use super::belief::{Mistake, compile};
-use super::bout::meet;
+use super::boundary::boundary_frames;
+use super::comparison::compare;
 use super::describe::describe;
 use super::frames::{frame, spoil};
 use super::grammar::{Case, case};
-use super::hints::Hints;
+use super::message::{CaseDone, Message, Request, Task};
+use super::model::compile;
 use super::random::Random;
+use super::seeds::Seeds;
 use super::shrink::shrink;
-use super::speed::{self, Course, Pace};
+use super::throughput;
 use crate::lab::{LabError, Pair, Shortcuts};
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// Cases that a worker runs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Request {
-    /// Seed of the run.
-    pub seed: u64,
-    /// First case.
-    pub first: u64,
-    /// Number of the case behind the last.
-    pub end: u64,
-    /// From one case to the next.
-    pub step: u64,
-    /// Frames a case.
-    pub frames: usize,
-    /// What the evaluator is made to get wrong, to see that it is noticed.
-    pub mistake: Option<Mistake>,
-}
-
-/// What a worker may be told to do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Task {
-    /// To run cases.
-    Cases(Request),
-    /// To measure how fast frames are judged.
-    Speed(Course),
-}
-
-/// What a worker says of one case, or why it cannot go on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Line {
-    /// A case is done.
-    Case(CaseDone),
-    /// What was measured.
-    Paces(Vec<Pace>),
-    /// The host cannot run a lab.
-    Host(String),
-    /// The lab broke down.
-    Broken(String),
-}
-
-/// The figures of a case.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CaseDone {
-    /// Its number.
-    pub case: u64,
-    /// libvirt took the filter.
-    pub bound: bool,
-    /// Verdicts compared.
-    pub compared: usize,
-    /// Of those, dropped by the kernel.
-    pub dropped: usize,
-    /// Of those, left open by the evaluator.
-    pub undecided: usize,
-    /// Rules that frames can match, counted by direction.
-    pub rules: usize,
-    /// Of those, matched by a frame.
-    pub hit: usize,
-    /// A disagreement, shrunk, in words.
-    pub mismatch: Option<String>,
-    /// How often it was measured in vain before.
-    pub again: usize,
-}
-
-/// Does what it is told and says what comes of it.
-pub async fn run(task: &Task, tell: &dyn Fn(&Line)) {
+/// Does a task and reports what it found.
+pub async fn run(task: &Task, report: &dyn Fn(&Message)) {
     match task {
-        Task::Cases(request) => cases(request, tell).await,
-        Task::Speed(course) => tell(&speed::run(course).await),
+        Task::Cases(request) => cases(request, report).await,
+        Task::Measure(input) => report(&throughput::run(input).await),
     }
 }
 
-async fn cases(request: &Request, tell: &dyn Fn(&Line)) {
+async fn cases(request: &Request, report: &dyn Fn(&Message)) {
     let mut pair = match Pair::up(Shortcuts::all()).await {
         Ok(pair) => pair,
-        Err(error) => return tell(&Line::Host(error.to_string())),
+        Err(error) => return report(&Message::Host(error.to_string())),
     };
     let step = usize::try_from(request.step).unwrap_or(1).max(1);
     for number in (request.first..request.end).step_by(step) {
         let done = one(&mut pair, request, number);
         match (done, pair.fault()) {
-            (Ok(done), None) => tell(&Line::Case(done)),
-            (Ok(_), Some(fault)) => return tell(&Line::Broken(fault)),
+            (Ok(done), None) => report(&Message::Case(done)),
+            (Ok(_), Some(fault)) => return report(&Message::Broken(fault)),
             (Err(error), fault) => {
                 let fault = fault.map(|fault| format!("\n{fault}")).unwrap_or_default();
-                return tell(&Line::Broken(format!("case {number}: {error}{fault}")));
+                return report(&Message::Broken(format!("case {number}: {error}{fault}")));
             }
         }
     }
@@ -109,12 +45,12 @@ fn one(pair: &mut Pair, request: &Request, number: u64) -> Result<CaseDone, LabE
     let mut random = Random::of(request.seed, number);
     let case = case(&mut random);
     let frames = frames(&case, &mut random, request.frames);
-    let tally = meet(pair, &case, request.mistake, &frames)?;
+    let tally = compare(pair, &case, request.mutation, &frames)?;
     let mismatch = tally
         .mismatch
-        .map(|mismatch| shrink(pair, case, mismatch, request.mistake))
+        .map(|mismatch| shrink(pair, case, mismatch, request.mutation))
         .transpose()?
-        .map(|(case, mismatch)| describe(&case, request.mistake, &mismatch));
+        .map(|(case, mismatch)| describe(&case, request.mutation, &mismatch));
     Ok(CaseDone {
         case: number,
         bound: tally.bound,
@@ -128,14 +64,16 @@ fn one(pair: &mut Pair, request: &Request, number: u64) -> Result<CaseDone, LabE
     })
 }
 
-/// Half of them aimed at the filter's rules, half around the values in them;
+/// Half of them from the boundaries of the filter's rules, half around the values in them;
 /// each only once. None for what cannot be bound.
 fn frames(case: &Case, random: &mut Random, count: usize) -> Vec<Vec<u8>> {
     let Ok(compiled) = compile(case, None) else {
         return Vec::new();
     };
-    let hints = Hints::of(case);
-    let mut out: BTreeSet<Vec<u8>> = aimed(&compiled, random, count / 2).into_iter().collect();
+    let seeds = Seeds::of(case);
+    let mut out: BTreeSet<Vec<u8>> = boundary_frames(&compiled, random, count / 2)
+        .into_iter()
+        .collect();
     // One in eight of those is spoilt besides.
     let spoilt: Vec<Vec<u8>> = out.iter().step_by(8).cloned().collect();
     for mut frame in spoilt {
@@ -146,7 +84,7 @@ fn frames(case: &Case, random: &mut Random, count: usize) -> Vec<Vec<u8>> {
         if out.len() >= count {
             break;
         }
-        out.insert(frame(random, &hints));
+        out.insert(frame(random, &seeds));
     }
     out.into_iter().collect()
 }

@@ -2,7 +2,7 @@
 
 mod event;
 
-pub use event::{Event, EventError};
+pub use event::Event;
 
 use crate::report::color::Paint;
 use crate::report::model::{Cell, Host, Step};
@@ -117,13 +117,6 @@ impl<W: Write> Live<W> {
                 let whose = cell.as_deref().map_or_else(|| "lanfence".to_owned(), clean);
                 Some(format!("[{whose}] {}", clean(text)))
             }
-            // Between the worker and whoever deals out the cells.
-            Event::Ready => None,
-            Event::NoLab { error } => Some(format!(
-                "[lanfence] a worker could not start its {}: {}",
-                error.step,
-                clean(&error.message)
-            )),
             Event::Step { cell, step } => {
                 self.enter(&clean(cell), *step, now);
                 None

@@ -2,7 +2,7 @@
 
 use super::job::{CellPlan, Job};
 use super::kind::GuestKind;
-use super::pool::{Workers, silence};
+use super::pool::{Workers, run_cells};
 use crate::report::model::{CellError, ErrorKind, Step};
 use std::path::Path;
 
@@ -80,7 +80,7 @@ fn try_kvm(job: &Job) -> Tried {
         out: None,
         ..job.clone()
     };
-    let gathered = Workers::start(&trial, 1).map(|workers| workers.gather(silence(job), |_| {}));
+    let gathered = run_cells(&trial, Workers::of(1), &mut |_| {});
     match gathered.map(|gathered| gathered.cells.into_iter().next().map(|cell| cell.error)) {
         Ok(Some(error)) => Tried::of(error.as_ref()),
         Ok(None) => Tried {

@@ -28,4 +28,4 @@ pub use accel::decide_accel;
 pub use bare::bare_boot;
 pub use error::VerifyError;
 pub use kind::GuestKind;
-pub use pool::{Workers, run_worker, search_path, silence};
+pub use pool::{Gathered, Message, WORKER, Workers, run_cells, run_worker};

@@ -53,15 +53,15 @@ fn what_is_left_of_a_refused_filter_decides_nothing() {
 #[case::reject("reject", "action='reject'")]
 #[case::return_from_a_chain("return", "action='return'")]
 #[case::end_of_a_chain("chain-end", "chain='")]
-fn a_wrong_evaluator_is_found_out_with_a_small_filter(#[case] mistake: &str, #[case] shows: &str) {
+fn a_wrong_evaluator_is_found_out_with_a_small_filter(#[case] mutation: &str, #[case] shows: &str) {
     let done = crosscheck(&[
         "--filters",
         "60",
         "--frames",
         "100",
-        "--inject",
-        mistake,
-        "--most",
+        "--mutation",
+        mutation,
+        "--max-mismatches",
         "1",
     ]);
     assert_eq!(done.code, Some(1), "{}", done.stdout);

@@ -24,7 +24,7 @@ fn ask_libvirt(texts: &[String]) -> Vec<Result<String, String>> {
     let mut child = lanfence()
         .args(["__dumpxml", &std::process::id().to_string()])
         // As for every worker: an ordinary user's path lacks libvirtd's place.
-        .env("PATH", lanfence::verify::search_path())
+        .env("PATH", lanfence::pool::search_path())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

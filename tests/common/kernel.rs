@@ -55,7 +55,7 @@ pub fn ask(cases: &[Case]) -> Result<Vec<Answer>, String> {
     let mut child = Command::new(env!("CARGO_BIN_EXE_lanfence"))
         .args(["__kernel", &std::process::id().to_string()])
         // As for every worker: an ordinary user's path lacks ebtables' place.
-        .env("PATH", lanfence::verify::search_path())
+        .env("PATH", lanfence::pool::search_path())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

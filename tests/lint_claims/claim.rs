@@ -199,7 +199,7 @@ impl Claim {
 fn release() -> Result<IptablesRelease, String> {
     let mut command = Command::new("iptables");
     command.arg("--version");
-    command.env("PATH", lanfence::verify::search_path());
+    command.env("PATH", lanfence::pool::search_path());
     let output = command.output().map_err(|error| error.to_string())?;
     let version = String::from_utf8_lossy(&output.stdout);
     IptablesRelease::from_version(&version).ok_or_else(|| format!("{output:?}"))

@@ -9,7 +9,7 @@ use crate::report::model::Step;
 use crate::report::summary::Conclusion;
 use crate::verify::job::Job;
 use crate::verify::plan::longest_first;
-use crate::verify::{Workers, silence};
+use crate::verify::{Workers, run_cells};
 use comfy_table::Table;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -84,13 +84,11 @@ fn wall(
     guests: &mut Guests,
 ) -> Result<(u64, BTreeMap<String, u64>), Failure> {
     let started = Instant::now();
-    let gathered =
-        Workers::start(job, workers)
-            .map_err(Failure::host)?
-            .gather(silence(job), |event| match event {
-                Some(Event::StepDone { step, .. }) if *step == Step::Control => guests.look(),
-                _ => {}
-            });
+    let mut look = |event: Option<&Event>| match event {
+        Some(Event::StepDone { step, .. }) if *step == Step::Control => guests.look(),
+        _ => {}
+    };
+    let gathered = run_cells(job, Workers::of(workers), &mut look).map_err(Failure::host)?;
     let wall = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let mut times = BTreeMap::new();
     for cell in &gathered.cells {

@@ -5,7 +5,7 @@ use crate::lab::{Shortcut, Shortcuts};
 use crate::report::model::Cell;
 use crate::report::summary::Conclusion;
 use crate::verify::job::Job;
-use crate::verify::{Workers, silence};
+use crate::verify::{Workers, run_cells};
 use comfy_table::Table;
 use std::time::Instant;
 
@@ -104,8 +104,7 @@ fn row(mut table: Table, name: &str, mut pairs: Vec<Pair>) -> Table {
 /// Wall time of a run in milliseconds.
 fn wall(job: &Job) -> Result<u64, Failure> {
     let started = Instant::now();
-    let workers = Workers::start(job, 1).map_err(Failure::host)?;
-    let gathered = workers.gather(silence(job), |_| {});
+    let gathered = run_cells(job, Workers::of(1), &mut |_| {}).map_err(Failure::host)?;
     let wall = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let green = |cell: &&Cell| cell.conclusion() == Conclusion::Pass;
     match gathered.cells.iter().find(|cell| !green(cell)) {

@@ -7,7 +7,7 @@ use crate::report::live::Event;
 use crate::report::model::{Cell, ProbeResult, Step, Verdict};
 use crate::report::summary::Conclusion;
 use crate::verify::job::Job;
-use crate::verify::{Workers, silence};
+use crate::verify::{Workers, run_cells};
 use comfy_table::Table;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -26,9 +26,8 @@ pub fn tables(plain: &Job, guest: &Path, cells: usize) -> Result<(String, usize)
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     note(&format!("{cells} cells with {cores} workers"));
     let mut seen = Seen::default();
-    let gathered = Workers::start(&job, cores)
-        .map_err(Failure::host)?
-        .gather(silence(&job), |event| seen.look(event, cells));
+    let mut look = |event: Option<&Event>| seen.look(event, cells);
+    let gathered = run_cells(&job, Workers::of(cores), &mut look).map_err(Failure::host)?;
     let red = gathered.cells.iter();
     let red: Vec<&Cell> = red
         .filter(|cell| cell.conclusion() != Conclusion::Pass)

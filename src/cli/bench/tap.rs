@@ -1,9 +1,9 @@
-//! The tap lane's speed: frames written into a tap behind the generated filter,
+//! The speed of the tap test: frames written into a tap behind the generated filter,
 //! alone and with the verdict on each.
 
 use super::super::Failure;
 use super::pure;
-use crate::crosscheck::{Broken, Course, Pace, measure};
+use crate::crosscheck::{BenchInput, Broken, Throughput, measure};
 use crate::nwfilter::{generate, write};
 use crate::policy::Policy;
 use comfy_table::Table;
@@ -17,23 +17,23 @@ pub fn table(policy: &Policy, rounds: u32) -> Result<Table, Failure> {
     let frames: BTreeSet<Vec<u8>> = pure::frames(policy, &pure::layout(policy)?)
         .into_iter()
         .collect();
-    let course = Course {
+    let input = BenchInput {
         filter: write(&generate(policy)),
         frames: frames.into_iter().collect(),
         rounds,
     };
-    let paces = measure(course).map_err(|broken| match broken {
+    let measured = measure(input).map_err(|broken| match broken {
         Broken::Host(text) => Failure::host(text),
         Broken::Lab(text) => Failure::unproven(text),
     })?;
-    Ok(rows(&paces))
+    Ok(rows(&measured))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a ratio with two digits")]
-fn rows(paces: &[Pace]) -> Table {
+fn rows(measured: &[Throughput]) -> Table {
     let mut table = Table::new();
     table.load_style(comfy_table::presets::ASCII_MARKDOWN);
-    table.set_header(["tap lane, one core", "min", "median", "max", "target"]);
+    table.set_header(["tap test, one core", "min", "median", "max", "target"]);
     let mut row = |what: &str, target: &str, decimals: usize, mut figures: Vec<f64>| {
         figures.sort_by(f64::total_cmp);
         let at = |index: usize| {
@@ -43,24 +43,24 @@ fn rows(paces: &[Pace]) -> Table {
         let last = figures.len().saturating_sub(1);
         table.add_row([what, &at(0), &at(figures.len() / 2), &at(last), target]);
     };
-    let all = |of: fn(&Pace) -> f64| paces.iter().map(of).collect();
+    let all = |of: fn(&Throughput) -> f64| measured.iter().map(of).collect();
     row(
         "frames a second, only written into the tap",
         "",
         0,
-        all(|pace| pace.written as f64),
+        all(|round| round.written as f64),
     );
     row(
         "frames a second, judged end to end",
         &format!("at least {TARGET}"),
         0,
-        all(|pace| pace.judged as f64),
+        all(|round| round.judged as f64),
     );
     row(
         "times as long as only writing",
         "",
         2,
-        all(|pace| pace.written as f64 / pace.judged.max(1) as f64),
+        all(|round| round.written as f64 / round.judged.max(1) as f64),
     );
     table
 }
@@ -71,11 +71,11 @@ mod tests {
 
     #[test]
     fn figures_of_rounds() {
-        let pace = |written, judged| Pace { written, judged };
+        let round = |written, judged| Throughput { written, judged };
         let table = rows(&[
-            pace(120_000, 60_000),
-            pace(90_000, 60_000),
-            pace(150_000, 50_000),
+            round(120_000, 60_000),
+            round(90_000, 60_000),
+            round(150_000, 50_000),
         ]);
         insta::assert_snapshot!(table);
     }

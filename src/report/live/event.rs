@@ -1,10 +1,9 @@
-//! What a worker says while it works, as JSON lines.
+//! What happens in a run.
 
-use crate::report::model::{Cell, CellError, Host, Step};
+use crate::report::model::{Cell, Host, Step};
 use serde::{Deserialize, Serialize};
 
-/// Something that happened in a run. A worker process writes one a line; the
-/// process that shows the run reads them.
+/// Something that happened in a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
@@ -43,36 +42,4 @@ pub enum Event {
     },
     /// What the run runs on is known.
     Host(Host),
-    /// The worker has nothing to do and wants a cell.
-    Ready,
-    /// The worker has no lab and will not want a cell.
-    NoLab {
-        /// Why.
-        error: CellError,
-    },
-}
-
-/// A line that is no event.
-#[derive(Debug, thiserror::Error)]
-#[error("line from the worker is no event ({why}): {line}; are both of the same version?")]
-pub struct EventError {
-    /// What is wrong with it.
-    why: String,
-    /// The line, shortened.
-    line: String,
-}
-
-impl Event {
-    /// One line of JSON without the line break.
-    pub fn to_line(&self) -> String {
-        serde_json::to_string(self).expect("an event has only string keys")
-    }
-
-    /// Reads what [`Event::to_line`] wrote.
-    pub fn from_line(line: &str) -> Result<Self, EventError> {
-        serde_json::from_str(line).map_err(|why| EventError {
-            why: why.to_string(),
-            line: super::shorten(&super::clean(line), 120),
-        })
-    }
 }

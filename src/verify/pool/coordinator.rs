@@ -1,20 +1,15 @@
-//! The user's side: starts workers, gathers their events.
+//! The user's side: hands the cells out to workers and gathers what they report.
 
+use super::message::Message;
 use super::queue::Queue;
+use crate::pool::{End, Pool, Report};
 use crate::report::live::Event;
 use crate::report::model::{Cell, CellError, ErrorKind, Host, Step};
 use crate::verify::job::{CellPlan, Job};
-use std::ffi::OsString;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The hidden verb that makes this program a worker.
 pub const WORKER: &str = "__worker";
-
-/// How often the display is refreshed while nothing happens.
-const TICK: Duration = Duration::from_millis(100);
 
 /// Longest silence of a worker: longer than the deadlines of all steps together.
 /// Only what has no deadline of its own (a call that libvirt never answers) gets here.
@@ -23,8 +18,8 @@ const SILENCE: Duration = Duration::from_secs(180);
 /// What a rule may add to that; libvirt takes some 20 ms a rule, thrice.
 const SILENCE_PER_RULE: Duration = Duration::from_millis(200);
 
-/// How long a worker with this job may say nothing.
-pub fn silence(job: &Job) -> Duration {
+/// How long a worker with this job may be silent.
+fn silence(job: &Job) -> Duration {
     let rules = |text: &str| u32::try_from(text.matches("<rule").count()).unwrap_or(u32::MAX);
     let rules = job
         .filters
@@ -39,272 +34,161 @@ pub fn silence(job: &Job) -> Duration {
     SILENCE + foreign + SILENCE_PER_RULE.saturating_mul(rules)
 }
 
+/// How the cells of a job are shared out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Workers {
+    /// At most this many workers, and never more than there are cells.
+    pub count: usize,
+    /// No further cell is begun after one that is not green.
+    pub fail_fast: bool,
+}
+
+impl Workers {
+    /// A worker a core.
+    pub fn one_a_core() -> Self {
+        Self::of(std::thread::available_parallelism().map_or(1, usize::from))
+    }
+
+    /// This many workers.
+    pub fn of(count: usize) -> Self {
+        let fail_fast = false;
+        Self { count, fail_fast }
+    }
+}
+
 /// What all workers together found.
 #[derive(Debug, Default)]
 pub struct Gathered {
     /// A cell for every cell of the job, in its order.
     pub cells: Vec<Cell>,
-    /// What a lab said of its host.
+    /// What a lab found out about its host; none where there was no lab.
     pub host: Option<Host>,
 }
 
-/// A worker and the cell that it runs now.
-struct Worker {
-    child: Child,
-    stdin: Option<ChildStdin>,
-    running: Option<CellPlan>,
-    /// When it last said something; none once it has ended.
-    heard: Option<Instant>,
-    /// It was ended for its silence.
-    mute: bool,
+/// Runs the cells of a job. `tell` hears of every event as it comes, and of none now and
+/// then, so that a display can show that time passes. Returns when all workers have ended.
+///
+/// # Errors
+/// When this program cannot start itself again.
+pub fn run_cells(
+    job: &Job,
+    workers: Workers,
+    tell: &mut dyn FnMut(Option<&Event>),
+) -> std::io::Result<Gathered> {
+    let job = Job {
+        workers: workers.count.max(1).min(job.cells.len()),
+        ..job.clone()
+    };
+    let tasks: Vec<&Job> = std::iter::repeat_n(&job, job.workers).collect();
+    let pool = Pool::start(WORKER, &tasks, silence(&job))?;
+    let queue = Queue::new(&job.cells, workers.fail_fast);
+    Ok(Coordinator::new(pool, queue, job.workers, tell).gather())
 }
 
-impl Worker {
-    /// Starts the program, which is to read the job from its first line of input.
-    fn start(command: &mut Command, job: &str) -> std::io::Result<Self> {
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let mut stdin = child.stdin.take();
-        if let Some(stdin) = &mut stdin {
-            // A worker that died before it read this is found out by `gather`.
-            let _ = writeln!(stdin, "{job}");
-        }
-        Ok(Self {
-            child,
-            stdin,
-            running: None,
-            heard: Some(Instant::now()),
-            mute: false,
-        })
-    }
-
-    /// Gives it a cell, or closes its input where there is none.
-    fn give(&mut self, plan: Option<CellPlan>) {
-        let written = plan.as_ref().zip(self.stdin.as_mut()).map(|(plan, stdin)| {
-            let line = serde_json::to_string(plan).map_err(std::io::Error::other)?;
-            writeln!(stdin, "{line}")
-        });
-        // One that cannot be written to is dead, which its output will tell.
-        if !matches!(written, Some(Ok(()))) {
-            self.stdin = None;
-        }
-        self.running = plan;
-    }
-
-    /// Ends it when it has been silent for too long: its lab goes with it, and
-    /// with that the pipe that is read here.
-    fn end_if_mute(&mut self, silence: Duration) {
-        if self.heard.is_some_and(|at| at.elapsed() > silence) {
-            let _ = self.child.kill();
-            (self.heard, self.mute) = (None, true);
-        }
-    }
-
-    fn end(&mut self, silence: Duration) -> End {
-        match self.child.wait() {
-            _ if self.mute => End::Mute(silence),
-            Ok(status) => End::Status(status),
-            Err(_) => End::Unknown,
-        }
-    }
-}
-
-/// Running workers. Each dies with this process (`PR_SET_PDEATHSIG`), so this
-/// must be used from the main thread: the kernel means the thread that started
-/// the worker.
-pub struct Workers {
-    workers: Vec<Worker>,
+/// Gives each worker one cell after the other.
+struct Coordinator<'t> {
+    pool: Pool<Message<'static>>,
     queue: Queue,
+    /// The cell that each worker runs.
+    running: Vec<Option<CellPlan>>,
+    host: Option<Host>,
+    tell: &'t mut dyn FnMut(Option<&Event>),
 }
 
-impl Workers {
-    /// Starts at most `jobs` workers, and no more than there are cells.
-    ///
-    /// # Errors
-    /// When this program cannot start itself again.
-    pub fn start(job: &Job, jobs: usize) -> std::io::Result<Self> {
-        let job = Job {
-            workers: jobs.max(1).min(job.cells.len()),
-            ..job.clone()
-        };
-        let text = serde_json::to_string(&job).map_err(std::io::Error::other)?;
-        let mut workers = Vec::new();
-        for _ in 0..job.workers {
-            let mut command = Command::new(std::env::current_exe()?);
-            command
-                .args([WORKER, &std::process::id().to_string()])
-                .env("PATH", search_path());
-            workers.push(Worker::start(&mut command, &text)?);
+impl<'t> Coordinator<'t> {
+    fn new(
+        pool: Pool<Message<'static>>,
+        queue: Queue,
+        workers: usize,
+        tell: &'t mut dyn FnMut(Option<&Event>),
+    ) -> Self {
+        Self {
+            pool,
+            queue,
+            running: vec![None; workers],
+            host: None,
+            tell,
         }
-        let queue = Queue::new(&job.cells);
-        Ok(Self { workers, queue })
     }
 
-    /// Begins no further cell after one that is not green.
-    #[must_use]
-    pub fn fail_fast(mut self, wanted: bool) -> Self {
-        self.queue.fail_fast = wanted;
-        self
-    }
-
-    /// Deals the cells out one by one, hands every event on as it comes, and none
-    /// now and then, so that the display can show that time passes. Returns when
-    /// all workers have ended; one that says nothing for `silence` is ended.
-    pub fn gather(mut self, silence: Duration, mut tell: impl FnMut(Option<&Event>)) -> Gathered {
-        let (sender, events) = mpsc::channel();
-        let mut host = None;
-        std::thread::scope(|scope| {
-            for (number, worker) in self.workers.iter_mut().enumerate() {
-                let (sender, stdout) = (sender.clone(), worker.child.stdout.take());
-                scope.spawn(move || forward(stdout, number, &sender));
+    fn gather(mut self) -> Gathered {
+        while let Some(report) = self.pool.wait() {
+            match report {
+                Report::Nothing => (self.tell)(None),
+                Report::Message(number, message) => self.take(number, message),
+                // Something in the worker printed it; nothing is lost by showing it.
+                Report::Text(_, text) => self.show(Event::Note { cell: None, text }),
+                Report::Ended(number, end) => self.lost(number, end),
             }
-            drop(sender);
-            loop {
-                let event = match events.recv_timeout(TICK) {
-                    Err(mpsc::RecvTimeoutError::Disconnected) => break,
-                    Err(mpsc::RecvTimeoutError::Timeout) => {
-                        tell(None);
-                        None
-                    }
-                    Ok((number, None)) => self.lost(number, silence),
-                    Ok((number, Some(event))) => {
-                        self.answer(number, &event);
-                        Some(event)
-                    }
-                };
-                for worker in &mut self.workers {
-                    worker.end_if_mute(silence);
-                }
-                if let Some(event) = event {
-                    show(event, &mut host, &mut tell);
-                }
-            }
-        });
+        }
         let cells = self.queue.into_cells();
+        let host = self.host;
         Gathered { cells, host }
     }
 
-    /// Takes what a worker found and gives it its next cell.
-    fn answer(&mut self, number: usize, event: &Event) {
-        let worker = &mut self.workers[number];
-        worker.heard = Some(Instant::now());
-        match event {
-            Event::CellDone { cell } => {
-                worker.running = None;
-                self.queue.done(cell.as_ref().clone());
+    /// Takes a message of a worker, and gives it its next cell when it wants one.
+    fn take(&mut self, number: usize, message: Message<'static>) {
+        match message {
+            Message::Ready => {
+                let plan = self.queue.next();
+                self.pool.give(number, plan.as_ref());
+                self.running[number] = plan;
             }
-            Event::NoLab { error } => self.queue.no_lab(error.clone()),
-            Event::Ready => worker.give(self.queue.next()),
-            _ => {}
+            Message::NoLab(error) => {
+                let text = format!(
+                    "a worker could not start its {}: {}",
+                    error.step, error.message
+                );
+                self.queue.no_lab(error);
+                self.show(Event::Note { cell: None, text });
+            }
+            Message::Event(event) => {
+                if let Event::CellDone { cell } = event.as_ref() {
+                    self.running[number] = None;
+                    self.queue.done(cell.as_ref().clone());
+                }
+                self.show(event.into_owned());
+            }
         }
     }
 
-    /// A worker's output has ended: what it was running will not be finished. One
-    /// that broke down before its first cell says why others were never begun.
-    fn lost(&mut self, number: usize, silence: Duration) -> Option<Event> {
-        let worker = &mut self.workers[number];
-        (worker.stdin, worker.heard) = (None, None);
-        let end = worker.end(silence);
-        let Some(plan) = worker.running.take() else {
-            if !end.is_orderly() {
-                self.queue.no_lab(breakdown(&end));
-            }
-            return None;
+    /// A worker has ended: what it was running will not be finished. One that broke down
+    /// before its first cell explains why others were never begun.
+    fn lost(&mut self, number: usize, end: End) {
+        if let Some(plan) = self.running[number].take() {
+            let cell = plan.failed(breakdown(end));
+            self.queue.done(cell.clone());
+            let cell = Box::new(cell);
+            self.show(Event::CellDone { cell });
+        } else if !end.is_orderly() {
+            self.queue.no_lab(breakdown(end));
+        }
+    }
+
+    /// Shows an event. Every worker describes the same host, first without its guest's kernel.
+    fn show(&mut self, event: Event) {
+        let Event::Host(new) = event else {
+            return (self.tell)(Some(&event));
         };
-        let cell = plan.failed(breakdown(&end));
-        self.queue.done(cell.clone());
-        let cell = Box::new(cell);
-        Some(Event::CellDone { cell })
-    }
-}
-
-/// Shows an event. Every worker describes the same host, first without its guest's kernel.
-fn show(event: Event, host: &mut Option<Host>, tell: &mut impl FnMut(Option<&Event>)) {
-    match event {
-        Event::Host(new) => {
-            let event = Event::Host(new.clone());
-            if !new.guest_kernel.is_empty() && host.as_ref() != Some(&new) {
-                tell(Some(&event));
-            }
-            if !new.guest_kernel.is_empty() || host.is_none() {
-                *host = Some(new);
-            }
+        if !new.guest_kernel.is_empty() && self.host.as_ref() != Some(&new) {
+            (self.tell)(Some(&Event::Host(new.clone())));
         }
-        event => tell(Some(&event)),
+        if !new.guest_kernel.is_empty() || self.host.is_none() {
+            self.host = Some(new);
+        }
     }
 }
 
-/// The search path with the directories of system programs: an ordinary
-/// user's on Debian lacks them, and libvirtd, dnsmasq and ebtables are there.
-pub fn search_path() -> OsString {
-    let mut path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
-    path.push(":/usr/local/sbin:/usr/sbin:/sbin");
-    path
-}
-
-/// How a worker ended.
-enum End {
-    /// By itself.
-    Status(ExitStatus),
-    /// It said nothing for so long that it was ended.
-    Mute(Duration),
-    /// Nobody can say.
-    Unknown,
-}
-
-impl End {
-    /// Whether it ended as one that has nothing more to do.
-    fn is_orderly(&self) -> bool {
-        matches!(self, Self::Status(status) if status.success())
-    }
-}
-
-/// Sends the worker's events, and none at their end.
-fn forward(
-    stdout: Option<impl std::io::Read>,
-    worker: usize,
-    sender: &mpsc::Sender<(usize, Option<Event>)>,
-) {
-    let lines = stdout.map(|stdout| BufReader::new(stdout).lines().map_while(Result::ok));
-    for line in lines.into_iter().flatten() {
-        // What is no event was printed by something in the worker; nothing is lost by showing it.
-        let event = serde_json::from_str(&line).unwrap_or(Event::Note {
-            cell: None,
-            text: line,
-        });
-        let _ = sender.send((worker, Some(event)));
-    }
-    let _ = sender.send((worker, None));
-}
-
-/// Exit codes of a process that panicked: Rust's own, and the one that `main` makes of it.
-const PANICKED: [Option<i32>; 2] = [Some(101), Some(70)];
-
-/// What is said of a cell whose worker died before it could report.
-fn breakdown(end: &End) -> CellError {
-    let (ended, kind) = match end {
-        End::Status(status) if PANICKED.contains(&status.code()) => (
-            format!("broke down ({status}); this is a bug of lanfence, please report it"),
-            ErrorKind::Internal,
-        ),
-        End::Status(status) => (
-            format!("ended early ({status}); its lab went with it, run the cell again"),
-            ErrorKind::Cell,
-        ),
-        End::Mute(silence) => (
-            format!(
-                "said nothing for {} s and was ended with its lab; is the machine overloaded, or libvirtd or QEMU stopped?",
-                silence.as_secs()
-            ),
-            ErrorKind::Cell,
-        ),
-        End::Unknown => ("vanished; run the cell again".to_owned(), ErrorKind::Cell),
+/// The error of a cell whose worker ended before it could report.
+fn breakdown(end: End) -> CellError {
+    let (cure, kind) = match end {
+        End::Status(_) if end.is_panic() => ("", ErrorKind::Internal),
+        End::Status(_) | End::Unknown => (", run the cell again", ErrorKind::Cell),
+        End::Silent(_) => ("", ErrorKind::Cell),
     };
     CellError {
         step: Step::Worker,
-        message: format!("the process that ran this cell {ended}"),
+        message: format!("the process that ran this cell {end}{cure}"),
         kind,
     }
 }
@@ -313,23 +197,29 @@ fn breakdown(end: &End) -> CellError {
 mod tests {
     use super::*;
     use rstest::rstest;
+    use std::borrow::Cow;
+    use std::process::Command;
 
     /// A worker that takes a cell before it does what the script says.
-    const TAKE: &str = r#"read job; echo '{"event":"ready"}'; read cell;"#;
+    const TAKE: &str = r#"read job; echo '"ready"'; read cell;"#;
 
     /// Workers that are shell scripts, and as many cells.
     fn gathered(scripts: &[String]) -> Vec<Cell> {
-        let start = |script: &String| {
-            Worker::start(Command::new("sh").args(["-c", script]), "the job").expect("a shell")
+        let command = |script: &String| {
+            let mut command = Command::new("sh");
+            command.args(["-c", script]);
+            (command, "the job".to_owned())
         };
         let plans: Vec<CellPlan> = (0..scripts.len())
             .map(|nic| CellPlan::linux(&nic.to_string()))
             .collect();
-        let workers = Workers {
-            workers: scripts.iter().map(start).collect(),
-            queue: Queue::new(&plans),
-        };
-        workers.gather(Duration::from_secs(1), |_| {}).cells
+        let commands = scripts.iter().map(command).collect();
+        let pool = Pool::of(commands, Duration::from_secs(1)).expect("a shell");
+        let queue = Queue::new(&plans, false);
+        let mut tell = |_: Option<&Event>| {};
+        Coordinator::new(pool, queue, scripts.len(), &mut tell)
+            .gather()
+            .cells
     }
 
     #[rstest]
@@ -368,7 +258,8 @@ mod tests {
     fn another_worker_takes_the_cells_that_a_dead_one_left() {
         let done = |nic: &str| {
             let cell = Box::new(CellPlan::linux(nic).cell());
-            Event::CellDone { cell }.to_line()
+            let event = Event::CellDone { cell };
+            serde_json::to_string(&Message::Event(Cow::Owned(event))).expect("a message")
         };
         let works = format!(
             "{TAKE} echo '{}'; {} echo '{}'",

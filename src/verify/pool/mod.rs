@@ -2,9 +2,11 @@
 //! hands the cells out.
 
 mod coordinator;
+mod message;
 mod queue;
 mod retry;
 mod worker;
 
-pub use coordinator::{Workers, search_path, silence};
+pub use coordinator::{Gathered, WORKER, Workers, run_cells};
+pub use message::Message;
 pub use worker::run as run_worker;

@@ -1,4 +1,4 @@
-//! Which cell is begun next, and what becomes of those that never are.
+//! Which cell is begun next, and the result of those that never are.
 
 use crate::report::model::{Cell, CellError, ErrorKind, Step};
 use crate::report::summary::Conclusion;
@@ -11,8 +11,8 @@ pub struct Queue {
     plans: Vec<CellPlan>,
     waiting: VecDeque<CellPlan>,
     done: Vec<Cell>,
-    /// Begin no cell after one that is not green.
-    pub fail_fast: bool,
+    /// No cell is begun after one that is not green.
+    fail_fast: bool,
     /// The cell after which no other is begun.
     stopped_by: Option<String>,
     /// Why a worker has no lab.
@@ -20,13 +20,14 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// A queue in the order of the plans.
-    pub fn new(plans: &[CellPlan]) -> Self {
+    /// A queue in the order of the plans. With `fail_fast` no cell is begun after one that
+    /// is not green.
+    pub fn new(plans: &[CellPlan], fail_fast: bool) -> Self {
         Self {
             plans: plans.to_vec(),
             waiting: plans.iter().cloned().collect(),
             done: Vec::new(),
-            fail_fast: false,
+            fail_fast,
             stopped_by: None,
             no_lab: None,
         }
@@ -95,7 +96,7 @@ mod tests {
 
     #[test]
     fn cells_come_back_in_the_order_of_the_plans() {
-        let mut queue = Queue::new(&plans());
+        let mut queue = Queue::new(&plans(), false);
         let begun: Vec<CellPlan> = std::iter::from_fn(|| queue.next()).collect();
         for plan in begun.iter().rev() {
             queue.done(plan.cell());
@@ -110,8 +111,7 @@ mod tests {
 
     #[test]
     fn fail_fast_begins_nothing_after_a_cell_that_is_not_green() {
-        let mut queue = Queue::new(&plans());
-        queue.fail_fast = true;
+        let mut queue = Queue::new(&plans(), true);
         let first = queue.next().expect("a cell");
         queue.done(first.cell());
         assert_eq!(queue.next(), None);
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn without_fail_fast_it_goes_on() {
-        let mut queue = Queue::new(&plans());
+        let mut queue = Queue::new(&plans(), false);
         let first = queue.next().expect("a cell");
         queue.done(first.cell());
         assert!(queue.next().is_some());
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn cells_without_a_lab_say_why_there_is_none() {
-        let mut queue = Queue::new(&plans());
+        let mut queue = Queue::new(&plans(), false);
         queue.no_lab(CellError {
             step: Step::Lab,
             message: "no bridge".into(),
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn nothing_is_lost_when_all_workers_die() {
-        let queue = Queue::new(&plans());
+        let queue = Queue::new(&plans(), false);
         assert!(errors(queue).iter().all(|text| text.contains("died")));
     }
 }

@@ -1,11 +1,13 @@
 //! A worker: one process in its own namespaces with one lab, running cells one after the other.
 
+use super::message::Message;
 use super::retry;
 use crate::guest::{Accel, Image};
 use crate::lab::{Lab, Shortcut};
 use crate::layout::Lan;
 use crate::nwfilter;
 use crate::policy::Policy;
+use crate::pool;
 use crate::report::live::Event;
 use crate::report::model::{Host, Step, Timing};
 use crate::verify::VerifyError;
@@ -13,30 +15,31 @@ use crate::verify::bind::refused;
 use crate::verify::cell::CellContext;
 use crate::verify::guests::Guests;
 use crate::verify::job::{CellPlan, FilterText, Job};
+use std::borrow::Cow;
 use std::io::BufRead;
 use std::time::Instant;
 
-/// Brings a lab up and runs the cells that the reader gives, one a line, saying
-/// [`Event::Ready`] before each. Events go to `tell`; every cell that was given
-/// gets an [`Event::CellDone`]. Without a lab it says [`Event::NoLab`] and ends.
-pub async fn run(job: &Job, tell: &dyn Fn(&Event), cells: impl BufRead) {
+/// Brings a lab up and runs the cells that the reader gives, one a line, reporting
+/// [`Message::Ready`] before each. Every cell that was given gets an [`Event::CellDone`].
+/// Without a lab it reports [`Message::NoLab`] and ends.
+pub async fn run(job: &Job, report: &dyn Fn(&Message<'_>), cells: impl BufRead) {
     let restores = job.shortcuts.has(Shortcut::RestoreSnapshots);
     let job = Job {
         snapshots: job.snapshots.clone().filter(|_| restores),
         ..job.clone()
     };
-    if let Err(error) = run_cells(&job, tell, cells).await {
-        let error = error.at(Step::Lab);
-        tell(&Event::NoLab { error });
+    if let Err(error) = run_cells(&job, report, cells).await {
+        report(&Message::NoLab(error.at(Step::Lab)));
     }
 }
 
 async fn run_cells(
     job: &Job,
-    tell: &dyn Fn(&Event),
+    report: &dyn Fn(&Message<'_>),
     mut cells: impl BufRead,
 ) -> Result<(), VerifyError> {
     let started = Instant::now();
+    let tell = |event: &Event| report(&Message::Event(Cow::Borrowed(event)));
     let policy = Policy::parse(&job.policy, &job.policy_origin)?;
     let image = job.guest.as_deref().map(Image::open).transpose()?;
     let lab = Lab::up(Lan::for_lab(&policy)?, job.shortcuts).await?;
@@ -53,11 +56,11 @@ async fn run_cells(
         host: &host,
         image: image.as_ref(),
         accel,
-        tell,
+        tell: &tell,
     };
     // A guest's address must differ from those that the LAN's hosts still remember.
     let mut numbers = (1..=lab.lan.guests()).cycle();
-    while let Some(plan) = next(tell, &mut cells) {
+    while let Some(plan) = next(report, &mut cells) {
         let mut cell = retry::run(&context, &guests, &plan, &mut numbers).await;
         // The lab belongs to all cells; the first one carries its time.
         if let Some(ms) = lab_ms.take() {
@@ -71,12 +74,10 @@ async fn run_cells(
 }
 
 /// Asks for a cell and waits for it; none when there is no more to do. Whoever
-/// deals them out ends this process when it ends itself, so the wait is bounded.
-fn next(tell: &dyn Fn(&Event), cells: &mut impl BufRead) -> Option<CellPlan> {
-    tell(&Event::Ready);
-    let mut line = String::new();
-    tokio::task::block_in_place(|| cells.read_line(&mut line)).ok()?;
-    serde_json::from_str(&line).ok()
+/// hands the cells out takes care that this worker ends when they are gone.
+fn next(report: &dyn Fn(&Message<'_>), cells: &mut impl BufRead) -> Option<CellPlan> {
+    report(&Message::Ready);
+    tokio::task::block_in_place(|| pool::task(cells)).ok()?
 }
 
 /// Defines the filters in order and checks that libvirt understood each as it was meant.

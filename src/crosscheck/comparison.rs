@@ -1,17 +1,13 @@
 //! One case: the kernel's verdict and the evaluator's over the same frames.
 
-use super::belief::{Mistake, compile};
 use super::coverage::Coverage;
 use super::grammar::Case;
-use crate::frame::Mac;
+use super::model::{GUEST, Mutation, WAYS, compile};
 use crate::frame::to_hex;
 use crate::lab::{Binding, BindingSpec, LabError, Pair};
 use crate::nwfilter::evaluate::{Compiled, Decision, IptablesRelease, Portability, Way};
 use crate::nwfilter::{Filter, write};
 use std::io;
-
-/// The guest that filters are bound for.
-pub const GUEST: Mac = [0x52, 0x54, 0x00, 0x00, 0x01, 0x01];
 
 /// Where the two disagree.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,25 +71,22 @@ pub fn unfiltered() -> Compiled {
     compiled.expect("a filter without rules compiles")
 }
 
-/// Both ways.
-pub const WAYS: [Way; 2] = [Way::FromGuest, Way::ToGuest];
-
 /// Asks both about every frame in both directions, without the filter and with
-/// it; the evaluator may be mistaken on purpose. Where a frame came out late nothing
+/// it; the evaluator may be wrong on purpose. Where a frame came out late nothing
 /// counts, whatever it was, and all is measured again.
 ///
 /// # Errors
 /// When the lab breaks down; a refused filter is no error.
-pub fn meet(
+pub fn compare(
     pair: &mut Pair,
     case: &Case,
-    mistake: Option<Mistake>,
+    mutation: Option<Mutation>,
     frames: &[Vec<u8>],
 ) -> Result<Tally, LabError> {
     let mut late = Vec::new();
     for again in 0..TRIES {
         let tally;
-        (tally, late) = meet_once(pair, case, mistake, frames)?;
+        (tally, late) = compare_once(pair, case, mutation, frames)?;
         if late.is_empty() {
             return Ok(Tally { again, ..tally });
         }
@@ -101,10 +94,10 @@ pub fn meet(
     Err(came_late(&late))
 }
 
-fn meet_once(
+fn compare_once(
     pair: &mut Pair,
     case: &Case,
-    mistake: Option<Mistake>,
+    mutation: Option<Mutation>,
     frames: &[Vec<u8>],
 ) -> Result<(Tally, Late), LabError> {
     let (open, mismatch) = without_filter(pair, frames)?;
@@ -115,7 +108,7 @@ fn meet_once(
         };
         return Ok((tally, pair.drain()?));
     }
-    let compiled = compile(case, mistake).and_then(|compiled| taken(&pair.iptables, compiled));
+    let compiled = compile(case, mutation).and_then(|compiled| taken(&pair.iptables, compiled));
     bound(pair, case, |pair, refused| match (refused, compiled) {
         (Some(_), Err(_)) => Ok(Tally::default()),
         (None, Ok(compiled)) => through(pair, &compiled, &open),

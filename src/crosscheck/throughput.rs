@@ -1,73 +1,36 @@
 //! How many frames a second go through a bound filter and are judged, beside
 //! the bare writing of them.
 
-use super::belief::compile;
-use super::bout::{disputed, with_filter};
-use super::front::{Broken, SILENCE, Worker};
+use super::comparison::{disputed, with_filter};
 use super::grammar::Case;
-use super::worker::{Line, Task};
+use super::message::{BenchInput, Message, Throughput};
+use super::model::compile;
 use crate::lab::{LabError, Pair, Shortcuts};
 use crate::nwfilter::evaluate::{Compiled, Way};
 use crate::nwfilter::read;
-use serde::{Deserialize, Serialize};
-use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 /// How long one figure is measured.
 const SPAN: Duration = Duration::from_millis(500);
 
-/// What to measure with.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Course {
-    /// A filter that refers to no other, as XML.
-    pub filter: String,
-    /// Frames from the guest.
-    pub frames: Vec<Vec<u8>>,
-    /// How often.
-    pub rounds: u32,
-}
-
-/// One round, in frames a second.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pace {
-    /// Written into the tap, and what comes out left for later.
-    pub written: u64,
-    /// Written, taken out at the other end, and the kernel's verdict held
-    /// against the evaluator's.
-    pub judged: u64,
-}
-
 /// Measures in a lab of its own.
-///
-/// # Errors
-/// When the host is unfit, the lab breaks down, or a frame is judged otherwise
-/// than the evaluator says.
-pub fn measure(course: Course) -> Result<Vec<Pace>, Broken> {
-    let (sender, lines) = mpsc::channel();
-    let _worker = Worker::start(&Task::Speed(course), sender)?;
-    match lines.recv_timeout(SILENCE) {
-        Ok(Line::Paces(paces)) => Ok(paces),
-        Ok(Line::Host(text)) => Err(Broken::Host(text)),
-        Ok(Line::Broken(text)) => Err(Broken::Lab(text)),
-        Ok(Line::Case(_)) | Err(_) => Err(Broken::Lab("a worker ended without a figure".into())),
-    }
-}
-
-/// The worker's side.
-pub async fn run(course: &Course) -> Line {
+pub async fn run(input: &BenchInput) -> Message {
     let mut pair = match Pair::up(Shortcuts::all()).await {
         Ok(pair) => pair,
-        Err(error) => return Line::Host(error.to_string()),
+        Err(error) => return Message::Host(error.to_string()),
     };
-    match paces(&mut pair, course) {
-        Ok(Ok(paces)) => Line::Paces(paces),
-        Ok(Err(text)) => Line::Broken(text),
-        Err(error) => Line::Broken(error.to_string()),
+    match measure(&mut pair, input) {
+        Ok(Ok(measured)) => Message::Measured(measured),
+        Ok(Err(text)) => Message::Broken(text),
+        Err(error) => Message::Broken(error.to_string()),
     }
 }
 
-fn paces(pair: &mut Pair, course: &Course) -> Result<Result<Vec<Pace>, String>, LabError> {
-    let filter = match read(&course.filter, "the filter to measure with") {
+fn measure(
+    pair: &mut Pair,
+    input: &BenchInput,
+) -> Result<Result<Vec<Throughput>, String>, LabError> {
+    let filter = match read(&input.filter, "the filter to measure with") {
         Ok(filter) => filter,
         Err(error) => return Ok(Err(error.to_string())),
     };
@@ -79,16 +42,16 @@ fn paces(pair: &mut Pair, course: &Course) -> Result<Result<Vec<Pace>, String>, 
         Ok(compiled) => compiled,
         Err(error) => return Ok(Err(error)),
     };
-    let frames: Vec<&[u8]> = course.frames.iter().map(Vec::as_slice).collect();
+    let frames: Vec<&[u8]> = input.frames.iter().map(Vec::as_slice).collect();
     with_filter(pair, &case, |pair, refused| {
         if let Some(refused) = refused {
             return Ok(Err(refused));
         }
         let mut out = Vec::new();
-        for _ in 0..course.rounds {
+        for _ in 0..input.rounds {
             let written = written(pair, &frames)?;
             match judged(pair, &compiled, &frames)? {
-                Ok(judged) => out.push(Pace { written, judged }),
+                Ok(judged) => out.push(Throughput { written, judged }),
                 Err(text) => return Ok(Err(text)),
             }
         }

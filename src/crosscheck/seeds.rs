@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// Values for the fields of frames. Never empty.
 #[derive(Debug, Clone)]
-pub struct Hints {
+pub struct Seeds {
     /// MACs.
     pub macs: Vec<Mac>,
     /// IPv4 addresses.
@@ -26,7 +26,7 @@ pub struct Hints {
     pub bytes: Vec<u8>,
 }
 
-impl Hints {
+impl Seeds {
     /// What is worth trying with every filter.
     fn base() -> Self {
         Self {
@@ -53,7 +53,7 @@ impl Hints {
 
     /// The same with the boundaries of the case's rules.
     pub fn of(case: &Case) -> Self {
-        let mut hints = Self::base();
+        let mut seeds = Self::base();
         for rule in case.filters.iter().flat_map(Filter::rules) {
             for element in &rule.elements {
                 for (name, value) in &element.attributes {
@@ -62,13 +62,13 @@ impl Hints {
                     };
                     let mask = mask(&rule.elements, name);
                     match value.strip_prefix('$') {
-                        None => hints.add(kind, value, mask),
-                        Some(variable) => hints.add_list(case, kind, variable, mask),
+                        None => seeds.add(kind, value, mask),
+                        Some(variable) => seeds.add_list(case, kind, variable, mask),
                     }
                 }
             }
         }
-        hints
+        seeds
     }
 
     /// Every value of a variable, wherever it is set.

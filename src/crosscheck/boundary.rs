@@ -1,5 +1,5 @@
 //! Frames at the edges of a filter's own rules: the frames that there are, cut
-//! into parts of one fate each, and frames from the ends of each part. What
+//! into parts of one outcome each, and frames from the ends of each part. What
 //! just misses a rule lies at the end of the part beside it.
 
 use super::coverage::Coverage;
@@ -13,12 +13,12 @@ use crate::nwfilter::reach::{FrameKind, Region, frame_kinds, partition, witness}
 const BUDGET: usize = 2000;
 
 /// Most frames that are made and thrown away for each that is wanted, since the
-/// evaluator leaves their fate open.
+/// evaluator leaves their outcome open.
 const TRIES: usize = 3;
 
 /// Frames that meet the filter's rules, those first that meet one that no frame
 /// before them met; at most so many.
-pub fn aimed(compiled: &Compiled, random: &mut Random, count: usize) -> Vec<Vec<u8>> {
+pub fn boundary_frames(compiled: &Compiled, random: &mut Random, count: usize) -> Vec<Vec<u8>> {
     let kinds = frame_kinds();
     let targets = targets(compiled, &kinds);
     if targets.is_empty() {
@@ -37,10 +37,10 @@ pub fn aimed(compiled: &Compiled, random: &mut Random, count: usize) -> Vec<Vec<
         let Some(frame) = target.frame(random) else {
             continue;
         };
-        let fate = compiled.evaluate(&frame, target.way);
-        if coverage.add(target.way, &fate) {
+        let outcome = compiled.evaluate(&frame, target.way);
+        if coverage.add(target.way, &outcome) {
             first.push(frame);
-        } else if !matches!(fate.decision, Decision::Undecided(_)) {
+        } else if !matches!(outcome.decision, Decision::Undecided(_)) {
             rest.push(frame);
         }
     }
@@ -52,14 +52,14 @@ pub fn aimed(compiled: &Compiled, random: &mut Random, count: usize) -> Vec<Vec<
     first
 }
 
-/// Frames of one kind and one fate.
+/// Frames of one kind and one outcome.
 struct Target<'s> {
     way: Way,
     kind: &'s FrameKind,
     region: Region,
 }
 
-/// Every part of every kind whose fate the evaluator knows.
+/// Every part of every kind whose outcome the evaluator knows.
 fn targets<'s>(compiled: &Compiled, kinds: &'s [FrameKind]) -> Vec<Target<'s>> {
     let mut out = Vec::new();
     for way in [Way::FromGuest, Way::ToGuest] {
@@ -158,11 +158,10 @@ fn ends(intervals: &[(u128, u128)]) -> Vec<u128> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crosscheck::belief::compile;
-    use crate::crosscheck::bout::WAYS;
     use crate::crosscheck::frames::frame;
     use crate::crosscheck::grammar::case;
-    use crate::crosscheck::hints::Hints;
+    use crate::crosscheck::model::{WAYS, compile};
+    use crate::crosscheck::seeds::Seeds;
     use crate::nwfilter::read;
 
     fn filter(rules: &str) -> Compiled {
@@ -178,7 +177,7 @@ mod tests {
              <rule action='drop' direction='out' priority='2'><ip dstipaddr='10.9.8.0' dstipmask='24' protocol='tcp' dstportstart='80'/></rule>\
              <rule action='drop' direction='out' priority='3'><arp arpsrcipaddr='10.0.0.1' gratuitous='true'/></rule>",
         );
-        let frames = aimed(&compiled, &mut Random::of(1, 1), 400);
+        let frames = boundary_frames(&compiled, &mut Random::of(1, 1), 400);
         let mut coverage = Coverage::of(&compiled);
         for frame in &frames {
             coverage.add(Way::FromGuest, &compiled.evaluate(frame, Way::FromGuest));
@@ -204,7 +203,7 @@ mod tests {
             let Ok(compiled) = compile(&case, None) else {
                 continue;
             };
-            let hints = Hints::of(&case);
+            let seeds = Seeds::of(&case);
             let mut coverage = Coverage::of(&compiled);
             let mut shoot = |frames: Vec<Vec<u8>>| {
                 for (frame, way) in frames.iter().flat_map(|frame| WAYS.map(|way| (frame, way))) {
@@ -212,10 +211,10 @@ mod tests {
                 }
                 coverage.hit()
             };
-            let by_aimed = shoot(aimed(&compiled, &mut random, 100));
-            let by_both = shoot((0..400).map(|_| frame(&mut random, &hints)).collect());
-            missed += by_both - by_aimed;
-            met += by_aimed;
+            let by_boundary = shoot(boundary_frames(&compiled, &mut random, 100));
+            let by_both = shoot((0..400).map(|_| frame(&mut random, &seeds)).collect());
+            missed += by_both - by_boundary;
+            met += by_boundary;
         }
         assert!(missed * 50 < met, "{missed} beside {met}");
     }

@@ -1,15 +1,22 @@
-//! What the evaluator takes a case for: what it is, or one thing of it wrong
-//! on purpose, to see that a wrong evaluator is found out.
+//! The evaluator's model of a case: the case as it is, or with one thing wrong on purpose,
+//! to show that the crosscheck notices.
 
 use super::grammar::Case;
-use crate::nwfilter::evaluate::Compiled;
+use crate::frame::Mac;
+use crate::nwfilter::evaluate::{Compiled, Way};
 use crate::nwfilter::{Action, Entry};
 use serde::{Deserialize, Serialize};
+
+/// The guest that filters are bound for.
+pub const GUEST: Mac = [0x52, 0x54, 0x00, 0x00, 0x01, 0x01];
+
+/// Both ways.
+pub const WAYS: [Way; 2] = [Way::FromGuest, Way::ToGuest];
 
 /// Something that the evaluator is made to get wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
-pub enum Mistake {
+pub enum Mutation {
     /// It takes `reject` for `accept`.
     Reject,
     /// It takes `return` for `accept`.
@@ -18,19 +25,21 @@ pub enum Mistake {
     ChainEnd,
 }
 
-/// The case as the evaluator understands it, with a mistake where one is wanted;
-/// else why libvirt would refuse it.
-pub fn compile(case: &Case, mistake: Option<Mistake>) -> Result<Compiled, String> {
+/// The evaluator's model of the case, with a mutation where one is wanted.
+///
+/// # Errors
+/// Why libvirt would refuse the filter, in words.
+pub fn compile(case: &Case, mutation: Option<Mutation>) -> Result<Compiled, String> {
     let compiled = |case: &Case| {
         let top = &case.top().name;
-        Compiled::new(&case.filters, top, super::bout::GUEST, &case.parameters)
+        Compiled::new(&case.filters, top, GUEST, &case.parameters)
             .map_err(|error| error.to_string())
     };
-    match mistake {
+    match mutation {
         None => compiled(case),
-        Some(Mistake::Reject) => compiled(&accepting(case, Action::Reject)),
-        Some(Mistake::Return) => compiled(&accepting(case, Action::Return)),
-        Some(Mistake::ChainEnd) => compiled(case).map(Compiled::with_chain_ends_returning),
+        Some(Mutation::Reject) => compiled(&accepting(case, Action::Reject)),
+        Some(Mutation::Return) => compiled(&accepting(case, Action::Return)),
+        Some(Mutation::ChainEnd) => compiled(case).map(Compiled::with_chain_ends_returning),
     }
 }
 
@@ -51,26 +60,25 @@ fn accepting(case: &Case, action: Action) -> Case {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crosscheck::aim::aimed;
-    use crate::crosscheck::bout::WAYS;
+    use crate::crosscheck::boundary::boundary_frames;
     use crate::crosscheck::grammar::case;
     use crate::crosscheck::random::Random;
     use rstest::rstest;
 
-    /// Else a run of the long kind could miss such a mistake.
+    /// Else a run of the long kind could miss such a mutation.
     #[rstest]
-    #[case::reject(Mistake::Reject)]
-    #[case::return_from_a_chain(Mistake::Return)]
-    #[case::end_of_a_chain(Mistake::ChainEnd)]
-    fn one_filter_in_thirty_shows_a_mistake(#[case] mistake: Mistake) {
+    #[case::reject(Mutation::Reject)]
+    #[case::return_from_a_chain(Mutation::Return)]
+    #[case::end_of_a_chain(Mutation::ChainEnd)]
+    fn one_filter_in_thirty_shows_a_mistake(#[case] mutation: Mutation) {
         let shows = |number: &u64| {
             let mut random = Random::of(1, *number);
             let case = case(&mut random);
-            let (Ok(right), Ok(wrong)) = (compile(&case, None), compile(&case, Some(mistake)))
+            let (Ok(right), Ok(wrong)) = (compile(&case, None), compile(&case, Some(mutation)))
             else {
                 return false;
             };
-            let frames = aimed(&right, &mut random, 100);
+            let frames = boundary_frames(&right, &mut random, 100);
             let mut shots = frames.iter().flat_map(|frame| WAYS.map(|way| (frame, way)));
             shots.any(|(frame, way)| right.decide(frame, way) != wrong.decide(frame, way))
         };
