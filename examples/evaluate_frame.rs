@@ -6,8 +6,8 @@
 //! ```
 
 use lanfence::frame::from_hex;
-use lanfence::nwfilter::FilterTree;
-use lanfence::nwfilter::evaluate::{Compiled, Evaluation, TraceStep, Way};
+use lanfence::nwfilter::{FilterTree, ShippedFilters, Strictness};
+use lanfence::nwfilter::evaluate::{Backend, Evaluation, TraceStep, Way};
 use std::error::Error;
 use std::path::PathBuf;
 
@@ -16,9 +16,10 @@ const MAC: [u8; 6] = [0x52, 0x54, 0x00, 0x00, 0x00, 0x01];
 
 /// What becomes of a frame that the guest sends through the filter.
 pub fn evaluate(filter: PathBuf, frame: &[u8]) -> Result<Evaluation, Box<dyn Error>> {
-    // The filter refers to no other; else the files of those are given too.
-    let tree = FilterTree::load(&[filter], &|_| false)?;
-    let compiled = Compiled::new(tree.in_order(), &tree.top().name, MAC, &[])?;
+    // A filter that it refers to is looked for among those that libvirt ships.
+    let shipped = ShippedFilters::installed();
+    let tree = FilterTree::load(&[filter], None, Strictness::Strict, &shipped)?;
+    let compiled = tree.compile(MAC, &[], Backend::Ebtables)?;
     Ok(compiled.evaluate(frame, Way::FromGuest))
 }
 

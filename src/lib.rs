@@ -1,6 +1,7 @@
 //! lanfence keeps virtual machines on the LAN and off the WAN, and proves it.
 //!
-//! The pure half ([`policy`], [`layout`], [`nwfilter`], [`frame`], [`probe`], [`report`])
+//! The pure half ([`policy`], [`layout`], [`nwfilter`], [`frame`], [`probe`], [`verdict`],
+//! [`check`], [`report`])
 //! needs neither libvirt nor root. The other half (feature `lab`) boots
 //! throwaway guests on a private bridge and judges what really gets through.
 
@@ -8,6 +9,7 @@
 #[cfg(test)]
 extern crate self as lanfence;
 
+pub mod check;
 pub mod layout;
 mod nearest;
 pub mod nwfilter;
@@ -15,6 +17,7 @@ mod place;
 pub mod policy;
 pub mod probe;
 pub mod report;
+pub mod verdict;
 
 pub use lanfence_frame as frame;
 

@@ -2,23 +2,21 @@
 
 mod json;
 mod print;
-pub mod probes;
 
 use super::explain::mac;
 use super::levels::{self, Format};
 use super::sarif::{self, Result as SarifResult};
 use super::tree::{backend, compile, load, parameter};
-use super::{Exit, Failure, generate, say};
+use super::{Failure, generate, say};
+use crate::check::{Checked, check};
 use crate::frame::Mac;
 use crate::layout::Layout;
-use crate::nwfilter::evaluate::field::Field;
 use crate::nwfilter::evaluate::{Backend, TraceStep};
-use crate::nwfilter::lint::{self, Finding, Levels};
-use crate::nwfilter::reach::{TrafficClass, classes};
+use crate::nwfilter::lint;
 use crate::nwfilter::{FilterTree, Strictness};
 use crate::policy::Policy;
+use crate::verdict::{Failure as Wrong, Verdict};
 use clap::Args;
-use probes::{Judged, Verdict, judge_all};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -55,45 +53,14 @@ pub struct Options {
     /// How to print what was found.
     #[arg(long, value_enum, default_value_t)]
     format: Format,
-    /// Print JSON instead of text; the same as --format json.
-    #[arg(long, conflicts_with = "format")]
-    json: bool,
 }
 
-/// Everything that is found out about a filter.
-struct Checked {
+/// A finished check with what it was made of.
+struct Report {
     policy: String,
     backend: Backend,
     tree: FilterTree,
-    lint: Vec<Finding>,
-    levels: Levels,
-    probes: Vec<Judged>,
-    classes: Vec<TrafficClass>,
-}
-
-impl Checked {
-    fn with(&self, verdict: Verdict) -> impl Iterator<Item = &Judged> {
-        self.probes
-            .iter()
-            .filter(move |judged| judged.verdict == verdict)
-    }
-
-    /// 0 proven, 1 leaks or blocks, 5 not known.
-    fn exit(&self) -> u8 {
-        let bad = |judged: &Judged| matches!(judged.verdict, Verdict::Leak | Verdict::Blocked);
-        let wrong = |class: &TrafficClass| !class.leaked.is_empty() || !class.blocked.is_empty();
-        let mut lints = self.lint.iter();
-        let denied = lints.any(|finding| self.levels.denies(finding.lint));
-        if denied || self.probes.iter().any(bad) || self.classes.iter().any(wrong) {
-            1
-        } else if self.with(Verdict::Undecided).next().is_some()
-            || !self.classes.iter().all(TrafficClass::is_proven)
-        {
-            5
-        } else {
-            Exit::Pass as u8
-        }
-    }
+    checked: Checked,
 }
 
 /// Checks and prints.
@@ -118,36 +85,33 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     }
     let mut findings = tree.ignored();
     findings.extend(lint::lint(&tree.filters, &tree.top, &filter));
-    let checked = Checked {
+    let report = Report {
+        checked: check(&filter, &policy, &layout, findings, &levels),
         policy: origin,
         backend: options.backend,
-        lint: levels.apply(findings),
-        levels,
-        probes: judge_all(&filter, &policy, &layout),
-        classes: classes(&filter, &policy, &usual(&layout)),
         tree,
     };
     let text = match options.format {
-        Format::Text if !options.json => print::text(&checked),
-        Format::Sarif => sarif::document(&results(&checked)),
-        Format::Json | Format::Text => format!("{}\n", json::json(&checked)),
+        Format::Text => print::text(&report),
+        Format::Sarif => sarif::document(&results(&report)),
+        Format::Json => format!("{}\n", json::json(&report)),
     };
     say(&text).map_err(Failure::usage)?;
-    Ok(ExitCode::from(checked.exit()))
+    Ok(report.checked.conclusion().exit().into())
 }
 
 /// Findings of the lint and verdicts that are wrong, the latter where the rule
 /// that decided stands.
-fn results(checked: &Checked) -> Vec<SarifResult> {
-    let tree = &checked.tree;
+fn results(report: &Report) -> Vec<SarifResult> {
+    let (tree, checked) = (&report.tree, &report.checked);
     let lints = checked.lint.iter();
     let mut out: Vec<SarifResult> = lints
         .map(|finding| SarifResult::of(tree, finding))
         .collect();
-    for verdict in [Verdict::Leak, Verdict::Blocked] {
+    for verdict in [Wrong::Leak, Wrong::Blocked].map(Verdict::Fail) {
         out.extend(checked.with(verdict).map(|judged| {
             let last = judged
-                .outcome
+                .evaluation
                 .trace
                 .iter()
                 .rev()
@@ -180,36 +144,4 @@ fn layout(policy: &Policy, mac: Option<Mac>) -> Result<Layout, Failure> {
 /// A frame in hexadecimal, as `explain --frame` takes it.
 pub fn hex(frame: &[u8]) -> String {
     crate::frame::to_hex(frame)
-}
-
-/// Values that make an example look like something that a guest would send.
-pub fn usual(layout: &Layout) -> Vec<(Field, u128)> {
-    let mac = |mac: Mac| {
-        mac.iter()
-            .fold(0, |value, octet| value << 8 | u128::from(*octet))
-    };
-    vec![
-        (Field::SrcMac, mac(layout.guest.mac)),
-        (Field::DstMac, mac(layout.gateway.mac)),
-        (Field::DstMac, mac(crate::frame::BROADCAST)),
-        (Field::Src, layout.guest.v4.to_bits().into()),
-        (Field::Src, layout.guest.v6.to_bits()),
-        (Field::Src, layout.guest.link_local.to_bits()),
-        (Field::Dst, layout.wan4.to_bits().into()),
-        (Field::Dst, layout.wan6.to_bits()),
-        (Field::Dst, layout.peer.v4.to_bits().into()),
-        (Field::SrcPort, 40_000),
-        (Field::DstPort, 443),
-        (Field::Protocol, u128::from(crate::frame::protocol::GRE)),
-        (Field::IcmpType, 8),
-        (Field::IcmpType, 128),
-        (Field::TcpFlags, u128::from(crate::frame::l4::flag::SYN)),
-        (Field::EtherType, u128::from(crate::frame::ethertype::VLAN)),
-        (Field::VlanEncap, u128::from(crate::frame::ethertype::IPV4)),
-        (Field::ArpOperation, 2),
-        (Field::ArpSrcMac, mac(layout.guest.mac)),
-        (Field::ArpDstMac, mac(layout.peer.mac)),
-        (Field::ArpSrc, layout.gateway.v4.to_bits().into()),
-        (Field::ArpDst, layout.peer.v4.to_bits().into()),
-    ]
 }

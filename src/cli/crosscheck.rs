@@ -77,7 +77,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     if found.mismatches.is_empty() {
         return Ok(Exit::Pass.into());
     }
-    Ok(Exit::Mismatch.into())
+    Ok(Exit::Fail.into())
 }
 
 fn words(seed: u64, (case, words): &(u64, String)) -> String {

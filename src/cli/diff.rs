@@ -4,6 +4,7 @@ use super::explain::{mac, trace};
 use super::levels::WIDTH;
 use super::tree::{backend, compile, load, parameter};
 use super::{Exit, Failure, check, say};
+use crate::check::usual;
 use crate::frame::{Mac, summary};
 use crate::layout::Layout;
 use crate::nwfilter::evaluate::{Backend, Compiled, Decision, Way};
@@ -11,7 +12,7 @@ use crate::nwfilter::reach::{Comparison, Difference, differences};
 use crate::nwfilter::{FilterTree, Strictness};
 use crate::policy::Policy;
 use crate::report::text::{plural, wrap};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -19,6 +20,16 @@ use std::process::ExitCode;
 
 /// Most differences that are printed as text.
 const SHOWN: usize = 60;
+
+/// `--format`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+}
 
 /// Options of `diff`.
 #[derive(Debug, Args)]
@@ -48,9 +59,9 @@ pub struct Options {
     /// The guest's MAC; any will do.
     #[arg(long, value_name = "MAC", value_parser = mac)]
     mac: Option<Mac>,
-    /// Print JSON instead of text.
-    #[arg(long)]
-    json: bool,
+    /// How to print what was found.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
 }
 
 /// A filter with what it compiles to.
@@ -112,14 +123,13 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
             guest,
         )?,
     ];
-    let found = differences(&sides[0].filter, &sides[1].filter, &check::usual(&layout));
-    let printed = if options.json {
-        json(&sides, &found)
-    } else {
-        text(&sides, &found)
+    let found = differences(&sides[0].filter, &sides[1].filter, &usual(&layout));
+    let printed = match options.format {
+        Format::Text => text(&sides, &found),
+        Format::Json => json(&sides, &found),
     };
     say(&printed).map_err(Failure::usage)?;
-    Ok(ExitCode::from(exit(&found)))
+    Ok(exit(&found).into())
 }
 
 fn other(backend: Backend) -> Backend {
@@ -129,12 +139,11 @@ fn other(backend: Backend) -> Backend {
     }
 }
 
-/// 0 the same, 1 different, 5 not known.
-fn exit(found: &Comparison) -> u8 {
+fn exit(found: &Comparison) -> Exit {
     match (found.differences.is_empty(), &found.inexact) {
-        (false, _) => 1,
-        (true, Some(_)) => 5,
-        (true, None) => Exit::Pass as u8,
+        (false, _) => Exit::Fail,
+        (true, Some(_)) => Exit::Inconclusive,
+        (true, None) => Exit::Pass,
     }
 }
 
@@ -161,21 +170,21 @@ fn text(sides: &[Side; 2], found: &Comparison) -> String {
     }
     let more = found.differences.len().saturating_sub(SHOWN);
     if more > 0 {
-        let _ = writeln!(out, "\nand {more} more (all of them with --json)");
+        let _ = writeln!(out, "\nand {more} more (--format json shows all)");
     }
     if let Some(why) = &found.inexact {
         let _ = writeln!(out, "\nnot everything could be compared: {why}");
     }
     let word = match exit(found) {
-        0 => "SAME",
-        1 => "DIFFERENT",
-        _ => "NOT KNOWN",
+        Exit::Pass => "SAME",
+        Exit::Fail => "DIFFERENT",
+        _ => "INCONCLUSIVE",
     };
     let _ = writeln!(
         out,
         "\n{word}: {} over all frames with whole headers, exit code {}",
         plural(found.differences.len(), "difference"),
-        exit(found)
+        exit(found).code()
     );
     out
 }
@@ -239,7 +248,7 @@ fn json(sides: &[Side; 2], found: &Comparison) -> String {
         "version": env!("CARGO_PKG_VERSION"),
         "a": filter(&sides[0]),
         "b": filter(&sides[1]),
-        "exit_code": exit(found),
+        "exit_code": exit(found).code(),
         "differences": found.differences.iter().map(difference).collect::<Vec<_>>(),
         "inexact": found.inexact,
     });

@@ -54,9 +54,12 @@ impl Linted {
             .count()
     }
 
-    /// 0 where there is no error, else 1.
-    fn exit(&self) -> u8 {
-        u8::from(self.count(Severity::Error) > 0)
+    /// Fails where there is an error.
+    fn exit(&self) -> Exit {
+        match self.count(Severity::Error) {
+            0 => Exit::Pass,
+            _ => Exit::Fail,
+        }
     }
 }
 
@@ -99,11 +102,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         }
     };
     say(&printed).map_err(Failure::usage)?;
-    Ok(if linted.exit() == 0 {
-        Exit::Pass.into()
-    } else {
-        ExitCode::from(linted.exit())
-    })
+    Ok(linted.exit().into())
 }
 
 fn text(linted: &Linted) -> String {
@@ -145,7 +144,7 @@ fn json(linted: &Linted) -> String {
         "version": env!("CARGO_PKG_VERSION"),
         "filter": tree.top,
         "files": tree.paths(),
-        "exit_code": linted.exit(),
+        "exit_code": linted.exit().code(),
         "lint": findings.map(|finding| levels::json(tree, finding)).collect::<Vec<_>>(),
         "understood": understood,
         "unbound": linted.unbound,

@@ -8,7 +8,6 @@ mod crosscheck;
 mod diff;
 #[cfg(feature = "lab")]
 mod dumpxml;
-mod exit;
 mod explain;
 mod generate;
 #[cfg(feature = "lab")]
@@ -31,11 +30,11 @@ use clap::{Parser, Subcommand};
 use std::io::Write as _;
 use std::process::ExitCode;
 
-pub use exit::Exit;
+pub use crate::verdict::Exit;
 
 /// Keeps virtual machines on the LAN and off the WAN, and proves it.
 #[derive(Debug, Parser)]
-#[command(version, about, after_help = exit::HELP)]
+#[command(version, about, after_help = Exit::help())]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
@@ -186,7 +185,7 @@ impl Failure {
     #[cfg(feature = "lab")]
     fn unproven(message: impl std::fmt::Display) -> Self {
         Self {
-            exit: Exit::Unproven,
+            exit: Exit::Inconclusive,
             message: message.to_string(),
         }
     }

@@ -38,7 +38,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         std::fs::write(path, json::to_json(&run))
             .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
     }
-    Ok(ExitCode::from(run.exit_code()))
+    Ok(run.exit().into())
 }
 
 fn read(file: &Path) -> Result<(String, Run), Failure> {

@@ -8,7 +8,7 @@ use crate::report::color;
 use crate::report::github;
 use crate::report::live::{Event, Live, Mode};
 use crate::report::model::{Cell, FilterInfo, Host, Run, SCHEMA_VERSION};
-use crate::report::{json, junit, markdown, table, verdict};
+use crate::report::{json, junit, markdown, table, verdict_lines};
 use crate::verify::job::{Attach, CellPlan, FilterText, InjectedFault, Job};
 use crate::verify::{Workers, decide_accel, run_cells};
 use clap::{Args, ValueEnum};
@@ -317,16 +317,16 @@ fn report(options: &Options, run: &Run) -> Result<ExitCode, Failure> {
     file(&options.junit, &|| {
         junit::to_junit(run).map_err(|error| error.to_string())
     });
-    file(&options.verdicts, &|| Ok(verdict::verdict_lines(run)));
+    file(&options.verdicts, &|| Ok(verdict_lines::verdict_lines(run)));
     if std::env::var_os("GITHUB_ACTIONS").is_some() {
         bad.extend(to_github(run).err());
     }
-    match (bad.join("\n"), run.exit_code()) {
-        (bad, code) if bad.is_empty() => Ok(ExitCode::from(code)),
-        (bad, 0) => Err(Failure::host(bad)),
-        (bad, code) => {
+    match (bad.join("\n"), run.exit()) {
+        (bad, exit) if bad.is_empty() => Ok(exit.into()),
+        (bad, Exit::Pass) => Err(Failure::host(bad)),
+        (bad, exit) => {
             complain(&bad);
-            Ok(ExitCode::from(code))
+            Ok(exit.into())
         }
     }
 }

@@ -108,7 +108,7 @@ fn finding(probe: &ProbeResult, label: &str) -> Finding {
 pub(super) fn reason(probe: &ProbeResult) -> String {
     let without = titles::unproven(probe.control).map(|why| format!("{why}, without the filter"));
     let stopped = (probe.control == Outcome::Dropped)
-        .then(|| "it was dropped without the filter already: something else stops it".to_owned());
+        .then(|| "it was dropped without the filter too: something else stops it".to_owned());
     let with = (probe.filtered != Outcome::Dropped)
         .then(|| titles::unproven(probe.filtered))
         .flatten()
@@ -174,22 +174,22 @@ pub(super) fn leak_check_of(cell: &Cell, filter: &FilterInfo) -> (bool, String) 
     match cell.leak_check {
         _ if filter.name.is_none() => (
             false,
-            "no filter was bound that could be taken away".to_owned(),
+            "no filter was bound, so none could be removed".to_owned(),
         ),
         Some(true) => (
             true,
-            format!("with the filter taken away, {arrived} of {sent} WAN probes arrived again"),
+            format!("with the filter removed, {arrived} of {sent} WAN probes arrived"),
         ),
         Some(false) => (
             false,
             format!(
-                "with the filter taken away, only {arrived} of {sent} WAN probes arrived again: \
-                 not shown that the filter stopped them"
+                "with the filter removed, only {arrived} of {sent} WAN probes arrived: it is \
+                 not proven that the filter stopped them"
             ),
         ),
         None => (
             false,
-            "not reached: not shown that the filter is what stopped the WAN probes".to_owned(),
+            "not reached, so it is not proven that the filter stopped the WAN probes".to_owned(),
         ),
     }
 }
@@ -254,22 +254,22 @@ mod tests {
     #[case::never_sent(
         Outcome::NeverSent,
         Outcome::Dropped,
-        "it was not seen leaving, without the filter"
+        "it was not seen leaving its sender, without the filter"
     )]
     #[case::no_control(
         Outcome::Dropped,
         Outcome::Dropped,
-        "it was dropped without the filter already: something else stops it"
+        "it was dropped without the filter too: something else stops it"
     )]
     #[case::lost(
         Outcome::Delivered,
         Outcome::Lost,
-        "it left and was lost, and no sentinel arrived after it, with the filter"
+        "it left and did not arrive, and neither did the sentinel sent after it, with the filter"
     )]
     #[case::blind(
         Outcome::Delivered,
         Outcome::Unknown,
-        "no sensor could tell, with the filter"
+        "no sensor watched it, with the filter"
     )]
     #[case::unsaid(Outcome::Delivered, Outcome::Dropped, "no reason was recorded")]
     fn says_why(#[case] control: Outcome, #[case] filtered: Outcome, #[case] expected: &str) {

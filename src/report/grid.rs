@@ -2,8 +2,9 @@
 
 use crate::probe::{Expect, Group};
 use crate::report::model::{Cell, Run};
-use crate::report::summary::Counts;
+use crate::report::text::plural;
 use crate::report::{findings, titles};
+use crate::verdict::Counts;
 use std::collections::BTreeSet;
 
 /// One row: a group of probes with the same expectation. A group that holds
@@ -53,7 +54,7 @@ fn entry(cell: &Cell, group: Group, expect: Expect) -> String {
     }
 }
 
-/// `pass 12`, `LEAK 3 of 14`, `LEAK 2, ? 1 of 9`, `pass 5 +1 known gap`.
+/// `pass 12`, `LEAK 3 of 14`, `LEAK 2, ? 1 of 9`, `pass 12, 2 known gaps`.
 pub fn counts_text(counts: Counts) -> String {
     let parts = [
         ("LEAK", counts.leaked),
@@ -65,18 +66,20 @@ pub fn counts_text(counts: Counts) -> String {
         .filter(|(_, count)| *count > 0)
         .map(|(word, count)| format!("{word} {count}"))
         .collect();
-    let known_gap = counts.known_gap;
-    match (bad.is_empty(), known_gap) {
-        (true, 0) => format!("pass {}", counts.passed),
-        (true, _) if counts.passed == 0 => format!("known gap {known_gap}"),
-        (true, _) => format!("pass {} +{known_gap} known gap", counts.passed),
-        (false, 0) => format!("{} of {}", bad.join(", "), counts.total()),
-        (false, _) => format!(
-            "{} of {} +{known_gap} known gap",
-            bad.join(", "),
-            counts.total()
-        ),
-    }
+    let judged = match (bad.is_empty(), counts.passed) {
+        (true, 0) if counts.known_gaps > 0 => None,
+        (true, passed) => Some(format!("pass {passed}")),
+        (false, _) => {
+            let all = counts.total() - counts.known_gaps;
+            Some(format!("{} of {all}", bad.join(", ")))
+        }
+    };
+    let gaps = (counts.known_gaps > 0).then(|| plural(counts.known_gaps, "known gap"));
+    judged
+        .into_iter()
+        .chain(gaps)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 #[cfg(test)]
@@ -90,16 +93,16 @@ mod tests {
     #[case::blocked([8, 0, 1, 0, 0], "BLOCKED 1 of 9")]
     #[case::unproven([7, 0, 0, 0, 2], "? 2 of 9")]
     #[case::leak_and_unproven([6, 2, 0, 0, 1], "LEAK 2, ? 1 of 9")]
-    #[case::known_gap([5, 0, 0, 1, 0], "pass 5 +1 known gap")]
-    #[case::only_known_gap([0, 0, 0, 2, 0], "known gap 2")]
-    #[case::leak_and_known_gap([5, 1, 0, 1, 0], "LEAK 1 of 7 +1 known gap")]
+    #[case::known_gap([5, 0, 0, 1, 0], "pass 5, 1 known gap")]
+    #[case::only_known_gap([0, 0, 0, 2, 0], "2 known gaps")]
+    #[case::leak_and_known_gap([5, 1, 0, 1, 0], "LEAK 1 of 6, 1 known gap")]
     fn entries(#[case] counts: [usize; 5], #[case] expected: &str) {
-        let [passed, leaked, blocked, known_gap, inconclusive] = counts;
+        let [passed, leaked, blocked, known_gaps, inconclusive] = counts;
         let counts = Counts {
             passed,
             leaked,
             blocked,
-            known_gap,
+            known_gaps,
             inconclusive,
         };
         assert_eq!(counts_text(counts), expected);

@@ -1,7 +1,7 @@
 //! The run as JSON and back.
 
 use crate::report::model::{Run, SCHEMA_VERSION};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Why a text is not a report.
 #[derive(Debug, thiserror::Error)]
@@ -39,9 +39,16 @@ impl From<serde_json::Error> for JsonError {
 }
 
 /// The run as indented JSON with a final line break; fields in the order of the
-/// types, so that equal runs give equal bytes.
+/// types, so that equal runs give equal bytes. A count of the known gaps stands at its end.
 pub fn to_json(run: &Run) -> String {
-    let json = serde_json::to_string_pretty(run);
+    #[derive(Serialize)]
+    struct Report<'a> {
+        #[serde(flatten)]
+        run: &'a Run,
+        known_gaps: usize,
+    }
+    let known_gaps = run.known_gaps();
+    let json = serde_json::to_string_pretty(&Report { run, known_gaps });
     json.expect("a run has only string keys and finite numbers") + "\n"
 }
 

@@ -30,9 +30,10 @@ pub enum JunitError {
 /// A suite a cell, a case a probe with the probe's id as its name.
 ///
 /// Leaks and blocks are failures, inconclusive probes and cell errors are
-/// errors, known gaps are skipped. A case `leak-check` ends each suite, so that a run
-/// that is not green is not green here either. Timestamps only where
-/// [`Run::started`] has one.
+/// errors. A known gap is a case that passes, with the remedy in the property `known-gap` and
+/// in its output; the suite counts them in the property `known_gaps`. Skipped are only cells
+/// that cannot run here. A case `leak-check` ends each suite, so that a run that is not green is
+/// not green here either. Timestamps only where [`Run::started`] has one.
 pub fn to_junit(run: &Run) -> Result<String, JunitError> {
     let mut report = Report::new("lanfence");
     report.set_time(Duration::from_millis(run.wall_ms));
@@ -68,7 +69,13 @@ fn suite(run: &Run, cell: &Cell) -> TestSuite {
     suite.set_time(Duration::from_millis(cell.ms()));
     suite.add_properties(properties(run, cell));
     for probe in &cell.probes {
-        suite.add_test_case(case(&name, &clean(&probe.id), status(probe)));
+        let mut case = case(&name, &clean(&probe.id), status(probe));
+        if probe.verdict == Verdict::KnownGap {
+            let remark = known_gap(probe);
+            case.add_property(("known-gap", remark.as_str()));
+            case.set_system_out(format!("known gap: {remark}"));
+        }
+        suite.add_test_case(case);
     }
     if let Some(error) = &cell.error {
         let ty = format!("{:?}", error.kind).to_lowercase();
@@ -97,23 +104,14 @@ fn status(probe: &ProbeResult) -> TestCaseStatus {
     let summary = clean(&probe.summary);
     let note = probe.note.as_deref().map(clean);
     match probe.verdict {
-        Verdict::Pass => TestCaseStatus::success(),
+        Verdict::Pass | Verdict::KnownGap => TestCaseStatus::success(),
         Verdict::Fail(why) => {
             let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-            status.set_type(titles::verdict(probe.verdict));
+            status.set_type(probe.verdict.word());
             status.set_message(failure(why, &summary, probe));
             if let Some(note) = note {
                 status.set_description(note);
             }
-            status
-        }
-        Verdict::KnownGap => {
-            let mut status = TestCaseStatus::skipped();
-            let remedy = note
-                .map(|note| format!("; remedy: {note}"))
-                .unwrap_or_default();
-            status.set_type("known gap");
-            status.set_message(format!("nwfilter cannot close this: {summary}{remedy}"));
             status
         }
         Verdict::Inconclusive => {
@@ -121,6 +119,16 @@ fn status(probe: &ProbeResult) -> TestCaseStatus {
             errored("inconclusive", &format!("not proven: {summary}: {why}"))
         }
     }
+}
+
+/// What got through, and what helps against it.
+fn known_gap(probe: &ProbeResult) -> String {
+    let remedy = probe.note.as_deref().map(clean);
+    let remedy = remedy.map_or_else(String::new, |note| format!("; remedy: {note}"));
+    format!(
+        "no nwfilter can stop this: {}{remedy}",
+        clean(&probe.summary)
+    )
 }
 
 fn failure(why: Failure, summary: &str, probe: &ProbeResult) -> String {
@@ -161,6 +169,7 @@ fn properties(run: &Run, cell: &Cell) -> Vec<Property> {
         ("guest-kernel", clean(&host.guest_kernel)),
         ("privilege", clean(&host.privilege)),
         ("nic", clean(&cell.nic)),
+        ("known_gaps", cell.counts().known_gaps.to_string()),
         (
             "driver",
             cell.driver.as_deref().map(clean).unwrap_or_default(),
@@ -181,6 +190,7 @@ fn properties(run: &Run, cell: &Cell) -> Vec<Property> {
 mod tests {
     use super::*;
     use crate::report::{arbitrary, examples};
+    use crate::verdict::Exit;
     use proptest::prelude::*;
 
     #[test]
@@ -247,7 +257,7 @@ mod tests {
                     _ => {}
                 }
             }
-            if run.exit_code() == 0 {
+            if run.exit() == Exit::Pass {
                 prop_assert_eq!(bad, 0);
             } else if !run.cells.is_empty() {
                 prop_assert!(bad > 0);

@@ -6,9 +6,10 @@ pub use event::Event;
 
 use crate::report::color::Paint;
 use crate::report::model::{Cell, Host, Step};
-use crate::report::summary::Conclusion;
-use crate::report::table::{accelerator_line, closing, host_line};
+use crate::report::table::{accelerator_line, host_line};
 use crate::report::text::{clean, plural, seconds, shorten};
+use crate::report::titles;
+use crate::verdict::Conclusion;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::time::Duration;
@@ -27,7 +28,7 @@ pub enum Mode {
     },
 }
 
-/// Without a word for this long, CI systems and their users take a job for hung.
+/// A job that prints nothing for this long is taken for hung by CI systems and their users.
 const HEARTBEAT: Duration = Duration::from_secs(30);
 
 /// More status lines than this would push what is worth reading off the screen.
@@ -100,7 +101,7 @@ impl<W: Write> Live<W> {
         self.show(None, self.last_word)
     }
 
-    /// Updates what is known; the line to print, if there is one.
+    /// Updates what is known, and returns the line to print, if there is one.
     fn take(&mut self, event: &Event, now: Duration) -> Option<String> {
         match event {
             Event::Started { cells } => {
@@ -158,11 +159,10 @@ impl<W: Write> Live<W> {
             Conclusion::Inconclusive | Conclusion::Empty => paint.yellow(conclusion.word()),
             _ => paint.red(conclusion.word()),
         };
-        let mut line = format!("[{}] {word}: {}", clean(&cell.name), closing(counts));
-        let _ = write!(
-            line,
-            ", {} inconclusive in {}",
-            counts.inconclusive,
+        let mut line = format!(
+            "[{}] {word}: {} in {}",
+            clean(&cell.name),
+            titles::sum(counts, counts.known_gaps),
             seconds(cell.ms())
         );
         let _ = write!(line, " ({} of {})", self.done, self.cells.max(self.done));

@@ -2,9 +2,10 @@
 
 use crate::report::findings::{Finding, findings, leak_check, place};
 use crate::report::model::{Failure, Run, Verdict};
-use crate::report::table::{accelerator_line, closing, filter_line, host_line};
+use crate::report::table::{accelerator_line, filter_line, host_line};
 use crate::report::text::{clean, plural, seconds, shorten};
-use crate::report::{clients, grid, matrix};
+use crate::report::{clients, grid, matrix, titles};
+use crate::verdict::Exit;
 use std::fmt::Write as _;
 
 /// GitHub refuses a step summary of more than 1 MiB; this leaves room for others.
@@ -75,19 +76,15 @@ impl Lines {
 }
 
 fn title(lines: &mut Lines, run: &Run) {
-    let (outcome, counts) = (run.conclusion(), run.counts());
-    let mark = match outcome.exit_code() {
-        0 => "✅",
-        4 | 5 => "⚠️",
+    let conclusion = run.conclusion();
+    let mark = match conclusion.exit() {
+        Exit::Pass => "✅",
+        Exit::Nothing | Exit::Inconclusive => "⚠️",
         _ => "❌",
     };
-    lines.push(&format!("## {mark} lanfence: {}", outcome.word()));
+    lines.push(&format!("## {mark} lanfence: {}", conclusion.word()));
     lines.push("");
-    lines.push(&format!(
-        "{}, {} inconclusive",
-        closing(counts),
-        counts.inconclusive
-    ));
+    lines.push(&titles::sum(run.counts(), run.known_gaps()));
 }
 
 fn print_grid(lines: &mut Lines, run: &Run) {

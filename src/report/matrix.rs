@@ -2,9 +2,9 @@
 
 use crate::probe::{Expect, Group};
 use crate::report::model::{Cell, ProbeResult, Run};
-use crate::report::summary::Counts;
 use crate::report::text::{clean, seconds};
 use crate::report::{findings, grid};
+use crate::verdict::Counts;
 
 /// From so many cells on a line a cell reads better than a column a cell.
 const FROM: usize = 7;
@@ -68,8 +68,8 @@ fn column(probe: &ProbeResult) -> usize {
 fn entry(cell: &Cell, at: usize) -> String {
     let mine = cell.probes.iter().filter(|probe| column(probe) == at);
     let counts = Counts {
-        known_gap: 0,
-        ..Counts::of(mine)
+        known_gaps: 0,
+        ..Counts::of(mine.map(|probe| probe.verdict))
     };
     match (counts.total(), &cell.error) {
         (0, Some(_)) => "error".to_owned(),

@@ -204,7 +204,7 @@ mod tests {
         let mut parts = split(&whole(), 2, &[0, 1, 0]);
         parts.pop();
         let merged = merge(parts).expect("one run");
-        assert_eq!(merged.exit_code(), 5);
+        assert_eq!(merged.exit().code(), 5);
         let error = merged.cells[1].error.as_ref().expect("no such cell");
         assert!(error.message.contains("partition missing"), "{error:?}");
     }

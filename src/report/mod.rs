@@ -21,7 +21,7 @@ pub mod summary;
 pub mod table;
 pub mod text;
 pub mod titles;
-pub mod verdict;
+pub mod verdict_lines;
 
 #[cfg(test)]
 mod arbitrary;

@@ -3,6 +3,7 @@
 mod clients;
 mod step;
 
+pub use crate::verdict::{Failure, Outcome, Verdict};
 pub use clients::{ClientRun, DhcpClient, DhcpClients};
 pub use step::Step;
 
@@ -11,46 +12,6 @@ use serde::{Deserialize, Serialize};
 
 /// Version of the JSON layout; raised when a field changes its meaning.
 pub const SCHEMA_VERSION: u32 = 1;
-
-/// What became of a probe in one pass, decided by sensors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Outcome {
-    /// Seen where it must arrive.
-    Delivered,
-    /// Sent, not arrived anywhere, and a sentinel sent after it on the same path arrived.
-    Dropped,
-    /// Not seen where it starts.
-    NeverSent,
-    /// Sent, not arrived, and no sentinel arrived either.
-    Lost,
-    /// A sensor died, dropped frames or was never armed, or the step was not reached.
-    Unknown,
-}
-
-/// Why a verdict is red.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Failure {
-    /// The policy wants it stopped and it got out.
-    Leak,
-    /// The policy wants it through and it was stopped.
-    Blocked,
-}
-
-/// The judgement of a probe.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "verdict", content = "why", rename_all = "kebab-case")]
-pub enum Verdict {
-    /// Control delivered, filtered outcome as expected.
-    Pass,
-    /// Control delivered, filtered outcome the opposite.
-    Fail(Failure),
-    /// Got through as expected of a hole that nwfilter cannot close.
-    KnownGap,
-    /// Not proven.
-    Inconclusive,
-}
 
 /// One probe in one cell.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

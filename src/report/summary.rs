@@ -1,102 +1,9 @@
-//! Counts, outcomes and the exit code.
+//! What a cell and a run come to: counts, conclusion and exit code.
 
 use crate::probe::{Expect, Group};
-use crate::report::model::{Cell, ErrorKind, Failure, ProbeResult, Run, Verdict};
-
-/// How many probes came out how.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// As the policy wants it.
-    pub passed: usize,
-    /// Got out against the policy.
-    pub leaked: usize,
-    /// Were stopped against the policy.
-    pub blocked: usize,
-    /// Got out of holes that nwfilter cannot close.
-    pub known_gap: usize,
-    /// Not proven.
-    pub inconclusive: usize,
-}
-
-impl Counts {
-    /// Counts the verdicts.
-    pub fn of<'a>(probes: impl IntoIterator<Item = &'a ProbeResult>) -> Self {
-        let mut counts = Self::default();
-        for probe in probes {
-            *match probe.verdict {
-                Verdict::Pass => &mut counts.passed,
-                Verdict::Fail(Failure::Leak) => &mut counts.leaked,
-                Verdict::Fail(Failure::Blocked) => &mut counts.blocked,
-                Verdict::KnownGap => &mut counts.known_gap,
-                Verdict::Inconclusive => &mut counts.inconclusive,
-            } += 1;
-        }
-        counts
-    }
-
-    /// Leaked and blocked.
-    pub fn failed(self) -> usize {
-        self.leaked + self.blocked
-    }
-
-    /// All of them.
-    pub fn total(self) -> usize {
-        self.passed + self.failed() + self.known_gap + self.inconclusive
-    }
-}
-
-/// What a cell or a run comes to.
-///
-/// The order is the precedence: a run's conclusion is the greatest of its cells'.
-/// A proven failure stays proven whatever else went wrong, so it beats every
-/// error; in particular an unfit host (which a CI may treat as a skip) must not
-/// hide a leak. A bug of lanfence comes next, since nothing else can be
-/// trusted beside it, then what the user can mend, then what a second try may.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Conclusion {
-    /// Every probe passed or is a known gap, and every cell passed its leak check.
-    Pass,
-    /// There was nothing to judge.
-    Empty,
-    /// Something was not proven.
-    Inconclusive,
-    /// The host cannot do it.
-    Host,
-    /// The user's input is wrong.
-    Usage,
-    /// A bug of lanfence.
-    Internal,
-    /// A leak, or something wrongly blocked, is proven.
-    Fail,
-}
-
-impl Conclusion {
-    /// The exit code of a process that ends with this conclusion.
-    pub fn exit_code(self) -> u8 {
-        match self {
-            Self::Pass => 0,
-            Self::Fail => 1,
-            Self::Usage => 2,
-            Self::Host => 3,
-            Self::Empty => 4,
-            Self::Inconclusive => 5,
-            Self::Internal => 70,
-        }
-    }
-
-    /// In print.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Pass => "PASS",
-            Self::Fail => "FAIL",
-            Self::Usage => "USAGE ERROR",
-            Self::Host => "HOST UNFIT",
-            Self::Empty => "NOTHING JUDGED",
-            Self::Inconclusive => "INCONCLUSIVE",
-            Self::Internal => "INTERNAL ERROR",
-        }
-    }
-}
+use crate::report::model::{Cell, ErrorKind, ProbeResult, Run};
+use crate::verdict::{Conclusion, Counts, Exit, Verdict};
+use std::collections::BTreeSet;
 
 impl From<ErrorKind> for Conclusion {
     fn from(kind: ErrorKind) -> Self {
@@ -112,13 +19,13 @@ impl From<ErrorKind> for Conclusion {
 impl Cell {
     /// All its verdicts.
     pub fn counts(&self) -> Counts {
-        Counts::of(&self.probes)
+        Counts::of(self.probes.iter().map(|probe| probe.verdict))
     }
 
     /// The verdicts of one row of the table.
     pub fn row_counts(&self, group: Group, expect: Expect) -> Counts {
         let row = |probe: &&ProbeResult| probe.group == group && probe.expect == expect;
-        Counts::of(self.probes.iter().filter(row))
+        Counts::of(self.probes.iter().filter(row).map(|probe| probe.verdict))
     }
 
     /// How many probes that were sent again without the filter arrived, of how many.
@@ -156,15 +63,27 @@ impl Cell {
 }
 
 impl Run {
+    fn probes(&self) -> impl Iterator<Item = &ProbeResult> {
+        self.cells.iter().flat_map(|cell| &cell.probes)
+    }
+
     /// All verdicts of all cells.
     pub fn counts(&self) -> Counts {
-        Counts::of(self.cells.iter().flat_map(|cell| &cell.probes))
+        Counts::of(self.probes().map(|probe| probe.verdict))
+    }
+
+    /// How many different known gaps are open; a gap that several cells show counts once.
+    pub fn known_gaps(&self) -> usize {
+        let open = self
+            .probes()
+            .filter(|probe| probe.verdict == Verdict::KnownGap);
+        open.map(|probe| &probe.id).collect::<BTreeSet<_>>().len()
     }
 
     /// The verdicts of one row over all cells.
     pub fn row_counts(&self, group: Group, expect: Expect) -> Counts {
         let row = |probe: &&ProbeResult| probe.group == group && probe.expect == expect;
-        Counts::of(self.cells.iter().flat_map(|cell| &cell.probes).filter(row))
+        Counts::of(self.probes().filter(row).map(|probe| probe.verdict))
     }
 
     /// What the run comes to: the greatest [`Conclusion`] of its cells.
@@ -183,11 +102,9 @@ impl Run {
         }
     }
 
-    /// The process's exit code: 0 all pass (known gaps allowed), 1 fail, 2 usage,
-    /// 3 host unfit, 4 nothing judged, 5 inconclusive, 70 internal.
-    /// [`Conclusion`] says which wins when several apply: 1, 70, 2, 3, 5, 0.
-    pub fn exit_code(&self) -> u8 {
-        self.conclusion().exit_code()
+    /// The process's exit code; [`Conclusion`] says which wins when several apply.
+    pub fn exit(&self) -> Exit {
+        self.conclusion().exit()
     }
 }
 
@@ -207,7 +124,7 @@ mod tests {
     #[case::no_filter(examples::no_filter(), 1)]
     #[case::no_cells(Run { cells: Vec::new(), ..examples::green() }, 4)]
     fn exit_codes(#[case] run: Run, #[case] expected: u8) {
-        assert_eq!(run.exit_code(), expected);
+        assert_eq!(run.exit().code(), expected);
     }
 
     #[rstest]
@@ -223,10 +140,10 @@ mod tests {
             kind,
         };
         run.cells[1].error = Some(error.clone());
-        assert_eq!(run.exit_code(), expected);
+        assert_eq!(run.exit().code(), expected);
         let mut run = examples::red();
         run.cells[0].error = Some(error);
-        assert_eq!(run.exit_code(), 1);
+        assert_eq!(run.exit().code(), 1);
     }
 
     #[rstest]
@@ -235,23 +152,23 @@ mod tests {
     fn a_cell_without_leak_check_is_inconclusive(#[case] leak_check: Option<bool>) {
         let mut run = examples::green();
         run.cells[0].leak_check = leak_check;
-        assert_eq!(run.exit_code(), 5);
+        assert_eq!(run.exit().code(), 5);
     }
 
     #[test]
     fn a_cell_without_probes_is_inconclusive_beside_others_and_empty_alone() {
         let mut run = examples::green();
         run.cells[0].probes.clear();
-        assert_eq!(run.exit_code(), 5);
+        assert_eq!(run.exit().code(), 5);
         run.cells[1].probes.clear();
-        assert_eq!(run.exit_code(), 4);
+        assert_eq!(run.exit().code(), 4);
     }
 
     #[test]
     fn no_filter_is_never_green() {
         let mut run = examples::green();
         run.filter.name = None;
-        assert_eq!(run.exit_code(), 5);
+        assert_eq!(run.exit().code(), 5);
     }
 
     #[test]
@@ -300,17 +217,17 @@ mod tests {
                 let good = |probe: &ProbeResult| matches!(probe.verdict, Verdict::Pass | Verdict::KnownGap);
                 cell.error.is_none() && cell.flaky.is_none() && cell.leak_check == Some(true) && !cell.probes.is_empty() && cell.probes.iter().all(good)
             });
-            prop_assert_eq!(run.exit_code() == 0, proven && !run.cells.is_empty() && run.filter.name.is_some());
+            prop_assert_eq!(run.exit().code() == 0, proven && !run.cells.is_empty() && run.filter.name.is_some());
         }
 
         #[test]
         fn what_is_proven_has_exit_code_0(run in arbitrary::run().prop_map(green_with)) {
-            prop_assert_eq!(run.exit_code(), if run.cells.is_empty() { 4 } else { 0 });
+            prop_assert_eq!(run.exit().code(), if run.cells.is_empty() { 4 } else { 0 });
         }
 
         #[test]
         fn exit_code_is_1_iff_something_failed(run in arbitrary::run()) {
-            prop_assert_eq!(run.exit_code() == 1, run.counts().failed() > 0);
+            prop_assert_eq!(run.exit().code() == 1, run.counts().failed() > 0);
         }
     }
 }

@@ -5,9 +5,9 @@ mod page;
 mod sections;
 
 use crate::report::model::{Cell, Run, Step};
-use crate::report::summary::{Conclusion, Counts};
-use crate::report::text::{plural, seconds};
-use crate::report::{grid, matrix};
+use crate::report::text::{plural, plurals, seconds};
+use crate::report::{grid, matrix, titles};
+use crate::verdict::Conclusion;
 use comfy_table::CellAlignment;
 pub(super) use header::{accelerator_line, filter_line, host_line};
 use page::Page;
@@ -22,8 +22,8 @@ const LEAST_WIDTH: u16 = 40;
 /// The whole report. `width` is in columns; none means 100, and less than 40
 /// counts as 40. With `color` it holds ANSI colours and is the same otherwise.
 ///
-/// The last line is `N passed, N failed`, with `, N skipped` where there are
-/// known gaps, alone; what is inconclusive stands in the line above.
+/// The last line is `N passed, N failed` and nothing else, for CI systems that look for it.
+/// Known gaps and what is inconclusive stand in the lines above.
 pub fn table(run: &Run, width: Option<u16>, color: bool) -> String {
     let width = width.unwrap_or(DEFAULT_WIDTH).max(LEAST_WIDTH);
     let mut page = Page::new(width, color);
@@ -102,7 +102,7 @@ fn ms_in(cell: &Cell, step: Step) -> String {
 }
 
 fn print_closing(page: &mut Page, run: &Run) {
-    let (counts, outcome) = (run.counts(), run.conclusion());
+    let (counts, conclusion) = (run.counts(), run.conclusion());
     let how_many = |test: fn(&Cell) -> bool| run.cells.iter().filter(|cell| test(cell)).count();
     let green = how_many(|cell| cell.conclusion() == Conclusion::Pass);
     let mut parts = vec![format!(
@@ -113,32 +113,28 @@ fn print_closing(page: &mut Page, run: &Run) {
     let empty = how_many(|cell| cell.error.is_none() && cell.probes.is_empty());
     let unchecked = how_many(|cell| cell.error.is_none() && cell.leak_check != Some(true));
     let filtered = run.filter.name.is_some();
+    let unchecked = if filtered { unchecked } else { 0 };
     let faults = [
-        (counts.leaked, "leak"),
-        (counts.blocked, "wrong block"),
-        (errors, "cell error"),
-        (empty, "empty cell"),
+        (counts.leaked, "leak", "leaks"),
+        (counts.blocked, "wrong block", "wrong blocks"),
+        (errors, "cell error", "cell errors"),
+        (empty, "empty cell", "empty cells"),
         (
-            if filtered { unchecked } else { 0 },
-            "cell without a leak check",
+            unchecked,
+            "cell without a passed leak check",
+            "cells without a passed leak check",
         ),
     ];
-    let faults = faults.into_iter().filter(|(count, _)| *count > 0);
-    parts.extend(faults.map(|(count, what)| plural(count, what)));
+    let faults = faults.into_iter().filter(|(count, ..)| *count > 0);
+    parts.extend(faults.map(|(count, one, many)| plurals(count, one, many)));
     parts.push(format!("{} inconclusive", counts.inconclusive));
-    parts.push(format!("exit code {}", outcome.exit_code()));
+    parts.push(format!("exit code {}", conclusion.exit().code()));
     page.gap();
-    page.conclusion(outcome, &parts.join(", "));
-    page.line(&closing(counts));
-}
-
-/// `N passed, N failed`, known gaps as skipped: what CI systems look for.
-pub(super) fn closing(counts: Counts) -> String {
-    let (passed, failed) = (counts.passed, counts.failed());
-    match counts.known_gap {
-        0 => format!("{passed} passed, {failed} failed"),
-        known_gap => format!("{passed} passed, {failed} failed, {known_gap} skipped"),
+    page.conclusion(conclusion, &parts.join(", "));
+    if counts.known_gaps > 0 {
+        page.line(&titles::known_gaps_open(run.known_gaps()));
     }
+    page.line(&titles::passed_and_failed(counts));
 }
 
 #[cfg(test)]

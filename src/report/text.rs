@@ -78,10 +78,15 @@ pub fn seconds(ms: u64) -> String {
 
 /// `1 leak`, `2 leaks`.
 pub fn plural(count: usize, one: &str) -> String {
+    plurals(count, one, &format!("{one}s"))
+}
+
+/// The same for words whose plural is not made with an `s` at the end.
+pub fn plurals(count: usize, one: &str, many: &str) -> String {
     if count == 1 {
         format!("1 {one}")
     } else {
-        format!("{count} {one}s")
+        format!("{count} {many}")
     }
 }
 

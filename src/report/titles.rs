@@ -1,7 +1,9 @@
 //! What rows, places and outcomes are called in print.
 
 use crate::probe::{Expect, Group, Point};
-use crate::report::model::{Failure, Outcome, Verdict};
+
+use crate::report::text::plural;
+use crate::verdict::{Counts, Outcome};
 
 /// A row's title, at most 28 characters.
 pub fn title(group: Group) -> &'static str {
@@ -32,15 +34,24 @@ pub fn expected(expect: Expect) -> &'static str {
     }
 }
 
-/// The judgement in one word.
-pub fn verdict(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Pass => "pass",
-        Verdict::Fail(Failure::Leak) => "leak",
-        Verdict::Fail(Failure::Blocked) => "blocked",
-        Verdict::KnownGap => "known gap",
-        Verdict::Inconclusive => "inconclusive",
+/// `225 passed, 0 failed`: what CI systems look for, alone on the last line of a report.
+pub fn passed_and_failed(counts: Counts) -> String {
+    format!("{} passed, {} failed", counts.passed, counts.failed())
+}
+
+/// `9 known gaps open`: frames that got through because no nwfilter can stop them.
+pub fn known_gaps_open(known_gaps: usize) -> String {
+    format!("{} open", plural(known_gaps, "known gap"))
+}
+
+/// Passed, failed, known gaps and inconclusive in one line.
+pub fn sum(counts: Counts, known_gaps: usize) -> String {
+    let mut parts = vec![passed_and_failed(counts)];
+    if known_gaps > 0 {
+        parts.push(known_gaps_open(known_gaps));
     }
+    parts.push(format!("{} inconclusive", counts.inconclusive));
+    parts.join(", ")
 }
 
 /// A place where frames are seen.
@@ -54,14 +65,16 @@ pub fn place(point: Point) -> &'static str {
     }
 }
 
-/// Why a outcome proves nothing; none for a delivery.
+/// Why an outcome proves nothing; none for a delivery.
 pub fn unproven(outcome: Outcome) -> Option<&'static str> {
     match outcome {
         Outcome::Delivered => None,
         Outcome::Dropped => Some("it was dropped"),
-        Outcome::NeverSent => Some("it was not seen leaving"),
-        Outcome::Lost => Some("it left and was lost, and no sentinel arrived after it"),
-        Outcome::Unknown => Some("no sensor could tell"),
+        Outcome::NeverSent => Some("it was not seen leaving its sender"),
+        Outcome::Lost => {
+            Some("it left and did not arrive, and neither did the sentinel sent after it")
+        }
+        Outcome::Unknown => Some("no sensor watched it"),
     }
 }
 

@@ -1,9 +1,11 @@
 //! From the outcomes of a cell's passes to a result for each probe.
 
-use super::judge::{Observation, control_outcome, filtered_outcome, judge, reason};
 use super::record::{FilteredRecord, PassRecord, TrialRecord};
 use crate::probe::{Origin, Point, Probe};
-use crate::report::model::{Outcome, ProbeResult, Verdict};
+use crate::report::model::ProbeResult;
+use crate::verdict::{
+    Observation, Outcome, Verdict, control_outcome, filtered_outcome, judge, reason,
+};
 
 /// Whether the trial has shown that it can see a leak; none when not reached.
 pub fn leak_check(record: &TrialRecord, results: &[ProbeResult]) -> Option<bool> {
@@ -206,7 +208,7 @@ mod tests {
     use crate::frame::Tag;
     use crate::lab::{Direction, Sighted};
     use crate::probe::{Expect, Group, Pass, Sighting, Stimulus};
-    use crate::report::model::Failure;
+    use crate::verdict::Failure;
     use rstest::rstest;
     use std::collections::HashMap;
 

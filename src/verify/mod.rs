@@ -10,7 +10,6 @@ mod error;
 mod evidence;
 mod guests;
 pub mod job;
-pub mod judge;
 mod kind;
 mod machine;
 mod pass;

@@ -28,7 +28,7 @@ fn the_generated_filter_is_proven() {
     let (code, stdout, stderr) = lanfence(&["check", "--policy", POLICY]);
     assert_eq!(code, 0, "{stdout}{stderr}");
     assert!(
-        stdout.contains("PROVEN: 0 leaks, 0 wrong blocks"),
+        stdout.contains("PASS: 0 leaks, 0 wrong blocks, 0 inconclusive"),
         "{stdout}"
     );
 }
@@ -205,7 +205,7 @@ const SETS: &str = "<rule action='drop' direction='out'><all ipset='s' ipsetflag
 #[rstest]
 #[case::the_same(HALVES, WHOLE, 0, "SAME: 0 differences")]
 #[case::a_second_net(WHOLE, WIDER, 1, "IPv4 tcp from the guest: 10.0.1.0/24")]
-#[case::not_modelled(SETS, "", 5, "NOT KNOWN: 0 differences")]
+#[case::not_modelled(SETS, "", 5, "INCONCLUSIVE: 0 differences")]
 #[case::unreadable("<rule/>", "", 2, "lacks the attribute action")]
 fn diff_says_which_frames(
     #[case] one: &str,
@@ -226,7 +226,7 @@ fn diff_says_which_frames(
 fn diff_of_one_filter_is_about_its_back_ends() {
     let dscp = "<rule action='drop' direction='out'><ip dscp='46'/></rule>";
     let (_dir, paths) = folder(&[("a.xml", dscp), ("b.xml", WHOLE)]);
-    let (code, stdout, _) = lanfence(&["diff", &paths[0], "--json"]);
+    let (code, stdout, _) = lanfence(&["diff", &paths[0], "--format", "json"]);
     assert_eq!(code, 1, "{stdout}");
     let document: serde_json::Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!(document["b"]["backend"], "nftables");

@@ -2,7 +2,7 @@
 
 use crate::common::{Verified, guest_image, lanfence, verify_with};
 use lanfence::report::model::{Failure, ProbeResult, Verdict};
-use lanfence::report::verdict::verdict_lines;
+use lanfence::report::verdict_lines::verdict_lines;
 use rstest::rstest;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;

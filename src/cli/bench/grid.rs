@@ -6,7 +6,7 @@ use crate::cli::verify::Which;
 use crate::cli::{Failure, note};
 use crate::report::live::Event;
 use crate::report::model::Step;
-use crate::report::summary::Conclusion;
+use crate::verdict::Conclusion;
 use crate::verify::job::Job;
 use crate::verify::plan::longest_first;
 use crate::verify::{Workers, run_cells};

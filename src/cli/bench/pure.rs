@@ -1,7 +1,8 @@
 //! What needs no guest: the evaluator, the reader, the lint and the exact sets,
 //! on one core.
 
-use super::super::{Failure, check};
+use super::super::Failure;
+use crate::check::{probes::probes, usual};
 use crate::layout::Layout;
 use crate::nwfilter::evaluate::{Compiled, Decision, Way};
 use crate::nwfilter::lint::lint;
@@ -86,7 +87,7 @@ pub fn layout(policy: &Policy) -> Result<Layout, Failure> {
 
 /// What the catalogue has the guest send.
 pub fn frames(policy: &Policy, layout: &Layout) -> Vec<Vec<u8>> {
-    check::probes::probes(policy, layout)
+    probes(policy, layout)
         .iter()
         .filter(|probe| probe.is_from_guest())
         .flat_map(|probe| probe.wire(layout).frames)
@@ -101,7 +102,7 @@ fn analyse(text: &str, policy: &Policy, layout: &Layout) -> Result<(Compiled, f6
     let filters = [filter];
     let compiled = Compiled::new(&filters, &name, layout.guest.mac, &[]).map_err(Failure::usage)?;
     black_box(lint(&filters, &name, &compiled));
-    black_box(classes(&compiled, policy, &check::usual(layout)));
+    black_box(classes(&compiled, policy, &usual(layout)));
     Ok((compiled, started.elapsed().as_secs_f64() * 1000.0))
 }
 

@@ -3,7 +3,7 @@
 use super::{Failure, note};
 use crate::lab::{Shortcut, Shortcuts};
 use crate::report::model::Cell;
-use crate::report::summary::Conclusion;
+use crate::verdict::Conclusion;
 use crate::verify::job::Job;
 use crate::verify::{Workers, run_cells};
 use comfy_table::Table;

@@ -5,7 +5,7 @@ use crate::cli::verify::Which;
 use crate::cli::{Failure, note};
 use crate::report::live::Event;
 use crate::report::model::{Cell, ProbeResult, Step, Verdict};
-use crate::report::summary::Conclusion;
+use crate::verdict::Conclusion;
 use crate::verify::job::Job;
 use crate::verify::{Workers, run_cells};
 use comfy_table::Table;

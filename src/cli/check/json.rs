@@ -1,48 +1,46 @@
 //! A finished check for programs.
 
-use super::probes::{Fate, Judged};
-use super::{Checked, hex};
+use super::{Report, hex};
+use crate::check::probes::Judged;
 use crate::cli::explain::trace;
 use crate::cli::levels;
+use crate::nwfilter::FilterTree;
 use crate::nwfilter::reach::TrafficClass;
 use serde::Serialize;
 use serde_json::json;
 
 /// Grows when a field changes its meaning or goes away.
-const SCHEMA_VERSION: u32 = 1;
+const SCHEMA_VERSION: u32 = 2;
 
 /// The document.
-pub fn json(checked: &Checked) -> String {
+pub fn json(report: &Report) -> String {
+    let (tree, checked) = (&report.tree, &report.checked);
     let document = json!({
         "schema_version": SCHEMA_VERSION,
         "version": env!("CARGO_PKG_VERSION"),
-        "filter": checked.tree.top,
-        "files": checked.tree.paths(),
-        "policy": checked.policy,
-        "backend": checked.backend.word(),
-        "exit_code": checked.exit(),
-        "lint": checked.lint.iter().map(|finding| levels::json(&checked.tree, finding)).collect::<Vec<_>>(),
-        "probes": checked.probes.iter().map(|judged| probe(checked, judged)).collect::<Vec<_>>(),
+        "filter": tree.top,
+        "files": tree.paths(),
+        "policy": report.policy,
+        "backend": report.backend.word(),
+        "exit_code": checked.conclusion().exit().code(),
+        "known_gaps": checked.counts().known_gaps,
+        "lint": checked.lint.iter().map(|finding| levels::json(tree, finding)).collect::<Vec<_>>(),
+        "probes": checked.probes.iter().map(|judged| probe(tree, judged)).collect::<Vec<_>>(),
         "classes": checked.classes.iter().map(class).collect::<Vec<_>>(),
     });
     serde_json::to_string_pretty(&document).expect("strings and numbers only")
 }
 
-fn probe(checked: &Checked, judged: &Judged) -> impl Serialize {
-    let (fate, note) = match &judged.fate {
-        Fate::Delivered => ("delivered", None),
-        Fate::Dropped => ("dropped", None),
-        Fate::Undecided(why) => ("undecided", Some(why)),
-    };
+fn probe(tree: &FilterTree, judged: &Judged) -> impl Serialize {
     json!({
         "id": judged.probe.id,
         "summary": judged.probe.summary,
         "expect": judged.probe.expect,
-        "fate": fate,
+        "outcome": judged.outcome,
         "verdict": judged.verdict.word(),
-        "note": note,
+        "note": judged.note,
         "frame": hex(&judged.frame),
-        "trace": trace(&checked.tree, &judged.outcome),
+        "trace": trace(tree, &judged.evaluation),
     })
 }
 

@@ -1,13 +1,16 @@
 //! A finished check as text.
 
-use super::probes::{Fate, Judged, Verdict};
-use super::{Checked, hex};
+use super::{Report, hex};
+use crate::check::Checked;
+use crate::check::probes::Judged;
 use crate::cli::explain::trace;
 use crate::cli::levels::{self, WIDTH};
 use crate::frame::summary;
 use crate::probe::{Expect, Group};
+use crate::report::grid::counts_text;
 use crate::report::text::{plural, wrap};
-use crate::report::titles::title;
+use crate::report::titles::{self, title};
+use crate::verdict::{Counts, Failure, Verdict};
 use comfy_table::{ContentLineStyle, LineStyle, Table, TableStyle};
 use std::fmt::Write as _;
 
@@ -18,66 +21,68 @@ const STYLE: TableStyle = TableStyle::new()
     .content_lines(ContentLineStyle::none().junction('|'));
 
 /// The whole text.
-pub fn text(checked: &Checked) -> String {
-    let mut out = heading(checked);
-    lint(&mut out, checked);
+pub fn text(report: &Report) -> String {
+    let checked = &report.checked;
+    let mut out = heading(report);
+    lint(&mut out, report);
     out.push('\n');
     for line in table(checked).lines() {
         let _ = writeln!(out, "{}", line.trim_end());
     }
     for (verdict, title, remark) in [
         (
-            Verdict::Leak,
+            Verdict::Fail(Failure::Leak),
             "Leaks",
-            "the policy wants it stopped, and it gets through",
+            "the policy forbids these frames, and they get through",
         ),
         (
-            Verdict::Blocked,
+            Verdict::Fail(Failure::Blocked),
             "Wrongly blocked",
-            "the policy wants it through, and it is stopped",
+            "the policy allows these frames, and they are stopped",
         ),
         (
-            Verdict::Undecided,
-            "Undecided",
-            "not evaluated, so not proven",
+            Verdict::Inconclusive,
+            "Inconclusive",
+            "lanfence does not model what decides about these frames",
         ),
         (
             Verdict::KnownGap,
             "Known gaps",
-            "nwfilter cannot close them; counted as skipped",
+            "no nwfilter can stop these frames",
         ),
     ] {
-        list(&mut out, checked, verdict, title, remark);
+        list(&mut out, report, verdict, title, remark);
     }
     sets(&mut out, checked);
     closing(&mut out, checked);
     out
 }
 
-fn heading(checked: &Checked) -> String {
-    let (tree, paths) = (&checked.tree, checked.tree.paths());
+fn heading(report: &Report) -> String {
+    let (tree, paths) = (&report.tree, report.tree.paths());
     let source = if paths.is_empty() {
         "generated".to_owned()
     } else {
         paths.join(", ")
     };
     format!(
-        "lanfence {}: no guest, the evaluator only\nfilter  {}, {source}, {}\npolicy  {}\nbackend {}, {}\n",
+        "lanfence {}: static check, without a guest\nfilter  {}, {source}, {}\npolicy  {}\nbackend {}, {}\n",
         env!("CARGO_PKG_VERSION"),
         tree.top,
         plural(tree.rule_count(), "rule"),
-        checked.policy,
-        checked.backend,
-        checked.backend.source()
+        report.policy,
+        report.backend,
+        report.backend.source()
     )
 }
 
-fn lint(out: &mut String, checked: &Checked) {
-    if checked.lint.is_empty() {
+fn lint(out: &mut String, report: &Report) {
+    let lint = &report.checked.lint;
+    if lint.is_empty() {
         return;
     }
-    let _ = writeln!(out, "\nLint ({})", plural(checked.lint.len(), "finding"));
-    out.push_str(&levels::text(&checked.tree, &checked.lint));
+    let _ = writeln!(out, "\nLint ({})", plural(lint.len(), "finding"));
+    out.push_str(&levels::text(&report.tree, lint));
 }
 
 /// A row for each group and expectation, as `verify` prints them.
@@ -87,50 +92,21 @@ fn table(checked: &Checked) -> Table {
     table.set_header(["traffic", "expected", "evaluator"]);
     for group in Group::ALL {
         for expect in [Expect::Pass, Expect::Drop] {
-            let row: Vec<&Judged> = checked
-                .probes
-                .iter()
-                .filter(|judged| judged.probe.group == group && judged.probe.expect == expect)
-                .collect();
-            if !row.is_empty() {
-                let wish = if expect == Expect::Pass {
-                    "pass"
-                } else {
-                    "drop"
-                };
-                table.add_row([title(group).to_owned(), wish.to_owned(), cell(&row)]);
+            let row = checked.probes.iter();
+            let row =
+                row.filter(|judged| judged.probe.group == group && judged.probe.expect == expect);
+            let counts = Counts::of(row.map(|judged| judged.verdict));
+            if counts.total() > 0 {
+                let wish = titles::expected(expect);
+                table.add_row([title(group), wish, &counts_text(counts)]);
             }
         }
     }
     table
 }
 
-fn cell(row: &[&Judged]) -> String {
-    let count = |verdict| {
-        row.iter()
-            .filter(|judged| judged.verdict == verdict)
-            .count()
-    };
-    let known_gap = count(Verdict::KnownGap);
-    let all = row.len() - known_gap;
-    let mut text = match (
-        count(Verdict::Leak),
-        count(Verdict::Blocked),
-        count(Verdict::Undecided),
-    ) {
-        (0, 0, 0) => format!("pass {all}"),
-        (0, 0, undecided) => format!("undecided {undecided} of {all}"),
-        (0, blocked, _) => format!("BLOCKED {blocked} of {all}"),
-        (leaked, ..) => format!("LEAK {leaked} of {all}"),
-    };
-    if known_gap > 0 {
-        let _ = write!(text, " +{known_gap} known gap");
-    }
-    text
-}
-
-fn list(out: &mut String, checked: &Checked, verdict: Verdict, title: &str, remark: &str) {
-    let found: Vec<&Judged> = checked.with(verdict).collect();
+fn list(out: &mut String, report: &Report, verdict: Verdict, title: &str, remark: &str) {
+    let found: Vec<&Judged> = report.checked.with(verdict).collect();
     if found.is_empty() {
         return;
     }
@@ -142,9 +118,9 @@ fn list(out: &mut String, checked: &Checked, verdict: Verdict, title: &str, rema
     for judged in found {
         let probe = &judged.probe;
         let mut text = probe.summary.clone();
-        if let Fate::Undecided(why) = &judged.fate {
+        if let Some(why) = &judged.note {
             let _ = write!(text, "; {why}");
-        } else if let Some(last) = trace(&checked.tree, &judged.outcome).last() {
+        } else if let Some(last) = trace(&report.tree, &judged.evaluation).last() {
             let _ = write!(text, "; {last}");
         }
         paragraph(out, &format!("  {:<34} ", probe.id), &text, 37);
@@ -190,7 +166,7 @@ fn numbers(out: &mut String, what: &str, list: &[String]) {
     if list.len() > SHOWN {
         let _ = write!(
             text,
-            " and {} more (all of them with --json)",
+            " and {} more (--format json shows all)",
             list.len() - SHOWN
         );
     }
@@ -198,34 +174,27 @@ fn numbers(out: &mut String, what: &str, list: &[String]) {
 }
 
 fn closing(out: &mut String, checked: &Checked) {
-    let count = |verdict| checked.with(verdict).count();
-    let (leaks, blocks) = (count(Verdict::Leak), count(Verdict::Blocked));
-    let undecided = count(Verdict::Undecided);
-    let proven = checked
-        .classes
-        .iter()
-        .filter(|class| class.is_proven())
-        .count();
-    let word = match checked.exit() {
-        0 => "PROVEN",
-        1 => "FAIL",
-        _ => "NOT PROVEN",
-    };
-    let _ = writeln!(
-        out,
-        "\n{word}: {}, {}, {undecided} undecided, {proven} of {} proven, exit code {}",
-        plural(leaks, "leak"),
-        plural(blocks, "wrong block"),
-        plural(checked.classes.len(), "destination set"),
-        checked.exit()
-    );
-    let _ = writeln!(
-        out,
-        "{} passed, {} failed, {} skipped",
-        count(Verdict::Pass),
-        leaks + blocks + undecided,
-        count(Verdict::KnownGap)
-    );
+    let (counts, conclusion) = (checked.counts(), checked.conclusion());
+    let proven = checked.classes.iter().filter(|class| class.is_proven());
+    let mut parts = vec![
+        plural(counts.leaked, "leak"),
+        plural(counts.blocked, "wrong block"),
+        format!("{} inconclusive", counts.inconclusive),
+        format!(
+            "{} of {} proven",
+            proven.count(),
+            plural(checked.classes.len(), "destination set")
+        ),
+    ];
+    if checked.denied {
+        parts.push("a denied lint has findings".to_owned());
+    }
+    parts.push(format!("exit code {}", conclusion.exit().code()));
+    let _ = writeln!(out, "\n{}: {}", conclusion.word(), parts.join(", "));
+    if counts.known_gaps > 0 {
+        let _ = writeln!(out, "{}", titles::known_gaps_open(counts.known_gaps));
+    }
+    let _ = writeln!(out, "{}", titles::passed_and_failed(counts));
 }
 
 fn paragraph(out: &mut String, first: &str, text: &str, indent: usize) {

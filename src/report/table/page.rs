@@ -1,8 +1,8 @@
 //! Lines of a known width, and grids that are split where they do not fit.
 
 use crate::report::color::Paint;
-use crate::report::summary::Conclusion;
 use crate::report::text::wrap;
+use crate::verdict::Conclusion;
 use comfy_table::{
     CellAlignment, ContentArrangement, ContentLineStyle, LineStyle, Table, TableStyle,
 };
@@ -201,8 +201,10 @@ impl Page {
             Some(word @ ("LEAK" | "BLOCKED" | "error")) => {
                 entry.replacen(word, &self.paint.red(word), 1)
             }
-            Some(word @ ("?" | "known gap")) => entry.replacen(word, &self.paint.yellow(word), 1),
+            Some(word @ "?") => entry.replacen(word, &self.paint.yellow(word), 1),
             Some(word @ "pass") => entry.replacen(word, &self.paint.green(word), 1),
+            // `2 known gaps`, and nothing else in that row.
+            Some(_) if entry.contains("known gap") => self.paint.yellow(entry),
             _ => entry.to_owned(),
         };
         let entries = line.split('|').enumerate();

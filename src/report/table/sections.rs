@@ -39,10 +39,13 @@ fn failures(page: &mut Page, run: &Run, why: Failure) {
         return;
     }
     let (title, remark) = match why {
-        Failure::Leak => ("Leaks", "the policy wants it stopped, and it got through"),
+        Failure::Leak => (
+            "Leaks",
+            "the policy forbids these frames, and they got through",
+        ),
         Failure::Blocked => (
             "Wrongly blocked",
-            "the policy wants it through, and it was stopped",
+            "the policy allows these frames, and they were stopped",
         ),
     };
     page.heading(
@@ -69,7 +72,7 @@ fn known_gaps(page: &mut Page, run: &Run) {
     }
     page.heading(
         &format!("Known gaps ({})", plural(found.len(), "probe")),
-        "nwfilter cannot close them; counted as skipped",
+        "no nwfilter can stop these frames",
     );
     for finding in &found {
         let text = format!("{} {}", finding.summary, place(finding, run));
@@ -104,7 +107,7 @@ fn inconclusive(page: &mut Page, run: &Run) {
     }
     page.heading(
         &format!("Inconclusive ({})", plural(found.len(), "probe")),
-        "not proven, so not green",
+        "not proven either way, so not green",
     );
     let mut reasons: Vec<&str> = Vec::new();
     for reason in found.iter().filter_map(|finding| finding.note.as_deref()) {
@@ -138,7 +141,7 @@ fn errors(page: &mut Page, run: &Run) {
     }
     page.heading(
         "Errors",
-        &format!("{} did not come to an end", plural(failed.len(), "cell")),
+        &format!("{} did not finish", plural(failed.len(), "cell")),
     );
     for (cell, error) in failed {
         let text = format!(
@@ -162,7 +165,7 @@ fn flaky(page: &mut Page, run: &Run) {
     }
     page.heading(
         &format!("Flaky ({})", plural(found.len(), "cell")),
-        "green on a later try only, so not green; shown is the worst try",
+        "they passed only on a later try, so they are not green; the worst try is shown",
     );
     for (cell, text) in found {
         page.field(2, &clean(&cell.name), 4, &clean(text), Paint::yellow);
@@ -175,7 +178,7 @@ fn skipped(page: &mut Page, run: &Run) {
     }
     page.heading(
         &format!("Skipped ({})", plural(run.skipped.len(), "cell")),
-        "of the matrix, but they cannot run here",
+        "these cells of the matrix cannot run here",
     );
     let names = run.skipped.iter().map(|cell| cell.name.chars().count());
     let column = names.max().unwrap_or(0) + 4;
@@ -195,7 +198,7 @@ fn blame(kind: ErrorKind) -> &'static str {
     match kind {
         ErrorKind::Usage => "wrong input (2)",
         ErrorKind::Host => "unfit host (3)",
-        ErrorKind::Cell => "guest or lab broke down (5)",
+        ErrorKind::Cell => "the guest or the lab broke down (5)",
         ErrorKind::Internal => "a bug of lanfence (70)",
     }
 }
@@ -219,7 +222,7 @@ fn evidence(page: &mut Page, run: &Run) {
     if run.cells.iter().all(|cell| cell.evidence.is_empty()) {
         return;
     }
-    page.heading("Evidence", "files below the directory of --out");
+    page.heading("Evidence", "files in the directory that --out names");
     for (cell, label) in run.cells.iter().zip(labels(run)) {
         for file in &cell.evidence {
             page.field(2, &label, 12, &clean(file), Paint::bold);

@@ -1,7 +1,7 @@
 //! Which cell is begun next, and the result of those that never are.
 
 use crate::report::model::{Cell, CellError, ErrorKind, Step};
-use crate::report::summary::Conclusion;
+use crate::verdict::Conclusion;
 use crate::verify::job::CellPlan;
 use std::collections::VecDeque;
 

@@ -2,7 +2,7 @@
 
 use crate::report::live::Event;
 use crate::report::model::{Cell, Step};
-use crate::report::summary::Conclusion;
+use crate::verdict::Conclusion;
 use crate::verify::VerifyError;
 use crate::verify::cell::CellContext;
 use crate::verify::guests::Guests;

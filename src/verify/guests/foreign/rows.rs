@@ -7,8 +7,10 @@ use crate::guest::foreign::{Arp, Broadcast, Dhcp, Expectations, Wan};
 use crate::layout::wan::WAN4;
 use crate::policy::Policy;
 use crate::probe::{Expect, Group};
-use crate::report::model::{Failure, Outcome, ProbeResult, Verdict};
-use crate::verify::judge::{Observation, control_outcome, filtered_outcome, judge, reason};
+use crate::report::model::ProbeResult;
+use crate::verdict::{
+    Failure, Observation, Outcome, Verdict, control_outcome, filtered_outcome, judge, reason,
+};
 use std::collections::BTreeSet;
 
 /// What a part of the guest's life brought to light.

@@ -3,8 +3,8 @@
 use super::Part;
 use super::legs::{Leg, legs};
 use crate::probe::{Expect, Group, Point};
-use crate::report::model::{Outcome, ProbeResult, Verdict};
-use crate::verify::judge::{control_outcome, judge, reason};
+use crate::report::model::ProbeResult;
+use crate::verdict::{Outcome, Verdict, control_outcome, judge, reason};
 use lanfence_agent::clients::{Played, Profile};
 
 /// A client's outcome, and what to know of it.
@@ -118,7 +118,7 @@ mod tests {
     use crate::frame::dhcp::{Message, message};
     use crate::frame::{Arp, Ip4, Link, Mac, ethertype};
     use crate::lab::{Direction, Sighted};
-    use crate::report::model::Failure;
+    use crate::verdict::Failure;
     use crate::verify::sentinels::Bounds;
     use crate::verify::watch::Sightings;
     use lanfence_agent::clients::{PROFILES, Step, Taken, nth, xid};

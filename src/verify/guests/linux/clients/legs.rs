@@ -6,7 +6,7 @@ use crate::frame::arp::op;
 use crate::frame::dhcp::{Message, MessageType, message};
 use crate::frame::{Arp, Datagram};
 use crate::probe::Point;
-use crate::verify::judge;
+use crate::verdict::Observation;
 use lanfence_agent::clients::{Played, Step};
 
 /// All steps of a client.
@@ -94,10 +94,10 @@ fn of(step: Step) -> Vec<Leg> {
 
 impl Part<'_> {
     /// What the sensors say of a leg. The fields are those of any probe.
-    pub fn leg(&self, leg: Leg) -> judge::Observation {
+    pub fn leg(&self, leg: Leg) -> Observation {
         let (sent, received_at) = leg.ends();
         let at = |place| self.seen.sightings.any(place, |frame| self.is(leg, frame));
-        judge::Observation {
+        Observation {
             sent: at(sent),
             arrived: at(received_at),
             escaped: false,

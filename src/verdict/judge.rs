@@ -1,7 +1,7 @@
-//! From what the sensors saw to outcomes, and from outcomes to verdicts. Pure.
+//! From what the sensors saw to outcomes, and from outcomes to verdicts.
 
+use super::outcome::{Failure, Outcome, Verdict};
 use crate::probe::Expect;
-use crate::report::model::{Failure, Outcome, Verdict};
 
 /// What the sensors said of one probe in one pass.
 #[expect(
@@ -23,7 +23,8 @@ pub struct Observation {
     pub sound: bool,
 }
 
-/// The outcome of a probe in the control pass or of the leak check: only the place where it must arrive counts.
+/// The outcome of a probe in the control pass or the leak check: only the place where it must
+/// arrive counts.
 pub fn control_outcome(seen: Observation) -> Outcome {
     outcome(seen, seen.arrived)
 }
@@ -53,7 +54,10 @@ fn outcome(seen: Observation, delivered: bool) -> Outcome {
     }
 }
 
-/// The verdict of a probe.
+/// The verdict of a probe from its outcomes without the filter (`control`) and with it.
+///
+/// `known_gap` says that nwfilter cannot stop the frame. What is evaluated and not sent needs
+/// no control: `check` calls that one delivered.
 pub fn judge(expect: Expect, known_gap: bool, control: Outcome, filtered: Outcome) -> Verdict {
     match (control, filtered, expect) {
         // A leak is a leak whatever became of the control: the frame was seen.

@@ -4,47 +4,8 @@ use crate::frame::Tag;
 use crate::layout::Layout;
 use crate::nwfilter::evaluate::{Compiled, Decision, Evaluation, Way};
 use crate::policy::Policy;
-use crate::probe::Pass;
-use crate::probe::{Expect, Probe, catalogue};
-
-/// What becomes of a probe.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fate {
-    /// It gets through.
-    Delivered,
-    /// It is stopped.
-    Dropped,
-    /// It hangs on what is not modelled, in words.
-    Undecided(String),
-}
-
-/// What is concluded from it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// As the policy wants it.
-    Pass,
-    /// Gets through and must not.
-    Leak,
-    /// Is stopped and must not be.
-    Blocked,
-    /// Gets through, and no nwfilter could stop it.
-    KnownGap,
-    /// Not known.
-    Undecided,
-}
-
-impl Verdict {
-    /// In one word, as the reports of `verify` say it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Pass => "pass",
-            Self::Leak => "leak",
-            Self::Blocked => "blocked",
-            Self::KnownGap => "known gap",
-            Self::Undecided => "undecided",
-        }
-    }
-}
+use crate::probe::{Pass, Probe, catalogue};
+use crate::verdict::{Outcome, Verdict, judge};
 
 /// A probe, what became of it, and by which rules.
 #[derive(Debug)]
@@ -52,13 +13,15 @@ pub struct Judged {
     /// The probe.
     pub probe: Probe,
     /// What became of it.
-    pub fate: Fate,
+    pub outcome: Outcome,
+    /// What the evaluator does not model, where the outcome hangs on that.
+    pub note: Option<String>,
     /// What is concluded.
     pub verdict: Verdict,
     /// The frame that decided.
     pub frame: Vec<u8>,
-    /// What happened to it.
-    pub outcome: Evaluation,
+    /// What happened to the frame, rule by rule.
+    pub evaluation: Evaluation,
 }
 
 /// Every probe for a policy.
@@ -75,11 +38,11 @@ pub fn probes(policy: &Policy, layout: &Layout) -> Vec<Probe> {
 pub fn judge_all(filter: &Compiled, policy: &Policy, layout: &Layout) -> Vec<Judged> {
     probes(policy, layout)
         .into_iter()
-        .map(|probe| judge(filter, layout, probe))
+        .map(|probe| judged(filter, layout, probe))
         .collect()
 }
 
-fn judge(filter: &Compiled, layout: &Layout, probe: Probe) -> Judged {
+fn judged(filter: &Compiled, layout: &Layout, probe: Probe) -> Judged {
     let (way, back) = if probe.is_from_guest() {
         (Way::FromGuest, Way::ToGuest)
     } else {
@@ -104,18 +67,24 @@ fn judge(filter: &Compiled, layout: &Layout, probe: Probe) -> Judged {
             best = Some(worst);
         }
     }
-    let (frame, _, outcome) = best.expect("every probe has a frame with its sign, as a test shows");
-    let fate = match &outcome.decision {
-        Decision::Accept => Fate::Delivered,
-        Decision::Drop => Fate::Dropped,
-        Decision::Undecided(why) => Fate::Undecided(why.clone()),
+    let (frame, _, evaluation) =
+        best.expect("every probe has a frame with its sign, as a test shows");
+    let (outcome, note) = match &evaluation.decision {
+        Decision::Accept => (Outcome::Delivered, None),
+        Decision::Drop => (Outcome::Dropped, None),
+        Decision::Undecided(why) => (Outcome::Unknown, Some(why.clone())),
     };
+    // Without a filter nothing stops a frame here, so there is no control to fail.
+    let known_gap = probe.known_gap.is_some();
+    let verdict = judge(probe.expect, known_gap, Outcome::Delivered, outcome);
+    let frame = frame.clone();
     Judged {
-        verdict: verdict(&probe, &fate),
-        frame: frame.clone(),
         probe,
-        fate,
         outcome,
+        note,
+        verdict,
+        frame,
+        evaluation,
     }
 }
 
@@ -127,44 +96,22 @@ fn rank(decision: &Decision) -> u8 {
     }
 }
 
-fn verdict(probe: &Probe, fate: &Fate) -> Verdict {
-    match (fate, probe.expect) {
-        (Fate::Undecided(_), _) => Verdict::Undecided,
-        (Fate::Delivered, Expect::Pass) | (Fate::Dropped, Expect::Drop) => Verdict::Pass,
-        (Fate::Dropped, Expect::Pass) => Verdict::Blocked,
-        (Fate::Delivered, Expect::Drop) if probe.known_gap.is_some() => Verdict::KnownGap,
-        (Fate::Delivered, Expect::Drop) => Verdict::Leak,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::nwfilter::{generate, read};
     use rstest::rstest;
 
-    const ARTICLE: &str = include_str!("../../../examples/no-out-traffic.xml");
-    const ARTICLES_FATES: &str = include_str!("../../testdata/no-out-traffic.outcomes");
-    const GENERATED_FATES: &str = include_str!("../../testdata/generated.outcomes");
+    const ARTICLE: &str = include_str!("../../examples/no-out-traffic.xml");
+    const ARTICLES: &str = include_str!("../testdata/no-out-traffic.outcomes");
+    const GENERATED: &str = include_str!("../testdata/generated.outcomes");
 
-    fn judged(filter: &crate::nwfilter::Filter) -> Vec<Judged> {
+    fn all(filter: &crate::nwfilter::Filter) -> Vec<Judged> {
         let policy = Policy::example();
         let layout = Layout::of(&policy).unwrap();
         let parts = std::slice::from_ref(filter);
         let compiled = Compiled::new(parts, &filter.name, layout.guest.mac, &[]).unwrap();
         judge_all(&compiled, &policy, &layout)
-    }
-
-    fn fates(judged: &[Judged]) -> Vec<(String, &'static str)> {
-        let fate = |judged: &Judged| match judged.fate {
-            Fate::Delivered => "delivered",
-            Fate::Dropped => "dropped",
-            Fate::Undecided(_) => "undecided",
-        };
-        judged
-            .iter()
-            .map(|judged| (judged.probe.id.clone(), fate(judged)))
-            .collect()
     }
 
     /// Probes that guests have tried, of those that are still in the catalogue.
@@ -174,19 +121,19 @@ mod tests {
     }
 
     #[rstest]
-    #[case::the_articles(&read(ARTICLE, "article").unwrap(), ARTICLES_FATES)]
-    #[case::the_generated(&generate(&Policy::example()), GENERATED_FATES)]
+    #[case::the_articles(&read(ARTICLE, "article").unwrap(), ARTICLES)]
+    #[case::the_generated(&generate(&Policy::example()), GENERATED)]
     fn the_evaluator_says_what_guests_found(
         #[case] filter: &crate::nwfilter::Filter,
         #[case] recorded: &'static str,
     ) {
-        let ours = fates(&judged(filter));
+        let ours = all(filter);
         let mut compared = 0;
-        for (id, fate) in found(recorded) {
-            let Some((_, said)) = ours.iter().find(|(ours, _)| ours == id) else {
+        for (id, outcome) in found(recorded) {
+            let Some(judged) = ours.iter().find(|judged| judged.probe.id == id) else {
                 continue;
             };
-            assert_eq!(*said, fate, "{id}");
+            assert_eq!(judged.outcome.word(), outcome, "{id}");
             compared += 1;
         }
         // Probes come and go; that hardly any is left would hide a mismatch.
@@ -199,9 +146,9 @@ mod tests {
 
     #[test]
     fn the_generated_filter_passes_every_probe() {
-        for judged in judged(&generate(&Policy::example())) {
+        for judged in all(&generate(&Policy::example())) {
             let good = matches!(judged.verdict, Verdict::Pass | Verdict::KnownGap);
-            assert!(good, "{}: {:?}", judged.probe.id, judged.fate);
+            assert!(good, "{}: {:?}", judged.probe.id, judged.outcome);
         }
     }
 }

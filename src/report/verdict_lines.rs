@@ -1,7 +1,7 @@
 //! One line a verdict, for `diff`.
 
 use crate::report::model::{Cell, ErrorKind, Run};
-use crate::report::{text, titles};
+use crate::report::text;
 use std::fmt::Write as _;
 
 /// All verdicts without anything that differs between two runs of the same
@@ -19,7 +19,7 @@ pub fn verdict_lines(run: &Run) -> String {
     for cell in cells {
         let name = text::clean(&cell.name);
         for probe in &cell.probes {
-            let verdict = titles::verdict(probe.verdict);
+            let verdict = probe.verdict.word();
             let _ = writeln!(out, "{name} {} {verdict}", text::clean(&probe.id));
         }
         let leak_check = match cell.leak_check {

@@ -1,0 +1,98 @@
+//! The one table of exit codes.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+/// What the exit code of every verb says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Nothing is wrong.
+    Pass = 0,
+    /// Something is proven wrong.
+    Fail = 1,
+    /// The command line, the policy or a filter cannot be used.
+    Usage = 2,
+    /// The host cannot do it.
+    Host = 3,
+    /// No cell was selected.
+    Nothing = 4,
+    /// Something was not proven either way.
+    Inconclusive = 5,
+    /// A bug of lanfence.
+    Internal = 70,
+    /// Interrupted from outside.
+    Interrupted = 130,
+}
+
+impl Exit {
+    /// All codes, in their order.
+    pub const ALL: [Self; 8] = [
+        Self::Pass,
+        Self::Fail,
+        Self::Usage,
+        Self::Host,
+        Self::Nothing,
+        Self::Inconclusive,
+        Self::Internal,
+        Self::Interrupted,
+    ];
+
+    /// The number.
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// What it says, for `--help` and the documents.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Pass => "every probe passed; known gaps are listed",
+            Self::Fail => {
+                "a leak, or LAN traffic blocked (lint: an error; diff: a difference; crosscheck: a mismatch)"
+            }
+            Self::Usage => "the command line, the policy or a filter cannot be used",
+            Self::Host => "this host cannot run the lab; the message names the cure",
+            Self::Nothing => "no cell was selected",
+            Self::Inconclusive => "something was not proven either way",
+            Self::Internal => "a bug of lanfence",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
+    /// The list at the end of `--help`.
+    pub fn help() -> String {
+        let mut out = "Exit codes:".to_owned();
+        for exit in Self::ALL {
+            let _ = write!(out, "\n  {:<4} {}", exit.code(), exit.meaning());
+        }
+        out
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Documents that hold the table.
+    const DOCUMENTS: [(&str, &str); 1] = [(
+        "docs/verdicts.md",
+        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/verdicts.md")),
+    )];
+
+    #[test]
+    fn the_documents_have_this_table() {
+        let mut table = "| exit code | meaning |\n|---|---|\n".to_owned();
+        for exit in Exit::ALL {
+            let _ = writeln!(table, "| {} | {} |", exit.code(), exit.meaning());
+        }
+        for (name, text) in DOCUMENTS {
+            assert!(text.contains(&table), "{name} lacks\n{table}");
+        }
+    }
+}
