@@ -5,7 +5,7 @@ mod variables;
 
 use super::tree::{backend, compile, load, parameter};
 use super::{Exit, Failure, say};
-use crate::frame::{Mac, View, summary};
+use crate::frame::{Mac, View, mac_text, summary};
 use crate::nwfilter::evaluate::{Backend, Compiled, Decision, Evaluation, TraceStep, Way};
 use crate::nwfilter::lint;
 use crate::nwfilter::{FilterTree, Strictness};
@@ -122,7 +122,7 @@ const EXAMPLE: Mac = [0x52, 0x54, 0, 0x12, 0x34, 0x56];
 /// The filter in words, with example values for variables that nothing sets.
 fn whole(tree: &FilterTree, options: &Options) -> Result<String, Failure> {
     let mac = options.mac.unwrap_or(EXAMPLE);
-    let text = mac.map(|octet| format!("{octet:02x}")).join(":");
+    let text = mac_text(mac);
     let variables = variables::variables(&tree.filters, &text, &options.parameters);
     let mut parameters = options.parameters.clone();
     for variable in &variables {

@@ -3,7 +3,7 @@
 use super::comparison::{Disputed, Mismatch};
 use super::grammar::Case;
 use super::model::{Mutation, compile};
-use crate::frame::summary;
+use crate::frame::{summary, to_hex};
 use crate::nwfilter::evaluate::{Decision, Way};
 use crate::nwfilter::write;
 use std::fmt::Write as _;
@@ -36,9 +36,7 @@ fn frame(out: &mut String, case: &Case, mutation: Option<Mutation>, disputed: &D
     };
     let _ = writeln!(out, "frame {way}: {}", summary(&disputed.frame));
     out.push_str("  ");
-    for byte in &disputed.frame {
-        let _ = write!(out, "{byte:02x}");
-    }
+    out.push_str(&to_hex(&disputed.frame));
     out.push('\n');
     let kernel = if disputed.passed {
         "passes it"

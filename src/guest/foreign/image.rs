@@ -2,8 +2,8 @@
 
 use super::format::{Format, HEAD, detect, lone};
 use super::manifest::Manifest;
+use crate::frame::to_hex;
 use sha2::{Digest as _, Sha256};
-use std::fmt::Write as _;
 use std::fs::{File, Metadata};
 use std::io::{Read as _, Seek as _};
 use std::path::{Path, PathBuf};
@@ -150,11 +150,7 @@ fn sum(file: &mut File) -> std::io::Result<String> {
         }
         hash.update(&chunk[..length]);
     }
-    let mut text = String::new();
-    for byte in hash.finalize() {
-        let _ = write!(text, "{byte:02x}");
-    }
-    Ok(text)
+    Ok(to_hex(&hash.finalize()))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! (frames that do not come out while nothing is bound; measured: docs/measurements.md#M2).
 
 use super::field::{Field, Fields};
+use crate::frame::checksum::checksum;
 
 /// Whether the bridge keeps the frame back before any rule sees it: its source
 /// is a group or nobody, it is for a group that bridges keep to themselves
@@ -46,7 +47,7 @@ pub fn is_malformed(frame: &[u8], fields: &Fields) -> bool {
                 || header < 20
                 || length < header
                 || length > packet.len()
-                || ones_complement_sum(&packet[..header]) != 0xffff
+                || checksum(&packet[..header]) != 0
         }
         0x86dd => {
             let version = packet.first().map(|first| first >> 4);
@@ -74,17 +75,6 @@ pub fn behind_cut<'f>(frame: &'f [u8], fields: &Fields) -> Option<&'f [u8]> {
     frame
         .get(..14 + length)
         .filter(|cut| cut.len() < frame.len())
-}
-
-fn ones_complement_sum(header: &[u8]) -> u32 {
-    let words = header
-        .chunks_exact(2)
-        .map(|word| u32::from(u16::from_be_bytes([word[0], word[1]])));
-    let mut sum: u32 = words.sum();
-    while sum > 0xffff {
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    sum
 }
 
 /// Whether the hop-by-hop options of an IPv6 packet are whole (RFC 8200 4.2).

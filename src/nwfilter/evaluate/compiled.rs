@@ -11,7 +11,7 @@ use super::nftables::Nftables;
 use super::release::Portability;
 use super::rule::{CompiledRule, ConnectionState};
 use super::way::Way;
-use crate::frame::Mac;
+use crate::frame::{Mac, mac_text};
 use crate::nwfilter::model::{Filter, RuleId};
 use crate::nwfilter::vocabulary::variables;
 use std::collections::BTreeSet;
@@ -64,8 +64,7 @@ impl Compiled {
     ) -> Result<Self, CompileError> {
         let driver = driver(backend);
         let mut scope = Scope::of(parameters);
-        let mac = mac.map(|octet| format!("{octet:02x}")).join(":");
-        scope.set_default(variables::MAC, mac);
+        scope.set_default(variables::MAC, mac_text(mac));
         let priority = |instance: &RuleInstance<'_>| driver.sort_priority(instance);
         let instances = flatten(filters, top, scope, priority)?;
         let chains = chains(&instances, driver)?;

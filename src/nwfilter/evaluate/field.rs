@@ -4,6 +4,7 @@
 //! A field that the frame does not have holds [`ABSENT`], which is in no
 //! rule's set, negated or not: a later fragment, say, matches no port test.
 
+use crate::frame::ethertype;
 use crate::nwfilter::intervals::IntervalSet;
 
 /// The value of a field that a frame does not have; above every real value of
@@ -206,10 +207,10 @@ impl Fields {
         // A missing address must not fall into a set of IPv6 addresses, whose
         // values reach beyond ABSENT; `Header` keeps address tests from it.
         let whole = match kind {
-            0x0800 => out.read_v4(payload, reader),
-            0x86dd => out.read_v6(payload, reader),
-            0x0806 | 0x8035 => out.read_arp(payload),
-            0x8100 => out.read_vlan(payload),
+            ethertype::IPV4 => out.read_v4(payload, reader),
+            ethertype::IPV6 => out.read_v6(payload, reader),
+            ethertype::ARP | ethertype::RARP => out.read_arp(payload),
+            ethertype::VLAN => out.read_vlan(payload),
             _ => None,
         };
         if whole.is_some() {
@@ -352,7 +353,7 @@ impl Fields {
         self.set(Field::ArpAddresses, 0_u8);
         let (sender, target) = (8 + mac_len, 8 + 2 * mac_len + address_len);
         let addresses = (be32(body, sender), be32(body, target));
-        if let (4, 0x0800, (Some(from), Some(to))) = (address_len, protocol, addresses) {
+        if let (4, ethertype::IPV4, (Some(from), Some(to))) = (address_len, protocol, addresses) {
             self.set(Field::ArpAddresses, 1_u8);
             self.set(Field::ArpSrc, from);
             self.set(Field::ArpDst, to);
