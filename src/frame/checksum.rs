@@ -10,14 +10,14 @@ impl Sum {
     /// The sum with these bytes added. Where their number is odd, a zero octet follows
     /// the last one, so that only the last addition of a sum may be odd.
     #[must_use]
-    pub fn add(self, bytes: &[u8]) -> Self {
+    pub fn with_bytes(self, bytes: &[u8]) -> Self {
         let word = |pair: &[u8]| u64::from(pair[0]) << 8 | u64::from(*pair.get(1).unwrap_or(&0));
         Self(self.0 + bytes.chunks(2).map(word).sum::<u64>())
     }
 
     /// The sum with one number added.
     #[must_use]
-    pub fn add_number(self, number: u64) -> Self {
+    pub fn with_number(self, number: u64) -> Self {
         Self(self.0 + number)
     }
 
@@ -49,7 +49,7 @@ impl Sum {
 /// assert_eq!(checksum(&echo), 0);
 /// ```
 pub fn checksum(message: &[u8]) -> u16 {
-    Sum::default().add(message).checksum()
+    Sum::default().with_bytes(message).checksum()
 }
 
 /// The two ends whose pseudo-header goes into a checksum (RFC 768, RFC 8200 8.1).
@@ -66,18 +66,18 @@ impl Ends {
     pub fn pseudo_header(self, protocol: u8, length: usize) -> Sum {
         let sum = Sum::default();
         let ends = match self {
-            Self::V4(src, dst) => sum.add(&src.octets()).add(&dst.octets()),
-            Self::V6(src, dst) => sum.add(&src.octets()).add(&dst.octets()),
+            Self::V4(src, dst) => sum.with_bytes(&src.octets()).with_bytes(&dst.octets()),
+            Self::V6(src, dst) => sum.with_bytes(&src.octets()).with_bytes(&dst.octets()),
         };
         let length = u64::try_from(length).expect("a segment's length has 64 bits at most");
-        ends.add_number(u64::from(protocol)).add_number(length)
+        ends.with_number(u64::from(protocol)).with_number(length)
     }
 
     /// Checksum of a segment whose checksum field is zero; zero for a segment that
     /// includes its right checksum.
     pub fn checksum(self, protocol: u8, segment: &[u8]) -> u16 {
         self.pseudo_header(protocol, segment.len())
-            .add(segment)
+            .with_bytes(segment)
             .checksum()
     }
 }

@@ -149,7 +149,7 @@ fn worth(ends: Ends, segment: &[u8], pending: bool) -> Option<Checksum> {
     let pseudo = ends.pseudo_header(protocol::UDP, segment.len());
     Some(if field == 0 {
         Checksum::Zero
-    } else if pseudo.add(segment).checksum() == 0 {
+    } else if pseudo.with_bytes(segment).checksum() == 0 {
         Checksum::Complete
     } else if pending || field == pseudo.folded() {
         Checksum::Partial

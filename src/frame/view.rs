@@ -266,7 +266,10 @@ impl<'a> Packet6<'a> {
 /// The checksum that a header should have, from its other fields.
 fn header_sum(header: &[u8]) -> u16 {
     let (before, after) = (&header[..10], &header[12..]);
-    Sum::default().add(before).add(after).checksum()
+    Sum::default()
+        .with_bytes(before)
+        .with_bytes(after)
+        .checksum()
 }
 
 fn last_segment(header: &[u8]) -> Option<Ipv6Addr> {

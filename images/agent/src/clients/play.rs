@@ -28,9 +28,15 @@ const ENOUGH_REFUSALS: usize = 3;
 /// Where frames go to and come from.
 pub trait Wire {
     /// Sends one frame.
+    ///
+    /// # Errors
+    /// When the frame cannot be sent, also for want of room within two seconds.
     fn send(&mut self, frame: &[u8]) -> io::Result<()>;
 
     /// The next frame from the network; none at the deadline.
+    ///
+    /// # Errors
+    /// When the wire is gone.
     fn receive(&mut self, deadline: Instant) -> io::Result<Option<Arrived>>;
 }
 
@@ -123,7 +129,11 @@ pub fn nth(first: u32, place: u32) -> u32 {
     first.wrapping_add(place.wrapping_mul(STEPS))
 }
 
-/// Plays the profile: bind, renew, inform where its system does, release.
+/// Plays the profile: bind, renew, inform where its system does, release. A step that fails
+/// is part of the result.
+///
+/// # Errors
+/// When the wire fails.
 pub fn play(wire: &mut impl Wire, order: &Order) -> io::Result<Played> {
     let mut client = Client {
         wire,

@@ -20,6 +20,9 @@ pub struct PacketWire(OwnedFd);
 
 impl PacketWire {
     /// Opens a socket on the device with this index.
+    ///
+    /// # Errors
+    /// Without CAP_NET_RAW, and for an index that no device has.
     pub fn open(index: u32) -> io::Result<Self> {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let fd = socket(AddressFamily::Packet, SockType::Raw, flags, None)?;
