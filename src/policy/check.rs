@@ -2,7 +2,9 @@
 
 use super::error::PolicyError;
 use super::file::File;
-use super::{Dhcp, LINK_LOCAL4, Policy};
+use super::problem::{MAX_VALUES, Problem};
+use super::types::{Dhcp, LINK_LOCAL4, Policy};
+use crate::place::place;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use std::net::{IpAddr, Ipv4Addr};
 use toml::Spanned;
@@ -10,10 +12,10 @@ use toml::Spanned;
 /// All IPv4 multicast (RFC 5771).
 const MULTICAST4: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(224, 0, 0, 0), 4);
 
-/// Most values of one list.
-const MAX_VALUES: usize = 256;
-
 /// Checks a file and makes the policy of it.
+///
+/// # Errors
+/// [`PolicyError::Value`] with the first value that cannot be meant.
 pub fn check(file: &File, text: &str, origin: &str) -> Result<Policy, PolicyError> {
     let checker = Checker { text, origin };
     let no_groups = Vec::new();
@@ -90,24 +92,18 @@ struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    fn error<T>(
-        &self,
-        value: &Spanned<T>,
-        what: impl Into<String>,
-        cure: impl Into<String>,
-    ) -> PolicyError {
-        PolicyError::at(self.origin, self.text, value.span().start, what, cure)
+    fn error<T>(&self, value: &Spanned<T>, problem: Problem) -> PolicyError {
+        PolicyError::Value {
+            place: place(self.origin, self.text, value.span().start),
+            problem,
+        }
     }
 
     /// That a filter made of the list could be bound.
     fn is_short(&self, values: &[Spanned<String>]) -> Result<(), PolicyError> {
-        let Some(value) = values.get(MAX_VALUES) else {
-            return Ok(());
-        };
-        let what = format!("this list has more than {MAX_VALUES} values");
-        let cure =
-            "name wider prefixes: libvirt needs 15 ms for each rule, and a rule for each value";
-        Err(self.error(value, what, cure))
+        values.get(MAX_VALUES).map_or(Ok(()), |value| {
+            Err(self.error(value, Problem::TooManyValues))
+        })
     }
 
     /// libvirt makes a file of the name, so it must be a plain file name; the
@@ -125,87 +121,42 @@ impl Checker<'_> {
         if good {
             return Ok(name.clone());
         }
-        let cure = "start with a letter, then letters, digits, `.`, `_` and `-`, at most 64 in all";
-        Err(self.error(
-            value,
-            format!("`{name}` cannot be the name of a filter"),
-            cure,
-        ))
+        Err(self.error(value, Problem::Name(name.clone())))
     }
 
     fn net(&self, value: &Spanned<String>) -> Result<IpNet, PolicyError> {
         let text = value.get_ref();
         let Ok(net) = text.parse::<IpNet>() else {
-            let cure = match text.parse::<IpAddr>() {
-                Ok(IpAddr::V4(v4)) => {
-                    format!("write the prefix length: `{v4}/32` for one host, `{v4}/24` for a LAN")
-                }
-                Ok(IpAddr::V6(v6)) => format!("write the prefix length: `{v6}/128` for one host"),
-                Err(_) => "write it as `192.168.1.0/24` or `fd00:1::/64`".to_owned(),
+            let problem = match text.parse::<IpAddr>() {
+                Ok(address) => Problem::NoPrefixLength(address),
+                Err(_) => Problem::NotAPrefix(text.clone()),
             };
-            return Err(self.error(value, format!("`{text}` is no prefix"), cure));
+            return Err(self.error(value, problem));
         };
-        if net != net.trunc() {
-            let what = format!("`{text}` has host bits set under its mask");
-            return Err(self.error(value, what, format!("write `{}`", net.trunc())));
+        if net == net.trunc() {
+            Ok(net)
+        } else {
+            Err(self.error(value, Problem::HostBits(net)))
         }
-        Ok(net)
     }
 
     fn prefixes(&self, values: &Spanned<Vec<Spanned<String>>>) -> Result<Vec<IpNet>, PolicyError> {
         if values.get_ref().is_empty() {
-            return Err(self.error(
-                values,
-                "the LAN has no prefix",
-                "name at least one, as in `[\"192.168.1.0/24\"]`",
-            ));
+            return Err(self.error(values, Problem::NoPrefix));
         }
         let mut nets: Vec<IpNet> = Vec::new();
         for value in values.get_ref() {
             let net = self.net(value)?;
-            self.is_lan(value, net)?;
-            if let Some(other) = nets
-                .iter()
-                .find(|other| other.contains(&net) || net.contains(*other))
-            {
-                let what = format!("`{net}` overlaps `{other}`");
-                return Err(self.error(value, what, "keep the wider one only"));
+            if let Some(problem) = not_lan(net) {
+                return Err(self.error(value, problem));
+            }
+            let overlaps = |other: &&IpNet| other.contains(&net) || net.contains(*other);
+            if let Some(&other) = nets.iter().find(overlaps) {
+                return Err(self.error(value, Problem::Overlap { net, other }));
             }
             nets.push(net);
         }
         Ok(nets)
-    }
-
-    fn is_lan(&self, value: &Spanned<String>, net: IpNet) -> Result<(), PolicyError> {
-        let address = net.network();
-        if net.prefix_len() == 0 || address.is_unspecified() {
-            let cure =
-                "name the networks of the LAN; a filter that lets everything out needs no lanfence";
-            return Err(self.error(
-                value,
-                format!("`{net}` is the whole internet, or no network at all"),
-                cure,
-            ));
-        }
-        if address.is_multicast() || matches!(net, IpNet::V4(v4) if MULTICAST4.contains(&v4)) {
-            return Err(self.error(
-                value,
-                format!("`{net}` is multicast"),
-                "put it into `groups` of [multicast]",
-            ));
-        }
-        if address.is_loopback() {
-            return Err(self.error(
-                value,
-                format!("`{net}` is loopback"),
-                "take it out: it never leaves a host",
-            ));
-        }
-        if matches!(net, IpNet::V4(v4) if LINK_LOCAL4.contains(&v4) || v4.contains(&LINK_LOCAL4)) {
-            let cure = "take it out and set `link-local = true` in [lan]";
-            return Err(self.error(value, format!("`{net}` is IPv4 link-local"), cure));
-        }
-        Ok(())
     }
 
     fn gateway(&self, value: &Spanned<String>, lan4: &[Ipv4Net]) -> Result<Ipv4Addr, PolicyError> {
@@ -213,23 +164,13 @@ impl Checker<'_> {
         if lan4.iter().any(|net| net.contains(&address)) {
             return Ok(address);
         }
-        let what = format!("the gateway {address} is in none of the LAN's prefixes");
-        Err(self.error(
-            value,
-            what,
-            "name the router's address on the LAN, or leave `gateway` out",
-        ))
+        Err(self.error(value, Problem::GatewayOutside(address)))
     }
 
     fn address4(&self, value: &Spanned<String>) -> Result<Ipv4Addr, PolicyError> {
         let text = value.get_ref();
-        text.parse().map_err(|_| {
-            self.error(
-                value,
-                format!("`{text}` is no IPv4 address"),
-                "write it as `192.168.1.1`, without a mask",
-            )
-        })
+        let address = text.parse();
+        address.map_err(|_| self.error(value, Problem::NotIpv4(text.clone())))
     }
 
     fn groups(&self, values: &[Spanned<String>]) -> Result<Vec<IpNet>, PolicyError> {
@@ -239,11 +180,10 @@ impl Checker<'_> {
                 IpNet::V4(v4) => MULTICAST4.contains(&v4),
                 IpNet::V6(v6) => v6.network().is_multicast() && v6.prefix_len() >= 8,
             };
-            let cure = "groups are within 224.0.0.0/4 and ff00::/8";
             if multicast {
                 Ok(net)
             } else {
-                Err(self.error(value, format!("`{net}` is not multicast"), cure))
+                Err(self.error(value, Problem::NotMulticast(net)))
             }
         };
         values.iter().map(group).collect()
@@ -253,21 +193,31 @@ impl Checker<'_> {
         let host = |value: &Spanned<String>| {
             let net = self.net(value)?;
             if net.prefix_len() == 0 || net.network().is_multicast() {
-                return Err(self.error(
-                    value,
-                    format!("`{net}` is no host outside the LAN"),
-                    "name single hosts or networks",
-                ));
+                return Err(self.error(value, Problem::NoHost(net)));
             }
-            if let Some(other) = lan.iter().find(|other| other.contains(&net)) {
-                return Err(self.error(
-                    value,
-                    format!("`{net}` is in the LAN's `{other}` already"),
-                    "take it out",
-                ));
+            match lan.iter().find(|other| other.contains(&net)) {
+                Some(&lan) => Err(self.error(value, Problem::OnLan { net, lan })),
+                None => Ok(net),
             }
-            Ok(net)
         };
         values.iter().map(host).collect()
+    }
+}
+
+/// Why a prefix cannot be one of the LAN's; none where it can.
+fn not_lan(net: IpNet) -> Option<Problem> {
+    let address = net.network();
+    let is_within = |range: Ipv4Net| matches!(net, IpNet::V4(v4) if range.contains(&v4));
+    let is_around = |range: Ipv4Net| matches!(net, IpNet::V4(v4) if v4.contains(&range));
+    if net.prefix_len() == 0 || address.is_unspecified() {
+        Some(Problem::WholeInternet(net))
+    } else if address.is_multicast() || is_within(MULTICAST4) {
+        Some(Problem::Multicast(net))
+    } else if address.is_loopback() {
+        Some(Problem::Loopback(net))
+    } else if is_within(LINK_LOCAL4) || is_around(LINK_LOCAL4) {
+        Some(Problem::LinkLocal4(net))
+    } else {
+        None
     }
 }

@@ -1,58 +1,63 @@
-//! What is wrong with a policy, where, and the cure.
+//! Why a policy cannot be used, where in its file, and the cure.
 
-use crate::place::position;
+use super::problem::Problem;
+use std::path::PathBuf;
+use std::str::Utf8Error;
 use thiserror::Error;
 
-/// Most characters of a message about what is wrong.
+/// Most characters of a message about what is wrong: the value may be a megabyte long.
 const SHOWN: usize = 300;
 
 /// A policy that cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{place}: {what}\n  cure: {cure}")]
-pub struct PolicyError {
-    place: String,
-    what: String,
-    cure: String,
+#[derive(Debug, Error)]
+pub enum PolicyError {
+    /// The file cannot be read.
+    #[error(
+        "{path}: {source}\n  cure: give the path of a policy file; `lanfence.toml` of this \
+         project is an example to copy",
+        path = .path.display()
+    )]
+    Unreadable {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not text.
+    #[error(
+        "{path}: byte {offset} is not UTF-8\n  cure: save the file as UTF-8",
+        path = .path.display(),
+        offset = .source.valid_up_to()
+    )]
+    NotUtf8 {
+        /// Which file.
+        path: PathBuf,
+        /// The first byte that is none.
+        source: Utf8Error,
+    },
+    /// The text is no TOML, or has a key or a type that a policy does not have.
+    #[error("{place}: {what}\n  cure: {cure}", what = shown(.source.message()))]
+    Toml {
+        /// File, line and column.
+        place: String,
+        /// What to write instead.
+        cure: String,
+        /// What the TOML parser found.
+        source: Box<toml::de::Error>,
+    },
+    /// A value cannot be meant.
+    #[error("{place}: {what}\n  cure: {cure}", what = shown(&.problem.to_string()), cure = .problem.cure())]
+    Value {
+        /// File, line and column.
+        place: String,
+        /// What is wrong with it.
+        problem: Problem,
+    },
 }
 
-impl PolicyError {
-    pub(super) fn at(
-        origin: &str,
-        text: &str,
-        offset: usize,
-        what: impl Into<String>,
-        cure: impl Into<String>,
-    ) -> Self {
-        let (line, column) = position(text, offset);
-        let mut what: String = what.into();
-        // The value that is wrong may be a megabyte long.
-        if let Some((end, _)) = what.char_indices().nth(SHOWN) {
-            what.truncate(end);
-            what.push('…');
-        }
-        Self {
-            place: format!("{origin}:{line}:{column}"),
-            what,
-            cure: cure.into(),
-        }
-    }
-
-    pub(super) fn unreadable(origin: &str, error: &std::io::Error) -> Self {
-        let cure =
-            "give the path of a policy file; `lanfence.toml` of this project is an example to copy";
-        Self {
-            place: origin.into(),
-            what: error.to_string(),
-            cure: cure.into(),
-        }
-    }
-
-    pub(super) fn not_utf8(origin: &str, error: &std::string::FromUtf8Error) -> Self {
-        let offset = error.utf8_error().valid_up_to();
-        Self {
-            place: origin.into(),
-            what: format!("byte {offset} is not UTF-8"),
-            cure: "save the file as UTF-8".into(),
-        }
+fn shown(what: &str) -> String {
+    match what.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &what[..end]),
+        None => what.to_owned(),
     }
 }

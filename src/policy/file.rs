@@ -2,7 +2,9 @@
 
 use super::error::PolicyError;
 use crate::nearest::nearest;
+use crate::place::place;
 use serde::Deserialize;
+use std::ops::Range;
 use toml::Spanned;
 
 /// The whole file.
@@ -99,22 +101,34 @@ const KEYS: [&str; 13] = [
     "allow",
 ];
 
-/// Parses the text; unknown keys are errors with the nearest known one.
+/// Parses the text.
+///
+/// # Errors
+/// [`PolicyError::Toml`]; for an unknown key the cure is the nearest known one.
 pub fn parse(text: &str, origin: &str) -> Result<File, PolicyError> {
-    toml::from_str(text).map_err(|error| {
-        let offset = error.span().map_or(0, |span| span.start);
-        let what = error.message().to_owned();
-        let unknown = what
-            .strip_prefix("unknown field `")
-            .and_then(|rest| rest.split('`').next());
-        let cure = unknown.map_or_else(
-            || "see the comments in the shipped lanfence.toml for what belongs where".to_owned(),
-            |key| match nearest(key, KEYS) {
-                Some(known) => format!("did you mean `{known}`?"),
-                None => "take the key out; the shipped lanfence.toml shows all that there are"
-                    .to_owned(),
-            },
-        );
-        PolicyError::at(origin, text, offset, what, cure)
+    toml::from_str(text).map_err(|source: toml::de::Error| {
+        let span = source.span().unwrap_or_default();
+        let unknown = key(text, span.clone()).filter(|key| !KEYS.contains(key));
+        let cure = match unknown.map(|key| nearest(key, KEYS)) {
+            None => "see the comments in the shipped lanfence.toml for what belongs where".into(),
+            Some(Some(known)) => format!("did you mean `{known}`?"),
+            Some(None) => {
+                "take the key out; the shipped lanfence.toml shows all that there are".into()
+            }
+        };
+        PolicyError::Toml {
+            place: place(origin, text, span.start),
+            cure,
+            source: Box::new(source),
+        }
     })
+}
+
+/// The key at this span; none where something else is there.
+fn key(text: &str, span: Range<usize>) -> Option<&str> {
+    let after = text.get(span.end..)?.trim_start();
+    let key = text.get(span)?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+    let is_key = !key.is_empty() && key.chars().all(plain) && after.starts_with(['=', '.', ']']);
+    is_key.then_some(key)
 }

@@ -1,114 +1,36 @@
 //! What the user means: which addresses are the LAN and what a guest may do there.
+//!
+//! ```
+//! use lanfence::{nwfilter, policy::Policy};
+//!
+//! let policy = Policy::parse(
+//!     r#"
+//!     name = "no-wan"
+//!     [lan]
+//!     prefixes = ["192.168.1.0/24", "fe80::/10"]
+//!     gateway = "192.168.1.1"
+//!     "#,
+//!     "no-wan.toml",
+//! )?;
+//! assert!(policy.may_send_to([192, 168, 1, 77]));
+//! assert!(!policy.may_send_to([8, 8, 8, 8]));
+//!
+//! let filter = nwfilter::generate(&policy);
+//! let xml = nwfilter::write(&filter);
+//! assert!(xml.contains("<filter name='no-wan'"));
+//! # Ok::<(), lanfence::policy::PolicyError>(())
+//! ```
 
 mod check;
 mod error;
 mod file;
+mod parse;
+mod problem;
+mod types;
 
 pub use error::PolicyError;
-
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use std::net::{IpAddr, Ipv4Addr};
-use std::path::Path;
-
-/// IPv4 link-local addresses (RFC 3927).
-pub const LINK_LOCAL4: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(169, 254, 0, 0), 16);
-
-/// Whether a prefix is within IPv6 link-local (RFC 4291 section 2.5.6).
-pub fn is_link_local(net: &Ipv6Net) -> bool {
-    net.network().is_unicast_link_local() && net.prefix_len() >= 10
-}
-
-/// A checked policy.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Policy {
-    /// Name of the generated filter.
-    pub name: String,
-    /// IPv4 prefixes of the LAN, without 169.254.0.0/16.
-    pub lan4: Vec<Ipv4Net>,
-    /// IPv6 prefixes of the LAN, `fe80::/10` among them when link-local is allowed.
-    pub lan6: Vec<Ipv6Net>,
-    /// The router's IPv4 address on the LAN, which no guest may claim.
-    pub gateway: Option<Ipv4Addr>,
-    /// Whether 169.254.0.0/16 may be used (RFC 3927).
-    pub link_local: bool,
-    /// DHCP.
-    pub dhcp: Dhcp,
-    /// Whether 255.255.255.255 may be sent to.
-    pub broadcast: bool,
-    /// Multicast groups that may be sent to, IPv4.
-    pub groups4: Vec<Ipv4Net>,
-    /// Multicast groups that may be sent to, IPv6.
-    pub groups6: Vec<Ipv6Net>,
-    /// Hosts and nets outside the LAN that may be reached all the same.
-    pub allow: Vec<IpNet>,
-}
-
-/// What of DHCP a guest may do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Dhcp {
-    /// Be a DHCPv4 client.
-    pub client: bool,
-    /// Servers outside the LAN prefixes that leases are renewed at.
-    pub servers: Vec<Ipv4Addr>,
-}
-
-impl Policy {
-    /// The shipped example: the LAN of the article.
-    pub const EXAMPLE: &'static str = include_str!("../../lanfence.toml");
-
-    /// Reads and checks a policy.
-    ///
-    /// # Errors
-    /// What is wrong, at which line and column of `origin`, and the cure.
-    pub fn parse(text: &str, origin: &str) -> Result<Self, PolicyError> {
-        let file = file::parse(text, origin)?;
-        check::check(&file, text, origin)
-    }
-
-    /// Reads and checks a policy file.
-    pub fn read(path: &Path) -> Result<Self, PolicyError> {
-        Self::parse(&Self::text(path)?, &path.display().to_string())
-    }
-
-    /// The text of a policy file.
-    pub fn text(path: &Path) -> Result<String, PolicyError> {
-        let origin = path.display().to_string();
-        let bytes =
-            std::fs::read(path).map_err(|error| PolicyError::unreadable(&origin, &error))?;
-        String::from_utf8(bytes).map_err(|error| PolicyError::not_utf8(&origin, &error))
-    }
-
-    /// The shipped example, parsed.
-    pub fn example() -> Self {
-        Self::parse(Self::EXAMPLE, "the shipped example").expect("the shipped example is tested")
-    }
-
-    /// Whether an address belongs to the LAN.
-    pub fn contains(&self, address: IpAddr) -> bool {
-        match address {
-            IpAddr::V4(v4) => {
-                self.lan4.iter().any(|net| net.contains(&v4))
-                    || (self.link_local && LINK_LOCAL4.contains(&v4))
-            }
-            IpAddr::V6(v6) => self.lan6.iter().any(|net| net.contains(&v6)),
-        }
-    }
-
-    /// Whether the guest may send to an address.
-    pub fn may_send_to(&self, address: IpAddr) -> bool {
-        let group = match address {
-            IpAddr::V4(v4) => {
-                self.groups4.iter().any(|net| net.contains(&v4))
-                    || (self.broadcast && v4.is_broadcast())
-            }
-            // Without an IPv6 prefix there is no address to send from.
-            IpAddr::V6(v6) => {
-                !self.lan6.is_empty() && self.groups6.iter().any(|net| net.contains(&v6))
-            }
-        };
-        group || self.contains(address) || self.allow.iter().any(|net| net.contains(&address))
-    }
-}
+pub use problem::Problem;
+pub use types::{Dhcp, LINK_LOCAL4, Policy, is_link_local};
 
 #[cfg(test)]
 mod tests;

@@ -1,12 +1,13 @@
 use super::*;
 use rstest::rstest;
+use std::net::IpAddr;
 
 #[test]
 fn the_example_is_the_articles_lan() {
     let policy = Policy::example();
-    assert!(policy.may_send_to("192.168.1.77".parse().unwrap()));
-    assert!(policy.may_send_to("255.255.255.255".parse().unwrap()));
-    assert!(policy.may_send_to("ff02::fb".parse().unwrap()));
+    assert!(policy.may_send_to("192.168.1.77".parse::<IpAddr>().unwrap()));
+    assert!(policy.may_send_to("255.255.255.255".parse::<IpAddr>().unwrap()));
+    assert!(policy.may_send_to("ff02::fb".parse::<IpAddr>().unwrap()));
     for outside in [
         "192.168.2.1",
         "8.8.8.8",
@@ -14,7 +15,10 @@ fn the_example_is_the_articles_lan() {
         "2001:db8::1",
         "ff0e::1",
     ] {
-        assert!(!policy.may_send_to(outside.parse().unwrap()), "{outside}");
+        assert!(
+            !policy.may_send_to(outside.parse::<IpAddr>().unwrap()),
+            "{outside}"
+        );
     }
 }
 
@@ -121,6 +125,6 @@ fn a_missing_file_and_foreign_bytes_are_told_apart() {
 #[test]
 fn without_an_ipv6_prefix_no_ipv6_group_may_be_sent_to() {
     let policy = Policy::parse("[lan]\nprefixes = [\"192.168.7.16/28\"]\n", "test").unwrap();
-    assert!(!policy.may_send_to("ff02::fb".parse().unwrap()));
-    assert!(policy.may_send_to("224.0.0.251".parse().unwrap()));
+    assert!(!policy.may_send_to("ff02::fb".parse::<IpAddr>().unwrap()));
+    assert!(policy.may_send_to("224.0.0.251".parse::<IpAddr>().unwrap()));
 }

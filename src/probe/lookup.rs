@@ -1,11 +1,12 @@
-//! Finding the probes of a frame without asking each of them.
+//! An index that finds the probes which a frame belongs to.
 
 use super::Sighting;
 use crate::frame::{Tag, View};
 use std::collections::HashMap;
 
-/// An index over sightings, since a cell has hundreds of probes and thousands
-/// of frames: a frame is searched for a tag and taken apart once.
+/// An index over sightings. A cell has hundreds of probes and thousands of frames; with
+/// the index each frame is searched for a tag once and parsed once, instead of once for
+/// each probe.
 #[derive(Debug, Default)]
 pub struct Lookup {
     by_tag: HashMap<Tag, Vec<usize>>,
@@ -13,7 +14,7 @@ pub struct Lookup {
 }
 
 impl Lookup {
-    /// Indexes sightings; a hit is told by the position here.
+    /// Indexes the sightings. [`Lookup::hits`] returns positions in this sequence, from 0.
     pub fn new<'a>(sightings: impl IntoIterator<Item = &'a Sighting>) -> Self {
         let mut out = Self::default();
         for (at, sighting) in sightings.into_iter().enumerate() {
@@ -26,7 +27,7 @@ impl Lookup {
     }
 
     /// Positions of all sightings that match the frame, in ascending order:
-    /// the same as asking [`Sighting::matches`] of each.
+    /// the same as calling [`Sighting::matches`] on each.
     pub fn hits(&self, frame: &[u8]) -> Vec<usize> {
         let tagged = Tag::find(frame).and_then(|tag| self.by_tag.get(&tag));
         let mut out = tagged.cloned().unwrap_or_default();

@@ -1,4 +1,22 @@
-//! The catalogue: from a policy to probes, each with a stimulus and an expected outcome.
+//! The catalogue of probes: what is sent through a filter, and what the policy expects.
+//!
+//! [`catalogue`] makes the probes of a policy and a [`Layout`](crate::layout::Layout). Each
+//! says which host sends it and how ([`Stimulus`]), how its frame is recognised
+//! ([`Sighting`]) and at which [`Point`] it counts as delivered. `check` computes the frames
+//! ([`Probe::wire`]) and evaluates the filter on them; `verify` has real hosts send them.
+//!
+//! ```
+//! use lanfence::layout::Layout;
+//! use lanfence::policy::Policy;
+//! use lanfence::probe::{Expect, Pass, catalogue};
+//!
+//! let policy = Policy::example();
+//! let layout = Layout::of(&policy)?;
+//! let probes = catalogue(&policy, &layout, |index| Pass::Filtered.tag(1, index));
+//! let ping = probes.iter().find(|probe| probe.id == "wan-ipv4/ping").unwrap();
+//! assert_eq!(ping.expect, Expect::Drop);
+//! # Ok::<(), lanfence::layout::LayoutError>(())
+//! ```
 
 mod catalogue;
 mod frames;

@@ -1,4 +1,6 @@
-//! Frames that bound a wait: sent after the probes, they tell "dropped" from "not yet here".
+//! Sentinels: frames sent after the probes, which take the same way. When one of them has
+//! arrived, a probe that was sent before it and is not there was dropped, since neither a
+//! tap nor a bridge reorders the frames of one sender; until then the probe may be late.
 
 use super::catalogue::{Draft, source_port};
 use crate::frame::dhcp::{self, Message, message};
@@ -9,16 +11,18 @@ use crate::frame::{
 use crate::layout::{Host, Layout};
 use std::net::Ipv4Addr;
 
+/// RFC 863.
 const DISCARD: u16 = 9;
-/// Builds one of them.
+/// Builds one sentinel.
 type Build<'a> = &'a dyn Fn(&Draft<'_>) -> Vec<u8>;
 
+/// RFC 6762 section 3.
 const MDNS: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);
 
-/// Raw frames from the guest of such different kinds that almost any filter
-/// that lets the LAN be used lets one of them pass to the peer and one to the
-/// router. `tag_of` makes the tag of the frame at an index; its pass is to be
-/// [`SENTINEL`](super::SENTINEL).
+/// Sentinels from the guest: ARP, UDP, a broadcast, a DHCP discover, mDNS and neighbour
+/// solicitations. They differ so much that a filter under which the LAN can be used lets at
+/// least one of them pass to the peer and one to the router. `tag_of` makes the tag of
+/// the frame at an index; the tag's pass must be [`SENTINEL`](super::SENTINEL).
 pub fn sentinels(layout: &Layout, tag_of: impl Fn(u16) -> Tag) -> Vec<Vec<u8>> {
     let (guest, peer, router) = (&layout.guest, &layout.peer, &layout.gateway);
     let builders: &[Build<'_>] = &[
@@ -35,7 +39,7 @@ pub fn sentinels(layout: &Layout, tag_of: impl Fn(u16) -> Tag) -> Vec<Vec<u8>> {
     numbered(layout, tag_of, builders)
 }
 
-/// The same towards the guest, as raw frames sent from the peer.
+/// The same from the LAN peer to the guest.
 pub fn inbound_sentinels(layout: &Layout, tag_of: impl Fn(u16) -> Tag) -> Vec<Vec<u8>> {
     let (guest, peer) = (&layout.guest, &layout.peer);
     let builders: &[Build<'_>] = &[
@@ -65,10 +69,10 @@ fn datagram(from: &Host, mac: Mac, to: Ipv4Addr, d: &Draft<'_>) -> Vec<u8> {
     Link::new(from.mac, mac).frame(ethertype::IPV4, &packet)
 }
 
-/// A discover without its message type: a filter sees ports and addresses of
-/// DHCP, a DHCP server sees a BOOTP client (the lab's is told to ignore those: it
-/// would reserve an address for ever), and no sighting of the real client's
-/// discover matches.
+/// A DHCP discover without option 53, the message type. A filter sees the ports and
+/// addresses of DHCP. A DHCP server sees a BOOTP client (RFC 1534 section 2), and the lab's
+/// is told to ignore those, since their leases never end. No sighting of the real
+/// client's discover matches it.
 fn discover(mac: Mac, d: &Draft<'_>) -> Vec<u8> {
     let message = Message {
         kind: None,
@@ -80,7 +84,7 @@ fn discover(mac: Mac, d: &Draft<'_>) -> Vec<u8> {
     Link::new(mac, BROADCAST).frame(ethertype::IPV4, &packet)
 }
 
-/// What looks like a server's answer, for a transaction and client that are not there.
+/// A DHCP offer for a client and a transaction that do not exist.
 fn dhcp_reply(guest: &Host, peer: &Host, d: &Draft<'_>) -> Vec<u8> {
     let message = Message::from_server(message::OFFER, peer.mac, guest.v4, peer.v4);
     let body = message.to_bytes(&d.bytes());

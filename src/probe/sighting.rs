@@ -1,4 +1,4 @@
-//! Recognising the frames of a probe.
+//! How the frames of a probe are recognised.
 
 use super::Sighting;
 use crate::frame::dhcp::{self, MessageType};

@@ -1,4 +1,4 @@
-//! The words in which the catalogue speaks to the lab, the judge and the report.
+//! A probe as data: what is sent, what the policy expects, and how its frames are recognised.
 
 use super::point::{Origin, Point};
 use crate::frame::dhcp::MessageType;
@@ -32,11 +32,11 @@ pub enum Group {
     WanEdges,
     /// Tunnels to a LAN host or the router.
     Tunnels,
-    /// A LAN host or the router made to answer to the WAN.
+    /// Frames that make a LAN host or the router send to the WAN.
     Reflection,
     /// 802.1Q, 802.1ad, `PPPoE`, SNAP and other `EtherTypes`.
     Encapsulation,
-    /// Playing DHCP server, router or another host.
+    /// The guest as DHCP server, router or another host.
     Rogue,
     /// WAN to guest.
     WanInbound,
@@ -55,7 +55,7 @@ pub enum Expect {
 /// What is done to send a probe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Stimulus {
-    /// Raw frames with the tag already in them, in order.
+    /// Raw frames with the tag in each of them, in the order in which they are sent.
     Frames(Vec<Vec<u8>>),
     /// A datagram through the sender's own stack; the payload holds the tag.
     Udp {
@@ -82,7 +82,8 @@ pub enum Stimulus {
         /// Payload, echoed by a host on the LAN.
         payload: Vec<u8>,
     },
-    /// Joining a group and listening on the port. The report (IGMP or MLD) is the probe.
+    /// The guest's stack joins the group and listens on the UDP port. The report that
+    /// it sends (IGMP or MLD) is the probe.
     Join {
         /// Group.
         group: IpAddr,
@@ -91,16 +92,19 @@ pub enum Stimulus {
     },
     /// A step of the guest's DHCP client; several probes watch the same step.
     Dhcp(DhcpStep),
-    /// A command over SSH from the origin to the guest; recognised by the SYN to port 22 from the source port.
+    /// A command over SSH from the origin to the guest; recognised by the SYN to the
+    /// guest's port 22 (RFC 4253 section 4.1).
     Ssh,
 }
 
-/// How a frame of the probe is recognised.
+/// How a frame of the probe is recognised. Frames that lanfence builds carry a [`Tag`];
+/// those that a real stack, client or firmware builds are recognised by their contents.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sighting {
     /// The tag anywhere in the frame.
     Tag(Tag),
-    /// A TCP segment with SYN and without ACK to this address and port, from this port where one is given.
+    /// The first segment of a TCP connection (SYN without ACK, RFC 9293 section 3.5) to
+    /// this address and port, from this port where one is given.
     TcpSyn {
         /// Destination address.
         to: IpAddr,
@@ -109,35 +113,39 @@ pub enum Sighting {
         /// Source port.
         source_port: Option<u16>,
     },
-    /// A TFTP request for a file of this name, or a block that holds the name.
+    /// A TFTP read request for a file of this name, or the data block of the lab's server,
+    /// whose files hold their own name (RFC 1350 section 5).
     Tftp {
         /// The file's name.
         name: String,
     },
-    /// A TCP segment with this file's name in an HTTP request, or in the body of
-    /// our server's answer.
+    /// A TCP segment with this file's name as the target of an HTTP GET (RFC 9112
+    /// section 3), or as the body of the answer of the lab's server.
     Http {
         /// The file's name.
         name: String,
     },
-    /// A DNS question for this name.
+    /// A query for this name to the port of DNS, mDNS or LLMNR (RFC 1035 section 4.1,
+    /// RFC 6762 section 18, RFC 4795 section 2.1).
     Dns {
         /// Lower-case name without the final dot.
         name: String,
     },
-    /// An IGMPv1/v2/v3 report for the group.
+    /// An IGMP report of version 1, 2 or 3 for the group (RFC 1112 appendix I, RFC 2236
+    /// section 2, RFC 3376 section 4.2).
     Igmp {
         /// Group.
         group: Ipv4Addr,
     },
-    /// An MLDv1/v2 report for the group.
+    /// An MLD report of version 1 or 2 for the group (RFC 2710 section 3, RFC 3810
+    /// section 5.2).
     Mld {
         /// Group.
         group: Ipv6Addr,
     },
-    /// A `DHCPv4` message.
+    /// A `DHCPv4` message between the ports 67 and 68 (RFC 2131 section 4.1).
     Dhcp {
-        /// Option 53.
+        /// Its type, option 53 (RFC 2132 section 9.6).
         message: MessageType,
         /// Client hardware address.
         client: Mac,
@@ -146,28 +154,28 @@ pub enum Sighting {
     },
 }
 
-/// One thing that may or may not get through.
+/// One attempt to get a frame through the filter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Probe {
     /// Stable name, `wan-ipv4/udp-53` and so on; the first part is the group's kebab-case name.
     pub id: String,
     /// Row of the table.
     pub group: Group,
-    /// In words, one line.
+    /// What is sent from where to where, one line of at most 90 bytes.
     pub summary: String,
     /// What the policy wants.
     pub expect: Expect,
-    /// Set where nwfilter cannot close the hole: why, and the remedy. A frame that gets
+    /// Set where nwfilter cannot stop the frame: why, and what can. A frame that gets
     /// through is then a known gap, neither pass nor fail.
     pub known_gap: Option<&'static str>,
-    /// Where it starts.
+    /// The host that sends it.
     pub origin: Origin,
-    /// What is done.
+    /// How it is sent.
     pub stimulus: Stimulus,
     /// Recognises the frame as it leaves its origin.
     pub sent: Sighting,
-    /// Recognises the frame at the far side.
+    /// Recognises the frame where it is received.
     pub received: Sighting,
-    /// Where it must be seen to count as delivered.
+    /// Where the frame must be seen to count as delivered.
     pub received_at: Point,
 }

@@ -1,4 +1,5 @@
-//! Collecting probes: indices, tags, ports and the fields that a row shares.
+//! How the catalogue is written: a [`Book`] collects the probes, a [`Row`] holds what the
+//! probes of one call share, a [`Draft`] is what the frames of one probe are built from.
 
 use crate::frame::{Ip4, Ip6, Link, Mac, TAG_LEN, Tag, ethertype};
 use crate::layout::Layout;
@@ -10,9 +11,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 const FIRST_PORT: u16 = 20_000;
 const PORTS_PER_PASS: u16 = 9_000;
 
-/// Source port of the probe with this tag, so that no port returns in another
-/// pass, where connection tracking or `TIME_WAIT` could tell them apart. The
-/// run's number turns the range, since hosts of the lab outlive a cell.
+/// Source port of the probe with this tag, 20000 to 64999. Each pass has a range of its
+/// own: a port that returned would meet connection tracking or `TIME_WAIT` (RFC 9293
+/// section 3.3.2) of the pass before. The run's number shifts the ports within the range,
+/// since the hosts of a lab serve many cells.
 pub fn source_port(tag: Tag) -> u16 {
     let range = u16::from(tag.pass.saturating_sub(1));
     let turned =
@@ -25,7 +27,7 @@ pub fn source_port(tag: Tag) -> u16 {
 pub struct Book<'a> {
     /// The policy that expectations come from.
     pub policy: &'a Policy,
-    /// Who is where.
+    /// The hosts.
     pub layout: &'a Layout,
     tag_of: &'a dyn Fn(u16) -> Tag,
     probes: Vec<Probe>,
@@ -42,7 +44,8 @@ impl<'a> Book<'a> {
         }
     }
 
-    /// Probes of a row that share expectation and far side, sent by the guest.
+    /// Begins probes of a row of the table that the guest sends. They share what the
+    /// policy expects and where they are received.
     pub fn row(
         &mut self,
         group: Group,
@@ -81,7 +84,7 @@ pub struct Row<'b, 'a> {
 }
 
 impl<'a> Row<'_, 'a> {
-    /// The same row with another far side.
+    /// The same row received at another point.
     pub fn at(&mut self, received_at: Point) -> Row<'_, 'a> {
         Row {
             received_at,
@@ -105,7 +108,8 @@ impl<'a> Row<'_, 'a> {
         }
     }
 
-    /// The same row as a hole that nwfilter cannot close: must be stopped, is not.
+    /// The same row as a known gap: the policy wants the frames dropped, and nwfilter
+    /// cannot do it. `remedy` says why and what can.
     pub fn known_gap(&mut self, remedy: &'static str) -> Row<'_, 'a> {
         Row {
             expect: Expect::Drop,
@@ -201,7 +205,8 @@ impl<'a> Row<'_, 'a> {
         self.push(name, summary, stimulus, seen);
     }
 
-    /// Any stimulus, recognised alike on both sides.
+    /// Any stimulus whose frame is recognised by the same sighting when it is sent and
+    /// when it is received.
     pub fn push(&mut self, name: &str, summary: &str, stimulus: Stimulus, seen: Sighting) {
         self.book.probes.push(Probe {
             id: format!("{}/{name}", self.group.slug()),
@@ -220,7 +225,7 @@ impl<'a> Row<'_, 'a> {
 
 /// What one probe is built from.
 pub struct Draft<'a> {
-    /// Who is where.
+    /// The hosts.
     pub layout: &'a Layout,
     /// Its tag.
     pub tag: Tag,

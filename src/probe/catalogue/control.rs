@@ -1,4 +1,4 @@
-//! ARP, and what IPv6 needs in its place.
+//! ARP, IPv6 neighbour and router discovery, MLD, and the DHCPv6 solicit.
 
 use super::book::{Book, Draft};
 use super::rules;
@@ -25,7 +25,7 @@ fn add_arp(book: &mut Book<'_>) {
     let (policy, layout) = (book.policy, book.layout);
     let (guest, peer) = (&layout.guest, &layout.peer);
     let me = (guest.mac, guest.v4);
-    let own = rules::on_lan(policy, guest.v4) && policy.gateway != Some(guest.v4);
+    let own = policy.contains(guest.v4) && policy.gateway != Some(guest.v4);
     let mut row = book.row(Group::Arp, own, Point::Peer);
     row.raw("request-peer", "ARP request for a host on the LAN", |d| {
         arp::request(me, peer.v4, &d.bytes())

@@ -1,4 +1,5 @@
-//! The life of a lease, several probes watching each step of a real client.
+//! DHCP from discover to release (RFC 2131). A real client takes the steps; several
+//! probes watch the messages of each step.
 
 use super::book::Book;
 use super::rules;
@@ -7,7 +8,7 @@ use crate::frame::dhcp::{self, Message, MessageType, message};
 use crate::probe::{Group, Origin, Point, Sighting, Stimulus};
 use std::net::Ipv4Addr;
 
-/// One message of one step.
+/// One message of one step of the client.
 struct Step {
     name: &'static str,
     summary: &'static str,
@@ -80,7 +81,7 @@ fn from_server(book: &Book<'_>) -> Vec<Step> {
         },
         Step {
             name: "renew-ack",
-            summary: "DHCP ack of the renewal",
+            summary: "DHCP ack of a renewal reaches the guest",
             asked: DhcpStep::Renew,
             message: message::ACK,
             to: Some(book.layout.guest.v4),
@@ -94,8 +95,8 @@ fn lease(book: &mut Book<'_>, origin: Origin, client: bool, received_at: Point, 
         client: book.layout.guest.mac,
         to: step.to,
     };
-    // Without a client in the policy only the discover is sent with the filter
-    // on, and all later messages are missing for want of an answer to it.
+    // Where the policy stops DHCP, the discover is dropped with the filter on: nobody
+    // answers it, and the client sends nothing more.
     if !client && step.name != "discover" {
         return;
     }
@@ -111,7 +112,7 @@ fn add_remote_servers(book: &mut Book<'_>) {
         let received_at = rules::routed4(layout, server);
         book.row(Group::Dhcp, policy.dhcp.client, received_at).raw(
             &format!("renew-at-server-{}", at + 1),
-            &format!("DHCP renewal at the server {server} behind a relay"),
+            &format!("DHCP renewal at the server {server}, which is behind a relay"),
             |d| {
                 let message = Message {
                     from: layout.guest.v4,

@@ -27,7 +27,7 @@ const ADDRESSES4: &[(&str, &str, [u8; 4])] = &[
     ("dns-1-1-1-1", "the public resolver 1.1.1.1", [1, 1, 1, 1]),
     (
         "above-groups",
-        "240.0.0.1, class E right above multicast",
+        "240.0.0.1, class E, directly above multicast",
         [240, 0, 0, 1],
     ),
     (
@@ -37,7 +37,7 @@ const ADDRESSES4: &[(&str, &str, [u8; 4])] = &[
     ),
     (
         "class-e-last",
-        "255.255.255.254, class E right below broadcast",
+        "255.255.255.254, class E, directly below broadcast",
         [255, 255, 255, 254],
     ),
     ("zero", "0.0.0.0, the old broadcast address", [0, 0, 0, 0]),
@@ -87,7 +87,7 @@ pub fn foreign_private(policy: &Policy) -> Ipv4Addr {
     let outside = candidates
         .into_iter()
         .map(Ipv4Addr::from)
-        .find(|address| !rules::allowed(policy, *address));
+        .find(|address| !policy.allows(*address));
     // All of RFC 1918 is LAN: carrier-grade NAT space is next.
     outside.unwrap_or(Ipv4Addr::new(100, 99, 98, 97))
 }
@@ -103,7 +103,7 @@ fn add_neighbours(book: &mut Book<'_>) {
             let (below, above) = rules::neighbours(net);
             for (side, to) in [("below", below), ("above", above)] {
                 let name = format!("{side}-{kind}-{}", at + 1);
-                neighbour(book, &name, &format!("right {side} {net}"), to);
+                neighbour(book, &name, &format!("directly {side} {net}"), to);
             }
         }
     }
@@ -145,14 +145,14 @@ fn unicast6(book: &mut Book<'_>, name: &str, summary: &str, to: Ipv6Addr) {
         });
 }
 
-/// Link-local addresses handed to the router.
+/// IPv4 link-local addresses in frames for the router.
 fn add_link_local(book: &mut Book<'_>) {
     let policy = book.policy;
     let to = Ipv4Addr::new(169, 254, 200, 1);
     let frame = |d: &super::Draft<'_>| d.to_router4(&d.ip4(to).udp(d.port, DISCARD, &d.bytes()));
     let (name, summary) = (
         "link-local-via-router",
-        "UDP to 169.254.200.1 handed to the router",
+        "UDP to 169.254.200.1 in a frame for the router",
     );
     let mut row = book.row(Group::WanEdges, false, Point::Wan);
     if policy.link_local {
@@ -209,10 +209,10 @@ fn add_groups6(book: &mut Book<'_>) {
         "UDP to ff0e::6c66:1 in a frame for the router alone",
         |d| d.to_router6(&d.ip6(global).udp(d.port, DISCARD, &d.bytes())),
     );
-    let from = rules::on_lan(policy, book.layout.guest.v6);
+    let from = policy.contains(book.layout.guest.v6);
     book.row(
         Group::WanEdges,
-        from && rules::group(policy, global),
+        from && policy.has_group(global),
         Point::Gateway,
     )
     .raw(

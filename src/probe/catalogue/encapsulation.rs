@@ -18,8 +18,12 @@ const fn q(priority: u8, vid: u16) -> VlanTag {
 
 /// Stacks under which Linux reads the packet as untagged: the router forwards it.
 const PRIORITY_TAGS: &[(&str, &str, &[VlanTag])] = &[
-    ("vlan-0", "VLAN 0", &[q(0, 0)]),
-    ("vlan-0-priority", "VLAN 0 with priority 7", &[q(7, 0)]),
+    ("vlan-0", "the tag of VLAN 0", &[q(0, 0)]),
+    (
+        "vlan-0-priority",
+        "the tag of VLAN 0 and priority 7",
+        &[q(7, 0)],
+    ),
     (
         "qinq-0",
         "an 802.1ad tag with VLAN 0",
@@ -29,8 +33,8 @@ const PRIORITY_TAGS: &[(&str, &str, &[VlanTag])] = &[
 
 /// Stacks of VLANs that the router is not in: the frame reaches its port.
 const VLAN_TAGS: &[(&str, &str, &[VlanTag])] = &[
-    ("vlan-1", "VLAN 1", &[q(0, 1)]),
-    ("vlan-100", "VLAN 100", &[q(0, 100)]),
+    ("vlan-1", "the tag of VLAN 1", &[q(0, 1)]),
+    ("vlan-100", "the tag of VLAN 100", &[q(0, 100)]),
     (
         "qinq-100",
         "an 802.1ad tag",
@@ -53,7 +57,7 @@ const ETHERTYPES: &[(&str, &str, u16)] = &[
     ),
     (
         "ethertype-88b5",
-        "EtherType 0x88b5, local experiments",
+        "EtherType 0x88b5, which is for local experiments",
         0x88b5,
     ),
     ("ipx", "IPX over Ethernet II", 0x8137),
@@ -74,19 +78,27 @@ fn add_vlans(book: &mut Book<'_>) {
     let router = book.layout.gateway.mac;
     let mut row = book.row(Group::Encapsulation, false, Point::Wan);
     for &(name, what, tags) in PRIORITY_TAGS {
-        row.raw(name, &format!("IPv4 to a WAN host under {what}"), |d| {
-            d.link(router).stacked(tags, ethertype::IPV4, &d.inner4())
-        });
+        row.raw(
+            name,
+            &format!("IPv4 to a WAN host in a frame with {what}"),
+            |d| d.link(router).stacked(tags, ethertype::IPV4, &d.inner4()),
+        );
     }
-    row.raw("vlan-0-ipv6", "IPv6 to a WAN host under VLAN 0", |d| {
-        d.link(router)
-            .stacked(&[q(0, 0)], ethertype::IPV6, &d.inner6())
-    });
+    row.raw(
+        "vlan-0-ipv6",
+        "IPv6 to a WAN host in a frame with the tag of VLAN 0",
+        |d| {
+            d.link(router)
+                .stacked(&[q(0, 0)], ethertype::IPV6, &d.inner6())
+        },
+    );
     let mut row = row.at(Point::Gateway);
     for &(name, what, tags) in VLAN_TAGS {
-        row.raw(name, &format!("IPv4 to a WAN host under {what}"), |d| {
-            d.link(router).stacked(tags, ethertype::IPV4, &d.inner4())
-        });
+        row.raw(
+            name,
+            &format!("IPv4 to a WAN host in a frame with {what}"),
+            |d| d.link(router).stacked(tags, ethertype::IPV4, &d.inner4()),
+        );
     }
 }
 
@@ -113,7 +125,7 @@ fn add_pppoe(book: &mut Book<'_>) {
                 .frame(ethertype::PPPOE_SESSION, &link::pppoe_ipv6(7, &d.inner6()))
         },
     );
-    row.raw("mpls", "IPv4 to a WAN host under an MPLS label", |d| {
+    row.raw("mpls", "IPv4 to a WAN host behind an MPLS label", |d| {
         d.link(router)
             .frame(ethertype::MPLS, &link::mpls(16, &d.inner4()))
     });
@@ -130,7 +142,7 @@ fn add_llc(book: &mut Book<'_>) {
                 .length_frame(&link::snap(ethertype::IPV4, &d.inner4()))
         },
     );
-    row.raw("llc-ip", "IPv4 to a WAN host in LLC type 6", |d| {
+    row.raw("llc-ip", "IPv4 to a WAN host in LLC with SAP 6", |d| {
         d.link(router).length_frame(&link::llc(0x06, &d.inner4()))
     });
     row.raw("raw-802-3", "IPX in raw 802.3", |d| {
@@ -162,7 +174,7 @@ fn add_others(book: &mut Book<'_>) {
     }
 }
 
-/// Tags and strange types are no way into the guest either.
+/// Tagged frames and unusual EtherTypes must not reach the guest either.
 fn add_inbound(book: &mut Book<'_>) {
     let (guest, peer) = (&book.layout.guest, &book.layout.peer);
     let link_in = Link::new(peer.mac, guest.mac);
@@ -171,10 +183,10 @@ fn add_inbound(book: &mut Book<'_>) {
     let mut row = row.from(Origin::Peer);
     row.raw(
         "inbound-vlan-0",
-        "IPv4 under VLAN 0 towards the guest",
+        "IPv4 to the guest in a frame with the tag of VLAN 0",
         |d| link_in.stacked(&[q(0, 0)], ethertype::IPV4, &datagram(d)),
     );
-    row.raw("inbound-88b5", "EtherType 0x88b5 towards the guest", |d| {
+    row.raw("inbound-88b5", "EtherType 0x88b5 to the guest", |d| {
         link_in.frame(0x88b5, &d.bytes())
     });
 }

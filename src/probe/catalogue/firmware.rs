@@ -1,4 +1,4 @@
-//! What a boot firmware can do by a script: take a lease and fetch files.
+//! The probes of a boot firmware, which a script makes take a lease and fetch files.
 
 use super::book::Book;
 use super::rules;
@@ -53,7 +53,7 @@ fn add_lease(book: &mut Book<'_>) {
         (out, "request", "DHCP request", message::REQUEST),
         (back, "ack", "DHCP ack reaches the guest", message::ACK),
     ];
-    // Without a client in the policy the rest is missing for want of an answer.
+    // Where the policy stops DHCP, nobody answers the discover, and nothing follows it.
     let steps = steps.into_iter().take(if client { 4 } else { 1 });
     for ((origin, received_at), name, summary, message) in steps {
         let seen = Sighting::Dhcp {

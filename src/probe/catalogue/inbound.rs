@@ -1,4 +1,4 @@
-//! Towards the guest, from the LAN and from the WAN.
+//! Frames for the guest, from the LAN and from the WAN.
 
 use super::book::{Book, Draft, Row};
 use super::control::ALL_NODES;
@@ -166,14 +166,14 @@ fn add_igmp_queries(row: &mut Row<'_, '_>, router: &Host) {
         ),
         (
             "igmp-query-no-address",
-            "IGMPv3 query of a snooping switch from 0.0.0.0",
+            "IGMPv3 query from a snooping switch, which has the source 0.0.0.0",
             Ipv4Addr::UNSPECIFIED,
             asked,
         ),
     ];
     for (name, summary, from, expected) in sources {
         row.expect(expected).raw(name, summary, |d| {
-            // Version 3, lest the guest fall back to version 2 reports.
+            // Version 3: after an older query the guest would report with that version.
             let query = group::igmp3_query(Ipv4Addr::new(239, 255, 77, 99), &d.bytes());
             debug_assert_eq!(query[0], igmp::QUERY);
             let ip = Ip4::new(from, ALL_SYSTEMS)
@@ -247,10 +247,10 @@ fn add_wan_raw4(book: &mut Book<'_>) {
     row.raw("raw-dns-answer", "UDP from port 53 of a WAN host", |d| {
         frame(ip.udp(names::DNS_PORT, d.port, &d.bytes()))
     });
-    row.raw("raw-tcp-syn-ack", "TCP SYN and ACK of a WAN host", |d| {
+    row.raw("raw-tcp-syn-ack", "TCP SYN and ACK from a WAN host", |d| {
         frame(ip.tcp(d.port, 443, flag::SYN | flag::ACK, &d.bytes()))
     });
-    row.raw("raw-unreachable", "ICMP error of a WAN router", |d| {
+    row.raw("raw-unreachable", "ICMP error from a WAN router", |d| {
         let quoted = d.ip4(wan).udp(d.port, DISCARD, &d.bytes());
         frame(ip.icmp(3, 1, [0; 4], &quoted))
     });

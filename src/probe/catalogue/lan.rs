@@ -107,7 +107,6 @@ fn add_raw(book: &mut Book<'_>) {
         "later fragment of a UDP datagram on the LAN",
         |d| fragments(d, peer.v4).1,
     );
-    let _local = rules::outbound(policy, guest.link_local, peer.link_local);
     row.expect(policy.link_local).raw(
         "link-local4",
         "UDP between IPv4 link-local addresses (RFC 3927)",
@@ -131,7 +130,7 @@ fn fragments(d: &Draft<'_>, to: Ipv4Addr) -> (Vec<u8>, Vec<u8>) {
     )
 }
 
-/// Hosts behind the router that count as LAN or are allowed all the same.
+/// Hosts behind the router that the policy counts as LAN or allows.
 fn add_behind_router(book: &mut Book<'_>) {
     let (policy, layout) = (book.policy, book.layout);
     let hosts = [layout.guest.link_local, layout.guest.v6];
@@ -214,7 +213,7 @@ fn add_broadcast(book: &mut Book<'_>) {
                 .frame(ethertype::IPV4, &d.ip4(all).echo(&d.bytes()))
         },
     );
-    let limited = policy.broadcast && rules::on_lan(policy, guest);
+    let limited = policy.broadcast && policy.contains(guest);
     let mut row = book.row(Group::Broadcast, limited, Point::Peer);
     let everyone = Ipv4Addr::BROADCAST;
     row.udp(

@@ -1,4 +1,4 @@
-//! The probe set, row by row.
+//! All probes, one file for each row of the report's table or a few of them.
 
 mod book;
 mod control;
@@ -27,15 +27,15 @@ use book::Book;
 
 /// All probes for a policy, in a fixed order.
 ///
-/// `phase_tag` makes the tag of the probe at an index of the vector. The same
+/// `pass_tag` makes the tag of the probe at an index of the vector. The same
 /// policy and layout give the same ids, stimuli and expectations for every
-/// pass; only tags, source ports and asked names differ. Source ports are in
+/// pass; only tags, source ports and DNS names differ. Source ports are in
 /// 20000 to 64999 and repeat in no other pass of the run.
 ///
-/// In the control run every probe must be seen at its `received_at`; what the lab
+/// In the control pass every probe must be seen at its `received_at`; what the lab
 /// has to provide for that is written beside the probes that need it.
-pub fn catalogue(policy: &Policy, layout: &Layout, phase_tag: impl Fn(u16) -> Tag) -> Vec<Probe> {
-    let mut book = Book::new(policy, layout, &phase_tag);
+pub fn catalogue(policy: &Policy, layout: &Layout, pass_tag: impl Fn(u16) -> Tag) -> Vec<Probe> {
+    let mut book = Book::new(policy, layout, &pass_tag);
     dhcp::add(&mut book);
     lan::add(&mut book);
     multicast::add(&mut book);

@@ -50,7 +50,7 @@ pub fn add(book: &mut Book<'_>) {
 
 fn add_services(book: &mut Book<'_>) {
     let (policy, layout) = (book.policy, book.layout);
-    let ok = |to: IpAddr| rules::group(policy, to);
+    let ok = |to: IpAddr| policy.has_group(to);
     let ok6 = |to| rules::link_group6(policy, layout, to);
     let question = |d: &Draft<'_>| names::question(0, false, "lanfence.local", Some(d.tag));
     let mut row = book.row(Group::Multicast, true, Point::Peer);
@@ -90,13 +90,12 @@ fn add_groups(book: &mut Book<'_>) {
     let policy = book.policy;
     for &(name, summary, to) in GROUPS {
         let to = Ipv4Addr::from(to);
-        book.row(Group::Multicast, rules::group(policy, to), Point::Peer)
+        book.row(Group::Multicast, policy.has_group(to), Point::Peer)
             .raw(name, summary, |d| {
                 let packet = d.ip4(to).ttl(1).udp(d.port, DISCARD, &d.bytes());
                 d.link(group_mac4(to)).frame(ethertype::IPV4, &packet)
             });
     }
-    let _site = Ipv6Addr::new(0xff05, 0, 0, 0, 0, 0, 0, 0x6c66);
 }
 
 fn add_igmp(book: &mut Book<'_>) {
@@ -110,20 +109,17 @@ fn add_igmp(book: &mut Book<'_>) {
     )];
     for (name, summary, kind, last) in reports {
         let member = Ipv4Addr::new(239, 255, 77, last);
-        row.expect(rules::group(policy, member))
+        row.expect(policy.has_group(member))
             .raw(name, summary, |d| {
                 igmp_frame(d, member, &group::igmp_message(kind, 0, member, &d.bytes()))
             });
     }
-    row.expect(rules::group(policy, IGMP_V3)).raw(
-        "igmp3-report",
-        "IGMPv3 report to 224.0.0.22",
-        |d| {
+    row.expect(policy.has_group(IGMP_V3))
+        .raw("igmp3-report", "IGMPv3 report to 224.0.0.22", |d| {
             let member = Ipv4Addr::new(239, 255, 77, 13);
             let report = group::igmp3_report(record::TO_EXCLUDE, member, &d.bytes());
             igmp_frame(d, IGMP_V3, &report)
-        },
-    );
+        });
 }
 
 /// IGMP goes out with TTL 1 and router alert (RFC 3376 4).
@@ -136,20 +132,16 @@ fn igmp_frame(d: &Draft<'_>, to: Ipv4Addr, message: &[u8]) -> Vec<u8> {
 fn add_membership(book: &mut Book<'_>) {
     let (policy, layout) = (book.policy, book.layout);
     // Linux reports with IGMPv3 and MLDv2 unless an older querier is there.
-    book.row(
-        Group::Multicast,
-        rules::group(policy, IGMP_V3),
-        Point::Gateway,
-    )
-    .push(
-        "igmp-join",
-        "joining a group through the guest's stack (IGMP report)",
-        Stimulus::Join {
-            group: JOINED.into(),
-            port: JOINED_PORT,
-        },
-        Sighting::Igmp { group: JOINED },
-    );
+    book.row(Group::Multicast, policy.has_group(IGMP_V3), Point::Gateway)
+        .push(
+            "igmp-join",
+            "joining a group through the guest's stack (IGMP report)",
+            Stimulus::Join {
+                group: JOINED.into(),
+                port: JOINED_PORT,
+            },
+            Sighting::Igmp { group: JOINED },
+        );
     book.row(Group::Multicast, rules::nd(policy, layout), Point::Gateway)
         .push(
             "mld-join",

@@ -1,4 +1,4 @@
-//! A LAN host or the router made to carry the guest's bytes to the WAN.
+//! Frames that make a LAN host or the router send the guest's bytes to the WAN.
 
 use super::book::{Book, Draft};
 use super::control::ALL_NODES;
@@ -33,12 +33,12 @@ fn add_echo4(book: &mut Book<'_>) {
     let mut row = book.row(Group::Reflection, expect, Point::Wan);
     row.raw(
         "echo-peer",
-        "ping to a LAN host with a WAN source: the reply goes out",
+        "ping to a LAN host with a WAN source: the reply goes to the WAN",
         |d| d.to_peer4(&echo_from(d, wan, peer)),
     );
     row.raw(
         "echo-router",
-        "ping to the router with a WAN source: the reply goes out",
+        "ping to the router with a WAN source: the reply goes to the WAN",
         |d| d.to_router4(&echo_from(d, wan, router)),
     );
     let private = super::edges::foreign_private(policy);
@@ -109,7 +109,7 @@ fn add_echo6(book: &mut Book<'_>) {
         );
 }
 
-/// Packets for a LAN host that say where to send them next.
+/// Packets for a LAN host or the router that name the next hop (RFC 791, RFC 5095).
 fn add_source_routes(book: &mut Book<'_>) {
     let layout = book.layout;
     let wan = layout.wan4;
@@ -165,7 +165,7 @@ fn add_relays(book: &mut Book<'_>) {
         )
         .dns(
             "dns-recursion",
-            "a name of the guest's choice asked of the router's DNS",
+            "DNS question to the router for a name that it must ask a WAN host for",
             router,
         );
 }

@@ -1,4 +1,4 @@
-//! Playing DHCP server, router or another host.
+//! The guest as a DHCP server, as a router or as another host.
 
 use super::book::{Book, Draft};
 use super::control::{ALL_NODES, dhcpv6};
@@ -36,18 +36,18 @@ fn add_dhcp(book: &mut Book<'_>) {
     let layout = book.layout;
     let (from, to) = (dhcp::SERVER_PORT, dhcp::CLIENT_PORT);
     let mut row = book.row(Group::Rogue, false, Point::Peer);
-    row.raw("dhcp-offer", "DHCP offer broadcast by the guest", |d| {
+    row.raw("dhcp-offer", "DHCP offer that the guest broadcasts", |d| {
         let packet = d
             .ip4(Ipv4Addr::BROADCAST)
             .udp(from, to, &offer(d, message::OFFER));
         d.link(BROADCAST).frame(ethertype::IPV4, &packet)
     });
-    row.raw("dhcp-ack", "DHCP ack of the guest to a LAN host", |d| {
+    row.raw("dhcp-ack", "DHCP ack from the guest to a LAN host", |d| {
         d.to_peer4(&d.ip4(layout.peer.v4).udp(from, to, &offer(d, message::ACK)))
     });
     row.raw(
         "dhcp-odd-port",
-        "DHCP ack of the guest from a port that no server uses",
+        "DHCP ack from the guest, from a port that no server uses",
         |d| {
             d.to_peer4(
                 &d.ip4(layout.peer.v4)
@@ -57,7 +57,7 @@ fn add_dhcp(book: &mut Book<'_>) {
     );
     row.raw(
         "dhcpv6-odd-port",
-        "DHCPv6 advertise of the guest from a port that no server uses",
+        "DHCPv6 advertise from the guest, from a port that no server uses",
         |d| {
             d.to_peer6(
                 &d.local6(layout.peer.link_local)
@@ -67,7 +67,7 @@ fn add_dhcp(book: &mut Book<'_>) {
     );
     row.raw(
         "dhcpv6-advertise",
-        "DHCPv6 advertise of the guest to a LAN host",
+        "DHCPv6 advertise from the guest to a LAN host",
         |d| {
             d.to_peer6(
                 &d.local6(layout.peer.link_local)
@@ -83,7 +83,7 @@ fn add_router(book: &mut Book<'_>) {
     let mut row = book.row(Group::Rogue, false, Point::Peer);
     row.raw(
         "ra",
-        "router advertisement of the guest to all nodes",
+        "router advertisement from the guest to all nodes",
         |d| {
             let body = nd::router_advert(mac, d.tag);
             let packet = Ip6::new(me, ALL_NODES)
@@ -93,14 +93,18 @@ fn add_router(book: &mut Book<'_>) {
                 .frame(ethertype::IPV6, &packet)
         },
     );
-    row.raw("ospf6", "OSPFv3 of the guest to the link's routers", |d| {
-        let routers = "ff02::5".parse().expect("a constant");
-        let packet = Ip6::new(me, routers).hops(1).packet(OSPF, &d.bytes());
-        d.link(group_mac6(routers)).frame(ethertype::IPV6, &packet)
-    });
+    row.raw(
+        "ospf6",
+        "OSPFv3 from the guest to the link's routers",
+        |d| {
+            let routers = "ff02::5".parse().expect("a constant");
+            let packet = Ip6::new(me, routers).hops(1).packet(OSPF, &d.bytes());
+            d.link(group_mac6(routers)).frame(ethertype::IPV6, &packet)
+        },
+    );
     row.raw(
         "redirect6",
-        "IPv6 redirect of the guest to a LAN host",
+        "IPv6 redirect from the guest to a LAN host",
         |d| {
             let body = nd::redirect(me, d.layout.wan6, mac, d.tag);
             d.to_peer6(
@@ -199,7 +203,7 @@ fn add_mac(book: &mut Book<'_>) {
     });
 }
 
-/// What layer-2 rules of nwfilter cannot tell from what must pass.
+/// Frames that nwfilter's layer-2 rules cannot tell from frames that must pass.
 fn add_open(book: &mut Book<'_>) {
     let (guest, peer, router) = (&book.layout.guest, &book.layout.peer, &book.layout.gateway);
     let mut row = book.row(Group::Rogue, false, Point::Peer);
@@ -209,7 +213,7 @@ fn add_open(book: &mut Book<'_>) {
     )
     .raw(
         "redirect4",
-        "ICMP redirect of the guest to a LAN host",
+        "ICMP redirect from the guest to a LAN host",
         |d| {
             let quoted = Ip4::new(peer.v4, d.layout.wan4).udp(d.port, DISCARD, &d.bytes());
             d.to_peer4(&d.ip4(peer.v4).icmp(5, 1, guest.v4.octets(), &quoted))

@@ -6,62 +6,32 @@ use crate::probe::{Expect, Point};
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// RFC 3927.
-fn is_link_local4(address: Ipv4Addr) -> bool {
-    address.is_link_local()
-}
-
 impl From<bool> for Expect {
     fn from(wanted: bool) -> Self {
         if wanted { Self::Pass } else { Self::Drop }
     }
 }
 
-/// Whether the policy counts the address as on the LAN.
-pub fn on_lan(policy: &Policy, address: impl Into<IpAddr>) -> bool {
-    match address.into() {
-        IpAddr::V4(address) => {
-            policy.lan4.iter().any(|net| net.contains(&address))
-                || policy.link_local && is_link_local4(address)
-        }
-        IpAddr::V6(address) => policy.lan6.iter().any(|net| net.contains(&address)),
-    }
-}
-
-/// Whether the address may be talked to though it may be off the LAN.
-pub fn allowed(policy: &Policy, address: impl Into<IpAddr>) -> bool {
-    let address = address.into();
-    on_lan(policy, address) || policy.allow.iter().any(|net| net.contains(&address))
-}
-
 /// What becomes of unicast that the guest sends: its source must be on the LAN,
 /// the destination there or allowed.
 pub fn outbound(policy: &Policy, from: impl Into<IpAddr>, to: impl Into<IpAddr>) -> Expect {
-    (on_lan(policy, from) && allowed(policy, to)).into()
+    (policy.contains(from) && policy.allows(to)).into()
 }
 
 /// What becomes of unicast towards the guest: its source decides.
 pub fn inbound(policy: &Policy, from: impl Into<IpAddr>) -> Expect {
-    allowed(policy, from).into()
+    policy.allows(from).into()
 }
 
-/// Whether a group may be sent to.
-pub fn group(policy: &Policy, group: impl Into<IpAddr>) -> bool {
-    match group.into() {
-        IpAddr::V4(group) => policy.groups4.iter().any(|net| net.contains(&group)),
-        IpAddr::V6(group) => policy.groups6.iter().any(|net| net.contains(&group)),
-    }
-}
-
-/// The same for an IPv6 group of the link, which the guest's stack sends to
+/// Whether an IPv6 group of the link may be sent to, which the guest's stack sends to
 /// from its link-local address.
 pub fn link_group6(policy: &Policy, layout: &Layout, to: Ipv6Addr) -> bool {
-    group(policy, to) && on_lan(policy, layout.guest.link_local)
+    policy.has_group(to) && policy.contains(layout.guest.link_local)
 }
 
 /// Whether neighbour discovery and MLD work: they need link-local addresses.
 pub fn nd(policy: &Policy, layout: &Layout) -> bool {
-    on_lan(policy, layout.guest.link_local)
+    policy.contains(layout.guest.link_local)
 }
 
 /// Where a packet for the address, sent to the router's MAC, is seen last when

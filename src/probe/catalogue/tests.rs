@@ -122,7 +122,7 @@ fn ids_are_unique_and_name_their_row() {
 }
 
 #[test]
-fn phases_differ_in_tags_only() {
+fn passes_differ_in_tags_only() {
     let plan = |pass| {
         build(&example(), pass)
             .into_iter()

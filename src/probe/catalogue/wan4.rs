@@ -76,7 +76,7 @@ fn add_transport(book: &mut Book<'_>) {
         let quoted = Ip4::new(wan, d.layout.guest.v4).udp(DISCARD, d.port, &d.bytes());
         d.to_router4(&d.ip4(wan).icmp(3, 3, [0; 4], &quoted))
     });
-    let renew = rules::on_lan(policy, wan) || policy.dhcp.servers.contains(&wan);
+    let renew = policy.contains(wan) || policy.dhcp.servers.contains(&wan);
     row.expect(Expect::from(renew))
         .raw("dhcp-renew", "DHCP renewal to a WAN host", |d| {
             let guest = &d.layout.guest;
@@ -181,7 +181,7 @@ fn add_frames(book: &mut Book<'_>) {
     );
     row.at(Point::Peer).raw(
         "by-way-of-peer",
-        "UDP to a WAN host handed to a LAN host as if it were a router",
+        "UDP to a WAN host in a frame for a LAN host, as if that were a router",
         |d| d.to_peer4(&d.inner4()),
     );
 }

@@ -95,7 +95,7 @@ const PROTOCOLS: &[(&str, &str, u8, Payload)] = &[
     ),
     (
         "no-next-header",
-        "bytes behind \"no next header\" to an IPv6 WAN host",
+        "IPv6 packet with \"no next header\" and a payload to a WAN host",
         59,
         |d| d.bytes().to_vec(),
     ),
@@ -178,7 +178,7 @@ fn add_frames(book: &mut Book<'_>) {
     let mut row = book.row(Group::WanIpv6, expect, Point::Gateway);
     row.at(Point::Peer).raw(
         "by-way-of-peer",
-        "UDP to an IPv6 WAN host handed to a LAN host as if it were a router",
+        "UDP to an IPv6 WAN host in a frame for a LAN host, as if that were a router",
         |d| d.to_peer6(&d.inner6()),
     );
 }

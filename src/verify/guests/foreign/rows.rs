@@ -186,7 +186,7 @@ fn ping(parts: &Parts<'_>, policy: &Policy) -> Row {
         id: format!("{}/ping", Group::WanInbound.slug()),
         group: Group::WanInbound,
         summary: format!("ping from {WAN4} to the guest"),
-        expect: policy.may_send_to(WAN4.into()).into(),
+        expect: policy.may_send_to(WAN4).into(),
         control: parts.control.ping(),
         filtered: parts.filtered.ping(),
         first_frame: parts.first_frame.map(Part::ping),

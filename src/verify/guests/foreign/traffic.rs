@@ -98,7 +98,7 @@ impl Judge<'_> {
         if sender == self.gateway {
             return Some((Kind::new(Group::Rogue, "arp-router"), Expect::Drop));
         }
-        let on_lan = |address: Ipv4Addr| self.policy.contains(address.into());
+        let on_lan = |address: Ipv4Addr| self.policy.contains(address);
         let name = match body.operation {
             arp::op::REQUEST if sender.is_unspecified() && on_lan(target) => "probe",
             arp::op::REQUEST if sender == target && on_lan(sender) => "announce",
@@ -112,15 +112,14 @@ impl Judge<'_> {
     fn ip4(&self, packet: &Packet4<'_>) -> Option<Judged> {
         let upper = packet.upper();
         let to = packet.routed_to().unwrap_or(packet.dst);
-        let server = to.is_broadcast()
-            || self.policy.contains(to.into())
-            || self.policy.dhcp.servers.contains(&to);
+        let server =
+            to.is_broadcast() || self.policy.contains(to) || self.policy.dhcp.servers.contains(&to);
         if let Some(name) = dhcp_step(&upper)
             && server
         {
             return Some((Kind::new(Group::Dhcp, name), self.policy.dhcp.client.into()));
         }
-        let home = self.policy.contains(packet.src.into());
+        let home = self.policy.contains(packet.src);
         let service = service(&upper);
         if to.is_broadcast() {
             let kind = Kind::new(Group::Broadcast, format!("limited-{service}"));
@@ -128,7 +127,7 @@ impl Judge<'_> {
         }
         if to.is_multicast() {
             let kind = Kind::new(Group::Multicast, format!("{to}-{service}"));
-            return home.then(|| (kind, self.policy.may_send_to(to.into()).into()));
+            return home.then(|| (kind, self.policy.may_send_to(to).into()));
         }
         if to == self.lan4.broadcast() {
             let kind = Kind::new(Group::Broadcast, service);
@@ -154,7 +153,7 @@ impl Judge<'_> {
         } else {
             from
         };
-        let may = self.policy.contains(from.into()) && self.policy.may_send_to(to.into());
+        let may = self.policy.contains(from) && self.policy.may_send_to(to);
         let control = (upper.protocol == protocol::ICMPV6 && upper.has_header)
             .then(|| upper.payload.first().copied())
             .flatten();
