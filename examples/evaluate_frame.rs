@@ -6,8 +6,8 @@
 //! ```
 
 use lanfence::frame::from_hex;
-use lanfence::nwfilter::{FilterTree, ShippedFilters, Strictness};
 use lanfence::nwfilter::evaluate::{Backend, Evaluation, TraceStep, Way};
+use lanfence::nwfilter::{FilterTree, ShippedFilters, Strictness};
 use std::error::Error;
 use std::path::PathBuf;
 
