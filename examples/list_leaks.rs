@@ -7,8 +7,8 @@
 //! ```
 
 use lanfence::layout::Layout;
-use lanfence::nwfilter::FilterTree;
-use lanfence::nwfilter::evaluate::{Compiled, Decision, Way};
+use lanfence::nwfilter::evaluate::{Backend, Decision, Way};
+use lanfence::nwfilter::{FilterTree, ShippedFilters, Strictness};
 use lanfence::policy::Policy;
 use lanfence::probe::{Expect, Pass, catalogue};
 use std::error::Error;
@@ -18,8 +18,9 @@ use std::path::{Path, PathBuf};
 pub fn leaks(policy: &Path, filter: PathBuf) -> Result<Vec<String>, Box<dyn Error>> {
     let policy = Policy::read(policy)?;
     let hosts = Layout::of(&policy)?;
-    let tree = FilterTree::load(&[filter], &|_| false)?;
-    let compiled = Compiled::new(tree.in_order(), &tree.top().name, hosts.guest.mac, &[])?;
+    let shipped = ShippedFilters::default();
+    let tree = FilterTree::load(&[filter], None, Strictness::Strict, &shipped)?;
+    let compiled = tree.compile(hosts.guest.mac, &[], Backend::default())?;
     let tag = |index| Pass::Filtered.tag(0, index);
     let mut leaks = Vec::new();
     for probe in catalogue(&policy, &hosts, tag) {
