@@ -12,7 +12,7 @@ use super::{Exit, Failure, generate, note, say, verify};
 use crate::guest::Image;
 use crate::report::model::{Step, Timing};
 use crate::verify::job::{Attach, CellPlan, Job};
-use crate::verify::{GuestKind, Workers, bare_boot, run_cells};
+use crate::verify::{Cache, FilterUnderTest, GuestKind, Workers, bare_boot, run_cells};
 use clap::Args;
 use comfy_table::Table;
 use std::path::{Path, PathBuf};
@@ -89,7 +89,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
                 .as_deref()
                 .map(verify::paths::output)
                 .transpose()?,
-            ..verify::plain_job(&source, Some(guest))?
+            ..job(&source, guest)?
         };
         let (tables, red) = soak::tables(&plain, guest, cells)?;
         say(&format!("{tables}\n")).map_err(Failure::host)?;
@@ -101,7 +101,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         };
     }
     if let Some(guest) = options.guest.as_ref().filter(|_| options.shortcuts) {
-        let job = as_verify(verify::plain_job(&source, Some(guest))?);
+        let job = as_verify(job(&source, guest)?);
         let table = shortcuts::table(&job, options.rounds)?;
         say(&format!("{table}\n")).map_err(Failure::host)?;
         return Ok(Exit::Pass.into());
@@ -115,7 +115,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let Some(guest) = options.guest.as_ref().filter(|_| !options.pure) else {
         return Ok(Exit::Pass.into());
     };
-    let both = as_verify(verify::plain_job(&source, Some(guest))?);
+    let both = as_verify(job(&source, guest)?);
     let mut series = with_guests(&both, guest, options.rounds)?;
     series.extend(firmware(&both, options.rounds)?);
     series.extend(others(&guest.join(BZIMAGE), options.rounds));
@@ -139,6 +139,18 @@ fn as_verify(mut job: Job) -> Job {
     let rest = job.cells.iter_mut().skip(1);
     rest.for_each(|cell| cell.attach = Attach::BeforeFirstFrame);
     job
+}
+
+/// A job of the generated filter with the two usual NIC models.
+fn job(source: &generate::Source, guest: &Path) -> Result<Job, Failure> {
+    let filter = FilterUnderTest::generated(&source.policy, &source.origin);
+    let cache = Cache::open().map_err(Failure::host)?;
+    let job = Job::new((&source.text, &source.origin), &filter, &cache).map_err(Failure::host)?;
+    Ok(Job {
+        guest: Some(std::path::absolute(guest).map_err(Failure::usage)?),
+        cells: ["pcnet", "virtio"].map(CellPlan::linux).to_vec(),
+        ..job
+    })
 }
 
 /// What all is measured by besides the clock: machines differ, and one machine from hour

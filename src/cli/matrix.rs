@@ -93,7 +93,7 @@ fn of_parts(options: &Options, parts: u64) -> Vec<Job> {
 /// A job for each cell that can run here. They are slices of one run, which
 /// `report merge` joins, and not runs of one cell each, which it would refuse.
 fn of_cells(options: &Options) -> Result<Vec<Job>, Failure> {
-    let cells = options.which.plan(options.guest.as_deref(), None)?.cells;
+    let cells = options.which.plan(options.guest.as_deref())?.cells;
     let parts = u64::try_from(cells.len()).map_err(Failure::usage)?;
     let jobs = (1..).zip(cells);
     Ok(jobs

@@ -1,16 +1,16 @@
 //! `lanfence verify`: the run, its progress and its reports.
 
-use super::tree::parameter;
-use super::{Exit, Failure, complain, generate, note, say};
+use super::tree::{load, parameter};
+use super::{Exit, Failure, complain, generate, say};
 use crate::lab::Shortcuts;
-use crate::nwfilter::{self, write};
+use crate::nwfilter::Strictness;
 use crate::report::color;
 use crate::report::github;
 use crate::report::live::{Event, Live, Mode};
-use crate::report::model::{Cell, FilterInfo, Host, Run, SCHEMA_VERSION};
+use crate::report::model::Run;
 use crate::report::{json, junit, markdown, table, verdict_lines};
-use crate::verify::job::{Attach, CellPlan, FilterText, InjectedFault, Job};
-use crate::verify::{Workers, decide_accel, run_cells};
+use crate::verify::job::{InjectedFault, Job};
+use crate::verify::{AccelChoice, Cache, FilterUnderTest, Request, Workers};
 use clap::{Args, ValueEnum};
 use select::Select;
 use std::io::{IsTerminal as _, Write as _};
@@ -18,8 +18,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-mod filters;
-mod foreign;
 pub mod paths;
 mod select;
 
@@ -27,7 +25,7 @@ pub use select::Which;
 
 /// `--accel`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum AccelChoice {
+enum AccelOption {
     /// KVM where a guest has proven it to work, else TCG.
     Auto,
     /// KVM, or exit code 3.
@@ -82,8 +80,8 @@ pub struct Options {
     #[command(flatten)]
     select: Select,
     /// Accelerator.
-    #[arg(long, value_enum, default_value_t = AccelChoice::Auto)]
-    accel: AccelChoice,
+    #[arg(long, value_enum, default_value_t = AccelOption::Auto)]
+    accel: AccelOption,
     /// How guests begin.
     #[arg(long, value_enum, default_value_t = BootChoice::Restore)]
     boot: BootChoice,
@@ -132,14 +130,8 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         return Ok(Exit::Pass.into());
     }
     let source = generate::policy(options.policy.as_deref())?;
-    let chosen = filters::choose(
-        &options.filters,
-        &options.parameters,
-        options.no_filter,
-        &source.policy,
-        &source.origin,
-    )?;
-    let cache = paths::cache()?;
+    let filter = filter(options, &source)?;
+    let cache = Cache::open().map_err(Failure::host)?;
     let out = options.out.as_deref().map(paths::output).transpose()?;
     for file in [&options.json, &options.junit, &options.verdicts]
         .into_iter()
@@ -147,54 +139,67 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     {
         paths::writable(file)?;
     }
-    let mut job = job(options, &source, &chosen, out)?;
-    job.cells.clone_from(&plan.cells);
-    if job.inject.is_some() {
-        // Whichever run it breaks, each cell has it.
-        let guests = job.cells.iter_mut().filter(|cell| cell.guest.has_machine());
-        guests.for_each(|cell| cell.attach = Attach::Both);
-    }
-    job.foreign = options.select.foreign(&plan)?;
-    select::by_known_times(&mut job.cells, &cache);
-    let (accel, reason) = accelerate(options, &job, &cache)?;
-    job.kvm = accel;
-    let mut run = show(options, &job)?;
-    select::remember(&run.cells, &cache);
-    let place = |cell: &Cell| plan.matrix.iter().position(|name| *name == cell.name);
-    run.cells.sort_by_key(place);
-    (run.skipped, run.matrix) = (plan.skipped, plan.matrix);
-    run.host.accel_reason = reason;
-    if run.host.accel.is_empty() {
-        // No worker got as far as to say it.
-        run.host.accel = if job.kvm { "kvm" } else { "tcg" }.into();
-    }
-    run.policy = source.origin;
-    run.filter = chosen.info;
-    run.wall_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let job = Job {
+        foreign: options.select.foreign(&plan)?,
+        out,
+        ..job(options, &source, &filter, &cache)?
+    };
+    let request = Request {
+        job,
+        plan,
+        filter: filter.info,
+        accel: match options.accel {
+            AccelOption::Auto => AccelChoice::Auto,
+            AccelOption::Kvm => AccelChoice::Kvm,
+            AccelOption::Tcg => AccelChoice::Tcg,
+        },
+        workers: Workers {
+            fail_fast: options.fail_fast,
+            ..options.jobs.map_or_else(Workers::one_a_core, Workers::of)
+        },
+        cache,
+        started,
+    };
+    let run = show(options, request)?;
     report(options, &run)
+}
+
+/// The filter that the options name: the user's own, none, or the generated one.
+fn filter(options: &Options, source: &generate::Source) -> Result<FilterUnderTest, Failure> {
+    if options.no_filter {
+        return Ok(FilterUnderTest::none());
+    }
+    if options.filters.is_empty() {
+        let (policy, origin) = (&source.policy, &source.origin);
+        return Ok(FilterUnderTest::generated(policy, origin));
+    }
+    let tree = load(&options.filters, None, Strictness::Strict)?;
+    FilterUnderTest::own(&tree, &options.parameters).map_err(Failure::usage)
 }
 
 fn job(
     options: &Options,
     source: &generate::Source,
-    chosen: &filters::Chosen,
-    out: Option<PathBuf>,
+    filter: &FilterUnderTest,
+    cache: &Cache,
 ) -> Result<Job, Failure> {
-    let plain = plain_job(source, options.guest.as_deref())?;
+    let job = Job::new((&source.text, &source.origin), filter, cache).map_err(Failure::host)?;
+    let restore = options.boot == BootChoice::Restore;
     Ok(Job {
-        filters: chosen.texts.clone(),
-        bind: chosen.info.name.clone(),
+        guest: options
+            .guest
+            .as_deref()
+            .map(std::path::absolute)
+            .transpose()
+            .map_err(Failure::usage)?,
         parameters: options.parameters.clone(),
         retries: options.retries,
         shortcuts: if options.no_shortcuts {
             Shortcuts::none()
         } else {
-            plain.shortcuts
+            job.shortcuts
         },
-        snapshots: plain
-            .snapshots
-            .filter(|_| options.boot == BootChoice::Restore),
-        out,
+        snapshots: job.snapshots.filter(|_| restore),
         inject: options.inject.map(|part| match part {
             Inject::Sensor => InjectedFault::Sensor,
             Inject::Link => InjectedFault::Link,
@@ -203,36 +208,12 @@ fn job(
             Inject::FlushBeforeFirstFrame => InjectedFault::FlushBeforeFirstFrame,
             Inject::NoLink => InjectedFault::NoLink,
         }),
-        ..plain
+        ..job
     })
 }
 
-/// Which accelerator, and why; says so at once when it is not what one would expect.
-fn accelerate(options: &Options, job: &Job, cache: &Path) -> Result<(bool, String), Failure> {
-    if !job.has_machine() {
-        return Ok((false, "there is no guest".into()));
-    }
-    if options.accel == AccelChoice::Tcg {
-        return Ok((false, "asked for".into()));
-    }
-    let decided = decide_accel(job, cache);
-    if options.accel == AccelChoice::Kvm && !decided.kvm {
-        return Err(Failure::host(format!(
-            "KVM was asked for and does not work here: {}\n  cure: mend KVM (is nested virtualisation on? may you open /dev/kvm?), or use --accel tcg",
-            decided.reason
-        )));
-    }
-    if decided.fell_back {
-        note(&format!(
-            "falling back to emulation (TCG): {}",
-            decided.reason
-        ));
-    }
-    Ok((decided.kvm, decided.reason))
-}
-
-/// Runs the workers while showing what they do.
-fn show(options: &Options, job: &Job) -> Result<Run, Failure> {
+/// Runs the request while showing what happens.
+fn show(options: &Options, request: Request) -> Result<Run, Failure> {
     let terminal = std::io::stderr().is_terminal() && std::env::var_os("CI").is_none();
     let mode = if terminal {
         Mode::Terminal {
@@ -243,41 +224,18 @@ fn show(options: &Options, job: &Job) -> Result<Run, Failure> {
         Mode::Plain
     };
     let mut live = Live::new(std::io::stderr(), mode);
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let started = Instant::now();
-    let names = job.cells.iter().map(|cell| cell.name.clone()).collect();
-    // What cannot be shown does not change the verdicts.
-    let _ = live.event(&Event::Started { cells: names }, started.elapsed());
-    let workers = Workers {
-        count: options.jobs.unwrap_or(cores),
-        fail_fast: options.fail_fast,
-    };
     let mut show = |event: Option<&Event>| {
         let now = started.elapsed();
-        // As above: a broken display is no reason to stop.
+        // What cannot be shown does not change the verdicts.
         let _ = match event {
             Some(event) => live.event(event, now),
             None => live.tick(now),
         };
     };
-    let gathered = run_cells(job, workers, &mut show).map_err(Failure::host)?;
+    let run = crate::verify::run(request, &mut show);
     let _ = live.finish();
-    Ok(Run {
-        schema_version: SCHEMA_VERSION,
-        version: env!("CARGO_PKG_VERSION").into(),
-        policy: String::new(),
-        filter: FilterInfo {
-            name: None,
-            source: String::new(),
-            rules: 0,
-        },
-        host: gathered.host.unwrap_or_else(Host::default),
-        cells: gathered.cells,
-        skipped: Vec::new(),
-        matrix: Vec::new(),
-        wall_ms: 0,
-        started: None,
-    })
+    run.map_err(Failure::host)
 }
 
 fn paint(options: &Options, terminal: bool) -> bool {
@@ -346,43 +304,4 @@ fn to_github(run: &Run) -> Result<(), String> {
         .open(&path)
         .and_then(|mut summary| summary.write_all(markdown::markdown(run).as_bytes()))
         .map_err(|error| format!("{}: {error}", Path::new(&path).display()))
-}
-
-/// A job with nothing out of the ordinary: the generated filter under emulation, pcnet and virtio.
-pub fn plain_job(source: &generate::Source, guest: Option<&Path>) -> Result<Job, Failure> {
-    let filter = generated(&source.policy);
-    let libvirt_cache = paths::libvirt_cache()?;
-    Ok(Job {
-        policy: source.text.clone(),
-        policy_origin: source.origin.clone(),
-        bind: Some(filter.name.clone()),
-        filters: vec![filter],
-        parameters: Vec::new(),
-        kvm: false,
-        guest: guest
-            .map(std::path::absolute)
-            .transpose()
-            .map_err(Failure::usage)?,
-        libvirt_cache: Some(libvirt_cache),
-        snapshots: Some(paths::snapshots()?),
-        out: None,
-        cells: ["pcnet", "virtio"].map(CellPlan::linux).to_vec(),
-        retries: 0,
-        shortcuts: Shortcuts::all(),
-        inject: None,
-        rootless: !nix::unistd::geteuid().is_root(),
-        foreign: Vec::new(),
-        workers: 1,
-        boot_only: false,
-    })
-}
-
-/// The text of a generated filter, for the job.
-fn generated(policy: &crate::policy::Policy) -> FilterText {
-    let filter = nwfilter::generate(policy);
-    FilterText {
-        name: filter.name.clone(),
-        xml: write(&filter),
-        shipped: false,
-    }
 }

@@ -2,6 +2,7 @@
 
 use super::inside::runtime;
 use super::{Exit, Failure};
+use crate::guest::Accel;
 use crate::lab::{EnterOptions, enter};
 use crate::pool;
 use crate::report::model::{CellError, ErrorKind, Step};
@@ -38,7 +39,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let images: Vec<_> = job.foreign.iter().map(|one| one.image.clone()).collect();
     let entered = enter(EnterOptions {
         images: &images,
-        kvm: job.kvm,
+        kvm: job.accel == Accel::Kvm,
         libvirt_cache: job.libvirt_cache.as_deref(),
         shortcuts: job.shortcuts,
         parent: options.parent,

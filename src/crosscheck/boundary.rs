@@ -17,7 +17,7 @@ const BUDGET: usize = 2000;
 const TRIES: usize = 3;
 
 /// Frames that meet the filter's rules, those first that meet one that no frame
-/// before them met; at most so many.
+/// before them met; at most `count`.
 pub fn boundary_frames(compiled: &Compiled, random: &mut Random, count: usize) -> Vec<Vec<u8>> {
     let kinds = frame_kinds();
     let targets = targets(compiled, &kinds);
@@ -108,7 +108,7 @@ impl Target<'_> {
     }
 }
 
-/// A value of a set: mostly an end of it, above all one where a rule has cut it
+/// A value of a set: mostly one of its ends, above all one where a rule has cut the set
 /// out of all values that there are; none of an empty set.
 fn pick(random: &mut Random, field: Field, set: &IntervalSet, all: &IntervalSet) -> Option<u128> {
     let first = set.first()?;

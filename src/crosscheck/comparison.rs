@@ -1,4 +1,4 @@
-//! One case: the kernel's verdict and the evaluator's over the same frames.
+//! One comparison: the kernel's verdict and the evaluator's over the frames of a case.
 
 use super::coverage::Coverage;
 use super::grammar::Case;
@@ -220,7 +220,7 @@ fn came_late(late: &[Vec<u8>]) -> LabError {
 }
 
 /// Runs the job with the case's filter bound, or with libvirt's refusal, and
-/// leaves nothing of it behind.
+/// removes the filter again.
 ///
 /// # Errors
 /// When the lab breaks down, or a frame came out late.

@@ -8,10 +8,12 @@ use crate::lab::BRIDGE;
 use crate::lab::{STATE, Shortcut, Shortcuts};
 use quick_xml::Writer;
 use quick_xml::events::{BytesEnd, BytesStart, BytesText, Event};
+use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// The accelerator of a domain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Accel {
     /// Hardware virtualisation.
     Kvm,

@@ -1,39 +1,40 @@
 //! Whether guests run under KVM: only where one has been seen to boot.
 
+use super::cache::Cache;
 use super::job::{CellPlan, Job};
 use super::kind::GuestKind;
 use super::pool::{Workers, run_cells};
+use crate::guest::Accel;
 use crate::report::model::{CellError, ErrorKind, Step};
-use std::path::Path;
 
 /// The accelerator that will be used, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decided {
-    /// KVM rather than TCG.
-    pub kvm: bool,
+    /// Which it is.
+    pub accel: Accel,
     /// Why.
     pub reason: String,
-    /// Worth telling the user at once: it was not what the machine seems to offer.
+    /// Whether the user should know at once: it is not what the machine seems to offer.
     pub fell_back: bool,
 }
 
-/// Believes KVM only after our own guest reached READY under it. The answer is
+/// Takes KVM only after lanfence's own guest has booted under it. The answer is
 /// kept by boot id: an existing /dev/kvm, an open() and an ioctl prove nothing (measured:
 /// docs/measurements.md#M27).
-pub fn decide_accel(job: &Job, cache: &Path) -> Decided {
+pub fn decide_accel(job: &Job, cache: &Cache) -> Decided {
     if let Err(error) = std::fs::File::options()
         .read(true)
         .write(true)
         .open("/dev/kvm")
     {
         return Decided {
-            kvm: false,
+            accel: Accel::Tcg,
             reason: format!("/dev/kvm: {error}"),
             fell_back: false,
         };
     }
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    let path = cache.join(format!("kvm-{}", boot.trim()));
+    let path = cache.path(&format!("kvm-{}", boot.trim()));
     let (works, reason) = if let Ok(text) = std::fs::read_to_string(&path) {
         let (works, reason) = text.split_once(' ').unwrap_or(("no", &text));
         (
@@ -52,15 +53,15 @@ pub fn decide_accel(job: &Job, cache: &Path) -> Decided {
         (answer.unwrap_or(false), reason)
     };
     Decided {
-        kvm: works,
+        accel: if works { Accel::Kvm } else { Accel::Tcg },
         reason,
         fell_back: !works,
     }
 }
 
-/// What came of trying KVM.
+/// The result of trying KVM.
 struct Tried {
-    /// Whether a guest boots under it; none when it did not come to that.
+    /// Whether a guest boots under it; none when no guest was started.
     answer: Option<bool>,
     /// Why.
     reason: String,
@@ -72,7 +73,7 @@ fn try_kvm(job: &Job) -> Tried {
     let cell = job.cells.iter().find(linux).cloned();
     let cells = vec![cell.unwrap_or_else(|| CellPlan::linux("virtio"))];
     let trial = Job {
-        kvm: true,
+        accel: Accel::Kvm,
         boot_only: true,
         retries: 0,
         cells,
@@ -95,8 +96,8 @@ fn try_kvm(job: &Job) -> Tried {
 }
 
 impl Tried {
-    /// What a cell that only boots says of KVM. A lab that did not come up or a worker
-    /// that was killed says nothing of it, and must not cost the next run its KVM.
+    /// What a cell that only boots shows about KVM. A lab that did not come up or a worker
+    /// that was killed shows nothing, and must not cost the next run its KVM.
     fn of(error: Option<&CellError>) -> Self {
         let Some(error) = error else {
             return Self {

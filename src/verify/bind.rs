@@ -2,7 +2,8 @@
 
 use super::VerifyError;
 use super::cell::CellContext;
-use super::job::{FilterText, InjectedFault, Job};
+use super::filter::FilterText;
+use super::job::{InjectedFault, Job};
 use crate::guest::{FilterRef, Interface, Machine};
 use crate::lab::{Binding, BindingSpec, Lab, ruleset};
 use crate::layout::Host;
@@ -138,7 +139,8 @@ pub fn refused(lab: &Lab, error: VerifyError) -> VerifyError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lab::Shortcuts;
+    use crate::verify::cache::Cache;
+    use crate::verify::filter::FilterUnderTest;
     use rstest::rstest;
 
     const USES: &str = "<filter name='f'><rule action='drop' direction='out'><ip match='no' srcipaddr='$IP'/></rule></filter>";
@@ -154,25 +156,12 @@ mod tests {
         #[case] expected: Option<&str>,
     ) {
         let pair = |value: &str| (IP.to_owned(), value.to_owned());
+        let dir = tempfile::tempdir().expect("a directory");
+        let (cache, none) = (Cache::at(dir.path()), FilterUnderTest::none());
+        let job = Job::new(("", "test"), &none, &cache).expect("a cache");
         let job = Job {
-            policy: String::new(),
-            policy_origin: String::new(),
-            filters: Vec::new(),
-            bind: None,
             parameters: given.map(pair).into_iter().collect(),
-            kvm: false,
-            guest: None,
-            libvirt_cache: None,
-            snapshots: None,
-            shortcuts: Shortcuts::all(),
-            out: None,
-            cells: Vec::new(),
-            inject: None,
-            rootless: false,
-            foreign: Vec::new(),
-            workers: 1,
-            boot_only: false,
-            retries: 0,
+            ..job
         };
         let tree = [nwfilter::read(xml, "test").unwrap()];
         let all = parameters(&job, &tree, Ipv4Addr::new(192, 168, 1, 50));

@@ -112,7 +112,7 @@ impl Hosts<'_> {
             Origin::Gateway => &self.lab.gateway_sender,
             _ => &self.lab.peer_sender,
         };
-        let far_side = probe.origin == Origin::Wan;
+        let from_wan = probe.origin == Origin::Wan;
         match &probe.stimulus {
             Stimulus::Frames(frames) => {
                 frames.iter().try_for_each(|frame| sender.send(frame))?;
@@ -123,17 +123,17 @@ impl Hosts<'_> {
                 to,
                 payload,
             } => in_namespace(netns, || {
-                udp(source(far_side, *to, *source_port), *to, payload)
+                udp(source(from_wan, *to, *source_port), *to, payload)
             }),
             Stimulus::Ping { to, payload } => {
-                in_namespace(netns, || sockets::ping(far_side, *to, payload))
+                in_namespace(netns, || sockets::ping(from_wan, *to, payload))
             }
             Stimulus::Tcp {
                 source_port,
                 to,
                 payload,
             } => in_namespace(netns, || {
-                tcp(source(far_side, *to, *source_port), *to, payload)
+                tcp(source(from_wan, *to, *source_port), *to, payload)
             }),
             Stimulus::Join { .. } | Stimulus::Dhcp(_) | Stimulus::Ssh => Ok(Ok(())),
         }
@@ -149,9 +149,9 @@ fn in_namespace(
     tokio::task::block_in_place(|| netns.run(send))
 }
 
-/// The source address: the far side has many and must use the documented one.
-fn source(far_side: bool, to: SocketAddr, port: u16) -> SocketAddr {
-    match (far_side, to) {
+/// The source address: the WAN host has many and must use the documented one.
+fn source(from_wan: bool, to: SocketAddr, port: u16) -> SocketAddr {
+    match (from_wan, to) {
         (true, SocketAddr::V4(_)) => SocketAddr::new(WAN4.into(), port),
         (true, SocketAddr::V6(_)) => SocketAddr::new(WAN6.into(), port),
         (false, SocketAddr::V4(_)) => SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port),

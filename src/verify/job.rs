@@ -1,22 +1,14 @@
 //! What a worker is asked to do. Plain data: it crosses a pipe.
 
+use super::cache::{Cache, CacheError};
+use super::filter::{FilterText, FilterUnderTest};
 use super::kind::GuestKind;
+use crate::guest::Accel;
 use crate::guest::foreign::Manifest;
 use crate::lab::Shortcuts;
 use crate::report::model::{Cell, CellError};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
-
-/// A filter to define.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FilterText {
-    /// Its name.
-    pub name: String,
-    /// Its XML.
-    pub xml: String,
-    /// Comes with libvirt rather than from the user.
-    pub shipped: bool,
-}
 
 /// A part to break in the middle of a cell, to show that the verdict notices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -148,8 +140,8 @@ pub struct Job {
     pub bind: Option<String>,
     /// Parameters of the filterref.
     pub parameters: Vec<(String, String)>,
-    /// `kvm` or `tcg`.
-    pub kvm: bool,
+    /// Accelerator of the guests.
+    pub accel: Accel,
     /// Directory of the guest image; none where no cell has a guest.
     pub guest: Option<PathBuf>,
     /// Directory that stands in for /var/cache/libvirt.
@@ -178,6 +170,39 @@ pub struct Job {
 }
 
 impl Job {
+    /// A job without cells and with nothing out of the ordinary: emulated guests that are
+    /// restored from snapshots, every shortcut, one try. The policy is given as its text and
+    /// where that came from.
+    ///
+    /// # Errors
+    /// [`CacheError`] when libvirt could not write to its part of the cache.
+    pub fn new(
+        (policy, origin): (&str, &str),
+        filter: &FilterUnderTest,
+        cache: &Cache,
+    ) -> Result<Self, CacheError> {
+        Ok(Self {
+            policy: policy.to_owned(),
+            policy_origin: origin.to_owned(),
+            filters: filter.texts.clone(),
+            bind: filter.info.name.clone(),
+            parameters: Vec::new(),
+            accel: Accel::Tcg,
+            guest: None,
+            libvirt_cache: Some(cache.libvirt()?),
+            snapshots: Some(cache.snapshots()),
+            out: None,
+            foreign: Vec::new(),
+            cells: Vec::new(),
+            retries: 0,
+            shortcuts: Shortcuts::all(),
+            inject: None,
+            workers: 1,
+            rootless: !nix::unistd::geteuid().is_root(),
+            boot_only: false,
+        })
+    }
+
     /// Whether a machine runs under QEMU in any cell.
     pub fn has_machine(&self) -> bool {
         self.cells.iter().any(|cell| cell.guest.has_machine())

@@ -47,7 +47,7 @@ pub struct Bounds {
     pub from_peer: bool,
     /// Router to the guest's tap.
     pub from_gateway: bool,
-    /// LAN through the router to the far side.
+    /// LAN through the router to the WAN host.
     pub wan: bool,
 }
 
@@ -65,13 +65,13 @@ impl Bounds {
         match probe.origin {
             Origin::Guest => self.outbound && (self.wan || probe.received_at != Point::Wan),
             Origin::Peer => self.from_peer,
-            // What comes from the far side has been seen leaving the router.
+            // What comes from the WAN host has been seen leaving the router.
             Origin::Gateway | Origin::Wan => self.from_gateway,
         }
     }
 }
 
-/// Sentinels on every path; the number of the series tells them from others.
+/// Sends sentinels on every path. The number of the series tells them from those of other passes.
 pub async fn bound(
     endpoint: &mut impl Endpoint,
     hosts: Hosts<'_>,
@@ -125,7 +125,7 @@ impl Round<'_, '_> {
     }
 
     /// Sends sentinels until one of them is seen at the guest's tap: a legacy stack
-    /// that has room for four frames is not to be flooded for our sake.
+    /// that has room for four frames must not be flooded.
     async fn inbound(
         &self,
         sender: &Sender,
@@ -166,13 +166,13 @@ async fn sentinel_round(
     })
 }
 
-/// What a guest is given to take a sentinel in before the next one comes.
+/// How long a guest gets to take a sentinel in before the next one is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pace {
-    /// Nothing: what it does not take it may lose.
+    /// No time: it may lose what it does not take.
     None,
-    /// It is let answer, for one that does not get over a full receive ring of four
-    /// frames, and whose CPU the host may have taken away for a while.
+    /// The time to answer it. One NIC never recovers from a full receive ring of four frames,
+    /// and the host may have taken the guest's CPU away for a while.
     Answered,
 }
 
@@ -230,7 +230,7 @@ async fn from_outside(
             .await?;
     }
     if before.wan {
-        to_far_side(lab, &round.tag(&TO_WAN, 0).to_bytes())?;
+        to_wan_host(lab, &round.tag(&TO_WAN, 0).to_bytes())?;
         after.wan = round.arrives(&TO_WAN, Point::Wan).await;
     }
     Ok(after)
@@ -245,7 +245,7 @@ fn as_gateway(layout: &Layout) -> Layout {
 }
 
 /// A datagram from the LAN peer through the router: the path behind the bridge works.
-fn to_far_side(lab: &Lab, payload: &[u8]) -> Result<(), LabError> {
+fn to_wan_host(lab: &Lab, payload: &[u8]) -> Result<(), LabError> {
     let datagram = || -> std::io::Result<()> {
         UdpSocket::bind("0.0.0.0:0")?
             .send_to(payload, (WAN4, 9))
@@ -253,7 +253,7 @@ fn to_far_side(lab: &Lab, payload: &[u8]) -> Result<(), LabError> {
     };
     let sent = tokio::task::block_in_place(|| lab.network.peer.run(datagram))?;
     sent.map_err(|source| {
-        LabError::system("send a sentinel from the LAN peer to the far side", source)
+        LabError::system("send a sentinel from the LAN peer to the WAN host", source)
     })
 }
 

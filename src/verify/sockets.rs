@@ -21,13 +21,13 @@ pub fn scoped(to: SocketAddr) -> SocketAddr {
 }
 
 /// Sends one ICMP echo request from a raw socket in the current namespace.
-pub fn ping(far_side: bool, to: IpAddr, payload: &[u8]) -> io::Result<()> {
+pub fn ping(from_wan: bool, to: IpAddr, payload: &[u8]) -> io::Result<()> {
     let (family, protocol, kind) = match to {
         IpAddr::V4(_) => (AddressFamily::Inet, SockProtocol::Icmp, 8),
         IpAddr::V6(_) => (AddressFamily::Inet6, SockProtocol::IcmpV6, 128),
     };
     let fd = socket(family, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol)?;
-    if far_side {
+    if from_wan {
         let from: IpAddr = if to.is_ipv4() {
             WAN4.into()
         } else {

@@ -121,7 +121,7 @@ fn what_breaks_in_mid_run_is_inconclusive(#[case] part: &str) {
 }
 
 #[rstest]
-#[case::a_nic_without_a_guest(&["--nic", "pcnet"], 2, "--lane tap has none")]
+#[case::a_nic_without_a_guest(&["--nic", "pcnet"], 2, "the tap test has none")]
 #[case::another_cell(&["--cell", "linux/*"], 4, "no cell matches")]
 #[case::a_filter_that_libvirt_refuses(&["--filter", "REFUSED"], 2, "continue")]
 fn what_cannot_be_run_says_so(#[case] arguments: &[&str], #[case] code: i32, #[case] words: &str) {

@@ -2,16 +2,14 @@
 
 use super::memory::{GUEST, Guests, mib};
 use super::{REFERENCE, in_boots};
-use crate::cli::verify::Which;
 use crate::cli::{Failure, note};
 use crate::report::live::Event;
 use crate::report::model::Step;
 use crate::verdict::Conclusion;
 use crate::verify::job::Job;
-use crate::verify::plan::longest_first;
+use crate::verify::plan::{Selection, Times, longest_first};
 use crate::verify::{Workers, run_cells};
 use comfy_table::Table;
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
@@ -24,7 +22,7 @@ const SCALING: &str = "at least 1.7 times";
 /// Runs every cell of the matrix three times; a table of what it took, also in bare boots of so
 /// many milliseconds.
 pub fn table(plain: &Job, guest: &Path, bare: u64) -> Result<Table, Failure> {
-    let cells = Which::all_but_foreign().plan(Some(guest), None)?.cells;
+    let cells = Selection::all_but_foreign().plan(Some(guest))?.cells;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let mut job = Job {
         cells,
@@ -78,11 +76,7 @@ pub fn table(plain: &Job, guest: &Path, bare: u64) -> Result<Table, Failure> {
 }
 
 /// Wall time of all cells in milliseconds, and of each; what their guests took.
-fn wall(
-    job: &Job,
-    workers: usize,
-    guests: &mut Guests,
-) -> Result<(u64, BTreeMap<String, u64>), Failure> {
+fn wall(job: &Job, workers: usize, guests: &mut Guests) -> Result<(u64, Times), Failure> {
     let started = Instant::now();
     let mut look = |event: Option<&Event>| match event {
         Some(Event::StepDone { step, .. }) if *step == Step::Control => guests.look(),
@@ -90,7 +84,7 @@ fn wall(
     };
     let gathered = run_cells(job, Workers::of(workers), &mut look).map_err(Failure::host)?;
     let wall = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let mut times = BTreeMap::new();
+    let mut times = Times::default();
     for cell in &gathered.cells {
         if cell.conclusion() != Conclusion::Pass {
             let name = &cell.name;
@@ -98,7 +92,7 @@ fn wall(
                 "{name} is not green; `lanfence verify --cell {name}` says why"
             )));
         }
-        times.insert(cell.name.clone(), cell.ms());
     }
+    times.add(&gathered.cells);
     Ok((wall, times))
 }

@@ -1,12 +1,12 @@
 //! Cells of the matrix over and over: what a guest takes, and what stays behind.
 
 use super::memory::{Guests, family, mib};
-use crate::cli::verify::Which;
 use crate::cli::{Failure, note};
 use crate::report::live::Event;
 use crate::report::model::{Cell, ProbeResult, Step, Verdict};
 use crate::verdict::Conclusion;
 use crate::verify::job::Job;
+use crate::verify::plan::Selection;
 use crate::verify::{Workers, run_cells};
 use comfy_table::Table;
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ const LINES: usize = 10;
 /// Runs so many cells, a worker a core; tables of what guests and labs took, and how
 /// many cells were not green, of which it is said why.
 pub fn tables(plain: &Job, guest: &Path, cells: usize) -> Result<(String, usize), Failure> {
-    let matrix = Which::all_but_foreign().plan(Some(guest), None)?.cells;
+    let matrix = Selection::all_but_foreign().plan(Some(guest))?.cells;
     let job = Job {
         cells: matrix.into_iter().cycle().take(cells).collect(),
         ..plain.clone()

@@ -54,7 +54,7 @@ impl Queue {
         self.no_lab = Some(error);
     }
 
-    /// A cell for every plan, in the order of the plans: what was never begun says why.
+    /// A cell for every plan, in the order of the plans: one that was never begun has an error that says why.
     pub fn into_cells(mut self) -> Vec<Cell> {
         let mut cells = Vec::new();
         for plan in std::mem::take(&mut self.plans) {

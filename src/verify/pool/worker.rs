@@ -2,7 +2,7 @@
 
 use super::message::Message;
 use super::retry;
-use crate::guest::{Accel, Image};
+use crate::guest::Image;
 use crate::lab::{Lab, Shortcut};
 use crate::layout::Lan;
 use crate::nwfilter;
@@ -13,8 +13,9 @@ use crate::report::model::{Host, Step, Timing};
 use crate::verify::VerifyError;
 use crate::verify::bind::refused;
 use crate::verify::cell::CellContext;
+use crate::verify::filter::FilterText;
 use crate::verify::guests::Guests;
-use crate::verify::job::{CellPlan, FilterText, Job};
+use crate::verify::job::{CellPlan, Job};
 use std::borrow::Cow;
 use std::io::BufRead;
 use std::time::Instant;
@@ -47,7 +48,6 @@ async fn run_cells(
     let host = host(&lab, job);
     tell(&Event::Host(host.clone()));
     let mut lab_ms = u64::try_from(started.elapsed().as_millis()).ok();
-    let accel = if job.kvm { Accel::Kvm } else { Accel::Tcg };
     let guests = Guests::default();
     let context = CellContext {
         lab: &lab,
@@ -55,7 +55,7 @@ async fn run_cells(
         policy: &policy,
         host: &host,
         image: image.as_ref(),
-        accel,
+        accel: job.accel,
         tell: &tell,
     };
     // A guest's address must differ from those that the LAN's hosts still remember.
@@ -103,10 +103,10 @@ fn host(lab: &Lab, job: &Job) -> Host {
     };
     let sysctl = |name: &str| format!("{name}={}", read(&format!("/proc/sys/net/bridge/{name}")));
     Host {
-        accel: match job.kvm {
-            _ if !job.has_machine() => "none",
-            true => "kvm",
-            false => "tcg",
+        accel: if job.has_machine() {
+            job.accel.name()
+        } else {
+            "none"
         }
         .into(),
         accel_reason: String::new(),

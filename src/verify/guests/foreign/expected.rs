@@ -1,4 +1,4 @@
-//! What a manifest expects of its guest, and what of it the guest has not done.
+//! What a manifest expects its guest to do, and what the guest has not done yet.
 
 use super::ledger::Ledger;
 use crate::guest::foreign::{Arp, Broadcast, Dhcp, Expectations, Wan};

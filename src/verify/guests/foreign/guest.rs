@@ -1,4 +1,4 @@
-//! A foreign guest under QEMU, and what the sensors see of it.
+//! A foreign guest under QEMU, and what the sensors see it do.
 
 use super::expected::{last, unmet};
 use super::ledger::{Ledger, Owner, Proof};
@@ -190,7 +190,7 @@ impl<'a> ForeignCell<'a> {
         self.until(guest, watch, end, |_| false).await.map(drop)
     }
 
-    /// Waits until the ledger is as wanted or the time is over; the ledger then.
+    /// Waits until the ledger is as wanted or the time is over; the ledger at that moment.
     ///
     /// # Errors
     /// [`VerifyError::Halted`] when the guest ends meanwhile.

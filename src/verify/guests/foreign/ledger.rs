@@ -1,4 +1,4 @@
-//! What a foreign guest sent in a part of its life, by kind, and what became of it.
+//! What a foreign guest sent in a part of its life, by kind, and where it arrived.
 
 use super::traffic::{Judge, Judged, Kind, dhcp_answer};
 use crate::frame::dhcp::MessageType;
@@ -62,7 +62,7 @@ pub struct Account {
     /// What the policy wants.
     pub expect: Option<Expect>,
     tallies: BTreeMap<To, Tally>,
-    /// Observation at the far side.
+    /// Seen at the WAN host.
     wan: usize,
     /// Where to, in words, a few.
     shown: BTreeSet<String>,
@@ -77,7 +77,7 @@ impl Account {
         self.sent().next().is_some()
     }
 
-    /// Whether any reached the far side.
+    /// Whether any reached the WAN host.
     pub fn on_wan(&self) -> bool {
         self.wan > 0
     }
@@ -126,7 +126,7 @@ pub struct Proof {
     /// What left the guest before this time, in nanoseconds since the epoch, has
     /// arrived at both LAN-side ports by now, or never will.
     pub until: Option<u64>,
-    /// The path from the LAN to the far side works.
+    /// The path from the LAN to the WAN host works.
     pub wan: bool,
     /// No sensor died or lost a frame.
     pub sound: bool,
@@ -292,7 +292,8 @@ impl Ledger {
         filtered_outcome(Self::seen(kind, account, arrived, proof), expect)
     }
 
-    /// The outcome of what was not seen at all. That the guest could still be heard is part of it.
+    /// The outcome of what was not seen at all. It takes a proof that the guest could still be
+    /// heard.
     fn nothing(&self, proof: Proof) -> Outcome {
         match proof.until.or(self.proven()) {
             Some(_) if proof.sound => Outcome::NeverSent,
@@ -332,7 +333,7 @@ fn source(frame: &[u8]) -> Option<IpAddr> {
     View::parse(frame)?.upper().map(|upper| upper.src)
 }
 
-/// The address that a frame of the guest tells, where it is on the LAN.
+/// The guest's address as one of its frames shows it, where that is on the LAN.
 fn own_address(owner: &Owner<'_>, frame: &[u8]) -> Option<Ipv4Addr> {
     let view = View::parse(frame)?;
     let address = match view.body {

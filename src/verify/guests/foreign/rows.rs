@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 /// What a part of the guest's life brought to light.
 #[derive(Debug, Default)]
 pub struct Part {
-    /// What it sent, and what became of it.
+    /// What it sent, and where that arrived.
     pub ledger: Ledger,
     /// What absences are proven by.
     pub proof: Proof,
@@ -271,7 +271,8 @@ impl Row {
     }
 }
 
-/// The verdict over both orders in which guest and filter can come. A guest does
+/// The verdict over both ways in which the filter comes: attached to the running guest,
+/// and there before the first frame. A guest does
 /// not repeat everything in each, so one of them may prove a kind alone; but what
 /// was tried must have come out right wherever it was tried.
 fn settle(expect: Expect, control: Outcome, outcomes: &[Outcome]) -> Verdict {

@@ -31,7 +31,7 @@ impl Kind {
         format!("{}/{}", self.group.slug(), self.name)
     }
 
-    /// Whether frames of it are bound for the WAN.
+    /// Whether such frames are bound for the WAN.
     pub fn is_wan(&self) -> bool {
         matches!(self.group, Group::WanIpv4 | Group::WanIpv6)
     }

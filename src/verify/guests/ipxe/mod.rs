@@ -1,5 +1,5 @@
 //! The cell of an iPXE guest, which repeats its rounds of requests by itself. Only the
-//! sensors show what became of them.
+//! sensors show which of them arrive.
 //!
 //! The answer to the last request of a round is held back until the filter has been bound or
 //! removed, so that the whole of the next round is under the new rules. iPXE polls all the time, which
@@ -91,7 +91,7 @@ struct IpxeGuest<'a> {
     machine: Machine,
     layout: Layout,
     rounds: Rounds<'a>,
-    /// Whether a round has been looked at: the next one is another.
+    /// Whether a round has been judged, so that the next pass needs a new one.
     goes_on: bool,
 }
 
@@ -188,7 +188,7 @@ struct Over {
     pace: Pace,
 }
 
-/// Bounds a round that has come to its end and gathers what was seen of it.
+/// Bounds a round that has come to its end and gathers what was seen of that round.
 async fn collect(
     lab: &Lab,
     layout: &Layout,

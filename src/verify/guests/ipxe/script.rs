@@ -14,7 +14,7 @@ pub const SAVED: &str = "saved";
 /// It is waited out only where the filter stops what must pass.
 const PATIENCE_MS: u32 = 400;
 
-/// The same for the far side, which a good filter makes it wait out. Here only the
+/// The same for the WAN host, which a good filter makes it wait out. Here only the
 /// request matters. It leaves at once, since the router is a neighbour by then; a
 /// busy machine may take the CPU away from the guest before that, and its clock
 /// goes on: in 175 cells with 8 to 12 workers and more on 2 cores every request left

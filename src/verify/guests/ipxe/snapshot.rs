@@ -59,11 +59,11 @@ pub struct IpxeSnapshot {
 }
 
 impl IpxeSnapshot {
-    /// Finds the state that was made of exactly what is here, or makes it. The interface
+    /// Finds the snapshot that was made of exactly what is here, or makes it. The interface
     /// has no filter, and `text` is the guest's script. None where none are to be kept.
     ///
     /// # Errors
-    /// What became of the guest that was to be saved, or of the file.
+    /// Why the guest could not be saved, or the file not written.
     pub async fn find(
         context: &CellContext<'_>,
         spec: &DomainSpec<'_>,
@@ -96,7 +96,7 @@ impl IpxeSnapshot {
     ///
     /// # Errors
     /// [`GuestError::Filter`](crate::guest::GuestError::Filter), which a guest that boots
-    /// cold would say too, or whatever makes the state one to [discard](Self::discard).
+    /// cold would report too, or an error that makes the snapshot one to [discard](Self::discard).
     pub async fn restore(
         &self,
         context: &CellContext<'_>,
@@ -109,7 +109,7 @@ impl IpxeSnapshot {
         Ok(restored.await?)
     }
 
-    /// Throws it away: no guest comes of it.
+    /// Throws it away: no guest can be restored from it.
     pub fn discard(&self) {
         self.snapshots.discard(&self.file);
     }

@@ -1,4 +1,4 @@
-//! A real guest at the guest's end of the wire: its stack sends, its agent is told what.
+//! A real guest at the guest's end of the wire: its stack sends, its agent is told what to send.
 
 use super::ssh;
 use crate::frame::{DhcpStep, Mac, mac_text, to_hex};
@@ -143,7 +143,7 @@ impl LinuxEndpoint<'_> {
 
 impl Endpoint for LinuxEndpoint<'_> {
     /// Takes the guest's DHCP client through renew, release and a fresh lease,
-    /// then puts the addresses back whatever came of it, so that a filter that
+    /// then puts the addresses back even where that failed, so that a filter that
     /// stops DHCP does not hide everything else.
     async fn dhcp(&mut self, steps: &[DhcpStep]) -> Result<Vec<(DhcpStep, bool)>, GuestError> {
         let mut done = Vec::new();
@@ -229,7 +229,7 @@ impl Endpoint for LinuxEndpoint<'_> {
 
     /// Leaves the groups of an earlier pass and joins them anew. Where the device is deaf
     /// after each change of what it listens to, that is done while nothing is waited for:
-    /// in the early pass it is deaf all the same, since it has just been set up.
+    /// in the first-frame pass it is deaf all the same, since it has just been set up.
     async fn join(
         &mut self,
         probes: &[Probe],
@@ -252,7 +252,7 @@ impl Endpoint for LinuxEndpoint<'_> {
     }
 
     /// First those that use the guest's stack, then the raw frames, of which in
-    /// the early pass the forbidden ones were the first of all. Returns what the
+    /// the first-frame pass the forbidden ones were the first of all. Returns what the
     /// stack refused to send, and why.
     async fn send(&mut self, probes: &[Probe], pass: Pass) -> Result<Refusals, GuestError> {
         let mut raw = Vec::new();
@@ -285,7 +285,7 @@ impl Endpoint for LinuxEndpoint<'_> {
     }
 
     /// Begins to log in and to run a command. The guest's CPU is busy with it for
-    /// most of a pass, and the other probes need little of it.
+    /// most of a pass, and the other probes need little CPU time.
     fn ssh(&mut self) -> Result<Exchange, GuestError> {
         let Hosts { lab, layout } = self.hosts;
         let to = SocketAddr::new(layout.guest.v4.into(), 22);

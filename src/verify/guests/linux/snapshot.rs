@@ -91,7 +91,7 @@ impl SavedGuests {
         Ok(Some(restore(context.lab, name, &file, &identity).await?))
     }
 
-    /// This cell boots cold. A state that could not be restored is thrown away
+    /// This cell boots cold. A snapshot that could not be restored is thrown away
     /// and made anew for the next one, unless that has not helped before.
     fn let_go(&self, context: &CellContext<'_>, name: &'static str, error: &VerifyError) {
         self.failures.count(context, error);
@@ -123,7 +123,7 @@ pub fn domain(context: &CellContext<'_>, nic: &str) -> Result<(String, String), 
     Ok((name(nic).to_owned(), domain_xml(&spec(context, nic)?, None)))
 }
 
-/// Finds the state that was made of exactly what is here, or makes it.
+/// Finds the snapshot that was made of exactly what is here, or makes it.
 async fn find(
     context: &CellContext<'_>,
     nic: &str,

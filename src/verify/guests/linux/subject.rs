@@ -83,7 +83,7 @@ impl<'a> LinuxGuest<'a> {
         Ok(Some(act))
     }
 
-    /// Notes what became of the clients of a pass whose sentinels have been sent.
+    /// Keeps what the clients of a pass showed, once its sentinels have been sent.
     fn note(&mut self, pass: Pass, act: Option<clients::Act>, bounds: Bounds) {
         let tap = &self.guest.machine.tap;
         let seen = act.map(|act| act.seen(self.context.lab, tap, bounds));
@@ -93,8 +93,8 @@ impl<'a> LinuxGuest<'a> {
         }
     }
 
-    /// The run of a guest that has not sent a frame: the first are those that must not
-    /// get out. Clients are played when the guest has had its own lease.
+    /// The pass of a guest that has not sent a frame: the first frames are those that must
+    /// not get out. Clients are played when the guest has had its own lease.
     async fn first_frame(
         &mut self,
         run: u32,

@@ -1,13 +1,13 @@
 //! From what a client told and what the sensors saw of its messages to a verdict.
 
-use super::Part;
+use super::act::Part;
 use super::legs::{Leg, legs};
 use crate::probe::{Expect, Group, Point};
 use crate::report::model::ProbeResult;
 use crate::verdict::{Outcome, Verdict, control_outcome, judge, reason};
 use lanfence_agent::clients::{Played, Profile};
 
-/// A client's outcome, and what to know of it.
+/// A client's outcome, with a note.
 struct Found {
     outcome: Outcome,
     note: Option<String>,
@@ -55,7 +55,7 @@ pub fn result(profile: &Profile, control: &Part<'_>, filtered: &Part<'_>) -> Opt
     })
 }
 
-/// Delivered when the client came to its end and every message of it arrived. Else
+/// Delivered when the client finished and every one of its messages arrived. Else
 /// the first message that did not arrive decides.
 fn found(part: &Part<'_>) -> Found {
     let Some(played) = part.played else {
@@ -113,7 +113,7 @@ fn words(outcome: Outcome) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Act, Seen};
+    use super::super::act::{Act, Seen};
     use super::*;
     use crate::frame::dhcp::{Message, message};
     use crate::frame::{Arp, Ip4, Link, Mac, ethertype};

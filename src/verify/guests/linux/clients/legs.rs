@@ -1,16 +1,13 @@
 //! The way of a client's messages, leg by leg: where each must be seen leaving, and
 //! where arriving.
 
-use super::Part;
+use super::act::Part;
 use crate::frame::arp::op;
 use crate::frame::dhcp::{Message, MessageType, message};
 use crate::frame::{Arp, Datagram};
 use crate::probe::Point;
 use crate::verdict::Observation;
 use lanfence_agent::clients::{Played, Step};
-
-/// All steps of a client.
-pub const STEPS: [Step; 4] = [Step::Bind, Step::Renew, Step::Inform, Step::Release];
 
 /// What is on its way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

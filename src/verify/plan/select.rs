@@ -1,14 +1,9 @@
-//! Which cells of the matrix run, in what order, and which do not and why.
+//! Selects cells by their names and deals them out to partitions.
 
-use super::job::{Attach, CellPlan};
+use super::partition::Partition;
 use crate::report::model::Skipped;
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-use std::str::FromStr;
-
-/// Namespace of the hashes that deal cells out; it never changes, so that a
-/// cell stays in its partition while others come and go.
-const HASHES: uuid::Uuid = uuid::uuid!("6f0b9c9e-0c0b-5c9a-9d6e-3a6d1d1f2b77");
+use crate::verify::job::{Attach, CellPlan};
+use std::collections::BTreeSet;
 
 /// A cell of the matrix, or why there is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,71 +12,6 @@ pub struct Entry {
     pub plan: CellPlan,
     /// Why it cannot run here; none where it can.
     pub skip: Option<String>,
-}
-
-/// How to deal the cells out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Deal {
-    /// Every n-th of the selected cells.
-    Slice,
-    /// By the cell's name alone.
-    Hash,
-}
-
-/// A part of the matrix: `slice:m/n` or `hash:m/n`, m from 1, as nextest writes it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Partition {
-    deal: Deal,
-    part: u64,
-    of: u64,
-}
-
-impl FromStr for Partition {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let grammar = || format!("`{text}` is not slice:m/n or hash:m/n");
-        let (deal, numbers) = text.split_once(':').ok_or_else(grammar)?;
-        let deal = match deal {
-            "slice" => Deal::Slice,
-            "hash" => Deal::Hash,
-            _ => return Err(grammar()),
-        };
-        let (part, of) = numbers.split_once('/').ok_or_else(grammar)?;
-        let number = |text: &str| text.parse::<u64>().map_err(|_| grammar());
-        let (part, of) = (number(part)?, number(of)?);
-        if part == 0 || part > of {
-            return Err(format!("part {part} of {of}: the parts go from 1 to {of}"));
-        }
-        Ok(Self { deal, part, of })
-    }
-}
-
-impl fmt::Display for Partition {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let deal = match self.deal {
-            Deal::Slice => "slice",
-            Deal::Hash => "hash",
-        };
-        write!(f, "{deal}:{}/{}", self.part, self.of)
-    }
-}
-
-impl Partition {
-    /// Part `part` of `of`, both from 1, of cells dealt out in turn.
-    pub fn slice(part: u64, of: u64) -> Self {
-        let deal = Deal::Slice;
-        Self { deal, part, of }
-    }
-
-    /// Whether the cell with this place among its like and this name belongs to the part.
-    fn holds(self, place: usize, name: &str) -> bool {
-        let number = match self.deal {
-            Deal::Slice => u128::try_from(place).unwrap_or(u128::MAX),
-            Deal::Hash => uuid::Uuid::new_v5(&HASHES, name.as_bytes()).as_u128(),
-        };
-        number % u128::from(self.of) == u128::from(self.part - 1)
-    }
 }
 
 /// What is to be run.
@@ -93,6 +23,15 @@ pub struct Plan {
     pub skipped: Vec<Skipped>,
     /// Names of the whole matrix as the globs select it, of all partitions.
     pub matrix: Vec<String>,
+}
+
+impl Plan {
+    /// Has the filter come to every guest in this way. A cell without a guest knows only one.
+    pub fn attach_all(&mut self, attach: Attach) {
+        let guests = self.cells.iter_mut();
+        let guests = guests.filter(|cell| cell.guest.has_machine());
+        guests.for_each(|cell| cell.attach = attach);
+    }
 }
 
 /// Selects by globs over the cells' names (none select all), then by partition.
@@ -129,16 +68,10 @@ pub fn select(entries: Vec<Entry>, globs: &[glob::Pattern], partition: Option<Pa
     plan
 }
 
-/// Longest cell first, so that none is left over for one worker at the end. A
-/// cell that was never timed may be the longest of all and goes first.
-pub fn longest_first(cells: &mut [CellPlan], times: &BTreeMap<String, u64>) {
-    cells.sort_by_key(|cell| std::cmp::Reverse(times.get(&cell.name).copied().unwrap_or(u64::MAX)));
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::kind::GuestKind;
     use super::*;
+    use crate::verify::kind::GuestKind;
     use proptest::prelude::*;
     use rstest::rstest;
 
@@ -226,53 +159,6 @@ mod tests {
         assert_eq!(plan.skipped[0].name, "linux/rocker");
         assert_eq!(plan.skipped[0].reason, "a switch");
         assert_eq!(plan.matrix.len(), 5);
-    }
-
-    #[rstest]
-    #[case("slice:1/1")]
-    #[case("hash:3/8")]
-    fn partitions_read_back(#[case] text: &str) {
-        assert_eq!(text.parse::<Partition>().expect("good").to_string(), text);
-    }
-
-    #[rstest]
-    #[case::nothing("", "is not slice:m/n")]
-    #[case::other_word("count:1/2", "is not slice:m/n")]
-    #[case::no_total("slice:1", "is not slice:m/n")]
-    #[case::from_zero("hash:0/2", "go from 1 to 2")]
-    #[case::beyond("hash:3/2", "go from 1 to 2")]
-    #[case::empty("slice:0/0", "go from 1 to 0")]
-    #[case::negative("slice:-1/2", "is not slice:m/n")]
-    fn bad_partitions_are_refused(#[case] text: &str, #[case] why: &str) {
-        let error = text.parse::<Partition>().expect_err("bad");
-        assert!(error.contains(why), "{error}");
-    }
-
-    /// Recorded once: were it to change, cells would move between CI runners.
-    #[test]
-    fn hashes_do_not_change() {
-        let part = |name: &str| {
-            (1..=8).find(|part| {
-                let partition: Partition = format!("hash:{part}/8").parse().expect("good");
-                partition.holds(0, name)
-            })
-        };
-        let parts = ["linux/pcnet", "linux/virtio", "linux/e1000"].map(part);
-        assert_eq!(parts, [Some(1), Some(4), Some(2)]);
-    }
-
-    #[test]
-    fn longest_first_and_the_unknown_before_all() {
-        let mut cells = select(matrix(), &[], None).cells;
-        let times = [
-            ("linux/pcnet", 10),
-            ("linux/virtio", 30),
-            ("linux/e1000", 20),
-        ];
-        let times = times.map(|(name, ms)| (name.to_owned(), ms)).into();
-        longest_first(&mut cells, &times);
-        let order: Vec<&str> = cells.iter().map(|cell| cell.nic.as_str()).collect();
-        assert_eq!(order, ["e1000e", "virtio", "e1000", "pcnet"]);
     }
 
     proptest! {

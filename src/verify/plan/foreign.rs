@@ -1,24 +1,25 @@
-//! Foreign guests on the command line: manifests, the cells they make, their images.
+//! Foreign guests of a plan: manifests, the cells they make, their images.
 
-use crate::cli::Failure;
+use super::error::PlanError;
+use super::select::Entry;
 use crate::guest::foreign::{Manifest, Origin, shipped};
 use crate::guest::{Nic, find};
-use crate::verify::GuestKind;
 use crate::verify::job::{CellPlan, ForeignSource};
-use crate::verify::plan::Entry;
+use crate::verify::kind::GuestKind;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The user's manifests and then those that come with lanfence, each name once.
-pub fn manifests(files: &[PathBuf]) -> Result<Vec<Manifest>, Failure> {
+///
+/// # Errors
+/// A manifest that cannot be used, or two of one name.
+pub fn manifests(files: &[PathBuf]) -> Result<Vec<Manifest>, PlanError> {
     let mut all: Vec<Manifest> = Vec::new();
     for file in files {
-        let manifest = Manifest::read(file).map_err(Failure::usage)?;
+        let manifest = Manifest::read(file)?;
         if all.iter().any(|other| other.name == manifest.name) {
-            let (file, name) = (file.display(), manifest.name);
-            return Err(Failure::usage(format!(
-                "{file}: another manifest has the name `{name}` too\n  cure: rename one of them"
-            )));
+            let (file, name) = (file.clone(), manifest.name);
+            return Err(PlanError::SameName { file, name });
         }
         all.push(manifest);
     }
@@ -33,13 +34,18 @@ pub fn manifests(files: &[PathBuf]) -> Result<Vec<Manifest>, Failure> {
 }
 
 /// The cells of the manifests, with the reason where one cannot run here.
-pub fn entries(manifests: &[Manifest], all: &[Nic]) -> Result<Vec<Entry>, Failure> {
+///
+/// # Errors
+/// [`PlanError::NicOfManifest`] when QEMU does not have a NIC model.
+pub fn entries(manifests: &[Manifest], all: &[Nic]) -> Result<Vec<Entry>, PlanError> {
     let mut entries = Vec::new();
     for manifest in manifests {
         let missing = unset(manifest, |name| std::env::var_os(name));
         for name in &manifest.nics {
-            let nic = find(all, name)
-                .map_err(|error| Failure::usage(format!("{}: {error}", manifest.name)))?;
+            let nic = find(all, name).map_err(|source| PlanError::NicOfManifest {
+                guest: manifest.name.clone(),
+                source,
+            })?;
             entries.push(Entry {
                 plan: CellPlan::new(GuestKind::Foreign(manifest.name.clone()), &nic.name),
                 skip: nic.plug_skip.clone().or_else(|| missing.clone()),
@@ -69,7 +75,13 @@ fn about(manifest: &Manifest) -> &str {
 }
 
 /// The foreign guests of the selected cells, their images there and readable.
-pub fn images(manifests: Vec<Manifest>, cells: &[CellPlan]) -> Result<Vec<ForeignSource>, Failure> {
+///
+/// # Errors
+/// [`PlanError::Image`] for an image that cannot be opened.
+pub fn images(
+    manifests: Vec<Manifest>,
+    cells: &[CellPlan],
+) -> Result<Vec<ForeignSource>, PlanError> {
     let selected =
         |manifest: &Manifest| cells.iter().any(|cell| cell.guest.word() == manifest.name);
     let foreign = |manifest: Manifest| {
@@ -77,9 +89,17 @@ pub fn images(manifests: Vec<Manifest>, cells: &[CellPlan]) -> Result<Vec<Foreig
             Origin::Path(path) => path.clone(),
             Origin::Variable(name) => std::env::var_os(name).unwrap_or_default().into(),
         };
-        let image = std::path::absolute(&image).map_err(Failure::usage)?;
-        readable(&manifest, &image)?;
-        Ok(ForeignSource { manifest, image })
+        let opened =
+            std::path::absolute(&image).and_then(|path| std::fs::File::open(&path).map(|_| path));
+        match opened {
+            Ok(image) => Ok(ForeignSource { manifest, image }),
+            Err(source) => Err(PlanError::Image {
+                guest: manifest.name.clone(),
+                path: image,
+                source,
+                cure: cure(&manifest.origin),
+            }),
+        }
     };
     manifests
         .into_iter()
@@ -88,25 +108,19 @@ pub fn images(manifests: Vec<Manifest>, cells: &[CellPlan]) -> Result<Vec<Foreig
         .collect()
 }
 
-fn readable(manifest: &Manifest, image: &Path) -> Result<(), Failure> {
-    let Err(error) = std::fs::File::open(image) else {
-        return Ok(());
-    };
-    let cure = match &manifest.origin {
-        Origin::Path(_) => "mend `path` in its manifest".to_owned(),
+/// How to have an image that can be opened.
+fn cure(origin: &Origin) -> String {
+    match origin {
+        Origin::Path(_) => "correct `path` in its manifest".to_owned(),
         Origin::Variable(name) => format!("set {name} to the image's file"),
-    };
-    Err(Failure::usage(format!(
-        "the image of {} cannot be opened: {}: {error}\n  cure: {cure}",
-        manifest.name,
-        image.display()
-    )))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use rstest::rstest;
+    use std::path::Path;
 
     fn manifest(origin: &str) -> Manifest {
         let text = format!("name = \"x\"\n{origin}\nnics = [\"pcnet\"]\ndeadline-s = 9\n");

@@ -1,0 +1,82 @@
+//! The filter under test: the generated one, the user's own, or none.
+
+use crate::nwfilter::{self, Filter, FilterTree, Source, TreeError, write};
+use crate::policy::Policy;
+use crate::report::model::FilterInfo;
+use serde::{Deserialize, Serialize};
+
+/// A filter to define.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FilterText {
+    /// Its name.
+    pub name: String,
+    /// Its XML.
+    pub xml: String,
+    /// Comes with libvirt rather than from the user.
+    pub shipped: bool,
+}
+
+/// The filters to define, and what the report says of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FilterUnderTest {
+    /// In the order to define them; the bound one last.
+    pub texts: Vec<FilterText>,
+    /// For the report; its name is that of the bound filter.
+    pub info: FilterInfo,
+}
+
+impl FilterUnderTest {
+    /// No filter: everything must leak.
+    pub fn none() -> Self {
+        Self {
+            texts: Vec::new(),
+            info: FilterInfo {
+                name: None,
+                source: "none".into(),
+                rules: 0,
+            },
+        }
+    }
+
+    /// The filter that is generated from a policy of this origin.
+    pub fn generated(policy: &Policy, origin: &str) -> Self {
+        let filter = nwfilter::generate(policy);
+        Self {
+            texts: vec![FilterText {
+                name: filter.name.clone(),
+                xml: write(&filter),
+                shipped: false,
+            }],
+            info: FilterInfo {
+                name: Some(filter.name.clone()),
+                source: format!("generated from {origin}"),
+                rules: filter.rule_count(),
+            },
+        }
+    }
+
+    /// The user's own filters, and those of libvirt that they refer to, with the parameters
+    /// that they are given.
+    ///
+    /// # Errors
+    /// [`TreeError`] when a filter or a parameter is missing.
+    pub fn own(tree: &FilterTree, parameters: &[(String, String)]) -> Result<Self, TreeError> {
+        tree.check_complete(parameters)?;
+        let text = |(filter, source): (&Filter, Option<&Source>)| {
+            let shipped = source.filter(|source| source.is_shipped);
+            FilterText {
+                name: filter.name.clone(),
+                xml: shipped.map_or_else(|| write(filter), |source| source.text.clone()),
+                shipped: shipped.is_some(),
+            }
+        };
+        Ok(Self {
+            texts: tree.in_definition_order()?.into_iter().map(text).collect(),
+            info: FilterInfo {
+                name: Some(tree.top.clone()),
+                source: tree.given_paths().join(", "),
+                rules: tree.rule_count(),
+            },
+        })
+    }
+}

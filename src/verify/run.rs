@@ -1,0 +1,132 @@
+//! A whole run, from a request to what the report shows.
+
+use super::accel::{Decided, decide_accel};
+use super::cache::Cache;
+use super::job::{Attach, Job};
+use super::plan::{Plan, Times, longest_first};
+use super::pool::{Workers, run_cells};
+use crate::guest::Accel;
+use crate::report::live::Event;
+use crate::report::model::{Cell, FilterInfo, Run, SCHEMA_VERSION};
+use std::time::Instant;
+
+/// What the user wants verified.
+#[derive(Debug)]
+pub struct Request {
+    /// All but its cells and its accelerator, which come from the plan and the choice.
+    pub job: Job,
+    /// The cells.
+    pub plan: Plan,
+    /// What the report says of the filter.
+    pub filter: FilterInfo,
+    /// Which accelerator.
+    pub accel: AccelChoice,
+    /// How the cells are shared out.
+    pub workers: Workers,
+    /// Where the times of the cells are kept, and whether KVM works.
+    pub cache: Cache,
+    /// Since when the user has been waiting.
+    pub started: Instant,
+}
+
+/// Which accelerator the user wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccelChoice {
+    /// KVM where a guest has booted under it, else TCG.
+    Auto,
+    /// KVM, or no run.
+    Kvm,
+    /// Emulation.
+    Tcg,
+}
+
+/// Why there is no run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// KVM was wanted and does not work.
+    #[error(
+        "KVM was asked for and does not work here: {reason}\n  cure: make KVM work (is nested virtualisation on? may you open /dev/kvm?), or use --accel tcg"
+    )]
+    NoKvm {
+        /// Why not.
+        reason: String,
+    },
+    /// This program cannot start itself again.
+    #[error("start a worker: {0}")]
+    Workers(#[source] std::io::Error),
+}
+
+/// Runs the cells of a request. `tell` hears of every event as it comes, and of none now
+/// and then, so that a display can show that time passes. Never fails because of a cell:
+/// what went wrong in one is in the run.
+///
+/// # Errors
+/// [`RunError`] when no cell can be run at all.
+pub fn run(request: Request, tell: &mut dyn FnMut(Option<&Event>)) -> Result<Run, RunError> {
+    let mut plan = request.plan;
+    let mut job = request.job;
+    if job.inject.is_some() {
+        // Whichever pass it breaks, each cell has it.
+        plan.attach_all(Attach::Both);
+    }
+    job.cells = plan.cells;
+    let mut times = Times::load(&request.cache);
+    longest_first(&mut job.cells, &times);
+    let reason;
+    (job.accel, reason) = accelerate(request.accel, &job, &request.cache, tell)?;
+    let names = job.cells.iter().map(|cell| cell.name.clone()).collect();
+    tell(Some(&Event::Started { cells: names }));
+    let gathered = run_cells(&job, request.workers, tell).map_err(RunError::Workers)?;
+    times.add(&gathered.cells);
+    times.save(&request.cache);
+    let mut cells = gathered.cells;
+    let place = |cell: &Cell| plan.matrix.iter().position(|name| *name == cell.name);
+    cells.sort_by_key(place);
+    let mut host = gathered.host.unwrap_or_default();
+    host.accel_reason = reason;
+    if host.accel.is_empty() {
+        // No worker got as far as to report it.
+        host.accel = job.accel.name().into();
+    }
+    Ok(Run {
+        schema_version: SCHEMA_VERSION,
+        version: env!("CARGO_PKG_VERSION").into(),
+        policy: job.policy_origin,
+        filter: request.filter,
+        host,
+        cells,
+        skipped: plan.skipped,
+        matrix: plan.matrix,
+        wall_ms: u64::try_from(request.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        started: None,
+    })
+}
+
+/// Which accelerator, and why; reports it at once when it is not what the machine seems to
+/// offer.
+fn accelerate(
+    choice: AccelChoice,
+    job: &Job,
+    cache: &Cache,
+    tell: &mut dyn FnMut(Option<&Event>),
+) -> Result<(Accel, String), RunError> {
+    if !job.has_machine() {
+        return Ok((Accel::Tcg, "there is no guest".into()));
+    }
+    if choice == AccelChoice::Tcg {
+        return Ok((Accel::Tcg, "asked for".into()));
+    }
+    let Decided {
+        accel,
+        reason,
+        fell_back,
+    } = decide_accel(job, cache);
+    if choice == AccelChoice::Kvm && accel != Accel::Kvm {
+        return Err(RunError::NoKvm { reason });
+    }
+    if fell_back {
+        let text = format!("falling back to emulation (TCG): {reason}");
+        tell(Some(&Event::Note { cell: None, text }));
+    }
+    Ok((accel, reason))
+}
