@@ -21,6 +21,8 @@ pub mod verdict;
 
 pub use lanfence_frame as frame;
 
+#[cfg(feature = "lab")]
+pub mod bench;
 pub mod cli;
 #[cfg(feature = "lab")]
 pub mod crosscheck;

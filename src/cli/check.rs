@@ -2,65 +2,54 @@
 
 mod json;
 mod print;
+mod report;
 
-use super::explain::mac;
+use super::failure::Failure;
 use super::levels::{self, Format};
+use super::options::{BackendOption, BindingOptions, MacOption, PolicyOption, PolicySource, load};
+use super::output::say;
 use super::sarif::{self, Result as SarifResult};
-use super::tree::{backend, compile, load, parameter};
-use super::{Failure, generate, say};
-use crate::check::{Checked, check};
+use crate::check::check;
 use crate::frame::Mac;
 use crate::layout::Layout;
-use crate::nwfilter::evaluate::{Backend, TraceStep};
+use crate::nwfilter::evaluate::TraceStep;
 use crate::nwfilter::lint;
 use crate::nwfilter::{FilterTree, Strictness};
 use crate::policy::Policy;
 use crate::verdict::{Failure as Wrong, Verdict};
 use clap::Args;
+use report::Report;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Options of `check`.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// Filter files, or folders of them; without any, the filter generated from the policy.
-    #[arg(value_name = "FILTER.xml")]
+    /// Filter: a file, a folder of files, or the name of a filter that libvirt ships [default:
+    /// the filter generated from the policy]
+    #[arg(value_name = "FILTER", help_heading = "Filter")]
     filters: Vec<PathBuf>,
-    /// Policy file; without it, lanfence.toml here, else the shipped example.
-    #[arg(long, value_name = "FILE")]
-    policy: Option<PathBuf>,
-    /// The filter that the interface refers to, where several could be bound.
-    #[arg(long, value_name = "NAME", requires = "filters")]
-    bind: Option<String>,
-    /// A parameter of the filterref; a repeated name makes a list.
-    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameter)]
-    parameters: Vec<(String, String)>,
-    /// The guest's MAC; any will do.
-    #[arg(long, value_name = "MAC", value_parser = mac)]
-    mac: Option<Mac>,
-    /// Judge for a host with net.bridge.bridge-nf-call-iptables=0, where layer-3 rules do nothing.
-    #[arg(long)]
+    #[command(flatten)]
+    policy: PolicyOption,
+    #[command(flatten)]
+    binding: BindingOptions,
+    #[command(flatten)]
+    mac: MacOption,
+    #[command(flatten)]
+    backend: BackendOption,
+    /// Check for a host with net.bridge.bridge-nf-call-iptables=0
+    ///
+    /// On such a host the kernel does not apply the rules of layer 3.
+    #[arg(long, help_heading = "Filter")]
     no_bridge_nf: bool,
-    /// The back end of libvirt that translates the filter: ebtables (measured) or
-    /// nftables (as read in libvirt's source; no release has it yet).
-    #[arg(long, value_name = "NAME", default_value_t, value_parser = backend)]
-    backend: Backend,
-    /// Read the files as libvirt does, and name what it ignores, instead of refusing them.
-    #[arg(long)]
+    /// Read the files as libvirt does, and list what it ignores, instead of refusing them
+    #[arg(long, help_heading = "Filter")]
     lenient: bool,
     #[command(flatten)]
     levels: levels::LevelOptions,
-    /// How to print what was found.
-    #[arg(long, value_enum, default_value_t)]
+    /// Format of the output
+    #[arg(long, value_enum, help_heading = "Output", default_value_t)]
     format: Format,
-}
-
-/// A finished check with what it was made of.
-struct Report {
-    policy: String,
-    backend: Backend,
-    tree: FilterTree,
-    checked: Checked,
 }
 
 /// Checks and prints.
@@ -71,15 +60,21 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     } else {
         Strictness::Strict
     };
-    let generate::Source { policy, origin, .. } = generate::policy(options.policy.as_deref())?;
+    let PolicySource { policy, origin, .. } = options.policy.read()?;
     let tree = if options.filters.is_empty() {
         FilterTree::generated(crate::nwfilter::generate(&policy))
     } else {
-        load(&options.filters, options.bind.as_deref(), reading)?
+        load(&options.filters, options.binding.bind.as_deref(), reading)?
     };
-    let layout = layout(&policy, options.mac)?;
+    let layout = layout(&policy, options.mac.mac)?;
     let mac = layout.guest.mac;
-    let mut filter = compile(&tree, mac, &options.parameters, options.backend)?;
+    let mut filter = tree
+        .compile(
+            mac,
+            &options.binding.parameters.list,
+            options.backend.backend,
+        )
+        .map_err(Failure::usage)?;
     if options.no_bridge_nf {
         filter = filter.without_bridge_nf();
     }
@@ -88,7 +83,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let report = Report {
         checked: check(&filter, &policy, &layout, findings, &levels),
         policy: origin,
-        backend: options.backend,
+        backend: options.backend.backend,
         tree,
     };
     let text = match options.format {
@@ -96,7 +91,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         Format::Sarif => sarif::document(&results(&report)),
         Format::Json => format!("{}\n", json::json(&report)),
     };
-    say(&text).map_err(Failure::usage)?;
+    say(&text)?;
     Ok(report.checked.conclusion().exit().into())
 }
 
@@ -139,9 +134,4 @@ fn layout(policy: &Policy, mac: Option<Mac>) -> Result<Layout, Failure> {
         Some(mac) => layout.with_guest_mac(mac),
         None => layout,
     })
-}
-
-/// A frame in hexadecimal, as `explain --frame` takes it.
-pub fn hex(frame: &[u8]) -> String {
-    crate::frame::to_hex(frame)
 }

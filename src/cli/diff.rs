@@ -1,17 +1,19 @@
 //! `lanfence diff`: the frames that two filters, or two back ends, treat differently.
 
-use super::explain::{mac, trace};
+use super::failure::Failure;
 use super::levels::WIDTH;
-use super::tree::{backend, compile, load, parameter};
-use super::{Exit, Failure, check, say};
+use super::options::{BackendOption, MacOption, ParameterOptions, backend, load};
+use super::output::say;
+use super::trace::trace;
 use crate::check::usual;
-use crate::frame::{Mac, summary};
+use crate::frame::{Mac, summary, to_hex};
 use crate::layout::Layout;
 use crate::nwfilter::evaluate::{Backend, Compiled, Decision, Way};
 use crate::nwfilter::reach::{Comparison, Difference, differences};
 use crate::nwfilter::{FilterTree, Strictness};
 use crate::policy::Policy;
 use crate::report::text::{plural, wrap};
+use crate::verdict::Exit;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -24,43 +26,39 @@ const SHOWN: usize = 60;
 /// `--format`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// For people.
+    /// For people
     #[default]
     Text,
-    /// For programs.
+    /// For programs
     Json,
 }
 
 /// Options of `diff`.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// A filter file, or a folder of them.
-    #[arg(value_name = "A.xml")]
+    /// Filter A: a file, a folder of files, or the name of a filter that libvirt ships
+    #[arg(value_name = "FILTER_A", help_heading = "Filter")]
     one: PathBuf,
-    /// Another; without it, the first is compared with itself under the other back end.
-    #[arg(value_name = "B.xml")]
+    /// Filter B [default: filter A under the other back end]
+    #[arg(value_name = "FILTER_B", help_heading = "Filter")]
     other: Option<PathBuf>,
-    /// The filter of A that the interface refers to, where several could be bound.
-    #[arg(long, value_name = "NAME")]
+    /// Name of the filter to bind, when several of A could be
+    #[arg(long, value_name = "NAME", help_heading = "Filter")]
     bind: Option<String>,
-    /// The same of B.
-    #[arg(long, value_name = "NAME", requires = "other")]
+    /// The same for B
+    #[arg(long, value_name = "NAME", help_heading = "Filter", requires = "other")]
     other_bind: Option<String>,
-    /// The back end of libvirt that translates A: ebtables (measured) or nftables
-    /// (as read in libvirt's source; no release has it yet).
-    #[arg(long, value_name = "NAME", default_value_t, value_parser = backend)]
-    backend: Backend,
-    /// That of B; without it, the same as for A.
-    #[arg(long, value_name = "NAME", value_parser = backend)]
+    #[command(flatten)]
+    backend: BackendOption,
+    /// Back end for B [default: that of A]
+    #[arg(long, value_name = "NAME", help_heading = "Filter", value_parser = backend)]
     other_backend: Option<Backend>,
-    /// A parameter of the filterref; a repeated name makes a list.
-    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameter)]
-    parameters: Vec<(String, String)>,
-    /// The guest's MAC; any will do.
-    #[arg(long, value_name = "MAC", value_parser = mac)]
-    mac: Option<Mac>,
-    /// How to print what was found.
-    #[arg(long, value_enum, default_value_t)]
+    #[command(flatten)]
+    parameters: ParameterOptions,
+    #[command(flatten)]
+    mac: MacOption,
+    /// Format of the output
+    #[arg(long, value_enum, help_heading = "Output", default_value_t)]
     format: Format,
 }
 
@@ -79,7 +77,9 @@ impl Side {
         guest: Mac,
     ) -> Result<Self, Failure> {
         let tree = load(std::slice::from_ref(path), bind, Strictness::Strict)?;
-        let filter = compile(&tree, guest, &options.parameters, backend)?;
+        let filter = tree
+            .compile(guest, &options.parameters.list, backend)
+            .map_err(Failure::usage)?;
         Ok(Self { tree, filter })
     }
 
@@ -99,16 +99,16 @@ impl Side {
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     // Addresses of the shipped example make frames look like some.
     let layout = Layout::of(&Policy::example()).expect("the example has room for hosts");
-    let guest = options.mac.unwrap_or(layout.guest.mac);
+    let guest = options.mac.mac.unwrap_or(layout.guest.mac);
     let other_backend = options.other_backend.unwrap_or(match options.other {
-        Some(_) => options.backend,
-        None => other(options.backend),
+        Some(_) => options.backend.backend,
+        None => other(options.backend.backend),
     });
     let sides = [
         Side::of(
             &options.one,
             options.bind.as_deref(),
-            options.backend,
+            options.backend.backend,
             options,
             guest,
         )?,
@@ -128,7 +128,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         Format::Text => text(&sides, &found),
         Format::Json => json(&sides, &found),
     };
-    say(&printed).map_err(Failure::usage)?;
+    say(&printed)?;
     Ok(exit(&found).into())
 }
 
@@ -206,13 +206,13 @@ fn one(out: &mut String, sides: &[Side; 2], difference: &Difference) {
     };
     paragraph(&head, &numbers, 2);
     paragraph("  for example  ", &summary(&difference.frame), 15);
-    paragraph("               ", &check::hex(&difference.frame), 15);
+    paragraph("               ", &to_hex(&difference.frame), 15);
     for (at, name) in ["A", "B"].into_iter().enumerate() {
         let decisive = trace(&sides[at].tree, &difference.outcomes[at]).pop();
         let text = format!(
             "{}; {}",
             verdict(difference, at),
-            decisive.unwrap_or_else(|| "no rule is about it".to_owned())
+            decisive.unwrap_or_else(|| "no rule matches it".to_owned())
         );
         paragraph(&format!("  {name}  it "), &text, 5);
     }
@@ -237,7 +237,7 @@ fn json(sides: &[Side; 2], found: &Comparison) -> String {
             "direction": direction(difference.way),
             "kind": difference.shape,
             "values": difference.kind.list(&difference.values),
-            "frame": check::hex(&difference.frame),
+            "frame": to_hex(&difference.frame),
             "summary": summary(&difference.frame),
             "a": outcome(difference, 0),
             "b": outcome(difference, 1),

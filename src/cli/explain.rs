@@ -3,12 +3,15 @@
 mod overview;
 mod variables;
 
-use super::tree::{backend, compile, load, parameter};
-use super::{Exit, Failure, say};
+use super::failure::Failure;
+use super::options::{BackendOption, BindingOptions, MacOption, load};
+use super::output::say;
+use super::trace::trace;
 use crate::frame::{Mac, View, mac_text, summary};
-use crate::nwfilter::evaluate::{Backend, Compiled, Decision, Evaluation, TraceStep, Way};
+use crate::nwfilter::evaluate::{Backend, Compiled, Decision, Way};
 use crate::nwfilter::lint;
 use crate::nwfilter::{FilterTree, Strictness};
+use crate::verdict::Exit;
 use clap::{Args, ValueEnum};
 use pcap_file::DataLink;
 use pcap_file::pcap::PcapReader;
@@ -19,41 +22,36 @@ use std::process::ExitCode;
 /// `--direction`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Direction {
-    /// The guest sends the frame.
+    /// From the guest
     Out,
-    /// It is on its way to the guest.
+    /// To the guest
     In,
 }
 
 /// Options of `explain`.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// Filter files, or folders of them.
-    #[arg(required = true, value_name = "FILTER.xml")]
+    /// Filter: a file, a folder of files, or the name of a filter that libvirt ships
+    #[arg(required = true, value_name = "FILTER", help_heading = "Filter")]
     filters: Vec<PathBuf>,
-    /// The filter that the interface refers to, where several could be bound.
-    #[arg(long, value_name = "NAME")]
-    bind: Option<String>,
-    /// A frame in hexadecimal from the destination MAC on; blanks and colons are skipped.
-    /// Without any frame, the whole filter is explained.
-    #[arg(long = "frame", value_name = "HEX", value_parser = hex)]
+    #[command(flatten)]
+    binding: BindingOptions,
+    #[command(flatten)]
+    mac: MacOption,
+    #[command(flatten)]
+    backend: BackendOption,
+    /// A frame in hexadecimal, from the destination MAC on; may be repeated
+    ///
+    /// Blanks and colons are skipped. Without a frame and without a capture, the whole filter is
+    /// explained.
+    #[arg(long = "frame", value_name = "HEX", help_heading = "Selection", value_parser = hex)]
     frames: Vec<Hex>,
-    /// A capture (pcap or pcapng) of Ethernet frames.
-    #[arg(long, value_name = "FILE")]
+    /// A capture (pcap or pcapng) of Ethernet frames
+    #[arg(long, value_name = "FILE", help_heading = "Selection")]
     pcap: Option<PathBuf>,
-    /// Which way the frames go, from the guest's point of view.
-    #[arg(long, value_enum, default_value_t = Direction::Out)]
+    /// Direction of the frames
+    #[arg(long, value_enum, help_heading = "Selection", default_value_t = Direction::Out)]
     direction: Direction,
-    /// The guest's MAC; without it that of the first frame.
-    #[arg(long, value_name = "MAC", value_parser = mac)]
-    mac: Option<Mac>,
-    /// A parameter of the filterref; a repeated name makes a list.
-    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameter)]
-    parameters: Vec<(String, String)>,
-    /// The back end of libvirt that translates the filter: ebtables (measured) or
-    /// nftables (as read in libvirt's source; no release has it yet).
-    #[arg(long, value_name = "NAME", default_value_t, value_parser = backend)]
-    backend: Backend,
 }
 
 /// The bytes of one frame.
@@ -66,7 +64,7 @@ fn hex(text: &str) -> Result<Hex, String> {
         .filter(|c| !c.is_whitespace() && *c != ':')
         .collect();
     if !digits.len().is_multiple_of(2) {
-        return Err("an odd number of hexadecimal digits".into());
+        return Err("the number of hexadecimal digits is odd".into());
     }
     let bytes = digits.as_bytes().chunks(2).map(|pair| {
         let text = std::str::from_utf8(pair).map_err(|_| "this is not hexadecimal".to_owned())?;
@@ -75,26 +73,15 @@ fn hex(text: &str) -> Result<Hex, String> {
     bytes.collect::<Result<_, _>>().map(Hex)
 }
 
-/// A MAC as libvirt writes it.
-pub fn mac(text: &str) -> Result<Mac, String> {
-    let octets: Option<Vec<u8>> = text
-        .split(':')
-        .map(|octet| u8::from_str_radix(octet, 16).ok())
-        .collect();
-    octets
-        .and_then(|octets| octets.try_into().ok())
-        .ok_or_else(|| "write it as 52:54:00:12:34:56".to_owned())
-}
-
 /// Explains every frame, or the filter where there is none.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let tree = load(
         &options.filters,
-        options.bind.as_deref(),
+        options.binding.bind.as_deref(),
         Strictness::Strict,
     )?;
     if options.frames.is_empty() && options.pcap.is_none() {
-        say(&whole(&tree, options)?).map_err(Failure::usage)?;
+        say(&whole(&tree, options)?)?;
         return Ok(Exit::Pass.into());
     }
     let mut frames: Vec<Vec<u8>> = options.frames.iter().map(|hex| hex.0.clone()).collect();
@@ -107,11 +94,18 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     };
     let guest = options
         .mac
+        .mac
         .or_else(|| guess(frames.first()?, way))
         .unwrap_or_default();
-    let filter = compile(&tree, guest, &options.parameters, options.backend)?;
+    let filter = tree
+        .compile(
+            guest,
+            &options.binding.parameters.list,
+            options.backend.backend,
+        )
+        .map_err(Failure::usage)?;
     for frame in &frames {
-        say(&explain(&tree, &filter, frame, way)).map_err(Failure::usage)?;
+        say(&explain(&tree, &filter, frame, way))?;
     }
     Ok(Exit::Pass.into())
 }
@@ -121,17 +115,19 @@ const EXAMPLE: Mac = [0x52, 0x54, 0, 0x12, 0x34, 0x56];
 
 /// The filter in words, with example values for variables that nothing sets.
 fn whole(tree: &FilterTree, options: &Options) -> Result<String, Failure> {
-    let mac = options.mac.unwrap_or(EXAMPLE);
+    let mac = options.mac.mac.unwrap_or(EXAMPLE);
     let text = mac_text(mac);
-    let variables = variables::variables(&tree.filters, &text, &options.parameters);
-    let mut parameters = options.parameters.clone();
+    let variables = variables::variables(&tree.filters, &text, &options.binding.parameters.list);
+    let mut parameters = options.binding.parameters.list.clone();
     for variable in &variables {
         if variable.source == variables::Source::Example {
             let values = variable.values.iter();
             parameters.extend(values.map(|value| (variable.name.clone(), value.clone())));
         }
     }
-    let filter = compile(tree, mac, &parameters, options.backend)?;
+    let filter = tree
+        .compile(mac, &parameters, options.backend.backend)
+        .map_err(Failure::usage)?;
     let findings = lint::lint(&tree.filters, &tree.top, &filter);
     Ok(overview::overview(tree, &filter, &variables, &findings))
 }
@@ -176,34 +172,6 @@ fn explain(tree: &FilterTree, filter: &Compiled, frame: &[u8], way: Way) -> Stri
     out
 }
 
-/// What happened to a frame, a line an event.
-pub fn trace(tree: &FilterTree, outcome: &Evaluation) -> Vec<String> {
-    let line = |event: &TraceStep| {
-        match event {
-        TraceStep::NotForwarded => "the bridge itself keeps it back: its source is no host, its destination is for bridges, or its tag is cut".to_owned(),
-        TraceStep::Unfiltered => "no layer-2 rule is for this direction".to_owned(),
-        TraceStep::Entered(chain) => format!("enters the chain {chain}"),
-        TraceStep::Matched(origin, _) => format!("matches {}", tree.describe(origin)),
-        TraceStep::Matched3(origin, _) => format!("matches, at layer 3, {}", tree.describe(origin)),
-        TraceStep::RanOff(chain) => {
-            format!("matches no other rule of the chain {chain}, whose end accepts")
-        }
-        TraceStep::WentBack(chain) => {
-            format!("matches no other rule of the chain {chain}, and goes on in the root chain")
-        }
-        TraceStep::RanOff3 => "matches no layer-3 rule, which accepts".to_owned(),
-        TraceStep::Cut(origin) => format!(
-            "is dropped by {}, which looks into an SCTP or ICMP header that is cut",
-            tree.describe(origin)
-        ),
-        TraceStep::Malformed => {
-            "br_netfilter drops it for its broken IP header (bridge-nf-call-iptables=1)".to_owned()
-        }
-    }
-    };
-    outcome.trace.iter().map(line).collect()
-}
-
 /// The frames of a capture.
 fn capture(path: &Path) -> Result<Vec<Vec<u8>>, Failure> {
     let bad = |what: &dyn std::fmt::Display| Failure::usage(format!("{}: {what}", path.display()));
@@ -216,12 +184,12 @@ fn capture(path: &Path) -> Result<Vec<Vec<u8>>, Failure> {
     };
     let frames = frames.map_err(|what| bad(&what))?;
     if frames.is_empty() {
-        return Err(bad(&"there is no frame in it"));
+        return Err(bad(&"the capture holds no frame"));
     }
     Ok(frames)
 }
 
-const NOT_ETHERNET: &str = "its frames are not Ethernet; capture on the tap or on the bridge";
+const NOT_ETHERNET: &str = "the frames are not Ethernet; capture on the tap or on the bridge";
 
 fn pcap_frames(bytes: &[u8]) -> Result<Vec<Vec<u8>>, String> {
     let mut reader = PcapReader::new(bytes).map_err(|error| error.to_string())?;

@@ -1,6 +1,6 @@
 //! What `lint` and `check` share: levels of lints, formats, findings as text and JSON.
 
-use super::Failure;
+use super::failure::Failure;
 use crate::nwfilter::FilterTree;
 use crate::nwfilter::lint::{Finding, Levels};
 use crate::report::text::wrap;
@@ -12,11 +12,12 @@ pub const WIDTH: usize = 100;
 
 /// `--deny` and `--allow`.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Filter")]
 pub struct LevelOptions {
-    /// Count findings of this lint (or `all`) as errors, with exit code 1.
+    /// Count findings of this lint (or of `all`) as errors, with exit code 1
     #[arg(long, value_name = "LINT")]
     deny: Vec<String>,
-    /// Do not show findings of this lint (or `all`); a lint's own name wins over `all`.
+    /// Hide findings of this lint (or of `all`); the name of a lint wins over `all`
     #[arg(long, value_name = "LINT")]
     allow: Vec<String>,
 }
@@ -31,12 +32,12 @@ impl LevelOptions {
 /// `--format`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// For people.
+    /// For people
     #[default]
     Text,
-    /// For programs.
+    /// For programs
     Json,
-    /// SARIF 2.1.0, for code-scanning pages.
+    /// SARIF 2.1.0, for code-scanning pages
     Sarif,
 }
 

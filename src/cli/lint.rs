@@ -1,15 +1,15 @@
 //! `lanfence lint`: filters that do not mean what they say.
 
-use super::explain::mac;
+use super::failure::Failure;
 use super::levels::{self, Format};
+use super::options::{BindingOptions, MacOption, load};
+use super::output::say;
 use super::sarif::{self, Result as SarifResult};
-use super::tree::{load, parameter};
-use super::{Exit, Failure, say};
-use crate::frame::Mac;
 use crate::nwfilter::evaluate::Compiled;
 use crate::nwfilter::lint::{self, Finding, Severity};
 use crate::nwfilter::{FilterTree, Strictness, write};
 use crate::report::text::plural;
+use crate::verdict::Exit;
 use clap::Args;
 use serde_json::json;
 use std::fmt::Write as _;
@@ -19,22 +19,17 @@ use std::process::ExitCode;
 /// Options of `lint`.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// Filter files, or folders of them.
-    #[arg(required = true, value_name = "FILTER.xml")]
+    /// Filter: a file, a folder of files, or the name of a filter that libvirt ships
+    #[arg(required = true, value_name = "FILTER", help_heading = "Filter")]
     filters: Vec<PathBuf>,
-    /// The filter that the interface refers to, where several could be bound.
-    #[arg(long, value_name = "NAME")]
-    bind: Option<String>,
-    /// A parameter of the filterref; a repeated name makes a list.
-    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameter)]
-    parameters: Vec<(String, String)>,
-    /// The guest's MAC; any will do.
-    #[arg(long, value_name = "MAC", value_parser = mac)]
-    mac: Option<Mac>,
+    #[command(flatten)]
+    binding: BindingOptions,
+    #[command(flatten)]
+    mac: MacOption,
     #[command(flatten)]
     levels: levels::LevelOptions,
-    /// How to print the findings.
-    #[arg(long, value_enum, default_value_t)]
+    /// Format of the output
+    #[arg(long, value_enum, help_heading = "Output", default_value_t)]
     format: Format,
 }
 
@@ -68,11 +63,16 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let levels = options.levels.levels()?;
     let tree = load(
         &options.filters,
-        options.bind.as_deref(),
+        options.binding.bind.as_deref(),
         Strictness::AsLibvirt,
     )?;
-    let mac = options.mac.unwrap_or_default();
-    let compiled = Compiled::new(&tree.filters, &tree.top, mac, &options.parameters);
+    let mac = options.mac.mac.unwrap_or_default();
+    let compiled = Compiled::new(
+        &tree.filters,
+        &tree.top,
+        mac,
+        &options.binding.parameters.list,
+    );
     let mut findings = tree.ignored();
     let unbound = match compiled {
         Ok(compiled) => {
@@ -101,7 +101,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
             sarif::document(&results)
         }
     };
-    say(&printed).map_err(Failure::usage)?;
+    say(&printed)?;
     Ok(linted.exit().into())
 }
 
@@ -116,7 +116,7 @@ fn text(linted: &Linted) -> String {
     if let Some(why) = &linted.unbound {
         let _ = writeln!(
             out,
-            "\nnot bound, so that its chains were not looked at: {why}"
+            "\nlibvirt cannot bind this filter, so its chains were not analysed: {why}"
         );
     }
     if !out.is_empty() {

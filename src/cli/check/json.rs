@@ -1,9 +1,10 @@
 //! A finished check for programs.
 
-use super::{Report, hex};
+use super::report::Report;
 use crate::check::probes::Judged;
-use crate::cli::explain::trace;
 use crate::cli::levels;
+use crate::cli::trace::trace;
+use crate::frame::to_hex;
 use crate::nwfilter::FilterTree;
 use crate::nwfilter::reach::TrafficClass;
 use serde::Serialize;
@@ -39,7 +40,7 @@ fn probe(tree: &FilterTree, judged: &Judged) -> impl Serialize {
         "outcome": judged.outcome,
         "verdict": judged.verdict.word(),
         "note": judged.note,
-        "frame": hex(&judged.frame),
+        "frame": to_hex(&judged.frame),
         "trace": trace(tree, &judged.evaluation),
     })
 }
@@ -51,7 +52,7 @@ fn class(class: &TrafficClass) -> impl Serialize {
         "accepted": class.list(&class.accepted),
         "leaked": class.list(&class.leaked),
         "blocked": class.list(&class.blocked),
-        "example": class.example.as_deref().map(hex),
+        "example": class.example.as_deref().map(to_hex),
         "inexact": class.inexact,
     })
 }

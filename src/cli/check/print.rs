@@ -1,11 +1,11 @@
 //! A finished check as text.
 
-use super::{Report, hex};
+use super::report::Report;
 use crate::check::Checked;
 use crate::check::probes::Judged;
-use crate::cli::explain::trace;
 use crate::cli::levels::{self, WIDTH};
-use crate::frame::summary;
+use crate::cli::trace::trace;
+use crate::frame::{summary, to_hex};
 use crate::probe::{Expect, Group};
 use crate::report::grid::counts_text;
 use crate::report::text::{plural, wrap};
@@ -148,7 +148,7 @@ fn sets(out: &mut String, checked: &Checked) {
         }
         if let Some(frame) = &class.example {
             paragraph(out, "    for example  ", &summary(frame), 17);
-            let _ = writeln!(out, "                 {}", hex(frame));
+            let _ = writeln!(out, "                 {}", to_hex(frame));
         }
         if let Some(why) = &class.inexact {
             paragraph(out, "    not exact    ", why, 17);

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::cli::explain::variables;
-use crate::cli::tree::{compile, load};
+use crate::cli::options::load;
 use crate::nwfilter::Strictness;
 use crate::nwfilter::evaluate::Backend;
 use crate::nwfilter::lint;
@@ -19,7 +19,7 @@ fn explained(tree: &FilterTree, backend: Backend) -> String {
         .filter(|variable| variable.source == Source::Example)
         .map(|variable| (variable.name.clone(), variable.values.join("")))
         .collect();
-    let filter = compile(tree, MAC, &examples, backend).unwrap();
+    let filter = tree.compile(MAC, &examples, backend).unwrap();
     let findings = lint::lint(&tree.filters, &tree.top, &filter);
     overview(tree, &filter, &variables, &findings)
 }

@@ -1,7 +1,11 @@
 //! `lanfence verify`: the run, its progress and its reports.
 
-use super::tree::{load, parameter};
-use super::{Exit, Failure, complain, generate, say};
+use super::guest_image::GuestImageOption;
+use super::paths;
+use super::selection::Select;
+use crate::cli::failure::Failure;
+use crate::cli::options::{BindingOptions, PolicyOption, PolicySource, load};
+use crate::cli::output::{complain, say};
 use crate::lab::Shortcuts;
 use crate::nwfilter::Strictness;
 use crate::report::color;
@@ -9,45 +13,43 @@ use crate::report::github;
 use crate::report::live::{Event, Live, Mode};
 use crate::report::model::Run;
 use crate::report::{json, junit, markdown, table, verdict_lines};
+use crate::verdict::Exit;
 use crate::verify::job::{InjectedFault, Job};
 use crate::verify::{AccelChoice, Cache, FilterUnderTest, Request, Workers};
 use clap::{Args, ValueEnum};
-use select::Select;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-pub mod paths;
-mod select;
-
-pub use select::Which;
-
 /// `--accel`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum AccelOption {
-    /// KVM where a guest has proven it to work, else TCG.
+    /// KVM if lanfence's own guest boots under it, else TCG
     Auto,
-    /// KVM, or exit code 3.
+    /// KVM; exit code 3 if it does not work
     Kvm,
-    /// Emulation.
+    /// Emulation
     Tcg,
 }
 
 /// `--boot`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum BootChoice {
-    /// From a saved guest; cold where the NIC must be there at boot.
+    /// From a snapshot; cold if the NIC must be present at boot
     Restore,
-    /// Every guest from its kernel's start.
+    /// By a cold boot
     Cold,
 }
 
 /// `--color`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum ColorChoice {
+    /// If the output is a terminal
     Auto,
+    /// Always
     Always,
+    /// Never
     Never,
 }
 
@@ -65,77 +67,112 @@ enum Inject {
 /// Options of `verify`.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// Policy file; without it, lanfence.toml here, else the shipped example.
-    #[arg(long, value_name = "FILE")]
-    policy: Option<PathBuf>,
-    /// Verify this filter instead of the generated one; repeat it for the filters it refers to.
-    #[arg(long = "filter", value_name = "FILE.xml")]
+    /// Filter: a file, a folder of files, or the name of a filter that libvirt ships [default:
+    /// the filter generated from the policy]
+    #[arg(value_name = "FILTER", help_heading = "Filter")]
     filters: Vec<PathBuf>,
-    /// Verify without any filter: everything must leak, and the run must be red.
-    #[arg(long, conflicts_with = "filters")]
+    /// Another way to give a filter, for scripts that have an option for each.
+    #[arg(long = "filter", value_name = "FILTER", hide = true)]
+    more_filters: Vec<PathBuf>,
+    #[command(flatten)]
+    policy: PolicyOption,
+    #[command(flatten)]
+    binding: BindingOptions,
+    /// Verify without any filter: everything must leak, so the run must fail
+    #[arg(long, help_heading = "Filter", conflicts_with_all = ["filters", "more_filters"])]
     no_filter: bool,
-    /// A parameter for the filterref.
-    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameter)]
-    parameters: Vec<(String, String)>,
     #[command(flatten)]
     select: Select,
-    /// Accelerator.
-    #[arg(long, value_enum, default_value_t = AccelOption::Auto)]
-    accel: AccelOption,
-    /// How guests begin.
-    #[arg(long, value_enum, default_value_t = BootChoice::Restore)]
-    boot: BootChoice,
-    /// Cells to run side by side, each in a lab of its own [default: one a core].
-    #[arg(long, value_name = "N")]
-    jobs: Option<usize>,
-    /// Begin no further cell after one that is not green.
-    #[arg(long)]
-    fail_fast: bool,
-    /// Try a cell that is not green again; one that is green only then is flaky, not green.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    retries: u32,
-    /// Write the run as JSON.
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    lab: Lab,
+}
+
+/// What the run writes, and how.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+struct Output {
+    /// Write the run as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Write the run as JUnit XML.
+    /// Write the run as JUnit XML
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
-    /// Write a bundle of evidence for every cell that is not green.
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
-    /// Write one line per verdict, without times: equal runs give equal files.
+    /// Write one line for each verdict
+    ///
+    /// The file holds no times and no versions, so equal runs give equal files.
     #[arg(long, value_name = "FILE")]
     verdicts: Option<PathBuf>,
-    /// Directory of the guest image that `cargo xtask image` builds.
-    #[arg(long, value_name = "DIR", env = "LANFENCE_GUEST")]
-    guest: Option<PathBuf>,
-    /// Leave out everything that only saves time and touches libvirt, the kernel's rules or
-    /// the guest (slower, and the verdicts are the same).
-    #[arg(long)]
-    no_shortcuts: bool,
-    /// When to colour.
+    /// Write a bundle of evidence for every cell that is not green
+    ///
+    /// A bundle holds a capture with the verdict as the comment of each packet, the kernel's
+    /// rules, the filter, and the logs.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// When to colour the output
     #[arg(long, value_enum, default_value_t = ColorChoice::Auto)]
     color: ColorChoice,
-    /// Inject a part in the middle of each cell.
-    #[arg(long = "inject", value_enum, hide = true)]
+}
+
+/// How the cells are run.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Lab")]
+struct Lab {
+    /// Accelerator for the guests
+    #[arg(long, value_enum, default_value_t = AccelOption::Auto)]
+    accel: AccelOption,
+    /// Start guests from a snapshot or by a cold boot
+    #[arg(long, value_enum, default_value_t = BootChoice::Restore)]
+    boot: BootChoice,
+    /// Number of cells to run side by side, each in its own lab [default: one for each core]
+    #[arg(long, value_name = "N")]
+    jobs: Option<usize>,
+    /// Start no further cell after one that is not green
+    #[arg(long)]
+    fail_fast: bool,
+    /// Try a cell that is not green up to N more times
+    ///
+    /// A cell that is green only on a later try is flaky, and a flaky cell is not green.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    retries: u32,
+    #[command(flatten)]
+    guest: GuestImageOption,
+    /// Leave out everything that only saves time and touches the system under test
+    ///
+    /// That is what lanfence does to libvirtd, to the rules of the kernel and to the guest.
+    /// The run takes longer; the verdicts are the same.
+    #[arg(long)]
+    no_shortcuts: bool,
+    /// Break a part in the middle of each cell.
+    #[arg(long, value_enum, hide = true)]
     inject: Option<Inject>,
 }
 
 /// Runs the cells and reports.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let started = Instant::now();
-    let plan = options.select.plan(options.guest.as_deref())?;
+    let plan = options.select.plan(options.lab.guest.dir())?;
     if options.select.only_lists() {
-        say(&options.select.listing(&plan)).map_err(Failure::host)?;
+        say(&options.select.listing(&plan))?;
         return Ok(Exit::Pass.into());
     }
-    let source = generate::policy(options.policy.as_deref())?;
+    let source = options.policy.read()?;
     let filter = filter(options, &source)?;
     let cache = Cache::open().map_err(Failure::host)?;
-    let out = options.out.as_deref().map(paths::output).transpose()?;
-    for file in [&options.json, &options.junit, &options.verdicts]
-        .into_iter()
-        .flatten()
+    let out = options
+        .output
+        .out
+        .as_deref()
+        .map(paths::output)
+        .transpose()?;
+    for file in [
+        &options.output.json,
+        &options.output.junit,
+        &options.output.verdicts,
+    ]
+    .into_iter()
+    .flatten()
     {
         paths::writable(file)?;
     }
@@ -148,14 +185,17 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         job,
         plan,
         filter: filter.info,
-        accel: match options.accel {
+        accel: match options.lab.accel {
             AccelOption::Auto => AccelChoice::Auto,
             AccelOption::Kvm => AccelChoice::Kvm,
             AccelOption::Tcg => AccelChoice::Tcg,
         },
         workers: Workers {
-            fail_fast: options.fail_fast,
-            ..options.jobs.map_or_else(Workers::one_a_core, Workers::of)
+            fail_fast: options.lab.fail_fast,
+            ..options
+                .lab
+                .jobs
+                .map_or_else(Workers::one_a_core, Workers::of)
         },
         cache,
         started,
@@ -165,42 +205,44 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
 }
 
 /// The filter that the options name: the user's own, none, or the generated one.
-fn filter(options: &Options, source: &generate::Source) -> Result<FilterUnderTest, Failure> {
+fn filter(options: &Options, source: &PolicySource) -> Result<FilterUnderTest, Failure> {
     if options.no_filter {
         return Ok(FilterUnderTest::none());
     }
-    if options.filters.is_empty() {
+    let given = [&options.filters[..], &options.more_filters[..]].concat();
+    if given.is_empty() {
         let (policy, origin) = (&source.policy, &source.origin);
         return Ok(FilterUnderTest::generated(policy, origin));
     }
-    let tree = load(&options.filters, None, Strictness::Strict)?;
-    FilterUnderTest::own(&tree, &options.parameters).map_err(Failure::usage)
+    let tree = load(&given, options.binding.bind.as_deref(), Strictness::Strict)?;
+    FilterUnderTest::own(&tree, &options.binding.parameters.list).map_err(Failure::usage)
 }
 
 fn job(
     options: &Options,
-    source: &generate::Source,
+    source: &PolicySource,
     filter: &FilterUnderTest,
     cache: &Cache,
 ) -> Result<Job, Failure> {
     let job = Job::new((&source.text, &source.origin), filter, cache).map_err(Failure::host)?;
-    let restore = options.boot == BootChoice::Restore;
+    let restore = options.lab.boot == BootChoice::Restore;
     Ok(Job {
         guest: options
+            .lab
             .guest
-            .as_deref()
+            .dir()
             .map(std::path::absolute)
             .transpose()
             .map_err(Failure::usage)?,
-        parameters: options.parameters.clone(),
-        retries: options.retries,
-        shortcuts: if options.no_shortcuts {
+        parameters: options.binding.parameters.list.clone(),
+        retries: options.lab.retries,
+        shortcuts: if options.lab.no_shortcuts {
             Shortcuts::none()
         } else {
             job.shortcuts
         },
         snapshots: job.snapshots.filter(|_| restore),
-        inject: options.inject.map(|part| match part {
+        inject: options.lab.inject.map(|part| match part {
             Inject::Sensor => InjectedFault::Sensor,
             Inject::Link => InjectedFault::Link,
             Inject::Pause => InjectedFault::Pause,
@@ -241,7 +283,7 @@ fn show(options: &Options, request: Request) -> Result<Run, Failure> {
 fn paint(options: &Options, terminal: bool) -> bool {
     let var = |name| std::env::var(name).ok();
     let (no_color, clicolor, force) = (var("NO_COLOR"), var("CLICOLOR_FORCE"), var("FORCE_COLOR"));
-    let choice = match options.color {
+    let choice = match options.output.color {
         ColorChoice::Auto => color::Choice::Auto,
         ColorChoice::Always => color::Choice::Always,
         ColorChoice::Never => color::Choice::Never,
@@ -264,32 +306,34 @@ fn report(options: &Options, run: &Run) -> Result<ExitCode, Failure> {
     let terminal = std::io::stdout().is_terminal();
     let mut bad = Vec::new();
     bad.extend(say(&table::table(run, None, paint(options, terminal))).err());
-    let mut file = |path: &Option<PathBuf>, text: &dyn Fn() -> Result<String, String>| {
-        let Some(path) = path else { return };
-        let written =
-            text().and_then(|text| std::fs::write(path, text).map_err(|error| error.to_string()));
-        let named = written.map_err(|error| format!("{}: {error}", path.display()));
-        bad.extend(named.err());
-    };
-    file(&options.json, &|| Ok(json::to_json(run)));
-    file(&options.junit, &|| {
-        junit::to_junit(run).map_err(|error| error.to_string())
-    });
-    file(&options.verdicts, &|| Ok(verdict_lines::verdict_lines(run)));
+    let files = &options.output;
+    bad.extend(write(files.json.as_deref(), || Ok(json::to_json(run))).err());
+    let junit = || junit::to_junit(run).map_err(Failure::host);
+    bad.extend(write(files.junit.as_deref(), junit).err());
+    let verdicts = || Ok(verdict_lines::verdict_lines(run));
+    bad.extend(write(files.verdicts.as_deref(), verdicts).err());
     if std::env::var_os("GITHUB_ACTIONS").is_some() {
         bad.extend(to_github(run).err());
     }
-    match (bad.join("\n"), run.exit()) {
-        (bad, exit) if bad.is_empty() => Ok(exit.into()),
-        (bad, Exit::Pass) => Err(Failure::host(bad)),
-        (bad, exit) => {
-            complain(&bad);
-            Ok(exit.into())
-        }
+    for failure in &bad {
+        complain(failure);
+    }
+    match run.exit() {
+        Exit::Pass if !bad.is_empty() => Ok(Exit::Host.into()),
+        exit => Ok(exit.into()),
     }
 }
 
-fn to_github(run: &Run) -> Result<(), String> {
+/// Writes a file that was asked for.
+fn write(
+    path: Option<&Path>,
+    text: impl FnOnce() -> Result<String, Failure>,
+) -> Result<(), Failure> {
+    let Some(path) = path else { return Ok(()) };
+    std::fs::write(path, text()?).map_err(|error| Failure::file(path, error))
+}
+
+fn to_github(run: &Run) -> Result<(), Failure> {
     let lines: Vec<String> = github::annotations(run)
         .into_iter()
         .map(|line| format!("{line}\n"))
@@ -303,5 +347,5 @@ fn to_github(run: &Run) -> Result<(), String> {
         .create(true)
         .open(&path)
         .and_then(|mut summary| summary.write_all(markdown::markdown(run).as_bytes()))
-        .map_err(|error| format!("{}: {error}", Path::new(&path).display()))
+        .map_err(|error| Failure::file(Path::new(&path), error))
 }

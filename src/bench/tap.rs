@@ -1,9 +1,9 @@
 //! The speed of the tap test: frames written into a tap behind the generated filter,
 //! alone and with the verdict on each.
 
-use super::super::Failure;
+use super::error::BenchError;
 use super::pure;
-use crate::crosscheck::{BenchInput, Broken, Throughput, measure};
+use crate::crosscheck::{BenchInput, Throughput, measure};
 use crate::nwfilter::{generate, write};
 use crate::policy::Policy;
 use comfy_table::Table;
@@ -12,8 +12,11 @@ use std::collections::BTreeSet;
 /// Frames a second that must be judged.
 const TARGET: u64 = 50_000;
 
-/// Measures in a lab of its own and prints minimum, median and maximum of the rounds.
-pub fn table(policy: &Policy, rounds: u32) -> Result<Table, Failure> {
+/// Measures in a lab of its own: minimum, median and maximum of the rounds.
+///
+/// # Errors
+/// When the lab cannot be started or breaks down.
+pub fn table(policy: &Policy, rounds: u32) -> Result<Table, BenchError> {
     let frames: BTreeSet<Vec<u8>> = pure::frames(policy, &pure::layout(policy)?)
         .into_iter()
         .collect();
@@ -22,10 +25,7 @@ pub fn table(policy: &Policy, rounds: u32) -> Result<Table, Failure> {
         frames: frames.into_iter().collect(),
         rounds,
     };
-    let measured = measure(input).map_err(|broken| match broken {
-        Broken::Host(text) => Failure::host(text),
-        Broken::Lab(text) => Failure::unproven(text),
-    })?;
+    let measured = measure(input)?;
     Ok(rows(&measured))
 }
 

@@ -1,43 +1,46 @@
 //! `lanfence matrix`: the cells as jobs of a CI system's own scheduler.
 
-use super::verify::Which;
-use super::{Exit, Failure, say};
+use super::guest_image::GuestImageOption;
+use super::selection::Which;
+use crate::cli::failure::Failure;
+use crate::cli::output::say;
+use crate::verdict::Exit;
 use crate::verify::plan::Partition;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use std::fmt::Write as _;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// `--format`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// One line of JSON for `strategy.matrix` with `fromJSON`.
+    /// One line of JSON for `strategy.matrix` with `fromJSON`
     Github,
-    /// A child pipeline, with a job that joins the reports.
+    /// A child pipeline, with a job that joins the reports
     Gitlab,
 }
 
 /// Options of `matrix`.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// For which CI system.
-    #[arg(long, value_enum)]
+    /// CI system that reads the output
+    #[arg(long, value_enum, help_heading = "Output")]
     format: Format,
-    /// Deal the cells out over so many jobs, instead of a job a cell; nothing needs to be installed for it.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    /// Split the cells into N jobs, instead of one job for each cell
+    ///
+    /// This needs neither QEMU nor a guest image on the machine that prints the jobs.
+    #[arg(long, value_name = "N", help_heading = "Selection", value_parser = clap::value_parser!(u64).range(1..))]
     parts: Option<u64>,
     #[command(flatten)]
     which: Which,
-    /// Directory of the guest image that `cargo xtask image` builds.
-    #[arg(long, value_name = "DIR", env = "LANFENCE_GUEST")]
-    guest: Option<PathBuf>,
+    #[command(flatten)]
+    guest: GuestImageOption,
 }
 
 /// A job.
 #[derive(Debug, Serialize)]
 struct Job {
-    /// What people see of it.
+    /// What the CI system shows.
     name: String,
     /// What follows `cargo xtask verify`, quoted for a shell.
     arguments: String,
@@ -62,7 +65,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let most = options.format.most();
     if jobs.len() > most {
         return Err(Failure::usage(format!(
-            "{} jobs are more than the {most} that this CI system takes in a matrix\n  cure: --parts {most} or fewer",
+            "{} jobs are too many: this CI system takes {most} in a matrix\n  cure: --parts {most} or fewer",
             jobs.len()
         )));
     }
@@ -70,11 +73,11 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         Format::Github => github(&jobs),
         Format::Gitlab => gitlab(&jobs),
     };
-    say(&text).map_err(Failure::host)?;
+    say(&text)?;
     Ok(Exit::Pass.into())
 }
 
-/// The part that so many jobs leave to one of them.
+/// The job of one part.
 fn of_part(options: &Options, name: String, part: u64, parts: u64) -> Job {
     let mut arguments = options.which.arguments();
     let partition = Partition::slice(part, parts).to_string();
@@ -93,7 +96,7 @@ fn of_parts(options: &Options, parts: u64) -> Vec<Job> {
 /// A job for each cell that can run here. They are slices of one run, which
 /// `report merge` joins, and not runs of one cell each, which it would refuse.
 fn of_cells(options: &Options) -> Result<Vec<Job>, Failure> {
-    let cells = options.which.plan(options.guest.as_deref())?.cells;
+    let cells = options.which.plan(options.guest.dir())?.cells;
     let parts = u64::try_from(cells.len()).map_err(Failure::usage)?;
     let jobs = (1..).zip(cells);
     Ok(jobs

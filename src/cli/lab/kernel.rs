@@ -1,7 +1,8 @@
 //! `lanfence __kernel`: what the real libvirt and kernel make of filters, for
 //! the tests that hold lints, evaluator and libvirt's own filters against them.
 
-use super::{Failure, inside};
+use super::inside;
+use crate::cli::failure::Failure;
 use crate::frame::Mac;
 use crate::lab::{Binding, BindingSpec, LabError, Pair, Shortcuts, Tap, ruleset};
 use clap::Args;

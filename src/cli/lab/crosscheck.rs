@@ -1,10 +1,13 @@
 //! `lanfence crosscheck`: the evaluator against the kernel, with random filters and frames.
 
 use super::inside::runtime;
-use super::{Exit, Failure, note, say};
+use crate::cli::failure::Failure;
+use crate::cli::output::{note, say};
 use crate::crosscheck::{self, Broken, Found, Mutation, Request, Task, run_worker};
 use crate::lab::{EnterOptions, Shortcuts, enter};
 use crate::pool;
+use crate::report::text::plurals;
+use crate::verdict::Exit;
 use clap::Args;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -12,22 +15,22 @@ use std::time::Instant;
 /// Options of `crosscheck`.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// Random filters to bind; some tenths of a second each.
+    /// Number of random filters to bind; each takes some tenths of a second
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     filters: u64,
-    /// Random frames for each filter, sent both ways.
+    /// Number of random frames for each filter, sent in both directions
     #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     frames: u32,
-    /// What the random numbers begin with: equal seeds give equal runs.
+    /// Seed of the random numbers; equal seeds give equal runs
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Begin with this filter of the seed, to see one again.
+    /// Number of the first filter, to repeat one of an earlier run
     #[arg(long, value_name = "N", default_value_t = 0)]
     first: u64,
-    /// Labs to work side by side [default: one a core].
+    /// Number of labs to run side by side [default: one for each core]
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
-    /// Stop after this many mismatches.
+    /// Stop after this many mismatches
     #[arg(long, value_name = "N", default_value_t = 5)]
     max_mismatches: usize,
     /// Make the evaluator wrong, for tests of what a mismatch looks like.
@@ -69,11 +72,14 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
             note(&format!("{} of {total} filters", found.cases));
         }
     });
-    let found = found.map_err(|broken| match broken {
-        Broken::Host(text) => Failure::host(text),
-        Broken::Lab(text) => Failure::unproven(text),
+    let found = found.map_err(|broken| {
+        let exit = match broken {
+            Broken::Host(_) => Exit::Host,
+            Broken::Lab(_) => Exit::Inconclusive,
+        };
+        Failure::new(exit, broken)
     })?;
-    say(&summary(options.seed, &found, started.elapsed().as_secs())).map_err(Failure::host)?;
+    say(&summary(options.seed, &found, started.elapsed().as_secs()))?;
     if found.mismatches.is_empty() {
         return Ok(Exit::Pass.into());
     }
@@ -87,10 +93,10 @@ fn words(seed: u64, (case, words): &(u64, String)) -> String {
 fn summary(seed: u64, found: &Found, seconds: u64) -> String {
     let again = match found.again {
         0 => String::new(),
-        again => format!("; {again} filters measured again, since a frame came out late"),
+        again => format!("; {again} filters measured again because a frame arrived late"),
     };
     format!(
-        "{} filters of seed {seed}, {} bound and {} refused by libvirt and evaluator alike; {} verdicts compared, {} of them drops, {} left open; {} s\nrules hit: {} of {}; {} mismatches{again}\n",
+        "{} filters of seed {seed}: {} bound, and {} refused by libvirt and evaluator alike; {} decisions compared, {} of them drops, {} not modelled; {} s\nrules matched: {} of {}; {}{again}\n",
         found.cases,
         found.bound,
         found.refused,
@@ -100,7 +106,7 @@ fn summary(seed: u64, found: &Found, seconds: u64) -> String {
         seconds,
         found.hit,
         found.rules,
-        found.mismatches.len(),
+        plurals(found.mismatches.len(), "mismatch", "mismatches"),
     )
 }
 

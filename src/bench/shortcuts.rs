@@ -1,6 +1,6 @@
 //! What each shortcut saves: runs with all of them against the same with one left out.
 
-use super::{Failure, note};
+use super::error::BenchError;
 use crate::lab::{Shortcut, Shortcuts};
 use crate::report::model::Cell;
 use crate::verdict::Conclusion;
@@ -31,13 +31,13 @@ fn signed(ms: u64) -> i64 {
     i64::try_from(ms).unwrap_or(i64::MAX)
 }
 
-/// Measures every shortcut so many times. A run is a lab and the job's cells in one worker;
+/// Measures every shortcut in as many rounds. A run is a lab and the job's cells in one worker;
 /// the runs with and without a shortcut take turns, so that the load of the machine affects
 /// both alike.
 ///
 /// # Errors
 /// When a cell is not green.
-pub fn table(job: &Job, rounds: u32) -> Result<Table, Failure> {
+pub fn table(job: &Job, rounds: u32, note: &dyn Fn(&str)) -> Result<Table, BenchError> {
     let without = |shortcut| Job {
         shortcuts: Shortcuts::all().without(shortcut),
         ..job.clone()
@@ -102,17 +102,14 @@ fn row(mut table: Table, name: &str, mut pairs: Vec<Pair>) -> Table {
 }
 
 /// Wall time of a run in milliseconds.
-fn wall(job: &Job) -> Result<u64, Failure> {
+fn wall(job: &Job) -> Result<u64, BenchError> {
     let started = Instant::now();
-    let gathered = run_cells(job, Workers::of(1), &mut |_| {}).map_err(Failure::host)?;
+    let gathered = run_cells(job, Workers::of(1), &mut |_| {})?;
     let wall = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let green = |cell: &&Cell| cell.conclusion() == Conclusion::Pass;
     match gathered.cells.iter().find(|cell| !green(cell)) {
         None => Ok(wall),
-        Some(cell) => Err(Failure::host(format!(
-            "{} is not green; `lanfence verify --cell {}` shows why",
-            cell.name, cell.name
-        ))),
+        Some(cell) => Err(BenchError::NotGreen(cell.name.clone())),
     }
 }
 

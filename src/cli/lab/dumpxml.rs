@@ -1,7 +1,8 @@
 //! `lanfence __dumpxml`: what the real libvirt makes of filters, for the tests
 //! that hold reader and writer against it.
 
-use super::{Failure, inside};
+use super::inside;
+use crate::cli::failure::Failure;
 use crate::lab::filters_only;
 use clap::Args;
 use serde::{Deserialize, Serialize};

@@ -1,11 +1,11 @@
 //! Files and directories that a run writes, checked before a guest is booted for them.
 
-use crate::cli::Failure;
+use crate::cli::failure::Failure;
 use std::path::{Path, PathBuf};
 
 /// Makes the directory for evidence and returns its absolute path.
 pub fn output(dir: &Path) -> Result<PathBuf, Failure> {
-    let bad = |error: std::io::Error| Failure::usage(format!("--out {}: {error}", dir.display()));
+    let bad = |error| Failure::file(dir, error);
     std::fs::create_dir_all(dir).map_err(bad)?;
     dir.canonicalize().map_err(bad)
 }
@@ -16,7 +16,7 @@ pub fn output(dir: &Path) -> Result<PathBuf, Failure> {
 pub fn writable(file: &Path) -> Result<(), Failure> {
     std::fs::File::create(file)
         .map(drop)
-        .map_err(|error| Failure::usage(format!("{}: {error}", file.display())))
+        .map_err(|error| Failure::file(file, error))
 }
 
 #[cfg(test)]

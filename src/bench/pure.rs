@@ -1,7 +1,7 @@
 //! What needs no guest: the evaluator, the reader, the lint and the exact sets,
 //! on one core.
 
-use super::super::Failure;
+use super::error::BenchError;
 use crate::check::{probes::probes, usual};
 use crate::layout::Layout;
 use crate::nwfilter::evaluate::{Compiled, Decision, Way};
@@ -48,8 +48,11 @@ impl Measured {
     }
 }
 
-/// Measures both filters and prints minimum, median and maximum of the rounds.
-pub fn table(policy: &Policy, rounds: u32) -> Result<Table, Failure> {
+/// Measures both filters: minimum, median and maximum of the rounds.
+///
+/// # Errors
+/// When the policy has no room for the test hosts.
+pub fn table(policy: &Policy, rounds: u32) -> Result<Table, BenchError> {
     let layout = layout(policy)?;
     let frames = frames(policy, &layout);
     let mut filters = [
@@ -81,8 +84,11 @@ pub fn table(policy: &Policy, rounds: u32) -> Result<Table, Failure> {
 }
 
 /// Hosts for the policy's frames.
-pub fn layout(policy: &Policy) -> Result<Layout, Failure> {
-    Layout::of(policy).map_err(Failure::usage)
+///
+/// # Errors
+/// When the policy has no room for them.
+pub fn layout(policy: &Policy) -> Result<Layout, BenchError> {
+    Ok(Layout::of(policy)?)
 }
 
 /// What the catalogue has the guest send.
@@ -95,12 +101,12 @@ pub fn frames(policy: &Policy, layout: &Layout) -> Vec<Vec<u8>> {
 }
 
 /// Reads, lints and computes the exact sets; how many milliseconds that took.
-fn analyse(text: &str, policy: &Policy, layout: &Layout) -> Result<(Compiled, f64), Failure> {
+fn analyse(text: &str, policy: &Policy, layout: &Layout) -> Result<(Compiled, f64), BenchError> {
     let started = Instant::now();
-    let filter = read(text, "the benchmark's filter").map_err(Failure::usage)?;
+    let filter = read(text, "the benchmark's filter")?;
     let name = filter.name.clone();
     let filters = [filter];
-    let compiled = Compiled::new(&filters, &name, layout.guest.mac, &[]).map_err(Failure::usage)?;
+    let compiled = Compiled::new(&filters, &name, layout.guest.mac, &[])?;
     black_box(lint(&filters, &name, &compiled));
     black_box(classes(&compiled, policy, &usual(layout)));
     Ok((compiled, started.elapsed().as_secs_f64() * 1000.0))

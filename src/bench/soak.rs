@@ -1,7 +1,7 @@
 //! Cells of the matrix over and over: what a guest takes, and what stays behind.
 
+use super::error::BenchError;
 use super::memory::{Guests, family, mib};
-use crate::cli::{Failure, note};
 use crate::report::live::Event;
 use crate::report::model::{Cell, ProbeResult, Step, Verdict};
 use crate::verdict::Conclusion;
@@ -15,9 +15,17 @@ use std::path::Path;
 /// Lines of the table of what stays behind.
 const LINES: usize = 10;
 
-/// Runs so many cells, a worker a core; tables of what guests and labs took, and how
-/// many cells were not green, of which it is said why.
-pub fn tables(plain: &Job, guest: &Path, cells: usize) -> Result<(String, usize), Failure> {
+/// Runs this many cells, one worker for each core. Makes tables of what guests and labs took,
+/// counts the cells that were not green, and notes why they were not.
+///
+/// # Errors
+/// When the cells cannot be planned or the workers cannot be started.
+pub fn tables(
+    plain: &Job,
+    guest: &Path,
+    cells: usize,
+    note: &dyn Fn(&str),
+) -> Result<(String, usize), BenchError> {
     let matrix = Selection::all_but_foreign().plan(Some(guest))?.cells;
     let job = Job {
         cells: matrix.into_iter().cycle().take(cells).collect(),
@@ -26,8 +34,8 @@ pub fn tables(plain: &Job, guest: &Path, cells: usize) -> Result<(String, usize)
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     note(&format!("{cells} cells with {cores} workers"));
     let mut seen = Seen::default();
-    let mut look = |event: Option<&Event>| seen.look(event, cells);
-    let gathered = run_cells(&job, Workers::of(cores), &mut look).map_err(Failure::host)?;
+    let mut look = |event: Option<&Event>| seen.look(event, cells, note);
+    let gathered = run_cells(&job, Workers::of(cores), &mut look)?;
     let red = gathered.cells.iter();
     let red: Vec<&Cell> = red
         .filter(|cell| cell.conclusion() != Conclusion::Pass)
@@ -65,7 +73,7 @@ fn why(cell: &Cell) -> String {
 struct Seen {
     done: usize,
     guests: Guests,
-    /// What the labs took after so many cells.
+    /// What the labs took after a number of cells.
     labs: Vec<(usize, Labs)>,
 }
 
@@ -79,7 +87,7 @@ struct Labs {
 }
 
 impl Seen {
-    fn look(&mut self, event: Option<&Event>, cells: usize) {
+    fn look(&mut self, event: Option<&Event>, cells: usize, note: &dyn Fn(&str)) {
         match event {
             Some(Event::StepDone { step, .. }) if *step == Step::Control => self.guests.look(),
             Some(Event::CellDone { .. }) => {
@@ -100,7 +108,7 @@ impl Seen {
         table.load_style(comfy_table::presets::ASCII_MARKDOWN);
         let programs = ["lanfence", "libvirtd", "dnsmasq"];
         let memory = programs.map(|program| format!("{program}, MiB"));
-        let mut header = vec!["all labs after so many cells".to_owned()];
+        let mut header = vec!["all labs after this many cells".to_owned()];
         header.extend(memory);
         header.extend(["processes".to_owned(), "open files".to_owned()]);
         table.set_header(header);

@@ -1,45 +1,36 @@
 //! Which cells to run, as options.
 
-use crate::cli::Failure;
+use crate::cli::failure::Failure;
+use crate::verdict::Exit;
 use crate::verify::job::{Attach, ForeignSource};
 use crate::verify::plan::{self, Partition, Plan, PlanError, Selection};
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
 
-/// `--lane`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Lane {
-    /// Real guests under QEMU.
-    Guest,
-    /// No guest: the frames are written into a tap that the lab holds.
-    Tap,
-}
-
 /// `--matrix`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Matrix {
-    /// pcnet and virtio.
+    /// pcnet and virtio
     Usual,
-    /// Every NIC model that QEMU has.
+    /// Every NIC model that QEMU has
     Full,
 }
 
-/// `--order`.
+/// `--attach`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum AttachChoice {
-    /// The filter is there before the guest's first frame; in the first cell of each
-    /// kind of guest it is afterwards put on the running guest too.
+    /// Before the first frame; in the first cell of each kind of guest also on the running guest
     Auto,
-    /// Only the first.
+    /// The filter is present before the first frame
     BeforeFirstFrame,
-    /// Only the second.
+    /// The filter is attached to a running guest
     Running,
-    /// Both in every cell.
+    /// Both in every cell
     Both,
 }
 
 impl AttachChoice {
-    /// The order of every cell; none where it depends on the cell.
+    /// What holds for every cell; none where it depends on the cell.
     fn of_all(self) -> Option<Attach> {
         match self {
             Self::Auto => None,
@@ -53,46 +44,58 @@ impl AttachChoice {
 /// `--format`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
+    /// One cell a line
     Text,
+    /// For programs
     Json,
 }
 
 /// Options that say which cells there are to choose from.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Selection")]
 pub struct Which {
-    /// What stands behind the filter: real guests, or only a tap (needs no guest image).
-    #[arg(long, value_enum, default_value_t = Lane::Guest)]
-    lane: Lane,
-    /// NIC model by libvirt's name; may be repeated [default: pcnet, virtio].
+    /// Test on a tap device, without a guest; needs no guest image
+    ///
+    /// lanfence writes the frames into the tap that a guest would have. This tests libvirt and
+    /// the kernel, not the driver of a guest.
+    #[arg(long)]
+    tap: bool,
+    /// NIC model by the name that libvirt gives it; may be repeated [default: pcnet, virtio]
     #[arg(long = "nic", value_name = "MODEL")]
     nics: Vec<String>,
-    /// Which NIC models [default: usual; full where --cell is given].
+    /// NIC models of the matrix [default: usual, or full when --cell is given]
     #[arg(long, value_enum, conflicts_with = "nics")]
     matrix: Option<Matrix>,
-    /// Manifest of a foreign guest, your own disk image; may be repeated. Alone it selects its cells.
+    /// Manifest of your own disk image; may be repeated
+    ///
+    /// Without --nic and --matrix only the cells of the manifests run. docs/own-images.md
+    /// describes the file.
     #[arg(long = "image", value_name = "MANIFEST.toml")]
     images: Vec<PathBuf>,
-    /// Only cells whose name matches, such as 'linux/e1000*'; may be repeated.
+    /// Run only the cells whose name matches, such as 'linux/e1000*'; may be repeated
     #[arg(long = "cell", value_name = "GLOB")]
     cells: Vec<glob::Pattern>,
-    /// When the filter comes (a foreign guest always goes through `live` too).
+    /// When the filter is attached to the NIC
+    ///
+    /// With your own disk image, `running` is always tested too.
     #[arg(long, value_enum, default_value_t = AttachChoice::Auto)]
     attach: AttachChoice,
 }
 
 /// Options that select cells.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Selection")]
 pub struct Select {
     #[command(flatten)]
     which: Which,
-    /// Only a part of the selected cells: slice:m/n or hash:m/n, m from 1.
+    /// Run only one part of the selected cells: slice:M/N or hash:M/N, with M from 1 to N
     #[arg(long, value_name = "PART")]
     partition: Option<Partition>,
-    /// List the selected cells and those that cannot run here, and run nothing.
+    /// List the selected cells and those that cannot run here, and run nothing
     #[arg(long)]
     list: bool,
-    /// How to list.
-    #[arg(long, value_enum, default_value_t = Format::Text, requires = "list")]
+    /// Output format of --list
+    #[arg(long, value_enum, default_value_t = Format::Text, help_heading = "Output", requires = "list")]
     format: Format,
 }
 
@@ -130,11 +133,12 @@ impl Select {
 
 impl From<PlanError> for Failure {
     fn from(error: PlanError) -> Self {
-        match error {
-            PlanError::NoCell => Self::nothing(error),
-            PlanError::Host(_) => Self::host(error),
-            error => Self::usage(error),
-        }
+        let exit = match error {
+            PlanError::NoCell => Exit::Nothing,
+            PlanError::Host(_) => Exit::Host,
+            _ => Exit::Usage,
+        };
+        Self::new(exit, error)
     }
 }
 
@@ -146,7 +150,7 @@ impl Which {
 
     fn selection(&self) -> Selection {
         Selection {
-            tap: self.lane == Lane::Tap,
+            tap: self.tap,
             nics: self.nics.clone(),
             matrix: self.matrix.map(|matrix| match matrix {
                 Matrix::Usual => plan::Matrix::Usual,
@@ -162,8 +166,8 @@ impl Which {
     /// The same choice as arguments of a command line.
     pub fn arguments(&self) -> Vec<String> {
         let mut out = Vec::new();
-        if self.lane != Lane::Guest {
-            out.extend(["--lane".to_owned(), word(&self.lane)]);
+        if self.tap {
+            out.push("--tap".to_owned());
         }
         for nic in &self.nics {
             out.extend(["--nic".to_owned(), nic.clone()]);

@@ -1,7 +1,9 @@
 //! What the hidden verbs share that work inside of a lab's namespaces.
 
-use super::{Exit, Failure, say};
+use crate::cli::failure::Failure;
+use crate::cli::output::say;
 use crate::lab::{EnterOptions, Shortcuts, enter};
+use crate::verdict::Exit;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::process::ExitCode;
@@ -33,6 +35,6 @@ pub fn answer<Asked: DeserializeOwned, Answer: Serialize>(
     .map_err(Failure::host)?;
     let answer = runtime(1)?.block_on(answer(&asked))?;
     let text = serde_json::to_string(&answer).map_err(Failure::usage)?;
-    say(&text).map_err(Failure::usage)?;
+    say(&text)?;
     Ok(Exit::Pass.into())
 }

@@ -1,11 +1,12 @@
 //! `lanfence __worker`: enters namespaces of its own and runs cells there.
 
 use super::inside::runtime;
-use super::{Exit, Failure};
+use crate::cli::failure::Failure;
 use crate::guest::Accel;
 use crate::lab::{EnterOptions, enter};
 use crate::pool;
 use crate::report::model::{CellError, ErrorKind, Step};
+use crate::verdict::Exit;
 use crate::verify::job::Job;
 use crate::verify::{Message, run_worker};
 use clap::Args;

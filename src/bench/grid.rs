@@ -1,8 +1,8 @@
 //! The whole matrix, with one worker, with one a core and with one more.
 
+use super::error::BenchError;
+use super::figures::{REFERENCE, in_boots};
 use super::memory::{GUEST, Guests, mib};
-use super::{REFERENCE, in_boots};
-use crate::cli::{Failure, note};
 use crate::report::live::Event;
 use crate::report::model::Step;
 use crate::verdict::Conclusion;
@@ -19,9 +19,17 @@ const MOST: u64 = 60_000;
 /// How many times faster than one worker two must be.
 const SCALING: &str = "at least 1.7 times";
 
-/// Runs every cell of the matrix three times; a table of what it took, also in bare boots of so
-/// many milliseconds.
-pub fn table(plain: &Job, guest: &Path, bare: u64) -> Result<Table, Failure> {
+/// Runs every cell of the matrix three times, and makes a table of what it took. `bare` is what
+/// a bare boot takes in milliseconds.
+///
+/// # Errors
+/// When a cell is not green.
+pub fn table(
+    plain: &Job,
+    guest: &Path,
+    bare: u64,
+    note: &dyn Fn(&str),
+) -> Result<Table, BenchError> {
     let cells = Selection::all_but_foreign().plan(Some(guest))?.cells;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let mut job = Job {
@@ -76,21 +84,18 @@ pub fn table(plain: &Job, guest: &Path, bare: u64) -> Result<Table, Failure> {
 }
 
 /// Wall time of all cells in milliseconds, and of each; what their guests took.
-fn wall(job: &Job, workers: usize, guests: &mut Guests) -> Result<(u64, Times), Failure> {
+fn wall(job: &Job, workers: usize, guests: &mut Guests) -> Result<(u64, Times), BenchError> {
     let started = Instant::now();
     let mut look = |event: Option<&Event>| match event {
         Some(Event::StepDone { step, .. }) if *step == Step::Control => guests.look(),
         _ => {}
     };
-    let gathered = run_cells(job, Workers::of(workers), &mut look).map_err(Failure::host)?;
+    let gathered = run_cells(job, Workers::of(workers), &mut look)?;
     let wall = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let mut times = Times::default();
     for cell in &gathered.cells {
         if cell.conclusion() != Conclusion::Pass {
-            let name = &cell.name;
-            return Err(Failure::host(format!(
-                "{name} is not green; `lanfence verify --cell {name}` says why"
-            )));
+            return Err(BenchError::NotGreen(cell.name.clone()));
         }
     }
     times.add(&gathered.cells);

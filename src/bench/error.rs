@@ -1,0 +1,59 @@
+//! Why there are no figures.
+
+use crate::crosscheck::Broken;
+use crate::guest::GuestError;
+use crate::layout::LayoutError;
+use crate::nwfilter::ReadError;
+use crate::nwfilter::evaluate::CompileError;
+use crate::report::model::Step;
+use crate::verify::CacheError;
+use crate::verify::plan::PlanError;
+
+/// Why there are no figures.
+#[derive(Debug, thiserror::Error)]
+pub enum BenchError {
+    /// The policy has no room for the test hosts.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// The benchmark's own filter cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The benchmark's own filter cannot be compiled.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// The cells cannot be planned.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The cache cannot be used.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// The guest image cannot be used.
+    #[error(transparent)]
+    Guest(#[from] GuestError),
+    /// The tap test did not finish.
+    #[error(transparent)]
+    Tap(#[from] Broken),
+    /// The workers cannot be started.
+    #[error("start the workers: {0}")]
+    Workers(#[from] std::io::Error),
+    /// The guest did not boot outside of a lab.
+    #[error("boot the guest without a lab: {0}")]
+    BareBoot(String),
+    /// No cell came to an end.
+    #[error("no cell was run")]
+    NoCell,
+    /// A cell did not come to its end.
+    #[error("{step}: {message}")]
+    Cell {
+        /// Where it broke down.
+        step: Step,
+        /// Why.
+        message: String,
+    },
+    /// The figure of a step is missing.
+    #[error("no cell reached the step {0}")]
+    Step(Step),
+    /// Figures of a cell that is not green say nothing.
+    #[error("{0} is not green; `lanfence verify --cell {0}` shows why")]
+    NotGreen(String),
+}

@@ -1,0 +1,141 @@
+//! What the help of each verb ends with: examples and the exit codes.
+
+use crate::verdict::Exit;
+use clap::Command;
+use std::fmt::Write as _;
+
+/// Command lines to begin with, by verb: the arguments, and what they do.
+pub const EXAMPLES: [(&str, &[(&str, &str)]); 10] = [
+    (
+        "generate",
+        &[
+            ("generate", "print the filter for lanfence.toml"),
+            (
+                "generate --policy lab.toml --dir filters",
+                "write filters/NAME.xml",
+            ),
+        ],
+    ),
+    (
+        "check",
+        &[
+            ("check", "check the filter that the policy generates"),
+            ("check my-filter.xml", "check your own filter"),
+            (
+                "check clean-traffic --param IP=192.168.1.77",
+                "check a filter that libvirt ships",
+            ),
+            (
+                "check my-filter.xml --format sarif",
+                "print the findings for a code-scanning page",
+            ),
+        ],
+    ),
+    (
+        "lint",
+        &[
+            (
+                "lint my-filter.xml",
+                "print what libvirt understands differently",
+            ),
+            (
+                "lint filters --deny all --allow broadcast-mask",
+                "fail on every finding but one kind",
+            ),
+        ],
+    ),
+    (
+        "diff",
+        &[
+            ("diff old.xml new.xml", "compare two filters"),
+            (
+                "diff my-filter.xml",
+                "compare the two back ends of libvirt on one filter",
+            ),
+        ],
+    ),
+    (
+        "explain",
+        &[
+            ("explain my-filter.xml", "print what the filter does"),
+            (
+                "explain my-filter.xml --pcap capture.pcapng --direction in",
+                "print what happens to each captured frame on its way to the guest",
+            ),
+        ],
+    ),
+    (
+        "report",
+        &[(
+            "report merge run-1.json run-2.json --json run.json",
+            "join the reports of two partitions",
+        )],
+    ),
+    (
+        "verify",
+        &[
+            ("verify", "prove the generated filter with pcnet and virtio"),
+            ("verify my-filter.xml", "prove your own filter"),
+            (
+                "verify --matrix full --json run.json --out evidence",
+                "prove every NIC model, keep a report and evidence",
+            ),
+            ("verify --tap", "prove without a guest, on a tap device"),
+            (
+                "verify --cell linux/e1000* --list",
+                "list the selected cells and run nothing",
+            ),
+        ],
+    ),
+    (
+        "matrix",
+        &[(
+            "matrix --format github --parts 4 --matrix full",
+            "split all cells into four jobs",
+        )],
+    ),
+    (
+        "bench",
+        &[
+            ("bench --pure", "measure the evaluator"),
+            (
+                "bench --guest-image DIR --rounds 3",
+                "measure boots and cells too",
+            ),
+        ],
+    ),
+    (
+        "crosscheck",
+        &[(
+            "crosscheck --filters 1000 --seed 7",
+            "compare evaluator and kernel on 1000 random filters",
+        )],
+    ),
+];
+
+/// The command with examples and exit codes at the end of each verb's long help.
+pub fn with_endings(command: Command) -> Command {
+    command
+        .mut_subcommands(|verb| {
+            if verb.is_hide_set() {
+                return verb;
+            }
+            let ending = ending(verb.get_name());
+            verb.after_long_help(ending)
+                .after_help("`--help` shows more: examples and exit codes.")
+        })
+        .after_help(Exit::help())
+}
+
+fn ending(verb: &str) -> String {
+    let mut out = String::new();
+    let examples = EXAMPLES.iter().find(|(name, _)| *name == verb);
+    if let Some((_, examples)) = examples {
+        out.push_str("Examples:\n");
+        for (line, what) in *examples {
+            let _ = writeln!(out, "  lanfence {line}\n      {what}");
+        }
+        out.push('\n');
+    }
+    out + &Exit::help()
+}

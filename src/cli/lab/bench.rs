@@ -1,0 +1,118 @@
+//! `lanfence bench`: where the time goes.
+
+use super::guest_image::GuestImageOption;
+use super::paths;
+use crate::bench::{self, BenchError};
+use crate::cli::failure::Failure;
+use crate::cli::options::PolicyOption;
+use crate::cli::output::{note, say};
+use crate::crosscheck::Broken;
+use crate::verdict::Exit;
+use clap::Args;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Options of `bench`.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Number of rounds
+    ///
+    /// Each round measures everything once, so that a change in the load of the machine affects
+    /// all figures alike.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    rounds: u32,
+    #[command(flatten)]
+    policy: PolicyOption,
+    #[command(flatten)]
+    guest: GuestImageOption,
+    /// Measure only what needs no guest: evaluator, reader, lints and exact sets
+    #[arg(long, help_heading = "Selection")]
+    pure: bool,
+    /// Measure the whole matrix too: with one worker, with one for each core, and with one more
+    #[arg(long, help_heading = "Selection", conflicts_with = "pure")]
+    grid: bool,
+    /// Run this many cells instead, and measure what the labs leave behind
+    #[arg(long, value_name = "CELLS", help_heading = "Selection", conflicts_with_all = ["pure", "grid"])]
+    soak: Option<usize>,
+    /// Measure instead what each shortcut saves
+    ///
+    /// A shortcut is what `verify --no-shortcuts` leaves out.
+    #[arg(long, help_heading = "Selection", conflicts_with_all = ["pure", "grid", "soak"])]
+    shortcuts: bool,
+    /// Write a bundle of evidence for every cell of `--soak` that is not green
+    #[arg(long, value_name = "DIR", help_heading = "Output", requires = "soak")]
+    out: Option<PathBuf>,
+}
+
+impl From<BenchError> for Failure {
+    fn from(error: BenchError) -> Self {
+        let exit = match &error {
+            BenchError::Layout(_) | BenchError::Plan(_) => Exit::Usage,
+            BenchError::Tap(Broken::Lab(_)) => Exit::Inconclusive,
+            _ => Exit::Host,
+        };
+        Self::new(exit, error)
+    }
+}
+
+/// Measures and prints tables.
+pub fn run(options: &Options) -> Result<ExitCode, Failure> {
+    let source = options.policy.read()?;
+    if cfg!(debug_assertions) {
+        note("built without optimisation: these figures say little; use `cargo xtask bench`");
+    }
+    let text = (source.text.as_str(), source.origin.as_str());
+    let job = |guest: &Path| bench::job(&source.policy, text, guest);
+    if let Some(cells) = options.soak {
+        let guest = options.guest.required()?;
+        let mut job = job(guest)?;
+        job.out = options.out.as_deref().map(paths::output).transpose()?;
+        return soak(&bench::soak(&job, guest, cells, &note)?, cells);
+    }
+    if options.shortcuts {
+        let job = job(options.guest.required()?)?;
+        say(&format!(
+            "{}\n",
+            bench::shortcuts(&job, options.rounds, &note)?
+        ))?;
+        return Ok(Exit::Pass.into());
+    }
+    if options.pure {
+        say(&format!(
+            "{}\n",
+            bench::pure(&source.policy, options.rounds)?
+        ))?;
+        return Ok(Exit::Pass.into());
+    }
+    let guest = options.guest.required()?;
+    say(&format!(
+        "{}\n",
+        bench::pure(&source.policy, options.rounds)?
+    ))?;
+    say(&format!(
+        "{}\n",
+        bench::tap(&source.policy, options.rounds)?
+    ))?;
+    let job = job(guest)?;
+    let series = bench::cells(&job, guest, options.rounds, &note)?;
+    say(&format!("{}\n", bench::table(&series)))?;
+    let (bare, reference) = (bench::bare(&series), bench::REFERENCE);
+    note(&format!(
+        "the targets are those of a machine that takes {reference} ms for the bare boot; this one took {bare} ms"
+    ));
+    if options.grid {
+        say(&format!("{}\n", bench::grid(&job, guest, bare, &note)?))?;
+    }
+    Ok(Exit::Pass.into())
+}
+
+fn soak((tables, red): &(String, usize), cells: usize) -> Result<ExitCode, Failure> {
+    say(&format!("{tables}\n"))?;
+    match red {
+        0 => Ok(Exit::Pass.into()),
+        red => Err(Failure::new(
+            Exit::Inconclusive,
+            format!("{red} of {cells} cells were not green"),
+        )),
+    }
+}

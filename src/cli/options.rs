@@ -1,0 +1,144 @@
+//! Options that several verbs share: one spelling and one meaning each.
+
+use super::failure::Failure;
+use crate::frame::Mac;
+use crate::nwfilter::evaluate::Backend;
+use crate::nwfilter::vocabulary::variables;
+use crate::nwfilter::{FilterTree, ShippedFilters, Strictness};
+use crate::policy::Policy;
+use clap::Args;
+use std::path::{Path, PathBuf};
+
+/// Name of the policy file that is looked for when none is given.
+const POLICY: &str = "lanfence.toml";
+
+/// `--policy`.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Filter")]
+pub struct PolicyOption {
+    /// Policy file [default: lanfence.toml in this directory, else the built-in example]
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+}
+
+/// A policy with what it was read from.
+pub struct PolicySource {
+    /// The checked policy.
+    pub policy: Policy,
+    /// Its text, read once: the file may be a pipe.
+    #[cfg_attr(not(feature = "lab"), expect(dead_code, reason = "verify reads it"))]
+    pub text: String,
+    /// Where the text came from, for messages.
+    pub origin: String,
+}
+
+impl PolicyOption {
+    /// Reads the file given, else lanfence.toml in this directory, else the example that is
+    /// built in.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or is no policy.
+    pub fn read(&self) -> Result<PolicySource, Failure> {
+        let here = Path::new(POLICY);
+        let given = self.policy.as_deref();
+        let (text, origin) = match given.or_else(|| here.exists().then_some(here)) {
+            Some(path) => (
+                Policy::text(path).map_err(Failure::usage)?,
+                path.display().to_string(),
+            ),
+            None => (
+                Policy::EXAMPLE.to_owned(),
+                "the built-in example".to_owned(),
+            ),
+        };
+        let policy = Policy::parse(&text, &origin).map_err(Failure::usage)?;
+        Ok(PolicySource {
+            policy,
+            text,
+            origin,
+        })
+    }
+}
+
+/// How the interface refers to the filter.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Filter")]
+pub struct BindingOptions {
+    /// Name of the filter to bind, when several of the given filters could be
+    #[arg(long, value_name = "NAME")]
+    pub bind: Option<String>,
+    #[command(flatten)]
+    pub parameters: ParameterOptions,
+}
+
+/// Reads files, folders of them, and filters that libvirt ships. `bind` names the one that the
+/// interface refers to.
+///
+/// # Errors
+/// When a filter cannot be read, or it is not clear which of them to bind.
+pub fn load(
+    filters: &[PathBuf],
+    bind: Option<&str>,
+    strictness: Strictness,
+) -> Result<FilterTree, Failure> {
+    let shipped = ShippedFilters::installed();
+    FilterTree::load(filters, bind, strictness, &shipped).map_err(Failure::usage)
+}
+
+/// `--param`.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Filter")]
+pub struct ParameterOptions {
+    /// A parameter of the filter reference; repeat a name to make a list
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameter)]
+    pub list: Vec<(String, String)>,
+}
+
+/// `--mac`.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Filter")]
+pub struct MacOption {
+    /// MAC address of the guest [default: one of QEMU's]
+    #[arg(long, value_name = "MAC", value_parser = mac)]
+    pub mac: Option<Mac>,
+}
+
+/// `--backend`.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Filter")]
+pub struct BackendOption {
+    /// Back end of libvirt that translates the filter: ebtables or nftables
+    ///
+    /// The model of ebtables is compared with the kernel (`lanfence crosscheck`). The one of
+    /// nftables follows libvirt's source; no release of libvirt has that back end yet.
+    #[arg(long, value_name = "NAME", default_value_t, value_parser = backend)]
+    pub backend: Backend,
+}
+
+/// `NAME=VALUE` of `--param`.
+fn parameter(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE")?;
+    if !variables::is_name(name) {
+        return Err("the name of a parameter has only letters, digits and _".into());
+    }
+    if !variables::is_value(value) {
+        return Err("the value of a parameter has only letters, digits, _, . and :".into());
+    }
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+/// The name of a back end.
+pub fn backend(word: &str) -> Result<Backend, String> {
+    Backend::from_word(word).ok_or_else(|| "write ebtables or nftables".to_owned())
+}
+
+/// A MAC as libvirt writes it.
+fn mac(text: &str) -> Result<Mac, String> {
+    let octets: Option<Vec<u8>> = text
+        .split(':')
+        .map(|octet| u8::from_str_radix(octet, 16).ok())
+        .collect();
+    octets
+        .and_then(|octets| octets.try_into().ok())
+        .ok_or_else(|| "write it as 52:54:00:12:34:56".to_owned())
+}
