@@ -166,7 +166,7 @@ pub fn roots() -> Vec<Claim> {
     ]
 }
 
-/// What libvirt ignores, or reads as something else, without a word.
+/// What libvirt silently ignores or reads as something else.
 pub fn names() -> Vec<Claim> {
     let ignored = |about, bad: Side, good: Side| claim("silently-ignored", about, bad, good);
     let good = || drop_out("<ip dstipaddr='1.2.3.4'/>", &[Passes(udp(FAR))]);

@@ -14,7 +14,7 @@
 //! - Nothing is tested twice. Foreign source MACs are dropped once, at the start, by the
 //!   only negation in the filter; negated MAC tests mean the same on both backends.
 //! - What must never pass is dropped before anything is accepted, once for all prefixes:
-//!   speaking as the gateway, DHCP answers, router advertisements, redirects. DHCP answers
+//!   packets of a spoofed gateway, DHCP answers, router advertisements, redirects. DHCP answers
 //!   are told by the *client's* port, which they can't choose: some clients take an answer
 //!   from any source port.
 //! - Then come pairs of prefixes. The source is always tested, else a LAN host could be
@@ -34,7 +34,7 @@
 //! hop-by-hop header, which ebtables looks past. The nftables backend of later libvirts
 //! doesn't, there MLD reports don't pass.
 //!
-//! What no filter of this kind can close shows as a known residual in the report.
+//! What no filter of this kind can close is a known gap in the report.
 
 mod draft;
 mod inbound;
@@ -51,6 +51,19 @@ use uuid::Uuid;
 const NAMESPACE: Uuid = Uuid::from_u128(0x7fd2_f1d5_27a3_5c3b_9a34_6d5b_5c0f_92e1);
 
 /// The filter that keeps a guest to the policy. The same policy always gives the same filter.
+///
+/// # Examples
+///
+/// ```
+/// use lanfence::nwfilter::{generate, write};
+/// use lanfence::policy::Policy;
+///
+/// let text = "name = \"lan-only\"\n[lan]\nprefixes = [\"192.168.1.0/24\"]\n";
+/// let policy = Policy::parse(text, "lanfence.toml")?;
+/// let xml = write(&generate(&policy));
+/// assert!(xml.starts_with("<filter name='lan-only' chain='root'>"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn generate(policy: &Policy) -> Filter {
     let mut rules = Rules::default();
     outbound::rules(policy, &mut rules);

@@ -34,7 +34,7 @@ pub const LINK_GROUPS6: Ipv6Net =
 
 /// Appends the rules for frames from the guest.
 pub fn rules(policy: &Policy, rules: &mut Rules) {
-    let own = Draft::new(Protocol::Mac, "foreign source MAC").with("srcmacaddr", "$MAC");
+    let own = Draft::new(Protocol::Mac, "spoofed source MAC").with("srcmacaddr", "$MAC");
     let own = own.with("srcmacmask", "ff:ff:ff:ff:ff:ff");
     rules.drop(Out, own.negated());
     arp(policy, rules);
@@ -61,7 +61,7 @@ fn sources4(policy: &Policy) -> impl Iterator<Item = Ipv4Net> {
 
 fn arp(policy: &Policy, rules: &mut Rules) {
     if let Some(gateway) = policy.gateway {
-        let gateway = Draft::new(Protocol::Arp, "speaks as the gateway").arp_sender(gateway.into());
+        let gateway = Draft::new(Protocol::Arp, "spoofed gateway").arp_sender(gateway.into());
         rules.drop(Out, gateway);
     }
     let own = |comment: &str| {
@@ -92,10 +92,10 @@ fn rarp(rules: &mut Rules) {
 fn never4(policy: &Policy, rules: &mut Rules) {
     if let Some(gateway) = policy.gateway {
         let gateway = Ipv4Net::from(gateway);
-        let spoof = Draft::new(Protocol::Ip, "speaks as the gateway").source_net(gateway);
+        let spoof = Draft::new(Protocol::Ip, "spoofed gateway").source_net(gateway);
         rules.drop(Out, spoof);
     }
-    let answer = Draft::new(Protocol::Ip, "plays DHCP server").protocol("udp");
+    let answer = Draft::new(Protocol::Ip, "rogue DHCP server").protocol("udp");
     rules.drop(Out, answer.target_port(DHCP_CLIENT));
 }
 
@@ -184,13 +184,13 @@ fn groups4(policy: &Policy, rules: &mut Rules) {
 
 fn never6(rules: &mut Rules) {
     for (kind, comment) in [
-        (ROUTER_ADVERTISEMENT, "plays router"),
-        (REDIRECT, "redirects"),
+        (ROUTER_ADVERTISEMENT, "rogue router advertisement"),
+        (REDIRECT, "rogue redirect"),
     ] {
         let draft = Draft::new(Protocol::Ipv6, comment).protocol("icmpv6");
         rules.drop(Out, draft.with("type", kind));
     }
-    let answer = Draft::new(Protocol::Ipv6, "plays DHCPv6 server").protocol("udp");
+    let answer = Draft::new(Protocol::Ipv6, "rogue DHCPv6 server").protocol("udp");
     rules.drop(Out, answer.target_port(DHCPV6_CLIENT));
 }
 

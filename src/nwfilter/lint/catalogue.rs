@@ -40,12 +40,12 @@ pub const LINTS: [Lint; 31] = [
     lint(
         "broadcast-mask",
         Warning,
-        "255.255.255.255 under a mask is more than the broadcast address",
+        "255.255.255.255 with a mask is more than the broadcast address",
     ),
     lint(
         "chain-end-accepts",
         Warning,
-        "a chain without an unconditional end accepts what runs off it",
+        "a chain without an unconditional last rule accepts what no rule of it matches",
     ),
     lint(
         "chain-of-another-protocol",
@@ -55,7 +55,7 @@ pub const LINTS: [Lint; 31] = [
     lint(
         "chain-priority-0",
         Error,
-        "libvirt forgets a chain's priority of 0",
+        "libvirt does not save a chain's priority of 0",
     ),
     lint(
         "default-accept",
@@ -65,7 +65,7 @@ pub const LINTS: [Lint; 31] = [
     lint(
         "direction-unfiltered",
         Warning,
-        "no layer-2 rule for a direction",
+        "no layer-2 rule filters one of the directions",
     ),
     lint(
         "dscp-is-tos",
@@ -77,31 +77,35 @@ pub const LINTS: [Lint; 31] = [
         Warning,
         "chains of one priority are entered in random order",
     ),
-    lint("host-bits", Warning, "an address has bits under its mask"),
+    lint(
+        "host-bits",
+        Warning,
+        "an address has bits set that its mask ignores",
+    ),
     lint(
         "icmp-code-alone",
         Error,
-        "an ICMP code without a type is left out",
+        "libvirt leaves out an ICMP code without a type",
     ),
     lint(
         "icmp-type-inout",
         Error,
-        "an inout rule with an ICMP type makes no rule",
+        "an inout rule with an ICMP type has no effect",
     ),
     lint(
         "inout-turned-round",
         Warning,
-        "an inout rule is turned round for frames from the guest",
+        "an inout rule exchanges source and destination for frames from the guest",
     ),
     lint(
         "ipset-forgotten",
         Error,
-        "libvirt forgets an ipset on anything but <all>",
+        "libvirt does not save an ipset on anything but <all>",
     ),
     lint(
         "ipset-ignored",
         Error,
-        "an ipset with flags on anything but <all> is left out",
+        "libvirt leaves out an ipset with flags on anything but <all>",
     ),
     lint(
         "iptables-release",
@@ -112,7 +116,7 @@ pub const LINTS: [Lint; 31] = [
     lint(
         "layer-3-outside-root",
         Warning,
-        "a layer-3 rule outside the root chain comes last",
+        "a layer-3 rule outside the root chain is tried last",
     ),
     lint(
         "long-chain-name",
@@ -127,9 +131,13 @@ pub const LINTS: [Lint; 31] = [
     lint(
         "many-rules",
         Note,
-        "so many rules take seconds at each start of a guest",
+        "binding more than 100 rules takes seconds at each start of a guest",
     ),
-    lint("negated-list", Warning, "a negated list matches everything"),
+    lint(
+        "negated-list",
+        Warning,
+        "the rules of a negated list match everything together",
+    ),
     lint(
         "negated-port-pair",
         Error,
@@ -138,7 +146,7 @@ pub const LINTS: [Lint; 31] = [
     lint(
         "part-of-multicast",
         Note,
-        "224.0.0.0 under a mask other than 4 is a part of the groups",
+        "224.0.0.0 with a mask other than 4 is only a part of the multicast groups",
     ),
     lint(REFUSED, Error, "libvirt refuses to bind the filter"),
     lint(
@@ -149,17 +157,17 @@ pub const LINTS: [Lint; 31] = [
     lint(
         IGNORED,
         Error,
-        "libvirt ignores it, or reads it as something else, without a word",
+        "libvirt silently ignores it or reads it as something else",
     ),
     lint(
         "stp-attributes",
         Error,
-        "attributes of <stp> are read from the wrong place",
+        "the kernel reads attributes of <stp> from the wrong place of the frame",
     ),
     lint(
         "stp-chain-priority",
         Warning,
-        "an stp chain without a priority gets 0",
+        "an stp chain without a priority gets the priority 0",
     ),
     lint(
         UNSET,

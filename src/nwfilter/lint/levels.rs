@@ -3,9 +3,33 @@
 use super::catalogue::{self, LINTS};
 use super::finding::{Finding, Severity};
 use crate::nearest::nearest;
+use thiserror::Error;
 
 /// Stands for every lint.
 pub const ALL: &str = "all";
+
+/// Lints that cannot be chosen.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum LevelsError {
+    /// A name that no lint has.
+    #[error("{}", unknown(.0))]
+    Unknown(String),
+    /// A lint that is both denied and allowed.
+    #[error("{0} is both denied and allowed")]
+    Both(String),
+}
+
+/// A message with the nearest name, or else with all names.
+fn unknown(name: &str) -> String {
+    let names = LINTS.iter().map(|lint| lint.name);
+    match nearest(name, names.clone()) {
+        Some(near) => format!("no lint is named {name}: did you mean {near}?"),
+        None => format!(
+            "no lint is named {name}; there are {}",
+            names.collect::<Vec<_>>().join(", ")
+        ),
+    }
+}
 
 /// What the user chose. A lint's own name wins over `all`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,23 +42,15 @@ impl Levels {
     /// Checks the names.
     ///
     /// # Errors
-    /// A name that no lint has, with the nearest, or one that is both denied and allowed.
-    pub fn new(deny: &[String], allow: &[String]) -> Result<Self, String> {
+    /// A name that no lint has, and one that is both denied and allowed.
+    pub fn new(deny: &[String], allow: &[String]) -> Result<Self, LevelsError> {
         for name in deny.iter().chain(allow) {
-            if name == ALL || catalogue::find(name).is_some() {
-                continue;
+            if name != ALL && catalogue::find(name).is_none() {
+                return Err(LevelsError::Unknown(name.clone()));
             }
-            let names = LINTS.iter().map(|lint| lint.name);
-            return Err(match nearest(name, names.clone()) {
-                Some(near) => format!("no lint is named {name}: did you mean {near}?"),
-                None => format!(
-                    "no lint is named {name}; there are {}",
-                    names.collect::<Vec<_>>().join(", ")
-                ),
-            });
         }
         if let Some(name) = deny.iter().find(|name| allow.contains(name)) {
-            return Err(format!("{name} is both denied and allowed"));
+            return Err(LevelsError::Both(name.clone()));
         }
         Ok(Self {
             deny: deny.to_vec(),
@@ -121,7 +137,9 @@ mod tests {
     #[case::unknown(&["x"], &[], "there are arp-mask-inherited")]
     #[case::both(&["host-bits"], &["host-bits"], "both denied and allowed")]
     fn refusals(#[case] deny: &[&str], #[case] allow: &[&str], #[case] part: &str) {
-        let error = Levels::new(&names(deny), &names(allow)).unwrap_err();
+        let error = Levels::new(&names(deny), &names(allow))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(part), "{error}");
     }
 }

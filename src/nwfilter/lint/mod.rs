@@ -2,7 +2,7 @@
 //!
 //! Each rule has a name and stands for a behaviour of libvirt 11.3.0 that was
 //! measured (docs/measurements.md#M1), and each is shown on the real thing by the test `lint_claims`.
-//! What libvirt ignores without a word (unknown names, priorities out of range,
+//! What libvirt silently ignores (unknown names, priorities out of range,
 //! parameters with odd characters, elements of a second protocol) is refused by
 //! [`read`](super::read()) already, and what it refuses to bind by
 //! [`Compiled::new`]; both are lints too, for those who go on all the same.
@@ -14,14 +14,30 @@ mod rules;
 mod trees;
 
 pub use finding::{Finding, Severity};
-pub use levels::Levels;
+pub use levels::{Levels, LevelsError};
 
 use super::evaluate::{CompileError, Compiled, Culprit};
 use super::model::Filter;
 use super::read::Ignored;
 use super::vocabulary::variables;
 
-/// Everything that is to be said of a tree of filters, the worst first.
+/// All findings about a tree of filters, the worst first.
+///
+/// # Examples
+///
+/// ```
+/// use lanfence::nwfilter::evaluate::Compiled;
+/// use lanfence::nwfilter::{lint, read};
+///
+/// let text = "<filter name='x' chain='ipv4'>
+///   <rule action='drop' direction='out'><ip dscp='46'/></rule>
+/// </filter>";
+/// let filters = [read(text, "x.xml")?];
+/// let compiled = Compiled::new(&filters, "x", [2, 0, 0, 0, 0, 1], &[])?;
+/// let findings = lint::lint(&filters, "x", &compiled);
+/// assert_eq!(findings[0].lint, "dscp-is-tos");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn lint(filters: &[Filter], top: &str, compiled: &Compiled) -> Vec<Finding> {
     let mut out = Vec::new();
     for filter in filters {
@@ -31,7 +47,7 @@ pub fn lint(filters: &[Filter], top: &str, compiled: &Compiled) -> Vec<Finding> 
     sorted(out)
 }
 
-/// What is to be said of the filters one by one, where they do not make a tree
+/// Findings about each filter by itself, for filters that do not make a tree
 /// that can be bound.
 pub fn lint_apart(filters: &[Filter]) -> Vec<Finding> {
     let mut out = Vec::new();

@@ -8,12 +8,12 @@ use std::net::IpAddr;
 
 use Severity::{Error, Note, Warning};
 
-/// What a lint says of a rule: its name, severity and text.
-type Said = (&'static str, Severity, String);
+/// A finding about a rule: the lint's name, severity and message.
+type RuleFinding = (&'static str, Severity, String);
 
 /// Lints a filter by itself.
 pub fn filter(filter: &Filter, out: &mut Vec<Finding>) {
-    let mut add = |rule: Option<RuleId>, (lint, severity, message): Said| {
+    let mut add = |rule: Option<RuleId>, (lint, severity, message): RuleFinding| {
         out.push(Finding {
             lint,
             severity,
@@ -24,27 +24,27 @@ pub fn filter(filter: &Filter, out: &mut Vec<Finding>) {
         });
     };
     if filter.chain.starts_with("stp") && filter.priority.is_none() {
-        let what = "an stp chain without a priority gets 0, not the -810 that the documentation names; write it down";
+        let what = "an stp chain without a priority gets 0, not the -810 of the documentation; give it a priority";
         add(None, ("stp-chain-priority", Warning, what.into()));
     }
     if filter.chain != "root" && filter.priority == Some(0) {
-        let what = "libvirt does not write a chain's priority of 0 down: after its next start the chain has the default of its protocol; use 1 or -1";
+        let what = "libvirt does not save a chain's priority of 0: after libvirtd's next start the chain has its protocol's default; use 1 or -1";
         add(None, ("chain-priority-0", Error, what.into()));
     }
     if filter.chain == "root" && filter.priority.is_some_and(|priority| priority != 0) {
         let what = "the priority of the root chain has no effect; give the rules priorities";
         add(None, ("root-priority", Note, what.into()));
     }
-    if let Some(said) = long_name(&filter.chain) {
-        add(None, said);
+    if let Some(finding) = long_name(&filter.chain) {
+        add(None, finding);
     }
     for (at, rule) in filter.rules().enumerate() {
         let origin = RuleId {
             filter: filter.name.clone(),
             rule: at + 1,
         };
-        for said in said(filter, rule) {
-            add(Some(origin.clone()), said);
+        for finding in rule_findings(filter, rule) {
+            add(Some(origin.clone()), finding);
         }
     }
 }
@@ -56,7 +56,7 @@ const LONGEST_JUMP: usize = 28;
 /// Longest name of an interface.
 const LONGEST_INTERFACE: usize = 15;
 
-fn long_name(chain: &str) -> Option<Said> {
+fn long_name(chain: &str) -> Option<RuleFinding> {
     let room = LONGEST_JUMP.saturating_sub("J--".len() + chain.len());
     (room < LONGEST_INTERFACE && chain != "root").then(|| {
         let what = format!(
@@ -66,8 +66,8 @@ fn long_name(chain: &str) -> Option<Said> {
     })
 }
 
-fn said(filter: &Filter, rule: &Rule) -> Vec<Said> {
-    let mut out: Vec<Option<Said>> = vec![
+fn rule_findings(filter: &Filter, rule: &Rule) -> Vec<RuleFinding> {
+    let mut out: Vec<Option<RuleFinding>> = vec![
         icmp_type_both_ways(rule),
         asymmetric(rule),
         chain_protocol(filter, rule),
@@ -108,7 +108,7 @@ fn layer3(rule: &Rule) -> bool {
         .is_some_and(|element| element.protocol.is_layer3())
 }
 
-fn lost_negation(rule: &Rule, element: &Element) -> Option<Said> {
+fn lost_negation(rule: &Rule, element: &Element) -> Option<RuleFinding> {
     // libvirt gives a destination port the sign of the source port.
     let mut elements = rule.elements.iter();
     let negated =
@@ -116,12 +116,12 @@ fn lost_negation(rule: &Rule, element: &Element) -> Option<Said> {
     let lost =
         layer3(rule) && !element.positive && value(element, "dstportstart").is_some() && !negated;
     lost.then(|| {
-        let what = "match='no' is lost on dstportstart without a negated srcportstart: the rule matches this port instead of all others; write two rules for the ports below and above it, or an <ip> element, where each port has its own sign";
+        let what = "match='no' is lost on dstportstart without a negated srcportstart: the rule matches this port and not all others; write two rules for the ports below and above it, or an <ip> element, where each port has its own sign";
         ("lost-negation", Error, what.into())
     })
 }
 
-fn negated_ports(rule: &Rule, element: &Element) -> Option<Said> {
+fn negated_ports(rule: &Rule, element: &Element) -> Option<RuleFinding> {
     let single = |start: &str, end: &str| {
         let first = value(element, start);
         first.is_some() && value(element, end).is_none_or(|last| Some(last) == first)
@@ -134,17 +134,17 @@ fn negated_ports(rule: &Rule, element: &Element) -> Option<Said> {
     })
 }
 
-fn icmp_code_alone(rule: &Rule, element: &Element) -> Option<Said> {
+fn icmp_code_alone(rule: &Rule, element: &Element) -> Option<RuleFinding> {
     let alone =
         element.protocol.is_icmp() && value(element, "code").is_some() && !has(rule, "type");
     alone.then(|| {
         let what =
-            "a code without a type is left out: the rule matches every type and code; add the type";
+            "libvirt leaves out a code without a type: the rule matches every type and code; add the type";
         ("icmp-code-alone", Error, what.into())
     })
 }
 
-fn ipset_ignored(rule: &Rule, element: &Element) -> Option<Said> {
+fn ipset_ignored(rule: &Rule, element: &Element) -> Option<RuleFinding> {
     let mixed_up = vocabulary::mixes_up_ipsets(element.protocol);
     if value(element, "ipset").is_none() || !mixed_up {
         return None;
@@ -152,68 +152,68 @@ fn ipset_ignored(rule: &Rule, element: &Element) -> Option<Said> {
     let name = element.protocol;
     Some(if has(rule, "ipsetflags") {
         let what = format!(
-            "ipset with ipsetflags is left out on <{name}>: the rule matches every address; only <all> takes both"
+            "libvirt leaves out ipset with ipsetflags on <{name}>: the rule matches every address; only <all> takes both"
         );
         ("ipset-ignored", Error, what)
     } else {
         let what = format!(
-            "libvirt fills in ipsetflags='src' on <{name}>, writes that down, and drops both when it reads the file at its next start; only <all> keeps them"
+            "libvirt adds ipsetflags='src' on <{name}>, saves both, and drops both when libvirtd reads the file at its next start; only <all> keeps them"
         );
         ("ipset-forgotten", Error, what)
     })
 }
 
-fn icmp_type_both_ways(rule: &Rule) -> Option<Said> {
+fn icmp_type_both_ways(rule: &Rule) -> Option<RuleFinding> {
     let icmp = rule
         .elements
         .first()
         .is_some_and(|element| element.protocol.is_icmp());
     (icmp && rule.direction == RuleDirection::InOut && has(rule, "type")).then(|| {
-        let what = "an inout rule with an ICMP type makes no rule at all; write one for in and one for out";
+        let what = "an inout rule with an ICMP type has no effect at all; write one rule for in and one for out";
         ("icmp-type-inout", Error, what.into())
     })
 }
 
-fn arp_mask(rule: &Rule, element: &Element) -> Option<Said> {
+fn arp_mask(rule: &Rule, element: &Element) -> Option<RuleFinding> {
     let inherited = has(rule, "arpsrcipaddr")
         && has(rule, "arpsrcipmask")
         && value(element, "arpdstipaddr").is_some()
         && !has(rule, "arpdstipmask");
     inherited.then(|| {
         let what =
-            "without arpdstipmask the target is compared under the sender's mask; write both masks";
+            "without arpdstipmask libvirt gives the target the sender's mask; write both masks";
         ("arp-mask-inherited", Error, what.into())
     })
 }
 
-fn dscp(element: &Element) -> Option<Said> {
+fn dscp(element: &Element) -> Option<RuleFinding> {
     (element.protocol == Protocol::Ip && value(element, "dscp").is_some()).then(|| {
-        let what = "dscp on <ip> is compared with the whole TOS byte, so that it matches another class; use a layer-3 element, or leave it out";
+        let what = "dscp on <ip> is compared with the whole TOS byte, so that it matches another class; use a layer-3 element or leave it out";
         ("dscp-is-tos", Error, what.into())
     })
 }
 
-fn encapsulated(element: &Element) -> Option<Said> {
+fn encapsulated(element: &Element) -> Option<RuleFinding> {
     let literal = value(element, "encap-protocol").filter(|value| !value.starts_with('$'))?;
     let what = format!(
-        "encap-protocol='{literal}' is printed in decimal and read as hexadecimal, so that it never matches; put the number into a variable (0x0806)"
+        "libvirt prints encap-protocol='{literal}' in decimal and ebtables reads it as hexadecimal, so that it never matches; put the number into a variable (0x0806)"
     );
     Some(("vlan-encap", Error, what))
 }
 
-fn stp(element: &Element) -> Option<Said> {
+fn stp(element: &Element) -> Option<RuleFinding> {
     let tested = element
         .attributes
         .iter()
         .find(|(name, _)| !name.starts_with("srcmac") && name != "comment");
     let (name, _) = tested.filter(|_| element.protocol == Protocol::Stp)?;
     let what = format!(
-        "{name} of <stp> is read from the wrong place of the frame; use <stp/> alone, or <mac dstmacaddr='01:80:c2:00:00:00'/>"
+        "the kernel reads {name} of <stp> from the wrong place of the frame; use <stp/> alone, or <mac dstmacaddr='01:80:c2:00:00:00'/>"
     );
     Some(("stp-attributes", Error, what))
 }
 
-fn negated_list(element: &Element) -> Option<Said> {
+fn negated_list(element: &Element) -> Option<RuleFinding> {
     let variable = element
         .attributes
         .iter()
@@ -222,13 +222,13 @@ fn negated_list(element: &Element) -> Option<Said> {
     // One MAC is what the variable that libvirt sets itself always holds.
     (value != "$MAC").then(|| {
         let what = format!(
-            "if {value} is a list, {name} makes a rule `not this one` for each of its values, and together they match everything"
+            "if {value} is a list, {name} becomes one rule `not this value` for each of its values, and together these match everything"
         );
         ("negated-list", Warning, what)
     })
 }
 
-fn asymmetric(rule: &Rule) -> Option<Said> {
+fn asymmetric(rule: &Rule) -> Option<RuleFinding> {
     let sided = |name: &str| {
         ["src", "dst", "arpsrc", "arpdst"]
             .iter()
@@ -242,13 +242,13 @@ fn asymmetric(rule: &Rule) -> Option<Said> {
     let name = names.find(|name| sided(name) && !name.contains("mask"))?;
     (rule.direction == RuleDirection::InOut).then(|| {
         let what = format!(
-            "inout is written from the viewpoint of frames to the guest: in those from the guest, {name} is the other end"
+            "an inout rule is read as for frames to the guest; for frames from the guest libvirt exchanges source and destination, so that {name} is the other end"
         );
         ("inout-turned-round", Warning, what)
     })
 }
 
-fn chain_protocol(filter: &Filter, rule: &Rule) -> Option<Said> {
+fn chain_protocol(filter: &Filter, rule: &Rule) -> Option<RuleFinding> {
     let element = rule.elements.first()?;
     let of_chain = ChainPrefix::of(&filter.chain)?.element?;
     let fits = [of_chain, Protocol::Mac, Protocol::Stp].contains(&element.protocol);
@@ -261,15 +261,15 @@ fn chain_protocol(filter: &Filter, rule: &Rule) -> Option<Said> {
     })
 }
 
-fn layer3_chain(filter: &Filter, rule: &Rule) -> Option<Said> {
+fn layer3_chain(filter: &Filter, rule: &Rule) -> Option<RuleFinding> {
     (layer3(rule) && filter.chain != "root").then(|| {
-        let what = "a layer-3 rule of a filter whose chain is not root comes behind all layer-3 rules of root filters, whatever its priority";
+        let what = "a layer-3 rule of a filter whose chain is not root is tried after all layer-3 rules of root filters, whatever its priority";
         ("layer-3-outside-root", Warning, what.into())
     })
 }
 
 /// Addresses whose mask makes more, or something else, of them.
-fn masks(element: &Element) -> Vec<Said> {
+fn masks(element: &Element) -> Vec<RuleFinding> {
     let mut out = Vec::new();
     for (name, mask) in [
         ("srcipaddr", "srcipmask"),
@@ -290,16 +290,19 @@ fn masks(element: &Element) -> Vec<Said> {
         let limited = matches!(address, IpAddr::V4(v4) if v4.is_broadcast());
         if limited && net.prefix_len() != 32 {
             let what = format!(
-                "{name} {address} under this mask is {net}, 2^{} addresses of which one is broadcast; use the mask 32",
+                "{name} {address} with this mask is {net}: 2^{} addresses, of which one is the broadcast address; use the mask 32",
                 32 - net.prefix_len()
             );
             out.push(("broadcast-mask", Warning, what));
         } else if net.network() != address {
-            let what = format!("{name} {address} has bits under its mask: the rule is about {net}");
+            let what = format!(
+                "{name} {address} has bits set that its mask ignores: the rule matches {net}"
+            );
             out.push(("host-bits", Warning, what));
         } else if address == IpAddr::from([224, 0, 0, 0]) && net.prefix_len() != 4 {
-            let what =
-                format!("{name} {net} is a part of the groups only; all of them are 224.0.0.0/4");
+            let what = format!(
+                "{name} {net} is only a part of the multicast groups; all of them are 224.0.0.0/4"
+            );
             out.push(("part-of-multicast", Note, what));
         }
     }

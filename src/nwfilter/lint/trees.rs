@@ -72,7 +72,7 @@ fn tied(layer: &Layer2Chains, add: &mut Add<'_>) {
             .map(|at| layer.subs[*at].name.as_str())
             .collect();
         let what = format!(
-            "the chains {} have one priority: libvirt enters them in random order; give each its own",
+            "the chains {} have the same priority: libvirt enters them in random order; give each its own",
             names.join(", ")
         );
         add("equal-chain-priority", Severity::Warning, None, what);
@@ -84,7 +84,7 @@ fn open_ends(layer: &Layer2Chains, words: &str, add: &mut Add<'_>) {
     for sub in layer.subs.iter().filter(|sub| !ends(&sub.rules)) {
         let last = sub.rules.last().map(|rule| rule.origin.clone());
         let what = format!(
-            "frames {words} that no rule of the chain {} matches are accepted: a chain that runs off its end does not go back to the root; end it with a rule without a protocol",
+            "frames {words} that no rule of the chain {} matches are accepted: they do not go back to the root chain; end the chain with a rule without a protocol",
             sub.name
         );
         add("chain-end-accepts", Severity::Warning, last, what);
@@ -95,7 +95,7 @@ fn open_ends(layer: &Layer2Chains, words: &str, add: &mut Add<'_>) {
 fn open_root(layer: &Layer2Chains, words: &str, add: &mut Add<'_>) {
     match &layer.root {
         None => {
-            let what = format!("no layer-2 rule is about frames {words}: they are not filtered");
+            let what = format!("no layer-2 rule is for frames {words}: they are not filtered");
             add("direction-unfiltered", Severity::Warning, None, what);
         }
         Some(_) if !closed(layer) => {

@@ -1,4 +1,4 @@
-//! The reader: strict, so that what libvirt would ignore without a word is an
+//! The reader: strict, so that what libvirt would silently ignore is an
 //! error, or as lenient as libvirt 11.3.0, so that the difference can be shown.
 
 mod parts;
@@ -48,7 +48,7 @@ impl ReadError {
     }
 }
 
-/// Something that libvirt reads without a word as something else, or not at all.
+/// Something that libvirt silently reads as something else, or not at all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ignored {
     /// Where it stands.
@@ -70,12 +70,22 @@ pub struct Document {
     pub ignored: Vec<Ignored>,
 }
 
-/// Reads one filter.
+/// Reads one filter. `origin` names the file in messages.
 ///
 /// # Errors
 /// The first thing that is wrong, with line and column: malformed or truncated
 /// XML, a document type or entity declaration, an unknown element, attribute or
 /// value (with the nearest known one), a missing or repeated part.
+///
+/// # Examples
+///
+/// ```
+/// use lanfence::nwfilter::read;
+///
+/// let text = "<filter name='x'><rule action='drop' direction='out'><ip dstipadr='10.0.0.1'/></rule></filter>";
+/// let error = read(text, "x.xml").unwrap_err();
+/// assert!(error.to_string().contains("did you mean dstipaddr?"));
+/// ```
 pub fn read(text: &str, origin: &str) -> Result<Filter, ReadError> {
     document(text, origin).map(|document| document.filter)
 }
@@ -358,7 +368,7 @@ impl<'a> Parser<'a> {
             None => format!("it knows {}", known.join(", ")),
         };
         self.ignore(format!(
-            "unknown {kind} {} in {parent}: libvirt ignores it without a word; {hint}",
+            "unknown {kind} {} in {parent}: libvirt silently ignores it; {hint}",
             shorten(name)
         ))?;
         Ok(Open::Ignored)

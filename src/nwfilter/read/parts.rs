@@ -239,7 +239,7 @@ impl Parser<'_> {
         let known = vocabulary::attributes(protocol);
         if let Some(first) = self.protocol_of_rule().filter(|first| *first != protocol) {
             self.ignore(format!(
-                "<{protocol}> after <{first}> in one rule: libvirt ignores it without a word"
+                "<{protocol}> after <{first}> in one rule: libvirt silently ignores it"
             ))?;
             return Ok(Open::Ignored);
         }
@@ -317,14 +317,13 @@ impl Parser<'_> {
         self.only(&mut attributes, "<parameter>", &["name", "value"])?;
         let (Some(name), Some(value)) = (find(&attributes, "name"), find(&attributes, "value"))
         else {
-            let what =
-                "<parameter> lacks the attribute name or value: libvirt skips it without a word";
+            let what = "<parameter> lacks the attribute name or value: libvirt silently skips it";
             self.ignore(what)?;
             return Ok(Open::Ignored);
         };
         if !variables::is_name(name) || !variables::is_value(value) {
             self.ignore(format!(
-                "parameter {}={} has a character that libvirt does not take: it skips the parameter without a word; \
+                "parameter {}={} has a character that libvirt does not take: it silently skips the parameter; \
                  names have letters, digits and _, values . and : besides",
                 shorten(name),
                 shorten(value)
