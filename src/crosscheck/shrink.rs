@@ -11,6 +11,9 @@ use crate::nwfilter::{Entry, Filter, Rule};
 const BUDGET: usize = 150;
 
 /// Takes away whatever the mismatch does not need.
+///
+/// # Errors
+/// When the lab breaks down.
 pub fn shrink(
     pair: &mut Pair,
     mut case: Case,

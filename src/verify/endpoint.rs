@@ -65,6 +65,9 @@ pub struct Exchange(pub JoinHandle<Result<bool, LabError>>);
 
 impl Exchange {
     /// Waits for its end, which has a deadline; whether it was answered.
+    ///
+    /// # Errors
+    /// When the peer's namespace cannot be entered.
     pub fn end(self) -> Result<bool, LabError> {
         tokio::task::block_in_place(|| self.0.join())
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
@@ -83,6 +86,9 @@ pub struct Hosts<'a> {
 impl Hosts<'_> {
     /// Makes the guest known to its neighbours. In every pass anew: dnsmasq
     /// turns the entry of an address that it leases into one that ages.
+    ///
+    /// # Errors
+    /// When a host does not take the entry.
     pub fn introduce(self) -> Result<(), LabError> {
         let guest = &self.layout.guest;
         let network = &self.lab.network;
@@ -91,6 +97,9 @@ impl Hosts<'_> {
 
     /// Sends every probe that starts at another host than the guest. Returns what the
     /// hosts' kernels refused to send, and why.
+    ///
+    /// # Errors
+    /// When a frame cannot be written or a namespace not be entered.
     pub fn send_from_outside(self, probes: &[Probe]) -> Result<Refusals, LabError> {
         let mut refused = Refusals::new();
         for probe in probes.iter().filter(|probe| probe.origin != Origin::Guest) {

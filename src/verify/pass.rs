@@ -17,6 +17,9 @@ const LEAVE: Duration = Duration::from_millis(1500);
 ///
 /// With the filter there first, the raw frames that it must stop have been sent: they
 /// were the first of all.
+///
+/// # Errors
+/// When the guest's agent fails a request, or the lab cannot send.
 pub async fn run(
     endpoint: &mut impl Endpoint,
     hosts: Hosts<'_>,

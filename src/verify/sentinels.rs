@@ -72,6 +72,9 @@ impl Bounds {
 }
 
 /// Sends sentinels on every path. The number of the series tells them from those of other passes.
+///
+/// # Errors
+/// When the guest's agent or the lab cannot send.
 pub async fn bound(
     endpoint: &mut impl Endpoint,
     hosts: Hosts<'_>,
@@ -192,6 +195,9 @@ impl Pace {
 
 /// Sentinels on the paths that do not begin in the guest, for a guest that can
 /// send none itself. `outbound` of the result is false.
+///
+/// # Errors
+/// When the lab cannot send.
 pub async fn bound_from_outside(
     lab: &Lab,
     layout: &Layout,

@@ -21,6 +21,9 @@ pub fn scoped(to: SocketAddr) -> SocketAddr {
 }
 
 /// Sends one ICMP echo request from a raw socket in the current namespace.
+///
+/// # Errors
+/// What the kernel says to the socket or the packet.
 pub fn ping(from_wan: bool, to: IpAddr, payload: &[u8]) -> io::Result<()> {
     let (family, protocol, kind) = match to {
         IpAddr::V4(_) => (AddressFamily::Inet, SockProtocol::Icmp, 8),
@@ -53,6 +56,9 @@ pub fn ping(from_wan: bool, to: IpAddr, payload: &[u8]) -> io::Result<()> {
 
 /// A non-blocking TCP socket bound to an address, not yet connected. Closing
 /// it resets the connection at once, so that no retransmission outlives a pass.
+///
+/// # Errors
+/// When there is no socket, or the address is in use.
 pub fn stream_socket(from: SocketAddr) -> io::Result<OwnedFd> {
     let family = if from.is_ipv4() {
         AddressFamily::Inet

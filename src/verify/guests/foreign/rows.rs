@@ -271,10 +271,9 @@ impl Row {
     }
 }
 
-/// The verdict over both ways in which the filter comes: attached to the running guest,
-/// and there before the first frame. A guest does
-/// not repeat everything in each, so one of them may prove a kind alone; but what
-/// was tried must have come out right wherever it was tried.
+/// The verdict over both ways in which the filter comes: attached to the running guest, and
+/// there before the first frame. A guest does not repeat everything in each, so one of them
+/// may prove a kind alone; but wherever something was tried, its outcome must be right.
 fn settle(expect: Expect, control: Outcome, outcomes: &[Outcome]) -> Verdict {
     let verdicts = || {
         outcomes

@@ -61,6 +61,9 @@ impl From<Stuck> for VerifyError {
 
 impl<'a> Rounds<'a> {
     /// Waits for the first round with an end.
+    ///
+    /// # Errors
+    /// [`Stuck`], which tells a guest that sends from one that is dead.
     pub async fn first(
         lab: &'a Lab,
         machine: &Machine,
@@ -111,6 +114,9 @@ impl<'a> Rounds<'a> {
     /// Lets the guest go on to its next round and waits for the end of one that
     /// began later than now, when filter and guest are as they are to be judged.
     /// What was seen before is left out.
+    ///
+    /// # Errors
+    /// [`VerifyError::EndlessRound`] or [`VerifyError::NoFreshRound`].
     pub async fn next<'b>(
         &'b mut self,
         machine: &'b Machine,

@@ -51,6 +51,9 @@ impl LinuxEndpoint<'_> {
     }
 
     /// Gives the guest its addresses and routes.
+    ///
+    /// # Errors
+    /// When the agent does not answer or fails the request.
     pub async fn configure(&mut self) -> Result<(), GuestError> {
         let layout = self.hosts.layout;
         let guest = &layout.guest;
@@ -70,6 +73,9 @@ impl LinuxEndpoint<'_> {
     }
 
     /// Writes the raw frames in the guest that must not get out.
+    ///
+    /// # Errors
+    /// When the agent does not answer or fails the request.
     pub async fn forbidden_frames(&mut self, probes: &[Probe]) -> Result<(), GuestError> {
         let from_guest = |probe: &&Probe| probe.origin == Origin::Guest;
         let forbidden = |probe: &&Probe| probe.expect == Expect::Drop;

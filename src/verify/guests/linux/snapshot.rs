@@ -119,6 +119,9 @@ fn spec<'a>(context: &CellContext<'a>, nic: &'a str) -> Result<DomainSpec<'a>, V
 }
 
 /// Name and XML of the domain that is saved and restored, to be given a NIC of this model.
+///
+/// # Errors
+/// [`VerifyError::NoGuestImage`] when the job names none.
 pub fn domain(context: &CellContext<'_>, nic: &str) -> Result<(String, String), VerifyError> {
     Ok((name(nic).to_owned(), domain_xml(&spec(context, nic)?, None)))
 }

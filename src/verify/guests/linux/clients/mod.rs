@@ -57,6 +57,9 @@ fn client(profile: &Profile) -> DhcpClient {
 
 /// Plays one client that checks sums and one that does not on a tap that is read as
 /// vhost-net reads one.
+///
+/// # Errors
+/// When the tap cannot be opened or read.
 pub fn without_guest() -> Result<Vec<DhcpClient>, VerifyError> {
     let mut tap = VhostTap::open("vhost0")?;
     let all = WITHOUT_GUEST.map(|name| profile(name).expect("a name of the table"));
