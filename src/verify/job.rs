@@ -78,10 +78,11 @@ pub struct ForeignSource {
 impl CellPlan {
     /// The cell of a guest of this kind with a NIC model.
     pub fn new(guest: GuestKind, nic: &str) -> Self {
-        let attach = match guest {
-            // Nothing is there before the lab has its tap.
-            GuestKind::Tap => Attach::Running,
-            GuestKind::Linux | GuestKind::Ipxe | GuestKind::Foreign(_) => Attach::Both,
+        // A tap without a guest sends no first frame by itself.
+        let attach = if guest.has_machine() {
+            Attach::Both
+        } else {
+            Attach::Running
         };
         Self {
             name: format!("{guest}/{nic}"),
