@@ -90,7 +90,7 @@ pub fn load(
 #[command(next_help_heading = "Filter")]
 pub struct ParameterOptions {
     /// A parameter of the filter reference; repeat a name to make a list
-    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = parameter)]
+    #[arg(id = "param", long, value_name = "NAME=VALUE", value_parser = parameter)]
     pub list: Vec<(String, String)>,
 }
 
