@@ -219,6 +219,9 @@ impl Machine {
     }
 
     /// Pulls or plugs the NIC's cable.
+    ///
+    /// # Errors
+    /// libvirt's words.
     pub fn set_link(&mut self, link: bool) -> Result<(), GuestError> {
         let interface = Interface {
             link,
@@ -230,6 +233,9 @@ impl Machine {
     }
 
     /// Stops the guest's CPU.
+    ///
+    /// # Errors
+    /// libvirt's words.
     pub fn pause(&self) -> Result<(), GuestError> {
         tokio::task::block_in_place(|| self.domain.suspend())
             .map(drop)

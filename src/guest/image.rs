@@ -16,6 +16,9 @@ pub struct Image {
 
 impl Image {
     /// Finds the image in a directory and checks that its kernel is what QEMU can boot.
+    ///
+    /// # Errors
+    /// [`GuestError::Image`] when a file cannot be read or is of another kind.
     pub fn open(dir: &Path) -> Result<Self, GuestError> {
         let image = Self {
             kernel: dir.join("vmlinux"),
@@ -48,6 +51,10 @@ const FIRMWARE: &[u8] = b"lib/firmware/";
 impl Holdings {
     /// Reads the image's manifest and the names in its archive. An image without
     /// a manifest, made by hand, is taken to have every module.
+    ///
+    /// # Errors
+    /// [`GuestError::Image`] when the manifest is no such JSON, or the archive cannot be
+    /// read.
     pub fn read(dir: &Path) -> Result<Self, GuestError> {
         #[derive(serde::Deserialize)]
         struct Manifest {

@@ -23,6 +23,10 @@ const POLL: Duration = Duration::from_millis(4);
 
 impl Daemon {
     /// Starts a program in the foreground with its output in `NAME.log` of the state directory.
+    ///
+    /// # Errors
+    /// [`LabError::File`] when the log cannot be made; otherwise the program cannot be
+    /// started.
     pub fn start(
         name: &'static str,
         netns: Option<&Netns>,
@@ -60,6 +64,9 @@ impl Daemon {
     }
 
     /// Waits until the daemon is ready; ends early when it exits.
+    ///
+    /// # Errors
+    /// [`LabError::Program`] when the daemon exits first; otherwise the deadline passes.
     pub async fn until(
         &self,
         what: &str,

@@ -16,6 +16,9 @@ pub struct Netns {
 
 impl Netns {
     /// Opens a namespace that `ip netns add` has made.
+    ///
+    /// # Errors
+    /// [`LabError::File`] when there is no such namespace.
     pub fn open(name: &str) -> Result<Self, LabError> {
         let path = format!("/run/netns/{name}");
         let file = File::open(&path).map_err(|source| LabError::File {
@@ -35,6 +38,10 @@ impl Netns {
 
     /// Runs the closure on a thread inside the namespace. Sockets opened and
     /// processes started there stay in it.
+    ///
+    /// # Errors
+    /// When the thread cannot enter the namespace. What the closure returns is no error
+    /// here.
     pub fn run<T: Send>(&self, job: impl FnOnce() -> T + Send) -> Result<T, LabError> {
         std::thread::scope(|scope| {
             let thread = scope.spawn(|| {
@@ -50,6 +57,10 @@ impl Netns {
     }
 
     /// Begins the closure on a thread inside the namespace and does not wait for it.
+    ///
+    /// # Errors
+    /// When the descriptor cannot be copied; the thread itself returns an error when it
+    /// cannot enter the namespace.
     pub fn begin<T: Send + 'static>(
         &self,
         job: impl FnOnce() -> T + Send + 'static,
@@ -66,6 +77,9 @@ impl Netns {
     }
 
     /// Sets sysctls in the namespace.
+    ///
+    /// # Errors
+    /// As for [`set_sysctls`], and when the namespace cannot be entered.
     pub fn sysctls(&self, settings: &[(&str, &str)]) -> Result<(), LabError> {
         self.run(|| set_sysctls(settings))?
     }
@@ -73,6 +87,9 @@ impl Netns {
 
 /// Sets sysctls below `net.` in the caller's network namespace. One that this
 /// kernel lacks is left out: each is a default that some kernels have built in.
+///
+/// # Errors
+/// [`LabError::File`] for the first setting that exists and cannot be written.
 pub fn set_sysctls(settings: &[(&str, &str)]) -> Result<(), LabError> {
     for (name, value) in settings {
         let path = format!("/proc/sys/net/{}", name.replace('.', "/"));

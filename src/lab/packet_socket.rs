@@ -43,6 +43,9 @@ impl AsRawFd for PacketSocket {
 impl PacketSocket {
     /// Opens a socket on the interface in the calling thread's namespace. All
     /// options are set before it is bound, so no frame is taken without them.
+    ///
+    /// # Errors
+    /// When there is no such interface, or the privilege for packet sockets is missing.
     pub fn open(interface: &str) -> Result<Self, LabError> {
         Self::try_open(interface)
             .map_err(|source| LabError::system(format!("open a sensor on {interface}"), source))
@@ -175,6 +178,9 @@ impl PacketSocket {
     }
 
     /// Packets lost since the last call (the kernel clears the counter).
+    ///
+    /// # Errors
+    /// The operating system's error.
     pub fn lost(&self) -> io::Result<u64> {
         // SAFETY: tpacket_stats is plain data for which all zeroes is a value.
         let mut stats: libc::tpacket_stats = unsafe { zeroed() };

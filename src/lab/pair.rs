@@ -45,6 +45,9 @@ pub struct Pair {
 
 impl Pair {
     /// Builds the pair in the namespaces that [`enter`](super::enter()) has made.
+    ///
+    /// # Errors
+    /// When a device or a tool of the lab is missing, or libvirtd does not start.
     pub async fn up(shortcuts: Shortcuts) -> Result<Self, LabError> {
         check_device()?;
         ruleset::check_tools()?;
@@ -77,6 +80,9 @@ impl Pair {
 
     /// Makes the device as if nothing had ever been bound to it, after libvirt has
     /// refused: see [`ruleset::clear`].
+    ///
+    /// # Errors
+    /// As for [`ruleset::clear`].
     pub fn forget_refusal(&self) -> Result<(), LabError> {
         ruleset::clear()
     }
@@ -84,6 +90,9 @@ impl Pair {
     /// Puts a frame in at one end; whether it comes out at the other. The kernel
     /// takes it through the bridge within the call that writes it, so what has
     /// not come out then never will; [`Pair::drain`] makes sure of that.
+    ///
+    /// # Errors
+    /// When a tap cannot be written to or read from.
     pub fn carry(&mut self, from_guest: bool, frame: &[u8]) -> Result<bool, LabError> {
         let (sender, receiver) = if from_guest {
             (&self.guest, &self.behind)
@@ -119,6 +128,9 @@ impl Pair {
 
     /// Writes the frames as the guest would and throws away what comes out; how
     /// long the writing took.
+    ///
+    /// # Errors
+    /// When a tap cannot be written to or read from.
     pub fn only_write(&mut self, frames: &[&[u8]]) -> Result<Duration, LabError> {
         let failed = |source| LabError::system(format!("send {} frames", frames.len()), source);
         let started = Instant::now();
@@ -165,6 +177,9 @@ impl Pair {
     /// Sends a last frame each way, which no filter may be in the way of. Returns what
     /// came out besides: frames that were late, so that nothing is proven of those
     /// that were taken for dropped.
+    ///
+    /// # Errors
+    /// When a tap cannot be written to or read from, or the last frame itself is lost.
     pub fn drain(&mut self) -> Result<Vec<Vec<u8>>, LabError> {
         let last = [
             &[2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x88, 0xb5][..],

@@ -46,6 +46,9 @@ pub fn version() -> Result<String, LabError> {
 }
 
 /// Checks that the tools are there, before a guest is booted for them.
+///
+/// # Errors
+/// The first tool that is not installed.
 pub fn check_tools() -> Result<(), LabError> {
     let missing = TOOLS.into_iter().find(|program| find(program).is_none());
     missing.map_or(Ok(()), |program| {
@@ -64,12 +67,18 @@ const PRINTING: [(&str, &[&str]); 3] = [
 ];
 
 /// Counts the rules for the interface in the caller's namespace.
+///
+/// # Errors
+/// When a tool cannot be started or fails.
 pub fn installed(interface: &str) -> Result<Installed, LabError> {
     let [layer2, iptables, of_ip6] = dumps(PRINTING);
     Ok(count(interface, &layer2?, &(iptables? + &of_ip6?)))
 }
 
 /// The rules in the interface's chains, as the tools print them.
+///
+/// # Errors
+/// When a tool cannot be started or fails.
 pub fn rules(interface: &str) -> Result<Vec<String>, LabError> {
     let mut out = Vec::new();
     for text in dumps(PRINTING) {
@@ -104,6 +113,9 @@ pub fn evidence() -> String {
 
 /// Flushes the layer-2 rules behind libvirt's back, as a foreign firewall tool
 /// does. For tests of what a lost filter looks like.
+///
+/// # Errors
+/// When ebtables cannot be started or fails.
 pub fn flush_layer2() -> Result<(), LabError> {
     dump("ebtables", &["-t", "nat", "-F"]).map(drop)
 }
@@ -132,6 +144,9 @@ pub(super) fn start(program: &str, options: &[&str], input: &str) -> std::io::Re
 /// libvirt does not wait for each rule (see [`super::shortcuts::socket_keeper`]), this waits once for all:
 /// closing a bound netlink socket returns when it is done (`nft_rcv_nl_event` in the
 /// kernel's `nf_tables_api.c`), after one grace period.
+///
+/// # Errors
+/// When the netlink socket cannot be opened or bound.
 pub fn wait_for_rcu() -> Result<(), LabError> {
     let disposed = || -> nix::Result<()> {
         let socket = socket(
@@ -155,6 +170,9 @@ pub fn wait_for_rcu() -> Result<(), LabError> {
 /// With such a chain in place a later filter can be bound that adds a rule before
 /// it makes the chain, and loses that rule when it does make it (measured:
 /// docs/measurements.md#M8).
+///
+/// # Errors
+/// When ebtables cannot be started or fails.
 pub fn clear() -> Result<(), LabError> {
     flush_layer2()?;
     dump("ebtables", &["-t", "nat", "-X"]).map(drop)

@@ -21,6 +21,9 @@ impl std::fmt::Debug for Sender {
 
 impl Sender {
     /// Opens a sender on an interface of the namespace.
+    ///
+    /// # Errors
+    /// When there is no such interface, or the privilege for packet sockets is missing.
     pub fn open(netns: &Netns, interface: &str) -> Result<Self, LabError> {
         let name = format!("{}/{interface}", netns.name());
         let channel = netns.run(|| {
@@ -49,6 +52,9 @@ impl Sender {
     }
 
     /// Sends one frame.
+    ///
+    /// # Errors
+    /// The operating system's error.
     pub fn send(&self, frame: &[u8]) -> Result<(), LabError> {
         let sent = self
             .channel

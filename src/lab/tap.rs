@@ -45,6 +45,9 @@ pub struct Tap {
 impl Tap {
     /// Makes the tap in the caller's network namespace, puts it on the bridge
     /// and brings it up.
+    ///
+    /// # Errors
+    /// When the tap cannot be made, or the bridge is missing.
     pub fn open(name: &str) -> Result<Self, LabError> {
         let fd = make(name, Header::None)
             .map_err(|source| LabError::system(format!("make the tap {name}"), source))?;
@@ -62,6 +65,9 @@ impl Tap {
     }
 
     /// Takes the link down, as a pulled cable does.
+    ///
+    /// # Errors
+    /// When `ip` fails.
     pub fn unplug(&self) -> Result<(), LabError> {
         ip_batch(&[], &format!("link set {} down\n", self.name))
     }
@@ -78,6 +84,9 @@ impl Tap {
 
     /// Takes the next frame for the guest into the buffer, which should hold
     /// [`LARGEST`] bytes; its length, or none when there is none now.
+    ///
+    /// # Errors
+    /// The operating system's error.
     pub fn read(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
         match nix::unistd::read(&self.fd, buffer) {
             Ok(length) => Ok(Some(length)),

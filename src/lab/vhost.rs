@@ -32,6 +32,9 @@ pub struct VhostTap(OwnedFd);
 impl VhostTap {
     /// Makes the tap in the caller's network namespace, offers the checksum offload
     /// that a virtio guest negotiates, puts it on the bridge and brings it up.
+    ///
+    /// # Errors
+    /// When the tap cannot be made, or the bridge is missing.
     pub fn open(name: &str) -> Result<Self, LabError> {
         let failed = |source| LabError::system(format!("make the tap {name}"), source);
         let fd = make(name, Header::Virtio).map_err(failed)?;

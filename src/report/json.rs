@@ -54,6 +54,10 @@ pub fn to_json(run: &Run) -> String {
 
 /// Reads what [`to_json`] wrote. The schema version is looked at first, so that
 /// a report of another version is called that and not a malformed one.
+///
+/// # Errors
+/// [`JsonError::Schema`] for a report of another schema version; any other text that is no
+/// report, with its line and column.
 pub fn from_json(text: &str) -> Result<Run, JsonError> {
     #[derive(Deserialize)]
     struct Version {

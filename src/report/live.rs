@@ -71,6 +71,9 @@ impl<W: Write> Live<W> {
     }
 
     /// Takes note of an event that happened at `now` and shows it.
+    ///
+    /// # Errors
+    /// The error of the stream that is written to.
     pub fn event(&mut self, event: &Event, now: Duration) -> io::Result<()> {
         let said = self.take(event, now);
         let quiet = matches!(event, Event::StepDone { .. }) && self.mode != Mode::Plain;
@@ -79,6 +82,9 @@ impl<W: Write> Live<W> {
 
     /// To be called about ten times a second on a terminal and at least every
     /// second elsewhere: redraws the status lines, or says that it still goes on.
+    ///
+    /// # Errors
+    /// The error of the stream that is written to.
     pub fn tick(&mut self, now: Duration) -> io::Result<()> {
         let silent = now.saturating_sub(self.last_word) >= HEARTBEAT;
         match self.mode {
@@ -96,6 +102,9 @@ impl<W: Write> Live<W> {
     }
 
     /// Takes the status lines away, so that the report can follow.
+    ///
+    /// # Errors
+    /// The error of the stream that is written to.
     pub fn finish(&mut self) -> io::Result<()> {
         self.running.clear();
         self.show(None, self.last_word)

@@ -39,6 +39,10 @@ pub enum MergeError {
 ///
 /// Cells come back in the order of the matrix. A cell of the matrix that no
 /// report has is an error of its own: a lost partition must not look green.
+///
+/// # Errors
+/// [`MergeError::Nothing`] without a report, [`MergeError::Differs`] for reports of
+/// different runs, [`MergeError::Twice`] for a cell that two reports have.
 pub fn merge(reports: Vec<(String, Run)>) -> Result<Run, MergeError> {
     let mut reports = reports.into_iter();
     let (first, mut run) = reports.next().ok_or(MergeError::Nothing)?;

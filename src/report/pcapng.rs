@@ -79,6 +79,10 @@ const NANOSECONDS: u8 = 9;
 ///
 /// Little-endian, nanoseconds, one interface description a name. Equal packets
 /// give equal bytes.
+///
+/// # Errors
+/// The error of the stream that is written to; [`PcapngError::TooGreat`] for a time after
+/// the year 2554 or a frame of 4 GiB; what the library refuses to encode.
 pub fn write_pcapng(out: impl Write, packets: &[EvidencePacket]) -> Result<(), PcapngError> {
     let section = SectionHeaderBlock {
         endianness: Endianness::Little,

@@ -16,6 +16,9 @@ pub struct Device {
 }
 
 /// Asks QEMU which network devices it has.
+///
+/// # Errors
+/// When QEMU cannot be started or fails, as it does for want of a library.
 pub fn devices() -> Result<Vec<Device>, GuestError> {
     let output = Command::new(EMULATOR)
         .args(["-device", "help"])
