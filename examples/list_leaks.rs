@@ -6,40 +6,25 @@
 //!     lanfence.toml examples/no-out-traffic.xml
 //! ```
 
+use lanfence::check::probes::judge_all;
 use lanfence::layout::Layout;
-use lanfence::nwfilter::evaluate::{Backend, Decision, Way};
+use lanfence::nwfilter::evaluate::Backend;
 use lanfence::nwfilter::{FilterTree, ShippedFilters, Strictness};
 use lanfence::policy::Policy;
-use lanfence::probe::{Expect, Pass, catalogue};
+use lanfence::verdict::{Failure, Verdict};
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
 /// The names of the probes that leak.
 pub fn leaks(policy: &Path, filter: PathBuf) -> Result<Vec<String>, Box<dyn Error>> {
     let policy = Policy::read(policy)?;
-    let hosts = Layout::of(&policy)?;
-    let shipped = ShippedFilters::default();
+    let layout = Layout::of(&policy)?;
+    let shipped = ShippedFilters::installed();
     let tree = FilterTree::load(&[filter], None, Strictness::Strict, &shipped)?;
-    let compiled = tree.compile(hosts.guest.mac, &[], Backend::default())?;
-    let tag = |index| Pass::Filtered.tag(0, index);
-    let mut leaks = Vec::new();
-    for probe in catalogue(&policy, &hosts, tag) {
-        // No nwfilter can stop what is a known gap.
-        if probe.expect == Expect::Pass || probe.known_gap.is_some() {
-            continue;
-        }
-        let way = if probe.is_from_guest() {
-            Way::FromGuest
-        } else {
-            Way::ToGuest
-        };
-        let frames = probe.wire(&hosts).frames;
-        let mut forbidden = frames.iter().filter(|frame| probe.sent.matches(frame));
-        if forbidden.any(|frame| compiled.evaluate(frame, way).decision == Decision::Accept) {
-            leaks.push(probe.id);
-        }
-    }
-    Ok(leaks)
+    let compiled = tree.compile(layout.guest.mac, &[], Backend::Ebtables)?;
+    let judged = judge_all(&compiled, &policy, &layout).into_iter();
+    let leaks = judged.filter(|judged| judged.verdict == Verdict::Fail(Failure::Leak));
+    Ok(leaks.map(|judged| judged.probe.id).collect())
 }
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -1,5 +1,5 @@
 //! Every lint against the real libvirt and kernel: a filter that triggers it
-//! and what really becomes of it, and one that does not, with the difference.
+//! and what the kernel really does with it, and one that does not, with the difference.
 //!
 //! The table is the list of tests, and a test holds it against the catalogue of
 //! lints, so that a lint without a claim, or a reason for none, is a failure.

@@ -37,7 +37,7 @@ fn the_evaluator_agrees_with_the_kernel_over_random_filters() {
 }
 
 /// libvirt leaves chains of filter 336 behind when it refuses it, with which it
-/// would bind filter 338, and lose a rule of it.
+/// would bind filter 338, and lose one of its rules.
 #[test]
 fn what_is_left_of_a_refused_filter_decides_nothing() {
     let run = "--filters 3 --first 336 --frames 5 --seed 1 --jobs 1";

@@ -85,7 +85,7 @@ fn every_client_lives_through_a_lease_behind_the_filter() {
 fn a_filter_that_stops_answers_is_blamed_for_every_client() {
     let dir = tempfile::tempdir().expect("a directory for the filter");
     let file = dir.path().join("f.xml");
-    let xml = "<filter name='deaf' chain='root'>\
+    let xml = "<filter name='no-replies' chain='root'>\
         <rule action='drop' direction='in' priority='100'><ip protocol='udp' srcportstart='67'/></rule>\
         </filter>";
     std::fs::write(&file, xml).expect("the filter");

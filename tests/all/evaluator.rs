@@ -6,7 +6,7 @@ use lanfence::report::model::{Outcome, ProbeResult};
 use rstest::rstest;
 use std::collections::BTreeMap;
 
-/// Fates by probe, as `check --json` prints them.
+/// Outcomes by probe, as `check --json` prints them.
 fn evaluated(filters: &[String]) -> BTreeMap<String, String> {
     let policy = concat!(env!("CARGO_MANIFEST_DIR"), "/lanfence.toml");
     let output = lanfence()

@@ -133,12 +133,12 @@ fn what_breaks_in_mid_run_is_inconclusive(#[case] part: &str) {
     assert_eq!(done.code, 5, "{}", done.printed());
 }
 
-/// A boot sector that turns on the spot.
-fn mute(dir: &Path) -> PathBuf {
+/// A disk with a boot sector that loops forever and sends nothing.
+fn silent_disk(dir: &Path) -> PathBuf {
     let mut disk = vec![0; 1 << 20];
     disk[..2].copy_from_slice(&[0xeb, 0xfe]);
     disk[510..512].copy_from_slice(&[0x55, 0xaa]);
-    let file = dir.join("mute.img");
+    let file = dir.join("silent.img");
     std::fs::write(&file, disk).expect("a disk");
     file
 }
@@ -146,7 +146,7 @@ fn mute(dir: &Path) -> PathBuf {
 #[test]
 fn a_guest_that_never_asks_for_a_lease_is_inconclusive_and_leaves_its_screen() {
     let dir = tempfile::tempdir().expect("a directory");
-    let manifest = manifest(&mute(dir.path()), "");
+    let manifest = manifest(&silent_disk(dir.path()), "");
     let text = std::fs::read_to_string(&manifest.file).expect("the manifest");
     let short = text.replace("deadline-s = 90", "deadline-s = 5");
     std::fs::write(&manifest.file, short).expect("the manifest");

@@ -180,7 +180,7 @@ fn a_filter_that_cannot_work_is_a_usage_error(#[case] xml: &str, #[case] words: 
 #[rstest]
 #[case::a_kernel_panic(true, "the guest's kernel panicked: ", "Kernel panic")]
 #[case::no_kernel_at_all(false, "error in step boot: ", "")]
-fn a_guest_that_never_boots_is_told_apart_and_leaves_its_log(
+fn a_guest_that_never_boots_has_its_own_error_and_leaves_its_log(
     #[case] real_kernel: bool,
     #[case] words: &str,
     #[case] on_the_console: &str,
@@ -292,7 +292,7 @@ fn family(root: u32) -> BTreeSet<u32> {
     }
 }
 
-/// The name of a process's program, at most 15 bytes of it (proc(5)).
+/// The name of a process's program, cut after 15 bytes (proc(5)).
 fn command(pid: u32) -> String {
     let name = std::fs::read_to_string(format!("/proc/{pid}/comm"));
     name.unwrap_or_default().trim_end().to_owned()
@@ -340,7 +340,7 @@ fn kill(pid: u32) {
 }
 
 #[rstest]
-#[case::the_front("front", "restore")]
+#[case::the_coordinator("coordinator", "restore")]
 #[case::the_worker("worker", "restore")]
 #[case::libvirtd_before_the_bind("libvirtd", "control")]
 #[case::the_guest("qemu-system-x86", "nic")]
@@ -356,17 +356,17 @@ fn a_kill_leaves_nothing_behind(#[case] victim: &str, #[case] after: &str) {
     let family = family(child.id());
     assert!(
         family.len() >= 6,
-        "front, keeper, init, main, libvirtd, dnsmasq, QEMU: {family:?}"
+        "coordinator, keeper, init, main, libvirtd, dnsmasq, QEMU: {family:?}"
     );
     let target = match victim {
-        "front" => child.id(),
+        "coordinator" => child.id(),
         "worker" => *family.iter().find(|pid| **pid != child.id()).unwrap(),
         program => named(program, &family),
     };
     kill(target);
     let rest: Vec<String> = lines.collect();
     let status = child.wait().unwrap();
-    if victim != "front" {
+    if victim != "coordinator" {
         assert_eq!(
             status.code(),
             Some(5),

@@ -1,4 +1,4 @@
-//! Restored guests: the same verdicts as booted ones, and what becomes of a bad state.
+//! Restored guests: the same verdicts as booted ones, and what is done with a bad snapshot.
 
 use crate::common::{Verified, guest_image, lanfence, verify_with};
 use lanfence::report::model::{Failure, ProbeResult, Verdict};
@@ -46,10 +46,10 @@ fn asked(cache: &Path) -> Vec<SystemTime> {
         .collect()
 }
 
-/// Runs cells that make their state, restore it, and boot cold, in this order; all three
-/// must come to the same verdicts, of which there are more than so many. QEMU is asked
-/// what it can only before the first: under KVM libvirt asks at times again.
-fn saved_restored_and_cold(cache: &Path, cells: &[&str], least: usize) -> [Verified; 3] {
+/// Runs cells that make their snapshot, that restore it, and that boot cold, in this order.
+/// All three must come to the same verdicts, more than `least` of them. libvirt asks QEMU for
+/// its capabilities before the first run only; under KVM it sometimes asks again.
+fn snapshot_restored_and_cold(cache: &Path, cells: &[&str], least: usize) -> [Verified; 3] {
     let cold = [cells, &["--boot", "cold"]].concat();
     let done = [cells, cells, &cold].map(|arguments| {
         let done = verify_in(cache, arguments);
@@ -63,7 +63,10 @@ fn saved_restored_and_cold(cache: &Path, cells: &[&str], least: usize) -> [Verif
     let done = [first, second, third];
     let lines = done.each_ref().map(|done| verdict_lines(done.run()));
     assert!(lines[0].lines().count() > least, "{}", lines[0]);
-    assert_eq!(lines[0], lines[2], "saved and restored, against booted");
+    assert_eq!(
+        lines[0], lines[2],
+        "snapshot made and restored, against booted"
+    );
     assert_eq!(lines[1], lines[2], "restored, against booted");
     assert_eq!(steps(&done[2])[0], "boot");
     done
@@ -73,24 +76,24 @@ fn saved_restored_and_cold(cache: &Path, cells: &[&str], least: usize) -> [Verif
 fn a_guest_is_saved_once_and_restored_guests_judge_like_booted_ones() {
     let cache = temporary();
     let nics = ["--jobs", "1", "--nic", "pcnet", "--nic", "virtio"];
-    let [first, second, _] = saved_restored_and_cold(cache.path(), &nics, 400);
+    let [first, second, _] = snapshot_restored_and_cold(cache.path(), &nics, 400);
     assert_eq!(steps(&first)[..3], ["save", "restore", "plug"]);
     assert_eq!(steps(&second)[..2], ["restore", "plug"]);
     assert_eq!(snapshots(cache.path()).len(), 1);
 }
 
-/// iPXE reads the NIC's MAC when it starts: one state for each model, with its NIC. An
+/// iPXE reads the NIC's MAC when it starts: one snapshot for each model, with its NIC. An
 /// i82551 does not wait at the end of a round, and tulip's driver is slow at the start.
 #[test]
 fn ipxe_is_saved_with_its_nic_and_goes_on_under_another_filter() {
     let cache = temporary();
     let cells = "--jobs 1 --cell ipxe/i82551 --cell ipxe/tulip".split(' ');
     let cells: Vec<&str> = cells.collect();
-    let [first, second, _] = saved_restored_and_cold(cache.path(), &cells, 20);
+    let [first, second, _] = snapshot_restored_and_cold(cache.path(), &cells, 20);
     assert_eq!(steps(&first)[..3], ["save", "restore", "round"]);
     assert_eq!(steps(&second)[..2], ["restore", "round"]);
     assert_eq!(snapshots(cache.path()).len(), 2);
-    // The state knows of no filter: without one, all that it stopped gets out.
+    // The snapshot holds no filter: without one, everything that was stopped gets out.
     let leaky = verify_in(cache.path(), &["--cell", "ipxe/tulip", "--no-filter"]);
     assert_eq!(leaky.code, 1, "{}", leaky.printed());
     assert_eq!(steps(&leaky)[..2], ["restore", "round"]);
@@ -101,13 +104,13 @@ fn ipxe_is_saved_with_its_nic_and_goes_on_under_another_filter() {
     assert_eq!(leaky.probes.iter().filter(got_out).count(), 2);
 }
 
-/// The guest that is given a USB NIC was saved with a controller for it.
+/// A guest that is given a USB NIC needs a snapshot with a USB controller.
 #[test]
-fn a_usb_nic_is_plugged_into_a_saved_guest_of_its_own() {
+fn a_usb_nic_is_plugged_into_a_guest_with_a_snapshot_of_its_own() {
     let cache = temporary();
     let cells = "--jobs 1 --order start --nic usb-net --nic pcnet".split(' ');
     let cells: Vec<&str> = cells.collect();
-    let [_, second, _] = saved_restored_and_cold(cache.path(), &cells, 400);
+    let [_, second, _] = snapshot_restored_and_cold(cache.path(), &cells, 400);
     assert_eq!(steps(&second)[..2], ["restore", "plug"]);
     assert_eq!(snapshots(cache.path()).len(), 2);
 }
@@ -122,7 +125,7 @@ fn copied_image() -> TempDir {
 }
 
 #[test]
-fn a_state_of_another_image_is_not_used() {
+fn a_snapshot_of_another_image_is_not_used() {
     let (cache, image) = (temporary(), copied_image());
     let path = image.path().to_str().expect("a name in UTF-8");
     let arguments = ["--nic", "virtio", "--guest", path];
@@ -140,12 +143,12 @@ fn a_state_of_another_image_is_not_used() {
 }
 
 #[rstest]
-#[case::cut_short("linux/virtio", |state: &mut Vec<u8>| state.truncate(state.len() / 2))]
-#[case::not_libvirts("linux/virtio", |state: &mut Vec<u8>| state[..16].fill(0))]
+#[case::cut_short("linux/virtio", |snapshot: &mut Vec<u8>| snapshot.truncate(snapshot.len() / 2))]
+#[case::not_libvirts("linux/virtio", |snapshot: &mut Vec<u8>| snapshot[..16].fill(0))]
 #[case::empty("linux/virtio", Vec::clear)]
-#[case::of_ipxe_cut_short("ipxe/virtio", |state: &mut Vec<u8>| state.truncate(state.len() / 2))]
-#[case::of_ipxe_dead("ipxe/virtio", |state: &mut Vec<u8>| erase(state, b"LANFENCE READY ${run}"))]
-fn a_state_that_cannot_be_restored_is_told_and_thrown_away(
+#[case::of_ipxe_cut_short("ipxe/virtio", |snapshot: &mut Vec<u8>| snapshot.truncate(snapshot.len() / 2))]
+#[case::of_ipxe_dead("ipxe/virtio", |snapshot: &mut Vec<u8>| erase(snapshot, b"LANFENCE READY ${run}"))]
+fn a_snapshot_that_cannot_be_restored_is_reported_and_removed(
     #[case] cell: &str,
     #[case] damage: fn(&mut Vec<u8>),
 ) {
@@ -154,36 +157,36 @@ fn a_state_that_cannot_be_restored_is_told_and_thrown_away(
     let first = verify_in(cache.path(), &cell);
     assert_eq!(first.code, 0, "{}", first.printed());
     let file = snapshots(cache.path()).pop().expect("a snapshot");
-    let mut state = std::fs::read(&file).expect("the state");
-    damage(&mut state);
-    std::fs::write(&file, state).expect("the damaged state");
+    let mut snapshot = std::fs::read(&file).expect("the snapshot");
+    damage(&mut snapshot);
+    std::fs::write(&file, snapshot).expect("the damaged snapshot");
     let second = verify_in(cache.path(), &cell);
     assert_eq!(second.code, 0, "{}", second.printed());
     assert!(steps(&second).contains(&"boot"), "{:?}", steps(&second));
-    let told = "one guest boots cold, since the saved one cannot be restored";
-    assert!(second.stderr.contains(told), "{}", second.printed());
+    let note = "one guest boots cold, since the saved one cannot be restored";
+    assert!(second.stderr.contains(note), "{}", second.printed());
     // It is gone: the next guest makes a new one and begins with that.
     let third = verify_in(cache.path(), &cell);
     assert_eq!(third.code, 0, "{}", third.printed());
     for step in ["save", "restore"] {
         assert!(steps(&third).contains(&step), "{:?}", steps(&third));
     }
-    assert!(!third.stderr.contains(told), "{}", third.printed());
+    assert!(!third.stderr.contains(note), "{}", third.printed());
 }
 
-/// Blots a text out of the guest's memory.
-fn erase(state: &mut [u8], text: &[u8]) {
+/// Overwrites a text in the guest's memory.
+fn erase(snapshot: &mut [u8], text: &[u8]) {
     let mut at = 0;
     let mut found = 0;
-    while let Some(place) = state[at..]
+    while let Some(place) = snapshot[at..]
         .windows(text.len())
         .position(|part| part == text)
     {
-        state[at + place..at + place + text.len()].fill(b'x');
+        snapshot[at + place..at + place + text.len()].fill(b'x');
         at += place + text.len();
         found += 1;
     }
-    assert!(found > 0, "no such text in the state");
+    assert!(found > 0, "no such text in the snapshot");
 }
 
 /// Becomes the agent, and leaves a watcher behind that panics the kernel when a NIC comes.
@@ -196,7 +199,7 @@ exec /agent
 ";
 
 #[test]
-fn a_guest_that_panics_when_its_nic_is_plugged_in_is_told_apart() {
+fn a_guest_that_panics_when_its_nic_is_plugged_in_has_its_own_error() {
     let (cache, image) = (temporary(), copied_image());
     let agent = content(image.path(), "init");
     append(image.path(), &entry("agent", 0o100_755, &agent));
@@ -218,7 +221,7 @@ fn a_guest_that_panics_when_its_nic_is_plugged_in_is_told_apart() {
 }
 
 #[test]
-fn a_driver_that_cannot_be_loaded_is_told_apart() {
+fn a_driver_that_cannot_be_loaded_has_its_own_error() {
     let (cache, image) = (temporary(), copied_image());
     let broken = entry("lib/modules/pcnet32.ko", 0o100_644, b"no module");
     append(image.path(), &broken);
@@ -237,7 +240,7 @@ fn a_driver_that_cannot_be_loaded_is_told_apart() {
 }
 
 #[test]
-fn a_nic_whose_link_never_comes_up_is_told_apart() {
+fn a_nic_whose_link_never_comes_up_has_its_own_error() {
     let cache = temporary();
     let arguments = ["--nic", "pcnet", "--inject", "no-link"];
     let done = verify_in(cache.path(), &arguments);

@@ -1,4 +1,5 @@
-//! The lane without a guest: the same conclusions as with one, in the time of the bind.
+//! The tap test, which has no guest: it comes to the same verdicts as a test with one, in
+//! the time that the bind takes.
 
 use crate::common::{Verified, example, is_client, verify, verify_tap};
 use lanfence::probe::Expect;

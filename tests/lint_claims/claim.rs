@@ -241,7 +241,7 @@ impl Side {
         self.must_bind() || self.shows.iter().any(tried)
     }
 
-    /// Whether something is claimed of it that only a bound filter shows.
+    /// Whether a claim about it needs a bound filter to be shown.
     fn must_bind(&self) -> bool {
         let bound = |shows: &Shows| {
             matches!(
