@@ -15,6 +15,9 @@ use std::path::PathBuf;
 const MAC: [u8; 6] = [0x52, 0x54, 0x00, 0x00, 0x00, 0x01];
 
 /// What becomes of a frame that the guest sends through the filter.
+///
+/// # Errors
+/// A file that is no filter, and whatever makes libvirt refuse to bind it.
 pub fn evaluate(filter: PathBuf, frame: &[u8]) -> Result<Evaluation, Box<dyn Error>> {
     // A filter that it refers to is looked for among those that libvirt ships.
     let shipped = ShippedFilters::installed();

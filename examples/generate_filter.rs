@@ -9,6 +9,9 @@ use lanfence::policy::{Policy, PolicyError};
 use std::path::Path;
 
 /// The filter's XML.
+///
+/// # Errors
+/// A file that cannot be read or is no policy.
 pub fn filter_of(policy: &Path) -> Result<String, PolicyError> {
     let policy = Policy::read(policy)?;
     Ok(write(&generate(&policy)))

@@ -16,6 +16,10 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 
 /// The names of the probes that leak.
+///
+/// # Errors
+/// A file that is no policy or no filter, a LAN without room for the test hosts, and
+/// whatever makes libvirt refuse to bind the filter.
 pub fn leaks(policy: &Path, filter: PathBuf) -> Result<Vec<String>, Box<dyn Error>> {
     let policy = Policy::read(policy)?;
     let layout = Layout::of(&policy)?;

@@ -34,6 +34,10 @@ pub enum JunitError {
 /// in its output; the suite counts them in the property `known_gaps`. Skipped are only cells
 /// that cannot run here. A case `leak-check` ends each suite, so that a run that is not green is
 /// not green here either. Timestamps only where [`Run::started`] has one.
+///
+/// # Errors
+/// [`JunitError::Started`] when [`Run::started`] is not an RFC 3339 time, and what the XML
+/// writer refuses.
 pub fn to_junit(run: &Run) -> Result<String, JunitError> {
     let mut report = Report::new("lanfence");
     report.set_time(Duration::from_millis(run.wall_ms));
