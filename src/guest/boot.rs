@@ -1,11 +1,11 @@
 //! From a domain's XML to a guest that has said READY.
 
+use super::accel::Accel;
 use super::agent::{AgentClient, death};
 use super::console::{Console, Snapshot, last_line};
-use super::domain::{
-    Accel, DomainSpec, FilterRef, Interface, agent_path, console_path, domain_xml, serial_log,
-};
+use super::domain::{DomainSpec, agent_path, console_path, domain_xml, serial_log};
 use super::error::{GuestError, ends};
+use super::interface::{FilterRef, Interface};
 use super::owned::Owned;
 use crate::lab::{Lab, LabError, Libvirt, PacketSocket, Sensor, ruleset};
 use std::time::{Duration, Instant};

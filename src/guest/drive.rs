@@ -1,7 +1,7 @@
 //! The drive that a foreign guest boots from.
 
-use super::domain::Xml;
 use super::foreign::{Clock, DiskBus, Format, MachineType, Manifest, Medium};
+use super::xml::Xml;
 use std::path::PathBuf;
 
 /// A drive and the machine around it.

@@ -36,7 +36,7 @@ const IPXE: &str = "ipxe.lkrn";
 
 /// What the image has of the things that some NIC models need.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Holdings {
+pub struct ImageContents {
     /// Modules that were looked for and that the kernel does not come with.
     pub absent_modules: Vec<String>,
     /// Firmware files, relative to `/lib/firmware`.
@@ -48,7 +48,7 @@ pub struct Holdings {
 /// How a firmware file's name begins in the archive.
 const FIRMWARE: &[u8] = b"lib/firmware/";
 
-impl Holdings {
+impl ImageContents {
     /// Reads the image's manifest and the names in its archive. An image without
     /// a manifest, made by hand, is taken to have every module.
     ///

@@ -2,8 +2,9 @@
 
 use super::agent::AgentClient;
 use super::boot::{Attached, Guest, attach, blame, boot_deadline, console, forgotten, ready};
-use super::domain::{DomainSpec, Interface, domain_xml};
+use super::domain::{DomainSpec, domain_xml};
 use super::error::GuestError;
+use super::interface::Interface;
 use super::owned::Owned;
 use crate::frame::to_hex;
 use crate::lab::{Lab, Libvirt, PacketSocket, Sensor};

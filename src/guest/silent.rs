@@ -3,8 +3,9 @@
 
 use super::boot::{Machine, blame, connect, create, forgotten, ready};
 use super::console::Console;
-use super::domain::{DomainSpec, Interface, console_path, domain_xml};
+use super::domain::{DomainSpec, console_path, domain_xml};
 use super::error::GuestError;
+use super::interface::Interface;
 use super::owned::Owned;
 use super::restore::WAKE;
 use crate::lab::{Lab, LabError, PacketSocket, STATE, Sensor};

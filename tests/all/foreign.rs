@@ -32,7 +32,7 @@ fn manifest(image: &Path, more: &str) -> Manifest {
     let image = image.display();
     let text = format!(
         "name = \"opaque\"\npath = \"{image}\"\nnics = [\"pcnet\"]\nmemory-mib = 128\n\
-         deadline-s = 90\nlinger-s = 3\n{more}\n"
+         deadline-s = 90\nobserve-s = 3\n{more}\n"
     );
     std::fs::write(&file, text).expect("a manifest");
     let file = file.display().to_string();

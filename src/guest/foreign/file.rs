@@ -2,7 +2,7 @@
 
 use super::error::ManifestError;
 use super::format::Format;
-use super::manifest::{Arp, Broadcast, Bus, Clock, Dhcp, MachineType, Medium, Wan};
+use super::keys::{Arp, Broadcast, Clock, Dhcp, DiskBus, MachineType, Medium, Wan};
 use crate::nearest::nearest;
 use serde::Deserialize;
 use std::path::PathBuf;
@@ -24,14 +24,14 @@ pub struct File {
     pub nics: Spanned<Vec<Spanned<String>>>,
     #[serde(default)]
     pub machine: MachineType,
-    pub bus: Option<Spanned<Bus>>,
+    pub bus: Option<Spanned<DiskBus>>,
     #[serde(default = "memory")]
     pub memory_mib: Spanned<u32>,
     #[serde(default)]
     pub clock: Clock,
     pub deadline_s: Spanned<u32>,
-    #[serde(default = "linger")]
-    pub linger_s: Spanned<u32>,
+    #[serde(default = "observe")]
+    pub observe_s: Spanned<u32>,
     #[serde(default)]
     pub expect: Expect,
 }
@@ -54,7 +54,7 @@ fn memory() -> Spanned<u32> {
     Spanned::new(0..0, 256)
 }
 
-fn linger() -> Spanned<u32> {
+fn observe() -> Spanned<u32> {
     Spanned::new(0..0, 10)
 }
 
@@ -73,7 +73,7 @@ const KNOWN: &[&str] = &[
     "memory-mib",
     "clock",
     "deadline-s",
-    "linger-s",
+    "observe-s",
     "expect",
     "dhcp",
     "arp",

@@ -3,6 +3,7 @@
 use super::error::ManifestError;
 use super::file::{self, File};
 use super::format::Format;
+use super::keys::{Arp, Broadcast, Clock, Dhcp, DiskBus, MachineType, Medium, Wan};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,7 +17,7 @@ pub struct Manifest {
     /// What it is, in words.
     pub about: String,
     /// Where the image is.
-    pub origin: Origin,
+    pub origin: ImageSource,
     /// What its bytes must hash to, 64 hexadecimal digits.
     pub sha256: Option<String>,
     /// Its format; none looks at its first bytes.
@@ -28,15 +29,15 @@ pub struct Manifest {
     /// The machine.
     pub machine: MachineType,
     /// What the medium is plugged into.
-    pub bus: Bus,
+    pub bus: DiskBus,
     /// Memory in MiB.
     pub memory_mib: u32,
     /// What its clock shows.
     pub clock: Clock,
     /// Longest way from power-on to everything that is expected, in seconds.
     pub deadline_s: u32,
-    /// How long it is watched besides for what it sends by itself, in seconds.
-    pub linger_s: u32,
+    /// Observation time after that, in seconds: for what the guest sends by itself.
+    pub observe_s: u32,
     /// What it is expected to do by itself.
     pub expect: Expectations,
 }
@@ -44,62 +45,11 @@ pub struct Manifest {
 /// Where an image is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Origin {
+pub enum ImageSource {
     /// At a path; a relative one begins at the manifest's directory.
     Path(PathBuf),
     /// Where an environment variable says.
     Variable(String),
-}
-
-/// What the guest takes the image for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Medium {
-    /// A hard disk, written to through an overlay.
-    #[default]
-    Disk,
-    /// A CD, which nobody can write to.
-    Cdrom,
-    /// A floppy disk, written to through an overlay.
-    Floppy,
-}
-
-/// Machine types of QEMU.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum MachineType {
-    /// i440FX of 1996: what old guests know.
-    #[default]
-    Pc,
-    /// Q35 of 2009, with PCI Express.
-    Q35,
-}
-
-/// What a disk is plugged into.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Bus {
-    /// PIIX3 IDE; machine `pc` only.
-    Ide,
-    /// AHCI.
-    Sata,
-    /// LSI 53C895A.
-    Scsi,
-    /// virtio-blk.
-    Virtio,
-    /// The floppy controller.
-    Fdc,
-}
-
-/// What the real-time clock shows.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Clock {
-    /// UTC, as Unix wants it.
-    #[default]
-    Utc,
-    /// Local time, as DOS and Windows want it.
-    Localtime,
 }
 
 /// What the guest is expected to do by itself.
@@ -113,50 +63,6 @@ pub struct Expectations {
     pub broadcast: Broadcast,
     /// Frames to the WAN.
     pub wan: Wan,
-}
-
-/// `dhcp`
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Dhcp {
-    /// It takes a lease.
-    #[default]
-    Bound,
-    /// It may have a fixed address.
-    Any,
-}
-
-/// `arp`
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Arp {
-    /// It asks or announces.
-    #[default]
-    Seen,
-    /// It may stay silent.
-    Any,
-}
-
-/// `broadcast`
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Broadcast {
-    /// It sends one, such as a NetBIOS name registration.
-    Seen,
-    /// It may send none.
-    #[default]
-    Any,
-}
-
-/// `wan`
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Wan {
-    /// It tries to reach the WAN, so its cell must show that stopped.
-    Attempted,
-    /// It may not try: then only what the lab sends it from the WAN is shown stopped.
-    #[default]
-    Any,
 }
 
 /// Names that other guests have.
@@ -189,7 +95,7 @@ impl Manifest {
             memory_mib: checker.number(&file.memory_mib, "memory-mib", 1, 65536)?,
             clock: file.clock,
             deadline_s: checker.number(&file.deadline_s, "deadline-s", 5, 3600)?,
-            linger_s: checker.number(&file.linger_s, "linger-s", 0, 600)?,
+            observe_s: checker.number(&file.observe_s, "observe-s", 0, 600)?,
             expect: Expectations {
                 dhcp: file.expect.dhcp,
                 arp: file.expect.arp,
@@ -218,9 +124,9 @@ impl Manifest {
         Duration::from_secs(self.deadline_s.into())
     }
 
-    /// How long it is watched besides.
-    pub fn linger(&self) -> Duration {
-        Duration::from_secs(self.linger_s.into())
+    /// How long it is observed after that.
+    pub fn observe_for(&self) -> Duration {
+        Duration::from_secs(self.observe_s.into())
     }
 }
 
@@ -256,9 +162,9 @@ impl Checker<'_> {
         Ok(name.clone())
     }
 
-    fn origin(&self, file: &File, dir: &Path) -> Result<Origin, ManifestError> {
+    fn origin(&self, file: &File, dir: &Path) -> Result<ImageSource, ManifestError> {
         match (&file.path, &file.variable) {
-            (Some(path), None) => Ok(Origin::Path(dir.join(path.get_ref()))),
+            (Some(path), None) => Ok(ImageSource::Path(dir.join(path.get_ref()))),
             (None, Some(variable)) => {
                 let name = variable.get_ref();
                 let fits = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
@@ -267,7 +173,7 @@ impl Checker<'_> {
                     let what = format!("`{name}` cannot be an environment variable");
                     return Err(self.error(variable, what, cure));
                 }
-                Ok(Origin::Variable(name.clone()))
+                Ok(ImageSource::Variable(name.clone()))
             }
             (Some(_), Some(variable)) => {
                 let what = "both `path` and `variable` say where the image is";
@@ -310,23 +216,23 @@ impl Checker<'_> {
     }
 
     /// The bus, or what a machine of the kind has for the medium.
-    fn bus(&self, file: &File) -> Result<Bus, ManifestError> {
+    fn bus(&self, file: &File) -> Result<DiskBus, ManifestError> {
         let usual = match (file.medium, file.machine) {
-            (Medium::Floppy, _) => Bus::Fdc,
-            (_, MachineType::Pc) => Bus::Ide,
-            (_, MachineType::Q35) => Bus::Sata,
+            (Medium::Floppy, _) => DiskBus::Fdc,
+            (_, MachineType::Pc) => DiskBus::Ide,
+            (_, MachineType::Q35) => DiskBus::Sata,
         };
         let Some(value) = &file.bus else {
             return Ok(usual);
         };
         let bus = *value.get_ref();
         let bad = match (bus, file.medium, file.machine) {
-            (Bus::Fdc, Medium::Floppy, _) => None,
-            (Bus::Fdc, ..) | (_, Medium::Floppy, _) => {
+            (DiskBus::Fdc, Medium::Floppy, _) => None,
+            (DiskBus::Fdc, ..) | (_, Medium::Floppy, _) => {
                 Some("floppies, and only they, go into `fdc`")
             }
-            (Bus::Virtio, Medium::Cdrom, _) => Some("there are no CD drives on `virtio`"),
-            (Bus::Ide, _, MachineType::Q35) => Some("machine `q35` has no IDE"),
+            (DiskBus::Virtio, Medium::Cdrom, _) => Some("there are no CD drives on `virtio`"),
+            (DiskBus::Ide, _, MachineType::Q35) => Some("machine `q35` has no IDE"),
             _ => None,
         };
         match bad {

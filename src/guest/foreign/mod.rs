@@ -5,6 +5,7 @@ mod error;
 mod file;
 mod format;
 mod image;
+mod keys;
 mod manifest;
 mod overlay;
 mod shipped;
@@ -12,9 +13,7 @@ mod shipped;
 pub use error::ManifestError;
 pub use format::Format;
 pub use image::{Image as ForeignImage, ImageError};
-pub use manifest::{
-    Arp, Broadcast, Bus as DiskBus, Clock, Dhcp, Expectations, MachineType, Manifest, Medium,
-    Origin, Wan,
-};
+pub use keys::{Arp, Broadcast, Clock, Dhcp, DiskBus, MachineType, Medium, Wan};
+pub use manifest::{Expectations, ImageSource, Manifest};
 pub use overlay::Overlay;
 pub use shipped::shipped;

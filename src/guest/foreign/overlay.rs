@@ -6,7 +6,7 @@
 //! /var/tmp, and not in the lab's tmpfs: it may grow by gigabytes.
 
 use super::format::Format;
-use crate::guest::GuestError;
+use crate::guest::error::GuestError;
 use crate::lab::LabError;
 use std::fs::{File, OpenOptions};
 use std::os::fd::AsRawFd as _;

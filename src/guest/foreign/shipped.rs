@@ -28,14 +28,14 @@ pub fn shipped() -> Vec<Manifest> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::guest::foreign::Origin;
+    use crate::guest::foreign::ImageSource;
     use crate::guest::quirk;
 
     #[test]
     fn each_names_a_variable_and_models_that_exist() {
         for manifest in shipped() {
             let wanted = manifest.name.to_uppercase().replace('-', "_");
-            let wanted = Origin::Variable(format!("LANFENCE_IMAGE_{wanted}"));
+            let wanted = ImageSource::Variable(format!("LANFENCE_IMAGE_{wanted}"));
             assert_eq!(manifest.origin, wanted);
             for nic in &manifest.nics {
                 assert_eq!(quirk(nic).name, nic, "{}", manifest.name);

@@ -7,8 +7,8 @@ mod quirks;
 pub use qemu::{Device, devices};
 pub use quirks::{Bus, Quirk, place, quirk};
 
-use super::GuestError;
-use super::image::Holdings;
+use super::error::GuestError;
+use super::image::ImageContents;
 use quirks::QUIRKS;
 
 /// The device through which QEMU asks the kernel to carry a NIC's frames.
@@ -31,7 +31,7 @@ pub struct Nic {
 
 /// Every model of the table and every further device that QEMU has, in the
 /// order of the table, each with the reason where it cannot run.
-pub fn nics(devices: &[Device], image: &Holdings) -> Vec<Nic> {
+pub fn nics(devices: &[Device], image: &ImageContents) -> Vec<Nic> {
     let known = QUIRKS.iter().map(|quirk| {
         let device = devices.iter().find(|device| device.name == quirk.device);
         let alias = device.and_then(|device| device.alias.clone());
@@ -58,14 +58,14 @@ fn absent(quirk: &Quirk) -> String {
 }
 
 /// Why iPXE cannot use the model.
-fn no_ipxe(quirk: &Quirk, image: &Holdings) -> Option<String> {
+fn no_ipxe(quirk: &Quirk, image: &ImageContents) -> Option<String> {
     let reason = quirk.unfit.or(quirk.no_ipxe).map(str::to_owned);
     let missing = "the guest image holds no iPXE; `cargo xtask image` makes one that does";
     reason.or_else(|| (!image.ipxe).then(|| missing.to_owned()))
 }
 
 /// Why the Linux guest cannot use the model.
-fn unfit(quirk: &Quirk, image: &Holdings) -> Option<String> {
+fn unfit(quirk: &Quirk, image: &ImageContents) -> Option<String> {
     let driver = quirk.driver;
     if let Some(reason) = quirk.unfit {
         return Some(reason.to_owned());

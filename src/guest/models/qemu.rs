@@ -1,6 +1,6 @@
 //! What network devices the installed QEMU says it has.
 
-use crate::guest::GuestError;
+use crate::guest::error::GuestError;
 use crate::lab::{EMULATOR, LabError};
 use std::process::Command;
 

@@ -34,7 +34,7 @@ pub struct Quirk {
     /// docs/measurements.md#M35).
     pub link_ms: u64,
     /// Milliseconds for which it takes no frame in after each change of what it listens to.
-    pub deaf_ms: u64,
+    pub rx_blackout_ms: u64,
     /// Whether it can hand unfinished checksums to the tap (virtio-net header).
     pub vnet_header: bool,
     /// Whether the host's vhost-net carries its frames, past QEMU; else libvirt chooses.
@@ -71,7 +71,7 @@ pub const ORDINARY: Quirk = Quirk {
     driver: "",
     firmware: None,
     link_ms: 0,
-    deaf_ms: 0,
+    rx_blackout_ms: 0,
     vnet_header: false,
     vhost: false,
     mac_octet: None,
@@ -94,7 +94,7 @@ const I8255X: Quirk = Quirk {
 const E1000: Quirk = Quirk {
     driver: "e1000",
     link_ms: 3700,
-    deaf_ms: 1000,
+    rx_blackout_ms: 1000,
     source: "QEMU hw/net/e1000.c restarts autonegotiation on reset; Linux e1000 looks at the link every 2 s",
     ..ORDINARY
 };

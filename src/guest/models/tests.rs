@@ -21,9 +21,9 @@ fn have() -> Vec<Device> {
     devices
 }
 
-fn image(absent: &[&str], firmware: &[&str]) -> Holdings {
+fn image(absent: &[&str], firmware: &[&str]) -> ImageContents {
     let own = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
-    Holdings {
+    ImageContents {
         absent_modules: own(absent),
         firmware: own(firmware),
         ipxe: true,

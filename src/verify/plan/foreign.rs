@@ -2,7 +2,7 @@
 
 use super::error::PlanError;
 use super::select::Entry;
-use crate::guest::foreign::{Manifest, Origin, shipped};
+use crate::guest::foreign::{Manifest, ImageSource, shipped};
 use crate::guest::{Nic, find};
 use crate::verify::job::{CellPlan, ForeignSource};
 use crate::verify::kind::GuestKind;
@@ -58,11 +58,10 @@ pub fn entries(manifests: &[Manifest], all: &[Nic]) -> Result<Vec<Entry>, PlanEr
 /// How to supply the image; none where it is supplied.
 fn unset(manifest: &Manifest, var: impl Fn(&str) -> Option<OsString>) -> Option<String> {
     match &manifest.origin {
-        Origin::Variable(name) if var(name).is_none_or(|value| value.is_empty()) => Some(format!(
-            "no image: {name}=FILE names yours of {}",
-            about(manifest)
-        )),
-        Origin::Path(_) | Origin::Variable(_) => None,
+        ImageSource::Variable(name) if var(name).is_none_or(|value| value.is_empty()) => Some(
+            format!("no image: {name}=FILE names yours of {}", about(manifest)),
+        ),
+        ImageSource::Path(_) | ImageSource::Variable(_) => None,
     }
 }
 
@@ -86,8 +85,8 @@ pub fn images(
         |manifest: &Manifest| cells.iter().any(|cell| cell.guest.word() == manifest.name);
     let foreign = |manifest: Manifest| {
         let image = match &manifest.origin {
-            Origin::Path(path) => path.clone(),
-            Origin::Variable(name) => std::env::var_os(name).unwrap_or_default().into(),
+            ImageSource::Path(path) => path.clone(),
+            ImageSource::Variable(name) => std::env::var_os(name).unwrap_or_default().into(),
         };
         let opened =
             std::path::absolute(&image).and_then(|path| std::fs::File::open(&path).map(|_| path));
@@ -109,10 +108,10 @@ pub fn images(
 }
 
 /// How to have an image that can be opened.
-fn cure(origin: &Origin) -> String {
+fn cure(origin: &ImageSource) -> String {
     match origin {
-        Origin::Path(_) => "correct `path` in its manifest".to_owned(),
-        Origin::Variable(name) => format!("set {name} to the image's file"),
+        ImageSource::Path(_) => "correct `path` in its manifest".to_owned(),
+        ImageSource::Variable(name) => format!("set {name} to the image's file"),
     }
 }
 
@@ -151,7 +150,7 @@ mod tests {
         let all = manifests(std::slice::from_ref(&file)).expect("good manifests");
         let named: Vec<&Manifest> = all.iter().filter(|one| one.name == "reactos").collect();
         assert_eq!(named.len(), 1);
-        assert_eq!(named[0].origin, Origin::Path(dir.path().join("x")));
+        assert_eq!(named[0].origin, ImageSource::Path(dir.path().join("x")));
         assert!(manifests(&[file.clone(), file]).is_err());
     }
 }

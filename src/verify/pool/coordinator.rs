@@ -28,7 +28,7 @@ fn silence(job: &Job) -> Duration {
         .fold(0, u32::saturating_add);
     let foreign = job.foreign.iter().map(|foreign| {
         let manifest = &foreign.manifest;
-        manifest.deadline() + manifest.linger()
+        manifest.deadline() + manifest.observe_for()
     });
     let foreign = foreign.max().unwrap_or_default();
     SILENCE + foreign + SILENCE_PER_RULE.saturating_mul(rules)

@@ -11,8 +11,14 @@ fn parse(text: &str) -> Result<Manifest, ManifestError> {
 #[test]
 fn the_least_manifest() {
     let manifest = parse(LEAST).unwrap();
-    assert_eq!(manifest.origin, Origin::Path("/images/disk.img".into()));
-    assert_eq!((manifest.bus, manifest.medium), (Bus::Ide, Medium::Disk));
+    assert_eq!(
+        manifest.origin,
+        ImageSource::Path("/images/disk.img".into())
+    );
+    assert_eq!(
+        (manifest.bus, manifest.medium),
+        (DiskBus::Ide, Medium::Disk)
+    );
     assert_eq!(manifest.expect.dhcp, Dhcp::Bound);
     assert_eq!(manifest.expect.wan, Wan::Any);
 }
@@ -20,7 +26,7 @@ fn the_least_manifest() {
 #[rstest]
 #[case::unknown_key(
     "memmory-mib = 3",
-    "x.toml:5:1: unknown field `memmory-mib`, expected one of `name`, `about`, `path`, `variable`, `sha256`, `format`, `medium`, `nics`, `machine`, `bus`, `memory-mib`, `clock`, `deadline-s`, `linger-s`, `expect`\n  cure: did you mean `memory-mib`?"
+    "x.toml:5:1: unknown field `memmory-mib`, expected one of `name`, `about`, `path`, `variable`, `sha256`, `format`, `medium`, `nics`, `machine`, `bus`, `memory-mib`, `clock`, `deadline-s`, `observe-s`, `expect`\n  cure: did you mean `memory-mib`?"
 )]
 #[case::unknown_expectation(
     "[expect]\narpp = \"seen\"",
@@ -47,8 +53,8 @@ fn the_least_manifest() {
     "x.toml:5:14: `memory-mib` is 0\n  cure: choose 1 to 65536"
 )]
 #[case::negative(
-    "linger-s = -1",
-    "x.toml:5:12: invalid value: integer `-1`, expected u32\n  cure: the comments in `images/windows-2003.toml` say what belongs where"
+    "observe-s = -1",
+    "x.toml:5:13: invalid value: integer `-1`, expected u32\n  cure: the comments in `images/windows-2003.toml` say what belongs where"
 )]
 #[case::cd_on_virtio(
     "medium = \"cdrom\"\nbus = \"virtio\"",
