@@ -7,7 +7,8 @@ use super::traffic::Judge;
 use crate::frame::{Ip4, Link, Mac, Tag, ethertype};
 use crate::guest::foreign::{Dhcp, ForeignImage, Format, Medium, Overlay};
 use crate::guest::{
-    DomainSpec, Drive, FilterRef, Interface, Kind, Machine, begin_silent, domain_xml, screen_path,
+    DomainKind, DomainSpec, Drive, FilterRef, Interface, Machine, begin_silent, domain_xml,
+    screen_path,
 };
 use crate::lab::image_path;
 use crate::layout::mac;
@@ -130,7 +131,7 @@ impl<'a> ForeignCell<'a> {
         };
         let name = domain_name(self.plan, self.number);
         let spec = DomainSpec {
-            kind: Kind::Foreign(&drive),
+            kind: DomainKind::Foreign(&drive),
             name: &name,
             nic: &self.plan.nic,
             accel: self.context.accel,
@@ -186,7 +187,7 @@ impl<'a> ForeignCell<'a> {
         guest: &ForeignGuest,
         watch: &Watch<'_>,
     ) -> Result<(), VerifyError> {
-        let end = Instant::now() + self.source.manifest.linger();
+        let end = Instant::now() + self.source.manifest.observe_for();
         self.until(guest, watch, end, |_| false).await.map(drop)
     }
 

@@ -4,7 +4,7 @@ use super::rounds::{Rounds, Stuck};
 use super::script;
 use super::snapshot::{self, IpxeSnapshot, SavedGuests};
 use crate::guest::{
-    DomainSpec, FilterRef, GuestError, Interface, Kind, Machine, begin_silent, domain_xml,
+    DomainKind, DomainSpec, FilterRef, GuestError, Interface, Machine, begin_silent, domain_xml,
 };
 use crate::lab::{LabError, STATE, Tftp};
 use crate::layout::Lan;
@@ -159,7 +159,7 @@ impl<'a: 'b, 'b> Start<'_, 'a, 'b> {
     {
         let (context, plan) = (self.run.context, self.run.plan);
         Ok(DomainSpec {
-            kind: Kind::Ipxe(file),
+            kind: DomainKind::Ipxe(file),
             name,
             nic: &plan.nic,
             accel: context.accel,

@@ -11,7 +11,7 @@ pub use snapshot::SavedGuests;
 
 use crate::frame::{Mac, mac_text};
 use crate::guest::{
-    Accel, AgentClient, DomainSpec, FilterRef, Guest, Kind, boot, domain_xml, quirk,
+    Accel, AgentClient, DomainKind, DomainSpec, FilterRef, Guest, boot, domain_xml, quirk,
 };
 use crate::lab::Shortcut;
 use crate::layout::Layout;
@@ -138,7 +138,7 @@ async fn begin(
     run.enter(Step::Boot);
     let (name, nonce) = (domain_name(plan, number), random::nonce());
     let spec = DomainSpec {
-        kind: Kind::Linux,
+        kind: DomainKind::Linux,
         name: &name,
         nic: &plan.nic,
         accel: context.accel,
