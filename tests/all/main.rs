@@ -39,6 +39,8 @@ mod restore;
 #[cfg(feature = "lab")]
 mod shipped;
 #[cfg(feature = "lab")]
+mod shortcuts;
+#[cfg(feature = "lab")]
 mod tap;
 #[cfg(feature = "lab")]
 mod verdicts;
