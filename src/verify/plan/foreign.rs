@@ -2,7 +2,7 @@
 
 use super::error::PlanError;
 use super::select::Entry;
-use crate::guest::foreign::{Manifest, ImageSource, shipped};
+use crate::guest::foreign::{ImageSource, Manifest, shipped};
 use crate::guest::{Nic, find};
 use crate::verify::job::{CellPlan, ForeignSource};
 use crate::verify::kind::GuestKind;

@@ -4,7 +4,7 @@ use super::error::PlanError;
 use super::foreign;
 use super::partition::Partition;
 use super::select::{Entry, Plan, select};
-use crate::guest::{Holdings, Nic, devices, find, nics};
+use crate::guest::{ImageContents, Nic, devices, find, nics};
 use crate::verify::job::{Attach, CellPlan, ForeignSource};
 use crate::verify::kind::GuestKind;
 use std::path::{Path, PathBuf};
@@ -84,8 +84,8 @@ impl Selection {
     fn guests(&self, guest_image: Option<&Path>) -> Result<Vec<Entry>, PlanError> {
         let guest_image = guest_image.ok_or(PlanError::NoGuestImage)?;
         let devices = devices().map_err(PlanError::Host)?;
-        let holdings = Holdings::read(guest_image).map_err(PlanError::Host)?;
-        self.entries(&nics(&devices, &holdings))
+        let contents = ImageContents::read(guest_image).map_err(PlanError::Host)?;
+        self.entries(&nics(&devices, &contents))
     }
 
     fn taps(&self) -> Result<Vec<Entry>, PlanError> {
