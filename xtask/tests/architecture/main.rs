@@ -15,6 +15,7 @@ const FLOORS: &[&[&str]] = &[
     &["layout", "nwfilter"],
     &["probe"],
     &["verdict"],
+    &["check"],
     &["report"],
     &["lab"],
     &["guest"],
