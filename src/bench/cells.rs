@@ -56,21 +56,7 @@ fn with_guests(
     // The first run after a change makes the snapshot; that is not what is measured.
     measure(&restored)?;
     let bzimage = guest.join(BZIMAGE);
-    let mut series = vec![
-        Series::new("bare QEMU boot of the bzImage to READY", ""),
-        Series::new(BARE, ""),
-        Series::new("lab up", "1500"),
-        Series::new("cold boot to READY in the lab", "1.5 x bare"),
-        Series::new("restore to first answer", "500"),
-        Series::new("bind of the generated filter", "900"),
-        Series::new("pcnet cell, cold", ""),
-        Series::new("pcnet cell, restored", "2000"),
-        Series::new(
-            "pcnet cell, restored, the filter before the first frame and on the running guest",
-            "",
-        ),
-        Series::new("verify pcnet and virtio, whole", "20000"),
-    ];
+    let mut series = rows();
     for round in 1..=rounds {
         note(&format!("round {round} of {rounds}"));
         let (from_cold, _) = measure(&cold)?;
@@ -94,6 +80,25 @@ fn with_guests(
         }
     }
     Ok(series)
+}
+
+/// What is measured with guests, in the order of its figures.
+fn rows() -> Vec<Series> {
+    vec![
+        Series::new("bare QEMU boot of the bzImage to READY", ""),
+        Series::new(BARE, ""),
+        Series::new("lab up", "1500"),
+        Series::new("cold boot to READY in the lab", "1.5 x bare"),
+        Series::new("restore to first answer", "500"),
+        Series::new("bind of the generated filter", "900"),
+        Series::new("pcnet cell, cold", ""),
+        Series::new("pcnet cell, restored", "2000"),
+        Series::new(
+            "pcnet cell, restored, filter attached before the first frame and to the running guest",
+            "",
+        ),
+        Series::new("verify pcnet and virtio, whole", "20000"),
+    ]
 }
 
 /// What cells of the iPXE guest take.

@@ -146,7 +146,7 @@ fn lints_have_levels(#[case] arguments: &[&str], #[case] expected: i32) {
 fn denied_lints_fail_a_check_that_is_proven() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().display().to_string();
-    let (code, path, _) = lanfence(&["generate", "--policy", POLICY, "--out", &folder]);
+    let (code, path, _) = lanfence(&["generate", "--policy", POLICY, "--dir", &folder]);
     assert_eq!(code, 0);
     let text = std::fs::read_to_string(path.trim()).unwrap();
     // A rule that changes nothing, behind the one that drops everything.

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 fn evaluated(filters: &[String]) -> BTreeMap<String, String> {
     let policy = concat!(env!("CARGO_MANIFEST_DIR"), "/lanfence.toml");
     let output = lanfence()
-        .args(["check", "--json", "--policy", policy])
+        .args(["check", "--format", "json", "--policy", policy])
         .args(filters)
         .output()
         .expect("lanfence can be started");

@@ -131,7 +131,7 @@ fn an_unfit_host_names_the_cure(#[case] broken: &str, #[case] cure: &str) {
 #[case::missing_policy(&["--policy", "no-such-file.toml"], 2, "no-such-file.toml")]
 #[case::bad_parameter(&["--param", "A-B=1"], 2, "letters, digits and _")]
 #[case::unknown_option(&["--frobnicate"], 2, "--frobnicate")]
-#[case::no_image(&["--guest", "/nonexistent"], 3, "cargo xtask image")]
+#[case::no_image(&["--guest-image", "/nonexistent"], 3, "cargo xtask image")]
 fn bad_input_is_said_with_its_exit_code(
     #[case] arguments: &[&str],
     #[case] code: i32,
@@ -195,7 +195,7 @@ fn a_guest_that_never_boots_has_its_own_error_and_leaves_its_log(
     std::fs::copy(kernel, guest.path().join("vmlinux")).unwrap();
     std::fs::write(guest.path().join("initramfs.cpio"), b"070701").unwrap();
     let verified =
-        crate::common::verify(&["--nic", "virtio", "--guest", guest.path().to_str().unwrap()]);
+        crate::common::verify(&["--nic", "virtio", "--guest-image", guest.path().to_str().unwrap()]);
     assert_eq!(verified.code, 5, "{}", verified.printed());
     assert!(verified.printed().contains(words), "{}", verified.printed());
     let cell = &verified.run().cells[0];

@@ -108,7 +108,7 @@ fn ipxe_is_saved_with_its_nic_and_goes_on_under_another_filter() {
 #[test]
 fn a_usb_nic_is_plugged_into_a_guest_with_a_snapshot_of_its_own() {
     let cache = temporary();
-    let cells = "--jobs 1 --order start --nic usb-net --nic pcnet".split(' ');
+    let cells = "--jobs 1 --attach before-first-frame --nic usb-net --nic pcnet".split(' ');
     let cells: Vec<&str> = cells.collect();
     let [_, second, _] = snapshot_restored_and_cold(cache.path(), &cells, 400);
     assert_eq!(steps(&second)[..2], ["restore", "plug"]);
@@ -128,7 +128,7 @@ fn copied_image() -> TempDir {
 fn a_snapshot_of_another_image_is_not_used() {
     let (cache, image) = (temporary(), copied_image());
     let path = image.path().to_str().expect("a name in UTF-8");
-    let arguments = ["--nic", "virtio", "--guest", path];
+    let arguments = ["--nic", "virtio", "--guest-image", path];
     let first = verify_in(cache.path(), &arguments);
     assert_eq!(first.code, 0, "{}", first.printed());
     // The same kernel with a word more in its file system is another guest.
@@ -206,7 +206,7 @@ fn a_guest_that_panics_when_its_nic_is_plugged_in_has_its_own_error() {
     let script = entry("init", 0o100_755, DIES_OF_A_NIC.as_bytes());
     append(image.path(), &script);
     let path = image.path().to_str().expect("a name in UTF-8");
-    let done = verify_in(cache.path(), &["--nic", "pcnet", "--guest", path]);
+    let done = verify_in(cache.path(), &["--nic", "pcnet", "--guest-image", path]);
     assert_eq!(done.code, 5, "{}", done.printed());
     assert_eq!(steps(&done)[..3], ["save", "restore", "plug"]);
     let error = done.run().cells[0].error.as_ref().expect("an error");
@@ -226,7 +226,7 @@ fn a_driver_that_cannot_be_loaded_has_its_own_error() {
     let broken = entry("lib/modules/pcnet32.ko", 0o100_644, b"no module");
     append(image.path(), &broken);
     let path = image.path().to_str().expect("a name in UTF-8");
-    let arguments = ["--nic", "pcnet", "--nic", "virtio", "--guest", path];
+    let arguments = ["--nic", "pcnet", "--nic", "virtio", "--guest-image", path];
     let done = verify_in(cache.path(), &arguments);
     assert_eq!(done.code, 5, "{}", done.printed());
     let [pcnet, virtio] = &done.run().cells[..] else {

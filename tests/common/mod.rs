@@ -101,12 +101,12 @@ pub fn verify_policy(policy: &str, arguments: &[&str]) -> Verified {
     run(lanfence(), policy, arguments)
 }
 
-/// Runs `lanfence verify --lane tap`, which needs no guest image.
+/// Runs `lanfence verify --tap`, which needs no guest image.
 pub fn verify_tap(arguments: &[&str]) -> Verified {
     let mut command = lanfence();
     command.env_remove("LANFENCE_GUEST");
     let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/lanfence.toml");
-    let arguments = [&["--lane", "tap"], arguments].concat();
+    let arguments = [&["--tap"], arguments].concat();
     report(command, shipped, &arguments)
 }
 
