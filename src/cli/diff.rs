@@ -192,12 +192,12 @@ fn text(sides: &[Side; 2], found: &Comparison) -> String {
 /// One difference: which frames, and what decides about an example.
 fn one(out: &mut String, sides: &[Side; 2], difference: &Difference) {
     const NUMBERS: usize = 12;
-    let list = difference.kind.list(&difference.values);
+    let list = difference.dimension.list(&difference.values);
     let mut numbers = list[..list.len().min(NUMBERS)].join(" ");
     if list.len() > NUMBERS {
         let _ = write!(numbers, " and {} more", list.len() - NUMBERS);
     }
-    let head = format!("{} {}: ", difference.shape, direction(difference.way));
+    let head = format!("{} {}: ", difference.frame_kind, direction(difference.way));
     let mut paragraph = |first: &str, text: &str, indent| {
         for line in wrap(first, text, WIDTH, indent) {
             out.push_str(&line);
@@ -235,8 +235,8 @@ fn json(sides: &[Side; 2], found: &Comparison) -> String {
     let difference = |difference: &Difference| {
         json!({
             "direction": direction(difference.way),
-            "kind": difference.shape,
-            "values": difference.kind.list(&difference.values),
+            "kind": difference.frame_kind,
+            "values": difference.dimension.list(&difference.values),
             "frame": to_hex(&difference.frame),
             "summary": summary(&difference.frame),
             "a": outcome(difference, 0),

@@ -1,9 +1,9 @@
 //! The chains as straight code over 64-bit numbers, one for each EtherType:
-//! what a verdict costs is a walk over an array instead of over trees of sets.
+//! what a decision costs is a walk over an array instead of over trees of sets.
 //!
 //! It decides what it can, which is nearly everything, and leaves the rest
 //! (cut headers, rules that are not modelled, chains in random order, sets of
-//! several intervals) to [`run`](super::traverse), which is the definition. A
+//! several intervals) to [`traverse`](super::traverse), which is the definition. A
 //! property test holds the one against the other.
 
 use super::chains::{Chains, Layer2Chains, RootStep};
@@ -313,7 +313,7 @@ fn layer2(layer: &Layer2Chains, kind: Option<u128>) -> Code {
     let mut code = Code::default();
     for step in layer.root.iter().flatten() {
         match step {
-            RootStep::Rule(rule) => code.push(&rule.matches, kind, verdict(rule, None)),
+            RootStep::Rule(rule) => code.push(&rule.matches, kind, effect(rule, None)),
             RootStep::Jump(at) => sub_chain(&mut code, layer, *at, kind),
         }
     }
@@ -341,7 +341,7 @@ fn sub_chain(code: &mut Code, layer: &Layer2Chains, at: usize, kind: Option<u128
     let behind = u32::MAX;
     for rule in &sub.rules {
         let matches = [open.as_slice(), &rule.matches].concat();
-        code.push(&matches, kind, verdict(rule, Some(behind)));
+        code.push(&matches, kind, effect(rule, Some(behind)));
     }
     if layer.end_accepts {
         code.push(&open, kind, Then::Accept);
@@ -355,7 +355,7 @@ fn sub_chain(code: &mut Code, layer: &Layer2Chains, at: usize, kind: Option<u128
 }
 
 /// What a layer-2 rule does; `behind` is where a return goes, none in the root chain.
-fn verdict(rule: &CompiledRule, behind: Option<u32>) -> Then {
+fn effect(rule: &CompiledRule, behind: Option<u32>) -> Then {
     if rule.undecided.is_some() {
         return Then::Slow;
     }

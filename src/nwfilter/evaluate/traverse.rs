@@ -170,7 +170,7 @@ fn layer2(layer: &Layer2Chains, fields: &Fields, trace: &mut impl Recorder) -> D
 }
 
 /// Equal priorities are entered in random order; where a frame enters several
-/// of them and the order changes its fate, there is no one answer.
+/// of them and the order changes the decision, there is no one answer.
 fn order_matters(layer: &Layer2Chains, root: &[RootStep], fields: &Fields) -> Option<String> {
     for group in &layer.tied {
         let entered = group

@@ -52,7 +52,7 @@ pub struct TrafficClass {
     /// Name: `IPv4 tcp`, `ARP senders` …
     pub name: &'static str,
     /// What its numbers are.
-    pub kind: Dimension,
+    pub dimension: Dimension,
     /// What the filter accepts, over all values of every other field.
     pub accepted: IntervalSet,
     /// What of it the policy does not allow. A group that a frame to a single
@@ -69,7 +69,7 @@ pub struct TrafficClass {
 impl TrafficClass {
     /// Numbers as text: prefixes or EtherTypes.
     pub fn list(&self, set: &IntervalSet) -> Vec<String> {
-        self.kind.list(set)
+        self.dimension.list(set)
     }
 
     /// Whether it shows that the policy holds.
@@ -81,7 +81,7 @@ impl TrafficClass {
 /// A class before it is evaluated.
 struct Question {
     name: &'static str,
-    kind: Dimension,
+    dimension: Dimension,
     field: Field,
     region: Region,
     /// What may be sent to any MAC, and what to group MACs besides.
@@ -105,7 +105,7 @@ pub fn classes(filter: &Compiled, policy: &Policy, usual: &[(Field, u128)]) -> V
 fn answer(filter: &Compiled, question: Question, usual: &[(Field, u128)]) -> TrafficClass {
     let Question {
         name,
-        kind,
+        dimension,
         field,
         region,
         allowed: [anywhere, to_groups],
@@ -113,7 +113,7 @@ fn answer(filter: &Compiled, question: Question, usual: &[(Field, u128)]) -> Tra
     } = question;
     let mut class = TrafficClass {
         name,
-        kind,
+        dimension,
         accepted: IntervalSet::EMPTY,
         leaked: IntervalSet::EMPTY,
         blocked: IntervalSet::EMPTY,
@@ -238,7 +238,7 @@ fn v4(policy: &Policy) -> Vec<Question> {
     let question =
         |name, protocols, upper: &[Field], allowed: [IntervalSet; 2], required| Question {
             name,
-            kind: Dimension::V4,
+            dimension: Dimension::V4,
             field: Field::Dst,
             region: packets(ethertype::IPV4, protocols, upper),
             allowed,
@@ -307,7 +307,7 @@ fn v6(policy: &Policy) -> Vec<Question> {
     };
     let question = |name, protocols, upper: &[Field], to_hosts: &IntervalSet| Question {
         name,
-        kind: Dimension::V6,
+        dimension: Dimension::V6,
         field: Field::Dst,
         region: packets(ethertype::IPV6, protocols, upper),
         allowed: [to_hosts.clone(), groups.clone()],
@@ -341,7 +341,7 @@ fn arp(policy: &Policy) -> Question {
     let allowed = addresses(&own).minus(&gateway).union(&IntervalSet::one(0));
     Question {
         name: "ARP senders",
-        kind: Dimension::Arp,
+        dimension: Dimension::Arp,
         field: Field::ArpSrc,
         region: Region::everything()
             .with(Field::EtherType, IntervalSet::one(ethertype::ARP.into()))
@@ -368,7 +368,7 @@ fn ether_types() -> Question {
     let rarp = IntervalSet::one(ethertype::RARP.into());
     Question {
         name: "other EtherTypes",
-        kind: Dimension::EtherType,
+        dimension: Dimension::EtherType,
         field: Field::EtherType,
         region: Region::everything().with(Field::EtherType, Field::EtherType.all().minus(&known)),
         // QEMU announces a migrated guest to everyone.

@@ -1,4 +1,4 @@
-//! The frames whose verdict differs between two filters, exactly: the frames of
+//! The frames that two filters decide differently, exactly: the frames of
 //! every kind are cut into the parts of one filter, and each of those into the
 //! parts of the other.
 
@@ -21,9 +21,9 @@ pub struct Difference {
     /// Which way they go.
     pub way: Way,
     /// Name of their kind.
-    pub shape: &'static str,
+    pub frame_kind: &'static str,
     /// What the numbers are.
-    pub kind: Dimension,
+    pub dimension: Dimension,
     /// Numbers of the frames: destinations, ARP senders, EtherTypes.
     pub values: IntervalSet,
     /// One of the frames.
@@ -56,11 +56,11 @@ pub fn differences(a: &Compiled, b: &Compiled, usual: &[(Field, u128)]) -> Compa
                 found.inexact.get_or_insert_with(|| why.to_owned());
             }
         }
-        for shape in frame_kinds() {
-            for part in partition(a, way, &shape.region, &mut looks, BUDGET) {
+        for kind in frame_kinds() {
+            for part in partition(a, way, &kind.region, &mut looks, BUDGET) {
                 for other in partition(b, way, &part.region, &mut looks, BUDGET) {
                     let decisions = [&part.decision, &other.decision];
-                    let context = (way, &shape, usual);
+                    let context = (way, &kind, usual);
                     found.hold(context, [a, b], decisions, &other.region);
                 }
             }
@@ -76,12 +76,12 @@ impl Comparison {
     /// Takes down what becomes of the frames of a part.
     fn hold(
         &mut self,
-        (way, shape, usual): Context<'_>,
+        (way, kind, usual): Context<'_>,
         filters: [&Compiled; 2],
         decisions: [&Decision; 2],
         region: &Region,
     ) {
-        let Some(region) = shape.real(region) else {
+        let Some(region) = kind.real(region) else {
             return;
         };
         for decision in decisions {
@@ -94,7 +94,7 @@ impl Comparison {
             return;
         }
         let Some(frame) = witness(&region, usual) else {
-            let why = format!("no example of {} could be built", shape.name);
+            let why = format!("no example of {} could be built", kind.name);
             self.inexact.get_or_insert(why);
             return;
         };
@@ -105,25 +105,25 @@ impl Comparison {
             Decision::Undecided(_) => false,
         };
         if !agrees(&outcomes[0], decisions[0]) || !agrees(&outcomes[1], decisions[1]) {
-            let why = format!("an example of {} is evaluated otherwise", shape.name);
+            let why = format!("an example of {} is evaluated otherwise", kind.name);
             self.inexact.get_or_insert(why);
             return;
         }
-        let values = region.get(shape.field).clone();
+        let values = region.get(kind.field).clone();
         let last = |outcomes: &[Evaluation; 2]| -> [Option<TraceStep>; 2] {
             [0, 1].map(|at| outcomes[at].trace.last().cloned())
         };
         let known = self.differences.iter_mut().find(|known| {
             known.way == way
-                && (known.shape, known.kind) == (shape.name, shape.kind)
+                && (known.frame_kind, known.dimension) == (kind.name, kind.dimension)
                 && last(&known.outcomes) == last(&outcomes)
         });
         match known {
             Some(known) => known.values = known.values.union(&values),
             None => self.differences.push(Difference {
                 way,
-                shape: shape.name,
-                kind: shape.kind,
+                frame_kind: kind.name,
+                dimension: kind.dimension,
                 values,
                 frame,
                 outcomes,

@@ -13,7 +13,7 @@ pub struct FrameKind {
     /// Its name: `IPv4 tcp`, `ARP` …
     pub name: &'static str,
     /// What the numbers of `field` are.
-    pub kind: Dimension,
+    pub dimension: Dimension,
     /// The field whose values are listed for it.
     pub field: Field,
     /// The frames.
@@ -66,7 +66,7 @@ pub fn frame_kinds() -> Vec<FrameKind> {
 }
 
 impl FrameKind {
-    /// The frames of a part of the shape's region that there really are; none
+    /// The frames of a part of this kind's region that there really are; none
     /// where there is none. Fields that hang together are made to agree.
     pub fn real(&self, region: &Region) -> Option<Region> {
         let mut region = region.clone();
@@ -157,7 +157,7 @@ fn ipv4(name: &'static str, protocols: IntervalSet, upper: &[Field]) -> FrameKin
         .with(Field::Protocol, protocols);
     FrameKind {
         name,
-        kind: Dimension::V4,
+        dimension: Dimension::V4,
         field: Field::Dst,
         region,
         plain: false,
@@ -179,7 +179,7 @@ fn ipv6(
         .with(Field::Protocol, protocols);
     FrameKind {
         name,
-        kind: Dimension::V6,
+        dimension: Dimension::V6,
         field: Field::Dst,
         region,
         plain,
@@ -213,14 +213,14 @@ fn arp(name: &'static str, kind: u16, ethernet: bool, same: Option<u128>) -> Fra
             .with(Field::ArpProtocol, IntervalSet::one(0x0800))
             .with(Field::ArpGratuitous, IntervalSet::one(same));
     }
-    let (kind, field) = if same.is_some() {
+    let (dimension, field) = if same.is_some() {
         (Dimension::Arp, Field::ArpSrc)
     } else {
         (Dimension::EtherType, Field::ArpProtocol)
     };
     FrameKind {
         name,
-        kind,
+        dimension,
         field,
         region,
         plain: false,
@@ -230,7 +230,7 @@ fn arp(name: &'static str, kind: u16, ethernet: bool, same: Option<u128>) -> Fra
 fn vlan() -> FrameKind {
     FrameKind {
         name: "VLAN 0x8100",
-        kind: Dimension::EtherType,
+        dimension: Dimension::EtherType,
         field: Field::VlanEncap,
         region: whole(of_type(ethertype::VLAN), &[Field::VlanId, Field::VlanEncap]),
         plain: false,
@@ -248,7 +248,7 @@ fn other() -> FrameKind {
     let known = IntervalSet::of(known.map(|kind| (kind.into(), kind.into())).to_vec());
     FrameKind {
         name: "other EtherTypes",
-        kind: Dimension::EtherType,
+        dimension: Dimension::EtherType,
         field: Field::EtherType,
         region: frames(Field::EtherType.all().minus(&known), 0),
         plain: false,

@@ -49,43 +49,43 @@ pub fn permitted(filter: &Compiled, way: Way) -> Vec<PermittedSet> {
     let all = frame_kinds();
     // Kinds of one name differ in what parts their frames have.
     for group in groups(&all) {
-        out.push(opening(filter, way, &group));
+        out.push(permitted_set(filter, way, &group));
     }
     out
 }
 
 fn groups(frame_kinds: &[FrameKind]) -> Vec<Vec<&FrameKind>> {
     let mut out: Vec<Vec<&FrameKind>> = Vec::new();
-    for shape in frame_kinds {
-        match out.iter_mut().find(|group| group[0].name == shape.name) {
-            Some(group) => group.push(shape),
-            None => out.push(vec![shape]),
+    for kind in frame_kinds {
+        match out.iter_mut().find(|group| group[0].name == kind.name) {
+            Some(group) => group.push(kind),
+            None => out.push(vec![kind]),
         }
     }
     out
 }
 
-fn opening(filter: &Compiled, way: Way, group: &[&FrameKind]) -> PermittedSet {
+fn permitted_set(filter: &Compiled, way: Way, group: &[&FrameKind]) -> PermittedSet {
     let first = group[0];
     let mut out = PermittedSet {
         name: first.name,
-        v6: first.kind == Dimension::V6,
+        v6: first.dimension == Dimension::V6,
         closed: true,
         limits: Vec::new(),
         inexact: None,
     };
     for field in Field::ALL {
-        if PARTS.contains(&field) || !group.iter().any(|shape| varies(&shape.region, field)) {
+        if PARTS.contains(&field) || !group.iter().any(|kind| varies(&kind.region, field)) {
             continue;
         }
         let (mut passing, mut all) = (IntervalSet::EMPTY, IntervalSet::EMPTY);
-        for shape in group {
-            let found = accepted_values(filter, way, &shape.region, field, &IntervalSet::EMPTY);
+        for kind in group {
+            let found = accepted_values(filter, way, &kind.region, field, &IntervalSet::EMPTY);
             // A kind that lacks the field says nothing of it, but whether it passes.
             out.closed &= found.accepted.is_empty();
-            if shape.region.get(field).meets(&field.all()) {
+            if kind.region.get(field).meets(&field.all()) {
                 passing = passing.union(&found.accepted);
-                all = all.union(shape.region.get(field));
+                all = all.union(kind.region.get(field));
             }
             out.inexact = out.inexact.or(found.inexact);
         }
@@ -128,9 +128,9 @@ mod tests {
         for way in [Way::FromGuest, Way::ToGuest] {
             let found = found(rules, way);
             assert!(found.len() > 10);
-            for opening in found {
-                assert_eq!(opening.closed, closed, "{opening:?}");
-                assert_eq!(opening.limits.is_empty(), !closed, "{opening:?}");
+            for set in found {
+                assert_eq!(set.closed, closed, "{set:?}");
+                assert_eq!(set.limits.is_empty(), !closed, "{set:?}");
             }
         }
     }
@@ -148,6 +148,6 @@ mod tests {
             tcp.limits[1].passing,
             IntervalSet::range(0x0a00_0000, 0x0aff_ffff)
         );
-        assert!(found[1..].iter().all(|opening| opening.closed));
+        assert!(found[1..].iter().all(|set| set.closed));
     }
 }

@@ -23,8 +23,8 @@ fn print(found: &Comparison) -> String {
             out,
             "{:?} {}: {}\n  {}\n  {:?} {:?}",
             difference.way,
-            difference.shape,
-            difference.kind.list(&difference.values).join(" "),
+            difference.frame_kind,
+            difference.dimension.list(&difference.values).join(" "),
             crate::frame::summary(&difference.frame),
             difference.outcomes[0].decision,
             difference.outcomes[1].decision,
@@ -69,7 +69,7 @@ fn what_says_the_same_in_other_words_is_the_same() {
     let addresses: Vec<_> = found
         .differences
         .iter()
-        .map(|found| found.kind.list(&found.values))
+        .map(|found| found.dimension.list(&found.values))
         .collect();
     assert!(
         addresses.iter().all(|list| list == &["10.0.1.0/32"]),
@@ -130,14 +130,14 @@ proptest! {
         let found = differences(&a, &b, &[]);
         prop_assert_eq!(&found.inexact, &None);
         for way in [Way::FromGuest, Way::ToGuest] {
-            for shape in frame_kinds() {
-                let parts = partition(&a, way, &shape.region, &mut 0, BUDGET);
+            for kind in frame_kinds() {
+                let parts = partition(&a, way, &kind.region, &mut 0, BUDGET);
                 let part = &parts[seed.index(parts.len())];
-                let Some(region) = shape.real(&part.region) else { continue };
+                let Some(region) = kind.real(&part.region) else { continue };
                 let usual = [(Field::Dst, 0x0a00_0001), (Field::DstPort, 53), (Field::VlanId, 5)];
-                let frame = witness(&region, &usual).expect(shape.name);
+                let frame = witness(&region, &usual).expect(kind.name);
                 let decisions = [&a, &b].map(|filter| filter.decide(&frame, way));
-                let said = found.differences.iter().any(|found| found.way == way && found.shape == shape.name);
+                let said = found.differences.iter().any(|found| found.way == way && found.frame_kind == kind.name);
                 prop_assert!(decisions[0] == decisions[1] || said, "{}", crate::frame::summary(&frame));
             }
         }
