@@ -1,7 +1,7 @@
 //! The verdicts do not depend on what is done only to save time.
 
 use crate::common::{Verified, example, verify};
-use lanfence::report::verdict::verdict_lines;
+use lanfence::report::verdict_lines::verdict_lines;
 use rstest::rstest;
 
 fn verdicts(arguments: &[&str], code: i32) -> Verified {
