@@ -6,6 +6,7 @@ use crate::frame::checksum::checksum;
 use crate::frame::{
     BROADCAST, Ends, Ext, Ip4, Ip6, Link, Mac, VlanTag, ethertype, l4, link, options4, protocol,
 };
+use crate::layout::mac;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 const GROUPS: [Mac; 4] = [
@@ -84,7 +85,7 @@ impl Maker<'_> {
         };
         // A bridge takes no frame from a group or from nobody.
         let src = if self.random.chance(95) && (src[0] & 1 == 1 || src == [0; 6]) {
-            [0x52, 0x54, 0, 0, 1, 1]
+            mac::guest(1, None)
         } else {
             src
         };

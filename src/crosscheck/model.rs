@@ -3,12 +3,13 @@
 
 use super::grammar::Case;
 use crate::frame::Mac;
+use crate::layout::mac;
 use crate::nwfilter::evaluate::{Compiled, Way};
 use crate::nwfilter::{Action, Entry};
 use serde::{Deserialize, Serialize};
 
 /// The guest that filters are bound for.
-pub const GUEST: Mac = [0x52, 0x54, 0x00, 0x00, 0x01, 0x01];
+pub const GUEST: Mac = mac::guest(1, None);
 
 /// Both ways.
 pub const WAYS: [Way; 2] = [Way::FromGuest, Way::ToGuest];

@@ -3,6 +3,7 @@
 use super::grammar::Case;
 use super::values::{Kind, kind};
 use crate::frame::Mac;
+use crate::layout::mac;
 use crate::nwfilter::vocabulary::parse::prefix_length;
 use crate::nwfilter::{Element, Filter};
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -30,11 +31,7 @@ impl Seeds {
     /// What is worth trying with every filter.
     fn base() -> Self {
         Self {
-            macs: vec![
-                [0x52, 0x54, 0, 0, 1, 1],
-                [0x52, 0x54, 0, 0, 0, 1],
-                [2, 0, 0, 0, 0, 9],
-            ],
+            macs: vec![mac::guest(1, None), mac::GATEWAY, [2, 0, 0, 0, 0, 9]],
             v4: vec![
                 Ipv4Addr::new(192, 168, 1, 77),
                 Ipv4Addr::new(192, 168, 1, 10),

@@ -3,12 +3,13 @@
 #![allow(dead_code, reason = "each test binary uses a part of this")]
 
 use lanfence::frame::Mac;
+use lanfence::layout::mac;
 use serde::{Deserialize, Serialize};
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 /// The guest that filters are bound for, as the hidden verb has it.
-pub const GUEST: Mac = [0x52, 0x54, 0x00, 0x00, 0x01, 0x01];
+pub const GUEST: Mac = mac::guest(1, None);
 
 /// Another device than that of the frames.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -5,12 +5,13 @@ use super::inside;
 use crate::cli::failure::Failure;
 use crate::frame::Mac;
 use crate::lab::{Binding, BindingSpec, LabError, Pair, Shortcuts, Tap, ruleset};
+use crate::layout::mac;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use std::process::ExitCode;
 
 /// The guest that filters are bound for.
-const GUEST: Mac = [0x52, 0x54, 0x00, 0x00, 0x01, 0x01];
+const GUEST: Mac = mac::guest(1, None);
 
 /// Whether the bridge hands IP packets to iptables.
 const BRIDGE_NF: &str = "/proc/sys/net/bridge/bridge-nf-call-iptables";

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::frame::{Body, MAX_FRAME, MIN_FRAME, View};
-use crate::layout::Host;
 use crate::policy::Dhcp;
 use crate::probe::{
     Expect, Lookup, Origin, Point, Sighting, Stimulus, inbound_sentinels, sentinels,
@@ -33,27 +32,8 @@ fn example() -> Policy {
     }
 }
 
-fn host(last: u8) -> Host {
-    let tail = u16::from(last);
-    Host {
-        mac: [0x52, 0x54, 0, 0x6c, 0x66, last],
-        v4: Ipv4Addr::new(192, 168, 1, last),
-        link_local: std::net::Ipv6Addr::new(0xfe80, 0, 0, 0, 0x5054, 0xff, 0xfe6c, tail),
-        v6: std::net::Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, tail),
-    }
-}
-
 fn layout() -> Layout {
-    Layout {
-        guest: host(77),
-        peer: host(10),
-        gateway: host(1),
-        lan4: "192.168.1.0/24".parse().unwrap(),
-        lan6: "2001:db8:1::/64".parse().unwrap(),
-        wan4: Ipv4Addr::new(203, 0, 113, 10),
-        wan6: "2001:db8:ffff::10".parse().unwrap(),
-        wan_mac: [0x52, 0x54, 0, 0x6c, 0x66, 0xff],
-    }
+    Layout::of(&example()).unwrap()
 }
 
 fn tag(pass: u8) -> impl Fn(u16) -> Tag {

@@ -4,7 +4,7 @@ use crate::lab::Direction;
 use crate::policy::Policy;
 use rstest::rstest;
 
-const ME: Mac = [0x52, 0x54, 0, 0, 1, 1];
+const ME: Mac = mac::guest(1, None);
 const MINE: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 77);
 const LAN: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 10);
 const WAN: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 10);

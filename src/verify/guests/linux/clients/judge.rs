@@ -118,6 +118,7 @@ mod tests {
     use crate::frame::dhcp::{Message, message};
     use crate::frame::{Arp, Ip4, Link, Mac, ethertype};
     use crate::lab::{Direction, Sighted};
+    use crate::layout::mac;
     use crate::verdict::Failure;
     use crate::verify::sentinels::Bounds;
     use crate::verify::watch::Sightings;
@@ -125,8 +126,8 @@ mod tests {
     use rstest::rstest;
     use std::net::Ipv4Addr;
 
-    const MAC: Mac = [0x52, 0x54, 0, 0, 1, 1];
-    const ROUTER: Mac = [0x52, 0x54, 0, 0, 0, 1];
+    const MAC: Mac = mac::guest(1, None);
+    const ROUTER: Mac = mac::GATEWAY;
     const SERVER: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 1);
     const GUEST: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 11);
     const XID: u32 = 0x5000;
