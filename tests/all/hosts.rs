@@ -194,8 +194,12 @@ fn a_guest_that_never_boots_has_its_own_error_and_leaves_its_log(
     };
     std::fs::copy(kernel, guest.path().join("vmlinux")).unwrap();
     std::fs::write(guest.path().join("initramfs.cpio"), b"070701").unwrap();
-    let verified =
-        crate::common::verify(&["--nic", "virtio", "--guest-image", guest.path().to_str().unwrap()]);
+    let verified = crate::common::verify(&[
+        "--nic",
+        "virtio",
+        "--guest-image",
+        guest.path().to_str().unwrap(),
+    ]);
     assert_eq!(verified.code, 5, "{}", verified.printed());
     assert!(verified.printed().contains(words), "{}", verified.printed());
     let cell = &verified.run().cells[0];
