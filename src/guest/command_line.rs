@@ -36,7 +36,9 @@ pub fn command_line(accel: Accel, nonce: &str, words: &[String], shortcuts: Shor
         }
     }
     add(&format!("lanfence.nonce={nonce}"));
-    words.iter().for_each(|word| add(word));
+    for word in words {
+        add(word);
+    }
     line
 }
 

@@ -428,10 +428,11 @@ mod tests {
     use super::*;
 
     fn filter(name: &str, references: &[&str]) -> Filter {
-        let references: String = references
+        let references: Vec<String> = references
             .iter()
             .map(|to| format!("<filterref filter='{to}'/>"))
             .collect();
+        let references = references.concat();
         let text = format!("<filter name='{name}'>{references}</filter>");
         read(&text, "test").unwrap()
     }

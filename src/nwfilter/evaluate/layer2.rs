@@ -31,8 +31,7 @@ pub fn matches(
         Protocol::Stp => stp(element, &mut matches, swap)?,
         Protocol::Arp => arp(element, &mut matches, ethertype::ARP)?,
         Protocol::Rarp => arp(element, &mut matches, ethertype::RARP)?,
-        Protocol::Ip => ip(element, &mut matches, driver)?,
-        Protocol::Ipv6 => ip(element, &mut matches, driver)?,
+        Protocol::Ip | Protocol::Ipv6 => ip(element, &mut matches, driver)?,
         other => return Err(element.refused(format!("<{other}> is no layer-2 element"))),
     }
     if let Some(name) = element.octal() {

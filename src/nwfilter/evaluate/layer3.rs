@@ -264,7 +264,7 @@ fn icmp(element: &ResolvedElement<'_>, matches: &mut MatchBuilder) -> Result<(),
         // A code without a type is not emitted at all (measured: docs/measurements.md#M1).
         (None, _) => {}
         (Some((kind, negated)), None) => {
-            matches.signed(Field::IcmpType, &IntervalSet::one(kind), negated)
+            matches.signed(Field::IcmpType, &IntervalSet::one(kind), negated);
         }
         (Some((kind, false)), Some((code, false))) => {
             matches.add(Field::IcmpType, IntervalSet::one(kind));

@@ -71,10 +71,6 @@ impl CompiledRule {
 
 /// Tests under construction.
 #[derive(Debug, Clone, Default)]
-#[expect(
-    clippy::struct_field_names,
-    reason = "as the rule has them that it becomes"
-)]
 pub struct MatchBuilder {
     /// The matches so far.
     pub matches: Vec<Match>,

@@ -128,12 +128,26 @@ impl Protocol {
     /// The IP version of a layer-3 element; none for a layer-2 element.
     pub fn layer3(self) -> Option<IpVersion> {
         match self {
-            Self::Mac | Self::Vlan | Self::Stp | Self::Arp | Self::Rarp => None,
-            Self::Ip | Self::Ipv6 => None,
-            Self::Tcp | Self::Udp | Self::Sctp | Self::Icmp | Self::Igmp => Some(IpVersion::V4),
-            Self::Esp | Self::Ah | Self::Udplite | Self::All => Some(IpVersion::V4),
-            Self::TcpIpv6 | Self::UdpIpv6 | Self::SctpIpv6 | Self::Icmpv6 => Some(IpVersion::V6),
-            Self::EspIpv6 | Self::AhIpv6 | Self::UdpliteIpv6 | Self::AllIpv6 => Some(IpVersion::V6),
+            Self::Mac | Self::Vlan | Self::Stp | Self::Arp | Self::Rarp | Self::Ip | Self::Ipv6 => {
+                None
+            }
+            Self::Tcp
+            | Self::Udp
+            | Self::Sctp
+            | Self::Icmp
+            | Self::Igmp
+            | Self::Esp
+            | Self::Ah
+            | Self::Udplite
+            | Self::All => Some(IpVersion::V4),
+            Self::TcpIpv6
+            | Self::UdpIpv6
+            | Self::SctpIpv6
+            | Self::Icmpv6
+            | Self::EspIpv6
+            | Self::AhIpv6
+            | Self::UdpliteIpv6
+            | Self::AllIpv6 => Some(IpVersion::V6),
         }
     }
 
@@ -155,8 +169,15 @@ impl Protocol {
             Self::Esp | Self::EspIpv6 => Some(protocol::ESP),
             Self::Ah | Self::AhIpv6 => Some(protocol::AH),
             Self::Udplite | Self::UdpliteIpv6 => Some(protocol::UDPLITE),
-            Self::Mac | Self::Vlan | Self::Stp | Self::Arp | Self::Rarp => None,
-            Self::Ip | Self::Ipv6 | Self::All | Self::AllIpv6 => None,
+            Self::Mac
+            | Self::Vlan
+            | Self::Stp
+            | Self::Arp
+            | Self::Rarp
+            | Self::Ip
+            | Self::Ipv6
+            | Self::All
+            | Self::AllIpv6 => None,
         }
     }
 
