@@ -27,7 +27,7 @@ use std::process::ExitCode;
 pub struct Options {
     /// Filter: a file, a folder of files, or the name of a filter that libvirt ships [default:
     /// the filter generated from the policy]
-    #[arg(value_name = "FILTER", help_heading = "Filter")]
+    #[arg(value_name = "FILTER", help_heading = "Filter", display_order = 0)]
     filters: Vec<PathBuf>,
     #[command(flatten)]
     policy: PolicyOption,

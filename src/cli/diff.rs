@@ -37,10 +37,10 @@ enum Format {
 #[derive(Debug, Args)]
 pub struct Options {
     /// Filter A: a file, a folder of files, or the name of a filter that libvirt ships
-    #[arg(value_name = "FILTER_A", help_heading = "Filter")]
+    #[arg(value_name = "FILTER_A", help_heading = "Filter", display_order = 0)]
     one: PathBuf,
     /// Filter B [default: filter A under the other back end]
-    #[arg(value_name = "FILTER_B", help_heading = "Filter")]
+    #[arg(value_name = "FILTER_B", help_heading = "Filter", display_order = 0)]
     other: Option<PathBuf>,
     /// Name of the filter to bind, when several of A could be
     #[arg(long, value_name = "NAME", help_heading = "Filter")]
@@ -154,11 +154,11 @@ fn direction(way: Way) -> &'static str {
     }
 }
 
-fn verdict(difference: &Difference, side: usize) -> &'static str {
+fn decision(difference: &Difference, side: usize) -> &'static str {
     match difference.outcomes[side].decision {
         Decision::Accept => "passes",
         Decision::Drop => "is dropped",
-        Decision::Undecided(_) => "is not evaluated",
+        Decision::Undecided(_) => "is not modelled",
     }
 }
 
@@ -211,7 +211,7 @@ fn one(out: &mut String, sides: &[Side; 2], difference: &Difference) {
         let decisive = trace(&sides[at].tree, &difference.outcomes[at]).pop();
         let text = format!(
             "{}; {}",
-            verdict(difference, at),
+            decision(difference, at),
             decisive.unwrap_or_else(|| "no rule matches it".to_owned())
         );
         paragraph(&format!("  {name}  it "), &text, 5);
@@ -228,7 +228,7 @@ fn json(sides: &[Side; 2], found: &Comparison) -> String {
     };
     let outcome = |difference: &Difference, at: usize| -> Value {
         json!({
-            "verdict": verdict(difference, at),
+            "decision": decision(difference, at),
             "trace": trace(&sides[at].tree, &difference.outcomes[at]),
         })
     };

@@ -32,7 +32,12 @@ enum Direction {
 #[derive(Debug, Args)]
 pub struct Options {
     /// Filter: a file, a folder of files, or the name of a filter that libvirt ships
-    #[arg(required = true, value_name = "FILTER", help_heading = "Filter")]
+    #[arg(
+        required = true,
+        value_name = "FILTER",
+        help_heading = "Filter",
+        display_order = 0
+    )]
     filters: Vec<PathBuf>,
     #[command(flatten)]
     binding: BindingOptions,
@@ -142,7 +147,7 @@ fn guess(frame: &[u8], way: Way) -> Option<Mac> {
     })
 }
 
-/// A frame's outcome in words.
+/// What happens to a frame, in words.
 fn explain(tree: &FilterTree, filter: &Compiled, frame: &[u8], way: Way) -> String {
     let outcome = filter.evaluate(frame, way);
     let direction = if way == Way::FromGuest {
@@ -150,10 +155,10 @@ fn explain(tree: &FilterTree, filter: &Compiled, frame: &[u8], way: Way) -> Stri
     } else {
         "to the guest"
     };
-    let verdict = match &outcome.decision {
+    let decision = match &outcome.decision {
         Decision::Accept => "passes".to_owned(),
         Decision::Drop => "is dropped".to_owned(),
-        Decision::Undecided(why) => format!("is not evaluated: {why}"),
+        Decision::Undecided(why) => format!("is not modelled: {why}"),
     };
     let remark = match filter.backend() {
         Backend::Ebtables => String::new(),
@@ -163,7 +168,7 @@ fn explain(tree: &FilterTree, filter: &Compiled, frame: &[u8], way: Way) -> Stri
             Backend::Nftables.source()
         ),
     };
-    let mut out = format!("{}\n  {direction}, {verdict}{remark}\n", summary(frame));
+    let mut out = format!("{}\n  {direction}, {decision}{remark}\n", summary(frame));
     for line in trace(tree, &outcome) {
         out.push_str("    ");
         out.push_str(&line);

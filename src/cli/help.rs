@@ -5,7 +5,7 @@ use clap::Command;
 use std::fmt::Write as _;
 
 /// Command lines to begin with, by verb: the arguments, and what they do.
-pub const EXAMPLES: [(&str, &[(&str, &str)]); 10] = [
+pub const EXAMPLES: [(&str, &[(&str, &str)]); 12] = [
     (
         "generate",
         &[
@@ -110,6 +110,14 @@ pub const EXAMPLES: [(&str, &[(&str, &str)]); 10] = [
             "crosscheck --filters 1000 --seed 7",
             "compare evaluator and kernel on 1000 random filters",
         )],
+    ),
+    (
+        "completions",
+        &[("completions bash", "print the script for bash")],
+    ),
+    (
+        "man",
+        &[("man man1", "write the pages into the directory man1")],
     ),
 ];
 

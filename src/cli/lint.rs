@@ -20,7 +20,12 @@ use std::process::ExitCode;
 #[derive(Debug, Args)]
 pub struct Options {
     /// Filter: a file, a folder of files, or the name of a filter that libvirt ships
-    #[arg(required = true, value_name = "FILTER", help_heading = "Filter")]
+    #[arg(
+        required = true,
+        value_name = "FILTER",
+        help_heading = "Filter",
+        display_order = 0
+    )]
     filters: Vec<PathBuf>,
     #[command(flatten)]
     binding: BindingOptions,

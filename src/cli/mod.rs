@@ -38,7 +38,7 @@ struct Cli {
 enum Verb {
     /// Print the nwfilter that the policy asks for
     Generate(generate::Options),
-    /// Check a filter against the policy statically: without a guest, in a second
+    /// Check a filter against the policy statically, without a guest
     ///
     /// lanfence runs the lints, sends every probe of the catalogue through its model of libvirt
     /// and the kernel, and computes the exact sets of destinations that the guest can reach.
@@ -113,5 +113,5 @@ fn dispatch() -> ExitCode {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "lab"))]
 mod tests;

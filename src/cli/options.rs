@@ -98,7 +98,7 @@ pub struct ParameterOptions {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Filter")]
 pub struct MacOption {
-    /// MAC address of the guest [default: one of QEMU's]
+    /// MAC address of the guest [default: an example address]
     #[arg(long, value_name = "MAC", value_parser = mac)]
     pub mac: Option<Mac>,
 }

@@ -16,6 +16,14 @@ pub struct Options {
     verb: Verb,
 }
 
+/// A file that is no report.
+#[derive(Debug, thiserror::Error)]
+#[error("{file}: {source}")]
+struct Unreadable {
+    file: String,
+    source: json::JsonError,
+}
+
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Join the reports of the partitions of a run; the exit code is that of the whole run
@@ -44,6 +52,9 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
 fn read(file: &Path) -> Result<(String, Run), Failure> {
     let name = file.display().to_string();
     let text = std::fs::read_to_string(file).map_err(|error| Failure::file(file, error))?;
-    let run = json::from_json(&text).map_err(|error| Failure::usage(format!("{name}: {error}")))?;
+    let run = json::from_json(&text).map_err(|source| {
+        let file = name.clone();
+        Failure::usage(Unreadable { file, source })
+    })?;
     Ok((name, run))
 }

@@ -7,24 +7,24 @@ use crate::nwfilter::evaluate::{Evaluation, TraceStep};
 pub fn trace(tree: &FilterTree, outcome: &Evaluation) -> Vec<String> {
     let line = |event: &TraceStep| {
         match event {
-        TraceStep::NotForwarded => "the bridge itself keeps it back: its source is no host, its destination is for bridges, or its tag is cut".to_owned(),
-        TraceStep::Unfiltered => "no layer-2 rule is for this direction".to_owned(),
+        TraceStep::NotForwarded => "the bridge does not forward it: its source is no host address, its destination is reserved for bridges, or its VLAN tag is truncated".to_owned(),
+        TraceStep::Unfiltered => "no layer-2 rule applies to this direction".to_owned(),
         TraceStep::Entered(chain) => format!("enters the chain {chain}"),
         TraceStep::Matched(origin, _) => format!("matches {}", tree.describe(origin)),
         TraceStep::Matched3(origin, _) => format!("matches, at layer 3, {}", tree.describe(origin)),
         TraceStep::RanOff(chain) => {
-            format!("matches no other rule of the chain {chain}, whose end accepts")
+            format!("matches no other rule of the chain {chain}, which accepts at its end")
         }
         TraceStep::WentBack(chain) => {
-            format!("matches no other rule of the chain {chain}, and goes on in the root chain")
+            format!("matches no other rule of the chain {chain}, and continues in the root chain")
         }
-        TraceStep::RanOff3 => "matches no layer-3 rule, which accepts".to_owned(),
+        TraceStep::RanOff3 => "matches no layer-3 rule, so it is accepted".to_owned(),
         TraceStep::Cut(origin) => format!(
-            "is dropped by {}, which looks into an SCTP or ICMP header that is cut",
+            "is dropped by {}, which looks into an SCTP or ICMP header that is truncated",
             tree.describe(origin)
         ),
         TraceStep::Malformed => {
-            "br_netfilter drops it for its broken IP header (bridge-nf-call-iptables=1)".to_owned()
+            "br_netfilter drops it because its IP header is broken (bridge-nf-call-iptables=1)".to_owned()
         }
     }
     };

@@ -11,7 +11,8 @@ use crate::report::text::clean;
 pub const TITLE: &str = "DHCP clients of other systems";
 
 /// What to know to read the grid.
-pub const REMARK: &str = "ms to the lease + to renew it, with the filter, or (without it)";
+pub const REMARK: &str =
+    "milliseconds to get the lease + to renew it; in parentheses: without the filter";
 
 /// What the NIC's owner can do.
 const CURE: &str = "use pcnet, rtl8139 or e1000, or <driver name='qemu'/>";
@@ -135,12 +136,12 @@ fn of_cell(cell: &Cell) -> Vec<String> {
         let state = of.at_guest().map_or("", word);
         texts.push(format!(
             "the server's answers reach the guest with UDP checksums that do not add up ({state}). \
-             A client that checks checksums does not hear them: {CURE}"
+             A client that checks checksums ignores them: {CURE}"
         ));
     } else if unfinished(of.at_tap()) && of.vhost.is_empty() {
         texts.push(
             "the server's answers reach the tap with unfinished UDP checksums, and QEMU's model of \
-             the NIC finishes them: a client that checks checksums hears them"
+             the NIC finishes them: a client that checks checksums accepts them"
                 .to_owned(),
         );
     } else if unfinished(of.at_tap()) {

@@ -308,7 +308,7 @@ pub(super) fn cell_error() -> Run {
     cell.leak_check = None;
     cell.error = Some(CellError {
         step: Step::Nic,
-        message: "QEMU 10.0.2 has no NIC model `ne2000`;\nchoose one of pcnet, rtl8139, virtio (all: `lanfence nics`)".into(),
+        message: "QEMU 10.0.2 has no NIC model `ne2000`;\n`lanfence verify --matrix full --list` shows all".into(),
         kind: ErrorKind::Usage,
     });
     run

@@ -35,7 +35,7 @@ pub fn annotations(run: &Run) -> Vec<String> {
     if all.len() > MOST {
         let left = all.len() - (MOST - 1);
         all.truncate(MOST - 1);
-        all.push(command("more", &format!("{left} more are in the report")));
+        all.push(command("more", &format!("the report has {left} more")));
     }
     all
 }
@@ -84,15 +84,15 @@ mod tests {
 
     #[test]
     fn cell_error() {
-        insta::assert_snapshot!(annotations(&examples::cell_error()).join("\n"), @"::error title=lanfence linux/ne2000%3A error in step nic::QEMU 10.0.2 has no NIC model `ne2000`;%0Achoose one of pcnet, rtl8139, virtio (all: `lanfence nics`)");
+        insta::assert_snapshot!(annotations(&examples::cell_error()).join("\n"), @"::error title=lanfence linux/ne2000%3A error in step nic::QEMU 10.0.2 has no NIC model `ne2000`;%0A`lanfence verify --matrix full --list` shows all");
     }
 
     #[test]
     fn inconclusive() {
         insta::assert_snapshot!(annotations(&examples::inconclusive()).join("\n"), @"
-        ::error title=lanfence leak check not passed::leak check: not reached: not shown that the filter is what stopped the WAN probes (pcnet)
-        ::error title=lanfence leak check not passed::leak check: with the filter taken away, only 9 of 10 WAN probes arrived again: not shown that the filter stopped them (virtio)
-        ::error title=lanfence inconclusive%3A lan-unicast/udp::UDP to a LAN host [pcnet], not with virtio: it left and was lost, and no sentinel arrived after it, with the filter
+        ::error title=lanfence leak check not passed::leak check: not reached, so it is not proven that the filter stopped the WAN probes (pcnet)
+        ::error title=lanfence leak check not passed::leak check: with the filter removed, only 9 of 10 WAN probes arrived: it is not proven that the filter stopped them (virtio)
+        ::error title=lanfence inconclusive%3A lan-unicast/udp::UDP to a LAN host [pcnet], not with virtio: it left and did not arrive, and neither did the sentinel sent after it, with the filter
         ::error title=lanfence inconclusive%3A wan-ipv4/udp-53::UDP to port 53 of a WAN host [pcnet], not with virtio: sensor wan died: read: network is down
         ::error title=lanfence inconclusive%3A wan-ipv4/tcp-443::TCP to port 443 of a WAN host [pcnet], not with virtio: sensor wan died: read: network is down
         ");

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub enum JsonError {
     /// Not JSON, or not the layout of a report.
     #[error(
-        "report is not readable at line {line}, column {column}: {what}; write it anew with `lanfence verify --json`"
+        "the report cannot be read at line {line}, column {column}: {what}; write it again with `lanfence verify --json FILE`"
     )]
     Layout {
         /// Line, counted from 1.
@@ -20,7 +20,7 @@ pub enum JsonError {
     },
     /// Written by another version.
     #[error(
-        "report has schema version {found}, this lanfence reads version {SCHEMA_VERSION} only; read it with the lanfence that wrote it, or run the verification again"
+        "the report has schema version {found}, and this lanfence reads only version {SCHEMA_VERSION}; read it with the lanfence that wrote it, or run `lanfence verify` again"
     )]
     Schema {
         /// The version found.
@@ -92,23 +92,23 @@ mod tests {
     #[rstest]
     #[case::empty(
         "",
-        "report is not readable at line 1, column 0: EOF while parsing a value; write it anew with `lanfence verify --json`"
+        "the report cannot be read at line 1, column 0: EOF while parsing a value; write it again with `lanfence verify --json FILE`"
     )]
     #[case::cut(
     &to_json(&examples::green())[..2_000],
-    "report is not readable at line 76, column 38: EOF while parsing a string; write it anew with `lanfence verify --json`"
+    "the report cannot be read at line 76, column 38: EOF while parsing a string; write it again with `lanfence verify --json FILE`"
 )]
     #[case::foreign(
         "{\"name\": 1}",
-        "report is not readable at line 1, column 11: missing field `schema_version`; write it anew with `lanfence verify --json`"
+        "the report cannot be read at line 1, column 11: missing field `schema_version`; write it again with `lanfence verify --json FILE`"
     )]
     #[case::other_version(
         "{\"schema_version\": 7, \"cells\": 3}",
-        "report has schema version 7, this lanfence reads version 1 only; read it with the lanfence that wrote it, or run the verification again"
+        "the report has schema version 7, and this lanfence reads only version 1; read it with the lanfence that wrote it, or run `lanfence verify` again"
     )]
     #[case::wrong_type(
         "{\"schema_version\": 1,\n \"version\": 3}",
-        "report is not readable at line 2, column 13: invalid type: integer `3`, expected a string; write it anew with `lanfence verify --json`"
+        "the report cannot be read at line 2, column 13: invalid type: integer `3`, expected a string; write it again with `lanfence verify --json FILE`"
     )]
     fn refuses(#[case] text: &str, #[case] expected: &str) {
         let error = from_json(text).expect_err("no report");

@@ -7,11 +7,11 @@ use super::outcome::{Failure, Verdict};
 pub struct Counts {
     /// As the policy wants it.
     pub passed: usize,
-    /// Got out against the policy.
+    /// Got through against the policy.
     pub leaked: usize,
     /// Were stopped against the policy.
     pub blocked: usize,
-    /// Got out of holes that nwfilter cannot close.
+    /// Got through, because no nwfilter can stop them.
     pub known_gaps: usize,
     /// Not proven.
     pub inconclusive: usize,

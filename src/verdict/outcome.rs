@@ -50,7 +50,7 @@ pub enum Verdict {
     Pass,
     /// Control delivered, filtered outcome the opposite.
     Fail(Failure),
-    /// Got through, as expected of a hole that nwfilter cannot close.
+    /// Got through, and no nwfilter could stop it.
     KnownGap,
     /// Not proven.
     Inconclusive,

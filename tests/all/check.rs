@@ -231,13 +231,13 @@ fn diff_of_one_filter_is_about_its_back_ends() {
     let document: serde_json::Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!(document["b"]["backend"], "nftables");
     let frame = document["differences"][0]["frame"].as_str().unwrap();
-    for (backend, verdict) in [("ebtables", "a"), ("nftables", "b")] {
+    for (backend, side) in [("ebtables", "a"), ("nftables", "b")] {
         let (_, explained, _) =
             lanfence(&["explain", &paths[0], "--backend", backend, "--frame", frame]);
-        let verdict = document["differences"][0][verdict]["verdict"]
+        let decision = document["differences"][0][side]["decision"]
             .as_str()
             .unwrap();
-        assert!(explained.contains(verdict), "{backend}: {explained}");
+        assert!(explained.contains(decision), "{backend}: {explained}");
     }
     let (code, stdout, _) = lanfence(&["diff", &paths[1]]);
     assert_eq!(code, 0, "{stdout}");

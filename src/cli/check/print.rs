@@ -130,7 +130,7 @@ fn list(out: &mut String, report: &Report, verdict: Verdict, title: &str, remark
 fn sets(out: &mut String, checked: &Checked) {
     let _ = writeln!(
         out,
-        "\nWhat a guest can send to, over every source, port and MAC there is"
+        "\nDestinations that the guest can reach, with any source address, port and MAC"
     );
     for class in &checked.classes {
         let state = if class.is_proven() {

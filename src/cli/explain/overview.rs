@@ -37,7 +37,7 @@ pub fn overview(
     ] {
         let _ = writeln!(out, "\n{title}");
         rules(&mut out, filter, way);
-        let _ = writeln!(out, "\n  What of them passes");
+        let _ = writeln!(out, "\n  Frames that pass");
         let kinds = permitted(filter, way);
         let all: Vec<&str> = kinds.iter().map(|kind| kind.name).collect();
         for (names, said) in merged(&kinds) {
@@ -73,10 +73,12 @@ fn value(variable: &Variable) -> String {
         (Source::Given, _) => format!("{values}: given with --param"),
         (Source::Reference, _) => "set by a reference in the filters".to_owned(),
         (Source::Example, "IP") => format!(
-            "{values}: an example; where the interface does not set it, libvirt takes the first address that the guest uses"
+            "{values}: an example; if the interface does not set it, libvirt takes the first address that the guest uses"
         ),
         (Source::Example, _) => {
-            format!("{values}: an example; the interface has to set it, or libvirt refuses")
+            format!(
+                "{values}: an example; the interface must set it, else libvirt refuses the filter"
+            )
         }
     }
 }
@@ -85,18 +87,15 @@ fn value(variable: &Variable) -> String {
 fn rules(out: &mut String, filter: &Compiled, way: Way) {
     let layer = filter.layer2(way);
     match &layer.root {
-        None => out.push_str("  no layer-2 rule is for this direction\n"),
+        None => out.push_str("  no layer-2 rule applies to this direction\n"),
         Some(root) => layer2(out, layer, root),
     }
-    for (kind, title) in [(0x0800, "iptables, IPv4"), (0x86dd, "ip6tables, IPv6")] {
+    for (kind, title) in [(0x0800, "iptables (IPv4)"), (0x86dd, "ip6tables (IPv6)")] {
         let rules = filter.layer3(way, kind);
         if rules.is_empty() {
             continue;
         }
-        let _ = writeln!(
-            out,
-            "  then {title}, where br_netfilter hands the packet over"
-        );
+        let _ = writeln!(out, "  then {title}, if br_netfilter passes the packet on");
         for each in rules {
             rule(out, "    ", each, kind == 0x86dd);
         }
@@ -140,7 +139,11 @@ fn chain(out: &mut String, sub: &SubChain, end_accepts: bool) {
         rule(out, "    ", &each, v6);
     }
     if !sub.rules.iter().any(decides) {
-        let end = if end_accepts { "accept" } else { "go on" };
+        let end = if end_accepts {
+            "accept"
+        } else {
+            "continue in the root chain"
+        };
         let _ = writeln!(out, "    end: {end}");
     }
 }
@@ -154,11 +157,11 @@ fn rule(out: &mut String, indent: &str, rule: &CompiledRule, v6: bool) {
     let mut text = words(&rule.matches, v6);
     match rule.state {
         ConnectionState::Any => {}
-        ConnectionState::New => text.push_str(", if it may begin a connection"),
+        ConnectionState::New => text.push_str(", if it may start a connection"),
         ConnectionState::Known => text.push_str(", if it belongs to a connection"),
     }
     if let Some(why) = &rule.undecided {
-        let _ = write!(text, ", and what is not evaluated: {why}");
+        let _ = write!(text, ", and what lanfence does not model: {why}");
     }
     let _ = write!(text, " ({})", rule.origin);
     let first = format!("{indent}{:<9}", rule.action.word());
@@ -236,7 +239,7 @@ fn said(kind: &PermittedSet) -> Said {
 /// Kinds of frames in few words: a family of which all are meant by its name alone.
 fn named(names: &[&str], all: &[&str]) -> String {
     if names.len() == all.len() {
-        return "every kind of frames".to_owned();
+        return "every kind of frame".to_owned();
     }
     let whole = |family: &str| {
         let mut members = all.iter().filter(|name| name.starts_with(family));

@@ -69,7 +69,7 @@ enum Inject {
 pub struct Options {
     /// Filter: a file, a folder of files, or the name of a filter that libvirt ships [default:
     /// the filter generated from the policy]
-    #[arg(value_name = "FILTER", help_heading = "Filter")]
+    #[arg(value_name = "FILTER", help_heading = "Filter", display_order = 0)]
     filters: Vec<PathBuf>,
     /// Another way to give a filter, for scripts that have an option for each.
     #[arg(long = "filter", value_name = "FILTER", hide = true)]

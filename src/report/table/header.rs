@@ -31,7 +31,7 @@ pub(super) fn print(page: &mut Page, run: &Run) {
 pub(in crate::report) fn filter_line(filter: &FilterInfo) -> String {
     let source = clean(&filter.source);
     match &filter.name {
-        None => "none bound: everything must get out".to_owned(),
+        None => "none: every frame must get through".to_owned(),
         Some(name) => format!(
             "{}, {source}, {}",
             clean(name),
