@@ -49,12 +49,12 @@ pub enum LabError {
         detail: String,
     },
     /// libvirt refused a call.
-    #[error("libvirt: {doing}: {message}")]
+    #[error("libvirt: {doing}: {}", source.message())]
     Libvirt {
         /// What was asked of it.
         doing: String,
-        /// Its words.
-        message: String,
+        /// Its answer, with domain and code.
+        source: Box<virt::error::Error>,
     },
 }
 
@@ -79,7 +79,7 @@ impl LabError {
     pub fn libvirt(doing: impl Into<String>, error: &virt::error::Error) -> Self {
         Self::Libvirt {
             doing: doing.into(),
-            message: error.message().to_owned(),
+            source: Box::new(error.clone()),
         }
     }
 
