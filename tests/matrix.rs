@@ -2,7 +2,7 @@
 //! `cargo nextest` alike: `cargo test --test matrix -- --ignored linux/e1000`.
 //!
 //! The cells of a plain `lanfence verify` are run by default, and one whose device is
-//! deaf while it joins a multicast group (e1000), which is therefore asked in another order; the
+//! without reception while it joins a multicast group (e1000), which is therefore asked in another order; the
 //! others on demand. A test harness knows no skipping with a reason, so cells that cannot
 //! run here are no tests: `lanfence verify --matrix full --list` says why.
 

@@ -2,8 +2,8 @@
 
 use comfy_table::Table;
 
-/// The row by which all others are measured besides the clock: machines differ, and one machine
-/// differs from hour to hour.
+/// The row that serves as a unit: times are also given as multiples of it, since machines
+/// differ, and one machine differs from hour to hour.
 pub const BARE: &str = "bare QEMU boot to READY";
 
 /// Milliseconds of the bare boot on the machine for which the targets were set: 2 cores, QEMU 10.0, Linux 6.1 with 33

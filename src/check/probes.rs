@@ -49,7 +49,7 @@ fn judged(filter: &Compiled, layout: &Layout, probe: Probe) -> Judged {
         (Way::ToGuest, Way::FromGuest)
     };
     let wire = probe.wire(layout);
-    // One sighting behind the filter is a leak; a frame without the sign is none.
+    // One frame behind the filter is a leak, if it is recognised as the probe's.
     let signed = wire.frames.iter().filter(|frame| probe.sent.matches(frame));
     let tried = signed
         .map(|frame| (frame, way))

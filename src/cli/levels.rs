@@ -17,7 +17,7 @@ pub struct LevelOptions {
     /// Count findings of this lint (or of `all`) as errors, with exit code 1
     #[arg(long, value_name = "LINT")]
     deny: Vec<String>,
-    /// Hide findings of this lint (or of `all`); the name of a lint wins over `all`
+    /// Hide findings of this lint (or of `all`); a lint that is named wins over `all`
     #[arg(long, value_name = "LINT")]
     allow: Vec<String>,
 }

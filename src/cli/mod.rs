@@ -43,7 +43,7 @@ enum Verb {
     /// lanfence runs the lints, sends every probe of the catalogue through its model of libvirt
     /// and the kernel, and computes the exact sets of destinations that the guest can reach.
     Check(check::Options),
-    /// Print what libvirt understands differently from what a filter says
+    /// Report where libvirt reads a filter differently from how it is written
     Lint(lint::Options),
     /// Print the frames that two filters treat differently, each with an example
     Diff(diff::Options),

@@ -64,7 +64,7 @@ impl PolicyOption {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Filter")]
 pub struct BindingOptions {
-    /// Name of the filter to bind, when several of the given filters could be
+    /// Name of the filter to bind, where several are given and none refers to all others
     #[arg(long, value_name = "NAME")]
     pub bind: Option<String>,
     #[command(flatten)]

@@ -46,8 +46,8 @@ impl Coverage {
         }
     }
 
-    /// Takes down what a frame met whose outcome is known; whether a rule was among
-    /// it that none met before.
+    /// Counts the rules that a decided frame matched; true if one of them was not
+    /// matched before.
     pub fn add(&mut self, way: Way, outcome: &Evaluation) -> bool {
         if matches!(outcome.decision, Decision::Undecided(_)) {
             return false;

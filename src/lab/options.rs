@@ -15,6 +15,6 @@ pub struct EnterOptions<'a> {
     pub kvm: bool,
     /// What is done only to save time.
     pub shortcuts: Shortcuts,
-    /// The process that must not die before the lab does: the one that started this.
+    /// The process that started this one, by its number: the lab ends when it dies.
     pub parent: u32,
 }

@@ -10,7 +10,7 @@ pub enum Pass {
     Control = 1,
     /// With the filter, attached to a guest that was already running.
     Filtered = 2,
-    /// With the filter removed again: the WAN probes must arrive once more.
+    /// With the filter removed again: the probes that must be dropped have to arrive now.
     LeakCheck = 3,
     /// With the filter attached before the guest's first frame.
     FirstFrame = 5,

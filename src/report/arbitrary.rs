@@ -37,7 +37,7 @@ const POINTS: [Point; 5] = [
     Point::Wan,
 ];
 
-const FATES: [Outcome; 5] = [
+const OUTCOMES: [Outcome; 5] = [
     Outcome::Delivered,
     Outcome::Dropped,
     Outcome::NeverSent,
@@ -68,10 +68,10 @@ fn probe() -> impl Strategy<Value = ProbeResult> {
         select(vec![Expect::Pass, Expect::Drop]),
     );
     let outcomes = (
-        select(&FATES[..]),
-        select(&FATES[..]),
-        option::of(select(&FATES[..])),
-        option::of(select(&FATES[..])),
+        select(&OUTCOMES[..]),
+        select(&OUTCOMES[..]),
+        option::of(select(&OUTCOMES[..])),
+        option::of(select(&OUTCOMES[..])),
     );
     let rest = (
         verdict(),

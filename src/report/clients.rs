@@ -111,7 +111,7 @@ fn word(sum: Checksum) -> &'static str {
     }
 }
 
-/// What the checksums mean, one text for all cells that it is true of.
+/// What the checksums mean: one text for each effect, with the cells that have it.
 pub fn consequences(run: &Run) -> Vec<String> {
     let mut found: Vec<(String, Vec<String>)> = Vec::new();
     for (label, cell) in labels(run).into_iter().zip(&run.cells) {

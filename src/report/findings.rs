@@ -141,8 +141,8 @@ pub fn list(cells: &[String], run: &Run) -> String {
 /// Most cells that are named where a probe comes out differently in them.
 const NAMED: usize = 3;
 
-/// In which cells it was found, and which others tell the fault from what all
-/// share: `[pcnet], not with virtio`.
+/// The cells in which it was found, and some in which the same probe passed:
+/// `[pcnet], not with virtio`.
 pub fn place(finding: &Finding, run: &Run) -> String {
     let found = format!("[{}]", list(&finding.cells, run));
     match finding.passing.as_slice() {

@@ -36,8 +36,8 @@ pub struct ProbeResult {
     pub first_frame: Option<Outcome>,
     /// The judgement.
     pub verdict: Verdict,
-    /// Where the filtered frame was last seen; of one that is inconclusive since it did
-    /// not arrive without the filter either, where that one was.
+    /// Where the frame was last seen with the filter; if the control failed, where it
+    /// was last seen in the control.
     pub last_seen: Option<Point>,
     /// What to know about it: the reason of an inconclusive verdict, the remedy of a known gap.
     pub note: Option<String>,
@@ -94,7 +94,8 @@ pub struct Cell {
     pub timings: Vec<Timing>,
     /// Set when the cell did not come to its end.
     pub error: Option<CellError>,
-    /// Whether the WAN probes arrived again once the filter was gone; none when not reached.
+    /// Whether the probes that must be dropped arrived once the filter was removed; none when
+    /// that was not reached.
     pub leak_check: Option<bool>,
     /// Files with evidence, in the order of writing, relative to `--out`.
     #[serde(default)]
@@ -132,7 +133,7 @@ pub struct FilterInfo {
 pub struct Host {
     /// `kvm` or `tcg`.
     pub accel: String,
-    /// Why that accelerator: `asked for`, `proven at this boot`, `KVM guest did not reach READY in 10 s`.
+    /// Why that accelerator: `asked for`, or what kept the guest from booting under KVM.
     pub accel_reason: String,
     /// Host kernel release.
     pub kernel: String,

@@ -46,7 +46,7 @@ impl Exit {
     /// What it says, for `--help` and the documents.
     pub fn meaning(self) -> &'static str {
         match self {
-            Self::Pass => "every probe passed; known gaps are listed",
+            Self::Pass => "success: every probe passed (known gaps are listed)",
             Self::Fail => {
                 "a leak, or LAN traffic blocked (lint: an error; diff: a difference; crosscheck: a mismatch)"
             }

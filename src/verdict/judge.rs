@@ -56,8 +56,8 @@ fn outcome(seen: Observation, delivered: bool) -> Outcome {
 
 /// The verdict of a probe from its outcomes without the filter (`control`) and with it.
 ///
-/// `known_gap` says that nwfilter cannot stop the frame. What is evaluated and not sent needs
-/// no control: `check` calls that one delivered.
+/// `known_gap` says that nwfilter cannot stop the frame. `check` sends
+/// nothing and needs no control: it passes [`Outcome::Delivered`] for it.
 pub fn judge(expect: Expect, known_gap: bool, control: Outcome, filtered: Outcome) -> Verdict {
     match (control, filtered, expect) {
         // A leak is a leak whatever became of the control: the frame was seen.

@@ -36,8 +36,8 @@ impl GuestKind {
         !matches!(self, Self::Tap)
     }
 
-    /// Whether one cell of this kind is enough to show what a filter does that is attached
-    /// to a running guest. Of foreign guests each one is different.
+    /// Whether one cell of this kind is enough to show what happens when a filter is
+    /// attached to a running guest. Foreign guests all differ, so each is tried.
     pub fn is_uniform(&self) -> bool {
         matches!(self, Self::Linux | Self::Ipxe)
     }

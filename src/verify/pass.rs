@@ -15,8 +15,8 @@ const LEAVE: Duration = Duration::from_millis(1500);
 
 /// Runs a pass with the probes that were built for it.
 ///
-/// With the filter there first, the raw frames that it must stop have been sent: they
-/// were the first of all.
+/// In the first-frame pass the raw frames that the filter must stop have been sent before
+/// this is called: they are the guest's first frames.
 ///
 /// # Errors
 /// When the guest's agent fails a request, or the lab cannot send.

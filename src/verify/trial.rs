@@ -106,7 +106,7 @@ async fn go_on(
     Ok(())
 }
 
-/// Takes the filter away and goes through a pass without it, which may be the last.
+/// Removes the filter and runs a pass without it; `last` says that no filter follows.
 async fn without_filter(
     run: u32,
     subject: &mut impl TestSubject,

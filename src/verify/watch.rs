@@ -181,9 +181,8 @@ impl Sightings {
             .any(|point| self.at(*point, &probe.received) || self.at(*point, &probe.sent))
     }
 
-    /// Whether these, taken after a pass had ended, show a frame of that pass
-    /// behind the filter which nobody sent again. Only what no other pass
-    /// repeats can be told from a later probe's frame.
+    /// Whether a frame of a pass got behind the filter after that pass had ended, by the
+    /// sightings since then. Known only of frames that no later pass sends too.
     pub fn came_late(&self, probe: &Probe) -> bool {
         let received = &probe.received;
         received.is_of_one_pass()

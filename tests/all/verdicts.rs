@@ -255,7 +255,7 @@ fn a_filter_that_is_missing_at_the_first_frame_only_is_a_leak() {
     }
 }
 
-/// Whoever cannot have the filter from the start can have the NIC without it.
+/// If a guest cannot start with the filter, the NIC alone must still work: the filter is to blame.
 #[rstest]
 #[case::restored("linux/pcnet")]
 #[case::of_usb("linux/usb-net")]

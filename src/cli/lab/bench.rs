@@ -31,7 +31,7 @@ pub struct Options {
     /// Measure the whole matrix too: with one worker, with one for each core, and with one more
     #[arg(long, help_heading = "Selection", conflicts_with = "pure")]
     grid: bool,
-    /// Run this many cells instead, and measure what the labs leave behind
+    /// Run this many cells instead, and measure what they leak: memory, files, processes
     #[arg(long, value_name = "CELLS", help_heading = "Selection", conflicts_with_all = ["pure", "grid"])]
     soak: Option<usize>,
     /// Measure instead what each shortcut saves

@@ -23,7 +23,7 @@ pub enum LabVerb {
     ///
     /// A cell is a guest with a NIC model. Each cell starts as in production: a fresh guest
     /// whose NIC is filtered from its first frame. The guest sends every probe of the catalogue
-    /// without the filter, with it, and again with the filter removed.
+    /// with the filter, and again after the filter was removed.
     Verify(Box<verify::Options>),
     /// Print the cells as jobs for the scheduler of a CI system
     Matrix(matrix::Options),

@@ -19,7 +19,7 @@ enum Matrix {
 /// `--attach`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum AttachChoice {
-    /// Before the first frame; in the first cell of each kind of guest also on the running guest
+    /// Before the first frame; in the first Linux and iPXE cell also to the running guest
     Auto,
     /// The filter is present before the first frame
     BeforeFirstFrame,

@@ -78,7 +78,7 @@ pub struct Options {
     policy: PolicyOption,
     #[command(flatten)]
     binding: BindingOptions,
-    /// Verify without any filter: everything must leak, so the run must fail
+    /// Run without a filter, to see that leaks are found; such a run always fails
     #[arg(long, help_heading = "Filter", conflicts_with_all = ["filters", "more_filters"])]
     no_filter: bool,
     #[command(flatten)]
@@ -138,9 +138,8 @@ struct Lab {
     retries: u32,
     #[command(flatten)]
     guest: GuestImageOption,
-    /// Leave out everything that only saves time and touches the system under test
+    /// Turn off everything that only saves time but touches libvirtd, the rules or the guest
     ///
-    /// That is what lanfence does to libvirtd, to the rules of the kernel and to the guest.
     /// The run takes longer; the verdicts are the same.
     #[arg(long)]
     no_shortcuts: bool,

@@ -1,8 +1,8 @@
 //! Everything that is done only to save time and that touches the system under test
 //! (libvirt, the kernel's rules) or the guest.
 //!
-//! A test that changes what it tests must be able not to. So each shortcut has a name
-//! here, `verify --no-shortcuts` leaves all of them out, `tests/all/shortcuts.rs` shows that
+//! Whatever alters the system under test must be possible to turn off. So each shortcut
+//! has a name here, `verify --no-shortcuts` leaves all of them out, `tests/all/shortcuts.rs` shows that
 //! the verdicts are the same without them, and `lanfence bench --shortcuts` measures what
 //! each of them saves (the figures: docs/measurements.md#M42).
 //!
@@ -52,8 +52,8 @@ pub enum Shortcut {
     CacheCapabilities,
     /// Replaces libvirtd between cells, and ends it before the guest ends ([`restart`]).
     ///
-    /// * Saves: thirty commands with which libvirtd takes the filter of a guest that has
-    ///   ended away, and the growing price of its forks.
+    /// * Saves: the thirty commands by which libvirtd removes the filter of a guest that
+    ///   has ended, and the growing price of its forks.
     /// * Touches: libvirtd is killed when all verdicts of a cell are known.
     /// * Verdicts: a cell begins with a libvirtd that has run nothing.
     RestartLibvirtd,

@@ -50,8 +50,8 @@ impl Libvirt {
         Ok(())
     }
 
-    /// Starts the successor of a libvirtd that has been stopped ahead of
-    /// [`Libvirt::restart`]: it takes longer to start than a guest takes to end. An error
+    /// Starts the next libvirtd after one was stopped, before [`Libvirt::restart`] asks
+    /// for it: libvirtd takes longer to start than a guest takes to end. An error
     /// is dropped here, since `restart` meets it again.
     pub fn start_ahead(&self) {
         let mut serving = self.serving();

@@ -24,8 +24,8 @@ use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// So long nothing must have been opened before the sockets are closed, in
-/// milliseconds. Closing waits under the lock that every change of rules takes.
+/// Time without a new socket after which the kept ones are closed, in milliseconds.
+/// Closing waits under the lock that every change of rules takes.
 const QUIET: u16 = 300;
 
 /// So many sockets are kept at most, well below the usual limit of 1024 descriptors.

@@ -76,7 +76,7 @@ pub trait Driver {
     /// The rules that a layer-3 rule becomes.
     fn copies(&self, rule: &Rule, element: &ResolvedElement<'_>) -> Vec<RuleCopy>;
 
-    /// What not every release takes of a layer-3 range of ports without a port in it.
+    /// The note on releases that refuse a layer-3 port range that ends before it begins.
     fn empty_port_range(&self) -> Option<Portability>;
 
     /// Adds what an ipset matches.

@@ -32,9 +32,8 @@ impl Driver for Ebtables {
         instance.priority()
     }
 
-    /// libvirt goes through the rules of both directions in their order and
-    /// makes each chain before the first rule that does not come before it. A
-    /// chain that several filters share may have a later priority than the rule
+    /// libvirt goes through the rules of both directions in their order and creates
+    /// a chain just before the first rule with an equal or later priority. A chain that several filters share may have a later priority than the rule
     /// of one of them; binding then fails, but for a device with the chain that
     /// a binding that failed earlier has left behind.
     fn check_order(&self, instances: &[RuleInstance<'_>]) -> Result<(), CompileError> {

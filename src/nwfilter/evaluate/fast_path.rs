@@ -337,7 +337,7 @@ fn sub_chain(code: &mut Code, layer: &Layer2Chains, at: usize, kind: Option<u128
         return;
     }
     let start = code.ops.len();
-    // Positions behind the chain are known once it is there.
+    // Where the chain ends is known only after it was written; patched below.
     let behind = u32::MAX;
     for rule in &sub.rules {
         let matches = [open.as_slice(), &rule.matches].concat();

@@ -90,7 +90,7 @@ impl<'a> ResolvedElement<'a> {
     /// A value read by `read`, and whether it is negated.
     ///
     /// # Errors
-    /// That `read` cannot read it, with the attribute's name.
+    /// If `read` cannot read the value; the error names the attribute.
     pub fn read<T>(
         &self,
         name: &str,

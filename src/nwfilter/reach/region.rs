@@ -64,7 +64,7 @@ impl Region {
 
     /// The frames of it that fail at least one test, as disjoint regions: those
     /// that fail the first, those that pass it and fail the second, and so on.
-    /// MatchBuilder of `last` are split off at the end, so that the earlier regions
+    /// Matches of the field `last` are split off at the end, so that the earlier regions
     /// keep all its values.
     pub fn failing(&self, tests: &[Match], last: Field) -> Vec<Self> {
         let mut rest = self.clone();

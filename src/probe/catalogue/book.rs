@@ -44,7 +44,7 @@ impl<'a> Book<'a> {
         }
     }
 
-    /// Begins probes of a row of the table that the guest sends. They share what the
+    /// Begins a row of probes that the guest sends. They share what the
     /// policy expects and where they are received.
     pub fn row(
         &mut self,

@@ -99,7 +99,7 @@ impl Step {
         }
     }
 
-    /// Whether the time of it belongs to all cells of a worker, whichever came first.
+    /// Whether all cells of a worker share it; its time is booked on the first of them.
     pub const fn is_shared(self) -> bool {
         matches!(self, Self::Lab | Self::Save)
     }

@@ -40,7 +40,7 @@ pub(in crate::report) fn filter_line(filter: &FilterInfo) -> String {
     }
 }
 
-/// `tcg (KVM guest did not reach READY in 10 s)`.
+/// `tcg (asked for)`.
 pub(in crate::report) fn accelerator_line(host: &Host) -> String {
     let (accel, reason) = (clean(&host.accel), clean(&host.accel_reason));
     if reason.is_empty() {

@@ -15,7 +15,7 @@ pub const WORKER: &str = "__worker";
 /// Only what has no deadline of its own (a call that libvirt never answers) gets here.
 const SILENCE: Duration = Duration::from_secs(180);
 
-/// What a rule may add to that; libvirt takes some 20 ms a rule, thrice.
+/// Added for each rule: the filter is bound or removed three times, at some 20 ms a rule.
 const SILENCE_PER_RULE: Duration = Duration::from_millis(200);
 
 /// How long a worker with this job may be silent.

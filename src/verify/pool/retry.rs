@@ -67,7 +67,7 @@ async fn once(context: &CellContext<'_>, guests: &Guests, plan: &CellPlan, numbe
 fn settle(mut tries: Vec<Cell>) -> Option<Cell> {
     let count = tries.len();
     let passed = tries.last()?.conclusion() == Conclusion::Pass;
-    // Of equals the first: that is what a run without retries would have found.
+    // On a tie the first try counts: a run without retries would have found that one.
     let (mut worst, mut at) = (tries[0].conclusion(), 0);
     for (index, cell) in tries.iter().enumerate() {
         if cell.conclusion() > worst {

@@ -279,8 +279,8 @@ impl<'a> ForeignCell<'a> {
 }
 
 impl Part {
-    /// What the guest sent until about `end` is proven by what it answered once the
-    /// filter was gone, where it could not answer before.
+    /// Where the guest could not answer through the filter, its answers after the filter
+    /// was removed prove that what it sent until about `end` had left it.
     pub fn prove_later(&mut self, later: &Self, end: u64) {
         if !later.proof.sound {
             return;

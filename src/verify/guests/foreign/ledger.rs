@@ -52,7 +52,7 @@ impl To {
 struct Tally {
     /// When each left the guest, in nanoseconds since the epoch.
     sent: Vec<u64>,
-    /// Observation at the LAN peer and at the router's LAN side.
+    /// How often it was seen at the LAN peer and at the router's LAN side.
     seen: [usize; 2],
 }
 

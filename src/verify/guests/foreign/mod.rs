@@ -2,8 +2,8 @@
 //! once more from the start with the filter there before its first frame. It has no agent
 //! that could be asked; the sensors show what it did, by kind of traffic.
 //!
-//! What bounds an absence is the guest's own answer: the lab's hosts ask it (ARP, ping), and
-//! what it answers has left it after everything that is judged.
+//! The lab's hosts ask the guest (ARP, ping), and its answer leaves it after everything that
+//! is judged: what has not arrived by then was stopped.
 
 mod expected;
 mod guest;

@@ -12,10 +12,10 @@ use std::time::Duration;
 /// Longest answer of the agent to a request without a deadline of its own.
 pub const ANSWER: Duration = Duration::from_secs(15);
 
-/// Longest DHCP step: udhcpc repeats each second and gives up after three tries.
+/// Longest DHCP step: udhcpc repeats each second, and a busy machine loses some.
 const DHCP: Duration = Duration::from_secs(6);
 
-/// Longest wait for a neighbour's MAC: the kernel asks three times, once a second.
+/// Longest wait for a neighbour's MAC: the kernel asks anew after a second.
 const NEIGHBOUR: Duration = Duration::from_millis(1500);
 
 /// Longest SSH exchange with a guest under emulation.
@@ -31,8 +31,8 @@ pub struct LinuxEndpoint<'a> {
     pub dev: &'a str,
     /// The guest's SSH host key.
     pub host_key: &'a str,
-    /// Whether its device is deaf for a while after each change of what it listens to.
-    pub deaf: bool,
+    /// Whether its NIC has a receive blackout after each change of its groups.
+    pub has_rx_blackout: bool,
 }
 
 impl LinuxEndpoint<'_> {
@@ -233,9 +233,9 @@ impl Endpoint for LinuxEndpoint<'_> {
         self.ask(Op::Reset).await.map(drop)
     }
 
-    /// Leaves the groups of an earlier pass and joins them anew. Where the device is deaf
-    /// after each change of what it listens to, that is done while nothing is waited for:
-    /// in the first-frame pass it is deaf all the same, since it has just been set up.
+    /// Leaves the groups of an earlier pass and joins them anew. A NIC with a
+    /// receive blackout joins at the end of a pass, when nothing is awaited any more; in the
+    /// first-frame pass at its beginning, since the NIC has just been set up.
     async fn join(
         &mut self,
         probes: &[Probe],
@@ -246,7 +246,7 @@ impl Endpoint for LinuxEndpoint<'_> {
             Pass::FirstFrame => Moment::First,
             _ => Moment::Last,
         };
-        if !self.deaf || moment != best || !probes.iter().any(is_join) {
+        if !self.has_rx_blackout || moment != best || !probes.iter().any(is_join) {
             return Ok(Refusals::new());
         }
         if moment == Moment::First {
@@ -268,11 +268,11 @@ impl Endpoint for LinuxEndpoint<'_> {
                 Stimulus::Frames(_) if pass == Pass::FirstFrame && probe.expect == Expect::Drop => {
                 }
                 Stimulus::Frames(frames) => raw.extend(frames.iter().cloned()),
-                Stimulus::Join { .. } if self.deaf => {}
+                Stimulus::Join { .. } if self.has_rx_blackout => {}
                 _ => others.push(probe),
             }
         }
-        let leave = (!self.deaf).then_some(Op::Leave);
+        let leave = (!self.has_rx_blackout).then_some(Op::Leave);
         let refused = self.through_stack(leave, others.into_iter()).await?;
         self.frames(&raw).await?;
         Ok(refused)

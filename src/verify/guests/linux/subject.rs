@@ -60,7 +60,7 @@ impl<'a> LinuxGuest<'a> {
             agent: &mut self.guest.agent,
             dev: self.dev,
             host_key: self.host_key,
-            deaf: quirk(&self.guest.machine.interface().model).rx_blackout_ms > 0,
+            has_rx_blackout: quirk(&self.guest.machine.interface().model).rx_blackout_ms > 0,
         };
         (sender, &self.guest.machine.tap)
     }

@@ -28,7 +28,7 @@ pub struct Leg {
 }
 
 impl Leg {
-    /// In words: "the ACK of its renew".
+    /// In words: "the ACK of its renewal".
     pub fn name(self) -> String {
         let of = match self.step {
             Step::Bind => "",
