@@ -6,8 +6,8 @@ use crate::layout::LayoutError;
 use crate::nwfilter::ReadError;
 use crate::nwfilter::evaluate::CompileError;
 use crate::report::model::Step;
-use crate::verify::CacheError;
 use crate::verify::plan::PlanError;
+use crate::verify::{BareBootError, CacheError};
 
 /// Why there are no figures.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +38,7 @@ pub enum BenchError {
     Workers(#[from] std::io::Error),
     /// The guest did not boot outside of a lab.
     #[error("boot the guest without a lab: {0}")]
-    BareBoot(String),
+    BareBoot(#[from] BareBootError),
     /// No cell came to an end.
     #[error("no cell was run")]
     NoCell,

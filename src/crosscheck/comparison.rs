@@ -108,7 +108,9 @@ fn compare_once(
         };
         return Ok((tally, pair.drain()?));
     }
-    let compiled = compile(case, mutation).and_then(|compiled| taken(&pair.iptables, compiled));
+    let compiled = compile(case, mutation)
+        .map_err(|error| error.to_string())
+        .and_then(|compiled| taken(&pair.iptables, compiled));
     bound(pair, case, |pair, refused| match (refused, compiled) {
         (Some(_), Err(_)) => Ok(Tally::default()),
         (None, Ok(compiled)) => through(pair, &compiled, &open),

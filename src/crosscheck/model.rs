@@ -4,7 +4,7 @@
 use super::grammar::Case;
 use crate::frame::Mac;
 use crate::layout::mac;
-use crate::nwfilter::evaluate::{Compiled, Way};
+use crate::nwfilter::evaluate::{CompileError, Compiled, Way};
 use crate::nwfilter::{Action, Entry};
 use serde::{Deserialize, Serialize};
 
@@ -29,12 +29,11 @@ pub enum Mutation {
 /// The evaluator's model of the case, with a mutation where one is wanted.
 ///
 /// # Errors
-/// Why libvirt would refuse the filter, in words.
-pub fn compile(case: &Case, mutation: Option<Mutation>) -> Result<Compiled, String> {
+/// Why libvirt would refuse the filter.
+pub fn compile(case: &Case, mutation: Option<Mutation>) -> Result<Compiled, CompileError> {
     let compiled = |case: &Case| {
         let top = &case.top().name;
         Compiled::new(&case.filters, top, GUEST, &case.parameters)
-            .map_err(|error| error.to_string())
     };
     match mutation {
         None => compiled(case),

@@ -6,12 +6,40 @@ use super::grammar::Case;
 use super::message::{BenchInput, Message, Throughput};
 use super::model::compile;
 use crate::lab::{LabError, Pair, Shortcuts};
-use crate::nwfilter::evaluate::{Compiled, Way};
-use crate::nwfilter::read;
+use crate::nwfilter::evaluate::{CompileError, Compiled, Way};
+use crate::nwfilter::{ReadError, read};
 use std::time::{Duration, Instant};
 
 /// How long one figure is measured.
 const SPAN: Duration = Duration::from_millis(500);
+
+/// Why there is no figure.
+#[derive(Debug, thiserror::Error)]
+enum MeasureError {
+    /// The lab broke down.
+    #[error(transparent)]
+    Lab(#[from] LabError),
+    /// The filter cannot be read.
+    #[error(transparent)]
+    Filter(#[from] ReadError),
+    /// The evaluator does not take the filter.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// libvirt does not take it.
+    #[error("{words}")]
+    Refused {
+        /// libvirt's words.
+        words: String,
+    },
+    /// The kernel does otherwise than the evaluator says.
+    #[error("{wrong} of {count} frames are judged otherwise than the evaluator says")]
+    Disputed {
+        /// How many frames.
+        wrong: usize,
+        /// Of how many.
+        count: usize,
+    },
+}
 
 /// Measures in a lab of its own.
 pub async fn run(input: &BenchInput) -> Message {
@@ -20,43 +48,39 @@ pub async fn run(input: &BenchInput) -> Message {
         Err(error) => return Message::Host(error.to_string()),
     };
     match measure(&mut pair, input) {
-        Ok(Ok(measured)) => Message::Measured(measured),
-        Ok(Err(text)) => Message::Broken(text),
+        Ok(measured) => Message::Measured(measured),
         Err(error) => Message::Broken(error.to_string()),
     }
 }
 
-fn measure(
-    pair: &mut Pair,
-    input: &BenchInput,
-) -> Result<Result<Vec<Throughput>, String>, LabError> {
-    let filter = match read(&input.filter, "the filter to measure with") {
-        Ok(filter) => filter,
-        Err(error) => return Ok(Err(error.to_string())),
-    };
+fn measure(pair: &mut Pair, input: &BenchInput) -> Result<Vec<Throughput>, MeasureError> {
     let case = Case {
-        filters: vec![filter],
+        filters: vec![read(&input.filter, "the filter to measure with")?],
         parameters: Vec::new(),
     };
-    let compiled = match compile(&case, None) {
-        Ok(compiled) => compiled,
-        Err(error) => return Ok(Err(error)),
-    };
+    let compiled = compile(&case, None)?;
     let frames: Vec<&[u8]> = input.frames.iter().map(Vec::as_slice).collect();
     with_filter(pair, &case, |pair, refused| {
-        if let Some(refused) = refused {
-            return Ok(Err(refused));
-        }
-        let mut out = Vec::new();
-        for _ in 0..input.rounds {
-            let written = written(pair, &frames)?;
-            match judged(pair, &compiled, &frames)? {
-                Ok(judged) => out.push(Throughput { written, judged }),
-                Err(text) => return Ok(Err(text)),
-            }
-        }
-        Ok(Ok(out))
-    })
+        Ok(match refused {
+            Some(words) => Err(MeasureError::Refused { words }),
+            None => rounds(pair, &compiled, &frames, input.rounds),
+        })
+    })?
+}
+
+fn rounds(
+    pair: &mut Pair,
+    compiled: &Compiled,
+    frames: &[&[u8]],
+    rounds: u32,
+) -> Result<Vec<Throughput>, MeasureError> {
+    let mut out = Vec::new();
+    for _ in 0..rounds {
+        let written = written(pair, frames)?;
+        let judged = judged(pair, compiled, frames)?;
+        out.push(Throughput { written, judged });
+    }
+    Ok(out)
 }
 
 fn written(pair: &mut Pair, frames: &[&[u8]]) -> Result<u64, LabError> {
@@ -68,11 +92,7 @@ fn written(pair: &mut Pair, frames: &[&[u8]]) -> Result<u64, LabError> {
     Ok(rate(count, took))
 }
 
-fn judged(
-    pair: &mut Pair,
-    compiled: &Compiled,
-    frames: &[&[u8]],
-) -> Result<Result<u64, String>, LabError> {
+fn judged(pair: &mut Pair, compiled: &Compiled, frames: &[&[u8]]) -> Result<u64, MeasureError> {
     let (started, mut count, mut wrong) = (Instant::now(), 0, 0_usize);
     while started.elapsed() < SPAN {
         let passed = pair.carry_all(true, frames)?;
@@ -83,11 +103,9 @@ fn judged(
         count += frames.len();
     }
     if wrong > 0 {
-        return Ok(Err(format!(
-            "{wrong} of {count} frames are judged otherwise than the evaluator says"
-        )));
+        return Err(MeasureError::Disputed { wrong, count });
     }
-    Ok(Ok(rate(count, started.elapsed())))
+    Ok(rate(count, started.elapsed()))
 }
 
 #[expect(

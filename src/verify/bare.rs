@@ -10,18 +10,29 @@ use std::time::{Duration, Instant};
 /// Longest boot that is waited for.
 const DEADLINE: Duration = Duration::from_secs(60);
 
+/// Why a guest did not boot under QEMU alone.
+#[derive(Debug, thiserror::Error)]
+pub enum BareBootError {
+    /// QEMU cannot be started.
+    #[error("{EMULATOR}: {0}; `cargo xtask setup` installs it")]
+    NoEmulator(#[source] std::io::Error),
+    /// The guest did not come up.
+    #[error("the guest did not reach READY under QEMU alone")]
+    NotReady,
+}
+
 /// Boots a kernel with the image's initramfs once under emulation, without libvirt,
 /// network or agent port; milliseconds to READY.
 ///
 /// # Errors
 /// When QEMU cannot be started or the guest does not reach READY.
-pub fn bare_boot(kernel: &Path, image: &Image) -> Result<u64, String> {
+pub fn bare_boot(kernel: &Path, image: &Image) -> Result<u64, BareBootError> {
     let started = Instant::now();
     let mut child = command(kernel, image)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
-        .map_err(|error| format!("{EMULATOR}: {error}; `cargo xtask setup` installs it"))?;
+        .map_err(BareBootError::NoEmulator)?;
     let lines = child
         .stdout
         .take()
@@ -41,7 +52,7 @@ pub fn bare_boot(kernel: &Path, image: &Image) -> Result<u64, String> {
     }
     let _ = child.kill();
     let _ = child.wait();
-    ready.ok_or_else(|| "the guest did not reach READY under QEMU alone".to_owned())
+    ready.ok_or(BareBootError::NotReady)
 }
 
 /// The lab's machine as far as a boot needs it.

@@ -26,7 +26,7 @@ mod sockets;
 mod trial;
 mod watch;
 
-pub use bare::bare_boot;
+pub use bare::{BareBootError, bare_boot};
 pub use cache::{Cache, CacheError};
 pub use error::VerifyError;
 pub use filter::{FilterText, FilterUnderTest};
