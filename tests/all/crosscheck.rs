@@ -43,7 +43,7 @@ fn what_is_left_of_a_refused_filter_decides_nothing() {
     let run = "--filters 3 --first 336 --frames 5 --seed 1 --jobs 1";
     let done = crosscheck(&run.split(' ').collect::<Vec<_>>());
     assert_eq!(done.code, Some(0), "{}", done.stdout);
-    let refused = "1 bound and 2 refused by libvirt and evaluator alike";
+    let refused = "1 bound, and 2 refused by libvirt and evaluator alike";
     assert!(done.stdout.contains(refused), "{}", done.stdout);
 }
 
