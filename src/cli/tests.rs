@@ -18,7 +18,7 @@ fn pages() -> Vec<(String, String, String)> {
     pages.extend(
         command
             .get_subcommands_mut()
-            .filter(|verb| !verb.is_hide_set())
+            .filter(|verb| !verb.is_hide_set() && verb.get_name() != "help")
             .map(page),
     );
     pages
@@ -102,7 +102,7 @@ fn every_example_is_a_good_command_line() {
 fn every_verb_has_examples() {
     for (verb, ..) in pages().iter().skip(1) {
         let known = EXAMPLES.iter().any(|(name, _)| name == verb);
-        assert!(known || verb == "help", "{verb}");
+        assert!(known, "{verb}");
     }
 }
 

@@ -10,7 +10,12 @@ use std::path::{Path, PathBuf};
 #[command(next_help_heading = "Lab")]
 pub struct GuestImageOption {
     /// Directory of the guest image that `cargo xtask image` builds
-    #[arg(long = "guest-image", value_name = "DIR", env = "LANFENCE_GUEST")]
+    #[arg(
+        long = "guest-image",
+        value_name = "DIR",
+        env = "LANFENCE_GUEST",
+        hide_env_values = true
+    )]
     dir: Option<PathBuf>,
 }
 
