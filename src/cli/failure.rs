@@ -1,9 +1,13 @@
 //! Why a verb could not do its work: an exit code, and an error with its causes.
 
+use crate::report::text::{clean, shorten};
 use crate::verdict::Exit;
 use std::error::Error;
 use std::fmt::{self, Display, Write as _};
 use std::path::{Path, PathBuf};
+
+/// Most characters of a cause: it may quote a whole file.
+const LONGEST: usize = 400;
 
 /// Any error; what is only said in words converts into one.
 type Cause = Box<dyn Error + Send + Sync>;
@@ -55,8 +59,9 @@ impl Display for Failure {
         let mut cause = self.error.source();
         while let Some(error) = cause {
             let words = error.to_string();
-            if !text.contains(&words) {
-                let _ = write!(text, "\n  because: {words}");
+            // Some print the text that they are about first, and what is wrong last.
+            if !text.contains(words.lines().last().unwrap_or_default()) {
+                let _ = write!(text, "\n  because: {}", shorten(&clean(&words), LONGEST));
             }
             cause = error.source();
         }

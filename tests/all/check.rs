@@ -111,7 +111,7 @@ fn lint_shows_what_libvirt_reads() {
     assert_eq!(code, 1, "{stdout}");
     for part in [
         "unknown attribute dstipadr in <ip>",
-        "you mean dstipaddr?",
+        "mean dstipaddr?",
         "x.xml:3:5",
         "priority 5000 is none",
         "<ip srcipaddr='0.0.0.12'/>",
