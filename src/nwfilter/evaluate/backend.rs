@@ -9,8 +9,8 @@ pub enum Backend {
     /// docs/measurements.md#M1.
     #[default]
     Ebtables,
-    /// nftables: in libvirt's repository since commit eb65962f, in no release
-    /// yet; read in its source and test data, not measured.
+    /// nftables: releases since 12.8; read in libvirt's source at commit eb65962f
+    /// and its test data, not measured.
     Nftables,
 }
 

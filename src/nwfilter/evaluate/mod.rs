@@ -3,7 +3,7 @@
 //!
 //! The facts are measured with libvirt 11.3.0 (ebtables back end,
 //! docs/measurements.md#M1), among them its bugs: the evaluator answers what happens, not what the XML seems to say.
-//! Those of the nftables back end, which no release has yet, are read in
+//! Those of the nftables back end (libvirt 12.8 and later) are read in
 //! libvirt's source and not measured. What the two translate differently is in
 //! [`ebtables`] and [`nftables`]; everything else they have in common.
 //!
