@@ -20,16 +20,16 @@ pub enum BenchError {
     Read(#[from] ReadError),
     /// The benchmark's own filter cannot be compiled.
     #[error(transparent)]
-    Compile(#[from] CompileError),
+    Compile(Box<CompileError>),
     /// The cells cannot be planned.
     #[error(transparent)]
-    Plan(#[from] PlanError),
+    Plan(Box<PlanError>),
     /// The cache cannot be used.
     #[error(transparent)]
     Cache(#[from] CacheError),
     /// The guest image cannot be used.
     #[error(transparent)]
-    Guest(#[from] GuestError),
+    Guest(Box<GuestError>),
     /// The tap test did not finish.
     #[error(transparent)]
     Tap(#[from] Broken),
@@ -56,4 +56,22 @@ pub enum BenchError {
     /// Figures of a cell that is not green say nothing.
     #[error("{0} is not green; `lanfence verify --cell {0}` shows why")]
     NotGreen(String),
+}
+
+impl From<CompileError> for BenchError {
+    fn from(error: CompileError) -> Self {
+        Self::Compile(Box::new(error))
+    }
+}
+
+impl From<PlanError> for BenchError {
+    fn from(error: PlanError) -> Self {
+        Self::Plan(Box::new(error))
+    }
+}
+
+impl From<GuestError> for BenchError {
+    fn from(error: GuestError) -> Self {
+        Self::Guest(Box::new(error))
+    }
 }

@@ -182,7 +182,7 @@ fn text(sides: &[Side; 2], found: &Comparison) -> String {
     };
     let _ = writeln!(
         out,
-        "\n{word}: {} over all frames with whole headers, exit code {}",
+        "\n{word}: {} over all frames with complete headers, exit code {}",
         plural(found.differences.len(), "difference"),
         exit(found).code()
     );
