@@ -3,10 +3,11 @@
 use super::error::BenchError;
 use super::figures::{BARE, Series};
 use super::others;
+use crate::guest::GuestKind;
 use crate::guest::Image;
 use crate::report::model::{Step, Timing};
 use crate::verify::job::{Attach, CellPlan, Job};
-use crate::verify::{GuestKind, Workers, bare_boot, run_cells};
+use crate::verify::{Workers, bare_boot, run_cells};
 use std::path::Path;
 use std::time::Instant;
 

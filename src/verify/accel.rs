@@ -2,9 +2,9 @@
 
 use super::cache::Cache;
 use super::job::{CellPlan, Job};
-use super::kind::GuestKind;
 use super::pool::{Workers, run_cells};
 use crate::guest::Accel;
+use crate::guest::GuestKind;
 use crate::report::model::{CellError, ErrorKind, Step};
 
 /// The accelerator that will be used, and why.

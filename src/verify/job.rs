@@ -2,8 +2,8 @@
 
 use super::cache::{Cache, CacheError};
 use super::filter::{FilterText, FilterUnderTest};
-use super::kind::GuestKind;
 use crate::guest::Accel;
+use crate::guest::GuestKind;
 use crate::guest::foreign::Manifest;
 use crate::lab::Shortcuts;
 use crate::report::model::{Cell, CellError};

@@ -1,5 +1,6 @@
 //! What a manifest says of a foreign guest, checked.
 
+use super::super::kind::GuestKind;
 use super::error::ManifestError;
 use super::file::{self, File};
 use super::format::Format;
@@ -64,9 +65,6 @@ pub struct Expectations {
     /// Frames to the WAN.
     pub wan: Wan,
 }
-
-/// Names that other guests have.
-const TAKEN: [&str; 3] = ["linux", "ipxe", "tap"];
 
 /// Most NIC models of a manifest.
 const MAX_NICS: usize = 32;
@@ -155,7 +153,7 @@ impl Checker<'_> {
                 cure,
             ));
         }
-        if TAKEN.contains(&name.as_str()) {
+        if GuestKind::OWN.iter().any(|kind| kind.word() == name) {
             let what = format!("`{name}` is the name of lanfence's own guest");
             return Err(self.error(value, what, "take another"));
         }

@@ -10,7 +10,7 @@ mod tap;
 
 use super::cell::{CellContext, CellRun};
 use super::job::CellPlan;
-use super::kind::GuestKind;
+use crate::guest::GuestKind;
 use crate::report::model::Cell;
 
 /// What a worker remembers from cell to cell, by kind of guest.

@@ -2,10 +2,10 @@
 
 use super::error::PlanError;
 use super::select::Entry;
+use crate::guest::GuestKind;
 use crate::guest::foreign::{ImageSource, Manifest, shipped};
 use crate::guest::{Nic, find};
 use crate::verify::job::{CellPlan, ForeignSource};
-use crate::verify::kind::GuestKind;
 use std::ffi::OsString;
 use std::path::PathBuf;
 

@@ -71,7 +71,7 @@ pub fn select(entries: Vec<Entry>, globs: &[glob::Pattern], partition: Option<Pa
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verify::kind::GuestKind;
+    use crate::guest::GuestKind;
     use proptest::prelude::*;
     use rstest::rstest;
 

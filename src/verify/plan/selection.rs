@@ -4,9 +4,9 @@ use super::error::PlanError;
 use super::foreign;
 use super::partition::Partition;
 use super::select::{Entry, Plan, select};
+use crate::guest::GuestKind;
 use crate::guest::{ImageContents, Nic, devices, find, nics};
 use crate::verify::job::{Attach, CellPlan, ForeignSource};
-use crate::verify::kind::GuestKind;
 use std::path::{Path, PathBuf};
 
 /// The NIC models when the user chooses none: the one that old guests want and the one

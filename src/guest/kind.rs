@@ -21,6 +21,9 @@ pub enum GuestKind {
 }
 
 impl GuestKind {
+    /// The kinds that lanfence brings along. Their words are taken: no manifest may use one.
+    pub const OWN: [Self; 3] = [Self::Linux, Self::Ipxe, Self::Tap];
+
     /// The word for it.
     pub fn word(&self) -> &str {
         match self {
@@ -47,8 +50,7 @@ impl FromStr for GuestKind {
     type Err = Infallible;
 
     fn from_str(word: &str) -> Result<Self, Infallible> {
-        let known = [Self::Linux, Self::Ipxe, Self::Tap];
-        let found = known.into_iter().find(|kind| kind.word() == word);
+        let found = Self::OWN.into_iter().find(|kind| kind.word() == word);
         Ok(found.unwrap_or_else(|| Self::Foreign(word.to_owned())))
     }
 }
@@ -79,7 +81,7 @@ mod tests {
     #[test]
     fn every_kind_is_read_from_its_word() {
         let dos = GuestKind::Foreign("dos".into());
-        for kind in [GuestKind::Linux, GuestKind::Ipxe, GuestKind::Tap, dos] {
+        for kind in GuestKind::OWN.into_iter().chain([dos]) {
             assert_eq!(GuestKind::from(kind.to_string()), kind);
         }
     }
