@@ -32,13 +32,14 @@ impl FilterTree {
     /// use lanfence::nwfilter::lint::lint;
     /// use lanfence::nwfilter::{FilterTree, ShippedFilters, Strictness};
     ///
-    /// let file = std::env::temp_dir().join("lanfence-doc-example.xml");
+    /// let file = std::env::temp_dir().join(format!("no-arp-{}.xml", std::process::id()));
     /// std::fs::write(
     ///     &file,
     ///     "<filter name='no-arp'><rule action='drop' direction='out'><arp/></rule></filter>",
     /// )?;
     /// let shipped = ShippedFilters::default();
-    /// let tree = FilterTree::load(&[file], None, Strictness::Strict, &shipped)?;
+    /// let tree = FilterTree::load(&[file.clone()], None, Strictness::Strict, &shipped)?;
+    /// # std::fs::remove_file(&file)?;
     /// let compiled = tree.compile([2, 0, 0, 0, 0, 1], &[], Default::default())?;
     /// let findings = lint(&tree.filters, &tree.top, &compiled);
     /// assert!(findings.iter().any(|finding| finding.lint == "default-accept"));

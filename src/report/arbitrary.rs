@@ -11,24 +11,6 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-pub(super) const GROUPS: [Group; 15] = [
-    Group::Dhcp,
-    Group::LanUnicast,
-    Group::Broadcast,
-    Group::Multicast,
-    Group::Arp,
-    Group::Ipv6Control,
-    Group::LanInbound,
-    Group::WanIpv4,
-    Group::WanIpv6,
-    Group::WanEdges,
-    Group::Tunnels,
-    Group::Reflection,
-    Group::Encapsulation,
-    Group::Rogue,
-    Group::WanInbound,
-];
-
 const POINTS: [Point; 5] = [
     Point::TapFromGuest,
     Point::TapToGuest,
@@ -63,7 +45,7 @@ fn verdict() -> impl Strategy<Value = Verdict> {
 fn probe() -> impl Strategy<Value = ProbeResult> {
     let names = (
         text(),
-        select(&GROUPS[..]),
+        select(&Group::ALL[..]),
         text(),
         select(vec![Expect::Pass, Expect::Drop]),
     );

@@ -1,8 +1,8 @@
 //! The serialisable run and its renderers.
 //!
-//! [`model::Run`] is what a run found; every other module turns it into
-//! something to read, and none of them judges. What each prints is fixed by a
-//! snapshot beside it.
+//! [`model::Run`] is what a run found, [`summary`] adds it up to a conclusion, and
+//! every other module turns it into something to read: no renderer judges. What each
+//! prints is fixed by a snapshot beside it.
 
 pub mod clients;
 pub mod color;

@@ -7,6 +7,7 @@ use crate::report::findings::{Finding, findings, labels, leak_check, place};
 use crate::report::model::{ErrorKind, Failure, Run, Verdict};
 use crate::report::text::{clean, plural};
 use crate::report::titles;
+use crate::verdict::Conclusion;
 use comfy_table::CellAlignment;
 use std::fmt::Write as _;
 
@@ -194,13 +195,14 @@ fn skipped(page: &mut Page, run: &Run) {
 }
 
 /// Whose fault an error is, with the exit code it asks for.
-fn blame(kind: ErrorKind) -> &'static str {
-    match kind {
-        ErrorKind::Usage => "wrong input (2)",
-        ErrorKind::Host => "unfit host (3)",
-        ErrorKind::Cell => "the guest or the lab broke down (5)",
-        ErrorKind::Internal => "a bug of lanfence (70)",
-    }
+fn blame(kind: ErrorKind) -> String {
+    let whose = match kind {
+        ErrorKind::Usage => "wrong input",
+        ErrorKind::Host => "unfit host",
+        ErrorKind::Cell => "the guest or the lab broke down",
+        ErrorKind::Internal => "a bug of lanfence",
+    };
+    format!("{whose} ({})", Conclusion::from(kind).exit().code())
 }
 
 fn print_leak_check(page: &mut Page, run: &Run) {
