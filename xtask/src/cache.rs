@@ -101,7 +101,16 @@ impl Cache {
     /// If the lock file cannot be opened or locked, or another process holds it for longer than
     /// [`LOCK_DEADLINE`].
     pub fn lock(&self) -> Result<Lock> {
-        let path = self.path("lock");
+        self.lock_named("lock")
+    }
+
+    /// Waits until nobody else holds this file of the cache.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Cache::lock`].
+    pub fn lock_named(&self, relative: &str) -> Result<Lock> {
+        let path = self.path(relative);
         let mut file = OpenOptions::new()
             .create(true)
             .append(true)

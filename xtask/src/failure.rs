@@ -7,6 +7,9 @@ pub const USAGE: u8 = 2;
 /// The machine lacks something that xtask may not or cannot add.
 pub const UNFIT: u8 = 3;
 
+/// The user asked to stop.
+pub const INTERRUPTED: u8 = 130;
+
 /// There is no task of this name.
 #[derive(Debug)]
 pub struct UnknownTask {
@@ -20,6 +23,22 @@ pub struct UnknownTask {
 /// context of another error it says what could not be done for want of it.
 #[derive(Debug)]
 pub struct Unfit(pub String);
+
+/// The arguments of a task make no sense; says what would.
+#[derive(Debug)]
+pub struct Usage(pub String);
+
+/// A manifest of a host cannot be used; says which, and what is wrong with it.
+#[derive(Debug)]
+pub struct BadManifest(pub String);
+
+/// The user has asked to stop.
+#[derive(Debug)]
+pub struct Interrupted;
+
+/// A command that was started ended with this code and has said why.
+#[derive(Debug)]
+pub struct CommandFailed(pub u8);
 
 impl fmt::Display for UnknownTask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -38,12 +57,48 @@ impl fmt::Display for Unfit {
     }
 }
 
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for BadManifest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("interrupted")
+    }
+}
+
+impl fmt::Display for CommandFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the command ended with exit code {}", self.0)
+    }
+}
+
 impl std::error::Error for UnknownTask {}
 impl std::error::Error for Unfit {}
+impl std::error::Error for Usage {}
+impl std::error::Error for BadManifest {}
+impl std::error::Error for Interrupted {}
+impl std::error::Error for CommandFailed {}
 
 /// The exit code for an error, whatever was added to it as context.
 pub fn exit_code(error: &anyhow::Error) -> u8 {
-    if error.is::<UnknownTask>() || error.is::<lexopt::Error>() {
+    if let Some(CommandFailed(code)) = error.downcast_ref() {
+        *code
+    } else if error.is::<Interrupted>() {
+        INTERRUPTED
+    } else if error.is::<UnknownTask>()
+        || error.is::<lexopt::Error>()
+        || error.is::<Usage>()
+        || error.is::<BadManifest>()
+    {
         USAGE
     } else if error.is::<Unfit>() {
         UNFIT

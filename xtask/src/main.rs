@@ -8,6 +8,7 @@ mod elf;
 mod failure;
 mod guest_packages;
 mod host;
+mod hosts;
 mod image;
 mod needs;
 mod options;
@@ -30,7 +31,9 @@ fn main() -> ExitCode {
     match dispatch(std::env::args_os().skip(1).collect()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            if !error.is::<failure::CommandFailed>() {
+                eprintln!("error: {error:#}");
+            }
             ExitCode::from(failure::exit_code(&error))
         }
     }

@@ -1,6 +1,7 @@
 //! The table of tasks and the help text that is made from it.
 
 use crate::failure::UnknownTask;
+use crate::hosts;
 use crate::image;
 use crate::options::Options;
 use crate::run;
@@ -92,6 +93,17 @@ pub const TASKS: &[Task] = &[
                   arguments go to `cargo test`.",
         passthrough: true,
         run: run::test,
+    },
+    Task {
+        name: "hosts",
+        arguments: "VERB [ARGUMENTS]",
+        summary: "Run lanfence in throwaway hosts: other kernels, libvirts and QEMUs, with KVM",
+        details: "  list                         the hosts, what is in them and what of them is made\n  \
+                  build NAME [--fresh]         make the disk of a host, boot it once and save it\n  \
+                  run NAME [--user U] -- ...   run lanfence in it; its output, exit code and files\n                               \
+                  come back",
+        passthrough: false,
+        run: hosts::task,
     },
     Task {
         name: "bench",

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result, bail};
 use nix::errno::Errno;
 use std::env;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -46,6 +46,18 @@ pub fn shell_line(command: &Command) -> String {
         .map(quote)
         .collect::<Vec<_>>()
         .join(" ")
+}
+
+/// PATH with the administrators' directories, which an ordinary user's lacks.
+pub fn administrators_path() -> OsString {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let all = env::split_paths(&path).chain(ADMIN_DIRECTORIES.iter().map(PathBuf::from));
+    env::join_paths(all).unwrap_or(path)
+}
+
+/// A word as a shell reads it.
+pub fn quoted_for_shell(word: &OsStr) -> String {
+    quote(word)
 }
 
 fn quote(word: &OsStr) -> String {

@@ -39,6 +39,27 @@ pub fn build(offline: bool) -> Result<PathBuf> {
     executable(&messages).context("cargo did not say where it put the guest agent")
 }
 
+/// Builds lanfence if it is not fresh, as `cargo xtask verify` does, and returns the program.
+///
+/// # Errors
+///
+/// If cargo cannot be started, or lanfence does not compile.
+pub fn build_lanfence(offline: bool) -> Result<PathBuf> {
+    let mut command = cargo(offline);
+    command
+        .current_dir(workspace())
+        .args(["build", "--package", "lanfence", "--bin", "lanfence"])
+        .args(["--message-format", "json-render-diagnostics"])
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit());
+    let output = command.output().context("cannot run cargo")?;
+    if !output.status.success() {
+        bail!("building lanfence failed ({})", output.status);
+    }
+    let messages = String::from_utf8_lossy(&output.stdout);
+    executable(&messages).context("cargo did not say where it put lanfence")
+}
+
 /// Cargo, as the one that runs us.
 pub fn cargo(offline: bool) -> Command {
     let program = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
