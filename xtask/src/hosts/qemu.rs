@@ -126,7 +126,16 @@ pub fn command(spec: &Spec<'_>) -> Command {
             &format!("socket,id=monitor,path={MONITOR_SOCKET},server=on,wait=off"),
         ])
         .args(["-mon", "chardev=monitor,mode=control"]);
-    for share in spec.shares {
+    shares(&mut command, spec.shares);
+    if let Some(saved) = spec.saved {
+        let source = quoted_for_shell(saved.as_os_str());
+        command.args(["-incoming", &format!("exec:cat {source}")]);
+    }
+    command
+}
+
+fn shares(command: &mut Command, shares: &[Share]) {
+    for share in shares {
         let model = match share.access {
             Access::Read => "security_model=none,readonly=on",
             Access::Write => "security_model=none",
@@ -143,11 +152,6 @@ pub fn command(spec: &Spec<'_>) -> Command {
                 &format!("virtio-9p-pci,fsdev={tag},mount_tag={tag}"),
             ]);
     }
-    if let Some(saved) = spec.saved {
-        let source = quoted_for_shell(saved.as_os_str());
-        command.args(["-incoming", &format!("exec:cat {source}")]);
-    }
-    command
 }
 
 /// A path inside one of QEMU's options, where a comma is written twice.
