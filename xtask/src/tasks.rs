@@ -98,10 +98,17 @@ pub const TASKS: &[Task] = &[
         name: "hosts",
         arguments: "VERB [ARGUMENTS]",
         summary: "Run lanfence in throwaway hosts: other kernels, libvirts and QEMUs, with KVM",
-        details: "  list                         the hosts, what is in them and what of them is made\n  \
-                  build NAME [--fresh]         make the disk of a host, boot it once and save it\n  \
-                  run NAME [--user U] -- ...   run lanfence in it; its output, exit code and files\n                               \
-                  come back",
+        details: "  list                          the hosts, what is in them, what of them is made\n  \
+                  build NAME [--fresh]          make a host's disk, boot it once and save it\n  \
+                  run NAME [--user U] -- ...    run a command of lanfence in it; its output, exit\n                                \
+                  code and files come back\n  \
+                  shell NAME                    a terminal in it\n  \
+                  test [--trial T]... NAME...   the whole product in these hosts, or in --all\n  \
+                  compare A B -- ...            run a command in two hosts, print what differs\n\n\
+                  Hosts are described in images/hosts/*.toml. The first run of one downloads its\n\
+                  packages (some minutes); later runs restore it in seconds. Where KVM does not\n\
+                  nest, a host is emulated, with a KVM inside. It has no network. The current\n\
+                  directory is mounted in it at the same path.",
         passthrough: false,
         run: hosts::task,
     },

@@ -192,7 +192,7 @@ fn boot(cache: &Cache, booted: &Booted) -> Result<()> {
     let script = format!("exec >/dev/ttyS0 2>&1\n{script}");
     let ended = machine.run("/bin/sh", &["-c", &script], &mut || Ok(()))?;
     if ended != Ended::Code(0) {
-        bail!("its first set-up ended with {ended:?}{}", machine.quoted());
+        bail!("its first set-up ended with {ended}{}", machine.quoted());
     }
     let state = run.path().join("state");
     machine.save(&state)?;

@@ -5,14 +5,18 @@ use super::booted::{Booted, overlay_over};
 use super::machine::{Ended, Machine};
 use super::run_directory::RunDirectory;
 use super::shares::{MOUNTS, Shares};
-use crate::cache::Cache;
+use crate::cache::{Cache, make_directory};
 use crate::tool::quoted_for_shell;
 use anyhow::{Context as _, Result, bail};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// Where a command in the host may leave files for this machine.
+pub const OUT: &str = "/srv/lanfence/run/out";
 
 /// A restored host answers within so many times its boot.
 const RESTORED: u32 = 4;
@@ -66,6 +70,10 @@ impl Host {
     /// If QEMU cannot restore it, or it does not answer or mount.
     pub fn restore(cache: &Cache, booted: &Booted, handed: &Handed, work: &Path) -> Result<Host> {
         let run = RunDirectory::new(cache)?;
+        let out = run.path().join("out");
+        make_directory(&out)?;
+        // Every user of the host may.
+        fs::set_permissions(&out, fs::Permissions::from_mode(0o1777))?;
         let shares = Shares {
             run: run.path().to_owned(),
             kept: booted.kept(),
@@ -86,7 +94,7 @@ impl Host {
         let ended = machine.run("/bin/sh", &["-c", &script], &mut || Ok(()))?;
         if ended != Ended::Code(0) {
             bail!(
-                "the host cannot mount what it is handed ({ended:?}){}",
+                "the host cannot mount what it is handed ({ended}){}",
                 machine.quoted()
             );
         }
@@ -115,6 +123,34 @@ impl Host {
             tails[0].copy(output.out)?;
             tails[1].copy(output.err)
         })
+    }
+
+    /// A socket of the host's QEMU, by a path that is short enough for an address.
+    pub fn socket(&self, name: &str) -> PathBuf {
+        self.machine.socket(name)
+    }
+
+    /// Runs a shell on the host's virtual terminal to its end.
+    ///
+    /// # Errors
+    ///
+    /// If the host ends or hangs.
+    pub fn run_shell(&mut self) -> Result<()> {
+        let script = format!(
+            "cd {}; export PATH={MOUNTS}/programs:$PATH TERM=linux HOME=/root \
+             LANFENCE_GUEST={MOUNTS}/guest LANFENCE_SHIPPED_FILTERS={MOUNTS}/filters \
+             LANFENCE_CACHE={MOUNTS}/kept/root; mkdir -p $LANFENCE_CACHE; \
+             exec setsid --ctty --wait bash -i </dev/hvc0 >/dev/hvc0 2>&1",
+            quoted_for_shell(self.shares.work_in_host().as_os_str())
+        );
+        self.machine
+            .run("/bin/bash", &["-c", &script], &mut || Ok(()))?;
+        Ok(())
+    }
+
+    /// A file that a command left in [`OUT`]; none if there is none.
+    pub fn file(&self, name: &str) -> Option<Vec<u8>> {
+        fs::read(self.run.path().join("out").join(name)).ok()
     }
 
     fn script(&self, job: &Job) -> String {

@@ -3,18 +3,12 @@
 use super::booted::Booted;
 use super::disk::Disk;
 use super::manifest::{Backend, Manifest};
+use super::table::aligned;
 use crate::cache::Cache;
 use anyhow::Result;
-use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-
-/// One line a host.
-#[derive(Debug, PartialEq, Eq)]
-struct Row {
-    cells: [String; 8],
-}
 
 const HEADINGS: [&str; 8] = [
     "host", "suite", "kernel", "libvirt", "QEMU", "back end", "state", "MiB",
@@ -26,16 +20,14 @@ const HEADINGS: [&str; 8] = [
 ///
 /// If QEMU's version cannot be had.
 pub fn table(cache: &Cache, manifests: &[Manifest]) -> Result<String> {
-    let mut rows = vec![Row {
-        cells: HEADINGS.map(str::to_owned),
-    }];
+    let mut rows = vec![HEADINGS.map(str::to_owned).to_vec()];
     for manifest in manifests {
         rows.push(row(cache, manifest)?);
     }
     Ok(aligned(&rows))
 }
 
-fn row(cache: &Cache, manifest: &Manifest) -> Result<Row> {
+fn row(cache: &Cache, manifest: &Manifest) -> Result<Vec<String>> {
     let disk = Disk::present(cache, manifest);
     let booted = Booted::present(cache, manifest)?;
     let versions = disk.as_ref().map(Disk::versions).unwrap_or_default();
@@ -61,19 +53,17 @@ fn row(cache: &Cache, manifest: &Manifest) -> Result<Row> {
         Backend::Iptables => "ebtables",
         Backend::Nftables => "nftables",
     };
-    Ok(Row {
-        cells: [
-            manifest.name.clone(),
-            manifest.suite.clone(),
-            known(versions.kernel),
-            known(versions.libvirt),
-            known(versions.qemu),
-            backend.to_owned(),
-            state,
-            // A block of stat(2) has 512 bytes.
-            (blocks / 2048).to_string(),
-        ],
-    })
+    Ok(vec![
+        manifest.name.clone(),
+        manifest.suite.clone(),
+        known(versions.kernel),
+        known(versions.libvirt),
+        known(versions.qemu),
+        backend.to_owned(),
+        state,
+        // A block of stat(2) has 512 bytes.
+        (blocks / 2048).to_string(),
+    ])
 }
 
 fn blocks_of(directory: &Path) -> u64 {
@@ -88,25 +78,6 @@ fn blocks_of(directory: &Path) -> u64 {
             })
         })
         .sum()
-}
-
-fn aligned(rows: &[Row]) -> String {
-    let width = |column: usize| {
-        rows.iter()
-            .map(|row| row.cells[column].chars().count())
-            .max()
-            .unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..HEADINGS.len()).map(width).collect();
-    let mut text = String::new();
-    for row in rows {
-        let mut line = String::new();
-        for (cell, width) in row.cells.iter().zip(&widths) {
-            let _ = write!(line, "{cell:<width$}  ");
-        }
-        let _ = writeln!(text, "{}", line.trim_end());
-    }
-    text
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::fs::{self, File};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::process::CommandExt as _;
@@ -41,6 +41,8 @@ pub struct Machine {
     child: Child,
     /// Where console, complaints and sockets are.
     directory: PathBuf,
+    /// The same, open.
+    handle: File,
     monitor: Channel,
     agent: Channel,
     started: Instant,
@@ -56,6 +58,15 @@ pub enum Ended {
     Code(u8),
     /// By this signal.
     Signal(u8),
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Ended::Code(code) => write!(f, "exit code {code}"),
+            Ended::Signal(signal) => write!(f, "signal {signal}"),
+        }
+    }
 }
 
 impl Machine {
@@ -85,6 +96,7 @@ impl Machine {
         let mut machine = Machine {
             child,
             directory: directory.to_owned(),
+            handle: File::open(directory)?,
             monitor,
             agent,
             started: Instant::now(),
@@ -225,7 +237,7 @@ impl Machine {
         let now = format!("@{}.{:09}", now.as_secs(), now.subsec_nanos());
         let ended = self.run("/bin/date", &["--set", &now], &mut || Ok(()))?;
         if ended != Ended::Code(0) {
-            bail!("the host's clock cannot be set: date ended with {ended:?}");
+            bail!("the host's clock cannot be set: date ended with {ended}");
         }
         Ok(())
     }
@@ -309,6 +321,12 @@ impl Machine {
         }
     }
 
+    /// A socket of QEMU's. The address of a local socket has at most 107 bytes, which a cache's
+    /// path may exceed, so it is named by an open directory.
+    pub fn socket(&self, name: &str) -> PathBuf {
+        socket(&self.handle, name)
+    }
+
     /// The end of the console and of QEMU's complaints, for messages.
     pub fn quoted(&self) -> String {
         quoted(&self.directory)
@@ -359,12 +377,15 @@ fn connect_both(child: &mut Child, directory: &Path) -> Result<(Channel, Channel
     ))
 }
 
+fn socket(directory: &File, name: &str) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}/{name}", directory.as_raw_fd()))
+}
+
 /// Connects to a socket that QEMU makes when it starts.
 fn connect(child: &mut Child, directory: &Path, name: &str, peer: &'static str) -> Result<Channel> {
     let deadline = Instant::now() + MONITOR;
-    // The address of a local socket has at most 107 bytes, which a cache's path may exceed.
     let handle = File::open(directory)?;
-    let socket = PathBuf::from(format!("/proc/self/fd/{}/{name}", handle.as_raw_fd()));
+    let socket = socket(&handle, name);
     loop {
         interrupt::check()?;
         match Channel::connect(peer, &socket) {

@@ -4,6 +4,7 @@
 mod accelerator;
 mod booted;
 mod channel;
+mod compare;
 mod disk;
 mod first_boot;
 mod host;
@@ -14,19 +15,36 @@ mod manifest;
 mod qemu;
 mod run_directory;
 mod shares;
+mod shell;
+mod table;
+mod test;
+mod trials;
+mod words;
 
 use crate::cache::Cache;
-use crate::failure::{CommandFailed, Usage};
+use crate::failure::{CommandFailed, Unfit};
 use crate::image;
 use crate::options::Options;
 use crate::setup;
 use anyhow::{Context as _, Result, bail};
-use booted::Booted;
 use host::{Handed, Host, Job, Output};
 use machine::Ended;
 use manifest::Manifest;
+use std::env;
 use std::ffi::OsString;
 use std::io;
+use std::path::{Path, PathBuf};
+use trials::Trial;
+use words::{Words, usage};
+
+/// Names a directory with lanfence in it, which is then not built.
+const PROGRAMS: &str = "LANFENCE_PROGRAMS";
+
+/// What a host needs besides its disk.
+struct Ready {
+    cache: Cache,
+    handed: Handed,
+}
 
 /// `cargo xtask hosts`.
 ///
@@ -34,99 +52,52 @@ use std::io;
 ///
 /// Wrong arguments, what the verb fails for, and [`CommandFailed`] with the exit code of a
 /// command in a host.
-pub fn task(options: Options, mut arguments: Vec<OsString>) -> Result<()> {
-    if arguments.is_empty() {
-        bail!(usage("hosts wants a verb"));
-    }
+pub fn task(options: Options, arguments: Vec<OsString>) -> Result<()> {
+    let mut words = Words::from(arguments);
     interrupt::note_signals()?;
-    let verb = arguments.remove(0);
-    match verb.to_str() {
-        Some("list") => {
-            print!(
-                "{}",
-                list::table(&Cache::named()?, &manifest::all(&manifest::directory())?)?
-            );
+    match words.next("a verb")?.as_str() {
+        "list" => {
+            words.end()?;
+            let manifests = manifest::all(&manifest::directory())?;
+            print!("{}", list::table(&Cache::named()?, &manifests)?);
             Ok(())
         }
-        Some("build") => build(options, arguments),
-        Some("run") => run(options, arguments),
-        _ => Err(usage(&format!("hosts has no verb `{}`", verb.display())))?,
+        "build" => build(options, words),
+        "run" => run(options, words),
+        "shell" => shell(options, words),
+        "test" => test(options, words),
+        "compare" => compare(options, words),
+        other => bail!(usage(&format!("hosts has no verb `{other}`"))),
     }
 }
 
-fn usage(what: &str) -> Usage {
-    Usage(format!(
-        "{what}; its verbs are list, build, run, shell, test and compare \
-         (`cargo xtask help hosts`)"
-    ))
-}
-
-/// Takes the name of a host from the front of the arguments.
-fn named(arguments: &mut Vec<OsString>) -> Result<Manifest> {
-    if arguments.is_empty() {
-        bail!(usage("this verb wants the name of a host"));
-    }
-    let name = arguments.remove(0);
-    let name = name.to_str().context("names of hosts are plain text")?;
-    manifest::read(&manifest::directory(), name)
-}
-
-fn build(options: Options, mut arguments: Vec<OsString>) -> Result<()> {
-    let fresh = take_flag(&mut arguments, "--fresh");
-    let manifest = named(&mut arguments)?;
-    nothing_left(&arguments)?;
+fn build(options: Options, mut words: Words) -> Result<()> {
+    let fresh = words.flag("--fresh");
+    let manifest = named(&mut words)?;
+    words.end()?;
     let cache = setup::ensure(options, false)?.cache;
     let booted = booted::ensure(options, &cache, &manifest, fresh)?;
     println!("{}", booted.directory.display());
     Ok(())
 }
 
-fn run(options: Options, mut arguments: Vec<OsString>) -> Result<()> {
-    let manifest = named(&mut arguments)?;
-    let user = take_value(&mut arguments, "--user")?;
-    if arguments.first().is_some_and(|it| it == "--") {
-        arguments.remove(0);
-    }
-    if arguments.is_empty() {
-        bail!(usage(
-            "run wants a command of lanfence, such as `-- verify`",
-        ));
-    }
-    let (cache, booted, handed) = prepared(options, &manifest)?;
-    let work = std::env::current_dir().context("the current directory is gone")?;
-    let mut host = Host::restore(&cache, &booted, &handed, &work)?;
-    let mut words = vec![OsString::from("lanfence")];
-    words.extend(arguments);
+fn run(options: Options, mut words: Words) -> Result<()> {
+    let manifest = named(&mut words)?;
+    let user = words.value("--user")?;
+    let command = words.command("a command of lanfence, such as `-- verify`")?;
+    let ready = ready(options)?;
+    let booted = booted::ensure(options, &ready.cache, &manifest, false)?;
+    let mut host = Host::restore(&ready.cache, &booted, &ready.handed, &current()?)?;
     let job = Job {
-        words,
-        user: user.map(|it| it.to_string_lossy().into_owned()),
+        words: lanfence(command),
+        user,
         before: "",
     };
     let mut output = Output {
         out: &mut io::stdout(),
         err: &mut io::stderr(),
     };
-    finish(host.run(&job, &mut output)?)
-}
-
-/// Everything that a run needs, made now where it is missing.
-fn prepared(options: Options, manifest: &Manifest) -> Result<(Cache, Booted, Handed)> {
-    let ready = setup::ensure(options, false)?;
-    let guest = image::ensure(options, &ready)?;
-    let program = image::build_lanfence(options.offline)?;
-    let programs = program.parent().context("a program is in a directory")?;
-    let booted = booted::ensure(options, &ready.cache, manifest, false)?;
-    let handed = Handed {
-        programs: programs.to_owned(),
-        guest,
-        filters: ready.filters,
-    };
-    Ok((ready.cache, booted, handed))
-}
-
-/// The end of a command becomes ours.
-fn finish(ended: Ended) -> Result<()> {
-    match ended {
+    match host.run(&job, &mut output)? {
         Ended::Code(0) => Ok(()),
         Ended::Code(code) => Err(CommandFailed(code))?,
         // As a shell says it.
@@ -134,30 +105,112 @@ fn finish(ended: Ended) -> Result<()> {
     }
 }
 
-fn take_flag(arguments: &mut Vec<OsString>, flag: &str) -> bool {
-    let before = arguments.len();
-    arguments.retain(|it| it != flag);
-    arguments.len() < before
+fn shell(options: Options, mut words: Words) -> Result<()> {
+    let manifest = named(&mut words)?;
+    words.end()?;
+    let ready = ready(options)?;
+    let booted = booted::ensure(options, &ready.cache, &manifest, false)?;
+    let host = Host::restore(&ready.cache, &booted, &ready.handed, &current()?)?;
+    shell::attach(host)
 }
 
-/// Takes `--name VALUE` from the front of the arguments.
-fn take_value(arguments: &mut Vec<OsString>, name: &str) -> Result<Option<OsString>> {
-    if arguments.first().is_none_or(|it| it != name) {
-        return Ok(None);
+fn test(options: Options, mut words: Words) -> Result<()> {
+    let all = words.flag("--all");
+    let mut trials: Vec<&'static Trial> = Vec::new();
+    while let Some(title) = words.value("--trial")? {
+        let known = || {
+            let titles: Vec<&str> = trials::ALL.iter().map(|trial| trial.title).collect();
+            usage(&format!(
+                "there is no trial `{title}`; there are: {}",
+                titles.join(", ")
+            ))
+        };
+        trials.push(Trial::titled(&title).ok_or_else(known)?);
     }
-    if arguments.len() < 2 {
-        bail!(usage(&format!("{name} wants a value")));
+    if trials.is_empty() {
+        trials.extend(trials::ALL);
     }
-    arguments.remove(0);
-    Ok(Some(arguments.remove(0)))
+    let hosts = words.rest()?;
+    let directory = manifest::directory();
+    let manifests = match (all, hosts.is_empty()) {
+        (true, true) => manifest::all(&directory)?,
+        (false, false) => {
+            let read = hosts.iter().map(|name| manifest::read(&directory, name));
+            read.collect::<Result<_>>()?
+        }
+        _ => bail!(usage("test wants names of hosts, or --all")),
+    };
+    let ready = ready(options)?;
+    image::build_pure(options.offline)?;
+    let work = image::workspace();
+    let mut records = Vec::new();
+    for manifest in &manifests {
+        let record = match booted::ensure(options, &ready.cache, manifest, false) {
+            Ok(booted) => test::in_host(&ready.cache, &booted, &ready.handed, &work, &trials)?,
+            // Named by --all, it may be one that cannot be had here; named itself, it may not.
+            Err(error) if all && error.is::<Unfit>() => {
+                test::skipped(manifest, &format!("{error:#}"))
+            }
+            Err(error) => return Err(error),
+        };
+        records.push(record);
+    }
+    print!("{}", test::table(&records, &trials));
+    if records.iter().any(test::HostRecord::failed) {
+        bail!(CommandFailed(1));
+    }
+    Ok(())
 }
 
-fn nothing_left(arguments: &[OsString]) -> Result<()> {
-    match arguments.first() {
-        None => Ok(()),
-        Some(extra) => Err(usage(&format!(
-            "`{}` is one word too many",
-            extra.display()
-        )))?,
+fn compare(options: Options, mut words: Words) -> Result<()> {
+    let manifests = [named(&mut words)?, named(&mut words)?];
+    let command = words.command("a command of lanfence, such as `-- verify`")?;
+    let ready = ready(options)?;
+    let work = current()?;
+    let mut runs = Vec::new();
+    for manifest in &manifests {
+        let booted = booted::ensure(options, &ready.cache, manifest, false)?;
+        let mut host = Host::restore(&ready.cache, &booted, &ready.handed, &work)?;
+        runs.push(compare::run(
+            &manifest.name,
+            &mut host,
+            lanfence(command.clone()),
+        )?);
     }
+    let (text, same) = compare::differences(&runs[0], &runs[1]);
+    print!("{text}");
+    if same { Ok(()) } else { Err(CommandFailed(1))? }
+}
+
+fn named(words: &mut Words) -> Result<Manifest> {
+    manifest::read(&manifest::directory(), &words.next("the name of a host")?)
+}
+
+fn lanfence(command: Vec<OsString>) -> Vec<OsString> {
+    std::iter::once("lanfence".into()).chain(command).collect()
+}
+
+fn current() -> Result<PathBuf> {
+    env::current_dir().context("the current directory is gone")
+}
+
+/// Set-up, guest image and programs.
+fn ready(options: Options) -> Result<Ready> {
+    let ready = setup::ensure(options, false)?;
+    let guest = image::ensure(options, &ready)?;
+    let programs = if let Some(named) = env::var_os(PROGRAMS) {
+        PathBuf::from(named)
+    } else {
+        let program = image::build_lanfence(options.offline)?;
+        let directory = program.parent().map(Path::to_owned);
+        directory.context("a program is in a directory")?
+    };
+    Ok(Ready {
+        cache: ready.cache,
+        handed: Handed {
+            programs,
+            guest,
+            filters: ready.filters,
+        },
+    })
 }

@@ -8,10 +8,13 @@ use std::path::{Path, PathBuf};
 pub const MOUNTS: &str = "/srv/lanfence";
 
 /// Directories that a host has itself: the user's own is then mounted elsewhere.
-const SYSTEM: [&str; 14] = [
-    "/", "/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/root", "/run", "/sbin",
-    "/sys", "/usr", "/var",
+const SYSTEM: [&str; 13] = [
+    "/", "/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/sbin", "/sys",
+    "/usr", "/var",
 ];
+
+/// Nobody but root enters it, in the host as here.
+const ROOT: &str = "/root";
 
 /// What is shared with a host. The tags are the same in each, or a saved host could not be
 /// restored with them.
@@ -64,8 +67,8 @@ impl Shares {
     /// Where the host mounts the user's directory: at the same path, so that every path below it
     /// means the same, unless the host has that directory itself.
     pub fn work_in_host(&self) -> PathBuf {
-        let same = self.work.is_absolute() && !SYSTEM.iter().any(|it| self.work == Path::new(it));
-        if same {
+        let own = SYSTEM.iter().any(|it| self.work == Path::new(it));
+        if self.work.is_absolute() && !own && !self.work.starts_with(ROOT) {
             self.work.clone()
         } else {
             Path::new(MOUNTS).join("work")
@@ -96,7 +99,8 @@ mod tests {
     #[rstest]
     #[case::home("/home/a/filters", "/home/a/filters")]
     #[case::of_the_host("/usr", "/srv/lanfence/work")]
-    #[case::root("/", "/srv/lanfence/work")]
+    #[case::top("/", "/srv/lanfence/work")]
+    #[case::of_root("/root/filters", "/srv/lanfence/work")]
     fn the_users_directory_keeps_its_path(#[case] here: &str, #[case] there: &str) {
         let shares = Shares {
             work: PathBuf::from(here),

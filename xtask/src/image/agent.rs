@@ -11,7 +11,7 @@ const PACKAGE: &str = "lanfence-agent";
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// The workspace this program was built from.
-fn workspace() -> PathBuf {
+pub fn workspace() -> PathBuf {
     let own = Path::new(env!("CARGO_MANIFEST_DIR"));
     own.parent().unwrap_or(own).to_path_buf()
 }
@@ -45,11 +45,31 @@ pub fn build(offline: bool) -> Result<PathBuf> {
 ///
 /// If cargo cannot be started, or lanfence does not compile.
 pub fn build_lanfence(offline: bool) -> Result<PathBuf> {
+    lanfence(offline, &[])
+}
+
+/// Builds the half of lanfence that needs no libvirt, below the directory of the other one.
+///
+/// # Errors
+///
+/// As for [`build_lanfence`].
+pub fn build_pure(offline: bool) -> Result<PathBuf> {
+    let beside = build_lanfence(offline)?;
+    let directory = beside.parent().unwrap_or(&beside).join("pure");
+    let directory = directory.to_str().context("a target directory in UTF-8")?;
+    lanfence(
+        offline,
+        &["--no-default-features", "--target-dir", directory],
+    )
+}
+
+fn lanfence(offline: bool, arguments: &[&str]) -> Result<PathBuf> {
     let mut command = cargo(offline);
     command
         .current_dir(workspace())
         .args(["build", "--package", "lanfence", "--bin", "lanfence"])
         .args(["--message-format", "json-render-diagnostics"])
+        .args(arguments)
         .stdin(Stdio::null())
         .stderr(Stdio::inherit());
     let output = command.output().context("cannot run cargo")?;

@@ -22,7 +22,7 @@ mod manifest;
 mod modules;
 mod opaque;
 
-pub use agent::{build_lanfence, cargo};
+pub use agent::{build_lanfence, build_pure, cargo, workspace};
 
 use crate::cache::{Cache, hex_sum, make_directory, write_readable};
 use crate::options::Options;

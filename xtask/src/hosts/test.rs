@@ -1,0 +1,257 @@
+//! `hosts test`: the whole product in each host, and the table of it.
+
+use super::booted::Booted;
+use super::host::{Handed, Host, Output};
+use super::interrupt;
+use super::machine::Ended;
+use super::manifest::Manifest;
+use super::table::aligned;
+use super::trials::{ALL, REPORT, Trial};
+use crate::cache::Cache;
+use crate::failure::{Interrupted, Unfit};
+use anyhow::Result;
+use serde_json::Value;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Lines of a command's output that are quoted where a trial failed.
+const QUOTED_LINES: usize = 25;
+
+/// What became of a trial in a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It ended as it must.
+    Passed(Duration),
+    /// It did not; why, and the end of its output.
+    Failed(String),
+    /// It could not be run; why.
+    Skipped(String),
+}
+
+/// The trials of one host.
+#[derive(Debug, Clone)]
+pub struct HostRecord {
+    /// The host's name.
+    pub host: String,
+    /// In the order of the columns.
+    pub outcomes: Vec<(&'static str, Outcome)>,
+}
+
+/// Runs the trials in a host that was restored anew for each.
+///
+/// # Errors
+///
+/// [`Interrupted`]. A host that cannot be restored or that ends fails its trial only.
+pub fn in_host(
+    cache: &Cache,
+    booted: &Booted,
+    handed: &Handed,
+    work: &Path,
+    trials: &[&'static Trial],
+) -> Result<HostRecord> {
+    let mut outcomes = Vec::new();
+    for trial in trials {
+        interrupt::check()?;
+        let start = Instant::now();
+        let outcome = match attempt(cache, booted, handed, work, trial) {
+            Ok(None) => Outcome::Passed(start.elapsed()),
+            Ok(Some(why)) => Outcome::Failed(why),
+            Err(error) if error.is::<Interrupted>() => return Err(error),
+            Err(error) if error.is::<Unfit>() => Outcome::Skipped(format!("{error:#}")),
+            Err(error) => Outcome::Failed(format!("{error:#}")),
+        };
+        eprintln!(
+            "[{}] {}: {}",
+            booted.manifest.name,
+            trial.title,
+            outcome.cell()
+        );
+        outcomes.push((trial.title, outcome));
+    }
+    Ok(HostRecord {
+        host: booted.manifest.name.clone(),
+        outcomes,
+    })
+}
+
+/// A host that cannot be made here: no trial was run in it.
+pub fn skipped(manifest: &Manifest, why: &str) -> HostRecord {
+    HostRecord {
+        host: manifest.name.clone(),
+        outcomes: ALL
+            .iter()
+            .map(|trial| (trial.title, Outcome::Skipped(why.to_owned())))
+            .collect(),
+    }
+}
+
+/// One trial; none if it ended as it must.
+fn attempt(
+    cache: &Cache,
+    booted: &Booted,
+    handed: &Handed,
+    work: &Path,
+    trial: &Trial,
+) -> Result<Option<String>> {
+    let job = trial.job(&booted.manifest).map_err(Unfit)?;
+    let mut host = Host::restore(cache, booted, handed, work)?;
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let ended = host.run(
+        &job,
+        &mut Output {
+            out: &mut out,
+            err: &mut err,
+        },
+    )?;
+    let said = format!(
+        "{}{}",
+        String::from_utf8_lossy(&out),
+        String::from_utf8_lossy(&err)
+    );
+    let report = host.file(REPORT);
+    let fault = fault(trial, ended, &said, report.as_deref());
+    Ok(fault.map(|fault| format!("{fault}; the end of its output:\n{}", last_lines(&said))))
+}
+
+/// What is not as the trial demands.
+fn fault(trial: &Trial, ended: Ended, said: &str, report: Option<&[u8]>) -> Option<String> {
+    if ended != Ended::Code(trial.code) {
+        return Some(format!("it ended with {ended}, not with {}", trial.code));
+    }
+    if let Some(missing) = trial.says.iter().find(|it| !said.contains(**it)) {
+        return Some(format!("it does not say `{missing}`"));
+    }
+    if !trial.kvm {
+        return None;
+    }
+    let report: Option<Value> = report.and_then(|it| serde_json::from_slice(it).ok());
+    let Some(report) = report else {
+        return Some("it left no report".into());
+    };
+    let accelerator = &report["host"]["accel"];
+    (accelerator != "kvm").then(|| format!("its guests ran under {accelerator}, not KVM"))
+}
+
+fn last_lines(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(QUOTED_LINES)..].join("\n")
+}
+
+impl Outcome {
+    fn cell(&self) -> String {
+        match self {
+            Outcome::Passed(time) => format!("ok {} s", time.as_secs()),
+            Outcome::Failed(_) => "FAILED".into(),
+            Outcome::Skipped(_) => "-".into(),
+        }
+    }
+}
+
+impl HostRecord {
+    /// Whether a trial failed.
+    pub fn failed(&self) -> bool {
+        self.outcomes
+            .iter()
+            .any(|(_, outcome)| matches!(outcome, Outcome::Failed(_)))
+    }
+}
+
+/// The table, one line a host, and below it what failed and what was skipped, with reasons.
+pub fn table(records: &[HostRecord], trials: &[&'static Trial]) -> String {
+    let headings = std::iter::once("host").chain(trials.iter().map(|trial| trial.title));
+    let mut rows = vec![headings.map(str::to_owned).collect::<Vec<_>>()];
+    for record in records {
+        let cells = trials.iter().map(|trial| {
+            let found = record
+                .outcomes
+                .iter()
+                .find(|(title, _)| *title == trial.title);
+            found.map_or_else(|| "-".into(), |(_, outcome)| outcome.cell())
+        });
+        rows.push(std::iter::once(record.host.clone()).chain(cells).collect());
+    }
+    let mut text = aligned(&rows);
+    let mut reasons = Vec::new();
+    for record in records {
+        for (title, outcome) in &record.outcomes {
+            let (what, why) = match outcome {
+                Outcome::Passed(_) => continue,
+                Outcome::Failed(why) => (format!("{}, {title}: failed", record.host), why),
+                Outcome::Skipped(why) => (format!("{}: skipped", record.host), why),
+            };
+            let line = format!("\n{what}: {why}\n");
+            if reasons.last() != Some(&line) {
+                reasons.push(line);
+            }
+        }
+    }
+    for reason in reasons {
+        let _ = write!(text, "{reason}");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    const KVM: &[u8] = br#"{"host": {"accel": "kvm"}}"#;
+    const TCG: &[u8] = br#"{"host": {"accel": "tcg"}}"#;
+
+    fn pcnet() -> &'static Trial {
+        Trial::titled("pcnet").expect("a trial of pcnet")
+    }
+
+    #[rstest]
+    #[case::as_it_must(Ended::Code(0), Some(KVM), None)]
+    #[case::red(Ended::Code(1), Some(KVM), Some("exit code 1, not with 0"))]
+    #[case::killed(Ended::Signal(9), Some(KVM), Some("signal 9"))]
+    #[case::emulated(Ended::Code(0), Some(TCG), Some("not KVM"))]
+    #[case::silent(Ended::Code(0), None, Some("no report"))]
+    fn only_what_is_as_it_must_be_passes(
+        #[case] ended: Ended,
+        #[case] report: Option<&[u8]>,
+        #[case] expected: Option<&str>,
+    ) {
+        let found = fault(pcnet(), ended, "PASS", report);
+        match expected {
+            None => assert_eq!(found, None),
+            Some(part) => assert!(
+                found.as_ref().is_some_and(|it| it.contains(part)),
+                "{found:?}"
+            ),
+        }
+    }
+
+    #[test]
+    fn a_failure_stands_below_the_table_with_its_reason() {
+        let records = [
+            HostRecord {
+                host: "one".into(),
+                outcomes: vec![
+                    ("tap", Outcome::Passed(Duration::from_secs(7))),
+                    ("pcnet", Outcome::Failed("it left no report".into())),
+                ],
+            },
+            HostRecord {
+                host: "two".into(),
+                outcomes: vec![
+                    ("tap", Outcome::Skipped("no mirror".into())),
+                    ("pcnet", Outcome::Skipped("no mirror".into())),
+                ],
+            },
+        ];
+        let trials = [Trial::titled("tap").expect("tap"), pcnet()];
+        assert_eq!(
+            table(&records, &trials),
+            "host  tap     pcnet\n\
+             one   ok 7 s  FAILED\n\
+             two   -       -\n\
+             \none, pcnet: failed: it left no report\n\
+             \ntwo: skipped: no mirror\n"
+        );
+        assert!(records[0].failed() && !records[1].failed());
+    }
+}

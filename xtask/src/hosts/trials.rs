@@ -1,0 +1,175 @@
+//! What `hosts test` runs in each host, and how it must end. One column of the table each.
+
+use super::host::{Job, OUT};
+use super::manifest::Manifest;
+use std::ffi::OsString;
+
+/// Where a trial's report goes.
+pub const REPORT: &str = "report.json";
+
+/// One command in a host.
+#[derive(Debug, Clone, Copy)]
+pub struct Trial {
+    /// Heading of the column.
+    pub title: &'static str,
+    /// The command's words.
+    words: &'static [&'static str],
+    /// The exit code that it must end with.
+    pub code: u8,
+    /// What it must have written, all of it.
+    pub says: &'static [&'static str],
+    /// Whether its report must be there and say that guests ran under KVM.
+    pub kvm: bool,
+    /// Whether an ordinary user runs it, who cannot dump core.
+    rootless: bool,
+}
+
+const PLAIN: Trial = Trial {
+    title: "",
+    words: &[],
+    code: 0,
+    says: &[],
+    kvm: false,
+    rootless: false,
+};
+
+/// A run with guests. `--accel kvm` ends with 3 where no guest has booted under KVM.
+const GUESTS: Trial = Trial { kvm: true, ..PLAIN };
+
+/// Runs its arguments as if libvirt's libraries were not installed.
+const WITHOUT_LIBVIRT: &str = "for it in /usr/lib/x86_64-linux-gnu/libvirt*.so*; \
+                               do mount --bind /dev/null \"$it\" || exit 125; done; exec \"$@\"";
+
+/// All of them, the quickest first. They run at the top of a checkout.
+pub const ALL: &[Trial] = &[
+    Trial {
+        title: "set-up",
+        words: &["xtask", "--offline", "setup"],
+        code: 3,
+        says: &["--offline forbids installing", "apt-get install"],
+        ..PLAIN
+    },
+    Trial {
+        title: "doctor",
+        words: &["xtask", "doctor"],
+        code: 3,
+        says: &["/usr/bin/qemu-system-x86_64", "MISSING, package gcc"],
+        ..PLAIN
+    },
+    Trial {
+        title: "check, lint without libvirt",
+        words: &[
+            "unshare",
+            "--mount",
+            "sh",
+            "-c",
+            WITHOUT_LIBVIRT,
+            "sh",
+            "sh",
+            "-c",
+            "it=/srv/lanfence/programs/pure/debug/lanfence; \
+             $it check && $it generate > /tmp/generated.xml && $it lint /tmp/generated.xml",
+        ],
+        says: &["PASS"],
+        ..PLAIN
+    },
+    Trial {
+        title: "tap",
+        words: &["lanfence", "verify", "--tap"],
+        ..PLAIN
+    },
+    Trial {
+        title: "pcnet",
+        words: &["lanfence", "verify", "--accel", "kvm", "--nic", "pcnet"],
+        ..GUESTS
+    },
+    Trial {
+        title: "virtio",
+        words: &["lanfence", "verify", "--accel", "kvm", "--nic", "virtio"],
+        ..GUESTS
+    },
+    Trial {
+        title: "vhost-net",
+        words: &[
+            "lanfence",
+            "verify",
+            "--accel",
+            "kvm",
+            "--nic",
+            "virtio-vhost",
+        ],
+        ..GUESTS
+    },
+    Trial {
+        title: "rootless",
+        words: &["lanfence", "verify", "--accel", "kvm", "--nic", "pcnet"],
+        rootless: true,
+        ..GUESTS
+    },
+    Trial {
+        title: "article's filter",
+        words: &[
+            "lanfence",
+            "verify",
+            "examples/no-out-traffic.xml",
+            "--accel",
+            "kvm",
+            "--nic",
+            "pcnet",
+        ],
+        code: 1,
+        ..GUESTS
+    },
+    Trial {
+        title: "no filter",
+        words: &[
+            "lanfence",
+            "verify",
+            "--no-filter",
+            "--accel",
+            "kvm",
+            "--nic",
+            "pcnet",
+        ],
+        code: 1,
+        ..GUESTS
+    },
+    Trial {
+        title: "dead sensor",
+        words: &[
+            "lanfence", "verify", "--inject", "sensor", "--accel", "kvm", "--nic", "pcnet",
+        ],
+        code: 5,
+        ..GUESTS
+    },
+];
+
+impl Trial {
+    /// The trial of this title.
+    pub fn titled(title: &str) -> Option<&'static Trial> {
+        ALL.iter().find(|trial| trial.title == title)
+    }
+
+    /// Its command in a host.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be run there.
+    pub fn job(&self, manifest: &Manifest) -> Result<Job, String> {
+        let mut words: Vec<OsString> = self.words.iter().map(OsString::from).collect();
+        if self.words.contains(&"verify") {
+            words.extend(["--json".into(), format!("{OUT}/{REPORT}").into()]);
+        }
+        let user = match (self.rootless, manifest.users.first()) {
+            (false, _) => None,
+            (true, Some(user)) => Some(user.name.clone()),
+            (true, None) => return Err("the host has no ordinary user".into()),
+        };
+        let before = if self.rootless { "ulimit -c 0" } else { "" };
+        Ok(Job {
+            words,
+            user,
+            before,
+        })
+    }
+}
