@@ -34,7 +34,7 @@ impl RunDirectory {
         let all = cache.path(ALL);
         make_directory(&all).map_err(|error| cache.explain(error, &all))?;
         // Between making a directory and locking it, another process takes it for an orphan.
-        let _lock = cache.lock()?;
+        let _guard = cache.lock_named("hosts/runs.lock")?;
         remove_orphans(&all);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = all.join(format!("{}-{number}", std::process::id()));
