@@ -1,6 +1,7 @@
 //! The tasks that set up, build the image and then hand over to another
 //! command, whose exit code is theirs.
 
+use crate::hosts;
 use crate::image;
 use crate::options::Options;
 use crate::setup;
@@ -49,6 +50,9 @@ fn lanfence(options: Options, verb: &str, arguments: Vec<OsString>) -> Result<()
 /// As for [`verify`].
 pub fn test(options: Options, arguments: Vec<OsString>) -> Result<()> {
     let mut command = prepared(options)?;
+    if arguments.is_empty() {
+        hosts::prepare_for_tests(options)?;
+    }
     command.args(["test", "--workspace"]).args(arguments);
     hand_over(&mut command)
 }

@@ -90,7 +90,8 @@ pub const TASKS: &[Task] = &[
         arguments: "[ARGUMENTS OF cargo test]",
         summary: "Run all tests, those that boot guests included",
         details: "Runs `setup` and `image` first, then `cargo test --workspace`. All other\n\
-                  arguments go to `cargo test`.",
+                  arguments go to `cargo test`. Without arguments it also makes the host\n\
+                  debian-13, which a test boots.",
         passthrough: true,
         run: run::test,
     },
@@ -100,7 +101,8 @@ pub const TASKS: &[Task] = &[
         summary: "Run lanfence in throwaway hosts: other kernels, libvirts and QEMUs, with KVM",
         details: "  list                          the hosts, what is in them, what of them is made\n  \
                   build NAME [--fresh]          make a host's disk, boot it once and save it\n  \
-                  run NAME [--user U] -- ...    run a command of lanfence in it; its output, exit\n                                \
+                  run NAME [--user U] [--program P] -- ...\n                                \
+                  run a command of lanfence in it; its output, exit\n                                \
                   code and files come back\n  \
                   shell NAME                    a terminal in it\n  \
                   test [--trial T]... NAME...   the whole product in these hosts, or in --all\n  \

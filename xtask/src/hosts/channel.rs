@@ -121,9 +121,17 @@ impl Channel {
     ///
     /// If the connection is gone or what comes is no JSON.
     pub fn events(&mut self) -> Result<Vec<Value>> {
-        while let Some(line) = self.line(Instant::now())? {
-            let value = self.parsed(&line)?;
-            self.keep(value);
+        loop {
+            match self.line(Instant::now()) {
+                Ok(None) => break,
+                Ok(Some(line)) => {
+                    let value = self.parsed(&line)?;
+                    self.keep(value);
+                }
+                // Why the peer has gone may be among the events.
+                Err(_) if !self.events.is_empty() => break,
+                Err(error) => return Err(error),
+            }
         }
         Ok(self.events.drain(..).collect())
     }
@@ -254,6 +262,22 @@ mod tests {
         let (_directory, mut channel) =
             answered_with(b"rest of old\n{\"return\": 3}\n\xff{\"return\": 4}\n");
         assert!(channel.synchronize(4, LONG).expect("answer"));
+    }
+
+    #[test]
+    fn the_last_event_of_a_peer_is_not_lost() {
+        let (_directory, mut channel) = answered_with(b"{\"event\": \"SHUTDOWN\"}\n");
+        channel.send(b"{}\n").expect("taken");
+        channel.send(b"{}\n").expect("taken");
+        let deadline = Instant::now() + LONG;
+        loop {
+            let events = channel.events().expect("an event comes before the end");
+            if !events.is_empty() {
+                assert_eq!(events[0]["event"], "SHUTDOWN");
+                break;
+            }
+            assert!(Instant::now() < deadline, "no event");
+        }
     }
 
     #[rstest]

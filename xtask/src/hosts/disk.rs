@@ -4,13 +4,17 @@
 //! `hosts/disks/KEY/{disk.ext4,vmlinuz,initrd,packages,identity}` in the cache. The key is a hash of all that
 //! the manifest says about the disk, and of the mirror.
 
+use super::interrupt;
 use super::manifest::Manifest;
-use crate::cache::{Cache, hex_sum};
+use super::run_directory::RunDirectory;
+use super::tools;
+use crate::cache::{Cache, hex_sum, make_directory};
 use crate::failure::Unfit;
 use crate::tool;
 use anyhow::{Context as _, Result, bail};
 use nix::unistd::Uid;
 use std::collections::VecDeque;
+use std::env;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -20,8 +24,10 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Raised when the same manifest has to give another disk.
 const FORMAT: u32 = 1;
-/// Room that a build needs besides the disk, in MiB: the tree and its archive.
-const ROOM_MIB: u64 = 2560;
+/// Room that a build takes in the cache, in MiB: the archive of the tree, the tree, the disk.
+const ROOM_MIB: u64 = 3072;
+/// Room that mmdebstrap takes for its tree in the directory for temporary files, in MiB.
+const TREE_MIB: u64 = 1536;
 /// Modules with which the kernel finds its root file system.
 const ROOT_MODULES: &str = "virtio_pci\nvirtio_blk\next4\n";
 /// Lines of mmdebstrap's that an error quotes.
@@ -94,12 +100,15 @@ pub fn ensure(cache: &Cache, manifest: &Manifest, fresh: bool) -> Result<Disk> {
     let mirror = manifest
         .mirror()
         .map_err(|why| Unfit(format!("{} cannot be built here: {why}", manifest.name)))?;
-    let lock = cache.lock()?;
+    make_directory(&cache.path("hosts"))?;
+    let lock = cache.lock_named("hosts/disks.lock")?;
     // Whoever held the lock may have made it.
     if let Some(disk) = Disk::present(cache, manifest).filter(|_| !fresh) {
         return Ok(disk);
     }
-    room(cache, manifest)?;
+    tools::ensure(cache, manifest)?;
+    room(&cache.path(""), ROOM_MIB, "LANFENCE_CACHE", manifest)?;
+    room(&env::temp_dir(), TREE_MIB, "TMPDIR", manifest)?;
     let start = Instant::now();
     eprintln!(
         "making the disk of {}: {} packages of {} and what they need (two minutes or so)",
@@ -107,10 +116,17 @@ pub fn ensure(cache: &Cache, manifest: &Manifest, fresh: bool) -> Result<Disk> {
         manifest.all_packages().len(),
         manifest.suite
     );
-    let scratch = cache.scratch(&lock)?;
+    let scratch = RunDirectory::new(cache)?;
     let directory = cache.path(&format!("hosts/disks/{}", key(manifest, &mirror)));
     write(manifest, &mirror, scratch.path()).map_err(|error| cache.explain_full(error))?;
-    scratch.keep("disk", &directory)?;
+    make_directory(&cache.path("hosts/disks"))?;
+    if directory.exists() {
+        fs::remove_dir_all(&directory)
+            .with_context(|| format!("cannot remove {}", directory.display()))?;
+    }
+    fs::rename(scratch.path().join("disk"), &directory)
+        .with_context(|| format!("cannot make {}", directory.display()))?;
+    drop(lock);
     eprintln!("made it in {:.0?}", start.elapsed());
     Ok(Disk { directory })
 }
@@ -128,15 +144,14 @@ fn key(manifest: &Manifest, mirror: &str) -> String {
     hex_sum(recipe.as_bytes())[..16].to_owned()
 }
 
-fn room(cache: &Cache, manifest: &Manifest) -> Result<()> {
-    let path = cache.path("");
-    let free = nix::sys::statvfs::statvfs(&path)
+fn room(path: &Path, wanted_mib: u64, variable: &str, manifest: &Manifest) -> Result<()> {
+    let free = nix::sys::statvfs::statvfs(path)
         .with_context(|| format!("cannot ask for the room in {}", path.display()))?;
     let free_mib = free.blocks_available() * free.fragment_size() / (1 << 20);
-    if free_mib < ROOM_MIB {
+    if free_mib < wanted_mib {
         bail!(Unfit(format!(
-            "the disk of {} needs {ROOM_MIB} MiB in {}, where {free_mib} MiB are free: make room \
-             or set LANFENCE_CACHE to a directory on another disk",
+            "making the disk of {} takes {wanted_mib} MiB in {}, where {free_mib} MiB are free: \
+             make room or set {variable} to a directory on another disk",
             manifest.name,
             path.display()
         )));
@@ -175,20 +190,6 @@ fn write(manifest: &Manifest, mirror: &str, scratch: &Path) -> Result<()> {
 }
 
 fn bootstrap(manifest: &Manifest, mirror: &str, tar: &Path) -> Result<()> {
-    for (program, package) in [("mmdebstrap", "mmdebstrap"), ("mke2fs", "e2fsprogs")] {
-        if tool::find(program).is_none() {
-            bail!(Unfit(format!(
-                "{program} is not installed: as root, apt-get install {package}"
-            )));
-        }
-    }
-    if !manifest.keyring.exists() {
-        bail!(Unfit(format!(
-            "{} is not there: as root, apt-get install {}",
-            manifest.keyring.display(),
-            manifest.keyring_package
-        )));
-    }
     let mut command = Command::new("mmdebstrap");
     command
         .args(["--variant=apt", "--format=tar"])
@@ -198,7 +199,9 @@ fn bootstrap(manifest: &Manifest, mirror: &str, tar: &Path) -> Result<()> {
         .arg(&manifest.suite)
         .arg(tar)
         .args(sources(manifest, mirror));
-    run_with_progress(&mut command).with_context(|| {
+    let bootstrapped = run_with_progress(&mut command);
+    interrupt::check()?;
+    bootstrapped.with_context(|| {
         Unfit(format!(
             "the packages of {} cannot be had from {mirror}: is the mirror reachable, and does it \
              have what images/hosts/{}.toml names?",

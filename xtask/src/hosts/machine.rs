@@ -25,7 +25,7 @@ const INTERVAL: Duration = Duration::from_millis(20);
 /// What QEMU itself may take to answer on its monitor.
 const MONITOR: Duration = Duration::from_secs(30);
 /// What a QEMU that has given up may take to end.
-const ENDING: Duration = Duration::from_secs(2);
+const ENDING: Duration = Duration::from_secs(5);
 /// What a state of some hundred megabytes may take to be read.
 const LOADING: Duration = Duration::from_secs(120);
 /// The shortest time after which a silent host counts as hung.
@@ -33,7 +33,7 @@ const LEAST_PATIENCE: Duration = Duration::from_secs(15);
 /// A host that is silent for so many times its slowest answer so far hangs.
 const PATIENCE: u32 = 100;
 /// Lines of the console that an error quotes.
-const QUOTED_LINES: usize = 12;
+const QUOTED_LINES: usize = 16;
 
 /// A host that runs.
 #[derive(Debug)]
@@ -159,7 +159,11 @@ impl Machine {
                 .as_str()
                 .unwrap_or("no reason given");
             match name {
-                "GUEST_PANICKED" => bail!("the kernel of the host panicked{}", self.quoted()),
+                "GUEST_PANICKED" => bail!(
+                    "the kernel of the host panicked{}{}",
+                    self.panic(),
+                    self.quoted()
+                ),
                 "SHUTDOWN" | "RESET" => {
                     bail!("the host ended by itself ({reason}){}", self.quoted())
                 }
@@ -247,7 +251,10 @@ impl Machine {
     fn ask_agent(&mut self, name: &str, arguments: &Value) -> Result<Value> {
         let patience = LEAST_PATIENCE.max(self.slowest * PATIENCE);
         let asked = Instant::now();
-        let answer = self.agent.ask(name, arguments, patience)?;
+        let answer = match self.agent.ask(name, arguments, patience) {
+            Ok(answer) => answer,
+            Err(error) => return Err(self.why_gone(error)),
+        };
         self.slowest = self.slowest.max(asked.elapsed());
         match answer {
             Answer::Return(value) => Ok(value),
@@ -262,6 +269,26 @@ impl Machine {
                 )
             }
         }
+    }
+
+    /// The kernel's own reason for its panic, which stands above pages of registers.
+    fn panic(&self) -> String {
+        let console = fs::read(self.directory.join(CONSOLE)).unwrap_or_default();
+        let console = String::from_utf8_lossy(&console).into_owned();
+        let reason = console.lines().find(|line| line.contains("Kernel panic"));
+        reason.map_or_else(String::new, |reason| format!(": {}", reason.trim()))
+    }
+
+    /// Why the agent's connection has ended: most often because the host has.
+    fn why_gone(&mut self, error: anyhow::Error) -> anyhow::Error {
+        let deadline = Instant::now() + ENDING;
+        while Instant::now() < deadline {
+            if let Err(reason) = self.check() {
+                return reason;
+            }
+            thread::sleep(INTERVAL);
+        }
+        error
     }
 
     /// Stops the host, writes its state and ends it. The disk then belongs to the state.

@@ -18,6 +18,7 @@ mod shares;
 mod shell;
 mod table;
 mod test;
+mod tools;
 mod trials;
 mod words;
 
@@ -39,6 +40,12 @@ use words::{Words, usage};
 
 /// Names a directory with lanfence in it, which is then not built.
 const PROGRAMS: &str = "LANFENCE_PROGRAMS";
+
+/// The program that is run in hosts.
+const LANFENCE: &str = "lanfence";
+
+/// The host whose disk is made before the tests, which boot it.
+const TESTED: &str = "debian-13";
 
 /// What a host needs besides its disk.
 struct Ready {
@@ -71,6 +78,24 @@ pub fn task(options: Options, arguments: Vec<OsString>) -> Result<()> {
     }
 }
 
+/// Makes the host that the tests boot. Where it cannot be had, that is said, and the tests that
+/// need it say so too.
+///
+/// # Errors
+///
+/// Whatever is no lack of this machine.
+pub fn prepare_for_tests(options: Options) -> Result<()> {
+    interrupt::note_signals()?;
+    let manifest = manifest::read(&manifest::directory(), TESTED)?;
+    match booted::ensure(options, &Cache::open()?, &manifest, false) {
+        Err(error) if error.is::<Unfit>() => {
+            eprintln!("no host for the tests: {error:#}");
+            Ok(())
+        }
+        other => other.map(drop),
+    }
+}
+
 fn build(options: Options, mut words: Words) -> Result<()> {
     let fresh = words.flag("--fresh");
     let manifest = named(&mut words)?;
@@ -84,12 +109,13 @@ fn build(options: Options, mut words: Words) -> Result<()> {
 fn run(options: Options, mut words: Words) -> Result<()> {
     let manifest = named(&mut words)?;
     let user = words.value("--user")?;
+    let program = words.value("--program")?;
     let command = words.command("a command of lanfence, such as `-- verify`")?;
     let ready = ready(options)?;
     let booted = booted::ensure(options, &ready.cache, &manifest, false)?;
     let mut host = Host::restore(&ready.cache, &booted, &ready.handed, &current()?)?;
     let job = Job {
-        words: lanfence(command),
+        words: with_program(program.as_deref().unwrap_or(LANFENCE), command),
         user,
         before: "",
     };
@@ -174,7 +200,7 @@ fn compare(options: Options, mut words: Words) -> Result<()> {
         runs.push(compare::run(
             &manifest.name,
             &mut host,
-            lanfence(command.clone()),
+            with_program(LANFENCE, command.clone()),
         )?);
     }
     let (text, same) = compare::differences(&runs[0], &runs[1]);
@@ -186,8 +212,8 @@ fn named(words: &mut Words) -> Result<Manifest> {
     manifest::read(&manifest::directory(), &words.next("the name of a host")?)
 }
 
-fn lanfence(command: Vec<OsString>) -> Vec<OsString> {
-    std::iter::once("lanfence".into()).chain(command).collect()
+fn with_program(program: &str, command: Vec<OsString>) -> Vec<OsString> {
+    std::iter::once(program.into()).chain(command).collect()
 }
 
 fn current() -> Result<PathBuf> {
