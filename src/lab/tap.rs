@@ -10,8 +10,9 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 /// Largest frame that a tap hands out: 64 KiB of IP and its Ethernet header with a tag.
 pub const LARGEST: usize = 65_536 + 18;
 
-/// Frames that a tap keeps for a reader that is busy; the kernel's default is 1000.
-const QUEUE: u32 = 32_768;
+/// Frames that a tap keeps for a reader that is busy; the kernel's default is 1000. This is
+/// the most that every kernel takes (measured: docs/measurements.md#M44).
+const QUEUE: i16 = i16::MAX;
 
 /// Checks that taps can be made: they come from /dev/net/tun, and libvirt's own message
 /// about a missing one names no cure.

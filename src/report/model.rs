@@ -145,7 +145,8 @@ pub struct Host {
     pub guest_kernel: String,
     /// `root` or `user namespace`.
     pub privilege: String,
-    /// `net.bridge.bridge-nf-call-iptables` and its two sisters as `name=value`.
+    /// `net.bridge.bridge-nf-call-iptables` and its two sisters as `name=value`, or one entry
+    /// that says that br_netfilter, which makes them, is not loaded.
     pub sysctls: Vec<String>,
 }
 

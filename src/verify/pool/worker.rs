@@ -18,6 +18,7 @@ use crate::verify::guests::Guests;
 use crate::verify::job::{CellPlan, Job};
 use std::borrow::Cow;
 use std::io::BufRead;
+use std::path::Path;
 use std::time::Instant;
 
 /// Brings a lab up and runs the cells that the reader gives, one a line, reporting
@@ -101,7 +102,6 @@ fn host(lab: &Lab, job: &Job) -> Host {
             .map(|text| text.trim().to_owned())
             .unwrap_or_default()
     };
-    let sysctl = |name: &str| format!("{name}={}", read(&format!("/proc/sys/net/bridge/{name}")));
     Host {
         accel: if job.has_machine() {
             job.accel.name()
@@ -125,14 +125,26 @@ fn host(lab: &Lab, job: &Job) -> Host {
             "root"
         }
         .into(),
-        sysctls: [
-            "bridge-nf-call-iptables",
-            "bridge-nf-call-ip6tables",
-            "bridge-nf-call-arptables",
-        ]
-        .map(sysctl)
-        .to_vec(),
+        sysctls: bridge_sysctls(Path::new("/proc/sys/net/bridge")),
     }
+}
+
+/// What br_netfilter's sysctls in this directory say, or that the module has made none.
+fn bridge_sysctls(dir: &Path) -> Vec<String> {
+    if !dir.exists() {
+        return vec!["none: br_netfilter is not loaded".into()];
+    }
+    let sysctl = |name: &str| match std::fs::read_to_string(dir.join(name)) {
+        Ok(value) => format!("{name}={}", value.trim()),
+        Err(error) => format!("{name}: {error}"),
+    };
+    [
+        "bridge-nf-call-iptables",
+        "bridge-nf-call-ip6tables",
+        "bridge-nf-call-arptables",
+    ]
+    .map(sysctl)
+    .to_vec()
 }
 
 /// Compares what libvirt made of a filter with what was given to it: libvirt silently
@@ -153,5 +165,27 @@ fn same_meaning(filter: &FilterText, dumped: &str) -> Result<(), VerifyError> {
             filter: filter.name.clone(),
             difference,
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sysctl_without_a_value_says_why() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let missing = bridge_sysctls(&dir.path().join("bridge"));
+        assert_eq!(missing, ["none: br_netfilter is not loaded"]);
+        for name in ["bridge-nf-call-iptables", "bridge-nf-call-ip6tables"] {
+            std::fs::write(dir.path().join(name), "1\n").expect("a file");
+        }
+        let there = bridge_sysctls(dir.path());
+        assert_eq!(there[0], "bridge-nf-call-iptables=1");
+        assert_eq!(there[1], "bridge-nf-call-ip6tables=1");
+        assert!(
+            there[2].starts_with("bridge-nf-call-arptables: "),
+            "{there:?}"
+        );
     }
 }
