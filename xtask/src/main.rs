@@ -60,7 +60,9 @@ fn dispatch(arguments: Vec<OsString>) -> Result<()> {
         return Ok(());
     }
     let task = tasks::find(&name)?;
-    let form = arguments.iter().find_map(|it| Form::asked_for(it));
+    // What follows a `--` belongs to the command that the task starts.
+    let ours = arguments.iter().take_while(|it| *it != "--");
+    let form = ours.into_iter().find_map(|it| Form::asked_for(it));
     if let Some(form) = form.filter(|_| !task.passthrough) {
         print!("{}", form.of(|| task.summary(), || task.manual()));
         return Ok(());

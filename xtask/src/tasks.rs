@@ -106,8 +106,10 @@ pub const TASKS: &[Task] = &[
                   code and files come back\n  \
                   shell NAME                    a terminal in it\n  \
                   test [--trial T]... NAME...   the whole product in these hosts, or in --all\n  \
-                  compare A B -- ...            run a command in two hosts, print what differs\n\n\
-                  Hosts are described in images/hosts/*.toml. The first run of one downloads its\n\
+                  compare A B -- ...            run a command in two hosts, print what differs\n  \
+                  bench [--rounds N] NAME       how long a boot and a restoration take\n\n\
+                  Hosts are described in images/hosts/*.toml; NAME may be the path of a manifest\n\
+                  of your own. The first run of one downloads its\n\
                   packages (some minutes); later runs restore it in seconds. Where KVM does not\n\
                   nest, a host is emulated, with a KVM inside. It has no network. The current\n\
                   directory is mounted in it at the same path.",
@@ -137,6 +139,10 @@ Environment:
   LANFENCE_GUEST            Set by xtask for the commands that it starts: the directory of the
                             guest image (vmlinux, initramfs.cpio, manifest.json)
   LANFENCE_SHIPPED_FILTERS  Set by xtask as well: the directory of the filters that libvirt ships
+  LANFENCE_DEBIAN_MIRROR    Mirror for the packages of Debian hosts
+                            [default: http://deb.debian.org/debian]
+  LANFENCE_UBUNTU_MIRROR    Mirror for the packages of Ubuntu hosts; without it there are none
+  LANFENCE_PROGRAMS         Directory with lanfence, to be run in hosts instead of a build
 ";
 
 const EXIT_CODES: &str = "\

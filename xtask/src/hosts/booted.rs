@@ -32,6 +32,9 @@ const LEAST_BOOT: Duration = Duration::from_secs(120);
 /// The longest time that a kernel is given for its first line.
 const FIRST_LINE: Duration = Duration::from_secs(180);
 
+/// The disk of a host in the directory of its run.
+const OVERLAY: &str = "disk.qcow2";
+
 /// A saved host.
 #[derive(Debug, Clone)]
 pub struct Booted {
@@ -50,6 +53,8 @@ pub struct Booted {
 pub struct Facts {
     /// How long it took to boot, in milliseconds: how slow this machine is.
     pub boot_ms: u64,
+    /// Length of the saved state in bytes: one that was cut short is not used.
+    pub state_bytes: u64,
 }
 
 impl Booted {
@@ -63,7 +68,13 @@ impl Booted {
             return Ok(None);
         };
         let booted = Booted::named(cache, manifest, disk)?;
-        Ok(booted.state().exists().then_some(booted))
+        Ok(booted.is_whole().then_some(booted))
+    }
+
+    fn is_whole(&self) -> bool {
+        let length = fs::metadata(self.state()).map(|meta| meta.len());
+        let facts = self.facts();
+        matches!((length, facts), (Ok(length), Ok(facts)) if length == facts.state_bytes)
     }
 
     fn named(cache: &Cache, manifest: &Manifest, disk: Disk) -> Result<Booted> {
@@ -119,6 +130,21 @@ impl Booted {
         })
     }
 
+    /// Boots the disk as it was made, until the host's agent answers.
+    ///
+    /// # Errors
+    ///
+    /// If the host ends, or shows nothing or does not answer within deadlines that follow from how
+    /// slow this machine is.
+    pub fn cold(&self, run: &RunDirectory) -> Result<Machine> {
+        let overlay = run.path().join(OVERLAY);
+        overlay_over(&self.disk.file(), "raw", &overlay)?;
+        let mut machine = self.start(&overlay, &Shares::none(run.path()), None, run.path())?;
+        let first_line = machine.wait_for_console(FIRST_LINE)?;
+        machine.wait_for_agent(LEAST_BOOT.max(first_line * BOOT))?;
+        Ok(machine)
+    }
+
     /// What to start a host with: its own disk, these shares, this disk and this state.
     pub fn start(
         &self,
@@ -164,7 +190,7 @@ pub fn ensure(options: Options, cache: &Cache, manifest: &Manifest, fresh: bool)
         .context("a directory of its own")?;
     make_directory(parent).map_err(|error| cache.explain(error, parent))?;
     let lock = cache.lock_named(&format!("hosts/booted/{}/lock", manifest.name))?;
-    if booted.state().exists() && !fresh {
+    if booted.is_whole() && !fresh {
         return Ok(booted);
     }
     boot(cache, &booted).with_context(|| format!("cannot boot the host {}", manifest.name))?;
@@ -175,17 +201,13 @@ pub fn ensure(options: Options, cache: &Cache, manifest: &Manifest, fresh: bool)
 
 fn boot(cache: &Cache, booted: &Booted) -> Result<()> {
     let run = RunDirectory::new(cache)?;
-    let overlay = run.path().join("disk.qcow2");
-    overlay_over(&booted.disk.file(), "raw", &overlay)?;
     eprintln!(
         "booting {} for the first time, under {}",
         booted.manifest.name,
         booted.accelerator.word()
     );
     let start = Instant::now();
-    let mut machine = booted.start(&overlay, &Shares::none(run.path()), None, run.path())?;
-    let first_line = machine.wait_for_console(FIRST_LINE)?;
-    machine.wait_for_agent(LEAST_BOOT.max(first_line * BOOT))?;
+    let mut machine = booted.cold(&run)?;
     let boot_ms = u64::try_from(start.elapsed().as_millis())?;
     let script = first_boot::script(&booted.manifest);
     // The console is the one way out for messages before anything is mounted.
@@ -196,14 +218,18 @@ fn boot(cache: &Cache, booted: &Booted) -> Result<()> {
     }
     let state = run.path().join("state");
     machine.save(&state)?;
-    let facts = serde_json::to_vec(&Facts { boot_ms })?;
+    let state_bytes = fs::metadata(&state)?.len();
+    let facts = serde_json::to_vec(&Facts {
+        boot_ms,
+        state_bytes,
+    })?;
     make_directory(&booted.directory)?;
     make_directory(&booted.kept())?;
     // Every user of the host keeps something there.
     fs::set_permissions(booted.kept(), fs::Permissions::from_mode(0o1777))?;
     cache.replace(&booted.directory.join("facts.json"), &facts)?;
     // The state comes last: it says that all is there.
-    fs::rename(&overlay, booted.overlay())?;
+    fs::rename(run.path().join(OVERLAY), booted.overlay())?;
     fs::rename(&state, booted.state())?;
     eprintln!(
         "booted, set up and saved it in {:.0?} (agent after {boot_ms} ms)",

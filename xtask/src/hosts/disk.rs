@@ -191,6 +191,9 @@ fn write(manifest: &Manifest, mirror: &str, scratch: &Path) -> Result<()> {
 
 fn bootstrap(manifest: &Manifest, mirror: &str, tar: &Path) -> Result<()> {
     let mut command = Command::new("mmdebstrap");
+    if manifest.expired_lists {
+        command.arg("--aptopt=Acquire::Check-Valid-Until \"false\"");
+    }
     command
         .args(["--variant=apt", "--format=tar"])
         .arg(format!("--include={}", manifest.all_packages().join(",")))
@@ -271,6 +274,7 @@ fn run_with_progress(command: &mut Command) -> Result<()> {
         let said = String::from_utf8_lossy(&said?).into_owned();
         if let Some(progress) = said.strip_prefix("I: ") {
             let _ = writeln!(std::io::stderr(), "  {progress}");
+            continue;
         }
         if last.len() == QUOTED_LINES {
             last.pop_front();
@@ -281,8 +285,9 @@ fn run_with_progress(command: &mut Command) -> Result<()> {
         .wait()
         .with_context(|| format!("cannot wait for `{line}`"))?;
     if !status.success() {
+        let program = command.get_program().display();
         let last: Vec<String> = last.into();
-        bail!("`{line}` failed ({status}): {}", last.join("\n"));
+        bail!("{program} failed ({status}):\n{}", last.join("\n"));
     }
     Ok(())
 }

@@ -86,7 +86,14 @@ impl Host {
         overlay_over(&booted.overlay(), "qcow2", &disk)?;
         let state = booted.state();
         let facts = booted.facts()?;
-        let mut machine = booted.start(&disk, &shares, Some(&state), run.path())?;
+        let mut machine = booted
+            .start(&disk, &shares, Some(&state), run.path())
+            .with_context(|| {
+                format!(
+                    "cannot restore the host; `cargo xtask hosts build {} --fresh` makes it anew",
+                    booted.manifest.name
+                )
+            })?;
         let patience = Duration::from_millis(facts.boot_ms) * RESTORED;
         machine.wait_for_agent(LEAST_RESTORED.max(patience))?;
         machine.set_clock()?;

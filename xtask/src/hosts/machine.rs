@@ -165,7 +165,11 @@ impl Machine {
                     self.quoted()
                 ),
                 "SHUTDOWN" | "RESET" => {
-                    bail!("the host ended by itself ({reason}){}", self.quoted())
+                    bail!(
+                        "the host ended by itself ({reason}){}{}",
+                        self.panic(),
+                        self.quoted()
+                    )
                 }
                 _ => {}
             }

@@ -33,6 +33,9 @@ pub struct Manifest {
     pub suite: String,
     /// Components of the archive.
     pub components: Vec<String>,
+    /// Whether lists that have expired are taken.
+    #[serde(default)]
+    pub expired_lists: bool,
     /// Suites from which some packages are taken.
     #[serde(default)]
     pub extra_suites: Vec<ExtraSuite>,
@@ -197,30 +200,42 @@ fn names(directory: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// One host.
+/// One host: by its name, or by the path of a manifest of the user's own, which ends in `.toml`.
 ///
 /// # Errors
 ///
 /// [`BadManifest`] if there is no host of this name, or if a manifest cannot be understood.
 pub fn read(directory: &Path, name: &str) -> Result<Manifest> {
-    let known = names(directory)?;
-    if !known.iter().any(|it| it == name) {
-        let known = known.join(", ");
-        bail!(BadManifest(format!(
-            "there is no host `{name}`; there are: {known}"
-        )));
-    }
-    let table = merged(directory, name, DEEPEST)?;
+    let file = if let Some(stem) = Path::new(name).file_stem().filter(|_| is_path(name)) {
+        (PathBuf::from(name), stem.to_string_lossy().into_owned())
+    } else {
+        let known = names(directory)?;
+        if !known.iter().any(|it| it == name) {
+            let known = known.join(", ");
+            bail!(BadManifest(format!(
+                "there is no host `{name}`; there are: {known}"
+            )));
+        }
+        (path(directory, name), name.to_owned())
+    };
+    let (path, name) = file;
+    let table = merged(directory, &path, DEEPEST)?;
     let parsed: Result<Manifest, _> = table.try_into();
     let mut manifest = parsed.map_err(|error| {
         BadManifest(format!(
             "{}: {}; images/hosts/debian-13.toml explains every key",
-            path(directory, name).display(),
+            path.display(),
             error.message()
         ))
     })?;
-    name.clone_into(&mut manifest.name);
+    manifest.name = name;
     Ok(manifest)
+}
+
+fn is_path(name: &str) -> bool {
+    Path::new(name)
+        .extension()
+        .is_some_and(|extension| extension == "toml")
 }
 
 fn path(directory: &Path, name: &str) -> PathBuf {
@@ -228,10 +243,9 @@ fn path(directory: &Path, name: &str) -> PathBuf {
 }
 
 /// The manifest's table on top of the one that it is like.
-fn merged(directory: &Path, name: &str, depth: usize) -> Result<Table> {
-    let path = path(directory, name);
+fn merged(directory: &Path, path: &Path, depth: usize) -> Result<Table> {
     let text =
-        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let bad = |why: String| BadManifest(format!("{}: {why}", path.display()));
     let mut own: Table = text.parse().map_err(|error| bad(format!("{error}")))?;
     let base = match own.remove("like") {
@@ -242,7 +256,7 @@ fn merged(directory: &Path, name: &str, depth: usize) -> Result<Table> {
     if depth == 0 {
         bail!(bad("manifests that are like one another go round".into()));
     }
-    let mut table = merged(directory, &base, depth - 1)?;
+    let mut table = merged(directory, &self::path(directory, &base), depth - 1)?;
     table.extend(own);
     Ok(table)
 }
@@ -276,6 +290,9 @@ mod tests {
         let text = fs::read_to_string(path(&directory(), "debian-13")).expect("shipped");
         for key in [
             "extra-suites",
+            "expired-lists",
+            "more-packages",
+            "like",
             "absent-modules",
             "kernel-arguments",
             "subordinate-ids",
@@ -292,6 +309,16 @@ mod tests {
         assert_eq!(host.suite, "trixie");
         assert_eq!(host.extra_suites[0].suite, "trixie-backports");
         assert_eq!(host.nwfilter_backend, Backend::Nftables);
+    }
+
+    #[test]
+    fn a_manifest_of_ones_own_is_named_by_its_path() {
+        let scratch = tempfile::tempdir().expect("scratch directory");
+        let path = scratch.path().join("mine.toml");
+        fs::write(&path, "like = \"debian-13\"\ncores = 7\n").expect("write");
+        let name = path.to_str().expect("UTF-8");
+        let host = read(&directory(), name).expect("like a shipped one");
+        assert_eq!((host.name.as_str(), host.cores), ("mine", 7));
     }
 
     #[rstest]

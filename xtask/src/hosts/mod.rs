@@ -2,6 +2,7 @@
 //! systemd, libvirt, QEMU and KVM; lanfence runs in it as its users run it.
 
 mod accelerator;
+mod bench;
 mod booted;
 mod channel;
 mod compare;
@@ -74,6 +75,7 @@ pub fn task(options: Options, arguments: Vec<OsString>) -> Result<()> {
         "shell" => shell(options, words),
         "test" => test(options, words),
         "compare" => compare(options, words),
+        "bench" => bench(options, words),
         other => bail!(usage(&format!("hosts has no verb `{other}`"))),
     }
 }
@@ -206,6 +208,21 @@ fn compare(options: Options, mut words: Words) -> Result<()> {
     let (text, same) = compare::differences(&runs[0], &runs[1]);
     print!("{text}");
     if same { Ok(()) } else { Err(CommandFailed(1))? }
+}
+
+fn bench(options: Options, mut words: Words) -> Result<()> {
+    let rounds = words.value("--rounds")?;
+    let rounds = rounds.as_deref().unwrap_or("5").parse().ok();
+    let rounds = rounds.filter(|rounds| *rounds > 0);
+    let rounds = rounds.ok_or_else(|| usage("--rounds wants a number above 0"))?;
+    let manifest = named(&mut words)?;
+    words.end()?;
+    let ready = ready(options)?;
+    let booted = booted::ensure(options, &ready.cache, &manifest, false)?;
+    let work = current()?;
+    let table = bench::table(&ready.cache, &booted, &ready.handed, &work, rounds)?;
+    print!("{table}");
+    Ok(())
 }
 
 fn named(words: &mut Words) -> Result<Manifest> {

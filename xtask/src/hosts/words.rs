@@ -14,7 +14,7 @@ pub struct Words {
 /// Wrong words: what is wrong, and where help is.
 pub fn usage(what: &str) -> Usage {
     Usage(format!(
-        "{what}; the verbs are list, build, run, shell, test and compare, and `cargo xtask help \
+        "{what}; the verbs are list, build, run, shell, test, compare and bench, and `cargo xtask help \
          hosts` explains them"
     ))
 }

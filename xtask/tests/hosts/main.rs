@@ -1,6 +1,8 @@
 //! A whole host: `hosts run` restores it, runs a command in it, and brings back what the command
 //! did. Skipped, with the reason, where an ordinary user's machine cannot make one.
 
+mod bad;
+
 use nix::unistd::Uid;
 use rstest::rstest;
 use std::fs;
@@ -20,22 +22,30 @@ fn xtask() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_xtask"))
 }
 
-/// `hosts run` in this directory, with the programs that were built with this test.
-fn run(directory: &Path, arguments: &[&str]) -> Command {
+/// `xtask hosts` in this directory, with the programs that were built with this test.
+fn hosts(directory: &Path, arguments: &[&str]) -> Command {
     let xtask = xtask();
     let programs = xtask.parent().expect("a program is in a directory");
     let mut command = Command::new(&xtask);
     command
-        .args(["hosts", "run", HOST])
+        .arg("hosts")
         .args(arguments)
         .current_dir(directory)
         .env("LANFENCE_PROGRAMS", programs);
     command
 }
 
+fn run(directory: &Path, arguments: &[&str]) -> Command {
+    hosts(directory, &[&["run", HOST], arguments].concat())
+}
+
 /// The output, unless there can be no host here.
 fn output(directory: &Path, arguments: &[&str]) -> Option<Output> {
-    let output = run(directory, arguments).output().expect("xtask runs");
+    unless_unfit(&mut run(directory, arguments))
+}
+
+fn unless_unfit(command: &mut Command) -> Option<Output> {
+    let output = command.output().expect("xtask runs");
     if output.status.code() == Some(UNFIT) && !Uid::effective().is_root() {
         let why = String::from_utf8_lossy(&output.stderr);
         eprintln!("skipped, there can be no host here: {why}");
