@@ -28,6 +28,8 @@ const MONITOR: Duration = Duration::from_secs(30);
 const ENDING: Duration = Duration::from_secs(5);
 /// What a state of some hundred megabytes may take to be read.
 const LOADING: Duration = Duration::from_secs(120);
+/// How long the agent is listened to before it is called again.
+const SYNC: Duration = Duration::from_millis(500);
 /// The shortest time after which a silent host counts as hung.
 const LEAST_PATIENCE: Duration = Duration::from_secs(15);
 /// A host that is silent for so many times its slowest answer so far hangs.
@@ -190,11 +192,10 @@ impl Machine {
         loop {
             self.check()?;
             self.syncs += 1;
-            if self
-                .agent
-                .synchronize(self.syncs, Duration::from_millis(500))?
-            {
-                return Ok(());
+            match self.agent.synchronize(self.syncs, SYNC) {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                Err(error) => return Err(self.why_gone(error)),
             }
             if Instant::now() > deadline {
                 bail!(
