@@ -105,14 +105,15 @@ pub const TASKS: &[Task] = &[
                   run a command of lanfence in it; its output, exit\n                                \
                   code and files come back\n  \
                   shell NAME                    a terminal in it\n  \
-                  test [--trial T]... NAME...   the whole product in these hosts, or in --all\n  \
+                  test [--scenario S]... NAME...\n                                \
+                  the whole product in these hosts, or in --all\n  \
                   compare A B -- ...            run a command in two hosts, print what differs\n  \
                   bench [--rounds N] NAME       how long a boot and a restoration take\n\n\
                   Hosts are described in images/hosts/*.toml; NAME may be the path of a manifest\n\
-                  of your own. The first run of one downloads its\n\
-                  packages (some minutes); later runs restore it in seconds. Where KVM does not\n\
-                  nest, a host is emulated, with a KVM inside. It has no network. The current\n\
-                  directory is mounted in it at the same path.",
+                  of your own. The first run of a host downloads its packages (some minutes);\n\
+                  later runs restore it in seconds. Where KVM does not nest, a host is emulated,\n\
+                  with a KVM inside. It has no network. The current directory is mounted in it\n\
+                  at the same path. docs/throwaway-hosts.md says more.",
         passthrough: false,
         run: hosts::task,
     },

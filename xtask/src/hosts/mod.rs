@@ -15,12 +15,12 @@ mod machine;
 mod manifest;
 mod qemu;
 mod run_directory;
+mod scenarios;
 mod shares;
 mod shell;
 mod table;
 mod test;
 mod tools;
-mod trials;
 mod words;
 
 use crate::cache::Cache;
@@ -32,11 +32,11 @@ use anyhow::{Context as _, Result, bail};
 use host::{Handed, Host, Job, Output};
 use machine::Ended;
 use manifest::Manifest;
+use scenarios::Scenario;
 use std::env;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
-use trials::Trial;
 use words::{Words, usage};
 
 /// Names a directory with lanfence in it, which is then not built.
@@ -144,19 +144,22 @@ fn shell(options: Options, mut words: Words) -> Result<()> {
 
 fn test(options: Options, mut words: Words) -> Result<()> {
     let all = words.flag("--all");
-    let mut trials: Vec<&'static Trial> = Vec::new();
-    while let Some(title) = words.value("--trial")? {
+    let mut scenarios: Vec<&'static Scenario> = Vec::new();
+    while let Some(title) = words.value("--scenario")? {
         let known = || {
-            let titles: Vec<&str> = trials::ALL.iter().map(|trial| trial.title).collect();
+            let titles: Vec<&str> = scenarios::ALL
+                .iter()
+                .map(|scenario| scenario.title)
+                .collect();
             usage(&format!(
-                "there is no trial `{title}`; there are: {}",
+                "there is no scenario `{title}`; there are: {}",
                 titles.join(", ")
             ))
         };
-        trials.push(Trial::titled(&title).ok_or_else(known)?);
+        scenarios.push(Scenario::titled(&title).ok_or_else(known)?);
     }
-    if trials.is_empty() {
-        trials.extend(trials::ALL);
+    if scenarios.is_empty() {
+        scenarios.extend(scenarios::ALL);
     }
     let hosts = words.rest()?;
     let directory = manifest::directory();
@@ -174,7 +177,7 @@ fn test(options: Options, mut words: Words) -> Result<()> {
     let mut records = Vec::new();
     for manifest in &manifests {
         let record = match booted::ensure(options, &ready.cache, manifest, false) {
-            Ok(booted) => test::in_host(&ready.cache, &booted, &ready.handed, &work, &trials)?,
+            Ok(booted) => test::in_host(&ready.cache, &booted, &ready.handed, &work, &scenarios)?,
             // Named by --all, it may be one that cannot be had here; named itself, it may not.
             Err(error) if all && error.is::<Unfit>() => {
                 test::skipped(manifest, &format!("{error:#}"))
@@ -183,7 +186,7 @@ fn test(options: Options, mut words: Words) -> Result<()> {
         };
         records.push(record);
     }
-    print!("{}", test::table(&records, &trials));
+    print!("{}", test::table(&records, &scenarios));
     if records.iter().any(test::HostRecord::failed) {
         bail!(CommandFailed(1));
     }

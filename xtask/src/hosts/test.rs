@@ -5,8 +5,8 @@ use super::host::{Handed, Host, Output};
 use super::interrupt;
 use super::machine::Ended;
 use super::manifest::Manifest;
+use super::scenarios::{ALL, REPORT, Scenario};
 use super::table::aligned;
-use super::trials::{ALL, REPORT, Trial};
 use crate::cache::Cache;
 use crate::failure::{Interrupted, Unfit};
 use anyhow::Result;
@@ -15,10 +15,10 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Lines of a command's output that are quoted where a trial failed.
+/// Lines of a command's output that are quoted where a scenario failed.
 const QUOTED_LINES: usize = 25;
 
-/// What became of a trial in a host.
+/// What became of a scenario in a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// It ended as it must.
@@ -29,7 +29,7 @@ pub enum Outcome {
     Skipped(String),
 }
 
-/// The trials of one host.
+/// The scenarios of one host.
 #[derive(Debug, Clone)]
 pub struct HostRecord {
     /// The host's name.
@@ -38,23 +38,23 @@ pub struct HostRecord {
     pub outcomes: Vec<(&'static str, Outcome)>,
 }
 
-/// Runs the trials in a host that was restored anew for each.
+/// Runs the scenarios in a host that was restored anew for each.
 ///
 /// # Errors
 ///
-/// [`Interrupted`]. A host that cannot be restored or that ends fails its trial only.
+/// [`Interrupted`]. A host that cannot be restored or that ends fails its scenario only.
 pub fn in_host(
     cache: &Cache,
     booted: &Booted,
     handed: &Handed,
     work: &Path,
-    trials: &[&'static Trial],
+    scenarios: &[&'static Scenario],
 ) -> Result<HostRecord> {
     let mut outcomes = Vec::new();
-    for trial in trials {
+    for scenario in scenarios {
         interrupt::check()?;
         let start = Instant::now();
-        let outcome = match attempt(cache, booted, handed, work, trial) {
+        let outcome = match attempt(cache, booted, handed, work, scenario) {
             Ok(None) => Outcome::Passed(start.elapsed()),
             Ok(Some(why)) => Outcome::Failed(why),
             Err(error) if error.is::<Interrupted>() => return Err(error),
@@ -64,10 +64,10 @@ pub fn in_host(
         eprintln!(
             "[{}] {}: {}",
             booted.manifest.name,
-            trial.title,
+            scenario.title,
             outcome.cell()
         );
-        outcomes.push((trial.title, outcome));
+        outcomes.push((scenario.title, outcome));
     }
     Ok(HostRecord {
         host: booted.manifest.name.clone(),
@@ -75,26 +75,26 @@ pub fn in_host(
     })
 }
 
-/// A host that cannot be made here: no trial was run in it.
+/// A host that cannot be made here: no scenario was run in it.
 pub fn skipped(manifest: &Manifest, why: &str) -> HostRecord {
     HostRecord {
         host: manifest.name.clone(),
         outcomes: ALL
             .iter()
-            .map(|trial| (trial.title, Outcome::Skipped(why.to_owned())))
+            .map(|scenario| (scenario.title, Outcome::Skipped(why.to_owned())))
             .collect(),
     }
 }
 
-/// One trial; none if it ended as it must.
+/// One scenario; none if it ended as it must.
 fn attempt(
     cache: &Cache,
     booted: &Booted,
     handed: &Handed,
     work: &Path,
-    trial: &Trial,
+    scenario: &Scenario,
 ) -> Result<Option<String>> {
-    let job = trial.job(&booted.manifest).map_err(Unfit)?;
+    let job = scenario.job(&booted.manifest).map_err(Unfit)?;
     let mut host = Host::restore(cache, booted, handed, work)?;
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let ended = host.run(
@@ -110,19 +110,19 @@ fn attempt(
         String::from_utf8_lossy(&err)
     );
     let report = host.file(REPORT);
-    let fault = fault(trial, ended, &said, report.as_deref());
+    let fault = fault(scenario, ended, &said, report.as_deref());
     Ok(fault.map(|fault| format!("{fault}; the end of its output:\n{}", last_lines(&said))))
 }
 
-/// What is not as the trial demands.
-fn fault(trial: &Trial, ended: Ended, said: &str, report: Option<&[u8]>) -> Option<String> {
-    if ended != Ended::Code(trial.code) {
-        return Some(format!("it ended with {ended}, not with {}", trial.code));
+/// What is not as the scenario demands.
+fn fault(scenario: &Scenario, ended: Ended, said: &str, report: Option<&[u8]>) -> Option<String> {
+    if ended != Ended::Code(scenario.code) {
+        return Some(format!("it ended with {ended}, not with {}", scenario.code));
     }
-    if let Some(missing) = trial.says.iter().find(|it| !said.contains(**it)) {
+    if let Some(missing) = scenario.says.iter().find(|it| !said.contains(**it)) {
         return Some(format!("it does not say `{missing}`"));
     }
-    if !trial.kvm {
+    if !scenario.kvm {
         return None;
     }
     let report: Option<Value> = report.and_then(|it| serde_json::from_slice(it).ok());
@@ -149,7 +149,7 @@ impl Outcome {
 }
 
 impl HostRecord {
-    /// Whether a trial failed.
+    /// Whether a scenario failed.
     pub fn failed(&self) -> bool {
         self.outcomes
             .iter()
@@ -158,15 +158,15 @@ impl HostRecord {
 }
 
 /// The table, one line a host, and below it what failed and what was skipped, with reasons.
-pub fn table(records: &[HostRecord], trials: &[&'static Trial]) -> String {
-    let headings = std::iter::once("host").chain(trials.iter().map(|trial| trial.title));
+pub fn table(records: &[HostRecord], scenarios: &[&'static Scenario]) -> String {
+    let headings = std::iter::once("host").chain(scenarios.iter().map(|scenario| scenario.title));
     let mut rows = vec![headings.map(str::to_owned).collect::<Vec<_>>()];
     for record in records {
-        let cells = trials.iter().map(|trial| {
+        let cells = scenarios.iter().map(|scenario| {
             let found = record
                 .outcomes
                 .iter()
-                .find(|(title, _)| *title == trial.title);
+                .find(|(title, _)| *title == scenario.title);
             found.map_or_else(|| "-".into(), |(_, outcome)| outcome.cell())
         });
         rows.push(std::iter::once(record.host.clone()).chain(cells).collect());
@@ -200,8 +200,8 @@ mod tests {
     const KVM: &[u8] = br#"{"host": {"accel": "kvm"}}"#;
     const TCG: &[u8] = br#"{"host": {"accel": "tcg"}}"#;
 
-    fn pcnet() -> &'static Trial {
-        Trial::titled("pcnet").expect("a trial of pcnet")
+    fn pcnet() -> &'static Scenario {
+        Scenario::titled("pcnet").expect("a scenario of pcnet")
     }
 
     #[rstest]
@@ -243,9 +243,9 @@ mod tests {
                 ],
             },
         ];
-        let trials = [Trial::titled("tap").expect("tap"), pcnet()];
+        let scenarios = [Scenario::titled("tap").expect("tap"), pcnet()];
         assert_eq!(
-            table(&records, &trials),
+            table(&records, &scenarios),
             "host  tap     pcnet\n\
              one   ok 7 s  FAILED\n\
              two   -       -\n\

@@ -4,12 +4,12 @@ use super::host::{Job, OUT};
 use super::manifest::Manifest;
 use std::ffi::OsString;
 
-/// Where a trial's report goes.
+/// Where a scenario's report goes.
 pub const REPORT: &str = "report.json";
 
 /// One command in a host.
 #[derive(Debug, Clone, Copy)]
-pub struct Trial {
+pub struct Scenario {
     /// Heading of the column.
     pub title: &'static str,
     /// The command's words.
@@ -24,7 +24,7 @@ pub struct Trial {
     rootless: bool,
 }
 
-const PLAIN: Trial = Trial {
+const PLAIN: Scenario = Scenario {
     title: "",
     words: &[],
     code: 0,
@@ -34,29 +34,29 @@ const PLAIN: Trial = Trial {
 };
 
 /// A run with guests. `--accel kvm` ends with 3 where no guest has booted under KVM.
-const GUESTS: Trial = Trial { kvm: true, ..PLAIN };
+const GUESTS: Scenario = Scenario { kvm: true, ..PLAIN };
 
 /// Runs its arguments as if libvirt's libraries were not installed.
 const WITHOUT_LIBVIRT: &str = "for it in /usr/lib/x86_64-linux-gnu/libvirt*.so*; \
                                do mount --bind /dev/null \"$it\" || exit 125; done; exec \"$@\"";
 
 /// All of them, the quickest first. They run at the top of a checkout.
-pub const ALL: &[Trial] = &[
-    Trial {
+pub const ALL: &[Scenario] = &[
+    Scenario {
         title: "set-up",
         words: &["xtask", "--offline", "setup"],
         code: 3,
         says: &["--offline forbids installing", "apt-get install"],
         ..PLAIN
     },
-    Trial {
+    Scenario {
         title: "doctor",
         words: &["xtask", "doctor"],
         code: 3,
         says: &["/usr/bin/qemu-system-x86_64", "MISSING, package gcc"],
         ..PLAIN
     },
-    Trial {
+    Scenario {
         title: "check, lint without libvirt",
         words: &[
             "unshare",
@@ -73,22 +73,22 @@ pub const ALL: &[Trial] = &[
         says: &["PASS"],
         ..PLAIN
     },
-    Trial {
+    Scenario {
         title: "tap",
         words: &["lanfence", "verify", "--tap"],
         ..PLAIN
     },
-    Trial {
+    Scenario {
         title: "pcnet",
         words: &["lanfence", "verify", "--accel", "kvm", "--nic", "pcnet"],
         ..GUESTS
     },
-    Trial {
+    Scenario {
         title: "virtio",
         words: &["lanfence", "verify", "--accel", "kvm", "--nic", "virtio"],
         ..GUESTS
     },
-    Trial {
+    Scenario {
         title: "vhost-net",
         words: &[
             "lanfence",
@@ -100,13 +100,13 @@ pub const ALL: &[Trial] = &[
         ],
         ..GUESTS
     },
-    Trial {
+    Scenario {
         title: "rootless",
         words: &["lanfence", "verify", "--accel", "kvm", "--nic", "pcnet"],
         rootless: true,
         ..GUESTS
     },
-    Trial {
+    Scenario {
         title: "article's filter",
         words: &[
             "lanfence",
@@ -120,7 +120,7 @@ pub const ALL: &[Trial] = &[
         code: 1,
         ..GUESTS
     },
-    Trial {
+    Scenario {
         title: "no filter",
         words: &[
             "lanfence",
@@ -134,7 +134,7 @@ pub const ALL: &[Trial] = &[
         code: 1,
         ..GUESTS
     },
-    Trial {
+    Scenario {
         title: "dead sensor",
         words: &[
             "lanfence", "verify", "--inject", "sensor", "--accel", "kvm", "--nic", "pcnet",
@@ -144,10 +144,10 @@ pub const ALL: &[Trial] = &[
     },
 ];
 
-impl Trial {
-    /// The trial of this title.
-    pub fn titled(title: &str) -> Option<&'static Trial> {
-        ALL.iter().find(|trial| trial.title == title)
+impl Scenario {
+    /// The scenario of this title.
+    pub fn titled(title: &str) -> Option<&'static Scenario> {
+        ALL.iter().find(|scenario| scenario.title == title)
     }
 
     /// Its command in a host.
