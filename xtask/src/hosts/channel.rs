@@ -90,29 +90,42 @@ impl Channel {
         }
     }
 
-    /// Throws away what is left of earlier conversations, by the agent's way to do so.
+    /// Calls an agent that may not listen yet. [`Channel::hears`] knows the answer by the number.
     ///
     /// # Errors
     ///
     /// If the connection is gone.
-    pub fn synchronize(&mut self, id: u32, patience: Duration) -> Result<bool> {
+    pub fn call(&mut self, number: u32) -> Result<()> {
         let mut line = vec![DELIMITER];
-        let command = json!({"execute": "guest-sync-delimited", "arguments": {"id": id}});
+        let command = json!({"execute": "guest-sync-delimited", "arguments": {"id": number}});
         line.extend_from_slice(format!("{command}\n").as_bytes());
-        self.send(&line)?;
+        match self.stream.write_all(&line) {
+            Err(error) if !is_timeout(&error) => {
+                Err(error).with_context(|| format!("{} takes nothing in any more", self.peer))
+            }
+            // Earlier calls fill the socket; nobody has listened to them.
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the agent answers this call; all that is left of earlier conversations is thrown
+    /// away.
+    ///
+    /// # Errors
+    ///
+    /// If the connection is gone.
+    pub fn hears(&mut self, number: u32, patience: Duration) -> Result<bool> {
         let deadline = Instant::now() + patience;
-        loop {
-            let Some(line) = self.line(deadline)? else {
-                return Ok(false);
-            };
+        while let Some(line) = self.line(deadline)? {
             let Some(at) = line.iter().rposition(|byte| *byte == DELIMITER) else {
                 continue;
             };
             let answer: Option<Value> = serde_json::from_slice(&line[at + 1..]).ok();
-            if answer.is_some_and(|answer| answer["return"] == id) {
+            if answer.is_some_and(|answer| answer["return"] == number) {
                 return Ok(true);
             }
         }
+        Ok(false)
     }
 
     /// The events that have come since the last call.
@@ -261,7 +274,20 @@ mod tests {
     fn what_was_left_over_is_thrown_away() {
         let (_directory, mut channel) =
             answered_with(b"rest of old\n{\"return\": 3}\n\xff{\"return\": 4}\n");
-        assert!(channel.synchronize(4, LONG).expect("answer"));
+        channel.call(4).expect("taken");
+        assert!(channel.hears(4, LONG).expect("answer"));
+    }
+
+    #[test]
+    fn one_who_does_not_listen_can_be_called_for_ever() {
+        let directory = tempfile::tempdir().expect("scratch directory");
+        let socket = directory.path().join("socket");
+        let _listener = UnixListener::bind(&socket).expect("socket");
+        let mut channel = Channel::connect("the peer", &socket).expect("connects");
+        channel.stream.set_write_timeout(Some(SLICE)).expect("set");
+        for number in 0..2000 {
+            channel.call(number).expect("a full socket is no failure");
+        }
     }
 
     #[test]

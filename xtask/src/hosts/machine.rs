@@ -28,8 +28,10 @@ const MONITOR: Duration = Duration::from_secs(30);
 const ENDING: Duration = Duration::from_secs(5);
 /// What a state of some hundred megabytes may take to be read.
 const LOADING: Duration = Duration::from_secs(120);
-/// How long the agent is listened to before it is called again.
-const SYNC: Duration = Duration::from_millis(500);
+/// After this time an agent that has not answered is called again.
+const CALL: Duration = Duration::from_secs(2);
+/// How long the agent is listened to before the host is looked at again.
+const LISTEN: Duration = Duration::from_millis(100);
 /// The shortest time after which a silent host counts as hung.
 const LEAST_PATIENCE: Duration = Duration::from_secs(15);
 /// A host that is silent for so many times its slowest answer so far hangs.
@@ -50,7 +52,7 @@ pub struct Machine {
     started: Instant,
     /// The slowest answer of the agent so far.
     slowest: Duration,
-    syncs: u32,
+    calls: u32,
 }
 
 /// How a command in the host ended.
@@ -103,7 +105,7 @@ impl Machine {
             agent,
             started: Instant::now(),
             slowest: Duration::ZERO,
-            syncs: 0,
+            calls: 0,
         };
         if spec.saved.is_some() {
             machine.go_on()?;
@@ -188,11 +190,19 @@ impl Machine {
     ///
     /// If the host ends, or the agent says nothing within the deadline.
     pub fn wait_for_agent(&mut self, patience: Duration) -> Result<()> {
-        let deadline = Instant::now() + patience;
+        let start = Instant::now();
+        let deadline = start + patience;
+        let mut next_call = start;
         loop {
             self.check()?;
-            self.syncs += 1;
-            match self.agent.synchronize(self.syncs, SYNC) {
+            let called = if Instant::now() >= next_call {
+                next_call += CALL;
+                self.calls += 1;
+                self.agent.call(self.calls)
+            } else {
+                Ok(())
+            };
+            match called.and_then(|()| self.agent.hears(self.calls, LISTEN)) {
                 Ok(true) => return Ok(()),
                 Ok(false) => {}
                 Err(error) => return Err(self.why_gone(error)),
