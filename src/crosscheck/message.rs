@@ -1,6 +1,7 @@
 //! What a worker is told to do, and what it reports.
 
 use super::model::Mutation;
+use crate::lab::Shortcuts;
 use serde::{Deserialize, Serialize};
 
 /// Cases that a worker runs.
@@ -18,6 +19,8 @@ pub struct Request {
     pub frames: usize,
     /// What the evaluator is made to get wrong, to see that it is noticed.
     pub mutation: Option<Mutation>,
+    /// What the lab does only to save time.
+    pub shortcuts: Shortcuts,
 }
 
 /// What a throughput is measured with.
@@ -49,6 +52,16 @@ pub enum Task {
     Cases(Request),
     /// To measure how many frames a second are judged.
     Measure(BenchInput),
+}
+
+impl Task {
+    /// What the task's lab does only to save time.
+    pub fn shortcuts(&self) -> Shortcuts {
+        match self {
+            Self::Cases(request) => request.shortcuts,
+            Self::Measure(_) => Shortcuts::all(),
+        }
+    }
 }
 
 /// What a worker reports, or why it cannot go on.

@@ -11,7 +11,7 @@ use super::random::Random;
 use super::seeds::Seeds;
 use super::shrink::shrink;
 use super::throughput;
-use crate::lab::{LabError, Pair, Shortcuts};
+use crate::lab::{LabError, Pair};
 use std::collections::BTreeSet;
 
 /// Does a task and reports what it found.
@@ -23,7 +23,7 @@ pub async fn run(task: &Task, report: &dyn Fn(&Message)) {
 }
 
 async fn cases(request: &Request, report: &dyn Fn(&Message)) {
-    let mut pair = match Pair::up(Shortcuts::all()).await {
+    let mut pair = match Pair::up(request.shortcuts).await {
         Ok(pair) => pair,
         Err(error) => return report(&Message::Host(error.to_string())),
     };

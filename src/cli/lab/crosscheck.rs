@@ -33,6 +33,11 @@ pub struct Options {
     /// Stop after this many mismatches
     #[arg(long, value_name = "N", default_value_t = 5)]
     max_mismatches: usize,
+    /// Turn off everything that only saves time but touches libvirtd or the rules
+    ///
+    /// The run takes longer; the decisions are the same.
+    #[arg(long)]
+    no_shortcuts: bool,
     /// Make the evaluator wrong, for tests of what a mismatch looks like.
     #[arg(long, value_name = "WHAT", hide = true)]
     mutation: Option<Mutation>,
@@ -55,6 +60,11 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         step: 1,
         frames: usize::try_from(options.frames).map_err(Failure::usage)?,
         mutation: options.mutation,
+        shortcuts: if options.no_shortcuts {
+            Shortcuts::none()
+        } else {
+            Shortcuts::all()
+        },
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let total = usize::try_from(options.filters).map_err(Failure::usage)?;
@@ -119,7 +129,7 @@ pub fn work(options: &WorkerOptions) -> Result<ExitCode, Failure> {
         images: &[],
         kvm: false,
         libvirt_cache: None,
-        shortcuts: Shortcuts::all(),
+        shortcuts: task.shortcuts(),
         parent: options.parent,
     });
     if let Err(error) = entered {
