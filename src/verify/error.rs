@@ -143,7 +143,7 @@ impl VerifyError {
             self,
             Self::Refused(_)
                 | Self::Policy(_)
-                | Self::Layout(LayoutError::NoIpv4)
+                | Self::Layout(_)
                 | Self::NoGuestImage
                 | Self::UnreadableFilter { .. }
                 | Self::Misunderstood { .. }
@@ -159,7 +159,6 @@ impl VerifyError {
             // Without a lab there is no cell: the host is not fit for it.
             Self::Lab(error) if error.is_host() || step == Step::Lab => ErrorKind::Host,
             Self::Guest(error) if error.is_host() => ErrorKind::Host,
-            Self::Layout(error) if !matches!(error, LayoutError::NoIpv4) => ErrorKind::Host,
             Self::Guest(GuestError::Nic { .. } | GuestError::Filter(_)) => ErrorKind::Usage,
             error if error.is_usage() => ErrorKind::Usage,
             _ => ErrorKind::Cell,

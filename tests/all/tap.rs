@@ -1,7 +1,7 @@
 //! The tap test, which has no guest: it comes to the same verdicts as a test with one, in
 //! the time that the bind takes.
 
-use crate::common::{Verified, example, is_client, verify, verify_tap};
+use crate::common::{Verified, example, is_client, verify, verify_tap, verify_tap_policy};
 use lanfence::probe::Expect;
 use lanfence::report::model::{Failure, ProbeResult, Verdict};
 use rstest::rstest;
@@ -141,4 +141,19 @@ fn what_cannot_be_run_says_so(#[case] arguments: &[&str], #[case] code: i32, #[c
         "{}",
         done.printed()
     );
+}
+
+/// Another policy is the cure, not another host.
+#[rstest]
+#[case::too_small("192.168.1.0/30", "192.168.1.0/30 is too small for the test hosts")]
+#[case::the_labs_own_wan("203.0.113.0/24", "an address of the lab's WAN side")]
+fn a_lan_without_a_place_for_the_lab_is_wrong_input(#[case] prefix: &str, #[case] words: &str) {
+    let dir = tempfile::tempdir().expect("a directory for the policy");
+    let file = dir.path().join("p.toml");
+    let policy = format!("[lan]\nprefixes = [\"{prefix}\", \"fe80::/10\"]\n");
+    std::fs::write(&file, policy).expect("the policy");
+    let file = file.to_str().expect("a name in UTF-8");
+    let done = verify_tap_policy(file, &[]);
+    assert_eq!(done.code, 2, "{}", done.printed());
+    assert!(done.printed().contains(words), "{}", done.printed());
 }

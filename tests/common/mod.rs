@@ -103,11 +103,16 @@ pub fn verify_policy(policy: &str, arguments: &[&str]) -> Verified {
 
 /// Runs `lanfence verify --tap`, which needs no guest image.
 pub fn verify_tap(arguments: &[&str]) -> Verified {
+    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/lanfence.toml");
+    verify_tap_policy(shipped, arguments)
+}
+
+/// The same with another policy.
+pub fn verify_tap_policy(policy: &str, arguments: &[&str]) -> Verified {
     let mut command = lanfence();
     command.env_remove("LANFENCE_GUEST");
-    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/lanfence.toml");
     let arguments = [&["--tap"], arguments].concat();
-    report(command, shipped, &arguments)
+    report(command, policy, &arguments)
 }
 
 fn run(mut command: Command, policy: &str, arguments: &[&str]) -> Verified {
