@@ -1,7 +1,7 @@
 //! The user's side: starts the workers and adds up what they find.
 
 use super::message::{BenchInput, CaseDone, Message, Request, Task, Throughput};
-use crate::pool::{Pool, Report};
+use crate::pool::{End, Pool, Report};
 use std::time::Duration;
 
 /// The hidden verb that makes this program a worker.
@@ -37,14 +37,34 @@ pub struct Found {
 }
 
 /// Why a run has no result.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum Broken {
-    /// The host cannot run a lab.
+    /// The workers cannot be started.
+    #[error("start a worker: {0}")]
+    Start(#[from] std::io::Error),
+    /// The host cannot run a lab, in the words of a worker.
     #[error("{0}")]
     Host(String),
     /// A lab or a worker broke down.
     #[error("{0}; the cases before it agreed, run the rest again")]
+    Lab(#[from] Breakdown),
+}
+
+/// How a lab or a worker broke down.
+#[derive(Debug, thiserror::Error)]
+pub enum Breakdown {
+    /// The lab did, in the words of its worker.
+    #[error("{0}")]
     Lab(String),
+    /// A worker did.
+    #[error("a worker {0}")]
+    Worker(End),
+    /// A worker came to its end too early.
+    #[error("a worker ended before all its cases were done")]
+    Unfinished,
+    /// The worker that was to measure came to its end without.
+    #[error("a worker ended without a figure")]
+    NoFigure,
 }
 
 /// Runs the request with this many workers. `tell` hears of each case; the run ends early
@@ -80,8 +100,7 @@ pub fn run(
     }
     let expected = usize::try_from(request.end - request.first).unwrap_or(usize::MAX);
     if found.cases < expected {
-        let text = "a worker ended before all its cases were done";
-        return Err(Broken::Lab(text.into()));
+        return Err(Breakdown::Unfinished.into());
     }
     Ok(found)
 }
@@ -98,12 +117,11 @@ pub fn measure(input: BenchInput) -> Result<Vec<Throughput>, Broken> {
             return Ok(measured);
         }
     }
-    Err(Broken::Lab("a worker ended without a figure".into()))
+    Err(Breakdown::NoFigure.into())
 }
 
 fn start(tasks: &[Task]) -> Result<Pool<Message>, Broken> {
-    let pool = Pool::start(WORKER, tasks, SILENCE);
-    pool.map_err(|error| Broken::Host(format!("start a worker: {error}")))
+    Ok(Pool::start(WORKER, tasks, SILENCE)?)
 }
 
 /// The message in a report, if there is one.
@@ -111,10 +129,12 @@ fn heard(report: Report<Message>) -> Result<Option<Message>, Broken> {
     match report {
         Report::Nothing => Ok(None),
         Report::Message(_, Message::Host(text)) => Err(Broken::Host(text)),
-        Report::Message(_, Message::Broken(text)) | Report::Text(_, text) => Err(Broken::Lab(text)),
+        Report::Message(_, Message::Broken(text)) | Report::Text(_, text) => {
+            Err(Breakdown::Lab(text).into())
+        }
         Report::Message(_, message) => Ok(Some(message)),
         Report::Ended(_, end) if end.is_orderly() => Ok(None),
-        Report::Ended(_, end) => Err(Broken::Lab(format!("a worker {end}"))),
+        Report::Ended(_, end) => Err(Breakdown::Worker(end).into()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The host's end of the agent's port.
 
 use super::console::{Console, Snapshot};
-use super::error::GuestError;
+use super::error::{AgentWords, GuestError, ProtocolFault};
 use lanfence_agent::{Answer, Op, Reply, Request};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
@@ -56,7 +56,8 @@ impl AgentClient {
         };
         reply
             .result
-            .map_err(|message| GuestError::Agent { doing, message })
+            .map_err(AgentWords)
+            .map_err(|source| GuestError::Agent { doing, source })
     }
 
     /// Asks for several things in one round trip; what came of each, in order.
@@ -76,7 +77,10 @@ impl AgentClient {
             Answer::Several { results } if results.len() == count => Ok(results),
             other => Err(GuestError::Protocol {
                 doing: "several".into(),
-                message: format!("{other:?} for {count} requests"),
+                source: ProtocolFault::Answer {
+                    answer: Box::new(other),
+                    requests: count,
+                },
             }),
         }
     }
@@ -88,26 +92,28 @@ impl AgentClient {
         id: u64,
         doing: &str,
     ) -> Result<Reply, GuestError> {
-        let broken = |message: String| GuestError::Protocol {
+        let broken = |source: ProtocolFault| GuestError::Protocol {
             doing: doing.to_owned(),
-            message,
+            source,
         };
         writer
             .write_all(line.as_bytes())
             .await
-            .map_err(|error| broken(error.to_string()))?;
+            .map_err(|error| broken(error.into()))?;
         let mut text = String::new();
         loop {
             text.clear();
             let length = reader
                 .read_line(&mut text)
                 .await
-                .map_err(|error| broken(error.to_string()))?;
+                .map_err(|error| broken(error.into()))?;
             if length == 0 {
-                return Err(broken("the port was closed".into()));
+                return Err(broken(ProtocolFault::Closed));
             }
-            let reply: Reply = serde_json::from_str(&text)
-                .map_err(|error| broken(format!("{error} in {text:?}")))?;
+            let reply: Reply = serde_json::from_str(&text).map_err(|source| {
+                let line = text.clone();
+                broken(ProtocolFault::NoReply { line, source })
+            })?;
             // An answer to a request that was given up on earlier may still come.
             if reply.id == id {
                 return Ok(reply);

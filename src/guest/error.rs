@@ -1,6 +1,8 @@
 //! What can go wrong with a guest.
 
 use crate::lab::LabError;
+use lanfence_agent::Answer;
+use std::path::PathBuf;
 use thiserror::Error;
 
 /// How a console ends, in words.
@@ -55,27 +57,24 @@ pub enum GuestError {
         last: String,
     },
     /// The agent refused or failed a request.
-    #[error("the agent in the guest failed to {doing}: {message}")]
+    #[error("the agent in the guest failed to {doing}: {source}")]
     Agent {
         /// What was asked.
         doing: String,
         /// Its words.
-        message: String,
+        source: AgentWords,
     },
     /// The agent said something that does not belong to the protocol.
-    #[error("the agent in the guest broke the protocol while asked to {doing}: {message}")]
+    #[error("the agent in the guest broke the protocol while asked to {doing}: {source}")]
     Protocol {
         /// What was asked.
         doing: String,
-        /// What came.
-        message: String,
+        /// What came, or did not.
+        source: ProtocolFault,
     },
     /// The guest image is missing or damaged.
-    #[error("{what}\n  cure: `cargo xtask image` builds it; LANFENCE_GUEST names its directory")]
-    Image {
-        /// Which file, and why.
-        what: String,
-    },
+    #[error("{0}\n  cure: `cargo xtask image` builds it; LANFENCE_GUEST names its directory")]
+    Image(#[from] ImageFault),
     /// QEMU has no such NIC model.
     #[error("QEMU here has no NIC model `{model}`{nearest}")]
     Nic {
@@ -86,12 +85,74 @@ pub enum GuestError {
     },
 }
 
+/// Why the agent did not do what it was asked, in its own words: it says so in English, since
+/// only people read it.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub struct AgentWords(pub String);
+
+/// How the agent broke the protocol.
+#[derive(Debug, Error)]
+pub enum ProtocolFault {
+    /// Its port can be neither written to nor read from.
+    #[error(transparent)]
+    Port(#[from] std::io::Error),
+    /// It closed its port.
+    #[error("the port was closed")]
+    Closed,
+    /// A line of it is no reply.
+    #[error("{source} in {line:?}")]
+    NoReply {
+        /// The line.
+        line: String,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// It answered something else than several requests.
+    #[error("{answer:?} for {requests} requests")]
+    Answer {
+        /// What it answered.
+        answer: Box<Answer>,
+        /// How many requests it had.
+        requests: usize,
+    },
+}
+
+/// What is wrong with a file of the guest image.
+#[derive(Debug, Error)]
+pub enum ImageFault {
+    /// It cannot be read.
+    #[error("{path}: {source}", path = .path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The image's manifest is not the JSON that it should be.
+    #[error("{path}: {source}", path = .path.display())]
+    Manifest {
+        /// Where it is.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// It is a file of another kind.
+    #[error("{path} is not {wanted}", path = .path.display())]
+    Kind {
+        /// Which.
+        path: PathBuf,
+        /// What it should be.
+        wanted: &'static str,
+    },
+}
+
 impl GuestError {
     /// Whether the host's set-up or the user's choice is to blame rather than the guest.
     pub fn is_host(&self) -> bool {
         match self {
             Self::Lab(error) => error.is_host(),
-            Self::Image { .. } => true,
+            Self::Image(_) => true,
             _ => false,
         }
     }

@@ -1,6 +1,6 @@
 //! The Linux guest's kernel and initramfs.
 
-use super::error::GuestError;
+use super::error::{GuestError, ImageFault};
 use std::path::{Path, PathBuf};
 
 /// Where xtask left the image.
@@ -60,21 +60,18 @@ impl ImageContents {
         struct Manifest {
             absent_modules: String,
         }
-        let bad = |path: &Path, error: &dyn std::fmt::Display| GuestError::Image {
-            what: format!("{}: {error}", path.display()),
-        };
         let path = dir.join("manifest.json");
         let absent_modules = match std::fs::read_to_string(&path) {
             Err(_) => Vec::new(),
             Ok(text) => serde_json::from_str::<Manifest>(&text)
-                .map_err(|error| bad(&path, &error))?
+                .map_err(|source| ImageFault::Manifest { path, source })?
                 .absent_modules
                 .split_whitespace()
                 .map(str::to_owned)
                 .collect(),
         };
         let path = dir.join("initramfs.cpio");
-        let archive = std::fs::read(&path).map_err(|error| bad(&path, &error))?;
+        let archive = std::fs::read(&path).map_err(|source| ImageFault::File { path, source })?;
         Ok(Self {
             absent_modules,
             firmware: firmware_names(&archive),
@@ -112,17 +109,14 @@ fn firmware_names(archive: &[u8]) -> Vec<String> {
     names
 }
 
-fn expect_magic(path: &Path, magic: &[u8], what: &str) -> Result<(), GuestError> {
+fn expect_magic(path: &Path, magic: &[u8], wanted: &'static str) -> Result<(), ImageFault> {
     use std::io::Read as _;
     let mut head = vec![0; magic.len()];
     let read = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut head));
+    let path = path.to_owned();
     match read {
-        Err(error) => Err(GuestError::Image {
-            what: format!("{}: {error}", path.display()),
-        }),
-        Ok(()) if head != magic => Err(GuestError::Image {
-            what: format!("{} is not {what}", path.display()),
-        }),
+        Err(source) => Err(ImageFault::File { path, source }),
+        Ok(()) if head != magic => Err(ImageFault::Kind { path, wanted }),
         Ok(()) => Ok(()),
     }
 }

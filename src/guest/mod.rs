@@ -25,7 +25,7 @@ pub use boot::{Guest, Machine, boot};
 pub use command_line::command_line;
 pub use domain::{DomainKind, DomainSpec, domain_xml, serial_log};
 pub use drive::Drive;
-pub use error::GuestError;
+pub use error::{AgentWords, GuestError, ImageFault, ProtocolFault};
 pub use image::{Image, ImageContents};
 pub use interface::{FilterRef, Interface};
 pub use kind::GuestKind;

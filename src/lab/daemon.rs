@@ -1,6 +1,6 @@
 //! A program of the lab that runs until the lab ends.
 
-use super::error::LabError;
+use super::error::{LabError, ProgramFault};
 use super::netns::Netns;
 use super::paths::log_path;
 use nix::sys::signal::{Signal, killpg};
@@ -53,11 +53,12 @@ impl Daemon {
                 name,
                 child: Mutex::new(child),
             }),
-            Err(error) => Err(LabError::host(
+            Err(error) => Err(LabError::host_because(
                 format!(
-                    "{} cannot be started: {error}",
+                    "{} cannot be started",
                     command.get_program().to_string_lossy()
                 ),
+                error,
                 "`cargo xtask setup` installs what is missing",
             )),
         }
@@ -78,7 +79,7 @@ impl Daemon {
             if let Some(death) = self.death() {
                 return Err(LabError::Program {
                     program: self.name.into(),
-                    detail: death,
+                    source: death,
                 });
             }
             if Instant::now() > end {
@@ -94,10 +95,12 @@ impl Daemon {
     }
 
     /// How it ended; none while it runs.
-    fn death(&self) -> Option<String> {
+    fn death(&self) -> Option<ProgramFault> {
         let status = self.child().try_wait();
-        let status = status.ok().flatten()?;
-        Some(format!("{status}{}", self.last_words()))
+        Some(ProgramFault::Ended {
+            status: status.ok().flatten()?,
+            last_words: self.last_words(),
+        })
     }
 
     /// Why what depends on it cannot be trusted; none while it runs.

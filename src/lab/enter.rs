@@ -121,18 +121,20 @@ const FORBIDDERS: [(&str, &str, &str); 3] = [
 ];
 
 fn no_namespaces(errno: nix::Error, which: &str) -> LabError {
-    let what = format!("the kernel does not let this user make {which}: {errno}");
+    let what = format!("the kernel does not let this user make {which}");
     for (name, forbids, allows) in FORBIDDERS {
         let path = format!("/proc/sys/{}", name.replace('.', "/"));
         if std::fs::read_to_string(path).is_ok_and(|value| value.trim() == forbids) {
-            return LabError::host(
+            return LabError::host_because(
                 what,
+                errno,
                 format!("`sudo sysctl -w {name}={allows}`, or run as root"),
             );
         }
     }
-    LabError::host(
+    LabError::host_because(
         what,
+        errno,
         "run as root, or outside a container or chroot that forbids namespaces",
     )
 }

@@ -1,6 +1,6 @@
 //! Maps a range of user and group ids into a new user namespace.
 
-use super::error::LabError;
+use super::error::{LabError, ProgramFault};
 use super::programs;
 use nix::unistd::{Gid, Uid, User};
 use std::io::{BufRead as _, Write as _};
@@ -78,11 +78,9 @@ impl Mapper {
         if output.status.success() && told.is_some_and(|told| told.is_ok()) {
             return Ok(());
         }
-        Err(LabError::host(
-            format!(
-                "newuidmap or newgidmap refused: {}",
-                String::from_utf8_lossy(&output.stderr).trim()
-            ),
+        Err(LabError::host_because(
+            "newuidmap or newgidmap refused",
+            ProgramFault::of(&output),
             "check /etc/subuid and /etc/subgid for your user and that newuidmap is set-uid root, or run as root",
         ))
     }
@@ -93,8 +91,9 @@ fn find(file: &str, name: &str, uid: u32) -> Result<Range, LabError> {
         "`sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {name}`, or run as root"
     );
     let opened = std::fs::File::open(file).map_err(|error| {
-        LabError::host(
-            format!("{file}: {error}; the lab needs a range of subordinate ids"),
+        LabError::host_because(
+            format!("the lab needs a range of subordinate ids, and {file} cannot be read"),
+            error,
             cure.clone(),
         )
     })?;

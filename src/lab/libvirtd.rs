@@ -239,7 +239,7 @@ impl Libvirt {
     pub fn save(domain: &Domain, file: &Path) -> Result<(), LabError> {
         let doing = || format!("save the domain to {}", file.display());
         let path = CString::new(file.as_os_str().as_bytes())
-            .map_err(|error| LabError::host(format!("{}: {error}", doing()), "rename it"))?;
+            .map_err(|error| LabError::host_because(doing(), error, "rename it"))?;
         let saved = tokio::task::block_in_place(|| {
             // SAFETY: the domain and the path live through the call; no XML is given.
             unsafe { virt_sys::virDomainSave(domain.as_ptr(), path.as_ptr()) }

@@ -40,7 +40,7 @@ pub use binding::{Binding, BindingSpec};
 pub use daemon::Daemon;
 pub use dnsmasq::DOMAIN;
 pub use enter::enter;
-pub use error::LabError;
+pub use error::{HostCause, LabError, ProgramFault};
 pub use http::Http;
 pub use instance::{Lab, filters_only};
 pub use libvirtd::{LOG as LIBVIRTD_LOG, Libvirt, qemu_log_path};

@@ -119,8 +119,9 @@ fn tmpfs(target: &str) -> Result<(), LabError> {
 fn kernel_fs(kind: &str, target: &str) -> Result<(), LabError> {
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     mount(Some(kind), target, Some(kind), flags, Option::<&str>::None).map_err(|errno| {
-        LabError::host(
-            format!("the kernel does not let this user mount a fresh {kind} on {target}: {errno}"),
+        LabError::host_because(
+            format!("the kernel does not let this user mount a fresh {kind} on {target}"),
+            errno,
             "run as root, or outside a container that masks parts of /proc and /sys",
         )
     })

@@ -1,6 +1,6 @@
 //! Named network namespaces and what is done inside them.
 
-use super::error::LabError;
+use super::error::{LabError, ProgramFault};
 use nix::sched::{CloneFlags, setns};
 use std::fs::File;
 use std::io::Write as _;
@@ -118,9 +118,9 @@ pub fn bridge_batch(lines: &str) -> Result<(), LabError> {
 
 fn run_batch(program: &str, options: &[&str], lines: &str) -> Result<(), LabError> {
     let shown = [&[program], options, &["-batch", "-"]].concat().join(" ");
-    let failed = |detail: String| LabError::Program {
+    let failed = |source: ProgramFault| LabError::Program {
         program: shown.clone(),
-        detail,
+        source,
     };
     let mut child = Command::new(program)
         .args(options)
@@ -129,21 +129,22 @@ fn run_batch(program: &str, options: &[&str], lines: &str) -> Result<(), LabErro
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
-        .map_err(|error| failed(format!("{error}; `cargo xtask setup` installs iproute2")))?;
+        .map_err(|source| {
+            failed(ProgramFault::Start {
+                package: "iproute2",
+                source,
+            })
+        })?;
     if let Some(mut stdin) = child.stdin.take() {
         stdin
             .write_all(lines.as_bytes())
-            .map_err(|error| failed(error.to_string()))?;
+            .map_err(|error| failed(error.into()))?;
     }
     let output = child
         .wait_with_output()
-        .map_err(|error| failed(error.to_string()))?;
+        .map_err(|error| failed(error.into()))?;
     if output.status.success() {
         return Ok(());
     }
-    Err(failed(format!(
-        "{}: {}",
-        output.status,
-        String::from_utf8_lossy(&output.stderr).trim()
-    )))
+    Err(failed(ProgramFault::of(&output)))
 }

@@ -3,7 +3,7 @@
 //! A binding that libvirt lists proves nothing: a foreign flush leaves it listed
 //! without a rule (measured: docs/measurements.md#M7), so the rules themselves are read.
 
-use super::error::LabError;
+use super::error::{LabError, ProgramFault};
 use super::programs::find;
 use nix::sys::socket::{
     AddressFamily, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, socket,
@@ -192,20 +192,16 @@ fn dumps<const N: usize>(tools: [(&str, &[&str]); N]) -> [Result<String, LabErro
 /// What a tool has printed when it has ended, if all went well.
 pub(super) fn finish(program: &str, started: std::io::Result<Child>) -> Result<String, LabError> {
     let output = started.and_then(Child::wait_with_output).map_err(|error| {
-        LabError::host(
-            format!("{program} cannot be started: {error}"),
+        LabError::host_because(
+            format!("{program} cannot be started"),
+            error,
             "`cargo xtask setup` installs iptables and ebtables",
         )
     })?;
     if !output.status.success() {
-        let detail = format!(
-            "{}: {}",
-            output.status,
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
         return Err(LabError::Program {
             program: program.into(),
-            detail,
+            source: ProgramFault::of(&output),
         });
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())

@@ -30,8 +30,9 @@ pub fn check_device() -> Result<(), LabError> {
         }
         _ => "`sudo modprobe tun`; in a container, pass the device in",
     };
-    Err(LabError::host(
-        format!("{path} cannot be opened: {error}"),
+    Err(LabError::host_because(
+        format!("{path} cannot be opened"),
+        error,
         cure,
     ))
 }

@@ -1,12 +1,10 @@
 //! Why a policy cannot be used, where in its file, and the cure.
 
 use super::problem::Problem;
+use crate::place::shown;
 use std::path::PathBuf;
 use std::str::Utf8Error;
 use thiserror::Error;
-
-/// Most characters of a message about what is wrong: the value may be a megabyte long.
-const SHOWN: usize = 300;
 
 /// A policy that cannot be used.
 #[derive(Debug, Error)]
@@ -53,11 +51,4 @@ pub enum PolicyError {
         /// What is wrong with it.
         problem: Problem,
     },
-}
-
-fn shown(what: &str) -> String {
-    match what.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}…", &what[..end]),
-        None => what.to_owned(),
-    }
 }

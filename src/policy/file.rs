@@ -2,9 +2,8 @@
 
 use super::error::PolicyError;
 use crate::nearest::nearest;
-use crate::place::place;
+use crate::place::{place, toml_key};
 use serde::Deserialize;
-use std::ops::Range;
 use toml::Spanned;
 
 /// The whole file.
@@ -108,7 +107,7 @@ const KEYS: [&str; 13] = [
 pub fn parse(text: &str, origin: &str) -> Result<File, PolicyError> {
     toml::from_str(text).map_err(|source: toml::de::Error| {
         let span = source.span().unwrap_or_default();
-        let unknown = key(text, span.clone()).filter(|key| !KEYS.contains(key));
+        let unknown = toml_key(text, span.clone()).filter(|key| !KEYS.contains(key));
         let cure = match unknown.map(|key| nearest(key, KEYS)) {
             None => "see the comments in the shipped lanfence.toml for what belongs where".into(),
             Some(Some(known)) => format!("did you mean `{known}`?"),
@@ -122,13 +121,4 @@ pub fn parse(text: &str, origin: &str) -> Result<File, PolicyError> {
             source: Box::new(source),
         }
     })
-}
-
-/// The key at this span; none where something else is there.
-fn key(text: &str, span: Range<usize>) -> Option<&str> {
-    let after = text.get(span.end..)?.trim_start();
-    let key = text.get(span)?;
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
-    let is_key = !key.is_empty() && key.chars().all(plain) && after.starts_with(['=', '.', ']']);
-    is_key.then_some(key)
 }

@@ -7,17 +7,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, thiserror::Error)]
 pub enum JsonError {
     /// Not JSON, or not the layout of a report.
-    #[error(
-        "the report cannot be read at line {line}, column {column}: {what}; write it again with `lanfence verify --json FILE`"
-    )]
-    Layout {
-        /// Line, counted from 1.
-        line: usize,
-        /// Column, counted from 1.
-        column: usize,
-        /// What is wrong there.
-        what: String,
-    },
+    #[error("the report cannot be read: {0}; write it again with `lanfence verify --json FILE`")]
+    Layout(#[from] serde_json::Error),
     /// Written by another version.
     #[error(
         "the report has schema version {found}, and this lanfence reads only version {SCHEMA_VERSION}; read it with the lanfence that wrote it, or run `lanfence verify` again"
@@ -26,16 +17,6 @@ pub enum JsonError {
         /// The version found.
         found: u64,
     },
-}
-
-impl From<serde_json::Error> for JsonError {
-    fn from(error: serde_json::Error) -> Self {
-        let (line, column) = (error.line(), error.column());
-        // serde_json ends its message with the place, which is in the fields already.
-        let place = format!(" at line {line} column {column}");
-        let what = error.to_string().replace(&place, "");
-        Self::Layout { line, column, what }
-    }
 }
 
 /// The run as indented JSON with a final line break; fields in the order of the
@@ -92,15 +73,15 @@ mod tests {
     #[rstest]
     #[case::empty(
         "",
-        "the report cannot be read at line 1, column 0: EOF while parsing a value; write it again with `lanfence verify --json FILE`"
+        "the report cannot be read: EOF while parsing a value at line 1 column 0; write it again with `lanfence verify --json FILE`"
     )]
     #[case::cut(
     &to_json(&examples::green())[..2_000],
-    "the report cannot be read at line 76, column 38: EOF while parsing a string; write it again with `lanfence verify --json FILE`"
+    "the report cannot be read: EOF while parsing a string at line 76 column 38; write it again with `lanfence verify --json FILE`"
 )]
     #[case::foreign(
         "{\"name\": 1}",
-        "the report cannot be read at line 1, column 11: missing field `schema_version`; write it again with `lanfence verify --json FILE`"
+        "the report cannot be read: missing field `schema_version` at line 1 column 11; write it again with `lanfence verify --json FILE`"
     )]
     #[case::other_version(
         "{\"schema_version\": 7, \"cells\": 3}",
@@ -108,7 +89,7 @@ mod tests {
     )]
     #[case::wrong_type(
         "{\"schema_version\": 1,\n \"version\": 3}",
-        "the report cannot be read at line 2, column 13: invalid type: integer `3`, expected a string; write it again with `lanfence verify --json FILE`"
+        "the report cannot be read: invalid type: integer `3`, expected a string at line 2 column 13; write it again with `lanfence verify --json FILE`"
     )]
     fn refuses(#[case] text: &str, #[case] expected: &str) {
         let error = from_json(text).expect_err("no report");

@@ -6,6 +6,7 @@ use crate::report::table::filter_line;
 use crate::report::text::clean;
 use crate::report::titles;
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
+use std::error::Error;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -14,13 +15,13 @@ use std::time::Duration;
 pub enum JunitError {
     /// [`Run::started`] is no RFC 3339 time.
     #[error(
-        "start time `{text}` of the run is not in RFC 3339 ({why}); leave `started` out or write it like 2025-11-23T22:12:05Z"
+        "start time `{text}` of the run is not in RFC 3339 ({source}); leave `started` out or write it like 2025-11-23T22:12:05Z"
     )]
     Started {
         /// The text found.
         text: String,
         /// What is wrong with it.
-        why: String,
+        source: Box<dyn Error + Send + Sync>,
     },
     /// The XML could not be written.
     #[error("JUnit report cannot be written: {0}")]
@@ -59,10 +60,10 @@ pub fn to_junit(run: &Run) -> Result<String, JunitError> {
 }
 
 /// The type of a time is quick-junit's own affair, so it is left to be inferred.
-fn started<T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, JunitError> {
-    let refused = |why: T::Err| JunitError::Started {
+fn started<T: FromStr<Err: Error + Send + Sync + 'static>>(text: &str) -> Result<T, JunitError> {
+    let refused = |error: T::Err| JunitError::Started {
         text: clean(text),
-        why: why.to_string(),
+        source: error.into(),
     };
     text.parse().map_err(refused)
 }

@@ -84,7 +84,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     });
     let found = found.map_err(|broken| {
         let exit = match broken {
-            Broken::Host(_) => Exit::Host,
+            Broken::Start(_) | Broken::Host(_) => Exit::Host,
             Broken::Lab(_) => Exit::Inconclusive,
         };
         Failure::new(exit, broken)

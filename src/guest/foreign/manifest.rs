@@ -110,9 +110,13 @@ impl Manifest {
     /// As [`Manifest::parse`], and what the system says of the file.
     pub fn read(path: &Path) -> Result<Self, ManifestError> {
         let origin = path.display().to_string();
-        let unreadable = |error: &dyn ToString| ManifestError::unreadable(&origin, error);
-        let bytes = std::fs::read(path).map_err(|error| unreadable(&error))?;
-        let text = String::from_utf8(bytes).map_err(|error| unreadable(&error))?;
+        let file = path.to_owned();
+        let bytes = match std::fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(source) => return Err(ManifestError::Unreadable { path: file, source }),
+        };
+        let text = String::from_utf8(bytes)
+            .map_err(|source| ManifestError::NotUtf8 { path: file, source })?;
         let dir = path.parent().unwrap_or(Path::new(""));
         Self::parse(&text, &origin, dir)
     }

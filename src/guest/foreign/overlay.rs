@@ -7,7 +7,7 @@
 
 use super::format::Format;
 use crate::guest::error::GuestError;
-use crate::lab::LabError;
+use crate::lab::{LabError, ProgramFault};
 use std::fs::{File, OpenOptions};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -36,12 +36,9 @@ impl Overlay {
     }
 
     fn at(dir: &Path, image: &Path, format: Format) -> Result<Self, GuestError> {
-        let failed = |what: String| -> GuestError {
-            let cure = "free some space there, or name a directory on a larger disk by the environment variable TMPDIR";
-            let dir = dir.display();
-            LabError::host(format!("no overlay can be made in {dir}: {what}"), cure).into()
-        };
-        let file = nameless(dir).map_err(|error| failed(error.to_string()))?;
+        let what = format!("no overlay can be made in {}", dir.display());
+        let cure = "free some space there, or name a directory on a larger disk by the environment variable TMPDIR";
+        let file = nameless(dir).map_err(|error| LabError::host_because(&what, error, cure))?;
         let overlay = Self { file };
         let output = Command::new("qemu-img")
             .args(["create", "-q", "-f", "qcow2", "-F", format.name(), "-b"])
@@ -49,16 +46,14 @@ impl Overlay {
             .arg(overlay.path())
             .output()
             .map_err(|error| {
-                failed(format!(
-                    "qemu-img: {error}; `cargo xtask setup` installs it"
-                ))
+                let what = format!("{what}: qemu-img cannot be started");
+                LabError::host_because(what, error, "`cargo xtask setup` installs it")
             })?;
         if output.status.success() {
             return Ok(overlay);
         }
-        Err(failed(
-            String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-        ))
+        let failed = ProgramFault::of(&output);
+        Err(LabError::host_because(what, failed, cure).into())
     }
 
     /// By what name other processes of the lab can open it.

@@ -1,7 +1,7 @@
 //! What network devices the installed QEMU says it has.
 
 use crate::guest::error::GuestError;
-use crate::lab::{EMULATOR, LabError};
+use crate::lab::{EMULATOR, LabError, ProgramFault};
 use std::process::Command;
 
 /// A device as `-device help` lists it.
@@ -24,19 +24,17 @@ pub fn devices() -> Result<Vec<Device>, GuestError> {
         .args(["-device", "help"])
         .output()
         .map_err(|error| {
-            LabError::host(
-                format!("{EMULATOR} cannot be started: {error}"),
+            LabError::host_because(
+                format!("{EMULATOR} cannot be started"),
+                error,
                 "`cargo xtask setup` installs what is missing",
             )
         })?;
     if !output.status.success() {
         // A library that is missing, say; else every model would seem to be.
-        return Err(LabError::host(
-            format!(
-                "`{EMULATOR} -device help` failed: {}: {}",
-                output.status,
-                String::from_utf8_lossy(&output.stderr).trim()
-            ),
+        return Err(LabError::host_because(
+            format!("`{EMULATOR} -device help` failed"),
+            ProgramFault::of(&output),
             "`cargo xtask setup` installs what is missing",
         )
         .into());

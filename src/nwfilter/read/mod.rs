@@ -13,6 +13,7 @@ use crate::nearest::nearest;
 use position::Cursor;
 pub use position::Position;
 use quick_xml::Reader;
+use quick_xml::events::attributes::AttrError;
 use quick_xml::events::{BytesStart, Event};
 use thiserror::Error;
 
@@ -33,12 +34,33 @@ const MAX_ATTRIBUTES: usize = 64;
 const MAX_IGNORED: usize = 1000;
 
 /// A filter that cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{origin}:{}:{}: {what}", place.0, place.1)]
+#[derive(Debug, Clone, Error)]
+#[error("{origin}:{}:{}: {source}", place.0, place.1)]
 pub struct ReadError {
     origin: String,
     place: Position,
-    what: String,
+    source: Box<Fault>,
+}
+
+/// What is wrong with a filter.
+#[derive(Debug, Clone, Error)]
+enum Fault {
+    /// It is no well-formed XML.
+    #[error("this is no well-formed XML: {0}")]
+    Syntax(#[source] quick_xml::Error),
+    /// Nor are the attributes of an element.
+    #[error("in <{element}>: {source}")]
+    Attribute { element: String, source: AttrError },
+    /// Nor is the value of one.
+    #[error("the value of {name} in <{element}>: {source}")]
+    Value {
+        name: String,
+        element: String,
+        source: quick_xml::Error,
+    },
+    /// It is XML, and no filter.
+    #[error("{0}")]
+    Refused(String),
 }
 
 impl ReadError {
@@ -185,7 +207,7 @@ impl<'a> Parser<'a> {
             Ok(event) => event,
             Err(error) => {
                 self.at = offset(self.reader.error_position());
-                return Err(self.error(format!("this is no well-formed XML: {error}")));
+                return Err(self.fault(Fault::Syntax(error)));
             }
         };
         match event {
@@ -215,10 +237,14 @@ impl<'a> Parser<'a> {
     }
 
     fn error(&mut self, what: impl Into<String>) -> ReadError {
+        self.fault(Fault::Refused(what.into()))
+    }
+
+    fn fault(&mut self, source: Fault) -> ReadError {
         ReadError {
             origin: self.origin.to_owned(),
             place: self.place(),
-            what: what.into(),
+            source: Box::new(source),
         }
     }
 
@@ -331,17 +357,19 @@ impl<'a> Parser<'a> {
     ) -> Result<Attributes, ReadError> {
         let mut attributes: Attributes = Vec::new();
         for attribute in start.attributes() {
-            let attribute = attribute
-                .map_err(|error| self.error(format!("in <{}>: {error}", shorten(element))))?;
+            let attribute = attribute.map_err(|source| {
+                let element = shorten(element);
+                self.fault(Fault::Attribute { element, source })
+            })?;
             let name = attribute.key.as_ref().to_owned();
             let value = attribute
                 .normalized_value(quick_xml::XmlVersion::Implicit1_0)
-                .map_err(|error| {
-                    self.error(format!(
-                        "the value of {} in <{}>: {error}",
-                        shorten(&name),
-                        shorten(element)
-                    ))
+                .map_err(|source| {
+                    self.fault(Fault::Value {
+                        name: shorten(&name),
+                        element: shorten(element),
+                        source,
+                    })
                 })?
                 .into_owned();
             attributes.push((name, value));

@@ -36,6 +36,18 @@ fn the_least_manifest() {
     "medium = \"cdrm\"",
     "x.toml:5:10: unknown variant `cdrm`, expected one of `disk`, `cdrom`, `floppy`\n  cure: did you mean `cdrom`?"
 )]
+#[case::unknown_word_of_another_key(
+    "clock = \"cdrm\"",
+    "x.toml:5:9: unknown variant `cdrm`, expected `utc` or `localtime`\n  cure: the comments in `images/windows-2003.toml` say what belongs where"
+)]
+#[case::unknown_word_in_a_table_of_one_line(
+    "expect = { wan = \"atempted\" }",
+    "x.toml:5:18: unknown variant `atempted`, expected `attempted` or `any`\n  cure: did you mean `attempted`?"
+)]
+#[case::word_for_a_number(
+    "memory-mib = \"vpc\"",
+    "x.toml:5:14: invalid type: string \"vpc\", expected u32\n  cure: the comments in `images/windows-2003.toml` say what belongs where"
+)]
 #[case::both_origins(
     "variable = \"X\"",
     "x.toml:5:12: both `path` and `variable` say where the image is\n  cure: keep one of them"

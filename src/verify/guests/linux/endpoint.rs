@@ -2,7 +2,7 @@
 
 use super::ssh;
 use crate::frame::{DhcpStep, Mac, mac_text, to_hex};
-use crate::guest::{AgentClient, GuestError};
+use crate::guest::{AgentClient, AgentWords, GuestError};
 use crate::probe::{Expect, Origin, Pass, Probe, Stimulus};
 use crate::verify::endpoint::{Endpoint, Exchange, Hosts, Moment, Refusals};
 use lanfence_agent::{Answer, Op};
@@ -200,9 +200,9 @@ impl Endpoint for LinuxEndpoint<'_> {
         let longest = NEIGHBOUR * u32::try_from(ops.len()).unwrap_or(u32::MAX);
         let asked = self.agent.ask_several(ops.to_vec(), longest + ANSWER);
         for ((address, mac), result) in neighbours.into_iter().zip(asked.await?) {
-            let answer = result.map_err(|message| GuestError::Agent {
+            let answer = result.map_err(|words| GuestError::Agent {
                 doing: "resolve".into(),
-                message,
+                source: AgentWords(words),
             })?;
             let silent = matches!(answer, Answer::Neighbour { mac: None });
             if silent && matches!(pass, Pass::FirstFrame | Pass::Filtered) {

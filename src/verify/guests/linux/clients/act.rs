@@ -73,7 +73,7 @@ pub async fn act(
     let played = match agent.ask(op, longest + ANSWER).await {
         Ok(Answer::DhcpClients { played }) => Ok(played),
         Ok(_) => Err("the agent answered with something else".into()),
-        Err(GuestError::Agent { message, .. }) => Err(message),
+        Err(GuestError::Agent { source, .. }) => Err(source.0),
         Err(error) => return Err(error),
     };
     Ok(Act { played, xid, marks })
