@@ -28,12 +28,7 @@ pub fn command_line(accel: Accel, nonce: &str, words: &[String], shortcuts: Shor
     match accel {
         // KVM brings a clock of its own.
         Accel::Kvm => add("tsc=reliable"),
-        Accel::Tcg => {
-            if shortcuts.has(Shortcut::NoAcpi) {
-                add(NO_ACPI);
-            }
-            add(STEADY_CLOCK);
-        }
+        Accel::Tcg => add(STEADY_CLOCK),
     }
     add(&format!("lanfence.nonce={nonce}"));
     for word in words {
@@ -41,13 +36,6 @@ pub fn command_line(accel: Accel, nonce: &str, words: &[String], shortcuts: Shor
     }
     line
 }
-
-/// Without ACPI interrupts come by the old controller (`noapic`), since the firmware's
-/// table for the new one lacks slots that were empty at boot (`mptable_setup` in SeaBIOS
-/// `src/fw/mptable.c`). The rate of ACPI's timer is fixed, and it is there without ACPI,
-/// 8 bytes into what SeaBIOS sets up for power management (`PORT_ACPI_PM_BASE` in its
-/// `src/config.h`).
-const NO_ACPI: &str = "acpi=off noapic pmtmr=0x608";
 
 /// Emulated, the kernel measures the TSC against another clock while the host may take the
 /// CPU away in between: on a busy host one boot in five came out at 1007 MHz for 2596 MHz,

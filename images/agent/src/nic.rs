@@ -35,9 +35,6 @@ const LINK_LOCAL_PREFIX: u8 = 64;
 
 const NET: &str = "/sys/class/net";
 
-/// A write to it makes the kernel search the PCI buses.
-const RESCAN: &str = "/sys/bus/pci/rescan";
-
 /// Waits for the device with this MAC, loading its driver when its PCI device
 /// shows up, sets it up and waits until it can send.
 pub fn bring_up(
@@ -90,28 +87,16 @@ fn device_with(
     mac: Mac,
     deadline: Deadline,
 ) -> Result<Option<(u32, String)>, String> {
-    let mut rescanned = false;
     loop {
         let last = deadline.passed();
-        // A new PCI device is not notified.
+        // The monitor tells of network devices, and a PCI device is none before its driver is there.
         let step = if modules.load_present() { PAUSE } else { LOOK };
         let found = netlink.link_by_mac(mac)?;
         if found.is_some() || last {
             return Ok(found);
         }
-        if !std::mem::replace(&mut rescanned, true) {
-            rescan()?;
-            continue;
-        }
         monitor.wait(step.min(deadline.left()))?;
     }
-}
-
-/// Makes the kernel look for new PCI devices and bind their drivers: without ACPI (see the
-/// host's command line) it is not notified of one that was plugged in.
-fn rescan() -> Result<(), String> {
-    std::fs::write(RESCAN, "1")
-        .map_err(|error| format!("cannot look for new PCI devices with {RESCAN}: {error}"))
 }
 
 /// Waits until the driver has finished with a new device. The kernel announces a link

@@ -112,12 +112,6 @@ pub enum Shortcut {
     /// * Touches: the guest's kernel.
     /// * Verdicts: the agent is root, and no policy is loaded that could forbid it anything.
     NoSecurityModules,
-    /// Boots the guest's kernel without ACPI where it is emulated (`acpi=off`).
-    ///
-    /// * Saves: the interpretation of the firmware's byte code.
-    /// * Touches: how the guest finds a plugged-in NIC and its interrupt.
-    /// * Verdicts: the driver and its NIC are the same.
-    NoAcpi,
     /// Has the guest's kernel hurry its RCU grace periods
     /// (`rcupdate.rcu_expedited=1`).
     ///
@@ -135,7 +129,7 @@ pub enum Shortcut {
 
 impl Shortcut {
     /// All of them, in the order of the bench's table.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 15] = [
         Self::KeepNetlinkSockets,
         Self::HideEmulators,
         Self::HideKvm,
@@ -149,7 +143,6 @@ impl Shortcut {
         Self::WarmUp,
         Self::NoMitigations,
         Self::NoSecurityModules,
-        Self::NoAcpi,
         Self::ExpediteRcu,
         Self::FewSerialPorts,
     ];
@@ -170,7 +163,6 @@ impl Shortcut {
             Self::WarmUp => "warm-up",
             Self::NoMitigations => "no-mitigations",
             Self::NoSecurityModules => "no-security-modules",
-            Self::NoAcpi => "no-acpi",
             Self::ExpediteRcu => "expedite-rcu",
             Self::FewSerialPorts => "few-serial-ports",
         }
