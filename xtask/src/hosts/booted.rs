@@ -13,6 +13,7 @@ use super::qemu::{Accelerator, Spec};
 use super::run_directory::RunDirectory;
 use super::shares::Shares;
 use crate::cache::{Cache, hex_sum, make_directory};
+use crate::failure::Unfit;
 use crate::options::Options;
 use crate::tool;
 use anyhow::{Context as _, Result, bail};
@@ -176,9 +177,9 @@ pub fn ensure(options: Options, cache: &Cache, manifest: &Manifest, fresh: bool)
     if !fresh && let Some(booted) = Booted::present(cache, manifest)? {
         return Ok(booted);
     }
-    if options.offline && Disk::present(cache, manifest).is_none() {
-        bail!(crate::failure::Unfit(format!(
-            "the disk of {} is not made yet, and --offline forbids downloading its packages",
+    if options.offline && (fresh || Disk::present(cache, manifest).is_none()) {
+        bail!(Unfit(format!(
+            "the disk of {} has to be made, and --offline forbids downloading its packages",
             manifest.name
         )));
     }

@@ -25,7 +25,7 @@ pub fn attach(mut host: Host) -> Result<()> {
     let raw = Raw::set().context("cannot set this terminal")?;
     let mut reader = stream.try_clone()?;
     let mut writer = stream;
-    // Both threads end with this program: the one blocks in a read that nobody can cancel.
+    // Ends with this program: it blocks in a read that nobody can cancel.
     thread::spawn(move || {
         let mut buffer = [0; 1024];
         while let Ok(read) = io::stdin().read(&mut buffer) {
@@ -34,7 +34,7 @@ pub fn attach(mut host: Host) -> Result<()> {
             }
         }
     });
-    thread::spawn(move || {
+    let shown = thread::spawn(move || {
         let mut buffer = [0; 4096];
         while let Ok(read) = reader.read(&mut buffer) {
             let mut stdout = io::stdout();
@@ -47,6 +47,9 @@ pub fn attach(mut host: Host) -> Result<()> {
         }
     });
     let ended = host.run_shell();
+    // What the shell wrote last is still on its way; with QEMU the terminal ends.
+    drop(host);
+    let _ = shown.join();
     drop(raw);
     ended
 }

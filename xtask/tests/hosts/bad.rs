@@ -28,6 +28,11 @@ fn manifest(directory: &Path, keys: &str) -> String {
 #[case::no_verb("frob debian-13", USAGE, "no verb `frob`")]
 #[case::no_command("run debian-13", USAGE, "such as `-- verify` is missing")]
 #[case::no_mirror_named("build ubuntu-26.04", UNFIT, "LANFENCE_UBUNTU_MIRROR names no mirror")]
+#[case::offline(
+    "--offline build debian-13 --fresh",
+    UNFIT,
+    "--offline forbids downloading"
+)]
 #[case::no_such_trial("test --scenario frob debian-13", USAGE, "there is no scenario `frob`")]
 fn what_cannot_be_is_refused(#[case] words: &str, #[case] code: i32, #[case] expected: &str) {
     let directory = tempfile::tempdir().expect("scratch directory");
