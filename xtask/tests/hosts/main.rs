@@ -6,7 +6,7 @@ mod bad;
 use nix::unistd::Uid;
 use rstest::rstest;
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::thread;
@@ -146,41 +146,6 @@ fn a_killed_starter_takes_its_host_along() {
         assert!(Instant::now() < deadline, "QEMU outlives its starter");
         thread::sleep(Duration::from_millis(20));
     }
-}
-
-#[test]
-fn a_shell_in_a_host_answers_on_the_terminal() {
-    let directory = tempfile::tempdir().expect("scratch directory");
-    // Makes the host, or finds that there can be none, before a terminal waits for it.
-    if output(directory.path(), &["--", "--version"]).is_none() {
-        return;
-    }
-    let line = format!("{} hosts shell {HOST}", xtask().display());
-    let mut child = Command::new("script")
-        .args(["-q", "-e", "-c", &line, "/dev/null"])
-        .current_dir(directory.path())
-        .env("LANFENCE_PROGRAMS", xtask().parent().expect("a directory"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("script runs");
-    let mut keys = child.stdin.take().expect("piped");
-    let mut screen = child.stdout.take().expect("piped");
-    let mut seen = Vec::new();
-    let mut buffer = [0; 1024];
-    let mut typed = false;
-    // Ends with the shell: script ends, and with it its output.
-    while let Ok(read @ 1..) = screen.read(&mut buffer) {
-        seen.extend_from_slice(&buffer[..read]);
-        if !typed && text(&seen).contains("root@debian-13") {
-            keys.write_all(b"echo $((6 * 7))-$(hostname)\nexit\n")
-                .expect("typed");
-            typed = true;
-        }
-    }
-    let seen = text(&seen);
-    assert!(child.wait().expect("script ends").success(), "{seen}");
-    assert!(seen.contains("42-debian-13"), "{seen}");
 }
 
 /// Processes whose parent this is.
