@@ -25,7 +25,6 @@ const PANICKED: [Option<i32>; 2] = [Some(101), Some(70)];
 pub struct Pool<M> {
     workers: Vec<Worker>,
     lines: mpsc::Receiver<(usize, Option<Line<M>>)>,
-    silence: Duration,
 }
 
 /// A line of a worker: a message, or something else that was printed in it.
@@ -81,17 +80,13 @@ impl<M: DeserializeOwned + Send + 'static> Pool<M> {
         let (sender, lines) = mpsc::channel();
         let mut workers = Vec::new();
         for (number, (mut command, task)) in commands.into_iter().enumerate() {
-            let mut worker = Worker::start(&mut command)?;
+            let mut worker = Worker::start(&mut command, silence)?;
             let (stdout, sender) = (worker.child.stdout.take(), sender.clone());
             std::thread::spawn(move || forward(stdout, number, &sender));
             worker.write(&task);
             workers.push(worker);
         }
-        Ok(Self {
-            workers,
-            lines,
-            silence,
-        })
+        Ok(Self { workers, lines })
     }
 
     /// Waits for what happens next; none when all workers have ended.
@@ -99,7 +94,7 @@ impl<M: DeserializeOwned + Send + 'static> Pool<M> {
         let report = match self.lines.recv_timeout(TICK) {
             Err(mpsc::RecvTimeoutError::Disconnected) => return None,
             Err(mpsc::RecvTimeoutError::Timeout) => Report::Nothing,
-            Ok((number, None)) => Report::Ended(number, self.workers[number].end(self.silence)),
+            Ok((number, None)) => Report::Ended(number, self.workers[number].end()),
             Ok((number, Some(line))) => {
                 self.workers[number].heard = Some(Instant::now());
                 match line {
@@ -109,9 +104,14 @@ impl<M: DeserializeOwned + Send + 'static> Pool<M> {
             }
         };
         for worker in &mut self.workers {
-            worker.end_if_silent(self.silence);
+            worker.end_if_silent();
         }
         Some(report)
+    }
+
+    /// Lets a worker be silent for so long from now on.
+    pub fn bear(&mut self, number: usize, silence: Duration) {
+        self.workers[number].silence = silence;
     }
 
     /// Gives a worker a further task, or closes its input where there is none.
@@ -130,12 +130,14 @@ struct Worker {
     stdin: Option<ChildStdin>,
     /// When it last reported something; none once it has ended.
     heard: Option<Instant>,
+    /// How long it may report nothing.
+    silence: Duration,
     /// It was ended for its silence.
     silent: bool,
 }
 
 impl Worker {
-    fn start(command: &mut Command) -> io::Result<Self> {
+    fn start(command: &mut Command, silence: Duration) -> io::Result<Self> {
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -145,6 +147,7 @@ impl Worker {
             child,
             stdin,
             heard: Some(Instant::now()),
+            silence,
             silent: false,
         })
     }
@@ -160,17 +163,17 @@ impl Worker {
 
     /// Ends it when it has been silent for too long: its lab goes with it, and
     /// with that the pipe that is read here.
-    fn end_if_silent(&mut self, silence: Duration) {
-        if self.heard.is_some_and(|at| at.elapsed() > silence) {
+    fn end_if_silent(&mut self) {
+        if self.heard.is_some_and(|at| at.elapsed() > self.silence) {
             let _ = self.child.kill();
             (self.heard, self.silent) = (None, true);
         }
     }
 
-    fn end(&mut self, silence: Duration) -> End {
+    fn end(&mut self) -> End {
         (self.stdin, self.heard) = (None, None);
         match self.child.wait() {
-            _ if self.silent => End::Silent(silence),
+            _ if self.silent => End::Silent(self.silence),
             Ok(status) => End::Status(status),
             Err(_) => End::Unknown,
         }

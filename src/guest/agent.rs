@@ -2,6 +2,7 @@
 
 use super::console::{Console, Snapshot};
 use super::error::{AgentWords, GuestError, ProtocolFault};
+use crate::lab::Slowness;
 use lanfence_agent::{Answer, Op, Reply, Request};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
@@ -16,27 +17,37 @@ pub struct AgentClient {
     writer: OwnedWriteHalf,
     console: watch::Receiver<Snapshot>,
     next: u64,
+    slowness: Slowness,
 }
 
 impl AgentClient {
-    /// Uses an open socket; the console tells when the guest dies meanwhile.
-    pub fn new(stream: UnixStream, console: &Console) -> Self {
+    /// Uses an open socket; the console tells when the guest dies meanwhile. Waits are those
+    /// of a machine of this slowness.
+    pub fn new(stream: UnixStream, console: &Console, slowness: Slowness) -> Self {
         let (reader, writer) = stream.into_split();
         Self {
             reader: BufReader::new(reader),
             writer,
             console: console.state(),
             next: 1,
+            slowness,
         }
     }
 
-    /// Asks and waits for the answer.
+    /// A wait that is right on a quick machine, for this one. Requests that name a deadline
+    /// to the agent name the stretched one.
+    pub fn stretch(&self, wait: Duration) -> Duration {
+        self.slowness.stretch(wait)
+    }
+
+    /// Asks and waits for the answer, at most this long on a quick machine.
     ///
     /// # Errors
     /// A guest that died or panicked is said as such at once; the deadline
     /// bounds everything else.
-    pub async fn ask(&mut self, op: Op, deadline: Duration) -> Result<Answer, GuestError> {
-        let doing = name(&op);
+    pub async fn ask(&mut self, op: Op, longest: Duration) -> Result<Answer, GuestError> {
+        let (doing, slowness) = (name(&op), self.slowness);
+        let deadline = slowness.stretch(longest);
         let id = self.next;
         self.next += 1;
         let mut line = serde_json::to_string(&Request { id, op }).expect("the protocol serialises");
@@ -50,6 +61,7 @@ impl AgentClient {
                 return Err(GuestError::Deadline {
                     waiting: format!("the agent's answer to `{doing}`"),
                     deadline_ms: deadline.as_millis(),
+                    slowness,
                     last: console.borrow().last.clone(),
                 });
             }
@@ -67,13 +79,13 @@ impl AgentClient {
     pub async fn ask_several(
         &mut self,
         ops: Vec<Op>,
-        deadline: Duration,
+        longest: Duration,
     ) -> Result<Vec<Result<Answer, String>>, GuestError> {
         let count = ops.len();
         if count == 0 {
             return Ok(Vec::new());
         }
-        match self.ask(Op::Several { ops }, deadline).await? {
+        match self.ask(Op::Several { ops }, longest).await? {
             Answer::Several { results } if results.len() == count => Ok(results),
             other => Err(GuestError::Protocol {
                 doing: "several".into(),

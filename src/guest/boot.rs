@@ -1,24 +1,15 @@
 //! From a domain's XML to a guest that has said READY.
 
-use super::accel::Accel;
-use super::agent::{AgentClient, death};
-use super::console::{Console, Snapshot, last_line};
+use super::agent::AgentClient;
+use super::console::{Console, last_line};
 use super::domain::{DomainSpec, agent_path, console_path, domain_xml, serial_log};
 use super::error::{GuestError, ends};
 use super::interface::{FilterRef, Interface};
 use super::owned::Owned;
+use super::ready::{Patience, ready};
 use crate::lab::{Lab, LabError, Libvirt, PacketSocket, Sensor, ruleset};
 use std::time::{Duration, Instant};
 use tokio::net::UnixStream;
-use tokio::sync::watch;
-
-/// Longest boot under emulation: 2.5 s here, ten times that on a busy machine.
-const BOOT_TCG: Duration = Duration::from_secs(40);
-
-/// Longest boot under KVM. Where KVM works a boot takes about a second; where it
-/// only seems to work the guest hangs for ever (measured: docs/measurements.md#M27), and this
-/// bounds the wait.
-const BOOT_KVM: Duration = Duration::from_secs(10);
 
 /// Longest wait until libvirt has forgotten the cell's predecessor of the same
 /// name; it is told of a domain's end within milliseconds.
@@ -59,10 +50,10 @@ pub async fn boot(
     forgotten(lab, spec.name).await?;
     let domain = create(lab, spec, interface)?;
     let tap = Sensor::start("tap", PacketSocket::open(&interface.tap)?)?;
-    let attached = attach(domain, spec.name).await?;
+    let attached = attach(lab, domain, spec.name).await?;
     attached.domain.resume()?;
-    let deadline = boot_deadline(spec.accel);
-    ready(attached.console.state(), spec.nonce, deadline).await?;
+    let patience = Patience::of_boot(spec.accel, lab.slowness, &attached.domain);
+    ready(attached.console.state(), spec.nonce, patience).await?;
     Ok(attached.with_nic(tap, interface.clone()))
 }
 
@@ -99,26 +90,20 @@ pub(super) fn blame(
 
 /// Waits until libvirt has no domain of this name.
 pub(super) async fn forgotten(lab: &Lab, name: &str) -> Result<(), LabError> {
-    let end = Instant::now() + FORGET;
+    let longest = lab.slowness.stretch(FORGET);
+    let end = Instant::now() + longest;
     while lab.libvirt.has_domain(name) {
         if Instant::now() > end {
             return Err(LabError::Deadline {
                 what: format!("the end of an earlier domain {name}"),
-                deadline_ms: FORGET.as_millis(),
+                deadline_ms: longest.as_millis(),
+                slowness: lab.slowness,
                 detail: String::new(),
             });
         }
         tokio::time::sleep(LOOK).await;
     }
     Ok(())
-}
-
-/// Longest boot to READY.
-pub(super) fn boot_deadline(accel: Accel) -> Duration {
-    match accel {
-        Accel::Kvm => BOOT_KVM,
-        Accel::Tcg => BOOT_TCG,
-    }
 }
 
 /// A domain whose console and agent's port are connected.
@@ -130,9 +115,9 @@ pub(super) struct Attached {
 }
 
 /// Connects console and agent of a domain whose CPUs are stopped, so that no line is missed.
-pub(super) async fn attach(domain: Owned, name: &str) -> Result<Attached, GuestError> {
+pub(super) async fn attach(lab: &Lab, domain: Owned, name: &str) -> Result<Attached, GuestError> {
     let console = console(name).await?;
-    let agent = AgentClient::new(connect(&agent_path(name)).await?, &console);
+    let agent = AgentClient::new(connect(&agent_path(name)).await?, &console, lab.slowness);
     Ok(Attached {
         agent,
         domain,
@@ -166,41 +151,6 @@ pub(super) async fn connect(path: &str) -> Result<UnixStream, GuestError> {
         }
         .into()
     })
-}
-
-/// Waits for the READY line with this nonce.
-pub(super) async fn ready(
-    mut console: watch::Receiver<Snapshot>,
-    nonce: &str,
-    deadline: Duration,
-) -> Result<(), GuestError> {
-    let waiting = "the guest's way to READY";
-    let last = console.clone();
-    let mut watched = console.clone();
-    let said = async {
-        loop {
-            if console
-                .borrow_and_update()
-                .ready
-                .as_ref()
-                .is_some_and(|line| line.starts_with(nonce))
-            {
-                return;
-            }
-            if console.changed().await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        }
-    };
-    tokio::select! {
-        () = said => Ok(()),
-        error = death(&mut watched, "booting") => Err(error),
-        () = tokio::time::sleep(deadline) => Err(GuestError::Deadline {
-            waiting: waiting.into(),
-            deadline_ms: deadline.as_millis(),
-            last: last.borrow().last.clone(),
-        }),
-    }
 }
 
 impl Machine {

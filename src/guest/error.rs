@@ -1,6 +1,6 @@
 //! What can go wrong with a guest.
 
-use crate::lab::LabError;
+use crate::lab::{LabError, Slowness};
 use lanfence_agent::Answer;
 use std::path::PathBuf;
 use thiserror::Error;
@@ -45,14 +45,31 @@ pub enum GuestError {
     },
     /// A phase did not finish in time.
     #[error(
-        "{waiting} took longer than {deadline_ms} ms; its console {}",
+        "{waiting} took longer than {deadline_ms} ms{slowness}; its console {}",
         ends(last)
     )]
     Deadline {
         /// What was being waited for.
         waiting: String,
-        /// The phase's deadline.
+        /// How long it was waited for.
         deadline_ms: u128,
+        /// By what the wait was stretched.
+        slowness: Slowness,
+        /// The last console line.
+        last: String,
+    },
+    /// The guest's CPU does not get on.
+    #[error(
+        "the guest's CPU was at one instruction for {still_ms} ms{slowness} while {waiting}; its console {}",
+        ends(last)
+    )]
+    Still {
+        /// What was being waited for.
+        waiting: String,
+        /// How long.
+        still_ms: u128,
+        /// By what that time was stretched.
+        slowness: Slowness,
         /// The last console line.
         last: String,
     },

@@ -14,6 +14,7 @@ mod interface;
 mod kind;
 mod models;
 mod owned;
+mod ready;
 mod restore;
 mod silent;
 mod snapshot;

@@ -1,11 +1,12 @@
 //! A guest that was booted once, without a NIC, and goes on from there in every cell.
 
 use super::agent::AgentClient;
-use super::boot::{Attached, Guest, attach, blame, boot_deadline, console, forgotten, ready};
+use super::boot::{Attached, Guest, attach, blame, console, forgotten};
 use super::domain::{DomainSpec, domain_xml};
 use super::error::GuestError;
 use super::interface::Interface;
 use super::owned::Owned;
+use super::ready::{Patience, ready};
 use crate::frame::to_hex;
 use crate::lab::{Lab, Libvirt, PacketSocket, Sensor};
 use lanfence_agent::Op;
@@ -44,7 +45,8 @@ pub async fn save(
     let domain = Owned::new(domain, lab.shortcuts);
     let console = console(spec.name).await?;
     domain.resume()?;
-    ready(console.state(), spec.nonce, boot_deadline(spec.accel)).await?;
+    let patience = Patience::of_boot(spec.accel, lab.slowness, &domain);
+    ready(console.state(), spec.nonce, patience).await?;
     Ok(Libvirt::save(&domain, file)?)
 }
 
@@ -67,7 +69,7 @@ pub async fn restore(
     forgotten(lab, name).await?;
     let domain = lab.libvirt.restore_paused(file, name, None)?;
     let domain = Owned::new(domain, lab.shortcuts);
-    let mut attached = attach(domain, name).await?;
+    let mut attached = attach(lab, domain, name).await?;
     attached.domain.resume()?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let wake = Op::Wake {
@@ -78,7 +80,8 @@ pub async fn restore(
         seed: to_hex(&identity.seed),
     };
     attached.agent.ask(wake, WAKE).await?;
-    ready(attached.console.state(), identity.nonce, WAKE).await?;
+    let patience = Patience::awake(WAKE, lab.slowness);
+    ready(attached.console.state(), identity.nonce, patience).await?;
     Ok(RestoredGuest(attached))
 }
 

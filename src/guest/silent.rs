@@ -1,12 +1,13 @@
 //! Guests that cannot be asked: iPXE and foreign disks. Their network stack and
 //! drivers are not Linux's.
 
-use super::boot::{Machine, blame, connect, create, forgotten, ready};
+use super::boot::{Machine, blame, connect, create, forgotten};
 use super::console::Console;
 use super::domain::{DomainSpec, console_path, domain_xml};
 use super::error::GuestError;
 use super::interface::Interface;
 use super::owned::Owned;
+use super::ready::{Patience, ready};
 use super::restore::WAKE;
 use crate::lab::{Lab, LabError, PacketSocket, STATE, Sensor};
 use std::path::Path;
@@ -70,7 +71,8 @@ pub async fn restore(
         source,
     })?;
     domain.resume()?;
-    ready(console.state(), word, WAKE).await?;
+    let patience = Patience::awake(WAKE, lab.slowness);
+    ready(console.state(), word, patience).await?;
     Ok(Machine {
         tap,
         domain,

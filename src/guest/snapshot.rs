@@ -4,7 +4,7 @@
 //! by all of that: another kernel, initramfs, QEMU, libvirt, domain or CPU finds
 //! no state of its own and makes one.
 
-use crate::lab::{EMULATOR, LabError};
+use crate::lab::{EMULATOR, LabError, Slowness};
 use nix::fcntl::{Flock, FlockArg};
 use std::fs::File;
 use std::os::unix::fs::MetadataExt as _;
@@ -112,6 +112,7 @@ fn read(path: &str) -> String {
 #[derive(Debug, Clone)]
 pub struct Snapshots {
     dir: PathBuf,
+    slowness: Slowness,
 }
 
 /// What comes of wanting to make a state.
@@ -133,14 +134,15 @@ pub struct SnapshotBuilder {
 }
 
 impl Snapshots {
-    /// Uses the directory, which is made when there is none.
+    /// Uses the directory, which is made when there is none, on a machine of this slowness.
     ///
     /// # Errors
     /// When it cannot be made.
-    pub fn open(dir: &Path) -> Result<Self, LabError> {
+    pub fn open(dir: &Path, slowness: Slowness) -> Result<Self, LabError> {
         std::fs::create_dir_all(dir).map_err(|error| failed(dir, error))?;
         Ok(Self {
             dir: dir.to_path_buf(),
+            slowness,
         })
     }
 
@@ -163,7 +165,7 @@ impl Snapshots {
         let target = self.dir.join(key.file_name());
         let file = target.with_extension(UNFINISHED);
         // Leftovers of workers that were killed: with the lock in hand, and by age.
-        let old = SystemTime::now() - MADE;
+        let old = SystemTime::now() - self.slowness.stretch(MADE);
         let left = |path: &PathBuf| *path == file || used(path) < old;
         for leftover in self.files(UNFINISHED).filter(left) {
             self.discard(&leftover);
@@ -200,7 +202,8 @@ impl Snapshots {
         let path = self.dir.join(format!("{name}.lock"));
         let open = File::options().create(true).append(true).open(&path);
         let mut file = open.map_err(|error| failed(&path, error))?;
-        let end = Instant::now() + MADE;
+        let longest = self.slowness.stretch(MADE);
+        let end = Instant::now() + longest;
         loop {
             file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
                 Ok(lock) => return Ok(lock),
@@ -209,7 +212,8 @@ impl Snapshots {
             if Instant::now() > end {
                 return Err(LabError::Deadline {
                     what: "another worker's saved guest".into(),
-                    deadline_ms: MADE.as_millis(),
+                    deadline_ms: longest.as_millis(),
+                    slowness: self.slowness,
                     detail: format!("; {} is still locked", path.display()),
                 });
             }

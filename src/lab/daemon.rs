@@ -3,6 +3,7 @@
 use super::error::{LabError, ProgramFault};
 use super::netns::Netns;
 use super::paths::log_path;
+use super::slowness::Slowness;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use std::fs::File;
@@ -64,16 +65,18 @@ impl Daemon {
         }
     }
 
-    /// Waits until the daemon is ready; ends early when it exits.
+    /// Waits until the daemon is ready, as long as a machine of this slowness needs; ends
+    /// early when it exits.
     ///
     /// # Errors
     /// [`LabError::Program`] when the daemon exits first; otherwise the deadline passes.
     pub async fn until(
         &self,
-        what: &str,
-        deadline: Duration,
+        (what, longest): (&str, Duration),
+        slowness: Slowness,
         mut ready: impl FnMut() -> bool,
     ) -> Result<(), LabError> {
+        let deadline = slowness.stretch(longest);
         let end = Instant::now() + deadline;
         while !ready() {
             if let Some(death) = self.death() {
@@ -86,6 +89,7 @@ impl Daemon {
                 return Err(LabError::Deadline {
                     what: what.into(),
                     deadline_ms: deadline.as_millis(),
+                    slowness,
                     detail: self.last_words(),
                 });
             }

@@ -1,5 +1,6 @@
 //! What can go wrong while the lab is made, and whose fault it is.
 
+use super::slowness::Slowness;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Output};
 use thiserror::Error;
@@ -42,12 +43,14 @@ pub enum LabError {
         source: ProgramFault,
     },
     /// Something did not happen in time.
-    #[error("{what} did not happen within {deadline_ms} ms{detail}")]
+    #[error("{what} did not happen within {deadline_ms} ms{slowness}{detail}")]
     Deadline {
         /// Name of the wait.
         what: String,
-        /// Its deadline.
+        /// How long it was.
         deadline_ms: u128,
+        /// By what it was stretched.
+        slowness: Slowness,
         /// What was seen meanwhile, with a leading separator, or empty.
         detail: String,
     },

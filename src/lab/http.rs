@@ -3,6 +3,7 @@
 
 use super::error::LabError;
 use super::netns::Netns;
+use super::slowness::Slowness;
 use nix::poll::{PollFd, PollFlags, poll};
 use rustix::net::sockopt;
 use std::io::{Read as _, Write as _};
@@ -37,7 +38,7 @@ impl Http {
     ///
     /// # Errors
     /// When the port cannot be bound.
-    pub fn start(netns: &Netns, address: Ipv4Addr) -> Result<Self, LabError> {
+    pub fn start(netns: &Netns, address: Ipv4Addr, slowness: Slowness) -> Result<Self, LabError> {
         let bind = || -> std::io::Result<TcpListener> {
             let listener = TcpListener::bind((address, PORT))?;
             listener.set_nonblocking(true)?;
@@ -48,7 +49,7 @@ impl Http {
             .map_err(|error| LabError::system(format!("serve HTTP at {address}"), error))?;
         let end = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&end);
-        let thread = netns.begin(move || serve(&listener, &told))?;
+        let thread = netns.begin(move || serve(&listener, &told, slowness.stretch(PATIENCE)))?;
         Ok(Self {
             end,
             thread: Some(thread),
@@ -65,27 +66,27 @@ impl Drop for Http {
     }
 }
 
-fn serve(listener: &TcpListener, end: &AtomicBool) {
+fn serve(listener: &TcpListener, end: &AtomicBool, patience: Duration) {
     while !end.load(Ordering::Acquire) {
         let mut asked = [PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
         // A timeout is a look at `end`, and so is an error.
         let _ = poll(&mut asked, LOOK_MS);
         if let Ok((stream, _)) = listener.accept() {
             // A guest that is gone is no concern of the server's.
-            let _ = talk(stream, end);
+            let _ = talk(stream, end, patience);
         }
     }
 }
 
 /// Reads a request's head and answers it, in one segment that also acknowledges the
 /// request and ends the connection: some stacks have room for few frames.
-fn talk(mut stream: TcpStream, end: &AtomicBool) -> std::io::Result<()> {
+fn talk(mut stream: TcpStream, end: &AtomicBool, patience: Duration) -> std::io::Result<()> {
     sockopt::set_tcp_quickack(&stream, false)?;
     sockopt::set_tcp_cork(&stream, true)?;
     stream.set_nonblocking(false)?;
     stream.set_read_timeout(Some(Duration::from_millis(LOOK_MS.into())))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    let until = Instant::now() + PATIENCE;
+    stream.set_write_timeout(Some(patience))?;
+    let until = Instant::now() + patience;
     let mut head = Vec::new();
     let mut chunk = [0; 1024];
     while !is_whole(&head) {
@@ -151,7 +152,7 @@ mod tests {
         let address = listener.local_addr().expect("an address");
         let mut client = TcpStream::connect(address).expect("connects");
         let (stream, _) = listener.accept().expect("a client");
-        let server = std::thread::spawn(move || talk(stream, &AtomicBool::new(false)));
+        let server = std::thread::spawn(move || talk(stream, &AtomicBool::new(false), PATIENCE));
         for piece in [&b"GET /lan"[..], b"-1 HTTP/1.1\r\n", b"\r\n"] {
             client.write_all(piece).expect("writes");
         }

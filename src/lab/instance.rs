@@ -10,10 +10,11 @@ use super::sender::Sender;
 use super::sensor::Sensor;
 use super::shortcuts::flush::flush_ruleset;
 use super::shortcuts::{Shortcut, Shortcuts};
+use super::slowness::Slowness;
 use super::{dnsmasq, ruleset, tap};
 use crate::layout::Lan;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Longest wait for dnsmasq's sockets, which takes tens of milliseconds on an idle machine.
@@ -25,6 +26,8 @@ const DNSMASQ_START: Duration = Duration::from_secs(10);
 pub struct Lab {
     /// The addresses of the hosts and of the guests to come.
     pub lan: Lan,
+    /// How slow the machine was when the lab was set up; every wait is stretched by it.
+    pub slowness: Slowness,
     /// The hosts' namespaces.
     pub network: Network,
     /// The connection to the private libvirtd.
@@ -59,6 +62,8 @@ impl Lab {
     pub async fn up(lan: Lan, shortcuts: Shortcuts) -> Result<Self, LabError> {
         tap::check_device()?;
         ruleset::check_tools()?;
+        let started = Instant::now();
+        let first_look = Slowness::first_look()?;
         let libvirtd = libvirtd::start(shortcuts)?;
         let network = network::build(&lan)?;
         let dnsmasq = dnsmasq::start(&lan, &network.gateway)?;
@@ -68,13 +73,16 @@ impl Lab {
         let peer_sender = Sender::open(&network.peer, "eth0")?;
         let gateway_sender = Sender::open(&network.gateway, "eth0")?;
         dnsmasq
-            .until("dnsmasq's DHCP socket", DNSMASQ_START, || {
+            .until(("dnsmasq's DHCP socket", DNSMASQ_START), first_look, || {
                 dnsmasq::ready(&network.gateway)
             })
             .await?;
-        let libvirt = Libvirt::connect(libvirtd, shortcuts).await?;
+        let mut libvirt = Libvirt::connect(libvirtd, shortcuts, first_look).await?;
+        let slowness = Slowness::after_set_up(started.elapsed());
+        libvirt.slowness = slowness;
         Ok(Self {
             lan,
+            slowness,
             network,
             libvirt,
             peer_sensor,
@@ -166,7 +174,8 @@ impl Lab {
 /// [`LabError`] when libvirtd does not start.
 pub async fn filters_only() -> Result<Libvirt, LabError> {
     let shortcuts = Shortcuts::all();
-    Libvirt::connect(libvirtd::start(shortcuts)?, shortcuts).await
+    let slowness = Slowness::first_look()?;
+    Libvirt::connect(libvirtd::start(shortcuts)?, shortcuts, slowness).await
 }
 
 fn sense(name: &str, netns: &Netns, interface: &str) -> Result<Sensor, LabError> {

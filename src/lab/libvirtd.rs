@@ -4,6 +4,7 @@ use super::daemon::Daemon;
 use super::error::LabError;
 use super::shortcuts::socket_keeper::SocketKeeper;
 use super::shortcuts::{Shortcut, Shortcuts};
+use super::slowness::Slowness;
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::UnixStream;
@@ -92,9 +93,9 @@ pub fn start(shortcuts: Shortcuts) -> Result<Daemon, LabError> {
 }
 
 /// Waits until the socket is listened on and connects; the file is there a moment earlier.
-async fn connect(daemon: &Daemon) -> Result<Connect, LabError> {
+async fn connect(daemon: &Daemon, slowness: Slowness) -> Result<Connect, LabError> {
     daemon
-        .until("libvirtd's socket", START, || {
+        .until(("libvirtd's socket", START), slowness, || {
             UnixStream::connect(SOCKET).is_ok()
         })
         .await?;
@@ -119,9 +120,10 @@ fn is_being_removed(error: &virt::error::Error) -> bool {
 
 /// Calls libvirt again while an ended domain of the same name is being removed.
 fn once_removed<T>(
+    slowness: Slowness,
     call: impl Fn() -> Result<T, virt::error::Error>,
 ) -> Result<T, virt::error::Error> {
-    let end = Instant::now() + REMOVAL;
+    let end = Instant::now() + slowness.stretch(REMOVAL);
     tokio::task::block_in_place(|| {
         loop {
             match call() {
@@ -142,6 +144,8 @@ fn once_removed<T>(
 pub struct Libvirt {
     serving: Mutex<Serving>,
     pub(super) shortcuts: Shortcuts,
+    /// How long it is waited for.
+    pub(super) slowness: Slowness,
 }
 
 /// A libvirtd that runs or has been stopped.
@@ -157,8 +161,8 @@ pub(super) struct Serving {
 
 impl Serving {
     /// Connects to what [`start`] has started.
-    pub(super) async fn connect(daemon: Daemon) -> Result<Self, LabError> {
-        let connect = connect(&daemon).await?;
+    pub(super) async fn connect(daemon: Daemon, slowness: Slowness) -> Result<Self, LabError> {
+        let connect = connect(&daemon, slowness).await?;
         Ok(Self {
             daemon,
             connect,
@@ -174,11 +178,16 @@ impl Libvirt {
     /// # Errors
     /// [`LabError::Program`] or [`LabError::Deadline`] when libvirtd does not listen,
     /// [`LabError::Libvirt`] when it refuses the connection.
-    pub async fn connect(daemon: Daemon, shortcuts: Shortcuts) -> Result<Self, LabError> {
-        let serving = Serving::connect(daemon).await?;
+    pub async fn connect(
+        daemon: Daemon,
+        shortcuts: Shortcuts,
+        slowness: Slowness,
+    ) -> Result<Self, LabError> {
+        let serving = Serving::connect(daemon, slowness).await?;
         Ok(Self {
             serving: Mutex::new(serving),
             shortcuts,
+            slowness,
         })
     }
 
@@ -227,7 +236,7 @@ impl Libvirt {
     pub fn create_paused(&self, xml: &str) -> Result<Domain, LabError> {
         let flags = virt_sys::VIR_DOMAIN_START_PAUSED | virt_sys::VIR_DOMAIN_START_VALIDATE;
         let connect = self.connection();
-        once_removed(|| connect.create_domain_xml(xml, flags))
+        once_removed(self.slowness, || connect.create_domain_xml(xml, flags))
             .map_err(|error| LabError::libvirt("start the domain", &error))
     }
 
@@ -265,7 +274,7 @@ impl Libvirt {
         let path = file.to_string_lossy();
         let flags = virt_sys::VIR_DOMAIN_SAVE_PAUSED;
         let connect = self.connection();
-        once_removed(|| {
+        once_removed(self.slowness, || {
             connect.restore_domain_flags(&path, xml, flags)?;
             connect.lookup_domain_by_name(name)
         })

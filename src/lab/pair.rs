@@ -9,6 +9,7 @@ use super::netns::{bridge_batch, set_sysctls};
 use super::network::bare_bridge;
 use super::ruleset;
 use super::shortcuts::Shortcuts;
+use super::slowness::Slowness;
 use super::tap::{LARGEST, Tap, check_device};
 use std::collections::BTreeSet;
 use std::io;
@@ -51,6 +52,7 @@ impl Pair {
     pub async fn up(shortcuts: Shortcuts) -> Result<Self, LabError> {
         check_device()?;
         ruleset::check_tools()?;
+        let slowness = Slowness::first_look()?;
         let libvirtd = libvirtd::start(shortcuts)?;
         bare_bridge()?;
         forget_connections()?;
@@ -58,7 +60,7 @@ impl Pair {
         // A bridge that learned would keep frames from a MAC that it knows on the
         // sender's side, and random frames have any MAC on either side.
         bridge_batch(&[GUEST, BEHIND].map(unlearned).concat())?;
-        let libvirt = Libvirt::connect(libvirtd, shortcuts).await?;
+        let libvirt = Libvirt::connect(libvirtd, shortcuts, slowness).await?;
         Ok(Self {
             libvirt,
             iptables: ruleset::version()?,

@@ -20,8 +20,9 @@ pub struct Decided {
 
 /// Takes KVM only after lanfence's own guest has booted under it. The answer is
 /// kept by boot id: an existing /dev/kvm, an open() and an ioctl prove nothing (measured:
-/// docs/measurements.md#M27).
-pub fn decide_accel(job: &Job, cache: &Cache) -> Decided {
+/// docs/measurements.md#M27). Where KVM was `asked_for`, only a good answer is kept: that no
+/// guest came up may have had another reason, which the user has removed.
+pub fn decide_accel(job: &Job, cache: &Cache, asked_for: bool) -> Decided {
     if let Err(error) = std::fs::File::options()
         .read(true)
         .write(true)
@@ -35,12 +36,9 @@ pub fn decide_accel(job: &Job, cache: &Cache) -> Decided {
     }
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let path = cache.path(&format!("kvm-{}", boot.trim()));
-    let (works, reason) = if let Ok(text) = std::fs::read_to_string(&path) {
-        let (works, reason) = text.split_once(' ').unwrap_or(("no", &text));
-        (
-            works == "yes",
-            format!("{} (tried earlier in this boot of the host)", reason.trim()),
-        )
+    let known = std::fs::read_to_string(&path).ok();
+    let (works, reason) = if let Some(known) = known.and_then(|text| kept(&text, asked_for)) {
+        known
     } else {
         let Tried { answer, reason } = try_kvm(job);
         if let Some(works) = answer {
@@ -57,6 +55,14 @@ pub fn decide_accel(job: &Job, cache: &Cache) -> Decided {
         reason,
         fell_back: !works,
     }
+}
+
+/// What an earlier trial has shown and why, where that counts.
+fn kept(text: &str, asked_for: bool) -> Option<(bool, String)> {
+    let (works, reason) = text.split_once(' ').unwrap_or(("no", text));
+    let works = works == "yes";
+    let reason = format!("{} (tried earlier in this boot of the host)", reason.trim());
+    (works || !asked_for).then_some((works, reason))
 }
 
 /// The result of trying KVM.
@@ -118,6 +124,20 @@ impl Tried {
 mod tests {
     use super::*;
     use rstest::rstest;
+
+    #[rstest]
+    #[case::works("yes it boots", true, Some(true))]
+    #[case::works_by_itself("yes it boots", false, Some(true))]
+    #[case::failed("no it hangs", true, None)]
+    #[case::failed_by_itself("no it hangs", false, Some(false))]
+    #[case::damaged("", true, None)]
+    fn who_asks_for_kvm_gets_another_trial(
+        #[case] text: &str,
+        #[case] asked_for: bool,
+        #[case] works: Option<bool>,
+    ) {
+        assert_eq!(kept(text, asked_for).map(|(works, _)| works), works);
+    }
 
     #[rstest]
     #[case::the_guest_hangs(Step::Boot, ErrorKind::Cell, Some(false))]

@@ -261,7 +261,7 @@ const OBITUARY: Duration = Duration::from_secs(5);
 /// A dead daemon explains whatever else went wrong, and spoils what went well.
 async fn explain(lab: &Lab, ended: Result<(), VerifyError>) -> Result<(), VerifyError> {
     if !lab.libvirt.is_stopped() && !lab.libvirt.alive() {
-        let _ = tokio::time::timeout(OBITUARY, lab.broken()).await;
+        let _ = tokio::time::timeout(lab.slowness.stretch(OBITUARY), lab.broken()).await;
     }
     match (lab.fault(), ended) {
         (None, ended) => ended,

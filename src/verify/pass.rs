@@ -50,7 +50,7 @@ pub async fn run(
     refused.extend(hosts.send_from_outside(&probes)?);
     let ssh = ssh.map(Exchange::end).transpose()?;
     refused.extend(endpoint.join(&probes, pass, Moment::Last).await?);
-    departed(&watch, &probes).await;
+    departed(&watch, &probes, hosts.lab.slowness.stretch(LEAVE)).await;
     let bounds = bound(endpoint, hosts, &watch, run, u16::from(pass.number())).await?;
     let (sightings, end) = watch.sightings();
     Ok(PassRecord {
@@ -79,8 +79,8 @@ fn dhcp_steps(probes: &[Probe]) -> Vec<DhcpStep> {
 
 /// Waits until every probe from the guest has been seen leaving, or the
 /// deadline is reached: what never left is judged as never sent.
-async fn departed(watch: &Watch<'_>, probes: &[Probe]) {
-    let deadline = Instant::now() + LEAVE;
+async fn departed(watch: &Watch<'_>, probes: &[Probe], longest: Duration) {
+    let deadline = Instant::now() + longest;
     for probe in probes.iter().filter(|probe| probe.origin == Origin::Guest) {
         watch
             .wait_for(Point::TapFromGuest, deadline, |frame| {

@@ -120,7 +120,7 @@ fn accelerate(
         accel,
         reason,
         fell_back,
-    } = decide_accel(job, cache);
+    } = decide_accel(job, cache, choice == AccelChoice::Kvm);
     if choice == AccelChoice::Kvm && accel != Accel::Kvm {
         return Err(RunError::NoKvm { reason });
     }

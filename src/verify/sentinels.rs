@@ -5,7 +5,7 @@ use super::endpoint::{Endpoint, Hosts};
 use super::watch::Watch;
 use crate::frame::Tag;
 use crate::guest::GuestError;
-use crate::lab::{Lab, LabError, Sender};
+use crate::lab::{Lab, LabError, Sender, Slowness};
 use crate::layout::Layout;
 use crate::layout::wan::WAN4;
 use crate::probe::{Origin, Pass, Point, Probe, SENTINEL, inbound_sentinels, sentinels};
@@ -85,7 +85,13 @@ pub async fn bound(
     let mut bounds = Bounds::ALL;
     for round in 0..ROUNDS {
         let first = (series * ROUNDS + round) * PER_ROUND;
-        let round = Round { watch, run, first };
+        let slowness = hosts.lab.slowness;
+        let round = Round {
+            watch,
+            run,
+            first,
+            slowness,
+        };
         bounds = sentinel_round(endpoint, hosts, &round, bounds).await?;
     }
     Ok(bounds)
@@ -99,6 +105,7 @@ struct Round<'a, 'b> {
     watch: &'a Watch<'b>,
     run: u32,
     first: u16,
+    slowness: Slowness,
 }
 
 impl Round<'_, '_> {
@@ -123,7 +130,7 @@ impl Round<'_, '_> {
                 tag.run == self.run && tag.pass == SENTINEL && wanted.contains(&tag.index)
             })
         };
-        let deadline = Instant::now() + longest;
+        let deadline = Instant::now() + self.slowness.stretch(longest);
         self.watch.wait_for(point, deadline, is_wanted).await
     }
 
@@ -139,7 +146,7 @@ impl Round<'_, '_> {
             let heard = self.watch.afresh();
             sender.send(&frame)?;
             if self.arrives_within(NEXT, path, Point::TapToGuest).await {
-                pace.wait(&heard).await;
+                pace.wait(&heard, self.slowness).await;
                 return Ok(true);
             }
         }
@@ -184,10 +191,10 @@ const REPLY: Duration = Duration::from_millis(250);
 
 impl Pace {
     /// Waits for a sentinel that is at the guest's tap; the watch began before it.
-    async fn wait(self, heard: &Watch<'_>) {
+    async fn wait(self, heard: &Watch<'_>, slowness: Slowness) {
         if self == Self::Answered {
             let place = Point::TapFromGuest;
-            let deadline = Instant::now() + REPLY;
+            let deadline = Instant::now() + slowness.stretch(REPLY);
             heard.wait_for(place, deadline, |_| true).await;
         }
     }
@@ -208,7 +215,13 @@ pub async fn bound_from_outside(
     let mut bounds = Bounds::ALL;
     for round in 0..ROUNDS {
         let first = (series * ROUNDS + round) * PER_ROUND;
-        let round = Round { watch, run, first };
+        let slowness = lab.slowness;
+        let round = Round {
+            watch,
+            run,
+            first,
+            slowness,
+        };
         bounds = from_outside(lab, layout, &round, (bounds, pace)).await?;
     }
     Ok(bounds)

@@ -18,7 +18,8 @@ fn key(dir: &Path) -> SnapshotKey {
 
 fn temporary() -> (tempfile::TempDir, Snapshots) {
     let dir = tempfile::tempdir().expect("a directory");
-    let snapshots = Snapshots::open(&dir.path().join("saved")).expect("a directory for snapshots");
+    let snapshots = Snapshots::open(&dir.path().join("saved"), Slowness::NONE)
+        .expect("a directory for snapshots");
     (dir, snapshots)
 }
 

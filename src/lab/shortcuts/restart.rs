@@ -45,7 +45,7 @@ impl Libvirt {
             Some(daemon) => daemon,
             None => replace(&self.serving(), self.shortcuts)?,
         };
-        let serving = Serving::connect(daemon).await?;
+        let serving = Serving::connect(daemon, self.slowness).await?;
         *self.serving() = serving;
         Ok(())
     }

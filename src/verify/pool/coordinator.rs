@@ -80,14 +80,17 @@ pub fn run_cells(
         ..job.clone()
     };
     let tasks: Vec<&Job> = std::iter::repeat_n(&job, job.workers).collect();
-    let pool = Pool::start(WORKER, &tasks, silence(&job))?;
+    let silence = silence(&job);
+    let pool = Pool::start(WORKER, &tasks, silence)?;
     let queue = Queue::new(&job.cells, workers.fail_fast);
-    Ok(Coordinator::new(pool, queue, job.workers, tell).gather())
+    Ok(Coordinator::new((pool, silence), queue, job.workers, tell).gather())
 }
 
 /// Gives each worker one cell after the other.
 struct Coordinator<'t> {
     pool: Pool<Message<'static>>,
+    /// Longest silence of a worker on a quick machine.
+    silence: Duration,
     queue: Queue,
     /// The cell that each worker runs.
     running: Vec<Option<CellPlan>>,
@@ -97,13 +100,14 @@ struct Coordinator<'t> {
 
 impl<'t> Coordinator<'t> {
     fn new(
-        pool: Pool<Message<'static>>,
+        (pool, silence): (Pool<Message<'static>>, Duration),
         queue: Queue,
         workers: usize,
         tell: &'t mut dyn FnMut(Option<&Event>),
     ) -> Self {
         Self {
             pool,
+            silence,
             queue,
             running: vec![None; workers],
             host: None,
@@ -133,6 +137,9 @@ impl<'t> Coordinator<'t> {
                 let plan = self.queue.next();
                 self.pool.give(number, plan.as_ref());
                 self.running[number] = plan;
+            }
+            Message::LabUp(slowness) => {
+                self.pool.bear(number, slowness.stretch(self.silence));
             }
             Message::NoLab(error) => {
                 let text = format!(
@@ -214,10 +221,11 @@ mod tests {
             .map(|nic| CellPlan::linux(&nic.to_string()))
             .collect();
         let commands = scripts.iter().map(command).collect();
-        let pool = Pool::of(commands, Duration::from_secs(1)).expect("a shell");
+        let silence = Duration::from_secs(1);
+        let pool = Pool::of(commands, silence).expect("a shell");
         let queue = Queue::new(&plans, false);
         let mut tell = |_: Option<&Event>| {};
-        Coordinator::new(pool, queue, scripts.len(), &mut tell)
+        Coordinator::new((pool, silence), queue, scripts.len(), &mut tell)
             .gather()
             .cells
     }

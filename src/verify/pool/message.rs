@@ -1,5 +1,6 @@
 //! What a worker reports, a line each.
 
+use crate::lab::Slowness;
 use crate::report::live::Event;
 use crate::report::model::CellError;
 use serde::{Deserialize, Serialize};
@@ -11,6 +12,8 @@ use std::borrow::Cow;
 pub enum Message<'a> {
     /// It has nothing to do and wants a cell.
     Ready,
+    /// Its lab is up, on a machine of this slowness.
+    LabUp(Slowness),
     /// It has no lab, and will not want a cell.
     NoLab(CellError),
     /// Something happened that the user should see.

@@ -45,6 +45,7 @@ async fn run_cells(
     let policy = Policy::parse(&job.policy, &job.policy_origin)?;
     let image = job.guest.as_deref().map(Image::open).transpose()?;
     let lab = Lab::up(Lan::for_lab(&policy)?, job.shortcuts).await?;
+    report(&Message::LabUp(lab.slowness));
     define_filters(&lab, job)?;
     let host = host(&lab, job);
     tell(&Event::Host(host.clone()));

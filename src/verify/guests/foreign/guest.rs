@@ -10,7 +10,7 @@ use crate::guest::{
     DomainKind, DomainSpec, Drive, FilterRef, Interface, Machine, begin_silent, domain_xml,
     screen_path,
 };
-use crate::lab::image_path;
+use crate::lab::{Slowness, image_path};
 use crate::layout::mac;
 use crate::layout::wan::WAN4;
 use crate::probe::{Pass, Point};
@@ -164,7 +164,7 @@ impl<'a> ForeignCell<'a> {
         watch: &Watch<'_>,
     ) -> Result<Ipv4Addr, VerifyError> {
         let manifest = &self.source.manifest;
-        let end = Instant::now() + manifest.deadline();
+        let end = Instant::now() + self.deadline();
         let done = |ledger: &Ledger| unmet(manifest.expect, ledger, None).is_none();
         let ledger = self.until(guest, watch, end, done).await?;
         let bound = manifest.expect.dhcp == Dhcp::Any || ledger.is_bound();
@@ -247,7 +247,7 @@ impl<'a> ForeignCell<'a> {
         let heard = Watch::start(lab, &guest.machine.tap);
         let series = (series, Pace::Answered);
         let bounds = bound_from_outside(lab, &layout, &heard, self.run, series).await?;
-        let answered = answered(&heard, self.owner.mac).await;
+        let answered = answered(&heard, self.owner.mac, lab.slowness).await;
         let (sightings, _) = watch.sightings();
         let ledger = Ledger::read(&self.owner, &sightings);
         let fault = watch.fault();
@@ -266,12 +266,18 @@ impl<'a> ForeignCell<'a> {
         Ok((part, sightings))
     }
 
+    /// The manifest's deadline, stretched for a slow machine.
+    pub fn deadline(&self) -> Duration {
+        let longest = self.source.manifest.deadline();
+        self.context.lab.slowness.stretch(longest)
+    }
+
     /// Why a guest without an address proves nothing.
     fn silent(&self, ledger: &Ledger) -> VerifyError {
         let manifest = &self.source.manifest;
         let unmet = unmet(manifest.expect, ledger, None);
         VerifyError::Silent {
-            seconds: manifest.deadline().as_secs(),
+            seconds: self.deadline().as_secs(),
             expected: unmet.unwrap_or("an IPv4 address of the LAN"),
             last: last(ledger),
         }
@@ -281,11 +287,11 @@ impl<'a> ForeignCell<'a> {
 impl Part {
     /// Where the guest could not answer through the filter, its answers after the filter
     /// was removed prove that what it sent until about `end` had left it.
-    pub fn prove_later(&mut self, later: &Self, end: u64) {
+    pub fn prove_later(&mut self, later: &Self, end: u64, slowness: Slowness) {
         if !later.proof.sound {
             return;
         }
-        let spare = u64::try_from(IN_FLIGHT.as_nanos()).unwrap_or(u64::MAX);
+        let spare = u64::try_from(slowness.stretch(IN_FLIGHT).as_nanos()).unwrap_or(u64::MAX);
         let then = later.proof.until.map(|_| end.saturating_sub(spare));
         self.proof.until = self.proof.until.or(then);
         self.from_gateway |= later.from_gateway;
@@ -294,8 +300,8 @@ impl Part {
 }
 
 /// Whether both of the LAN's hosts receive frames of the guest.
-async fn answered(heard: &Watch<'_>, mac: Mac) -> bool {
-    let end = Instant::now() + ANSWER;
+async fn answered(heard: &Watch<'_>, mac: Mac, slowness: Slowness) -> bool {
+    let end = Instant::now() + slowness.stretch(ANSWER);
     let from_guest = |frame: &[u8]| frame.get(6..12) == Some(&mac);
     heard.wait_for(Point::Peer, end, from_guest).await
         && heard.wait_for(Point::Gateway, end, from_guest).await

@@ -79,7 +79,7 @@ async fn life(
     // The same MAC and tap are used again, so this guest must have ended.
     drop(guest);
     if let Ok(leak_check) = &leak_check {
-        filtered.prove_later(leak_check, end);
+        filtered.prove_later(leak_check, end, context.lab.slowness);
     }
     let (leak_check, mut stopped) = match leak_check {
         Ok(leak_check) => (Some(leak_check), None),
@@ -169,7 +169,7 @@ async fn fresh_start(
     bind::in_force_from_the_start(context, &guest.machine)?;
     let watch = Watch::resume(context.lab, &guest.machine.tap, guest.began);
     let manifest = &cell.source.manifest;
-    let end = Instant::now() + manifest.deadline();
+    let end = Instant::now() + cell.deadline();
     cell.until(&guest, &watch, end, |ledger| {
         unmet(manifest.expect, ledger, Some(&control.ledger)).is_none()
     })
@@ -184,7 +184,7 @@ async fn fresh_start(
         let watch = Watch::start(context.lab, &guest.machine.tap);
         let series = (Pass::FirstFrame, AFTER_FIRST_FRAME);
         let later = part(cell, &guest, (&watch, v4), series, seen).await?;
-        found.prove_later(&later, end);
+        found.prove_later(&later, end, cell.context.lab.slowness);
     }
     Ok(Some(found))
 }

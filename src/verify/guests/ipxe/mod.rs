@@ -53,8 +53,8 @@ pub async fn run(
         Tftp::start(&network.wan, WAN4)?,
     ];
     let _web = [
-        Http::start(&network.peer, lab.lan.peer.v4)?,
-        Http::start(&network.wan, WAN4)?,
+        Http::start(&network.peer, lab.lan.peer.v4, lab.slowness)?,
+        Http::start(&network.wan, WAN4, lab.slowness)?,
     ];
     let mut start = Start {
         run,
@@ -205,7 +205,7 @@ async fn collect(
     let mut outbound = true;
     for (name, point) in script::bounds(run, round) {
         let asked = Sighting::Tftp { name };
-        let deadline = Instant::now() + ARRIVAL;
+        let deadline = Instant::now() + lab.slowness.stretch(ARRIVAL);
         let arrived = watch.wait_for(point, deadline, |frame| asked.matches(frame));
         outbound = outbound && arrived.await;
     }

@@ -72,7 +72,7 @@ impl<'a> Rounds<'a> {
         began: Marks,
     ) -> Result<Self, Stuck> {
         let watch = Watch::resume(lab, &machine.tap, began);
-        let ended = end_of_round(&watch, machine, run, FIRST_ROUND, 0).await;
+        let ended = end_of_round(&watch, machine, run, lab.slowness.stretch(FIRST_ROUND), 0).await;
         let frames = machine.tap.since(0);
         let last = match ended {
             Ok(last) => last,
@@ -129,7 +129,8 @@ impl<'a> Rounds<'a> {
         for _ in 0..TRIES {
             self.server.let_go(&end(self.run, self.last));
             let watch = self.watch(machine);
-            self.last = end_of_round(&watch, machine, self.run, ROUND, self.last + 1).await?;
+            let longest = self.lab.slowness.stretch(ROUND);
+            self.last = end_of_round(&watch, machine, self.run, longest, self.last + 1).await?;
             let frames = machine.tap.since(0);
             let began = beginning(&frames, self.run, self.last, guest);
             if began.is_some_and(|began| began > now) {

@@ -74,7 +74,7 @@ impl IpxeSnapshot {
         let Some(dir) = &context.job.snapshots else {
             return Ok(None);
         };
-        let snapshots = Snapshots::open(dir)?;
+        let snapshots = Snapshots::open(dir, context.lab.slowness)?;
         let mut key = SnapshotKey::here(
             (spec.name.to_owned(), domain_xml(spec, Some(bare))),
             &[&spec.image.ipxe],

@@ -162,7 +162,7 @@ impl Endpoint for LinuxEndpoint<'_> {
             let op = Op::Dhcp {
                 dev: self.dev.into(),
                 step: *step,
-                deadline_ms: millis(DHCP),
+                deadline_ms: millis(self.agent.stretch(DHCP)),
             };
             let answer = self.agent.ask(op, DHCP + ANSWER).await;
             let ok = match answer {
@@ -194,7 +194,7 @@ impl Endpoint for LinuxEndpoint<'_> {
         let ops = neighbours.map(|(address, _)| Op::Resolve {
             dev: self.dev.into(),
             address,
-            deadline_ms: millis(NEIGHBOUR),
+            deadline_ms: millis(self.agent.stretch(NEIGHBOUR)),
         });
         // One after the other, and all of them may be silent.
         let longest = NEIGHBOUR * u32::try_from(ops.len()).unwrap_or(u32::MAX);
@@ -296,10 +296,11 @@ impl Endpoint for LinuxEndpoint<'_> {
         let Hosts { lab, layout } = self.hosts;
         let to = SocketAddr::new(layout.guest.v4.into(), 22);
         let host_key = self.host_key.to_owned();
+        let longest = lab.slowness.stretch(SSH);
         let begun = lab
             .network
             .peer
-            .begin(move || ssh::exchange(to, &host_key, SSH));
+            .begin(move || ssh::exchange(to, &host_key, longest));
         Ok(Exchange(begun?))
     }
 }

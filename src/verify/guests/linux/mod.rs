@@ -155,7 +155,7 @@ async fn nic(guest: &mut Guest, model: &str) -> Result<(String, String), VerifyE
     let deadline = quirk(model).link_deadline();
     let op = Op::Nic {
         mac: mac_text(guest.machine.interface().mac),
-        deadline_ms: millis(deadline),
+        deadline_ms: millis(guest.agent.stretch(deadline)),
     };
     match guest.agent.ask(op, deadline + ANSWER).await? {
         Answer::Nic { dev, driver, .. } => Ok((dev, driver)),

@@ -136,7 +136,7 @@ async fn find(
         return Ok(Known::None);
     };
     let spec = spec(context, nic)?;
-    let snapshots = Snapshots::open(dir)?;
+    let snapshots = Snapshots::open(dir, context.lab.slowness)?;
     let key = SnapshotKey::here(
         domain(context, nic)?,
         &[&spec.image.kernel, &spec.image.initramfs],

@@ -60,8 +60,11 @@ impl Endpoint for TapEndpoint<'_> {
     fn ssh(&mut self) -> Result<Exchange, GuestError> {
         let Hosts { lab, layout } = self.hosts;
         let to = SocketAddrV4::new(layout.guest.v4, PORT);
+        let longest = lab.slowness.stretch(CONNECT);
         Ok(Exchange(
-            lab.network.peer.begin(move || connects(to.into()))?,
+            lab.network
+                .peer
+                .begin(move || connects(to.into(), longest))?,
         ))
     }
 
@@ -96,8 +99,8 @@ impl Endpoint for TapEndpoint<'_> {
 }
 
 /// Whether a connection is opened within the deadline. It is reset at once.
-fn connects(to: SocketAddr) -> bool {
-    let end = Instant::now() + CONNECT;
+fn connects(to: SocketAddr, longest: Duration) -> bool {
+    let end = Instant::now() + longest;
     let from = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
     let Ok(socket) = stream_socket(from) else {
         return false;

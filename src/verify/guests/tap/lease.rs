@@ -3,7 +3,7 @@
 use super::responder::Responder;
 use crate::frame::dhcp::{self, Message, MessageType, message};
 use crate::frame::{BROADCAST, DhcpStep, Ip4, Link, Mac, ethertype};
-use crate::lab::Tap;
+use crate::lab::{Slowness, Tap};
 use crate::layout::Host;
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -30,16 +30,18 @@ pub struct Client {
     router: Mac,
     xid: u32,
     lease: Option<Lease>,
+    slowness: Slowness,
 }
 
 impl Client {
-    /// A client without a lease.
-    pub fn new(mac: Mac, router: &Host) -> Self {
+    /// A client without a lease, on a machine of this slowness.
+    pub fn new(mac: Mac, router: &Host, slowness: Slowness) -> Self {
         Self {
             mac,
             router: router.mac,
             xid: crate::verify::random::number(),
             lease: None,
+            slowness,
         }
     }
 
@@ -101,10 +103,10 @@ impl Client {
         question: &[u8],
         wanted: MessageType,
     ) -> Option<Message> {
-        let end = Instant::now() + ANSWER;
+        let end = Instant::now() + self.slowness.stretch(ANSWER);
         while Instant::now() < end {
             tap.write(question).ok()?;
-            let again = (Instant::now() + AGAIN).min(end);
+            let again = (Instant::now() + self.slowness.stretch(AGAIN)).min(end);
             while let Ok(Some(heard)) =
                 tokio::time::timeout_at(again, responder.leases.recv()).await
             {

@@ -70,7 +70,7 @@ impl<'a> TapGuest<'a> {
         let lan = &context.lab.lan;
         let layout = lan.layout(number, None).with_guest_address(lan.leases.0);
         let responder = Responder::start(&tap, layout.guest.clone())?;
-        let client = Client::new(layout.guest.mac, &layout.gateway);
+        let client = Client::new(layout.guest.mac, &layout.gateway, context.lab.slowness);
         Ok(Self {
             context,
             tap,

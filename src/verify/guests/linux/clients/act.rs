@@ -66,8 +66,8 @@ pub async fn act(
         dev: dev.into(),
         profiles: PROFILES.iter().map(|profile| profile.name.into()).collect(),
         xid,
-        deadline_ms: millis(DEADLINE),
-        silent_ms: millis(SILENT),
+        deadline_ms: millis(agent.stretch(DEADLINE)),
+        silent_ms: millis(agent.stretch(SILENT)),
     };
     let longest = DEADLINE * u32::try_from(PROFILES.len()).unwrap_or(u32::MAX);
     let played = match agent.ask(op, longest + ANSWER).await {
