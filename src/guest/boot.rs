@@ -1,6 +1,7 @@
 //! From a domain's XML to a guest that has said READY.
 
 use super::agent::AgentClient;
+use super::back_end;
 use super::console::{Console, last_line};
 use super::domain::{DomainSpec, agent_path, console_path, domain_xml, serial_log};
 use super::error::{GuestError, ends};
@@ -8,6 +9,7 @@ use super::interface::{FilterRef, Interface};
 use super::owned::Owned;
 use super::ready::{Patience, ready};
 use crate::lab::{Lab, LabError, Libvirt, PacketSocket, Sensor, ruleset};
+use crate::report::model::BackEnd;
 use std::time::{Duration, Instant};
 use tokio::net::UnixStream;
 
@@ -211,6 +213,11 @@ impl Machine {
     /// Whether libvirt still counts the domain among the running.
     pub fn alive(&self) -> bool {
         tokio::task::block_in_place(|| self.domain.is_active()).unwrap_or(false)
+    }
+
+    /// What carries the frames of its NIC, where that can be seen.
+    pub fn back_end(&self) -> Option<BackEnd> {
+        back_end::of_process(self.domain.process_number()?).ok()
     }
 
     /// The interface as it is now.

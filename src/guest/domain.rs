@@ -285,16 +285,24 @@ mod tests {
         insta::assert_snapshot!(interface(Some(filter)).xml());
     }
 
-    #[test]
-    fn vhost_is_a_driver_of_the_virtio_model() {
-        let vhost = Interface {
-            model: "virtio-vhost".into(),
+    #[rstest]
+    #[case::pinned_to_vhost_net("virtio-vhost", Some("<driver name=\"vhost\"/>"))]
+    #[case::pinned_to_qemu("virtio-qemu", Some("<driver name=\"qemu\"/>"))]
+    #[case::left_to_libvirt("virtio", None)]
+    fn a_back_end_is_a_driver_of_the_virtio_model(
+        #[case] model: &str,
+        #[case] driver: Option<&str>,
+    ) {
+        let nic = Interface {
+            model: model.into(),
             ..interface(None)
         };
-        let xml = vhost.xml();
+        let xml = nic.xml();
         assert!(xml.contains("<model type=\"virtio\"/>"), "{xml}");
-        assert!(xml.contains("<driver name=\"vhost\"/>"), "{xml}");
-        assert!(!interface(None).xml().contains("<driver"));
+        match driver {
+            Some(driver) => assert!(xml.contains(driver), "{xml}"),
+            None => assert!(!xml.contains("<driver"), "{xml}"),
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::models::{Bus, quirk};
 use super::xml::Xml;
 use crate::frame::{Mac, mac_text};
 use crate::lab::BRIDGE;
+use crate::report::model::BackEnd;
 
 /// A filter on an interface, with parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,8 +46,12 @@ impl Interface {
             let quirk = quirk(&self.model);
             let model = quirk.libvirt_model().unwrap_or(&self.model);
             xml.empty("model", &[("type", model)]);
-            if quirk.vhost {
-                xml.empty("driver", &[("name", "vhost")]);
+            if let Some(back_end) = quirk.back_end {
+                let name = match back_end {
+                    BackEnd::VhostNet => "vhost",
+                    BackEnd::Qemu => "qemu",
+                };
+                xml.empty("driver", &[("name", name)]);
             }
             xml.empty("link", &[("state", if self.link { "up" } else { "down" })]);
             // The guest never boots from the network; a boot ROM only costs time.

@@ -2,6 +2,7 @@
 
 mod accel;
 mod agent;
+mod back_end;
 mod boot;
 mod command_line;
 mod console;

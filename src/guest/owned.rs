@@ -25,6 +25,16 @@ impl Owned {
         Self { domain, process }
     }
 
+    /// The number of the QEMU that runs it; none where it has ended.
+    pub(super) fn process_number(&self) -> Option<u32> {
+        let name = self.domain.name().ok()?;
+        std::fs::read_to_string(pid_file(&name))
+            .ok()?
+            .trim()
+            .parse()
+            .ok()
+    }
+
     /// Lets its CPUs run.
     pub(super) fn resume(&self) -> Result<(), GuestError> {
         tokio::task::block_in_place(|| self.domain.resume())

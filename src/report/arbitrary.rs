@@ -3,8 +3,8 @@
 use crate::frame::Checksum;
 use crate::probe::{Expect, Group, Point};
 use crate::report::model::{
-    Cell, CellError, ClientRun, DhcpClient, DhcpClients, ErrorKind, Failure, FilterInfo, Host,
-    Outcome, ProbeResult, Run, SCHEMA_VERSION, Skipped, Step, Timing, Verdict,
+    BackEnd, Cell, CellError, ClientRun, DhcpClient, DhcpClients, ErrorKind, Failure, FilterInfo,
+    Host, Outcome, ProbeResult, Run, SCHEMA_VERSION, Skipped, Step, Timing, Verdict,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -138,6 +138,7 @@ fn cell() -> impl Strategy<Value = Cell> {
         vec(text(), 0..3),
         flaky,
         option::weighted(0.3, clients()),
+        option::of(select(&[BackEnd::Qemu, BackEnd::VhostNet])),
     );
     (names, vec(probe(), 0..6), vec(timing, 0..4), ends).prop_map(
         |(names, probes, timings, ends)| Cell {
@@ -145,6 +146,7 @@ fn cell() -> impl Strategy<Value = Cell> {
             guest: names.1,
             nic: names.2,
             driver: names.3,
+            back_end: ends.5,
             probes,
             timings,
             error: ends.0,

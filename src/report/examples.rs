@@ -3,8 +3,8 @@
 use crate::frame::Checksum;
 use crate::probe::{Expect, Group, Point};
 use crate::report::model::{
-    Cell, CellError, ClientRun, DhcpClient, DhcpClients, ErrorKind, Failure, FilterInfo, Host,
-    Outcome, ProbeResult, Run, SCHEMA_VERSION, Step, Timing, Verdict,
+    BackEnd, Cell, CellError, ClientRun, DhcpClient, DhcpClients, ErrorKind, Failure, FilterInfo,
+    Host, Outcome, ProbeResult, Run, SCHEMA_VERSION, Step, Timing, Verdict,
 };
 
 /// Id, group, summary and expectation of each probe.
@@ -182,6 +182,7 @@ fn cell(nic: &str, driver: &str) -> Cell {
         guest: "linux".into(),
         nic: nic.into(),
         driver: Some(driver.into()),
+        back_end: (driver == "virtio_net").then_some(BackEnd::Qemu),
         probes: CATALOGUE.into_iter().map(probe).collect(),
         timings: ms.map(|(step, ms)| Timing { step, ms }).collect(),
         error: None,

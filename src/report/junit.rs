@@ -179,6 +179,11 @@ fn properties(run: &Run, cell: &Cell) -> Vec<Property> {
             "driver",
             cell.driver.as_deref().map(clean).unwrap_or_default(),
         ),
+        (
+            "back-end",
+            cell.back_end
+                .map_or_else(String::new, |it| it.name().into()),
+        ),
     ];
     properties.retain(|(_, value)| !value.is_empty());
     let steps = cell

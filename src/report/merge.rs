@@ -126,6 +126,7 @@ fn absent(name: &str) -> Cell {
         guest: guest.into(),
         nic: nic.into(),
         driver: None,
+        back_end: None,
         probes: Vec::new(),
         timings: Vec::new(),
         error: Some(CellError {

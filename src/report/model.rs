@@ -43,6 +43,26 @@ pub struct ProbeResult {
     pub note: Option<String>,
 }
 
+/// What carries the frames of a virtio NIC between its tap and the guest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BackEnd {
+    /// QEMU itself, which finishes the checksums of a server's DHCP messages.
+    Qemu,
+    /// The host's kernel, which hands the guest what the tap gives.
+    VhostNet,
+}
+
+impl BackEnd {
+    /// In a report.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Qemu => "QEMU",
+            Self::VhostNet => "vhost-net",
+        }
+    }
+}
+
 /// How long a step took.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Timing {
@@ -88,6 +108,9 @@ pub struct Cell {
     pub nic: String,
     /// Kernel driver that the guest used.
     pub driver: Option<String>,
+    /// What carried the frames of a NIC that has a choice, as seen on the running QEMU.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back_end: Option<BackEnd>,
     /// Results in catalogue order.
     pub probes: Vec<ProbeResult>,
     /// Steps in order.

@@ -127,6 +127,11 @@ impl<'a> CellRun<'a> {
         self.cell.driver = Some(driver.into());
     }
 
+    /// Notes what carries the frames of the NIC.
+    pub fn set_back_end(&mut self, back_end: Option<model::BackEnd>) {
+        self.cell.back_end = back_end;
+    }
+
     /// Notes name and XML of the domain that is about to start, in place of an earlier one.
     pub fn know_domain(&mut self, (name, xml): (String, String)) {
         self.own = vec![

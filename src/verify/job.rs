@@ -109,6 +109,7 @@ impl CellPlan {
             guest: self.guest.to_string(),
             nic: self.nic.clone(),
             driver: None,
+            back_end: None,
             probes: Vec::new(),
             timings: Vec::new(),
             error: None,

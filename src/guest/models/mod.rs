@@ -7,12 +7,11 @@ mod quirks;
 pub use qemu::{Device, devices};
 pub use quirks::{Bus, Quirk, place, quirk};
 
+use super::back_end::VHOST;
 use super::error::GuestError;
 use super::image::ImageContents;
+use crate::report::model::BackEnd;
 use quirks::QUIRKS;
-
-/// The device through which QEMU asks the kernel to carry a NIC's frames.
-const VHOST: &str = "/dev/vhost-net";
 
 /// A NIC model of the matrix.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +69,7 @@ fn unfit(quirk: &Quirk, image: &ImageContents) -> Option<String> {
     if let Some(reason) = quirk.unfit {
         return Some(reason.to_owned());
     }
-    if quirk.vhost {
+    if quirk.back_end == Some(BackEnd::VhostNet) {
         return no_vhost();
     }
     if image.absent_modules.iter().any(|module| module == driver) {

@@ -1,5 +1,6 @@
 //! The one table of what is peculiar about each NIC model, with the reason and the source.
 
+use crate::report::model::BackEnd;
 use std::time::Duration;
 
 /// What a NIC is plugged into.
@@ -37,8 +38,8 @@ pub struct Quirk {
     pub rx_blackout_ms: u64,
     /// Whether it can hand unfinished checksums to the tap (virtio-net header).
     pub vnet_header: bool,
-    /// Whether the host's vhost-net carries its frames, past QEMU; else libvirt chooses.
-    pub vhost: bool,
+    /// What is to carry its frames; none where libvirt chooses.
+    pub back_end: Option<BackEnd>,
     /// First octet of the MAC that the guest believes to have, where the device replaces it.
     pub mac_octet: Option<u8>,
     /// Why no guest can be given one here; none where it can.
@@ -73,7 +74,7 @@ pub const ORDINARY: Quirk = Quirk {
     link_ms: 0,
     rx_blackout_ms: 0,
     vnet_header: false,
-    vhost: false,
+    back_end: None,
     mac_octet: None,
     unfit: None,
     no_ipxe: None,
@@ -205,9 +206,17 @@ pub const QUIRKS: &[Quirk] = &[
     Quirk {
         name: "virtio-vhost",
         device: "virtio-net-pci",
-        vhost: true,
+        back_end: Some(BackEnd::VhostNet),
         no_ipxe: Some("vhost-net is tried with the Linux guest only"),
         source: "drivers/vhost/net.c; QEMU's repair of DHCP checksums is not on its way (libvirt commit 3855f9fb)",
+        ..VIRTIO
+    },
+    Quirk {
+        name: "virtio-qemu",
+        device: "virtio-net-pci",
+        back_end: Some(BackEnd::Qemu),
+        no_ipxe: Some("QEMU's own back end is pinned for the Linux guest only"),
+        source: "QEMU net/tap.c; with vhost-net on the host, libvirt would take that",
         ..VIRTIO
     },
     Quirk {
@@ -247,9 +256,14 @@ pub const QUIRKS: &[Quirk] = &[
 ];
 
 impl Quirk {
+    /// Whether QEMU or the host's vhost-net can carry its frames; others are QEMU's alone.
+    pub fn has_back_ends(&self) -> bool {
+        self.driver == VIRTIO.driver
+    }
+
     /// libvirt's name of the model behind the name of the matrix.
     pub fn libvirt_model(&self) -> Option<&'static str> {
-        self.vhost.then_some("virtio")
+        self.back_end.map(|_| "virtio")
     }
 }
 

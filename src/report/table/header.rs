@@ -79,9 +79,13 @@ fn cells(run: &Run) -> String {
 }
 
 fn cell(cell: &Cell) -> String {
-    match &cell.driver {
-        Some(driver) => format!("{} (driver {})", clean(&cell.name), clean(driver)),
-        None => clean(&cell.name),
+    let driver = cell.driver.as_deref().map(|it| with_name("driver", it));
+    let back_end = cell.back_end.map(|it| with_name("back end", it.name()));
+    let facts = join(driver.into_iter().chain(back_end), ", ");
+    if facts.is_empty() {
+        clean(&cell.name)
+    } else {
+        format!("{} ({facts})", clean(&cell.name))
     }
 }
 

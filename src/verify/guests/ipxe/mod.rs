@@ -68,6 +68,8 @@ pub async fn run(
         rounds,
     } = start.through(number, kept.is_some()).await?;
     run.set_driver("iPXE");
+    let virtio = quirk(&run.plan.nic).has_back_ends();
+    run.set_back_end(machine.back_end().filter(|_| virtio));
     let mut layout = context.layout(run.plan, number);
     if let Some(v4) = rounds.address() {
         layout = layout.with_guest_address(v4);

@@ -16,7 +16,7 @@ use crate::guest::{
 use crate::lab::Shortcut;
 use crate::layout::Layout;
 use crate::report::live::Event;
-use crate::report::model::{self, Step};
+use crate::report::model::{self, BackEnd, Step};
 use crate::verify::cell::{CellContext, CellRun};
 use crate::verify::machine::{domain_name, interface};
 use crate::verify::record::TrialRecord;
@@ -26,9 +26,6 @@ use endpoint::ANSWER;
 use lanfence_agent::{Answer, Op};
 use std::time::Duration;
 use subject::{LinuxGuest, PlayedClients};
-
-/// Linux driver of the NICs that vhost-net can carry.
-const VIRTIO: &str = "virtio_net";
 
 /// Runs the whole cell.
 ///
@@ -77,6 +74,9 @@ async fn exercise(
     }
     let (dev, driver) = nic(guest, &run.plan.nic).await?;
     run.set_driver(driver);
+    let virtio = quirk(&run.plan.nic).has_back_ends();
+    let back_end = guest.machine.back_end().filter(|_| virtio);
+    run.set_back_end(back_end);
     let mut subject = LinuxGuest {
         context,
         guest,
@@ -92,23 +92,25 @@ async fn exercise(
     });
     let record = record.await?;
     let clients = std::mem::take(&mut subject.clients);
-    conclude_clients(run, &clients, layout.guest.mac)?;
+    let stands_in = virtio && back_end != Some(BackEnd::VhostNet);
+    conclude_clients(run, &clients, layout.guest.mac, stands_in)?;
     Ok(record)
 }
 
 /// Concludes what the DHCP clients showed. Where the server's answers reach the tap
-/// of a virtio NIC unfinished, it also shows what vhost-net would make of them.
+/// of a virtio NIC unfinished that vhost-net does not carry, it also shows what vhost-net
+/// would make of them.
 fn conclude_clients(
     run: &mut CellRun<'_>,
     seen: &PlayedClients,
     mac: Mac,
+    stands_in: bool,
 ) -> Result<(), VerifyError> {
     let Some(control) = &seen.control else {
         return Ok(());
     };
     let (mut found, results) = clients::conclude(control, seen.filtered.as_ref(), mac);
-    let virtio = quirk(&run.plan.nic).driver == VIRTIO;
-    if virtio && found.at_tap().is_some_and(|sum| !sum.adds_up()) {
+    if stands_in && found.at_tap().is_some_and(|sum| !sum.adds_up()) {
         found.vhost = clients::without_guest()?;
     }
     run.add_clients(found, results);
