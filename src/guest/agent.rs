@@ -53,7 +53,10 @@ impl AgentClient {
         let mut line = serde_json::to_string(&Request { id, op }).expect("the protocol serialises");
         line.push('\n');
         let mut console = self.console.clone();
-        let exchange = Self::exchange(&mut self.reader, &mut self.writer, &line, id, &doing);
+        let seen = self.console.clone();
+        let last = || seen.borrow().last.clone();
+        let (reader, writer) = (&mut self.reader, &mut self.writer);
+        let exchange = Self::exchange(reader, writer, &line, (id, &doing), last);
         let reply = tokio::select! {
             reply = exchange => reply?,
             error = death(&mut console, &doing) => return Err(error),
@@ -101,31 +104,34 @@ impl AgentClient {
         reader: &mut BufReader<OwnedReadHalf>,
         writer: &mut OwnedWriteHalf,
         line: &str,
-        id: u64,
-        doing: &str,
+        (id, doing): (u64, &str),
+        last: impl Fn() -> String,
     ) -> Result<Reply, GuestError> {
-        let broken = |source: ProtocolFault| GuestError::Protocol {
-            doing: doing.to_owned(),
-            source,
+        // QEMU holds the port open as long as it runs, whatever the guest does.
+        let ended = || GuestError::Died {
+            waiting: doing.to_owned(),
+            why: String::new(),
+            last: last(),
         };
         writer
             .write_all(line.as_bytes())
             .await
-            .map_err(|error| broken(error.into()))?;
+            .map_err(|_| ended())?;
         let mut text = String::new();
         loop {
             text.clear();
-            let length = reader
-                .read_line(&mut text)
-                .await
-                .map_err(|error| broken(error.into()))?;
+            let length = reader.read_line(&mut text).await.map_err(|_| ended())?;
             if length == 0 {
-                return Err(broken(ProtocolFault::Closed));
+                return Err(ended());
             }
-            let reply: Reply = serde_json::from_str(&text).map_err(|source| {
-                let line = text.clone();
-                broken(ProtocolFault::NoReply { line, source })
-            })?;
+            let reply: Reply =
+                serde_json::from_str(&text).map_err(|source| GuestError::Protocol {
+                    doing: doing.to_owned(),
+                    source: ProtocolFault::NoReply {
+                        line: text.clone(),
+                        source,
+                    },
+                })?;
             // An answer to a request that was given up on earlier may still come.
             if reply.id == id {
                 return Ok(reply);
@@ -156,6 +162,7 @@ pub(super) async fn death(console: &mut watch::Receiver<Snapshot>, waiting: &str
             if state.closed {
                 return GuestError::Died {
                     waiting: waiting.to_owned(),
+                    why: String::new(),
                     last: state.last.clone(),
                 };
             }
@@ -163,6 +170,7 @@ pub(super) async fn death(console: &mut watch::Receiver<Snapshot>, waiting: &str
         if console.changed().await.is_err() {
             return GuestError::Died {
                 waiting: waiting.to_owned(),
+                why: String::new(),
                 last: String::new(),
             };
         }

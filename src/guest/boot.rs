@@ -194,6 +194,16 @@ impl Machine {
             .map_err(|error| LabError::libvirt("suspend the domain", &error).into())
     }
 
+    /// Resets the guest, which ends a domain that is not to be started again.
+    ///
+    /// # Errors
+    /// libvirt's words.
+    pub fn reset(&self) -> Result<(), GuestError> {
+        tokio::task::block_in_place(|| self.domain.reset())
+            .map(drop)
+            .map_err(|error| LabError::libvirt("reset the domain", &error).into())
+    }
+
     /// Lets the guest's CPU run again.
     ///
     /// # Errors

@@ -14,6 +14,14 @@ pub fn ends(last: &str) -> String {
     }
 }
 
+fn because(why: &str) -> String {
+    if why.is_empty() {
+        String::new()
+    } else {
+        format!("; {why}")
+    }
+}
+
 /// A failure of a guest. Each message says what failed, in which phase, and what was seen.
 #[derive(Debug, Error)]
 pub enum GuestError {
@@ -36,10 +44,16 @@ pub enum GuestError {
         line: String,
     },
     /// The domain ended.
-    #[error("the domain ended while {waiting}; its console {}", ends(last))]
+    #[error(
+        "the domain ended while {waiting}; its console {}{}",
+        ends(last),
+        because(why)
+    )]
     Died {
         /// What was being waited for.
         waiting: String,
+        /// What QEMU and libvirt noted of it; empty until that has been looked for.
+        why: String,
         /// The last console line.
         last: String,
     },
@@ -111,12 +125,6 @@ pub struct AgentWords(pub String);
 /// How the agent broke the protocol.
 #[derive(Debug, Error)]
 pub enum ProtocolFault {
-    /// Its port can be neither written to nor read from.
-    #[error(transparent)]
-    Port(#[from] std::io::Error),
-    /// It closed its port.
-    #[error("the port was closed")]
-    Closed,
     /// A line of it is no reply.
     #[error("{source} in {line:?}")]
     NoReply {

@@ -2,6 +2,7 @@
 
 use super::daemon::Daemon;
 use super::error::LabError;
+use super::first_look::first_look;
 use super::libvirtd::{self, Libvirt};
 use super::netns::Netns;
 use super::network::{self, Network};
@@ -63,7 +64,7 @@ impl Lab {
         tap::check_device()?;
         ruleset::check_tools()?;
         let started = Instant::now();
-        let first_look = Slowness::first_look()?;
+        let first_look = first_look()?;
         let libvirtd = libvirtd::start(shortcuts)?;
         let network = network::build(&lan)?;
         let dnsmasq = dnsmasq::start(&lan, &network.gateway)?;
@@ -174,7 +175,7 @@ impl Lab {
 /// [`LabError`] when libvirtd does not start.
 pub async fn filters_only() -> Result<Libvirt, LabError> {
     let shortcuts = Shortcuts::all();
-    let slowness = Slowness::first_look()?;
+    let slowness = first_look()?;
     Libvirt::connect(libvirtd::start(shortcuts)?, shortcuts, slowness).await
 }
 

@@ -37,10 +37,10 @@ const QEMU_CONF: &str = "stdio_handler = \"file\"\nsecurity_driver = \"none\"\nc
 /// `qemu_process.c`).
 const CPU_AT_ONCE: &str = "capability_filters = [\"cpu-unavailable-features\"]\n";
 
-/// The whole log is evidence; errors also go to stderr, where [`Daemon`] looks for a
+/// The whole log is evidence, QEMU's events in it among others; errors also go to stderr, where [`Daemon`] looks for a
 /// daemon's last lines when it does not start.
 const LIBVIRTD_CONF: &str = "auth_unix_rw = \"none\"\nauth_unix_ro = \"none\"\nunix_sock_group = \"root\"\n\
-                             log_filters = \"3:util 3:rpc 1:util.command\"\nlog_outputs = \"2:file:/var/log/libvirtd.log 4:stderr\"\n";
+                             log_filters = \"3:util 3:rpc 1:util.command 2:qemu.qemu_monitor_json\"\nlog_outputs = \"2:file:/var/log/libvirtd.log 4:stderr\"\n";
 
 /// [`Shortcut::SmallLibvirtd`]: fewer threads to begin with make forks cheaper. libvirtd
 /// starts more when calls come at once.

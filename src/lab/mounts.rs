@@ -20,6 +20,14 @@ use std::path::Path;
 /// bring them; [`overlay`] makes those that are missing.
 const PRIVATE: [&str; 4] = ["/run", "/etc/libvirt", "/var/lib/libvirt", "/var/log"];
 
+/// The directory of the host that holds the path and that the lab covers with an empty one of
+/// its own; none where the lab sees the path.
+pub fn covered(path: &Path) -> Option<&'static str> {
+    let real = path.canonicalize();
+    let real = real.as_deref().unwrap_or(path);
+    PRIVATE.into_iter().find(|dir| real.starts_with(dir))
+}
+
 /// What libvirt learned about QEMU.
 const LIBVIRT_CACHE: &str = "/var/cache/libvirt";
 
@@ -125,4 +133,20 @@ fn kernel_fs(kind: &str, target: &str) -> Result<(), LabError> {
             "run as root, or outside a container that masks parts of /proc and /sys",
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::below_run("/run/user/0/cache", Some("/run"))]
+    #[case::by_another_name("/var/run", Some("/run"))]
+    #[case::of_libvirt("/var/lib/libvirt/lanfence", Some("/var/lib/libvirt"))]
+    #[case::alike("/running", None)]
+    #[case::seen("/root/.cache/lanfence", None)]
+    fn what_the_lab_covers(#[case] path: &str, #[case] by: Option<&str>) {
+        assert_eq!(covered(Path::new(path)), by);
+    }
 }

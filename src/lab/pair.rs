@@ -4,12 +4,12 @@
 //! hosts would answer, and every frame that comes out is one that was put in.
 
 use super::error::LabError;
+use super::first_look::first_look;
 use super::libvirtd::{self, Libvirt};
 use super::netns::{bridge_batch, set_sysctls};
 use super::network::bare_bridge;
 use super::ruleset;
 use super::shortcuts::Shortcuts;
-use super::slowness::Slowness;
 use super::tap::{LARGEST, Tap, check_device};
 use std::collections::BTreeSet;
 use std::io;
@@ -52,7 +52,7 @@ impl Pair {
     pub async fn up(shortcuts: Shortcuts) -> Result<Self, LabError> {
         check_device()?;
         ruleset::check_tools()?;
-        let slowness = Slowness::first_look()?;
+        let slowness = first_look()?;
         let libvirtd = libvirtd::start(shortcuts)?;
         bare_bridge()?;
         forget_connections()?;

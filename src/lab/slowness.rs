@@ -1,18 +1,15 @@
 //! How slow the machine is, as the lab's own set-up shows: what every wait is multiplied by.
 
-use super::error::LabError;
-use super::netns::ip_batch;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What the lab's set-up takes on a quick machine that does other things as well (measured:
 /// docs/measurements.md#M45).
 const SET_UP: Duration = Duration::from_millis(500);
 
-/// Programs that the first look starts, and what they take together there.
-const PROGRAMS: u32 = 3;
-const STARTS: Duration = Duration::from_millis(30);
+/// What a program takes there to start and to end.
+const START: Duration = Duration::from_millis(10);
 
 /// More than this is no slow machine but one that stood still meanwhile.
 const MOST: f64 = 60.0;
@@ -32,16 +29,9 @@ impl Slowness {
         Self(took.div_duration_f64(quick).clamp(1.0, MOST))
     }
 
-    /// A first look before anything is waited for: how long programs take to start.
-    ///
-    /// # Errors
-    /// When `ip` cannot be started.
-    pub fn first_look() -> Result<Self, LabError> {
-        let started = Instant::now();
-        for _ in 0..PROGRAMS {
-            ip_batch(&[], "")?;
-        }
-        Ok(Self::of(started.elapsed(), STARTS))
+    /// After the start of a program that does nothing took so long.
+    pub fn after_starts(took: Duration) -> Self {
+        Self::of(took, START)
     }
 
     /// After a lab's whole set-up, which shows more than the first look: a program that starts

@@ -304,6 +304,7 @@ pub(super) fn cell_error() -> Run {
     let mut run = green();
     let cell = &mut run.cells[1];
     (cell.name, cell.nic, cell.driver) = ("linux/ne2000".into(), "ne2000".into(), None);
+    cell.back_end = None;
     cell.probes.clear();
     cell.timings.truncate(2);
     cell.leak_check = None;

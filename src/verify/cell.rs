@@ -7,7 +7,7 @@ use super::evidence::{self, Own};
 use super::job::{CellPlan, Job};
 use super::record::TrialRecord;
 use super::watch::{Marks, Sightings, Watch};
-use crate::guest::{Accel, Image, quirk, serial_log};
+use crate::guest::{Accel, Image, log_length, obituary, quirk, serial_log};
 use crate::lab::{Lab, Sensor, qemu_log_path, ruleset};
 use crate::layout::Layout;
 use crate::policy::Policy;
@@ -70,6 +70,10 @@ pub struct CellRun<'a> {
     own: Vec<(&'static str, Own)>,
     /// Where the sensors' records stood when it began; that of the tap is its own.
     began: Marks,
+    /// The domain that began last.
+    domain: Option<String>,
+    /// How long libvirtd's log was when the cell began.
+    log_length: usize,
     step: Option<(Step, Instant)>,
 }
 
@@ -83,6 +87,8 @@ impl<'a> CellRun<'a> {
             client_results: Vec::new(),
             own: Vec::new(),
             began: Watch::marks(context.lab),
+            domain: None,
+            log_length: log_length(),
             step: None,
         }
     }
@@ -111,7 +117,10 @@ impl<'a> CellRun<'a> {
                 Err(error) => error.into(),
             }),
         };
-        if let Err(error) = explain(lab, ended).await {
+        if let Err(mut error) = explain(lab, ended).await {
+            if let (Some(why), Some(name)) = (error.unexplained_end(), &self.domain) {
+                *why = obituary(lab, name, self.log_length).await;
+            }
             let step = self.step.map_or(Step::Boot, |(step, _)| step);
             self.cell.error = Some(error.at(step));
             if self.cell.evidence.is_empty() {
@@ -138,6 +147,7 @@ impl<'a> CellRun<'a> {
             ("serial.log", Own::Log(serial_log(&name))),
             ("qemu.log", Own::Log(qemu_log_path(&name))),
         ];
+        self.domain = Some(name);
         self.describe_domain(xml);
     }
 

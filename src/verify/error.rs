@@ -53,7 +53,7 @@ pub enum VerifyError {
     #[error("the job has no manifest of the guest `{0}`")]
     UnknownGuest(String),
     /// An injected fault that needs a guest, in a cell without one.
-    #[error("the tap test has no guest that could be paused")]
+    #[error("the tap test has no guest that could be paused or reset")]
     NothingToPause,
     /// The image of a foreign guest is another one than before the cell.
     #[error(transparent)]
@@ -136,6 +136,15 @@ pub enum VerifyError {
 }
 
 impl VerifyError {
+    /// Where the reason belongs for which a domain ended, when nobody has looked for it yet.
+    pub fn unexplained_end(&mut self) -> Option<&mut String> {
+        match self {
+            Self::Guest(GuestError::Died { why, .. }) => Some(why),
+            Self::Refused(error) | Self::Stopped(error) => error.unexplained_end(),
+            _ => None,
+        }
+    }
+
     /// Whether what the user gave cannot be used: then nothing that was seen is a verdict on
     /// the filter.
     pub fn is_usage(&self) -> bool {

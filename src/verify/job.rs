@@ -20,6 +20,8 @@ pub enum InjectedFault {
     Link,
     /// The guest is paused before the filtered run.
     Pause,
+    /// The guest is reset before the filtered run, which ends its domain.
+    Reset,
     /// The filter's rules are flushed behind libvirt's back before the filtered run.
     Flush,
     /// The same before the first frame of the guest that begins with the filter.

@@ -42,6 +42,7 @@ pub fn inject(context: &CellContext<'_>, machine: &mut Machine) -> Result<(), Ve
         Some(InjectedFault::Sensor) => context.lab.gateway_sensor.kill(),
         Some(InjectedFault::Link) => machine.set_link(false)?,
         Some(InjectedFault::Pause) => machine.pause()?,
+        Some(InjectedFault::Reset) => machine.reset()?,
         Some(InjectedFault::Flush) => ruleset::flush_layer2()?,
     }
     Ok(())

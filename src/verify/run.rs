@@ -6,8 +6,10 @@ use super::job::{Attach, Job};
 use super::plan::{Plan, Times, longest_first};
 use super::pool::{Workers, run_cells};
 use crate::guest::Accel;
+use crate::lab::covered;
 use crate::report::live::Event;
 use crate::report::model::{Cell, FilterInfo, Run, SCHEMA_VERSION};
+use std::path::PathBuf;
 use std::time::Instant;
 
 /// What the user wants verified.
@@ -51,6 +53,21 @@ pub enum RunError {
         /// Why not.
         reason: String,
     },
+    /// The lab cannot see what it needs.
+    #[error(
+        "{what}, {path}, lies below {by}, which the lab covers with an empty directory of its own\n  cure: {cure}",
+        path = .path.display()
+    )]
+    Covered {
+        /// What lies there.
+        what: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// The directory that is covered.
+        by: &'static str,
+        /// What to do.
+        cure: &'static str,
+    },
     /// This program cannot start itself again.
     #[error("start a worker: {0}")]
     Workers(#[source] std::io::Error),
@@ -63,6 +80,7 @@ pub enum RunError {
 /// # Errors
 /// [`RunError`] when no cell can be run at all.
 pub fn run(request: Request, tell: &mut dyn FnMut(Option<&Event>)) -> Result<Run, RunError> {
+    seen_in_the_lab(&request.job)?;
     let mut plan = request.plan;
     let mut job = request.job;
     if job.inject.is_some() {
@@ -100,6 +118,31 @@ pub fn run(request: Request, tell: &mut dyn FnMut(Option<&Event>)) -> Result<Run
         wall_ms: u64::try_from(request.started.elapsed().as_millis()).unwrap_or(u64::MAX),
         started: None,
     })
+}
+
+/// Checks that nothing that the workers read or write is covered in their labs.
+fn seen_in_the_lab(job: &Job) -> Result<(), RunError> {
+    let cache = "set LANFENCE_CACHE to a directory elsewhere, such as ~/.cache/lanfence";
+    let guest = "copy it elsewhere and set LANFENCE_GUEST to that, or set LANFENCE_CACHE and run `cargo xtask image`";
+    let places = [
+        ("the cache", &job.libvirt_cache, cache),
+        ("the cache", &job.snapshots, cache),
+        ("the guest image", &job.guest, guest),
+        ("the directory of --out", &job.out, "name one elsewhere"),
+    ];
+    for (what, path, cure) in places {
+        let Some(path) = path else { continue };
+        if let Some(by) = covered(path) {
+            let path = path.clone();
+            return Err(RunError::Covered {
+                what,
+                path,
+                by,
+                cure,
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Which accelerator, and why; reports it at once when it is not what the machine seems to

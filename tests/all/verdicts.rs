@@ -226,6 +226,17 @@ fn what_breaks_in_mid_run_is_inconclusive(#[case] part: &str) {
 }
 
 #[test]
+fn a_domain_that_ends_names_qemus_reason() {
+    let done = verify(&["--nic", "pcnet", "--inject", "reset"]);
+    assert_eq!(done.code, 5, "{}", done.printed());
+    // The table breaks its lines.
+    let printed = done.printed();
+    let printed = printed.split_whitespace().collect::<Vec<_>>().join(" ");
+    let reason = "QEMU's reason: host-qmp-system-reset; its log ends with:";
+    assert!(printed.contains(reason), "{printed}");
+}
+
+#[test]
 fn rules_that_vanish_behind_libvirts_back_are_a_leak() {
     let done = verify(&["--nic", "virtio", "--inject", "flush"]);
     assert_eq!(done.code, 1, "{}", done.printed());

@@ -134,7 +134,7 @@ impl TestSubject for TapGuest<'_> {
             None | Some(InjectedFault::FlushBeforeFirstFrame | InjectedFault::NoLink) => {}
             Some(InjectedFault::Sensor) => self.context.lab.gateway_sensor.kill(),
             Some(InjectedFault::Link) => self.tap.unplug()?,
-            Some(InjectedFault::Pause) => {
+            Some(InjectedFault::Pause | InjectedFault::Reset) => {
                 return Err(VerifyError::NothingToPause);
             }
             Some(InjectedFault::Flush) => ruleset::flush_layer2()?,
