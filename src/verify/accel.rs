@@ -6,6 +6,11 @@ use super::pool::{Workers, run_cells};
 use crate::guest::Accel;
 use crate::guest::GuestKind;
 use crate::report::model::{CellError, ErrorKind, Step};
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt as _;
+
+/// The device of the kernel's virtual machines.
+const KVM: &str = "/dev/kvm";
 
 /// The accelerator that will be used, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,16 +28,26 @@ pub struct Decided {
 /// docs/measurements.md#M27). Where KVM was `asked_for`, only a good answer is kept: that no
 /// guest came up may have had another reason, which the user has removed.
 pub fn decide_accel(job: &Job, cache: &Cache, asked_for: bool) -> Decided {
-    if let Err(error) = std::fs::File::options()
-        .read(true)
-        .write(true)
-        .open("/dev/kvm")
-    {
-        return Decided {
-            accel: Accel::Tcg,
-            reason: format!("/dev/kvm: {error}"),
-            fell_back: false,
-        };
+    let without = |reason: String, fell_back| Decided {
+        accel: Accel::Tcg,
+        reason,
+        fell_back,
+    };
+    match std::fs::File::options().read(true).write(true).open(KVM) {
+        Err(error) => return without(format!("{KVM}: {error}"), false),
+        Ok(device) => {
+            let user = nix::unistd::Uid::effective().as_raw();
+            let open_to_qemu = |meta: Metadata| is_open_to_qemu(user, meta.uid(), meta.mode());
+            if !device.metadata().is_ok_and(open_to_qemu) {
+                return without(
+                    format!(
+                        "{KVM} is open to its group, and libvirt starts QEMU without the groups \
+                         of an ordinary user; as root: chmod 666 {KVM}"
+                    ),
+                    true,
+                );
+            }
+        }
     }
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let path = cache.path(&format!("kvm-{}", boot.trim()));
@@ -55,6 +70,13 @@ pub fn decide_accel(job: &Job, cache: &Cache, asked_for: bool) -> Decided {
         reason,
         fell_back: !works,
     }
+}
+
+/// Whether a QEMU of an ordinary user's lab may open a device that the user may open. libvirt
+/// sets the groups of its children (`virExec` in libvirt's `src/util/vircommand.c`), and in a
+/// user namespace there are none of the user's besides the first.
+fn is_open_to_qemu(user: u32, owner: u32, mode: u32) -> bool {
+    user == 0 || user == owner || mode & 0o006 == 0o006
 }
 
 /// What an earlier trial has shown and why, where that counts.
@@ -158,5 +180,20 @@ mod tests {
         assert_eq!(tried.answer, answer);
         assert!(tried.reason.ends_with(": it said so"), "{}", tried.reason);
         assert_eq!(Tried::of(None).answer, Some(true));
+    }
+
+    #[rstest]
+    #[case::root(0, 0, 0o600, true)]
+    #[case::owner(1000, 1000, 0o600, true)]
+    #[case::everybody(1000, 0, 0o666, true)]
+    #[case::group(1000, 0, 0o660, false)]
+    #[case::readers(1000, 0, 0o664, false)]
+    fn a_device_that_only_a_group_may_open_is_closed_to_qemu(
+        #[case] user: u32,
+        #[case] owner: u32,
+        #[case] mode: u32,
+        #[case] expected: bool,
+    ) {
+        assert_eq!(is_open_to_qemu(user, owner, mode), expected);
     }
 }
