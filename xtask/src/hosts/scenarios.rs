@@ -85,7 +85,14 @@ pub const ALL: &[Scenario] = &[
     },
     Scenario {
         title: "virtio",
-        words: &["lanfence", "verify", "--accel", "kvm", "--nic", "virtio"],
+        words: &[
+            "lanfence",
+            "verify",
+            "--accel",
+            "kvm",
+            "--nic",
+            "virtio-qemu",
+        ],
         ..GUESTS
     },
     Scenario {
