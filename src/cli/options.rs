@@ -109,8 +109,7 @@ pub struct MacOption {
 pub struct BackendOption {
     /// Back end of libvirt that translates the filter: ebtables or nftables
     ///
-    /// The model of ebtables is compared with the kernel (`lanfence crosscheck`). The one of
-    /// nftables (libvirt 12.8 and later) follows libvirt's source and is not measured yet.
+    /// libvirt has nftables since 12.8.
     #[arg(long, value_name = "NAME", default_value_t, value_parser = backend)]
     pub backend: Backend,
 }

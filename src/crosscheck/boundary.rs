@@ -160,7 +160,7 @@ mod tests {
     use super::*;
     use crate::crosscheck::frames::frame;
     use crate::crosscheck::grammar::case;
-    use crate::crosscheck::model::{WAYS, compile};
+    use crate::crosscheck::model::{Model, WAYS, compile};
     use crate::crosscheck::seeds::Seeds;
     use crate::nwfilter::read;
 
@@ -200,7 +200,7 @@ mod tests {
         for number in 0..60 {
             let mut random = Random::of(11, number);
             let case = case(&mut random);
-            let Ok(compiled) = compile(&case, None) else {
+            let Ok(compiled) = compile(&case, Model::default()) else {
                 continue;
             };
             let seeds = Seeds::of(&case);

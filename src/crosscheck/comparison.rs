@@ -2,10 +2,10 @@
 
 use super::coverage::Coverage;
 use super::grammar::Case;
-use super::model::{GUEST, Mutation, WAYS, compile};
+use super::model::{GUEST, Model, WAYS, compile};
 use crate::frame::to_hex;
 use crate::lab::{Binding, BindingSpec, LabError, Pair};
-use crate::nwfilter::evaluate::{Compiled, Decision, IptablesRelease, Portability, Way};
+use crate::nwfilter::evaluate::{Backend, Compiled, Decision, IptablesRelease, Portability, Way};
 use crate::nwfilter::{Filter, write};
 use std::io;
 
@@ -29,6 +29,8 @@ pub struct Disputed {
     pub filtered: bool,
     /// Whether it came out at the other end.
     pub passed: bool,
+    /// Whether the bridge handed IP packets to iptables.
+    pub bridge_nf: bool,
 }
 
 /// What a case brought to light.
@@ -58,8 +60,17 @@ pub struct Tally {
 /// docs/measurements.md#M9).
 const TRIES: usize = 3;
 
+/// The filter on a host whose bridge does or does not hand IP packets to iptables.
+pub fn with_bridge_nf(compiled: Compiled, bridge_nf: bool) -> Compiled {
+    if bridge_nf {
+        compiled
+    } else {
+        compiled.without_bridge_nf()
+    }
+}
+
 /// The evaluator's view of an interface that nothing is bound to.
-pub fn unfiltered() -> Compiled {
+pub fn unfiltered(bridge_nf: bool) -> Compiled {
     let filter = Filter {
         name: "none".into(),
         chain: "root".into(),
@@ -68,7 +79,10 @@ pub fn unfiltered() -> Compiled {
         entries: Vec::new(),
     };
     let compiled = Compiled::new(&[filter], "none", GUEST, &[]);
-    compiled.expect("a filter without rules compiles")
+    with_bridge_nf(
+        compiled.expect("a filter without rules compiles"),
+        bridge_nf,
+    )
 }
 
 /// Asks both about every frame in both directions, without the filter and with
@@ -80,13 +94,13 @@ pub fn unfiltered() -> Compiled {
 pub fn compare(
     pair: &mut Pair,
     case: &Case,
-    mutation: Option<Mutation>,
+    model: Model,
     frames: &[Vec<u8>],
 ) -> Result<Tally, LabError> {
     let mut late = Vec::new();
     for again in 0..TRIES {
         let tally;
-        (tally, late) = compare_once(pair, case, mutation, frames)?;
+        (tally, late) = compare_once(pair, case, model, frames)?;
         if late.is_empty() {
             return Ok(Tally { again, ..tally });
         }
@@ -97,7 +111,7 @@ pub fn compare(
 fn compare_once(
     pair: &mut Pair,
     case: &Case,
-    mutation: Option<Mutation>,
+    model: Model,
     frames: &[Vec<u8>],
 ) -> Result<(Tally, Late), LabError> {
     let (open, mismatch) = without_filter(pair, frames)?;
@@ -108,12 +122,19 @@ fn compare_once(
         };
         return Ok((tally, pair.drain()?));
     }
-    let compiled = compile(case, mutation)
+    let compiled = compile(case, model)
         .map_err(|error| error.to_string())
-        .and_then(|compiled| taken(&pair.iptables, compiled));
+        .and_then(|compiled| match model.backend {
+            Backend::Ebtables => taken(&pair.iptables, compiled),
+            Backend::Nftables => Ok(compiled),
+        });
     bound(pair, case, |pair, refused| match (refused, compiled) {
         (Some(_), Err(_)) => Ok(Tally::default()),
-        (None, Ok(compiled)) => through(pair, &compiled, &open),
+        // What is bound may have had the kernel load br_netfilter.
+        (None, Ok(compiled)) => {
+            let compiled = with_bridge_nf(compiled, pair.bridge_nf());
+            through(pair, &compiled, &open)
+        }
         (refused, compiled) => Ok(Tally {
             bound: refused.is_none(),
             mismatch: Some(Mismatch::Binding(refused, compiled.err())),
@@ -143,14 +164,15 @@ fn without_filter<'f>(
     pair: &mut Pair,
     frames: &'f [Vec<u8>],
 ) -> Result<(Vec<Shot<'f>>, Option<Mismatch>), LabError> {
-    let nothing = unfiltered();
+    let nothing = unfiltered(pair.bridge_nf());
     let frames: Vec<&[u8]> = frames.iter().map(Vec::as_slice).collect();
     let mut open = Vec::new();
     for way in WAYS {
         let passed = pair.carry_all(way == Way::FromGuest, &frames)?;
         for (frame, passed) in frames.iter().zip(passed) {
             if disputed(&nothing, frame, way, passed) == Some(true) {
-                return Ok((open, Some(dispute((frame, way), false, passed))));
+                let dispute = dispute(&nothing, (frame, way), false, passed);
+                return Ok((open, Some(dispute)));
             }
             if passed {
                 open.push((*frame, way));
@@ -178,7 +200,7 @@ fn through(pair: &mut Pair, compiled: &Compiled, shots: &[Shot<'_>]) -> Result<T
             match disputed(compiled, frame, way, passed) {
                 None => tally.undecided += 1,
                 Some(true) if tally.mismatch.is_none() => {
-                    tally.mismatch = Some(dispute((frame, way), true, passed));
+                    tally.mismatch = Some(dispute(compiled, (frame, way), true, passed));
                 }
                 Some(_) => {}
             }
@@ -197,12 +219,13 @@ pub fn disputed(compiled: &Compiled, frame: &[u8], way: Way, passed: bool) -> Op
     }
 }
 
-fn dispute((frame, way): Shot<'_>, filtered: bool, passed: bool) -> Mismatch {
+fn dispute(compiled: &Compiled, (frame, way): Shot<'_>, filtered: bool, passed: bool) -> Mismatch {
     Mismatch::Frame(Disputed {
         way,
         frame: frame.to_vec(),
         filtered,
         passed,
+        bridge_nf: compiled.bridge_nf(),
     })
 }
 

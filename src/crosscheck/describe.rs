@@ -1,15 +1,15 @@
 //! A mismatch in words, with everything that is needed to see it again.
 
-use super::comparison::{Disputed, Mismatch};
+use super::comparison::{Disputed, Mismatch, with_bridge_nf};
 use super::grammar::Case;
-use super::model::{Mutation, compile};
+use super::model::{Model, compile};
 use crate::frame::{summary, to_hex};
 use crate::nwfilter::evaluate::{Decision, Way};
 use crate::nwfilter::write;
 use std::fmt::Write as _;
 
 /// The mismatch with the case that shows it.
-pub fn describe(case: &Case, mutation: Option<Mutation>, mismatch: &Mismatch) -> String {
+pub fn describe(case: &Case, model: Model, mismatch: &Mismatch) -> String {
     let mut out = String::new();
     for filter in &case.filters {
         out += &write(filter);
@@ -19,7 +19,7 @@ pub fn describe(case: &Case, mutation: Option<Mutation>, mismatch: &Mismatch) ->
         let _ = writeln!(out, "--param {name}={value}");
     }
     match mismatch {
-        Mismatch::Frame(disputed) => frame(&mut out, case, mutation, disputed),
+        Mismatch::Frame(disputed) => frame(&mut out, case, model, disputed),
         Mismatch::Binding(refused, error) => {
             let words = |text: &Option<String>| text.clone().unwrap_or_else(|| "takes it".into());
             let _ = writeln!(out, "libvirt:   {}", words(refused));
@@ -29,7 +29,7 @@ pub fn describe(case: &Case, mutation: Option<Mutation>, mismatch: &Mismatch) ->
     out
 }
 
-fn frame(out: &mut String, case: &Case, mutation: Option<Mutation>, disputed: &Disputed) {
+fn frame(out: &mut String, case: &Case, model: Model, disputed: &Disputed) {
     let way = match disputed.way {
         Way::FromGuest => "from the guest",
         Way::ToGuest => "to the guest",
@@ -44,13 +44,17 @@ fn frame(out: &mut String, case: &Case, mutation: Option<Mutation>, disputed: &D
         "drops it"
     };
     let _ = writeln!(out, "kernel:    {kernel}");
+    if !disputed.bridge_nf {
+        let _ = writeln!(out, "           (br_netfilter is not at work)");
+    }
     if !disputed.filtered {
         let _ = writeln!(out, "evaluator: says otherwise, and no filter was bound");
         return;
     }
-    let Ok(compiled) = compile(case, mutation) else {
+    let Ok(compiled) = compile(case, model) else {
         return;
     };
+    let compiled = with_bridge_nf(compiled, disputed.bridge_nf);
     let outcome = compiled.evaluate(&disputed.frame, disputed.way);
     let decision = match outcome.decision {
         Decision::Accept => "passes it".to_owned(),

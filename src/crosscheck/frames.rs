@@ -276,7 +276,7 @@ pub fn spoil(random: &mut Random, frame: &mut Vec<u8>) {
 mod tests {
     use super::*;
     use crate::crosscheck::grammar::case;
-    use crate::nwfilter::evaluate::field::{Field, Fields};
+    use crate::nwfilter::evaluate::field::{Field, Fields, Reader};
     use std::collections::BTreeSet;
 
     #[test]
@@ -288,7 +288,7 @@ mod tests {
             for _ in 0..50 {
                 let frame = frame(&mut random, &seeds);
                 assert!((14..=1514).contains(&frame.len()), "{}", frame.len());
-                let fields = Fields::read(&frame).expect("an Ethernet header");
+                let fields = Fields::read(&frame, Reader::Ebtables).expect("an Ethernet header");
                 seen.insert(fields.get(Field::EtherType));
             }
         }

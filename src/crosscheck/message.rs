@@ -2,6 +2,7 @@
 
 use super::model::Mutation;
 use crate::lab::Shortcuts;
+use crate::nwfilter::evaluate::Backend;
 use serde::{Deserialize, Serialize};
 
 /// Cases that a worker runs.
@@ -17,6 +18,10 @@ pub struct Request {
     pub step: u64,
     /// Frames a case.
     pub frames: usize,
+    /// Most filters to bind to make the case of one mismatch smaller.
+    pub shrink: usize,
+    /// Back end of libvirt that translates the filters.
+    pub backend: Backend,
     /// What the evaluator is made to get wrong, to see that it is noticed.
     pub mutation: Option<Mutation>,
     /// What the lab does only to save time.

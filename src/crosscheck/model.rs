@@ -4,7 +4,7 @@
 use super::grammar::Case;
 use crate::frame::Mac;
 use crate::layout::mac;
-use crate::nwfilter::evaluate::{CompileError, Compiled, Way};
+use crate::nwfilter::evaluate::{Backend, CompileError, Compiled, Way};
 use crate::nwfilter::{Action, Entry};
 use serde::{Deserialize, Serialize};
 
@@ -26,16 +26,25 @@ pub enum Mutation {
     ChainEnd,
 }
 
+/// What the evaluator is to take a case for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Model {
+    /// Back end of libvirt that translates the filters.
+    pub backend: Backend,
+    /// What it is made to get wrong.
+    pub mutation: Option<Mutation>,
+}
+
 /// The evaluator's model of the case, with a mutation where one is wanted.
 ///
 /// # Errors
 /// Why libvirt would refuse the filter.
-pub fn compile(case: &Case, mutation: Option<Mutation>) -> Result<Compiled, CompileError> {
+pub fn compile(case: &Case, model: Model) -> Result<Compiled, CompileError> {
     let compiled = |case: &Case| {
         let top = &case.top().name;
-        Compiled::new(&case.filters, top, GUEST, &case.parameters)
+        Compiled::with_backend(&case.filters, top, GUEST, &case.parameters, model.backend)
     };
-    match mutation {
+    match model.mutation {
         None => compiled(case),
         Some(Mutation::Reject) => compiled(&accepting(case, Action::Reject)),
         Some(Mutation::Return) => compiled(&accepting(case, Action::Return)),
@@ -74,7 +83,11 @@ mod tests {
         let shows = |number: &u64| {
             let mut random = Random::of(1, *number);
             let case = case(&mut random);
-            let (Ok(right), Ok(wrong)) = (compile(&case, None), compile(&case, Some(mutation)))
+            let wrong = Model {
+                mutation: Some(mutation),
+                ..Model::default()
+            };
+            let (Ok(right), Ok(wrong)) = (compile(&case, Model::default()), compile(&case, wrong))
             else {
                 return false;
             };

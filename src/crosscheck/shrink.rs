@@ -1,16 +1,16 @@
 //! The smallest case and the shortest frame over which the two still disagree.
 
-use super::comparison::{Disputed, Mismatch, compare, disputed, unfiltered, with_filter};
+use super::comparison::{
+    Disputed, Mismatch, compare, disputed, unfiltered, with_bridge_nf, with_filter,
+};
 use super::grammar::Case;
-use super::model::{Mutation, compile};
+use super::model::{Model, compile};
 use crate::lab::{LabError, Pair};
 use crate::nwfilter::evaluate::Way;
 use crate::nwfilter::{Entry, Filter, Rule};
 
-/// Most filters that are bound for one mismatch; each takes some tenths of a second.
-const BUDGET: usize = 150;
-
-/// Takes away whatever the mismatch does not need.
+/// Takes away whatever the mismatch does not need, with at most `budget` filters bound for
+/// that; each takes some tenths of a second.
 ///
 /// # Errors
 /// When the lab breaks down.
@@ -18,9 +18,9 @@ pub fn shrink(
     pair: &mut Pair,
     mut case: Case,
     mut mismatch: Mismatch,
-    mutation: Option<Mutation>,
+    model: Model,
+    mut budget: usize,
 ) -> Result<(Case, Mismatch), LabError> {
-    let mut budget = BUDGET;
     if is_unfiltered(&mismatch) {
         case.filters.clear();
         return Ok((case, mismatch));
@@ -33,7 +33,7 @@ pub fn shrink(
             }
             budget -= 1;
             let frames = frames(&mismatch);
-            let found = compare(pair, &candidate, mutation, &frames)?.mismatch;
+            let found = compare(pair, &candidate, model, &frames)?.mismatch;
             if let Some(found) = found.filter(|found| is_alike(found, &mismatch)) {
                 shorter = Some((candidate, found));
                 break;
@@ -43,7 +43,7 @@ pub fn shrink(
         (case, mismatch) = found;
     }
     if let Mismatch::Frame(disputed) = &mismatch {
-        mismatch = Mismatch::Frame(shorten(pair, &case, mutation, disputed)?);
+        mismatch = Mismatch::Frame(shorten(pair, &case, model, disputed)?);
     }
     Ok((case, mismatch))
 }
@@ -175,13 +175,14 @@ fn simpler(rule: &Rule) -> Vec<Rule> {
 fn shorten(
     pair: &mut Pair,
     case: &Case,
-    mutation: Option<Mutation>,
+    model: Model,
     found: &Disputed,
 ) -> Result<Disputed, LabError> {
-    let Ok(compiled) = compile(case, mutation) else {
+    let Ok(compiled) = compile(case, model) else {
         return Ok(found.clone());
     };
-    let open = unfiltered();
+    let compiled = with_bridge_nf(compiled, found.bridge_nf);
+    let open = unfiltered(found.bridge_nf);
     // Frames that the bridge itself keeps back would show nothing.
     let smaller = |pair: &mut Pair, frame: &[u8]| -> Result<bool, LabError> {
         let passed = pair.carry(found.way == Way::FromGuest, frame)?;

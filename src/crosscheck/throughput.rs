@@ -4,9 +4,9 @@
 use super::comparison::{disputed, with_filter};
 use super::grammar::Case;
 use super::message::{BenchInput, Message, Throughput};
-use super::model::compile;
+use super::model::{Model, compile};
 use crate::lab::{LabError, Pair, Shortcuts};
-use crate::nwfilter::evaluate::{CompileError, Compiled, Way};
+use crate::nwfilter::evaluate::{Backend, CompileError, Compiled, Way};
 use crate::nwfilter::{ReadError, read};
 use std::time::{Duration, Instant};
 
@@ -43,7 +43,7 @@ enum MeasureError {
 
 /// Measures in a lab of its own.
 pub async fn run(input: &BenchInput) -> Message {
-    let mut pair = match Pair::up(Shortcuts::all()).await {
+    let mut pair = match Pair::up(Shortcuts::all(), Backend::default()).await {
         Ok(pair) => pair,
         Err(error) => return Message::Host(error.to_string()),
     };
@@ -58,7 +58,7 @@ fn measure(pair: &mut Pair, input: &BenchInput) -> Result<Vec<Throughput>, Measu
         filters: vec![read(&input.filter, "the filter to measure with")?],
         parameters: Vec::new(),
     };
-    let compiled = compile(&case, None)?;
+    let compiled = compile(&case, Model::default())?;
     let frames: Vec<&[u8]> = input.frames.iter().map(Vec::as_slice).collect();
     with_filter(pair, &case, |pair, refused| {
         Ok(match refused {

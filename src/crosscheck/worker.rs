@@ -6,12 +6,13 @@ use super::describe::describe;
 use super::frames::{frame, spoil};
 use super::grammar::{Case, case};
 use super::message::{CaseDone, Message, Request, Task};
-use super::model::compile;
+use super::model::{Model, compile};
 use super::random::Random;
 use super::seeds::Seeds;
 use super::shrink::shrink;
 use super::throughput;
 use crate::lab::{LabError, Pair};
+use crate::nwfilter::evaluate::Backend;
 use std::collections::BTreeSet;
 
 /// Does a task and reports what it found.
@@ -23,7 +24,7 @@ pub async fn run(task: &Task, report: &dyn Fn(&Message)) {
 }
 
 async fn cases(request: &Request, report: &dyn Fn(&Message)) {
-    let mut pair = match Pair::up(request.shortcuts).await {
+    let mut pair = match Pair::up(request.shortcuts, request.backend).await {
         Ok(pair) => pair,
         Err(error) => return report(&Message::Host(error.to_string())),
     };
@@ -42,15 +43,19 @@ async fn cases(request: &Request, report: &dyn Fn(&Message)) {
 }
 
 fn one(pair: &mut Pair, request: &Request, number: u64) -> Result<CaseDone, LabError> {
+    let model = Model {
+        backend: request.backend,
+        mutation: request.mutation,
+    };
     let mut random = Random::of(request.seed, number);
     let case = case(&mut random);
-    let frames = frames(&case, &mut random, request.frames);
-    let tally = compare(pair, &case, request.mutation, &frames)?;
+    let frames = frames(&case, model.backend, &mut random, request.frames);
+    let tally = compare(pair, &case, model, &frames)?;
     let mismatch = tally
         .mismatch
-        .map(|mismatch| shrink(pair, case, mismatch, request.mutation))
+        .map(|mismatch| shrink(pair, case, mismatch, model, request.shrink))
         .transpose()?
-        .map(|(case, mismatch)| describe(&case, request.mutation, &mismatch));
+        .map(|(case, mismatch)| describe(&case, model, &mismatch));
     Ok(CaseDone {
         case: number,
         bound: tally.bound,
@@ -66,8 +71,12 @@ fn one(pair: &mut Pair, request: &Request, number: u64) -> Result<CaseDone, LabE
 
 /// Half of them from the boundaries of the filter's rules, half around the values in them;
 /// each only once. None for what cannot be bound.
-fn frames(case: &Case, random: &mut Random, count: usize) -> Vec<Vec<u8>> {
-    let Ok(compiled) = compile(case, None) else {
+fn frames(case: &Case, backend: Backend, random: &mut Random, count: usize) -> Vec<Vec<u8>> {
+    let model = Model {
+        backend,
+        mutation: None,
+    };
+    let Ok(compiled) = compile(case, model) else {
         return Vec::new();
     };
     let seeds = Seeds::of(case);

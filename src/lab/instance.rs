@@ -14,6 +14,7 @@ use super::shortcuts::{Shortcut, Shortcuts};
 use super::slowness::Slowness;
 use super::{dnsmasq, ruleset, tap};
 use crate::layout::Lan;
+use crate::nwfilter::evaluate::Backend;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
@@ -60,12 +61,12 @@ impl Lab {
     /// # Errors
     /// [`LabError::Host`] when the host lacks a program or a device; any other variant when
     /// a part of the lab does not start.
-    pub async fn up(lan: Lan, shortcuts: Shortcuts) -> Result<Self, LabError> {
+    pub async fn up(lan: Lan, shortcuts: Shortcuts, backend: Backend) -> Result<Self, LabError> {
         tap::check_device()?;
-        ruleset::check_tools()?;
+        ruleset::check_tools(backend)?;
         let started = Instant::now();
         let first_look = first_look()?;
-        let libvirtd = libvirtd::start(shortcuts)?;
+        let libvirtd = libvirtd::start(shortcuts, backend)?;
         let network = network::build(&lan)?;
         let dnsmasq = dnsmasq::start(&lan, &network.gateway)?;
         let peer_sensor = sense("peer", &network.peer, "eth0")?;
@@ -78,7 +79,7 @@ impl Lab {
                 dnsmasq::ready(&network.gateway)
             })
             .await?;
-        let mut libvirt = Libvirt::connect(libvirtd, shortcuts, first_look).await?;
+        let mut libvirt = Libvirt::connect(libvirtd, shortcuts, backend, first_look).await?;
         let slowness = Slowness::after_set_up(started.elapsed());
         libvirt.slowness = slowness;
         Ok(Self {
@@ -115,7 +116,7 @@ impl Lab {
         }
         self.libvirt.restart().await?;
         if !flushed {
-            flush_ruleset()?;
+            flush_ruleset(self.libvirt.backend())?;
         }
         Ok(())
     }
@@ -141,7 +142,7 @@ impl Lab {
     /// # Errors
     /// [`LabError::Program`] with what a tool prints when it fails.
     pub fn flush_ruleset(&self) -> Result<(), LabError> {
-        flush_ruleset()?;
+        flush_ruleset(self.libvirt.backend())?;
         self.flushed.store(true, Ordering::Relaxed);
         ruleset::wait_for_rcu()
     }
@@ -174,9 +175,10 @@ impl Lab {
 /// # Errors
 /// [`LabError`] when libvirtd does not start.
 pub async fn filters_only() -> Result<Libvirt, LabError> {
-    let shortcuts = Shortcuts::all();
+    let (shortcuts, backend) = (Shortcuts::all(), Backend::default());
     let slowness = first_look()?;
-    Libvirt::connect(libvirtd::start(shortcuts)?, shortcuts, slowness).await
+    let libvirtd = libvirtd::start(shortcuts, backend)?;
+    Libvirt::connect(libvirtd, shortcuts, backend, slowness).await
 }
 
 fn sense(name: &str, netns: &Netns, interface: &str) -> Result<Sensor, LabError> {

@@ -5,6 +5,7 @@ use super::error::LabError;
 use super::shortcuts::socket_keeper::SocketKeeper;
 use super::shortcuts::{Shortcut, Shortcuts};
 use super::slowness::Slowness;
+use crate::nwfilter::evaluate::Backend;
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::UnixStream;
@@ -54,12 +55,41 @@ pub fn qemu_log_path(domain: &str) -> String {
     format!("/var/log/libvirt/qemu/{domain}.log")
 }
 
+/// The first libvirt whose nwfilter has a choice of back ends, and reads this file.
+const CHOOSES_BACKEND: (u32, &str) = (12_008_000, "12.8.0");
+
+/// Which back end nwfilter takes: without a word libvirt takes the first whose tools are
+/// installed. The counters make evidence.
+fn nwfilter_conf(backend: Backend) -> String {
+    let word = match backend {
+        Backend::Ebtables => "iptables",
+        Backend::Nftables => "nftables",
+    };
+    format!("firewall_backend = \"{word}\"\nenable_counters = 1\n")
+}
+
+/// That this libvirt has the back end. Older ones do not read the file that asks for it,
+/// and would make rules of ebtables without a word.
+fn check_backend(version: u32, backend: Backend) -> Result<(), LabError> {
+    let (first, name) = CHOOSES_BACKEND;
+    if backend == Backend::Ebtables || version >= first {
+        return Ok(());
+    }
+    Err(LabError::host(
+        format!(
+            "libvirt {} has no {backend} back end for nwfilter: the first that has one is {name}",
+            dotted(version)
+        ),
+        format!("install libvirt {name} or later, or leave --backend {backend} out"),
+    ))
+}
+
 /// Starts libvirtd in the lab's mount namespace.
 ///
 /// # Errors
 /// [`LabError::File`] when its configuration cannot be written, [`LabError::Host`] when
 /// the program is missing.
-pub fn start(shortcuts: Shortcuts) -> Result<Daemon, LabError> {
+pub fn start(shortcuts: Shortcuts, backend: Backend) -> Result<Daemon, LabError> {
     let when = |shortcut, text| if shortcuts.has(shortcut) { text } else { "" };
     let qemu = format!("{QEMU_CONF}{}", when(Shortcut::AskCpuAtOnce, CPU_AT_ONCE));
     let libvirtd = format!(
@@ -69,6 +99,7 @@ pub fn start(shortcuts: Shortcuts) -> Result<Daemon, LabError> {
     for (path, text) in [
         ("/etc/libvirt/qemu.conf", qemu),
         ("/etc/libvirt/libvirtd.conf", libvirtd),
+        ("/etc/libvirt/nwfilter.conf", nwfilter_conf(backend)),
     ] {
         std::fs::write(path, text).map_err(|source| LabError::File {
             path: path.into(),
@@ -146,6 +177,7 @@ pub struct Libvirt {
     pub(super) shortcuts: Shortcuts,
     /// How long it is waited for.
     pub(super) slowness: Slowness,
+    pub(super) backend: Backend,
 }
 
 /// A libvirtd that runs or has been stopped.
@@ -177,18 +209,30 @@ impl Libvirt {
     ///
     /// # Errors
     /// [`LabError::Program`] or [`LabError::Deadline`] when libvirtd does not listen,
-    /// [`LabError::Libvirt`] when it refuses the connection.
+    /// [`LabError::Libvirt`] when it refuses the connection, [`LabError::Host`] when it has
+    /// no such back end.
     pub async fn connect(
         daemon: Daemon,
         shortcuts: Shortcuts,
+        backend: Backend,
         slowness: Slowness,
     ) -> Result<Self, LabError> {
         let serving = Serving::connect(daemon, slowness).await?;
+        let version = serving.connect.lib_version();
+        let version =
+            version.map_err(|error| LabError::libvirt("ask for libvirt's version", &error))?;
+        check_backend(version, backend)?;
         Ok(Self {
             serving: Mutex::new(serving),
             shortcuts,
+            backend,
             slowness,
         })
+    }
+
+    /// What it translates filters into.
+    pub fn backend(&self) -> Backend {
+        self.backend
     }
 
     /// Why nothing that it answers can be trusted; none while it runs or is stopped.
@@ -349,6 +393,25 @@ fn dotted(number: u32) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::old(11_003_000, Backend::Ebtables, true)]
+    #[case::none_yet(12_007_000, Backend::Nftables, false)]
+    #[case::first(12_008_000, Backend::Nftables, true)]
+    #[case::later(13_000_000, Backend::Nftables, true)]
+    fn a_back_end_that_libvirt_has_not_is_refused(
+        #[case] version: u32,
+        #[case] backend: Backend,
+        #[case] taken: bool,
+    ) {
+        match check_backend(version, backend) {
+            Ok(()) => assert!(taken),
+            Err(error) => assert!(!taken && error.is_host(), "{error}"),
+        }
+    }
+
     #[test]
     fn versions_are_dotted() {
         assert_eq!(super::dotted(11_003_000), "11.3.0");

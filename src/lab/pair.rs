@@ -11,6 +11,7 @@ use super::network::bare_bridge;
 use super::ruleset;
 use super::shortcuts::Shortcuts;
 use super::tap::{LARGEST, Tap, check_device};
+use crate::nwfilter::evaluate::Backend;
 use std::collections::BTreeSet;
 use std::io;
 use std::time::{Duration, Instant};
@@ -22,6 +23,9 @@ const BEHIND: &str = "tap1";
 
 /// Where the kernel keeps the times after which it forgets connections.
 const TIMEOUTS: &str = "/proc/sys/net/netfilter";
+
+/// Whether the bridge hands IPv4 packets to iptables.
+const BRIDGE_NF: &str = "/proc/sys/net/bridge/bridge-nf-call-iptables";
 
 /// Frames that came out and were not the one just put in. More than a few mean
 /// that the kernel no longer takes a frame all the way within one call.
@@ -49,18 +53,18 @@ impl Pair {
     ///
     /// # Errors
     /// When a device or a tool of the lab is missing, or libvirtd does not start.
-    pub async fn up(shortcuts: Shortcuts) -> Result<Self, LabError> {
+    pub async fn up(shortcuts: Shortcuts, backend: Backend) -> Result<Self, LabError> {
         check_device()?;
-        ruleset::check_tools()?;
+        ruleset::check_tools(backend)?;
         let slowness = first_look()?;
-        let libvirtd = libvirtd::start(shortcuts)?;
+        let libvirtd = libvirtd::start(shortcuts, backend)?;
         bare_bridge()?;
         forget_connections()?;
         let (guest, behind) = (Tap::open(GUEST)?, Tap::open(BEHIND)?);
         // A bridge that learned would keep frames from a MAC that it knows on the
         // sender's side, and random frames have any MAC on either side.
         bridge_batch(&[GUEST, BEHIND].map(unlearned).concat())?;
-        let libvirt = Libvirt::connect(libvirtd, shortcuts, slowness).await?;
+        let libvirt = Libvirt::connect(libvirtd, shortcuts, backend, slowness).await?;
         Ok(Self {
             libvirt,
             iptables: ruleset::version()?,
@@ -80,13 +84,20 @@ impl Pair {
         self.libvirt.fault()
     }
 
+    /// Whether the bridge hands IPv4 packets to iptables: br_netfilter is loaded and at work.
+    /// The kernel loads it with the first rule of iptables that asks for a bridge's port.
+    pub fn bridge_nf(&self) -> bool {
+        std::fs::read_to_string(BRIDGE_NF).is_ok_and(|value| value.trim() == "1")
+    }
+
     /// Makes the device as if nothing had ever been bound to it, after libvirt has
     /// refused: see [`ruleset::clear`].
     ///
     /// # Errors
     /// As for [`ruleset::clear`].
     pub fn forget_refusal(&self) -> Result<(), LabError> {
-        ruleset::clear()
+        ruleset::clear(self.libvirt.backend())?;
+        ruleset::wait_for_rcu()
     }
 
     /// Puts a frame in at one end; whether it comes out at the other. The kernel

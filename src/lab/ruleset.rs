@@ -3,8 +3,11 @@
 //! A binding that libvirt lists proves nothing: a foreign flush leaves it listed
 //! without a rule (measured: docs/measurements.md#M7), so the rules themselves are read.
 
+mod nftables;
+
 use super::error::{LabError, ProgramFault};
 use super::programs::find;
+use crate::nwfilter::evaluate::Backend;
 use nix::sys::socket::{
     AddressFamily, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, socket,
 };
@@ -12,14 +15,14 @@ use std::io::Write as _;
 use std::os::fd::AsRawFd as _;
 use std::process::{Child, Command, Stdio};
 
-/// Rules that libvirt has for one interface, from ebtables and iptables.
+/// Rules that libvirt has for one interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Installed {
     /// Rules in the interface's layer-2 chains.
     pub layer2: usize,
     /// Rules in the interface's layer-3 chains.
     pub layer3: usize,
-    /// The built-in chains jump to the interface's chains.
+    /// The kernel's hooks lead to the interface's chains.
     pub hooked: bool,
 }
 
@@ -49,12 +52,17 @@ pub fn version() -> Result<String, LabError> {
 ///
 /// # Errors
 /// The first tool that is not installed.
-pub fn check_tools() -> Result<(), LabError> {
-    let missing = TOOLS.into_iter().find(|program| find(program).is_none());
+pub fn check_tools(backend: Backend) -> Result<(), LabError> {
+    let more: &[&str] = match backend {
+        Backend::Ebtables => &[],
+        Backend::Nftables => &[nftables::PROGRAM],
+    };
+    let tools = TOOLS.iter().chain(more);
+    let missing = tools.copied().find(|program| find(program).is_none());
     missing.map_or(Ok(()), |program| {
         Err(LabError::host(
             format!("{program} is not installed"),
-            "`cargo xtask setup` installs iptables and ebtables",
+            "`cargo xtask setup` installs iptables, ebtables and nftables",
         ))
     })
 }
@@ -70,7 +78,10 @@ const PRINTING: [(&str, &[&str]); 3] = [
 ///
 /// # Errors
 /// When a tool cannot be started or fails.
-pub fn installed(interface: &str) -> Result<Installed, LabError> {
+pub fn installed(interface: &str, backend: Backend) -> Result<Installed, LabError> {
+    if backend == Backend::Nftables {
+        return Ok(nftables::read()?.installed(interface));
+    }
     let [layer2, iptables, of_ip6] = dumps(PRINTING);
     Ok(count(interface, &layer2?, &(iptables? + &of_ip6?)))
 }
@@ -79,7 +90,10 @@ pub fn installed(interface: &str) -> Result<Installed, LabError> {
 ///
 /// # Errors
 /// When a tool cannot be started or fails.
-pub fn rules(interface: &str) -> Result<Vec<String>, LabError> {
+pub fn rules(interface: &str, backend: Backend) -> Result<Vec<String>, LabError> {
+    if backend == Backend::Nftables {
+        return Ok(nftables::read()?.rules(interface));
+    }
     let mut out = Vec::new();
     for text in dumps(PRINTING) {
         let text = text?;
@@ -115,9 +129,12 @@ pub fn evidence() -> String {
 /// does. For tests of what a lost filter looks like.
 ///
 /// # Errors
-/// When ebtables cannot be started or fails.
-pub fn flush_layer2() -> Result<(), LabError> {
-    dump("ebtables", &["-t", "nat", "-F"]).map(drop)
+/// When the tool cannot be started or fails.
+pub fn flush_layer2(backend: Backend) -> Result<(), LabError> {
+    match backend {
+        Backend::Ebtables => dump("ebtables", &["-t", "nat", "-F"]).map(drop),
+        Backend::Nftables => nftables::flush_layer2(),
+    }
 }
 
 /// Starts a tool and writes `input` to its standard input.
@@ -171,10 +188,15 @@ pub fn wait_for_rcu() -> Result<(), LabError> {
 /// it makes the chain, and loses that rule when it does make it (measured:
 /// docs/measurements.md#M8).
 ///
+/// With nftables both of libvirt's tables go, which libvirt makes again when it needs them.
+///
 /// # Errors
-/// When ebtables cannot be started or fails.
-pub fn clear() -> Result<(), LabError> {
-    flush_layer2()?;
+/// When the tool cannot be started or fails.
+pub fn clear(backend: Backend) -> Result<(), LabError> {
+    if backend == Backend::Nftables {
+        return nftables::delete_tables();
+    }
+    flush_layer2(backend)?;
     dump("ebtables", &["-t", "nat", "-X"]).map(drop)
 }
 

@@ -166,6 +166,7 @@ fn host() -> impl Strategy<Value = Host> {
             accel_reason: next(),
             kernel: next(),
             libvirt: next(),
+            backend: next(),
             qemu: next(),
             guest_kernel: next(),
             privilege: next(),

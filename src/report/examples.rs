@@ -147,6 +147,7 @@ pub(crate) fn green() -> Run {
             accel_reason: "KVM guest did not reach READY in 10 s".into(),
             kernel: "6.1.0-41-amd64".into(),
             libvirt: "11.3.0".into(),
+            backend: "ebtables".into(),
             qemu: "10.0.2".into(),
             guest_kernel: "6.1.158-1".into(),
             privilege: "user namespace".into(),

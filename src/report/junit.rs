@@ -170,6 +170,7 @@ fn properties(run: &Run, cell: &Cell) -> Vec<Property> {
         ("accel-reason", clean(&host.accel_reason)),
         ("kernel", clean(&host.kernel)),
         ("libvirt", clean(&host.libvirt)),
+        ("backend", clean(&host.backend)),
         ("qemu", clean(&host.qemu)),
         ("guest-kernel", clean(&host.guest_kernel)),
         ("privilege", clean(&host.privilege)),

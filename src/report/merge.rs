@@ -159,6 +159,7 @@ fn hosts(ours: &Host, theirs: &Host) -> Host {
         accel_reason: both(&ours.accel_reason, &theirs.accel_reason),
         kernel: both(&ours.kernel, &theirs.kernel),
         libvirt: both(&ours.libvirt, &theirs.libvirt),
+        backend: both(&ours.backend, &theirs.backend),
         qemu: both(&ours.qemu, &theirs.qemu),
         guest_kernel: both(&ours.guest_kernel, &theirs.guest_kernel),
         privilege: both(&ours.privilege, &theirs.privilege),

@@ -162,6 +162,10 @@ pub struct Host {
     pub kernel: String,
     /// libvirt's version.
     pub libvirt: String,
+    /// Back end of libvirt that translated the filter; empty in reports from before there
+    /// was a choice.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub backend: String,
     /// QEMU's version.
     pub qemu: String,
     /// Guest kernel release.

@@ -32,7 +32,7 @@ pub fn bind(
         // A guest that died meanwhile is no refusal.
         error => error.into(),
     })?;
-    in_force(context.job, guest)
+    in_force(context, guest)
 }
 
 /// What the NIC refers to; none where there is no filter to verify.
@@ -63,7 +63,7 @@ pub fn bind_tap(
     };
     let bound = context.lab.libvirt.bind(&spec);
     let bound = bound.map_err(|error| refused(context.lab, error.into()))?;
-    has_rules(context.job, tap, &reference.filter)?;
+    has_rules(context, tap, &reference.filter)?;
     Ok(Some(bound))
 }
 
@@ -76,9 +76,9 @@ pub fn in_force_from_the_start(
     context: &CellContext<'_>,
     guest: &Machine,
 ) -> Result<(), VerifyError> {
-    in_force(context.job, guest)?;
+    in_force(context, guest)?;
     if context.job.inject == Some(InjectedFault::FlushBeforeFirstFrame) {
-        ruleset::flush_layer2()?;
+        ruleset::flush_layer2(context.lab.libvirt.backend())?;
     }
     Ok(())
 }
@@ -87,16 +87,18 @@ pub fn in_force_from_the_start(
 ///
 /// # Errors
 /// [`VerifyError::NoRules`] where it has none.
-fn in_force(job: &Job, guest: &Machine) -> Result<(), VerifyError> {
+fn in_force(context: &CellContext<'_>, guest: &Machine) -> Result<(), VerifyError> {
     let Interface { tap, filter, .. } = guest.interface();
     let filter = filter.as_ref().map_or("no filter", |filter| &filter.filter);
-    has_rules(job, tap, filter)
+    has_rules(context, tap, filter)
 }
 
 /// That libvirt lists a binding proves nothing, so the rules themselves are looked for.
-fn has_rules(job: &Job, tap: &str, filter: &str) -> Result<(), VerifyError> {
-    let installed = ruleset::installed(tap)?;
-    let wanted = tree(job).iter().any(|filter| filter.rule_count() > 0);
+fn has_rules(context: &CellContext<'_>, tap: &str, filter: &str) -> Result<(), VerifyError> {
+    let installed = ruleset::installed(tap, context.lab.libvirt.backend())?;
+    let wanted = tree(context.job)
+        .iter()
+        .any(|filter| filter.rule_count() > 0);
     if wanted && !installed.hooked {
         return Err(VerifyError::NoRules {
             filter: filter.to_owned(),

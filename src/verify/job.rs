@@ -6,6 +6,7 @@ use crate::guest::Accel;
 use crate::guest::GuestKind;
 use crate::guest::foreign::Manifest;
 use crate::lab::Shortcuts;
+use crate::nwfilter::evaluate::Backend;
 use crate::report::model::{Cell, CellError};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -161,6 +162,8 @@ pub struct Job {
     pub cells: Vec<CellPlan>,
     /// How often a cell that is not green is tried again.
     pub retries: u32,
+    /// Back end of libvirt that translates the filter.
+    pub backend: Backend,
     /// What is done only to save time.
     pub shortcuts: Shortcuts,
     /// What to break.
@@ -199,6 +202,7 @@ impl Job {
             foreign: Vec::new(),
             cells: Vec::new(),
             retries: 0,
+            backend: Backend::default(),
             shortcuts: Shortcuts::all(),
             inject: None,
             workers: 1,

@@ -43,7 +43,7 @@ pub fn inject(context: &CellContext<'_>, machine: &mut Machine) -> Result<(), Ve
         Some(InjectedFault::Link) => machine.set_link(false)?,
         Some(InjectedFault::Pause) => machine.pause()?,
         Some(InjectedFault::Reset) => machine.reset()?,
-        Some(InjectedFault::Flush) => ruleset::flush_layer2()?,
+        Some(InjectedFault::Flush) => ruleset::flush_layer2(context.lab.libvirt.backend())?,
     }
     Ok(())
 }

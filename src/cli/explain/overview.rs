@@ -126,7 +126,7 @@ fn chain(out: &mut String, sub: &SubChain, end_accepts: bool) {
     let _ = writeln!(
         out,
         "  chain {} (priority {}): {who}",
-        sub.name, sub.priority
+        sub.name, sub.place.priority
     );
     let v6 = sub
         .guard

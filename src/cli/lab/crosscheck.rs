@@ -2,9 +2,11 @@
 
 use super::inside::runtime;
 use crate::cli::failure::Failure;
+use crate::cli::options::BackendOption;
 use crate::cli::output::{note, say};
 use crate::crosscheck::{self, Broken, Found, Mutation, Request, Task, run_worker};
 use crate::lab::{EnterOptions, Shortcuts, enter};
+use crate::nwfilter::evaluate::Backend;
 use crate::pool;
 use crate::report::text::plurals;
 use crate::verdict::Exit;
@@ -18,6 +20,8 @@ pub struct Options {
     /// Number of random filters to bind; each takes some tenths of a second
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     filters: u64,
+    #[command(flatten)]
+    backend: BackendOption,
     /// Number of random frames for each filter, sent in both directions
     #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     frames: u32,
@@ -38,6 +42,9 @@ pub struct Options {
     /// The run takes longer; the decisions are the same.
     #[arg(long)]
     no_shortcuts: bool,
+    /// Number of filters to bind to make the filter of a mismatch smaller
+    #[arg(long, value_name = "N", default_value_t = 150)]
+    shrink: usize,
     /// Make the evaluator wrong, for tests of what a mismatch looks like.
     #[arg(long, value_name = "WHAT", hide = true)]
     mutation: Option<Mutation>,
@@ -59,6 +66,8 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         end: options.first.saturating_add(options.filters),
         step: 1,
         frames: usize::try_from(options.frames).map_err(Failure::usage)?,
+        shrink: options.shrink,
+        backend: options.backend.backend,
         mutation: options.mutation,
         shortcuts: if options.no_shortcuts {
             Shortcuts::none()
@@ -89,7 +98,12 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         };
         Failure::new(exit, broken)
     })?;
-    say(&summary(options.seed, &found, started.elapsed().as_secs()))?;
+    say(&summary(
+        options.seed,
+        options.backend.backend,
+        &found,
+        started.elapsed().as_secs(),
+    ))?;
     if found.mismatches.is_empty() {
         return Ok(Exit::Pass.into());
     }
@@ -100,13 +114,13 @@ fn words(seed: u64, (case, words): &(u64, String)) -> String {
     format!("mismatch in filter {case} of seed {seed}:\n{words}\n")
 }
 
-fn summary(seed: u64, found: &Found, seconds: u64) -> String {
+fn summary(seed: u64, backend: Backend, found: &Found, seconds: u64) -> String {
     let again = match found.again {
         0 => String::new(),
         again => format!("; {again} filters measured again because a frame arrived late"),
     };
     format!(
-        "{} filters of seed {seed}: {} bound, and {} refused by libvirt and evaluator alike; {} decisions compared, {} of them drops, {} not modelled; {} s\nrules matched: {} of {}; {}{again}\n",
+        "{} filters of seed {seed} by {backend}: {} bound, and {} refused by libvirt and evaluator alike; {} decisions compared, {} of them drops, {} not modelled; {} s\nrules matched: {} of {}; {}{again}\n",
         found.cases,
         found.bound,
         found.refused,

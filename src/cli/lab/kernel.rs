@@ -3,9 +3,11 @@
 
 use super::inside;
 use crate::cli::failure::Failure;
+use crate::cli::options::backend;
 use crate::frame::Mac;
 use crate::lab::{Binding, BindingSpec, LabError, Pair, Shortcuts, Tap, ruleset};
 use crate::layout::mac;
+use crate::nwfilter::evaluate::Backend;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use std::process::ExitCode;
@@ -21,6 +23,9 @@ const BRIDGE_NF: &str = "/proc/sys/net/bridge/bridge-nf-call-iptables";
 pub struct Options {
     /// Process id of the program that started this.
     parent: u32,
+    /// Back end of libvirt that translates the filters.
+    #[arg(long, default_value_t, value_parser = backend)]
+    backend: Backend,
 }
 
 /// Filters to define, one of them to bind, and frames to send.
@@ -70,12 +75,12 @@ struct Answer {
 /// Reads a JSON list of cases from standard input and prints the list of answers.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     inside::answer(options.parent, async |cases: &Vec<Case>| {
-        answers(cases).await.map_err(Failure::host)
+        answers(cases, options.backend).await.map_err(Failure::host)
     })
 }
 
-async fn answers(cases: &[Case]) -> Result<Vec<Answer>, LabError> {
-    let mut pair = Pair::up(Shortcuts::all()).await?;
+async fn answers(cases: &[Case], backend: Backend) -> Result<Vec<Answer>, LabError> {
+    let mut pair = Pair::up(Shortcuts::all(), backend).await?;
     cases.iter().map(|case| answer(&mut pair, case)).collect()
 }
 
@@ -148,7 +153,7 @@ fn bound(
 
 fn judge(pair: &mut Pair, case: &Case, device: &str, answer: &mut Answer) -> Result<(), LabError> {
     answer.bound = true;
-    answer.rules = ruleset::rules(device)?;
+    answer.rules = ruleset::rules(device, pair.libvirt.backend())?;
     set_bridge_nf(case.bridge_nf)?;
     let passed = carried(pair, case);
     set_bridge_nf(true)?;

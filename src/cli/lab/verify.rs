@@ -4,7 +4,7 @@ use super::guest_image::GuestImageOption;
 use super::paths;
 use super::selection::Select;
 use crate::cli::failure::Failure;
-use crate::cli::options::{BindingOptions, PolicyOption, PolicySource, load};
+use crate::cli::options::{BackendOption, BindingOptions, PolicyOption, PolicySource, load};
 use crate::cli::output::{complain, say};
 use crate::lab::Shortcuts;
 use crate::nwfilter::Strictness;
@@ -79,6 +79,8 @@ pub struct Options {
     policy: PolicyOption,
     #[command(flatten)]
     binding: BindingOptions,
+    #[command(flatten)]
+    backend: BackendOption,
     /// Run without a filter, to see that leaks are found; such a run always fails
     #[arg(long, help_heading = "Filter", conflicts_with_all = ["filters", "more_filters"])]
     no_filter: bool,
@@ -235,6 +237,7 @@ fn job(
             .transpose()
             .map_err(Failure::usage)?,
         parameters: options.binding.parameters.list.clone(),
+        backend: options.backend.backend,
         retries: options.lab.retries,
         shortcuts: if options.lab.no_shortcuts {
             Shortcuts::none()

@@ -1,7 +1,8 @@
 //! Empties the tables that libvirt puts rules into, all at once.
 
 use crate::lab::error::LabError;
-use crate::lab::ruleset::{finish, start};
+use crate::lab::ruleset::{self, finish, start};
+use crate::nwfilter::evaluate::Backend;
 
 /// The program for each table, and the empty table as it reads one.
 const EMPTY_TABLES: [(&str, &str); 3] = [
@@ -18,7 +19,10 @@ const EMPTY_TABLES: [(&str, &str); 3] = [
 ///
 /// # Errors
 /// What a tool prints when it fails.
-pub fn flush_ruleset() -> Result<(), LabError> {
+pub fn flush_ruleset(backend: Backend) -> Result<(), LabError> {
+    if backend == Backend::Nftables {
+        return ruleset::clear(backend);
+    }
     let started = EMPTY_TABLES.map(|(program, text)| (program, start(program, &[], text)));
     for (program, child) in started {
         finish(program, child)?;

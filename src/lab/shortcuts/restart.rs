@@ -7,7 +7,6 @@
 use crate::lab::daemon::Daemon;
 use crate::lab::error::LabError;
 use crate::lab::libvirtd::{Libvirt, Serving, start};
-use crate::lab::shortcuts::Shortcuts;
 
 /// Where libvirtd listens and notes what runs and what is bound. The next one would take
 /// that up again. Filters are kept elsewhere.
@@ -24,14 +23,14 @@ fn forget_running() -> Result<(), LabError> {
         })
 }
 
-/// Ends the libvirtd and starts another, which is not waited for.
-fn replace(serving: &Serving, shortcuts: Shortcuts) -> Result<Daemon, LabError> {
-    serving.daemon.end();
-    forget_running()?;
-    start(shortcuts)
-}
-
 impl Libvirt {
+    /// Ends the libvirtd and starts another, which is not waited for.
+    fn replace(&self, serving: &Serving) -> Result<Daemon, LabError> {
+        serving.daemon.end();
+        forget_running()?;
+        start(self.shortcuts, self.backend)
+    }
+
     /// Puts a libvirtd that has run nothing in the place of this one, which is killed and
     /// whose domains must have ended. Domains and bindings that are still held belong to
     /// the old connection and answer with errors.
@@ -43,7 +42,7 @@ impl Libvirt {
         let ahead = self.serving().successor.take();
         let daemon = match ahead {
             Some(daemon) => daemon,
-            None => replace(&self.serving(), self.shortcuts)?,
+            None => self.replace(&self.serving())?,
         };
         let serving = Serving::connect(daemon, self.slowness).await?;
         *self.serving() = serving;
@@ -56,7 +55,7 @@ impl Libvirt {
     pub fn start_ahead(&self) {
         let mut serving = self.serving();
         if serving.stopped && serving.successor.is_none() {
-            serving.successor = replace(&serving, self.shortcuts).ok();
+            serving.successor = self.replace(&serving).ok();
         }
     }
 

@@ -1,9 +1,11 @@
 //! What libvirt translates filters into.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A back end of libvirt's filter driver.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Backend {
     /// ebtables and iptables: every release up to at least 12.5.0; measured:
     /// docs/measurements.md#M1.

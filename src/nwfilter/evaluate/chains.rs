@@ -49,13 +49,22 @@ pub enum RootStep {
     Jump(usize),
 }
 
+/// Where the root chain jumps to a chain. What has the same place comes in random order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ChainPlace {
+    /// Priority of the jump.
+    pub priority: i16,
+    /// Its place among those of the same priority.
+    pub tie: usize,
+}
+
 /// A chain that the root jumps to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SubChain {
     /// Name.
     pub name: String,
-    /// Priority of the jump.
-    pub priority: i16,
+    /// Where the jump stands.
+    pub place: ChainPlace,
     /// Which frames enter.
     pub guard: Option<Match>,
     /// Its rules.
@@ -134,7 +143,7 @@ pub fn chains(instances: &[RuleInstance<'_>], driver: &dyn Driver) -> Result<Cha
     }
     let sorted = |placed, way| Layer2Chains {
         end_accepts: driver.chain_end_accepts(),
-        ..layer2(placed, &driver.chain_priorities(instances, way))
+        ..layer2(placed, &driver.chain_places(instances, way))
     };
     out.from_guest = sorted(from_guest, Way::FromGuest);
     out.to_guest = sorted(to_guest, Way::ToGuest);
@@ -176,7 +185,7 @@ fn place<'a>(
     Ok(())
 }
 
-fn layer2(placed: Vec<Placed<'_>>, priorities: &HashMap<&str, i16>) -> Layer2Chains {
+fn layer2(placed: Vec<Placed<'_>>, priorities: &HashMap<&str, ChainPlace>) -> Layer2Chains {
     if placed.is_empty() {
         return Layer2Chains::default();
     }
@@ -201,16 +210,22 @@ fn layer2(placed: Vec<Placed<'_>>, priorities: &HashMap<&str, i16>) -> Layer2Cha
         numbers.insert(chain, subs.len());
         subs.push(SubChain {
             name: chain.to_owned(),
-            priority: priorities.get(chain).copied().unwrap_or(chain_priority),
+            place: priorities.get(chain).copied().unwrap_or(ChainPlace {
+                priority: chain_priority,
+                tie: 0,
+            }),
             guard: guard(chain),
             rules: vec![rule],
         });
     }
-    subs.sort_by(|a, b| (a.priority, &a.name).cmp(&(b.priority, &b.name)));
+    subs.sort_by(|a, b| (a.place, &a.name).cmp(&(b.place, &b.name)));
     let mut root = Vec::new();
     let mut next = 0;
     for (priority, rule) in roots {
-        while subs.get(next).is_some_and(|sub| sub.priority <= priority) {
+        while subs
+            .get(next)
+            .is_some_and(|sub| sub.place.priority <= priority)
+        {
             root.push(RootStep::Jump(next));
             next += 1;
         }
@@ -229,7 +244,7 @@ fn layer2(placed: Vec<Placed<'_>>, priorities: &HashMap<&str, i16>) -> Layer2Cha
 fn tied(subs: &[SubChain]) -> Vec<Vec<usize>> {
     let positions: Vec<usize> = (0..subs.len()).collect();
     positions
-        .chunk_by(|a, b| subs[*a].priority == subs[*b].priority)
+        .chunk_by(|a, b| subs[*a].place == subs[*b].place)
         .filter(|group| group.len() > 1)
         .map(<[usize]>::to_vec)
         .collect()

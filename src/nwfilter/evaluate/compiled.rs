@@ -158,6 +158,11 @@ impl Compiled {
             .any(|rule| rule.state != ConnectionState::Any)
     }
 
+    /// The same for either family: the one for bridges tracks both.
+    pub(super) fn tracks_any(&self) -> bool {
+        [0x0800, 0x86dd].into_iter().any(|kind| self.tracks(kind))
+    }
+
     /// The back end that it is compiled for.
     pub fn backend(&self) -> Backend {
         self.backend

@@ -1,5 +1,6 @@
 //! What the back ends of libvirt's filter driver translate differently.
 
+use super::chains::ChainPlace;
 use super::error::CompileError;
 use super::flatten::RuleInstance;
 use super::release::Portability;
@@ -34,12 +35,12 @@ pub trait Driver {
     /// The first rule whose chain does not exist yet.
     fn check_order(&self, instances: &[RuleInstance<'_>]) -> Result<(), CompileError>;
 
-    /// The priority of each chain of one direction, by the chain's name.
-    fn chain_priorities<'a>(
+    /// The place of each chain of one direction, by the chain's name.
+    fn chain_places<'a>(
         &self,
         instances: &[RuleInstance<'a>],
         way: Way,
-    ) -> HashMap<&'a str, i16>;
+    ) -> HashMap<&'a str, ChainPlace>;
 
     /// Whether a frame that no rule of a sub-chain decides is accepted; it goes
     /// on in the root chain otherwise.
@@ -48,9 +49,53 @@ pub trait Driver {
     /// Whether layer-3 rules see only the packets that the bridge hands to iptables.
     fn layer3_needs_bridge_nf(&self) -> bool;
 
-    /// Whether a layer-2 rule for both directions has source and destination
-    /// exchanged for frames from the guest.
-    fn exchanges_ends(&self, protocol: Protocol) -> bool;
+    /// The matches of a `<rarp>` element but for the frame's MACs, before source and
+    /// destination are exchanged where `swap` says so.
+    ///
+    /// # Errors
+    /// A value that cannot be bound.
+    fn rarp(
+        &self,
+        element: &ResolvedElement<'_>,
+        swap: bool,
+        matches: &mut MatchBuilder,
+    ) -> Result<(), CompileError>;
+
+    /// The MACs that an address with a mask matches; none where they cannot be read.
+    fn masked_mac(&self, address: &str, mask: Option<&str>) -> Option<IntervalSet>;
+
+    /// Whether a MAC with a mask of zeroes can be bound.
+    fn takes_empty_masks(&self) -> bool;
+
+    /// How its tool reads the number of this attribute where a variable holds it; none
+    /// where it takes none up to `greatest` for it.
+    fn number_in_variable(&self, attribute: &str, text: &str, greatest: u128) -> Option<u128>;
+
+    /// The least `EtherType` that `protocolid` may have.
+    fn least_type(&self) -> u128;
+
+    /// The greatest number of a VLAN. libvirt takes 4095.
+    fn greatest_vlan(&self) -> u128;
+
+    /// Adds whether the addresses of an ARP message are the same.
+    fn gratuitous(&self, negated: bool, matches: &mut MatchBuilder);
+
+    /// Adds `ICMPv6` types and codes of layer 2 of which one is negated or missing.
+    fn layer2_icmp6(
+        &self,
+        kind: Option<(IntervalSet, bool)>,
+        code: Option<(IntervalSet, bool)>,
+        matches: &mut MatchBuilder,
+    );
+
+    /// What of an element of either layer cannot be bound, whatever stands beside it.
+    ///
+    /// # Errors
+    /// The first such value.
+    fn check(&self, element: &ResolvedElement<'_>) -> Result<(), CompileError>;
+
+    /// Whether a layer-3 range of addresses that ends before it begins can be bound.
+    fn takes_backward_ranges(&self) -> bool;
 
     /// Notes what of a layer-2 element is not modelled, or not taken by every release.
     fn note_layer2(&self, element: &ResolvedElement<'_>, matches: &mut MatchBuilder);
@@ -78,6 +123,29 @@ pub trait Driver {
 
     /// The note on releases that refuse a layer-3 port range that ends before it begins.
     fn empty_port_range(&self) -> Option<Portability>;
+
+    /// Adds the protocol of a layer-3 element.
+    fn layer3_protocol(&self, protocol: Protocol, number: u8, matches: &mut MatchBuilder);
+
+    /// Adds the type and the code of ICMP, each with whether it is negated.
+    fn layer3_icmp(
+        &self,
+        protocol: Protocol,
+        kind: Option<(u128, bool)>,
+        code: Option<(u128, bool)>,
+        matches: &mut MatchBuilder,
+    );
+
+    /// Adds what the TCP flags under the mask must be, and whether that is negated.
+    ///
+    /// # Errors
+    /// Flags that cannot be bound.
+    fn layer3_flags(
+        &self,
+        element: &ResolvedElement<'_>,
+        flags: (u128, u128, bool),
+        matches: &mut MatchBuilder,
+    ) -> Result<(), CompileError>;
 
     /// Adds what an ipset matches.
     ///

@@ -1,19 +1,21 @@
 //! libvirt's ebtables and iptables driver (`nwfilter_ebiptables_driver.c`), as
 //! measured with libvirt 11.3.0 (docs/measurements.md#M1).
 
+use super::chains::ChainPlace;
 use super::driver::{Driver, RuleCopy};
 use super::error::CompileError;
 use super::field::Field;
 use super::flatten::RuleInstance;
-use super::layer3::{port_range, source_mac};
+use super::layer2::arp;
+use super::layer3::{port_range, source_mac, under_mask};
 use super::release::Portability;
 use super::resolved::{ResolvedAttribute, ResolvedElement};
 use super::rule::{ConnectionState, MatchBuilder};
 use super::way::Way;
 use crate::nwfilter::intervals::IntervalSet;
 use crate::nwfilter::model::Rule;
-use crate::nwfilter::vocabulary::names::ETHERTYPES;
-use crate::nwfilter::vocabulary::parse::{ebtables_type, name_or_number};
+use crate::nwfilter::vocabulary::names::{ETHERTYPES, OPERATIONS};
+use crate::nwfilter::vocabulary::parse::{decimal, ebtables_type, masked_mac, name_or_number};
 use crate::nwfilter::vocabulary::{Action, Protocol, RuleDirection};
 use std::collections::HashMap;
 
@@ -37,7 +39,7 @@ impl Driver for Ebtables {
     /// of one of them; binding then fails, but for a device with the chain that
     /// a binding that failed earlier has left behind.
     fn check_order(&self, instances: &[RuleInstance<'_>]) -> Result<(), CompileError> {
-        let priorities = Way::ALL.map(|way| (way, self.chain_priorities(instances, way)));
+        let priorities = Way::ALL.map(|way| (way, self.chain_places(instances, way)));
         let mut latest = i16::MIN;
         for instance in instances.iter().filter(|instance| instance.is_layer2()) {
             let own = if instance.in_root() {
@@ -48,7 +50,7 @@ impl Driver for Ebtables {
             latest = latest.max(own);
             let late = priorities.iter().any(|(way, priorities)| {
                 let chain = priorities.get(instance.chain);
-                instance.goes(*way) && chain.is_some_and(|priority| *priority > latest)
+                instance.goes(*way) && chain.is_some_and(|place| place.priority > latest)
             });
             if late && !instance.in_root() {
                 return Err(CompileError::Refused {
@@ -65,17 +67,19 @@ impl Driver for Ebtables {
 
     /// That of its rule that sorts last, of the rules for that direction only
     /// (`chains_in_set` and `chains_out_set` of `ebiptablesApplyNewRules`).
-    fn chain_priorities<'a>(
+    fn chain_places<'a>(
         &self,
         instances: &[RuleInstance<'a>],
         way: Way,
-    ) -> HashMap<&'a str, i16> {
+    ) -> HashMap<&'a str, ChainPlace> {
         // The last of each name stays.
         let own = |instance: &&RuleInstance<'a>| instance.is_layer2() && instance.goes(way);
         let rules = instances.iter().filter(own);
-        rules
-            .map(|instance| (instance.chain, instance.chain_priority))
-            .collect()
+        let place = |instance: &RuleInstance<'a>| {
+            let priority = instance.chain_priority;
+            (instance.chain, ChainPlace { priority, tie: 0 })
+        };
+        rules.map(place).collect()
     }
 
     /// The policy of a user's chain in ebtables accepts.
@@ -87,8 +91,66 @@ impl Driver for Ebtables {
         true
     }
 
-    fn exchanges_ends(&self, _: Protocol) -> bool {
+    fn check(&self, _: &ResolvedElement<'_>) -> Result<(), CompileError> {
+        Ok(())
+    }
+
+    fn takes_backward_ranges(&self) -> bool {
         true
+    }
+
+    fn rarp(
+        &self,
+        element: &ResolvedElement<'_>,
+        _: bool,
+        matches: &mut MatchBuilder,
+    ) -> Result<(), CompileError> {
+        arp(element, matches, self)
+    }
+
+    fn masked_mac(&self, address: &str, mask: Option<&str>) -> Option<IntervalSet> {
+        masked_mac(address, mask)
+    }
+
+    fn takes_empty_masks(&self) -> bool {
+        false
+    }
+
+    /// ebtables reads some as decimal and others as hexadecimal only, which libvirt
+    /// knows where it prints them itself (measured: docs/measurements.md#M1).
+    fn number_in_variable(&self, attribute: &str, text: &str, greatest: u128) -> Option<u128> {
+        match attribute {
+            "protocolid" | "protocoltype" => {
+                ebtables_type(text).filter(|number| *number <= greatest)
+            }
+            "opcode" => {
+                name_or_number(text, &OPERATIONS, greatest).filter(|_| !text.starts_with("0x"))
+            }
+            _ => decimal(text, greatest),
+        }
+    }
+
+    fn least_type(&self) -> u128 {
+        LEAST_TYPE
+    }
+
+    /// ebtables refuses 4095.
+    fn greatest_vlan(&self) -> u128 {
+        4094
+    }
+
+    fn gratuitous(&self, negated: bool, matches: &mut MatchBuilder) {
+        matches.signed(Field::ArpGratuitous, &IntervalSet::one(1), negated);
+    }
+
+    /// One option in ebtables, so that its sign is that of the pair.
+    fn layer2_icmp6(
+        &self,
+        _: Option<(IntervalSet, bool)>,
+        _: Option<(IntervalSet, bool)>,
+        matches: &mut MatchBuilder,
+    ) {
+        matches.undecided("type and code are negated together, or stand without a start");
     }
 
     fn note_layer2(&self, element: &ResolvedElement<'_>, matches: &mut MatchBuilder) {
@@ -184,6 +246,45 @@ impl Driver for Ebtables {
         }
     }
 
+    fn layer3_protocol(&self, _: Protocol, number: u8, matches: &mut MatchBuilder) {
+        matches.add(Field::Protocol, IntervalSet::one(number.into()));
+    }
+
+    fn layer3_icmp(
+        &self,
+        protocol: Protocol,
+        kind: Option<(u128, bool)>,
+        code: Option<(u128, bool)>,
+        matches: &mut MatchBuilder,
+    ) {
+        match (kind, code) {
+            // iptables takes type 255 for any type and code.
+            (Some((255, negated)), _) if protocol == Protocol::Icmp => {
+                matches.signed(Field::IcmpType, &Field::IcmpType.all(), negated);
+            }
+            // A code without a type is not emitted at all (measured: docs/measurements.md#M1).
+            (None, _) => {}
+            (Some((kind, negated)), None) => {
+                matches.signed(Field::IcmpType, &IntervalSet::one(kind), negated);
+            }
+            (Some((kind, false)), Some((code, false))) => {
+                matches.add(Field::IcmpType, IntervalSet::one(kind));
+                matches.add(Field::IcmpCode, IntervalSet::one(code));
+            }
+            _ => matches.undecided("type and code are negated together"),
+        }
+    }
+
+    fn layer3_flags(
+        &self,
+        _: &ResolvedElement<'_>,
+        (mask, flags, negated): (u128, u128, bool),
+        matches: &mut MatchBuilder,
+    ) -> Result<(), CompileError> {
+        matches.signed(Field::TcpFlags, &under_mask(mask, flags), negated);
+        Ok(())
+    }
+
     fn empty_port_range(&self) -> Option<Portability> {
         Some(Portability::BackwardPorts)
     }
@@ -227,8 +328,8 @@ impl Driver for Ebtables {
         element: &ResolvedElement<'_>,
         matches: MatchBuilder,
     ) -> Result<Vec<MatchBuilder>, CompileError> {
-        let source = port_range(element, "srcportstart", "srcportend")?;
-        let target = port_range(element, "dstportstart", "dstportend")?;
+        let source = port_range(element, "srcportstart", "srcportend", self)?;
+        let target = port_range(element, "dstportstart", "dstportend", self)?;
         let (Some((source, true)), Some((target, _))) = (source, target) else {
             return Ok(vec![matches]);
         };

@@ -151,14 +151,26 @@ impl Field {
     }
 }
 
-/// Who reads a frame: the two do not agree on where an IPv6 packet's headers end.
+/// Who reads a frame: they do not agree on where an IPv6 packet's headers end, nor on what
+/// must be whole for a field to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reader {
+pub enum Reader {
     /// ebtables goes behind an authentication header and finds nothing behind
     /// "no next header".
-    Link,
-    /// ip6tables takes both for the protocol.
-    Network,
+    Ebtables,
+    /// iptables; ip6tables takes both for the protocol.
+    Iptables,
+    /// An nftables rule of layer 2, which reads each field by itself at a fixed place
+    /// (measured: docs/measurements.md#M44).
+    NftLayer2,
+    /// One of layer 3, which asks for the protocol that the kernel has found in the packet.
+    NftLayer3,
+}
+
+impl Reader {
+    fn is_nft(self) -> bool {
+        matches!(self, Self::NftLayer2 | Self::NftLayer3)
+    }
 }
 
 /// The fields of one frame.
@@ -182,17 +194,8 @@ impl Fields {
         self.values[field as usize] = value.into();
     }
 
-    /// Reads a frame as layer-2 rules do; none when it is shorter than an Ethernet header.
-    pub fn read(frame: &[u8]) -> Option<Self> {
-        Self::read_as(frame, Reader::Link)
-    }
-
-    /// The same as layer-3 rules do.
-    pub fn read_layer3(frame: &[u8]) -> Option<Self> {
-        Self::read_as(frame, Reader::Network)
-    }
-
-    fn read_as(frame: &[u8], reader: Reader) -> Option<Self> {
+    /// Reads a frame; none when it is shorter than an Ethernet header.
+    pub fn read(frame: &[u8], reader: Reader) -> Option<Self> {
         let mut out = Self {
             values: [ABSENT; COUNT],
             fragment: false,
@@ -209,6 +212,7 @@ impl Fields {
         let whole = match kind {
             ethertype::IPV4 => out.read_v4(payload, reader),
             ethertype::IPV6 => out.read_v6(payload, reader),
+            ethertype::ARP | ethertype::RARP if reader.is_nft() => out.read_arp_in_place(payload),
             ethertype::ARP | ethertype::RARP => out.read_arp(payload),
             ethertype::VLAN => out.read_vlan(payload),
             _ => None,
@@ -229,7 +233,11 @@ impl Fields {
     fn read_v4(&mut self, packet: &[u8], reader: Reader) -> Option<()> {
         let header = packet.get(..20)?;
         self.set(Field::Tos, header[1]);
-        self.set(Field::Protocol, header[9]);
+        let sound = !reader.is_nft() || is_sound_v4(header, packet.len());
+        // Of layer 3 only `<icmp>` looks at the header's own field.
+        if sound || reader == Reader::NftLayer2 || header[9] == 1 {
+            self.set(Field::Protocol, header[9]);
+        }
         self.set(Field::Src, be32(header, 12)?);
         self.set(Field::Dst, be32(header, 16)?);
         let fragment = be16(header, 6)?;
@@ -242,7 +250,9 @@ impl Fields {
             icmp: 1,
             later: fragment & 0x1fff != 0,
         };
-        self.read_upper(&upper, reader);
+        if sound {
+            self.read_upper(&upper, reader);
+        }
         Some(())
     }
 
@@ -252,6 +262,10 @@ impl Fields {
         self.set(Field::Src, be128(header, 8)?);
         self.set(Field::Dst, be128(header, 24)?);
         self.set(Field::NextHeader, header[6]);
+        let whole = packet.len() >= 40 + usize::from(be16(header, 4)?);
+        if reader.is_nft() && (header[0] >> 4 != 6 || !whole) {
+            return Some(());
+        }
         if let Some(upper) = self.skip_extensions(packet, header[6], reader) {
             self.set(Field::Protocol, upper.protocol);
             self.read_upper(&upper, reader);
@@ -270,8 +284,9 @@ impl Fields {
         let (mut next, mut at) = (first, 40);
         while matches!(next, 0 | 43 | 44 | 51 | 59 | 60) {
             match (next, reader) {
-                (59, Reader::Link) => return None,
-                (51 | 59, Reader::Network) => break,
+                (59, Reader::Ebtables) => return None,
+                (_, Reader::Ebtables) => {}
+                (51 | 59, _) => break,
                 _ => {}
             }
             let (following, length) = (*packet.get(at)?, usize::from(*packet.get(at + 1)?));
@@ -299,19 +314,30 @@ impl Fields {
     fn read_upper(&mut self, upper: &Upper<'_>, reader: Reader) {
         let is_icmp = upper.protocol == upper.icmp;
         match reader {
-            Reader::Link if upper.later => {}
+            Reader::Ebtables | Reader::NftLayer2 | Reader::NftLayer3 if upper.later => {}
+            // Whatever the protocol: a rule for ports asks for one by itself.
+            Reader::NftLayer2 | Reader::NftLayer3 => {
+                self.read_ports(upper.bytes);
+                self.read_flags(upper.bytes);
+                for (field, byte) in [Field::IcmpType, Field::IcmpCode]
+                    .into_iter()
+                    .zip(upper.bytes)
+                {
+                    self.set(field, *byte);
+                }
+            }
             // ebtables wants both ports, and type and code, or neither.
-            Reader::Link => match (upper.protocol, upper.bytes.get(..4)) {
+            Reader::Ebtables => match (upper.protocol, upper.bytes.get(..4)) {
                 (6 | 17 | 33 | 132 | 136, Some(_)) => self.read_ports(upper.bytes),
                 (_, Some(head)) if is_icmp => self.read_type(head),
                 _ => {}
             },
-            Reader::Network => match upper.protocol {
+            Reader::Iptables => match upper.protocol {
                 // Later fragments too, as if they began with the header.
                 6 | 17 => {
                     self.read_ports(upper.bytes);
-                    if let Some(flags) = upper.bytes.get(13).filter(|_| upper.protocol == 6) {
-                        self.set(Field::TcpFlags, *flags);
+                    if upper.protocol == 6 {
+                        self.read_flags(upper.bytes);
                     }
                 }
                 132 if !upper.later => {
@@ -324,6 +350,12 @@ impl Fields {
                 }
                 _ => {}
             },
+        }
+    }
+
+    fn read_flags(&mut self, bytes: &[u8]) {
+        if let Some(flags) = bytes.get(13) {
+            self.set(Field::TcpFlags, *flags);
         }
     }
 
@@ -340,6 +372,27 @@ impl Fields {
             self.set(Field::IcmpType, *kind);
             self.set(Field::IcmpCode, *code);
         }
+    }
+
+    /// The fields of a message about IPv4 over Ethernet, whatever its header says it is.
+    fn read_arp_in_place(&mut self, body: &[u8]) -> Option<()> {
+        for (field, at) in [
+            (Field::ArpHardware, 0),
+            (Field::ArpProtocol, 2),
+            (Field::ArpOperation, 6),
+        ] {
+            self.set(field, be16(body, at)?);
+        }
+        self.set(Field::ArpMacs, 1_u8);
+        self.set(Field::ArpAddresses, 1_u8);
+        self.set(Field::ArpSrcMac, mac(body, 8)?);
+        let from = be32(body, 14)?;
+        self.set(Field::ArpSrc, from);
+        self.set(Field::ArpDstMac, mac(body, 18)?);
+        let to = be32(body, 24)?;
+        self.set(Field::ArpDst, to);
+        self.set(Field::ArpGratuitous, u8::from(from == to));
+        Some(())
     }
 
     fn read_arp(&mut self, body: &[u8]) -> Option<()> {
@@ -370,6 +423,14 @@ impl Fields {
     }
 }
 
+/// Whether the kernel's nftables for bridges look behind an IPv4 header
+/// (`nft_set_pktinfo_ipv4_validate` in its `nf_tables_ipv4.h`).
+fn is_sound_v4(header: &[u8], packet: usize) -> bool {
+    let size = usize::from(header[0] & 0x0f) * 4;
+    let total = usize::from(u16::from_be_bytes([header[2], header[3]]));
+    header[0] >> 4 == 4 && size >= 20 && (size..=packet).contains(&total)
+}
+
 /// What is above IP.
 struct Upper<'p> {
     protocol: u8,
@@ -385,9 +446,9 @@ impl<'p> Upper<'p> {
     /// protocol, and looks for ports and flags where the packet begins.
     fn later_fragment(following: u8, packet: &'p [u8], reader: Reader) -> Option<Self> {
         let protocol = match (reader, following) {
-            (Reader::Link, _) => 44,
-            (Reader::Network, 0 | 43 | 44 | 51 | 59 | 60) => return None,
-            (Reader::Network, protocol) => protocol,
+            (Reader::Ebtables, _) => 44,
+            (Reader::Iptables, 59) | (_, 0 | 43 | 44 | 51 | 60) => return None,
+            (_, protocol) => protocol,
         };
         Some(Self {
             protocol,

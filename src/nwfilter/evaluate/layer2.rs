@@ -8,9 +8,7 @@ use super::rule::MatchBuilder;
 use crate::frame::ethertype;
 use crate::nwfilter::intervals::IntervalSet;
 use crate::nwfilter::vocabulary::names::{ETHERTYPES, OPERATIONS, PROTOCOLS};
-use crate::nwfilter::vocabulary::parse::{
-    self, decimal, ebtables_type, masked_address, masked_mac, name_or_number, number,
-};
+use crate::nwfilter::vocabulary::parse::{self, masked_address, name_or_number, number};
 use crate::nwfilter::vocabulary::{Protocol, SPANNING_TREE};
 
 /// The matches of a layer-2 element, source and destination exchanged where `swap` says so.
@@ -23,14 +21,15 @@ pub fn matches(
     driver: &dyn Driver,
 ) -> Result<MatchBuilder, CompileError> {
     let mut matches = MatchBuilder::default();
+    driver.check(element)?;
     driver.note_layer2(element, &mut matches);
-    macs(element, &mut matches)?;
+    macs(element, &mut matches, driver)?;
     match element.protocol {
-        Protocol::Mac => mac(element, &mut matches)?,
+        Protocol::Mac => mac(element, &mut matches, driver)?,
         Protocol::Vlan => vlan(element, &mut matches, driver)?,
         Protocol::Stp => stp(element, &mut matches, swap)?,
-        Protocol::Arp => arp(element, &mut matches, ethertype::ARP)?,
-        Protocol::Rarp => arp(element, &mut matches, ethertype::RARP)?,
+        Protocol::Arp => arp(element, &mut matches, driver)?,
+        Protocol::Rarp => driver.rarp(element, swap, &mut matches)?,
         Protocol::Ip | Protocol::Ipv6 => ip(element, &mut matches, driver)?,
         other => return Err(element.refused(format!("<{other}> is no layer-2 element"))),
     }
@@ -40,7 +39,6 @@ pub fn matches(
     if let Some(name) = element.repeated() {
         matches.undecided(format!("{name} stands in it twice"));
     }
-    let swap = swap && driver.exchanges_ends(element.protocol);
     let mut matches = if swap { matches.swapped() } else { matches };
     if element.protocol == Protocol::Stp {
         matches.add(Field::DstMac, IntervalSet::one(SPANNING_TREE.into()));
@@ -48,15 +46,19 @@ pub fn matches(
     Ok(matches)
 }
 
-fn macs(element: &ResolvedElement<'_>, matches: &mut MatchBuilder) -> Result<(), CompileError> {
+fn macs(
+    element: &ResolvedElement<'_>,
+    matches: &mut MatchBuilder,
+    driver: &dyn Driver,
+) -> Result<(), CompileError> {
     let sides = [
         ("srcmacaddr", "srcmacmask", Field::SrcMac),
         ("dstmacaddr", "dstmacmask", Field::DstMac),
     ];
     for (name, mask, field) in sides {
         let mask = element.value(mask);
-        if let Some((set, negated)) = element.read(name, |text| masked_mac(text, mask))? {
-            if set == field.all() {
+        if let Some((set, negated)) = element.read(name, |text| driver.masked_mac(text, mask))? {
+            if set == field.all() && !driver.takes_empty_masks() {
                 return Err(element.refused(format!("{name} with a mask of zeroes")));
             }
             matches.signed(field, &set, negated);
@@ -65,14 +67,18 @@ fn macs(element: &ResolvedElement<'_>, matches: &mut MatchBuilder) -> Result<(),
     Ok(())
 }
 
-fn mac(element: &ResolvedElement<'_>, matches: &mut MatchBuilder) -> Result<(), CompileError> {
+fn mac(
+    element: &ResolvedElement<'_>,
+    matches: &mut MatchBuilder,
+    driver: &dyn Driver,
+) -> Result<(), CompileError> {
     let read = |text: &str| {
         let kind = if element.is_verbatim("protocolid") {
-            ebtables_type(text)
+            driver.number_in_variable("protocolid", text, 0xffff)
         } else {
             name_or_number(text, &ETHERTYPES, 0xffff)
         };
-        kind.filter(|kind| (0x600..=0xffff).contains(kind))
+        kind.filter(|kind| (driver.least_type()..=0xffff).contains(kind))
     };
     if let Some((kind, negated)) = element.read("protocolid", read)? {
         matches.signed(Field::EtherType, &IntervalSet::one(kind), negated);
@@ -86,8 +92,8 @@ fn vlan(
     driver: &dyn Driver,
 ) -> Result<(), CompileError> {
     matches.add(Field::EtherType, IntervalSet::one(ethertype::VLAN.into()));
-    // libvirt takes 4095 and ebtables refuses it.
-    if let Some((id, negated)) = element.read("vlanid", |text| number(text, 4094))? {
+    let id = |text: &str| number(text, driver.greatest_vlan());
+    if let Some((id, negated)) = element.read("vlanid", id)? {
         matches.signed(Field::VlanId, &IntervalSet::one(id), negated);
     }
     let Some(encap) = element.get("encap-protocol") else {
@@ -124,13 +130,21 @@ fn stp(
 const ARP_ADDRESSES: [&str; 2] = ["arpsrcipaddr", "arpdstipaddr"];
 const ARP_MACS: [&str; 2] = ["arpsrcmacaddr", "arpdstmacaddr"];
 
-fn arp(
+/// The matches of an `<arp>` element, and of `<rarp>` where they are the same.
+///
+/// # Errors
+/// A value that cannot be bound.
+pub fn arp(
     element: &ResolvedElement<'_>,
     matches: &mut MatchBuilder,
-    kind: u16,
+    driver: &dyn Driver,
 ) -> Result<(), CompileError> {
+    let kind = match element.protocol {
+        Protocol::Rarp => ethertype::RARP,
+        _ => ethertype::ARP,
+    };
     matches.add(Field::EtherType, IntervalSet::one(kind.into()));
-    arp_numbers(element, matches)?;
+    arp_numbers(element, matches, driver)?;
     if element.any(&ARP_MACS) {
         matches.add(Field::ArpMacs, IntervalSet::one(1));
     }
@@ -142,42 +156,29 @@ fn arp(
             matches.signed(field, &IntervalSet::one(mac), negated);
         }
     }
-    arp_addresses(element, matches)
+    arp_addresses(element, matches, driver)
 }
 
 /// What kind of addresses the message carries, and what it does.
 fn arp_numbers(
     element: &ResolvedElement<'_>,
     matches: &mut MatchBuilder,
+    driver: &dyn Driver,
 ) -> Result<(), CompileError> {
-    // ebtables reads the one as decimal and the other as hexadecimal; libvirt
-    // knows, but hands on what a variable holds as it is (measured: docs/measurements.md#M1).
-    let hardware = |text: &str| {
-        if element.is_verbatim("hwtype") {
-            decimal(text, 0xffff)
-        } else {
-            number(text, 0xffff)
+    // libvirt hands on what a variable holds as it is.
+    for (name, field) in [
+        ("hwtype", Field::ArpHardware),
+        ("protocoltype", Field::ArpProtocol),
+        ("opcode", Field::ArpOperation),
+    ] {
+        let read = |text: &str| match name {
+            _ if element.is_verbatim(name) => driver.number_in_variable(name, text, 0xffff),
+            "opcode" => name_or_number(text, &OPERATIONS, 0xffff),
+            _ => number(text, 0xffff),
+        };
+        if let Some((value, negated)) = element.read(name, read)? {
+            matches.signed(field, &IntervalSet::one(value), negated);
         }
-    };
-    if let Some((value, negated)) = element.read("hwtype", hardware)? {
-        matches.signed(Field::ArpHardware, &IntervalSet::one(value), negated);
-    }
-    let carried = |text: &str| {
-        if element.is_verbatim("protocoltype") {
-            ebtables_type(text).filter(|kind| *kind <= 0xffff)
-        } else {
-            number(text, 0xffff)
-        }
-    };
-    if let Some((value, negated)) = element.read("protocoltype", carried)? {
-        matches.signed(Field::ArpProtocol, &IntervalSet::one(value), negated);
-    }
-    let opcode = |text: &str| {
-        let hexadecimal = element.is_verbatim("opcode") && text.starts_with("0x");
-        name_or_number(text, &OPERATIONS, 0xffff).filter(|_| !hexadecimal)
-    };
-    if let Some((value, negated)) = element.read("opcode", opcode)? {
-        matches.signed(Field::ArpOperation, &IntervalSet::one(value), negated);
     }
     Ok(())
 }
@@ -186,6 +187,7 @@ fn arp_numbers(
 fn arp_addresses(
     element: &ResolvedElement<'_>,
     matches: &mut MatchBuilder,
+    driver: &dyn Driver,
 ) -> Result<(), CompileError> {
     let gratuitous = element
         .get("gratuitous")
@@ -205,7 +207,7 @@ fn arp_addresses(
         }
     }
     if let Some(flag) = gratuitous {
-        matches.signed(Field::ArpGratuitous, &IntervalSet::one(1), flag.negated);
+        driver.gratuitous(flag.negated, matches);
     }
     Ok(())
 }
@@ -336,8 +338,7 @@ fn icmp6(
             matches.add(Field::IcmpType, kind);
             matches.add(Field::IcmpCode, code);
         }
-        // One option in ebtables, so that its sign is that of the pair.
-        _ => matches.undecided("type and code are negated together, or stand without a start"),
+        (kind, code) => driver.layer2_icmp6(kind, code, matches),
     }
     Ok(())
 }

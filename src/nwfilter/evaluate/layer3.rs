@@ -12,7 +12,7 @@ use super::rule::{CompiledRule, ConnectionState, Match, MatchBuilder};
 use crate::nwfilter::intervals::IntervalSet;
 use crate::nwfilter::model::{Rule, RuleId};
 use crate::nwfilter::vocabulary::parse::{address, masked_address, masked_mac, number};
-use crate::nwfilter::vocabulary::{Action, IpVersion, Protocol};
+use crate::nwfilter::vocabulary::{Action, IpVersion};
 
 /// The rules for frames from the guest and for frames to it.
 ///
@@ -30,6 +30,7 @@ pub fn rules(
     if copies.is_empty() {
         return Ok((Vec::new(), Vec::new()));
     }
+    driver.check(element)?;
     let mut matches = matches(element, version == IpVersion::V6, driver)?;
     driver.finish_layer3(source, element, &mut matches)?;
     let variants = driver.port_variants(element, matches)?;
@@ -83,7 +84,7 @@ fn matches(
 ) -> Result<MatchBuilder, CompileError> {
     let mut matches = MatchBuilder::default();
     if let Some(number) = element.protocol.number() {
-        matches.add(Field::Protocol, IntervalSet::one(number.into()));
+        driver.layer3_protocol(element.protocol, number, &mut matches);
     }
     let sides = [
         (
@@ -96,7 +97,7 @@ fn matches(
         ),
     ];
     for (names, field) in sides {
-        addresses(element, &mut matches, names, field, v6)?;
+        addresses(element, &mut matches, names, (field, v6), driver)?;
     }
     if let Some((dscp, negated)) = element.read("dscp", |text| number(text, 63))? {
         matches.signed(
@@ -106,8 +107,8 @@ fn matches(
         );
     }
     ports(element, &mut matches, driver)?;
-    flags(element, &mut matches, v6)?;
-    icmp(element, &mut matches)?;
+    flags(element, &mut matches, v6, driver)?;
+    icmp(element, &mut matches, driver)?;
     driver.ipset(element, &mut matches)?;
     if element.get("connlimit-above").is_some() {
         matches.undecided("it counts connections");
@@ -125,8 +126,8 @@ fn addresses(
     element: &ResolvedElement<'_>,
     matches: &mut MatchBuilder,
     [name, mask, from, to]: [&str; 4],
-    field: Field,
-    v6: bool,
+    (field, v6): (Field, bool),
+    driver: &dyn Driver,
 ) -> Result<(), CompileError> {
     let mask = element.value(mask);
     if let Some((set, negated)) = element.read(name, |text| masked_address(text, mask, v6))? {
@@ -148,6 +149,9 @@ fn addresses(
     }
     let high = element.read(to, |text| address(text, v6))?;
     let high = high.map_or(low, |((high, _), _)| high);
+    if high < low && !driver.takes_backward_ranges() {
+        return Err(element.refused(format!("{to} is below {from}")));
+    }
     matches.signed(field, &IntervalSet::range(low, high), negated);
     Ok(())
 }
@@ -157,11 +161,11 @@ fn ports(
     matches: &mut MatchBuilder,
     driver: &dyn Driver,
 ) -> Result<(), CompileError> {
-    let source = port_range(element, "srcportstart", "srcportend")?;
+    let source = port_range(element, "srcportstart", "srcportend", driver)?;
     // The destination's sign is copied from the source port: without one it is lost (measured:
     // docs/measurements.md#M1).
     let negated = source.as_ref().is_some_and(|(_, negated)| *negated);
-    let target = port_range(element, "dstportstart", "dstportend")?;
+    let target = port_range(element, "dstportstart", "dstportend", driver)?;
     let sides = [(Field::SrcPort, source), (Field::DstPort, target)];
     for (field, range) in sides {
         let Some((set, _)) = range else { continue };
@@ -190,8 +194,10 @@ pub fn port_range(
     element: &ResolvedElement<'_>,
     name: &str,
     end: &str,
+    driver: &dyn Driver,
 ) -> Result<Option<(IntervalSet, bool)>, CompileError> {
-    let udp = element.protocol.is_udp();
+    // nft reads the ports of all protocols alike.
+    let udp = element.protocol.is_udp() && driver.empty_port_range().is_some();
     // What a variable holds goes through as it is, and of UDP iptables
     // reads no hexadecimal port (1.8.9 to 1.8.11; measured: docs/measurements.md#M4).
     let port = |name: &str| {
@@ -217,6 +223,7 @@ fn flags(
     element: &ResolvedElement<'_>,
     matches: &mut MatchBuilder,
     v6: bool,
+    driver: &dyn Driver,
 ) -> Result<(), CompileError> {
     if element.get("option").is_some() {
         matches.undecided("it looks at a TCP option");
@@ -228,9 +235,7 @@ fn flags(
     let parsed = element.read("flags", read)?;
     // The parser ignores them on tcp-ipv6 (measured: docs/measurements.md#M1).
     if let Some(((mask, flags), negated)) = parsed.filter(|_| !v6) {
-        let good = (0..=0xff_u128).filter(|value| value & mask == flags);
-        let set = IntervalSet::of(good.map(|value| (value, value)).collect());
-        matches.signed(Field::TcpFlags, &set, negated);
+        driver.layer3_flags(element, (mask, flags, negated), matches)?;
     }
     Ok(())
 }
@@ -252,25 +257,19 @@ fn flag_bits(text: &str) -> Option<u128> {
     })
 }
 
-fn icmp(element: &ResolvedElement<'_>, matches: &mut MatchBuilder) -> Result<(), CompileError> {
+fn icmp(
+    element: &ResolvedElement<'_>,
+    matches: &mut MatchBuilder,
+    driver: &dyn Driver,
+) -> Result<(), CompileError> {
     let byte = |text: &str| number(text, 0xff);
     let (kind, code) = (element.read("type", byte)?, element.read("code", byte)?);
-    // iptables takes type 255 for any type and code.
-    if let (Some((255, negated)), Protocol::Icmp) = (&kind, element.protocol) {
-        matches.signed(Field::IcmpType, &Field::IcmpType.all(), *negated);
-        return Ok(());
-    }
-    match (kind, code) {
-        // A code without a type is not emitted at all (measured: docs/measurements.md#M1).
-        (None, _) => {}
-        (Some((kind, negated)), None) => {
-            matches.signed(Field::IcmpType, &IntervalSet::one(kind), negated);
-        }
-        (Some((kind, false)), Some((code, false))) => {
-            matches.add(Field::IcmpType, IntervalSet::one(kind));
-            matches.add(Field::IcmpCode, IntervalSet::one(code));
-        }
-        _ => matches.undecided("type and code are negated together"),
-    }
+    driver.layer3_icmp(element.protocol, kind, code, matches);
     Ok(())
+}
+
+/// The values of a byte that are `wanted` under a mask.
+pub fn under_mask(mask: u128, wanted: u128) -> IntervalSet {
+    let good = (0..=0xff_u128).filter(|value| value & mask == wanted);
+    IntervalSet::of(good.map(|value| (value, value)).collect())
 }

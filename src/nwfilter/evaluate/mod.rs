@@ -58,7 +58,7 @@ mod traverse;
 mod way;
 
 pub use backend::Backend;
-pub use chains::{Chains, Layer2Chains, Layer3Rules, RootStep, SubChain};
+pub use chains::{ChainPlace, Chains, Layer2Chains, Layer3Rules, RootStep, SubChain};
 pub use compiled::Compiled;
 pub use error::{CompileError, Culprit};
 pub use release::{IptablesRelease, Portability};

@@ -2,25 +2,48 @@
 //! source at commit eb65962f and its test data. Releases have it since 12.8;
 //! only what nft itself takes is measured (docs/measurements.md#M5).
 
+use super::chains::ChainPlace;
 use super::driver::{Driver, RuleCopy};
 use super::error::CompileError;
 use super::field::Field;
 use super::flatten::RuleInstance;
-use super::layer3::source_mac;
+use super::layer2::arp;
+use super::layer3::{source_mac, under_mask};
 use super::release::Portability;
 use super::resolved::{ResolvedAttribute, ResolvedElement};
 use super::rule::{ConnectionState, MatchBuilder};
 use super::way::Way;
+use crate::frame::ethertype;
 use crate::nwfilter::intervals::IntervalSet;
 use crate::nwfilter::model::Rule;
-use crate::nwfilter::vocabulary::names::ETHERTYPES;
-use crate::nwfilter::vocabulary::parse::name_or_number;
+use crate::nwfilter::vocabulary::names::{ETHERTYPES, Name};
+use crate::nwfilter::vocabulary::parse::{mac, masked_mac, name_or_number, number};
 use crate::nwfilter::vocabulary::{Action, Protocol, RuleDirection};
 use std::collections::HashMap;
 
 /// The driver that libvirt's repository has since commit eb65962f.
 #[derive(Debug, Clone, Copy)]
 pub struct Nftables;
+
+/// The names that nft has for the operations of ARP (measured: docs/measurements.md#M44).
+const NFT_OPERATIONS: [Name; 7] = [
+    ("request", 1),
+    ("reply", 2),
+    ("rrequest", 3),
+    ("rreply", 4),
+    ("inrequest", 8),
+    ("inreply", 9),
+    ("nak", 10),
+];
+
+/// The names that nft has for `EtherTypes`.
+const NFT_TYPES: [Name; 5] = [
+    ("ip", ethertype::IPV4),
+    ("arp", ethertype::ARP),
+    ("ip6", ethertype::IPV6),
+    ("vlan", ethertype::VLAN),
+    ("8021q", ethertype::VLAN),
+];
 
 impl Driver for Nftables {
     /// It raises a rule's priority to that of its chain before it sorts, so
@@ -38,16 +61,19 @@ impl Driver for Nftables {
     }
 
     /// That of its first rule of either direction and layer (`nftablesGetSubChains`).
-    fn chain_priorities<'a>(
+    /// Chains of the same priority come in the order of their first rules.
+    fn chain_places<'a>(
         &self,
         instances: &[RuleInstance<'a>],
         _: Way,
-    ) -> HashMap<&'a str, i16> {
+    ) -> HashMap<&'a str, ChainPlace> {
         // The last of each name stays.
-        let rules = instances.iter().rev();
-        rules
-            .map(|instance| (instance.chain, instance.chain_priority))
-            .collect()
+        let rules = instances.iter().enumerate().rev();
+        let place = |(tie, instance): (usize, &RuleInstance<'a>)| {
+            let priority = instance.chain_priority;
+            (instance.chain, ChainPlace { priority, tie })
+        };
+        rules.map(place).collect()
     }
 
     fn chain_end_accepts(&self) -> bool {
@@ -58,21 +84,150 @@ impl Driver for Nftables {
         false
     }
 
-    /// It forgets to exchange the fields of RARP.
-    fn exchanges_ends(&self, protocol: Protocol) -> bool {
-        protocol != Protocol::Rarp
+    /// nft takes a mask as a number of bits, which libvirt makes of every other but of one
+    /// that a variable holds.
+    ///
+    /// # Errors
+    /// A mask that nft does not take.
+    fn check(&self, element: &ResolvedElement<'_>) -> Result<(), CompileError> {
+        let masks = ["srcipmask", "dstipmask", "arpsrcipmask", "arpdstipmask"];
+        let long = |name: &&str| {
+            let value = element.value(name).filter(|_| element.is_verbatim(name));
+            value.is_some_and(|value| value.parse::<u8>().is_err())
+        };
+        match masks.iter().find(|name| long(name)) {
+            None => Ok(()),
+            Some(name) => Err(element.refused(format!(
+                "nft takes no {name} from a variable but a number of bits"
+            ))),
+        }
     }
 
-    fn note_layer2(&self, element: &ResolvedElement<'_>, matches: &mut MatchBuilder) {
-        if element.protocol == Protocol::Rarp && element.get("protocoltype").is_some() {
+    fn note_layer2(&self, _: &ResolvedElement<'_>, _: &mut MatchBuilder) {}
+
+    /// It exchanges the MACs of the frame and forgets the fields of the message.
+    fn rarp(
+        &self,
+        element: &ResolvedElement<'_>,
+        swap: bool,
+        matches: &mut MatchBuilder,
+    ) -> Result<(), CompileError> {
+        if element.get("protocoltype").is_some() {
             matches.undecided(
                 "the nftables back end reads protocoltype of <rarp> from the wrong place",
             );
         }
+        let mut own = MatchBuilder::default();
+        arp(element, &mut own, self)?;
+        // What is exchanged twice stays as it is.
+        let own = if swap { own.swapped() } else { own };
+        matches.matches.extend(own.matches);
+        if let Some(why) = own.undecided {
+            matches.undecided(why);
+        }
+        Ok(())
+    }
+
+    /// It compares with the address as it stands, so that one with bits beside the mask
+    /// never matches.
+    fn masked_mac(&self, address: &str, mask: Option<&str>) -> Option<IntervalSet> {
+        let set = masked_mac(address, mask)?;
+        let stands = set.first() == mac(address);
+        Some(if stands { set } else { IntervalSet::EMPTY })
+    }
+
+    fn takes_empty_masks(&self) -> bool {
+        true
+    }
+
+    fn number_in_variable(&self, attribute: &str, text: &str, greatest: u128) -> Option<u128> {
+        let names: &[Name] = match attribute {
+            "opcode" => &NFT_OPERATIONS,
+            "protocolid" | "encap-protocol" => &NFT_TYPES,
+            _ => &[],
+        };
+        let known = names.iter().find(|(name, _)| *name == text);
+        known.map_or_else(
+            || number(text, greatest),
+            |(_, known)| Some((*known).into()),
+        )
+    }
+
+    fn takes_backward_ranges(&self) -> bool {
+        false
+    }
+
+    fn least_type(&self) -> u128 {
+        0
+    }
+
+    fn greatest_vlan(&self) -> u128 {
+        4095
+    }
+
+    /// It compares octet by octet, and a negated one wants each to differ.
+    fn gratuitous(&self, negated: bool, matches: &mut MatchBuilder) {
+        matches.add(Field::ArpGratuitous, IntervalSet::one(u128::from(!negated)));
+        if negated {
+            matches.undecided("a negated `gratuitous` wants each octet of the addresses to differ");
+        }
+    }
+
+    fn layer2_icmp6(
+        &self,
+        kind: Option<(IntervalSet, bool)>,
+        code: Option<(IntervalSet, bool)>,
+        matches: &mut MatchBuilder,
+    ) {
+        for (field, value) in [(Field::IcmpType, kind), (Field::IcmpCode, code)] {
+            if let Some((set, negated)) = value {
+                matches.signed(field, &set, negated);
+            }
+        }
+    }
+
+    /// That of ICMPv6 is the first header's, and not what stands behind the others.
+    fn layer3_protocol(&self, protocol: Protocol, number: u8, matches: &mut MatchBuilder) {
+        let field = match protocol {
+            Protocol::Icmpv6 => Field::NextHeader,
+            _ => Field::Protocol,
+        };
+        matches.add(field, IntervalSet::one(number.into()));
+    }
+
+    /// A code without a type is not emitted.
+    fn layer3_icmp(
+        &self,
+        _: Protocol,
+        kind: Option<(u128, bool)>,
+        code: Option<(u128, bool)>,
+        matches: &mut MatchBuilder,
+    ) {
+        let code = code.filter(|_| kind.is_some());
+        for (field, value) in [(Field::IcmpType, kind), (Field::IcmpCode, code)] {
+            if let Some((value, negated)) = value {
+                matches.signed(field, &IntervalSet::one(value), negated);
+            }
+        }
+    }
+
+    fn layer3_flags(
+        &self,
+        _: &ResolvedElement<'_>,
+        (mask, flags, negated): (u128, u128, bool),
+        matches: &mut MatchBuilder,
+    ) -> Result<(), CompileError> {
+        matches.signed(Field::TcpFlags, &under_mask(mask, flags), negated);
+        Ok(())
     }
 
     fn encapsulated_types(&self, encap: &ResolvedAttribute) -> Option<IntervalSet> {
-        name_or_number(&encap.value, &ETHERTYPES, 0xffff).map(IntervalSet::one)
+        let kind = if encap.variable {
+            self.number_in_variable("encap-protocol", &encap.value, 0xffff)
+        } else {
+            name_or_number(&encap.value, &ETHERTYPES, 0xffff)
+        };
+        kind.map(IntervalSet::one)
     }
 
     fn layer2_dscp(&self, dscp: u128) -> IntervalSet {
@@ -111,15 +266,22 @@ impl Driver for Nftables {
             swapped,
             state,
         };
-        let stateful = rule.action == Action::Accept && rule.statematch;
-        let named = element.get("state").is_some() && rule.statematch;
-        let plain = !stateful || named || element.get("connlimit-above").is_some();
+        let accepts = rule.action == Action::Accept;
+        let state = match named_state(element) {
+            _ if !rule.statematch => Any,
+            Some(state) => state,
+            None if accepts => New,
+            None => Any,
+        };
+        let out = copy(true, false, state);
+        let to_guest = copy(false, false, state);
         match rule.direction {
-            InOut => vec![copy(true, false, Any), copy(false, false, Any)],
-            Out if plain => vec![copy(true, false, Any)],
-            In if plain => vec![copy(false, false, Any)],
-            Out => vec![copy(true, false, New), copy(false, true, Known)],
-            In => vec![copy(true, true, Known), copy(false, false, New)],
+            InOut => vec![to_guest, out],
+            // A connection's first frame is no reply, whatever state is asked for.
+            Out if accepts && rule.statematch => vec![out, copy(false, true, Known)],
+            In if accepts && rule.statematch => vec![to_guest, copy(true, true, Known)],
+            Out => vec![out],
+            In => vec![to_guest],
         }
     }
 
@@ -147,12 +309,7 @@ impl Driver for Nftables {
         if element.get("option").is_some() {
             return Err(element.refused("nft takes no test of a TCP option as it is emitted"));
         }
-        if element.get("flags").is_some() {
-            matches.undecided("nft 1.0.6 refuses some tests of TCP flags as they are emitted");
-        }
-        if element.get("state").is_some() {
-            matches.undecided("it names the connection's state");
-        }
+        let _ = matches;
         Ok(())
     }
 
@@ -181,4 +338,19 @@ impl Driver for Nftables {
         }
         Ok(Some(matches))
     }
+}
+
+/// What the attribute `state` asks of a connection; none where there is none. `NONE` is as
+/// if no state were named.
+fn named_state(element: &ResolvedElement<'_>) -> Option<ConnectionState> {
+    let states = element.value("state")?;
+    let named = |name: &str| {
+        let mut words = states.split(',').map(str::trim);
+        words.any(|word| word.eq_ignore_ascii_case(name))
+    };
+    Some(if named("NONE") || named("NEW") {
+        ConnectionState::New
+    } else {
+        ConnectionState::Known
+    })
 }

@@ -1,7 +1,9 @@
 //! A frame as the parts of the kernel read it on its way.
 
+use super::backend::Backend;
 use super::bridge;
-use super::field::Fields;
+use super::compiled::Compiled;
+use super::field::{Field, Fields, Reader};
 use super::way::Way;
 
 /// A frame as the parts of the kernel see it on its way.
@@ -14,31 +16,69 @@ pub struct ParsedFrame<'f> {
     pub kept_back: bool,
     /// Whether br_netfilter discards it.
     pub malformed: bool,
+    /// Whether it is IP whose header is cut, and gets past the bridge all the same.
+    pub cut_header: bool,
+    /// Whether connection tracking keeps it for its other parts, before any rule.
+    pub held_back: bool,
+    backend: Backend,
 }
 
 impl<'f> ParsedFrame<'f> {
-    /// None when it is shorter than an Ethernet header. `bridge_nf` says whether
-    /// the bridge hands IP packets to iptables.
-    pub fn parse(frame: &'f [u8], way: Way, bridge_nf: bool) -> Option<Self> {
-        let whole = Fields::read(frame)?;
+    /// None when it is shorter than an Ethernet header.
+    pub fn parse(frame: &'f [u8], way: Way, filter: &Compiled) -> Option<Self> {
+        let (bridge_nf, backend) = (filter.bridge_nf(), filter.backend());
+        let reader = match backend {
+            Backend::Ebtables => Reader::Ebtables,
+            Backend::Nftables => Reader::NftLayer2,
+        };
+        let whole = Fields::read(frame, reader)?;
+        let is_ip = matches!(whole.get(Field::EtherType), 0x0800 | 0x86dd);
+        // That of bridges tracks both families and comes before libvirt's rules.
+        let tracks = backend == Backend::Nftables && filter.tracks_any();
+        let tracked_first = tracks && is_ip;
         // br_netfilter cuts off what is behind a packet, after the rules for
-        // frames from the guest and before all others.
-        let cut = bridge_nf
+        // frames from the guest and before all others; so does the tracking.
+        let cut = (bridge_nf || tracked_first)
             .then(|| bridge::behind_cut(frame, &whole))
             .flatten();
         let kept_back = bridge::keeps_back(frame, &whole);
         let malformed = bridge_nf && bridge::is_malformed(frame, &whole);
-        let later = cut.filter(|_| way == Way::ToGuest).and_then(Fields::read);
+        let early = way == Way::ToGuest || tracked_first;
+        let later = cut.filter(|_| early);
+        let later = later.and_then(|frame| Fields::read(frame, reader));
+        let layer2 = later.unwrap_or(whole);
         Some(Self {
-            layer2: later.unwrap_or(whole),
+            cut_header: is_ip && layer2.get(Field::Header) == 0 && !malformed,
+            layer2,
             packet: cut.unwrap_or(frame),
             kept_back,
             malformed,
+            held_back: tracks && is_fragment(frame),
+            backend,
         })
     }
 
     /// As the rules of layer 3 read it.
     pub fn layer3(&self) -> Fields {
-        Fields::read_layer3(self.packet).unwrap_or_else(|| self.layer2.clone())
+        let reader = match self.backend {
+            Backend::Ebtables => Reader::Iptables,
+            Backend::Nftables => Reader::NftLayer3,
+        };
+        Fields::read(self.packet, reader).unwrap_or_else(|| self.layer2.clone())
+    }
+}
+
+/// Whether the frame holds a part of an IP packet, also behind a tag, which the kernel takes
+/// off before anything else.
+fn is_fragment(frame: &[u8]) -> bool {
+    let is_part = |frame: &[u8]| {
+        let fields = Fields::read(frame, Reader::NftLayer2);
+        fields.is_some_and(|fields| fields.fragment)
+    };
+    match frame.get(12..14) {
+        Some([0x81, 0x00] | [0x88, 0xa8]) if frame.len() >= 18 => {
+            is_part(&[&frame[..12], &frame[16..]].concat())
+        }
+        _ => is_part(frame),
     }
 }

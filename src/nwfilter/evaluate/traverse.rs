@@ -1,5 +1,6 @@
 //! One frame through the chains.
 
+use super::backend::Backend;
 use super::chains::{Layer2Chains, RootStep, SubChain};
 use super::compiled::Compiled;
 use super::field::{Field, Fields};
@@ -114,16 +115,19 @@ pub fn decide_slowly(filter: &Compiled, frame: &[u8], way: Way) -> Decision {
 
 /// Whether the frame passes; none where the definition must decide.
 pub fn quickly(filter: &Compiled, frame: &[u8], way: Way) -> Option<bool> {
-    let seen = ParsedFrame::parse(frame, way, filter.bridge_nf())?;
+    let seen = ParsedFrame::parse(frame, way, filter)?;
     if seen.kept_back {
         return Some(false);
+    }
+    if is_open(&seen, filter).is_some() {
+        return None;
     }
     let fast_path = filter.fast_path();
     fast_path.decide(&seen, way == Way::FromGuest, filter.applies_layer3())
 }
 
 fn through(filter: &Compiled, frame: &[u8], way: Way, trace: &mut impl Recorder) -> Decision {
-    let Some(seen) = ParsedFrame::parse(frame, way, filter.bridge_nf()) else {
+    let Some(seen) = ParsedFrame::parse(frame, way, filter) else {
         return Decision::Undecided(format!(
             "{} bytes are less than an Ethernet header, which no NIC sends",
             frame.len()
@@ -137,6 +141,9 @@ fn through(filter: &Compiled, frame: &[u8], way: Way, trace: &mut impl Recorder)
         trace.note(|| TraceStep::Malformed);
         return Decision::Drop;
     }
+    if let Some(why) = is_open(&seen, filter) {
+        return Decision::Undecided(why.to_owned());
+    }
     match layer2(filter.layer2(way), &seen.layer2, trace) {
         Decision::Accept => {}
         other => return other,
@@ -147,15 +154,26 @@ fn through(filter: &Compiled, frame: &[u8], way: Way, trace: &mut impl Recorder)
     }
     let kind = seen.layer2.get(Field::EtherType);
     if seen.layer2.fragment && filter.tracks(kind) {
-        return Decision::Undecided(
-            "connection tracking holds fragments back until the packet is whole".to_owned(),
-        );
+        return Decision::Undecided(HELD_BACK.to_owned());
     }
     let rules = filter.layer3(way, kind);
     if rules.is_empty() {
         return Decision::Accept;
     }
     layer3(rules, seen.packet, &seen.layer3(), trace)
+}
+
+/// Why a part of a packet is not decided.
+const HELD_BACK: &str = "connection tracking holds fragments back until the packet is whole";
+
+/// Why no rule is asked about the frame; none where the rules decide.
+fn is_open(seen: &ParsedFrame<'_>, filter: &Compiled) -> Option<&'static str> {
+    if seen.held_back {
+        return Some(HELD_BACK);
+    }
+    let nftables = filter.backend() == Backend::Nftables;
+    (nftables && seen.cut_header)
+        .then_some("the IP header is cut, and each rule reads what is left")
 }
 
 fn layer2(layer: &Layer2Chains, fields: &Fields, trace: &mut impl Recorder) -> Decision {

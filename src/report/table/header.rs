@@ -54,11 +54,21 @@ pub(in crate::report) fn accelerator_line(host: &Host) -> String {
 pub(in crate::report) fn host_line(host: &Host) -> String {
     let parts = [
         with_name("Linux", &host.kernel),
-        with_name("libvirt", &host.libvirt),
+        libvirt(host),
         with_name("QEMU", &host.qemu),
         clean(&host.privilege),
     ];
     join(parts.into_iter().filter(|part| !part.is_empty()), ", ")
+}
+
+/// `libvirt 12.9.0 with nftables`.
+fn libvirt(host: &Host) -> String {
+    let (libvirt, backend) = (with_name("libvirt", &host.libvirt), clean(&host.backend));
+    if backend.is_empty() {
+        libvirt
+    } else {
+        format!("{libvirt} with {backend}")
+    }
 }
 
 fn with_name(name: &str, version: &str) -> String {

@@ -44,7 +44,7 @@ async fn run_cells(
     let tell = |event: &Event| report(&Message::Event(Cow::Borrowed(event)));
     let policy = Policy::parse(&job.policy, &job.policy_origin)?;
     let image = job.guest.as_deref().map(Image::open).transpose()?;
-    let lab = Lab::up(Lan::for_lab(&policy)?, job.shortcuts).await?;
+    let lab = Lab::up(Lan::for_lab(&policy)?, job.shortcuts, job.backend).await?;
     report(&Message::LabUp(lab.slowness));
     define_filters(&lab, job)?;
     let host = host(&lab, job);
@@ -113,6 +113,7 @@ fn host(lab: &Lab, job: &Job) -> Host {
         accel_reason: String::new(),
         kernel: read("/proc/sys/kernel/osrelease"),
         libvirt: lab.libvirt.version(),
+        backend: lab.libvirt.backend().word().into(),
         // libvirt would look at QEMU only now, which takes seconds the first time.
         qemu: if job.has_machine() {
             lab.libvirt.qemu_version()

@@ -137,7 +137,9 @@ impl TestSubject for TapGuest<'_> {
             Some(InjectedFault::Pause | InjectedFault::Reset) => {
                 return Err(VerifyError::NothingToPause);
             }
-            Some(InjectedFault::Flush) => ruleset::flush_layer2()?,
+            Some(InjectedFault::Flush) => {
+                ruleset::flush_layer2(self.context.lab.libvirt.backend())?;
+            }
         }
         Ok(())
     }

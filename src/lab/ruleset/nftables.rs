@@ -1,0 +1,150 @@
+//! The rules of libvirt's nftables back end, as `nft` prints them.
+//!
+//! Each table has a base chain for a direction, which looks the interface up in a map whose
+//! elements jump to the interface's own chain (measured: docs/measurements.md#M61).
+
+use super::{Installed, dump, finish, start};
+use crate::lab::error::LabError;
+
+/// The tool.
+pub(super) const PROGRAM: &str = "nft";
+
+/// The table of layer 2.
+const LAYER2: &str = "libvirt_nwfilter_ethernet";
+
+/// The table of layer 3.
+const LAYER3: &str = "libvirt_nwfilter_inet";
+
+/// For each direction the base chain, the map that it looks the interface up in, and the
+/// end of the name of an interface's chain.
+const WAYS: [(&str, &str, &str); 2] = [
+    ("prerouting", "vmap-iif", "-out"),
+    ("postrouting", "vmap-oif", "-in"),
+];
+
+/// A chain with its rules.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Chain {
+    table: String,
+    name: String,
+    rules: Vec<String>,
+}
+
+/// What is in libvirt's tables.
+#[derive(Debug, Default)]
+pub(super) struct Tables {
+    chains: Vec<Chain>,
+    /// Table, map, interface and the chain that it leads to.
+    jumps: Vec<[String; 4]>,
+}
+
+/// Reads the tables of the caller's namespace.
+///
+/// # Errors
+/// When nft cannot be started or fails.
+pub(super) fn read() -> Result<Tables, LabError> {
+    dump(PROGRAM, &["list", "ruleset", "bridge"]).map(|text| Tables::of(&text))
+}
+
+/// Takes the rules of layer 2 away and leaves chains and maps, as a foreign flush does.
+///
+/// # Errors
+/// When nft cannot be started or fails.
+pub(super) fn flush_layer2() -> Result<(), LabError> {
+    dump(PROGRAM, &["flush", "table", "bridge", LAYER2]).map(drop)
+}
+
+/// Deletes libvirt's tables, whether or not they are there.
+///
+/// # Errors
+/// When nft cannot be started or fails.
+pub(super) fn delete_tables() -> Result<(), LabError> {
+    let delete = |table| format!("add table bridge {table}\ndelete table bridge {table}\n");
+    let text = [LAYER2, LAYER3].map(delete).concat();
+    finish(PROGRAM, start(PROGRAM, &["-f", "-"], &text)).map(drop)
+}
+
+impl Tables {
+    fn of(text: &str) -> Self {
+        let mut out = Self::default();
+        let (mut table, mut map) = ("", None);
+        let mut chain: Option<Chain> = None;
+        for line in text.lines().map(str::trim) {
+            let word = |at: usize| line.split_whitespace().nth(at).unwrap_or_default();
+            match (word(0), &mut chain, map) {
+                ("table", ..) => table = word(2),
+                ("chain", ..) => {
+                    chain = Some(Chain {
+                        table: table.to_owned(),
+                        name: word(1).to_owned(),
+                        rules: Vec::new(),
+                    });
+                }
+                ("map", ..) => map = Some(word(1)),
+                ("}", Some(_), _) => out.chains.extend(chain.take()),
+                ("}", None, Some(_)) => map = None,
+                // The head of a base chain, and what is in neither chain nor map.
+                ("type", Some(_), _) | (_, None, None) => {}
+                (_, Some(chain), _) => chain.rules.push(line.to_owned()),
+                (_, None, Some(map)) => out.jumps.extend(jumps(table, map, line)),
+            }
+        }
+        out
+    }
+
+    fn of_interface<'a>(&'a self, interface: &'a str) -> impl Iterator<Item = &'a Chain> {
+        let own = move |chain: &&Chain| {
+            let rest = chain.name.strip_prefix(interface);
+            let rest = rest.filter(|rest| rest.starts_with('-'));
+            rest.is_some_and(|rest| WAYS.iter().any(|(.., end)| rest.ends_with(end)))
+        };
+        self.chains.iter().filter(own)
+    }
+
+    /// Whether the frames of both directions come to the interface's chains in a table.
+    fn is_hooked(&self, table: &str, interface: &str) -> bool {
+        WAYS.iter().all(|(base, map, end)| {
+            let looks_up = self.chains.iter().any(|chain| {
+                let ends = |rule: &String| rule.ends_with(&format!("vmap @{map}"));
+                chain.table == table && chain.name == *base && chain.rules.iter().any(ends)
+            });
+            let wanted = [table, map, interface, &format!("{interface}{end}")];
+            looks_up && self.jumps.iter().any(|jump| *jump == wanted)
+        })
+    }
+
+    pub(super) fn installed(&self, interface: &str) -> Installed {
+        let rules = |table: &str| {
+            let chains = self.of_interface(interface);
+            let own = chains.filter(|chain| chain.table == table);
+            own.map(|chain| chain.rules.len()).sum()
+        };
+        Installed {
+            layer2: rules(LAYER2),
+            layer3: rules(LAYER3),
+            hooked: [LAYER2, LAYER3]
+                .iter()
+                .all(|table| self.is_hooked(table, interface)),
+        }
+    }
+
+    /// The interface's rules, each behind table and chain.
+    pub(super) fn rules(&self, interface: &str) -> Vec<String> {
+        let of_chain = |chain: &Chain| {
+            let Chain { table, name, rules } = chain;
+            let of_rule = |rule: &String| format!("{table} {name} {rule}");
+            rules.iter().map(of_rule).collect::<Vec<_>>()
+        };
+        self.of_interface(interface).flat_map(of_chain).collect()
+    }
+}
+
+/// The jumps in a line of a map's elements: `elements = { "tap0" : jump tap0-out }`.
+fn jumps<'a>(table: &'a str, map: &'a str, line: &'a str) -> impl Iterator<Item = [String; 4]> {
+    let elements = line.split([',', '{', '}']);
+    elements.filter_map(move |element| {
+        let (interface, verdict) = element.split_once(" : jump ")?;
+        let interface = interface.trim().trim_matches('"');
+        Some([table, map, interface, verdict.trim()].map(str::to_owned))
+    })
+}
