@@ -269,6 +269,23 @@ impl<'a> Sorted<'a> {
 
 /// Makes every frame the first of its connection, whatever was sent before.
 fn forget_connections() -> Result<(), LabError> {
+    let mut settings = timeouts()?;
+    if settings.is_empty() {
+        ruleset::load_tracking()?;
+        settings = timeouts()?;
+    }
+    if settings.is_empty() {
+        return Err(LabError::host(
+            format!("{TIMEOUTS} has no times after which connections are forgotten"),
+            "load the kernel's module nf_conntrack: `modprobe nf_conntrack`",
+        ));
+    }
+    let settings: Vec<(&str, &str)> = settings.iter().map(|name| (name.as_str(), "0")).collect();
+    set_sysctls(&settings)
+}
+
+/// The settings for those times; none where connection tracking is not loaded.
+fn timeouts() -> Result<Vec<String>, LabError> {
     let failed = |source| LabError::File {
         path: TIMEOUTS.into(),
         source,
@@ -281,8 +298,7 @@ fn forget_connections() -> Result<(), LabError> {
             settings.push(format!("netfilter.{name}"));
         }
     }
-    let settings: Vec<(&str, &str)> = settings.iter().map(|name| (name.as_str(), "0")).collect();
-    set_sysctls(&settings)
+    Ok(settings)
 }
 
 #[cfg(test)]

@@ -156,6 +156,19 @@ pub(super) fn start(program: &str, options: &[&str], input: &str) -> std::io::Re
     Ok(child)
 }
 
+/// Has the kernel load connection tracking, which a rule does that asks for a state.
+///
+/// # Errors
+/// When iptables cannot be started or fails.
+pub fn load_tracking() -> Result<(), LabError> {
+    for what in ["-A", "-D"] {
+        let rule = "INPUT -m conntrack --ctstate INVALID";
+        let options: Vec<&str> = [what].into_iter().chain(rule.split(' ')).collect();
+        dump("iptables", &options)?;
+    }
+    Ok(())
+}
+
 /// Waits until the kernel has disposed of the rules that are gone. What they held lives
 /// on until then: connection tracking, for one, which swallows parts of packets. Where
 /// libvirt does not wait for each rule (see [`super::shortcuts::socket_keeper`]), this waits once for all:

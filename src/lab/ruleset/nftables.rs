@@ -1,7 +1,7 @@
 //! The rules of libvirt's nftables back end, as `nft` prints them.
 //!
 //! Each table has a base chain for a direction, which looks the interface up in a map whose
-//! elements jump to the interface's own chain (measured: docs/measurements.md#M61).
+//! elements jump to the interface's own chain (measured: docs/measurements.md#M47).
 
 use super::{Installed, dump, finish, start};
 use crate::lab::error::LabError;
@@ -147,4 +147,99 @@ fn jumps<'a>(table: &'a str, map: &'a str, line: &'a str) -> impl Iterator<Item 
         let interface = interface.trim().trim_matches('"');
         Some([table, map, interface, verdict.trim()].map(str::to_owned))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: &str = "table bridge TABLE { # comment
+	set same-ip-set {
+		type ipv4_addr . ipv4_addr
+		elements = { 0.0.0.0 . 0.0.0.0,
+			     0.0.0.1 . 0.0.0.1 }
+	}
+
+	map vmap-oif {
+		type iface_index : verdict
+		elements = { \"tap0\" : jump tap0-in,
+			     \"tap01\" : jump tap01-in }
+	}
+
+	map vmap-iif {
+		type iface_index : verdict
+		elements = { \"tap0\" : jump tap0-out, \"tap01\" : jump tap01-out }
+	}
+
+	chain postrouting {
+		type filter hook postrouting priority filter; policy accept;
+		oif vmap @vmap-oif
+	}
+
+	chain prerouting {
+		type filter hook prerouting priority filter; policy accept;
+		iif vmap @vmap-iif
+	}
+
+	chain tap0-in {
+	}
+
+	chain tap0-out {
+		ether type ip jump tap0-ipv4-out
+		counter packets 0 bytes 0 drop
+	}
+
+	chain tap0-ipv4-out {
+		ip daddr 192.168.1.0/24 counter packets 3 bytes 126 accept
+	}
+
+	chain tap01-out {
+		counter packets 0 bytes 0 drop
+	}
+
+	chain n-tap0-out {
+		counter packets 0 bytes 0 drop
+	}
+}
+";
+
+    fn both() -> String {
+        [LAYER2, LAYER3]
+            .map(|table| ONE.replace("TABLE", table))
+            .concat()
+    }
+
+    fn installed(text: &str, interface: &str) -> (usize, usize, bool) {
+        let found = Tables::of(text).installed(interface);
+        (found.layer2, found.layer3, found.hooked)
+    }
+
+    #[test]
+    fn only_this_interface_counts() {
+        assert_eq!(installed(&both(), "tap0"), (3, 3, true));
+        assert_eq!(installed(&both(), "tap01"), (1, 1, true));
+        assert_eq!(installed(&both(), "tap9"), (0, 0, false));
+        assert_eq!(installed("", "tap0"), (0, 0, false));
+        let rules = Tables::of(&both()).rules("tap01");
+        assert_eq!(
+            rules,
+            [LAYER2, LAYER3]
+                .map(|table| format!("{table} tap01-out counter packets 0 bytes 0 drop"))
+        );
+    }
+
+    /// A rule that no frame comes to is as good as none.
+    #[test]
+    fn what_is_not_jumped_to_is_not_in_force() {
+        for gone in [
+            "oif vmap @vmap-oif",
+            "iif vmap @vmap-iif",
+            "\"tap0\" : jump tap0-out,",
+        ] {
+            let text = both().replacen(gone, "", 1);
+            assert_ne!(text, both(), "{gone}");
+            assert!(!installed(&text, "tap0").2, "{gone}");
+        }
+        assert!(!installed(&ONE.replace("TABLE", LAYER2), "tap0").2);
+    }
 }

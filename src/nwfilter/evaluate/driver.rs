@@ -64,6 +64,9 @@ pub trait Driver {
     /// The MACs that an address with a mask matches; none where they cannot be read.
     fn masked_mac(&self, address: &str, mask: Option<&str>) -> Option<IntervalSet>;
 
+    /// Whether ports of a negated protocol can be bound at layer 2.
+    fn takes_ports_of_negated(&self) -> bool;
+
     /// Whether a MAC with a mask of zeroes can be bound.
     fn takes_empty_masks(&self) -> bool;
 

@@ -112,6 +112,10 @@ impl Driver for Ebtables {
         masked_mac(address, mask)
     }
 
+    fn takes_ports_of_negated(&self) -> bool {
+        false
+    }
+
     fn takes_empty_masks(&self) -> bool {
         false
     }

@@ -161,7 +161,7 @@ pub enum Reader {
     /// iptables; ip6tables takes both for the protocol.
     Iptables,
     /// An nftables rule of layer 2, which reads each field by itself at a fixed place
-    /// (measured: docs/measurements.md#M44).
+    /// (measured: docs/measurements.md#M47).
     NftLayer2,
     /// One of layer 3, which asks for the protocol that the kernel has found in the packet.
     NftLayer3,
@@ -314,8 +314,10 @@ impl Fields {
     fn read_upper(&mut self, upper: &Upper<'_>, reader: Reader) {
         let is_icmp = upper.protocol == upper.icmp;
         match reader {
-            Reader::Ebtables | Reader::NftLayer2 | Reader::NftLayer3 if upper.later => {}
-            // Whatever the protocol: a rule for ports asks for one by itself.
+            Reader::Ebtables if upper.later => {}
+            // Whatever the protocol, since a rule for ports asks for one by itself; and later
+            // fragments too, as if they began with the header (measured:
+            // docs/measurements.md#M47).
             Reader::NftLayer2 | Reader::NftLayer3 => {
                 self.read_ports(upper.bytes);
                 self.read_flags(upper.bytes);

@@ -240,7 +240,7 @@ fn ip(
         }
     }
     let protocol = protocol(element, matches, driver)?;
-    ports(element, matches, protocol)?;
+    ports(element, matches, protocol, driver)?;
     if let Some((value, negated)) = element.read("dscp", |text| number(text, 63))? {
         let set = driver.layer2_dscp(value);
         matches.signed(Field::Tos, &set, negated);
@@ -265,6 +265,7 @@ fn ports(
     element: &ResolvedElement<'_>,
     matches: &mut MatchBuilder,
     protocol: Option<(u128, bool)>,
+    driver: &dyn Driver,
 ) -> Result<(), CompileError> {
     let sides = [
         ("srcportstart", "srcportend", Field::SrcPort),
@@ -278,7 +279,9 @@ fn ports(
         let known = element
             .get("protocol")
             .is_some_and(|protocol| !protocol.variable);
-        if !known || !matches!(protocol, Some((6 | 17 | 33 | 132, false))) {
+        let has_ports = matches!(protocol, Some((6 | 17 | 33 | 132, negated))
+            if !negated || driver.takes_ports_of_negated());
+        if !known || !has_ports {
             return Err(element.refused(format!(
                 "{name} needs a protocol with ports, in an element that is not negated"
             )));

@@ -3,8 +3,8 @@
 //!
 //! The facts are measured with libvirt 11.3.0 (ebtables back end,
 //! docs/measurements.md#M1), among them its bugs: the evaluator answers what happens, not what the XML seems to say.
-//! Those of the nftables back end (libvirt 12.8 and later) are read in
-//! libvirt's source and not measured. What the two translate differently is in
+//! Those of the nftables back end are measured with libvirt 12.9.0 (docs/measurements.md#M47).
+//! What the two translate differently is in
 //! [`ebtables`] and [`nftables`]; everything else they have in common.
 //!
 //! A filter that libvirt would not bind is a [`CompileError`]. A frame whose

@@ -1,6 +1,6 @@
-//! libvirt's nftables driver (`nwfilter_nftables_driver.c`), as read in its
-//! source at commit eb65962f and its test data. Releases have it since 12.8;
-//! only what nft itself takes is measured (docs/measurements.md#M5).
+//! libvirt's nftables driver (`nwfilter_nftables_driver.c`), as read in its source and held
+//! against libvirt 12.9.0 and a kernel (measured: docs/measurements.md#M47). Releases have it
+//! since 12.8.
 
 use super::chains::ChainPlace;
 use super::driver::{Driver, RuleCopy};
@@ -17,15 +17,20 @@ use crate::frame::ethertype;
 use crate::nwfilter::intervals::IntervalSet;
 use crate::nwfilter::model::Rule;
 use crate::nwfilter::vocabulary::names::{ETHERTYPES, Name};
-use crate::nwfilter::vocabulary::parse::{mac, masked_mac, name_or_number, number};
-use crate::nwfilter::vocabulary::{Action, Protocol, RuleDirection};
+use crate::nwfilter::vocabulary::parse::{
+    boolean, mac, masked_address, masked_mac, name_or_number, number, prefix_length,
+};
+use crate::nwfilter::vocabulary::{Action, IpVersion, Protocol, RuleDirection};
 use std::collections::HashMap;
 
 /// The driver that libvirt's repository has since commit eb65962f.
 #[derive(Debug, Clone, Copy)]
 pub struct Nftables;
 
-/// The names that nft has for the operations of ARP (measured: docs/measurements.md#M44).
+/// What libvirt calls `ALL` of TCP's flags.
+const ALL_FLAGS: u128 = 0x3f;
+
+/// The names that nft has for the operations of ARP (measured: docs/measurements.md#M47).
 const NFT_OPERATIONS: [Name; 7] = [
     ("request", 1),
     ("reply", 2),
@@ -85,22 +90,36 @@ impl Driver for Nftables {
     }
 
     /// nft takes a mask as a number of bits, which libvirt makes of every other but of one
-    /// that a variable holds.
+    /// that a variable holds. And libvirt takes an address from a variable for one of IPv4,
+    /// as it does a DSCP without an address of IPv6 before it.
     ///
     /// # Errors
-    /// A mask that nft does not take.
+    /// What nft does not take.
     fn check(&self, element: &ResolvedElement<'_>) -> Result<(), CompileError> {
         let masks = ["srcipmask", "dstipmask", "arpsrcipmask", "arpdstipmask"];
         let long = |name: &&str| {
             let value = element.value(name).filter(|_| element.is_verbatim(name));
             value.is_some_and(|value| value.parse::<u8>().is_err())
         };
-        match masks.iter().find(|name| long(name)) {
-            None => Ok(()),
-            Some(name) => Err(element.refused(format!(
-                "nft takes no {name} from a variable but a number of bits"
-            ))),
+        if let Some(name) = masks.iter().find(|name| long(name)) {
+            let what = format!("nft takes no {name} from a variable but a number of bits");
+            return Err(element.refused(what));
         }
+        if element.protocol.layer3() != Some(IpVersion::V6) {
+            return Ok(());
+        }
+        let mut addresses = ["srcipaddr", "srcipfrom", "dstipaddr", "dstipfrom"]
+            .iter()
+            .filter(|name| element.get(name).is_some());
+        if let Some(name) = addresses.clone().find(|name| element.is_verbatim(name)) {
+            return Err(element.refused(format!(
+                "libvirt writes a {name} from a variable as an address of IPv4 for nft"
+            )));
+        }
+        if element.get("dscp").is_some() && addresses.next().is_none() {
+            return Err(element.refused("libvirt writes dscp as one of IPv4 for nft"));
+        }
+        Ok(())
     }
 
     fn note_layer2(&self, _: &ResolvedElement<'_>, _: &mut MatchBuilder) {}
@@ -112,6 +131,12 @@ impl Driver for Nftables {
         swap: bool,
         matches: &mut MatchBuilder,
     ) -> Result<(), CompileError> {
+        let gratuitous = element.get("gratuitous");
+        if gratuitous.is_some_and(|flag| boolean(&flag.value)) {
+            return Err(
+                element.refused("libvirt writes gratuitous of <rarp> as one of ARP for nft")
+            );
+        }
         if element.get("protocoltype").is_some() {
             matches.undecided(
                 "the nftables back end reads protocoltype of <rarp> from the wrong place",
@@ -119,6 +144,12 @@ impl Driver for Nftables {
         }
         let mut own = MatchBuilder::default();
         arp(element, &mut own, self)?;
+        for (name, mask) in [
+            ("arpsrcipaddr", "arpsrcipmask"),
+            ("arpdstipaddr", "arpdstipmask"),
+        ] {
+            rarp_address(element, name, mask, &mut own)?;
+        }
         // What is exchanged twice stays as it is.
         let own = if swap { own.swapped() } else { own };
         matches.matches.extend(own.matches);
@@ -134,6 +165,10 @@ impl Driver for Nftables {
         let set = masked_mac(address, mask)?;
         let stands = set.first() == mac(address);
         Some(if stands { set } else { IntervalSet::EMPTY })
+    }
+
+    fn takes_ports_of_negated(&self) -> bool {
+        true
     }
 
     fn takes_empty_masks(&self) -> bool {
@@ -213,11 +248,23 @@ impl Driver for Nftables {
 
     fn layer3_flags(
         &self,
-        _: &ResolvedElement<'_>,
+        element: &ResolvedElement<'_>,
         (mask, flags, negated): (u128, u128, bool),
         matches: &mut MatchBuilder,
     ) -> Result<(), CompileError> {
-        matches.signed(Field::TcpFlags, &under_mask(mask, flags), negated);
+        if mask.count_ones() > 1 || flags == ALL_FLAGS {
+            return Err(element.refused("nft takes no mask of several TCP flags as it is emitted"));
+        }
+        // A set of single flags, of which one will do.
+        let set = match flags {
+            0 => under_mask(mask, 0),
+            _ => (0..8)
+                .map(|bit| flags & 1 << bit)
+                .filter(|flag| *flag != 0)
+                .map(|flag| under_mask(mask, flag))
+                .fold(IntervalSet::EMPTY, |all, one| all.union(&one)),
+        };
+        matches.signed(Field::TcpFlags, &set, negated);
         Ok(())
     }
 
@@ -299,7 +346,7 @@ impl Driver for Nftables {
         &self,
         _: &Rule,
         element: &ResolvedElement<'_>,
-        matches: &mut MatchBuilder,
+        _: &mut MatchBuilder,
     ) -> Result<(), CompileError> {
         let negated = |name: &&&str| element.get(name).is_some_and(|found| found.negated);
         let names = ["srcipaddr", "dstipaddr", "srcipfrom", "dstipfrom", "dscp"];
@@ -309,7 +356,6 @@ impl Driver for Nftables {
         if element.get("option").is_some() {
             return Err(element.refused("nft takes no test of a TCP option as it is emitted"));
         }
-        let _ = matches;
         Ok(())
     }
 
@@ -353,4 +399,37 @@ fn named_state(element: &ResolvedElement<'_>) -> Option<ConnectionState> {
     } else {
         ConnectionState::Known
     })
+}
+
+/// libvirt has nft compare the first bits of the address in a `<rarp>` element with all 32
+/// of the masked address, which is too great a number for them but where it is zero.
+///
+/// # Errors
+/// A number that is too great.
+fn rarp_address(
+    element: &ResolvedElement<'_>,
+    name: &str,
+    mask: &str,
+    matches: &mut MatchBuilder,
+) -> Result<(), CompileError> {
+    let Some(length) = element
+        .value(mask)
+        .and_then(|mask| prefix_length(mask, false))
+    else {
+        return Ok(());
+    };
+    let read = |text: &str| masked_address(text, Some(&length.to_string()), false);
+    let Some((set, _)) = element.read(name, read)? else {
+        return Ok(());
+    };
+    let number = set.first().unwrap_or_default();
+    if length == 0 || number >> length != 0 {
+        return Err(element.refused(format!(
+            "libvirt writes {name} too great for its mask for nft"
+        )));
+    }
+    if length < 32 && number != 0 {
+        matches.undecided(format!("libvirt writes {name} for nft as another address"));
+    }
+    Ok(())
 }

@@ -6,6 +6,9 @@ use super::compiled::Compiled;
 use super::field::{Field, Fields, Reader};
 use super::way::Way;
 
+/// Why a part of a packet is not decided.
+pub const HELD_BACK: &str = "connection tracking holds fragments back until the packet is whole";
+
 /// A frame as the parts of the kernel see it on its way.
 pub struct ParsedFrame<'f> {
     /// As the rules of layer 2 read it.
@@ -16,10 +19,8 @@ pub struct ParsedFrame<'f> {
     pub kept_back: bool,
     /// Whether br_netfilter discards it.
     pub malformed: bool,
-    /// Whether it is IP whose header is cut, and gets past the bridge all the same.
-    pub cut_header: bool,
-    /// Whether connection tracking keeps it for its other parts, before any rule.
-    pub held_back: bool,
+    /// Why no rule is asked about it; none where the rules decide.
+    pub open: Option<&'static str>,
     backend: Backend,
 }
 
@@ -48,12 +49,18 @@ impl<'f> ParsedFrame<'f> {
         let later = later.and_then(|frame| Fields::read(frame, reader));
         let layer2 = later.unwrap_or(whole);
         Some(Self {
-            cut_header: is_ip && layer2.get(Field::Header) == 0 && !malformed,
+            open: if tracks && is_fragment(frame) {
+                Some(HELD_BACK)
+            } else if backend == Backend::Nftables && is_ip && layer2.get(Field::Header) == 0 {
+                // br_netfilter would discard it.
+                (!malformed).then_some("the IP header is cut, and each rule reads what is left")
+            } else {
+                None
+            },
             layer2,
             packet: cut.unwrap_or(frame),
             kept_back,
             malformed,
-            held_back: tracks && is_fragment(frame),
             backend,
         })
     }

@@ -1,10 +1,9 @@
 //! One frame through the chains.
 
-use super::backend::Backend;
 use super::chains::{Layer2Chains, RootStep, SubChain};
 use super::compiled::Compiled;
 use super::field::{Field, Fields};
-use super::parsed_frame::ParsedFrame;
+use super::parsed_frame::{HELD_BACK, ParsedFrame};
 use super::rule::{CompiledRule, ConnectionState};
 use super::tracking;
 use super::way::Way;
@@ -119,7 +118,7 @@ pub fn quickly(filter: &Compiled, frame: &[u8], way: Way) -> Option<bool> {
     if seen.kept_back {
         return Some(false);
     }
-    if is_open(&seen, filter).is_some() {
+    if seen.open.is_some() {
         return None;
     }
     let fast_path = filter.fast_path();
@@ -141,7 +140,7 @@ fn through(filter: &Compiled, frame: &[u8], way: Way, trace: &mut impl Recorder)
         trace.note(|| TraceStep::Malformed);
         return Decision::Drop;
     }
-    if let Some(why) = is_open(&seen, filter) {
+    if let Some(why) = seen.open {
         return Decision::Undecided(why.to_owned());
     }
     match layer2(filter.layer2(way), &seen.layer2, trace) {
@@ -161,19 +160,6 @@ fn through(filter: &Compiled, frame: &[u8], way: Way, trace: &mut impl Recorder)
         return Decision::Accept;
     }
     layer3(rules, seen.packet, &seen.layer3(), trace)
-}
-
-/// Why a part of a packet is not decided.
-const HELD_BACK: &str = "connection tracking holds fragments back until the packet is whole";
-
-/// Why no rule is asked about the frame; none where the rules decide.
-fn is_open(seen: &ParsedFrame<'_>, filter: &Compiled) -> Option<&'static str> {
-    if seen.held_back {
-        return Some(HELD_BACK);
-    }
-    let nftables = filter.backend() == Backend::Nftables;
-    (nftables && seen.cut_header)
-        .then_some("the IP header is cut, and each rule reads what is left")
 }
 
 fn layer2(layer: &Layer2Chains, fields: &Fields, trace: &mut impl Recorder) -> Decision {

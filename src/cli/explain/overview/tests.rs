@@ -46,7 +46,7 @@ fn another_back_end_is_named() {
     let tree = FilterTree::generated(crate::nwfilter::generate(&Policy::example()));
     let text = explained(&tree, Backend::Nftables);
     assert!(
-        text.contains("backend nftables, as read in libvirt's source"),
+        text.contains("backend nftables, measured with libvirt 12.9.0"),
         "{text}"
     );
 }
