@@ -42,7 +42,7 @@ fn a_strict_client_hears_its_server_on_pcnet_and_not_through_an_unfinished_check
     );
     assert_eq!(trusting.control.failure, None);
 
-    for words in ["left to offload", "use pcnet, rtl8139 or e1000"] {
+    for words in ["left to offload", "The cure is pcnet, rtl8139 or e1000"] {
         assert!(done.stdout.contains(words), "{words}: {}", done.printed());
     }
 }
