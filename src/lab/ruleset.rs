@@ -4,27 +4,19 @@
 //! without a rule (measured: docs/measurements.md#M7), so the rules themselves are read.
 
 mod nftables;
+mod tool;
 
-use super::error::{LabError, ProgramFault};
+pub use tool::Installed;
+use tool::{dump, dumps};
+pub(super) use tool::{finish, start};
+
+use super::error::LabError;
 use super::programs::find;
 use crate::nwfilter::evaluate::Backend;
 use nix::sys::socket::{
     AddressFamily, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, socket,
 };
-use std::io::Write as _;
 use std::os::fd::AsRawFd as _;
-use std::process::{Child, Command, Stdio};
-
-/// Rules that libvirt has for one interface.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Installed {
-    /// Rules in the interface's layer-2 chains.
-    pub layer2: usize,
-    /// Rules in the interface's layer-3 chains.
-    pub layer3: usize,
-    /// The kernel's hooks lead to the interface's chains.
-    pub hooked: bool,
-}
 
 /// What libvirt's filter driver and this module run. Where one is missing,
 /// libvirt blames the filter.
@@ -137,25 +129,6 @@ pub fn flush_layer2(backend: Backend) -> Result<(), LabError> {
     }
 }
 
-/// Starts a tool and writes `input` to its standard input.
-///
-/// # Errors
-/// When the tool cannot be started.
-pub(super) fn start(program: &str, options: &[&str], input: &str) -> std::io::Result<Child> {
-    let mut child = Command::new(program)
-        .args(options)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    // What ends without reading says why.
-    let _ = child
-        .stdin
-        .take()
-        .map(|mut stdin| stdin.write_all(input.as_bytes()));
-    Ok(child)
-}
-
 /// Has the kernel load connection tracking, which a rule does that asks for a state.
 ///
 /// # Errors
@@ -201,7 +174,8 @@ pub fn wait_for_rcu() -> Result<(), LabError> {
 /// it makes the chain, and loses that rule when it does make it (measured:
 /// docs/measurements.md#M8).
 ///
-/// With nftables both of libvirt's tables go, which libvirt makes again when it needs them.
+/// With nftables such chains would even come into force with the next filter
+/// (docs/libvirt-bugs.md#B33); both of libvirt's tables go, which it makes again.
 ///
 /// # Errors
 /// When the tool cannot be started or fails.
@@ -211,35 +185,6 @@ pub fn clear(backend: Backend) -> Result<(), LabError> {
     }
     flush_layer2(backend)?;
     dump("ebtables", &["-t", "nat", "-X"]).map(drop)
-}
-
-fn dump(program: &str, options: &[&str]) -> Result<String, LabError> {
-    finish(program, start(program, options, ""))
-}
-
-/// What several tools print that run side by side.
-fn dumps<const N: usize>(tools: [(&str, &[&str]); N]) -> [Result<String, LabError>; N] {
-    tools
-        .map(|(program, options)| (program, start(program, options, "")))
-        .map(|(program, child)| finish(program, child))
-}
-
-/// What a tool has printed when it has ended, if all went well.
-pub(super) fn finish(program: &str, started: std::io::Result<Child>) -> Result<String, LabError> {
-    let output = started.and_then(Child::wait_with_output).map_err(|error| {
-        LabError::host_because(
-            format!("{program} cannot be started"),
-            error,
-            "`cargo xtask setup` installs iptables and ebtables",
-        )
-    })?;
-    if !output.status.success() {
-        return Err(LabError::Program {
-            program: program.into(),
-            source: ProgramFault::of(&output),
-        });
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 fn count(interface: &str, ebtables: &str, iptables: &str) -> Installed {

@@ -3,7 +3,7 @@
 //! Each table has a base chain for a direction, which looks the interface up in a map whose
 //! elements jump to the interface's own chain (measured: docs/measurements.md#M47).
 
-use super::{Installed, dump, finish, start};
+use super::tool::{Installed, dump, finish, start};
 use crate::lab::error::LabError;
 
 /// The tool.

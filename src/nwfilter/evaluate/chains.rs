@@ -1,5 +1,6 @@
 //! Rules sorted into the chains of one interface.
 
+use super::chain_place::ChainPlace;
 use super::driver::Driver;
 use super::error::CompileError;
 use super::expand::expand;
@@ -47,15 +48,6 @@ pub enum RootStep {
     Rule(CompiledRule),
     /// A jump to the chain with this position.
     Jump(usize),
-}
-
-/// Where the root chain jumps to a chain. What has the same place comes in random order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ChainPlace {
-    /// Priority of the jump.
-    pub priority: i16,
-    /// Its place among those of the same priority.
-    pub tie: usize,
 }
 
 /// A chain that the root jumps to.

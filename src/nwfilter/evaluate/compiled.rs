@@ -8,6 +8,7 @@ use super::error::CompileError;
 use super::fast_path::FastPath;
 use super::flatten::{RuleInstance, Scope, flatten};
 use super::nftables::Nftables;
+use super::parsed_frame::Surroundings;
 use super::release::Portability;
 use super::rule::{CompiledRule, ConnectionState};
 use super::way::Way;
@@ -158,9 +159,13 @@ impl Compiled {
             .any(|rule| rule.state != ConnectionState::Any)
     }
 
-    /// The same for either family: the one for bridges tracks both.
-    pub(super) fn tracks_any(&self) -> bool {
-        [0x0800, 0x86dd].into_iter().any(|kind| self.tracks(kind))
+    /// What there is on a frame's way besides the rules.
+    pub(super) fn surroundings(&self) -> Surroundings {
+        Surroundings {
+            bridge_nf: self.bridge_nf,
+            backend: self.backend,
+            tracks: [0x0800, 0x86dd].into_iter().any(|kind| self.tracks(kind)),
+        }
     }
 
     /// The back end that it is compiled for.

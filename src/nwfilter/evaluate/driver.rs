@@ -1,6 +1,6 @@
 //! What the back ends of libvirt's filter driver translate differently.
 
-use super::chains::ChainPlace;
+use super::chain_place::ChainPlace;
 use super::error::CompileError;
 use super::flatten::RuleInstance;
 use super::release::Portability;

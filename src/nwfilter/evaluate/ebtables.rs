@@ -1,7 +1,7 @@
 //! libvirt's ebtables and iptables driver (`nwfilter_ebiptables_driver.c`), as
 //! measured with libvirt 11.3.0 (docs/measurements.md#M1).
 
-use super::chains::ChainPlace;
+use super::chain_place::ChainPlace;
 use super::driver::{Driver, RuleCopy};
 use super::error::CompileError;
 use super::field::Field;

@@ -34,6 +34,7 @@
 
 mod backend;
 mod bridge;
+mod chain_place;
 mod chains;
 mod compiled;
 mod driver;
@@ -58,7 +59,8 @@ mod traverse;
 mod way;
 
 pub use backend::Backend;
-pub use chains::{ChainPlace, Chains, Layer2Chains, Layer3Rules, RootStep, SubChain};
+pub use chain_place::ChainPlace;
+pub use chains::{Chains, Layer2Chains, Layer3Rules, RootStep, SubChain};
 pub use compiled::Compiled;
 pub use error::{CompileError, Culprit};
 pub use release::{IptablesRelease, Portability};

@@ -2,7 +2,7 @@
 //! against libvirt 12.9.0 and a kernel (measured: docs/measurements.md#M47). Releases have it
 //! since 12.8.
 
-use super::chains::ChainPlace;
+use super::chain_place::ChainPlace;
 use super::driver::{Driver, RuleCopy};
 use super::error::CompileError;
 use super::field::Field;

@@ -2,7 +2,6 @@
 
 use super::backend::Backend;
 use super::bridge;
-use super::compiled::Compiled;
 use super::field::{Field, Fields, Reader};
 use super::way::Way;
 
@@ -24,10 +23,23 @@ pub struct ParsedFrame<'f> {
     backend: Backend,
 }
 
+/// What there is on a frame's way besides the rules.
+#[derive(Debug, Clone, Copy)]
+pub struct Surroundings {
+    /// Whether the bridge hands IP packets to iptables.
+    pub bridge_nf: bool,
+    /// Whose rules they are.
+    pub backend: Backend,
+    /// Whether any rule of layer 3 asks for a connection's state.
+    pub tracks: bool,
+}
+
 impl<'f> ParsedFrame<'f> {
     /// None when it is shorter than an Ethernet header.
-    pub fn parse(frame: &'f [u8], way: Way, filter: &Compiled) -> Option<Self> {
-        let (bridge_nf, backend) = (filter.bridge_nf(), filter.backend());
+    pub fn parse(frame: &'f [u8], way: Way, surroundings: Surroundings) -> Option<Self> {
+        let Surroundings {
+            bridge_nf, backend, ..
+        } = surroundings;
         let reader = match backend {
             Backend::Ebtables => Reader::Ebtables,
             Backend::Nftables => Reader::NftLayer2,
@@ -35,7 +47,7 @@ impl<'f> ParsedFrame<'f> {
         let whole = Fields::read(frame, reader)?;
         let is_ip = matches!(whole.get(Field::EtherType), 0x0800 | 0x86dd);
         // That of bridges tracks both families and comes before libvirt's rules.
-        let tracks = backend == Backend::Nftables && filter.tracks_any();
+        let tracks = backend == Backend::Nftables && surroundings.tracks;
         let tracked_first = tracks && is_ip;
         // br_netfilter cuts off what is behind a packet, after the rules for
         // frames from the guest and before all others; so does the tracking.

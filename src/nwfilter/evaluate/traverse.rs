@@ -114,7 +114,7 @@ pub fn decide_slowly(filter: &Compiled, frame: &[u8], way: Way) -> Decision {
 
 /// Whether the frame passes; none where the definition must decide.
 pub fn quickly(filter: &Compiled, frame: &[u8], way: Way) -> Option<bool> {
-    let seen = ParsedFrame::parse(frame, way, filter)?;
+    let seen = ParsedFrame::parse(frame, way, filter.surroundings())?;
     if seen.kept_back {
         return Some(false);
     }
@@ -126,7 +126,7 @@ pub fn quickly(filter: &Compiled, frame: &[u8], way: Way) -> Option<bool> {
 }
 
 fn through(filter: &Compiled, frame: &[u8], way: Way, trace: &mut impl Recorder) -> Decision {
-    let Some(seen) = ParsedFrame::parse(frame, way, filter) else {
+    let Some(seen) = ParsedFrame::parse(frame, way, filter.surroundings()) else {
         return Decision::Undecided(format!(
             "{} bytes are less than an Ethernet header, which no NIC sends",
             frame.len()
