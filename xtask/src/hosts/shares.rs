@@ -100,7 +100,7 @@ mod tests {
     #[case::home("/home/a/filters", "/home/a/filters")]
     #[case::of_the_host("/usr", "/srv/lanfence/work")]
     #[case::top("/", "/srv/lanfence/work")]
-    #[case::of_root("/root/filters", "/srv/lanfence/work")]
+    #[case::of_root(&format!("{ROOT}/filters"), "/srv/lanfence/work")]
     fn the_users_directory_keeps_its_path(#[case] here: &str, #[case] there: &str) {
         let shares = Shares {
             work: PathBuf::from(here),

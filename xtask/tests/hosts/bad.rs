@@ -1,16 +1,12 @@
 //! Hosts that cannot be had, do not boot, hang, or are not wanted any more: one clear message, the
 //! right exit code, and nothing left behind.
 
-use super::{ENDING, children, hosts, output, run, text, unless_unfit};
+use super::{hosts, output, started, text, unless_unfit, wait_for_end};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rstest::rstest;
 use std::fs;
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::Stdio;
-use std::thread;
-use std::time::{Duration, Instant};
 
 const USAGE: i32 = 2;
 const UNFIT: i32 = 3;
@@ -104,31 +100,15 @@ fn a_host_that_hangs_is_noticed() {
 #[test]
 fn ctrl_c_ends_the_host_and_removes_its_directory() {
     let directory = tempfile::tempdir().expect("scratch directory");
-    let script = "echo started; sleep 1000";
-    let mut child = run(directory.path(), &["--program", "sh", "--", "-c", script])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("xtask runs");
-    let mut line = String::new();
-    let stdout = child.stdout.take().expect("piped");
-    BufReader::new(stdout).read_line(&mut line).expect("output");
-    if line.is_empty() {
-        let status = child.wait().expect("xtask ends");
-        assert_eq!(status.code(), Some(UNFIT), "the command did not start");
+    let Some((mut child, qemu)) = started(directory.path()) else {
         return;
-    }
-    let qemu = children(child.id());
-    let directory = fs::read_link(Path::new("/proc").join(&qemu[0]).join("cwd")).expect("QEMU's");
+    };
+    let directory = fs::read_link(Path::new("/proc").join(&qemu).join("cwd")).expect("QEMU's");
     assert!(directory.join("disk.qcow2").exists());
     let pid = i32::try_from(child.id()).expect("a process id");
     kill(Pid::from_raw(pid), Signal::SIGINT).expect("signal");
     let status = child.wait().expect("xtask ends");
     assert_eq!(status.code(), Some(INTERRUPTED));
-    let deadline = Instant::now() + ENDING;
-    while Path::new("/proc").join(&qemu[0]).exists() {
-        assert!(Instant::now() < deadline, "QEMU outlives its starter");
-        thread::sleep(Duration::from_millis(20));
-    }
+    wait_for_end(&qemu);
     assert!(!directory.exists(), "{}", directory.display());
 }

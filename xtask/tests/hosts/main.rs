@@ -8,7 +8,7 @@ use rstest::rstest;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -121,8 +121,18 @@ fn a_host_that_ends_is_noticed_and_quoted(#[case] script: &str, #[case] expected
 #[test]
 fn a_killed_starter_takes_its_host_along() {
     let directory = tempfile::tempdir().expect("scratch directory");
+    let Some((mut child, qemu)) = started(directory.path()) else {
+        return;
+    };
+    child.kill().expect("xtask can be killed");
+    child.wait().expect("xtask has ended");
+    wait_for_end(&qemu);
+}
+
+/// `hosts run` whose command has begun and goes on, and the process of its QEMU.
+fn started(directory: &Path) -> Option<(Child, String)> {
     let script = "echo started; sleep 1000";
-    let mut child = run(directory.path(), &["--program", "sh", "--", "-c", script])
+    let mut child = run(directory, &["--program", "sh", "--", "-c", script])
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
@@ -135,14 +145,16 @@ fn a_killed_starter_takes_its_host_along() {
         let unfit = status.code() == Some(UNFIT) && !Uid::effective().is_root();
         assert!(unfit, "the command did not start: {status}");
         eprintln!("skipped, there can be no host here");
-        return;
+        return None;
     }
-    let qemu = children(child.id());
-    assert_eq!(qemu.len(), 1, "one QEMU: {qemu:?}");
-    child.kill().expect("xtask can be killed");
-    child.wait().expect("xtask has ended");
+    let mut children = children(child.id());
+    assert_eq!(children.len(), 1, "one QEMU: {children:?}");
+    Some((child, children.remove(0)))
+}
+
+fn wait_for_end(process: &str) {
     let deadline = Instant::now() + ENDING;
-    while Path::new("/proc").join(&qemu[0]).exists() {
+    while Path::new("/proc").join(process).exists() {
         assert!(Instant::now() < deadline, "QEMU outlives its starter");
         thread::sleep(Duration::from_millis(20));
     }
