@@ -38,7 +38,7 @@ pub fn probes(policy: &Policy, layout: &Layout) -> Vec<Probe> {
 pub fn judge_all(filter: &Compiled, policy: &Policy, layout: &Layout) -> Vec<Judged> {
     probes(policy, layout)
         .into_iter()
-        .map(|probe| judged(filter, layout, probe))
+        .map(|probe| judged(filter, layout, probe.with(filter.backend())))
         .collect()
 }
 
@@ -99,6 +99,7 @@ fn rank(decision: &Decision) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nwfilter::evaluate::Backend;
     use crate::nwfilter::{generate, read};
     use rstest::rstest;
 
@@ -107,10 +108,14 @@ mod tests {
     const GENERATED: &str = include_str!("../testdata/generated.outcomes");
 
     fn all(filter: &crate::nwfilter::Filter) -> Vec<Judged> {
+        all_with(filter, Backend::Ebtables)
+    }
+
+    fn all_with(filter: &crate::nwfilter::Filter, backend: Backend) -> Vec<Judged> {
         let policy = Policy::example();
         let layout = Layout::of(&policy).unwrap();
-        let parts = std::slice::from_ref(filter);
-        let compiled = Compiled::new(parts, &filter.name, layout.guest.mac, &[]).unwrap();
+        let (parts, mac) = (std::slice::from_ref(filter), layout.guest.mac);
+        let compiled = Compiled::with_backend(parts, &filter.name, mac, &[], backend).unwrap();
         judge_all(&compiled, &policy, &layout)
     }
 
@@ -144,9 +149,11 @@ mod tests {
         );
     }
 
-    #[test]
-    fn the_generated_filter_passes_every_probe() {
-        for judged in all(&generate(&Policy::example())) {
+    #[rstest]
+    fn the_generated_filter_passes_every_probe(
+        #[values(Backend::Ebtables, Backend::Nftables)] backend: Backend,
+    ) {
+        for judged in all_with(&generate(&Policy::example()), backend) {
             let good = matches!(judged.verdict, Verdict::Pass | Verdict::KnownGap);
             assert!(good, "{}: {:?}", judged.probe.id, judged.outcome);
         }

@@ -18,6 +18,7 @@
 //! # Ok::<(), lanfence::layout::LayoutError>(())
 //! ```
 
+mod backends;
 mod catalogue;
 mod frames;
 mod group;

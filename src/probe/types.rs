@@ -165,8 +165,8 @@ pub struct Probe {
     pub summary: String,
     /// What the policy wants.
     pub expect: Expect,
-    /// Set where nwfilter cannot stop the frame: why, and what can. A frame that gets
-    /// through is then a known gap, neither pass nor fail.
+    /// Set where no nwfilter can treat the frame as the policy wants: why, and what can. The
+    /// opposite of `expect` is then a known gap, neither pass nor fail.
     pub known_gap: Option<&'static str>,
     /// The host that sends it.
     pub origin: Origin,

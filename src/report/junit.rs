@@ -131,7 +131,7 @@ fn known_gap(probe: &ProbeResult) -> String {
     let remedy = probe.note.as_deref().map(clean);
     let remedy = remedy.map_or_else(String::new, |note| format!("; remedy: {note}"));
     format!(
-        "no nwfilter can stop this: {}{remedy}",
+        "no nwfilter can do what the policy wants: {}{remedy}",
         clean(&probe.summary)
     )
 }

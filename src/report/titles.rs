@@ -39,7 +39,7 @@ pub fn passed_and_failed(counts: Counts) -> String {
     format!("{} passed, {} failed", counts.passed, counts.failed())
 }
 
-/// `9 known gaps open`: frames that got through because no nwfilter can stop them.
+/// `9 known gaps open`: no nwfilter treats these frames as the policy wants.
 pub fn known_gaps_open(known_gaps: usize) -> String {
     format!("{} open", plural(known_gaps, "known gap"))
 }

@@ -11,7 +11,7 @@ pub struct Counts {
     pub leaked: usize,
     /// Were stopped against the policy.
     pub blocked: usize,
-    /// Got through, because no nwfilter can stop them.
+    /// The opposite of what the policy wants, and no nwfilter does better.
     pub known_gaps: usize,
     /// Not proven.
     pub inconclusive: usize,

@@ -56,12 +56,17 @@ fn outcome(seen: Observation, delivered: bool) -> Outcome {
 
 /// The verdict of a probe from its outcomes without the filter (`control`) and with it.
 ///
-/// `known_gap` says that nwfilter cannot stop the frame. `check` sends
+/// `known_gap` says that no nwfilter can treat the frame as the policy wants. `check` sends
 /// nothing and needs no control: it passes [`Outcome::Delivered`] for it.
 pub fn judge(expect: Expect, known_gap: bool, control: Outcome, filtered: Outcome) -> Verdict {
     match (control, filtered, expect) {
         // A leak is a leak whatever became of the control: the frame was seen.
-        (_, Outcome::Delivered, Expect::Drop) if known_gap => Verdict::KnownGap,
+        (_, Outcome::Delivered, Expect::Drop)
+        | (Outcome::Delivered, Outcome::Dropped, Expect::Pass)
+            if known_gap =>
+        {
+            Verdict::KnownGap
+        }
         (_, Outcome::Delivered, Expect::Drop) => Verdict::Fail(Failure::Leak),
         (Outcome::Delivered, Outcome::Delivered, Expect::Pass)
         | (Outcome::Delivered, Outcome::Dropped, Expect::Drop) => Verdict::Pass,

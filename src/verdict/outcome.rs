@@ -50,7 +50,7 @@ pub enum Verdict {
     Pass,
     /// Control delivered, filtered outcome the opposite.
     Fail(Failure),
-    /// Got through, and no nwfilter could stop it.
+    /// The opposite of what the policy wants happened, and no nwfilter does better.
     KnownGap,
     /// Not proven.
     Inconclusive,

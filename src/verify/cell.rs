@@ -11,7 +11,7 @@ use crate::guest::{Accel, Image, log_length, obituary, quirk, serial_log};
 use crate::lab::{Lab, Sensor, qemu_log_path, ruleset};
 use crate::layout::Layout;
 use crate::policy::Policy;
-use crate::probe::Probe;
+use crate::probe::{Pass, Probe, catalogue};
 use crate::report::live::Event;
 use crate::report::model::{self, Cell, DhcpClients, ProbeResult, Step, Timing};
 use std::time::{Duration, Instant};
@@ -42,6 +42,17 @@ impl<'a> CellContext<'a> {
     pub fn layout(&self, plan: &CellPlan, number: u8) -> Layout {
         let first_octet = quirk(&plan.nic).mac_octet;
         self.lab.lan.layout(number, first_octet)
+    }
+
+    /// The catalogue as it is sent in a pass; the leak check needs only those probes that
+    /// must be stopped.
+    pub fn probes(&self, layout: &Layout, run: u32, pass: Pass) -> Vec<Probe> {
+        let backend = self.lab.libvirt.backend();
+        let probes = catalogue(self.policy, layout, |index| pass.tag(run, index));
+        let probes = probes.into_iter().map(|probe| probe.with(backend));
+        probes
+            .filter(|probe| pass != Pass::LeakCheck || probe.in_leak_check())
+            .collect()
     }
 
     /// The image of a cell's guest.

@@ -7,9 +7,7 @@ use super::job::Attach;
 use super::record::{AttachedRecord, FilteredRecord, PassRecord, TrialRecord};
 use super::watch::Watch;
 use crate::lab::{Lab, Sensor, ruleset};
-use crate::layout::Layout;
-use crate::policy::Policy;
-use crate::probe::{Pass, Probe, catalogue};
+use crate::probe::Pass;
 use crate::report::model::Step;
 
 /// What a trial is made of: something at the guest's end that sends, and a
@@ -136,14 +134,4 @@ fn is_over(filtered: &mut FilteredRecord, subject: &impl TestSubject, next: Opti
     }
     let late = Watch::resume(subject.lab(), subject.tap(), filtered.record.end);
     (filtered.late, _) = late.sightings();
-}
-
-/// The catalogue as it is sent in a pass; the leak check needs only those probes that
-/// must be stopped.
-pub fn probes(policy: &Policy, layout: &Layout, run: u32, pass: Pass) -> Vec<Probe> {
-    let mut probes = catalogue(policy, layout, |index| pass.tag(run, index));
-    if pass == Pass::LeakCheck {
-        probes.retain(Probe::in_leak_check);
-    }
-    probes
 }

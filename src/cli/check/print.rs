@@ -48,7 +48,7 @@ pub fn text(report: &Report) -> String {
         (
             Verdict::KnownGap,
             "Known gaps",
-            "no nwfilter can stop these frames",
+            "no nwfilter can treat these frames as the policy wants",
         ),
     ] {
         list(&mut out, report, verdict, title, remark);

@@ -32,6 +32,13 @@ const LOCAL_GROUPS4: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(224, 0, 0, 0), 
 pub const LINK_GROUPS6: Ipv6Net =
     Ipv6Net::new_assert(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0), 16);
 
+/// The group of `MLDv2` reports (RFC 3810 section 5.2.14). Only routers and switches listen to it.
+const MLD_ROUTERS: Ipv6Net =
+    Ipv6Net::new_assert(Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x16), 128);
+
+/// The number of the hop-by-hop header, which every MLD message begins with.
+const HOP_BY_HOP: &str = "0";
+
 /// Appends the rules for frames from the guest.
 pub fn rules(policy: &Policy, rules: &mut Rules) {
     let own = Draft::new(Protocol::Mac, "spoofed source MAC").with("srcmacaddr", "$MAC");
@@ -76,11 +83,13 @@ fn arp(policy: &Policy, rules: &mut Rules) {
     rules.accept(Out, probe.arp_sender(UNSPECIFIED4));
 }
 
-/// QEMU tells the switches after a migration where the guest is now.
+/// QEMU tells the switches after a migration where the guest is now. The type of the protocol
+/// is not tested: libvirt's nftables rules look for it in the wrong place
+/// (docs/libvirt-bugs.md#B26), and ebtables demands IPv4 wherever it compares addresses.
 fn rarp(rules: &mut Rules) {
     let announce = Draft::new(Protocol::Rarp, "QEMU announces the guest")
         .target_macs(Macs::Broadcast)
-        .ethernet_ipv4()
+        .with("hwtype", "1")
         .with("opcode", "Request_Reverse")
         .with("arpsrcmacaddr", "$MAC")
         .with("arpdstmacaddr", "$MAC")
@@ -202,6 +211,13 @@ fn groups6(policy: &Policy, rules: &mut Rules) {
             .target_net(to)
             .target_macs(Macs::Groups6)
     };
+    // ebtables looks past the hop-by-hop header, nftables stops at it. Any message may hide
+    // behind one there, so that no group that hosts listen to may be named here, and the source
+    // must be an address of MLD (RFC 3810 section 5.2.13).
+    let reporters = policy.lan6.iter().copied().filter(is_link_local);
+    for from in std::iter::once(UNSPECIFIED6).chain(reporters) {
+        rules.accept(Out, group("MLDv2 report", HOP_BY_HOP, from, MLD_ROUTERS));
+    }
     let control = "neighbour discovery, MLD";
     rules.accept(Out, group(control, "icmpv6", UNSPECIFIED6, LINK_GROUPS6));
     for &from in &policy.lan6 {

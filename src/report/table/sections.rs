@@ -73,7 +73,7 @@ fn known_gaps(page: &mut Page, run: &Run) {
     }
     page.heading(
         &format!("Known gaps ({})", plural(found.len(), "probe")),
-        "no nwfilter can stop these frames",
+        "no nwfilter can treat these frames as the policy wants",
     );
     for finding in &found {
         let text = format!("{} {}", finding.summary, place(finding, run));

@@ -12,7 +12,7 @@ use crate::verify::job::Attach;
 use crate::verify::machine::inject;
 use crate::verify::record::PassRecord;
 use crate::verify::sentinels::{self, AFTER_FIRST_FRAME, Bounds};
-use crate::verify::trial::{self, TestSubject};
+use crate::verify::trial::TestSubject;
 use crate::verify::watch::{Marks, Watch};
 use crate::verify::{VerifyError, bind, pass};
 
@@ -127,7 +127,7 @@ impl TestSubject for LinuxGuest<'_> {
     }
 
     async fn pass(&mut self, run: u32, pass: Pass) -> Result<PassRecord, VerifyError> {
-        let probes = trial::probes(self.context.policy, self.layout, run, pass);
+        let probes = self.context.probes(self.layout, run, pass);
         if pass == Pass::FirstFrame {
             return self.first_frame(run, probes).await;
         }

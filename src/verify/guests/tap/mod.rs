@@ -107,7 +107,7 @@ impl TestSubject for TapGuest<'_> {
     }
 
     async fn pass(&mut self, run: u32, pass: Pass) -> Result<PassRecord, VerifyError> {
-        let mut probes = trial::probes(self.context.policy, &self.layout, run, pass);
+        let mut probes = self.context.probes(&self.layout, run, pass);
         probes.iter_mut().for_each(call_by_name);
         let watch = Watch::start(self.context.lab, &self.sensor);
         let hosts = Hosts {
