@@ -11,6 +11,7 @@ extern crate self as lanfence;
 
 pub mod check;
 pub mod layout;
+pub mod mutate;
 mod nearest;
 pub mod nwfilter;
 mod place;

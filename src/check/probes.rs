@@ -2,7 +2,7 @@
 
 use crate::frame::Tag;
 use crate::layout::Layout;
-use crate::nwfilter::evaluate::{Compiled, Decision, Evaluation, Way};
+use crate::nwfilter::evaluate::{Backend, Compiled, Decision, Evaluation, Way};
 use crate::policy::Policy;
 use crate::probe::{Pass, Probe, catalogue};
 use crate::verdict::{Outcome, Verdict, judge};
@@ -36,55 +36,117 @@ pub fn probes(policy: &Policy, layout: &Layout) -> Vec<Probe> {
 
 /// Every probe for a policy, judged.
 pub fn judge_all(filter: &Compiled, policy: &Policy, layout: &Layout) -> Vec<Judged> {
-    probes(policy, layout)
+    trials(policy, layout, filter.backend())
         .into_iter()
-        .map(|probe| judged(filter, layout, probe.with(filter.backend())))
+        .map(|trial| trial.judged(filter))
         .collect()
 }
 
-fn judged(filter: &Compiled, layout: &Layout, probe: Probe) -> Judged {
-    let (way, back) = if probe.is_from_guest() {
-        (Way::FromGuest, Way::ToGuest)
-    } else {
-        (Way::ToGuest, Way::FromGuest)
-    };
-    let wire = probe.wire(layout);
-    // One frame behind the filter is a leak, if it is recognised as the probe's.
-    let signed = wire.frames.iter().filter(|frame| probe.sent.matches(frame));
-    let tried = signed
-        .map(|frame| (frame, way))
-        .map(|(frame, way)| (frame, way, filter.evaluate(frame, way)));
-    let mut best = tried.max_by_key(|(_, _, outcome)| rank(&outcome.decision));
-    let passed = matches!(&best, Some((_, _, outcome)) if outcome.decision == Decision::Accept);
-    if passed {
-        // An exchange is completed only when its other half passes too.
-        let needed = wire
-            .needs
-            .iter()
-            .map(|frame| (frame, back, filter.evaluate(frame, back)));
-        let worst = needed.min_by_key(|(_, _, outcome)| rank(&outcome.decision));
-        if let Some(worst) = worst.filter(|(_, _, outcome)| outcome.decision != Decision::Accept) {
-            best = Some(worst);
+/// Every probe for a policy with its frames, to be judged for many filters.
+pub fn trials(policy: &Policy, layout: &Layout, backend: Backend) -> Vec<Trial> {
+    let probes = probes(policy, layout).into_iter();
+    let probes = probes.map(|probe| probe.with(backend));
+    probes.map(|probe| Trial::of(probe, layout)).collect()
+}
+
+/// A probe with its frames.
+#[derive(Debug)]
+pub struct Trial {
+    /// The probe.
+    pub probe: Probe,
+    way: Way,
+    /// Those that are recognised as the probe's: one behind the filter is a leak.
+    frames: Vec<Vec<u8>>,
+    /// An exchange is completed only when these pass too, the other way.
+    needs: Vec<Vec<u8>>,
+}
+
+impl Trial {
+    fn of(probe: Probe, layout: &Layout) -> Self {
+        let way = if probe.is_from_guest() {
+            Way::FromGuest
+        } else {
+            Way::ToGuest
+        };
+        let mut wire = probe.wire(layout);
+        wire.frames.retain(|frame| probe.sent.matches(frame));
+        Self {
+            probe,
+            way,
+            frames: wire.frames,
+            needs: wire.needs,
         }
     }
-    let (frame, _, evaluation) =
-        best.expect("every probe has a frame with its sign, as a test shows");
-    let (outcome, note) = match &evaluation.decision {
-        Decision::Accept => (Outcome::Delivered, None),
-        Decision::Drop => (Outcome::Dropped, None),
-        Decision::Undecided(why) => (Outcome::Unknown, Some(why.clone())),
-    };
-    // Without a filter nothing stops a frame here, so there is no control to fail.
-    let known_gap = probe.known_gap.is_some();
-    let verdict = judge(probe.expect, known_gap, Outcome::Delivered, outcome);
-    let frame = frame.clone();
-    Judged {
-        probe,
-        outcome,
-        note,
-        verdict,
-        frame,
-        evaluation,
+
+    fn back(&self) -> Way {
+        match self.way {
+            Way::FromGuest => Way::ToGuest,
+            Way::ToGuest => Way::FromGuest,
+        }
+    }
+
+    /// What is concluded of the probe behind a filter, without what the filter did to it.
+    pub fn verdict(&self, filter: &Compiled) -> Verdict {
+        let decide = |frame, way| filter.decide(frame, way);
+        let tried = self.frames.iter().map(|frame| decide(frame, self.way));
+        let best = tried.max_by_key(rank).expect(HAS_A_FRAME);
+        let back = self.back();
+        let needed = self.needs.iter().map(|frame| decide(frame, back));
+        let decision = match best {
+            Decision::Accept => needed.min_by_key(rank).unwrap_or(Decision::Accept),
+            other => other,
+        };
+        self.judge(outcome(&decision))
+    }
+
+    fn judge(&self, outcome: Outcome) -> Verdict {
+        // Without a filter nothing stops a frame here, so there is no control to fail.
+        let known_gap = self.probe.known_gap.is_some();
+        judge(self.probe.expect, known_gap, Outcome::Delivered, outcome)
+    }
+
+    fn judged(self, filter: &Compiled) -> Judged {
+        let tried = self
+            .frames
+            .iter()
+            .map(|frame| (frame, filter.evaluate(frame, self.way)));
+        let mut best = tried.max_by_key(|(_, found)| rank(&found.decision));
+        let passed = matches!(&best, Some((_, found)) if found.decision == Decision::Accept);
+        if passed {
+            let back = self.back();
+            let needed = self
+                .needs
+                .iter()
+                .map(|frame| (frame, filter.evaluate(frame, back)));
+            let worst = needed.min_by_key(|(_, found)| rank(&found.decision));
+            if let Some(worst) = worst.filter(|(_, found)| found.decision != Decision::Accept) {
+                best = Some(worst);
+            }
+        }
+        let (frame, evaluation) = best.expect(HAS_A_FRAME);
+        let note = match &evaluation.decision {
+            Decision::Undecided(why) => Some(why.clone()),
+            _ => None,
+        };
+        let outcome = outcome(&evaluation.decision);
+        Judged {
+            outcome,
+            note,
+            verdict: self.judge(outcome),
+            frame: frame.clone(),
+            evaluation,
+            probe: self.probe,
+        }
+    }
+}
+
+const HAS_A_FRAME: &str = "every probe has a frame with its sign, as a test shows";
+
+fn outcome(decision: &Decision) -> Outcome {
+    match decision {
+        Decision::Accept => Outcome::Delivered,
+        Decision::Drop => Outcome::Dropped,
+        Decision::Undecided(_) => Outcome::Unknown,
     }
 }
 

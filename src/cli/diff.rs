@@ -8,7 +8,7 @@ use super::trace::trace;
 use crate::check::usual;
 use crate::frame::{Mac, summary, to_hex};
 use crate::layout::Layout;
-use crate::nwfilter::evaluate::{Backend, Compiled, Decision, Way};
+use crate::nwfilter::evaluate::{Backend, Compiled, Decision};
 use crate::nwfilter::reach::{Comparison, Difference, differences};
 use crate::nwfilter::{FilterTree, Strictness};
 use crate::policy::Policy;
@@ -147,13 +147,6 @@ fn exit(found: &Comparison) -> Exit {
     }
 }
 
-fn direction(way: Way) -> &'static str {
-    match way {
-        Way::FromGuest => "from the guest",
-        Way::ToGuest => "to the guest",
-    }
-}
-
 fn decision(difference: &Difference, side: usize) -> &'static str {
     match difference.outcomes[side].decision {
         Decision::Accept => "passes",
@@ -197,7 +190,7 @@ fn one(out: &mut String, sides: &[Side; 2], difference: &Difference) {
     if list.len() > NUMBERS {
         let _ = write!(numbers, " and {} more", list.len() - NUMBERS);
     }
-    let head = format!("{} {}: ", difference.frame_kind, direction(difference.way));
+    let head = format!("{} {}: ", difference.frame_kind, difference.way);
     let mut paragraph = |first: &str, text: &str, indent| {
         for line in wrap(first, text, WIDTH, indent) {
             out.push_str(&line);
@@ -234,7 +227,7 @@ fn json(sides: &[Side; 2], found: &Comparison) -> String {
     };
     let difference = |difference: &Difference| {
         json!({
-            "direction": direction(difference.way),
+            "direction": difference.way.to_string(),
             "kind": difference.frame_kind,
             "values": difference.dimension.list(&difference.values),
             "frame": to_hex(&difference.frame),

@@ -5,7 +5,7 @@ use clap::Command;
 use std::fmt::Write as _;
 
 /// Command lines to begin with, by verb: the arguments, and what they do.
-pub const EXAMPLES: [(&str, &[(&str, &str)]); 12] = [
+pub const EXAMPLES: [(&str, &[(&str, &str)]); 13] = [
     (
         "generate",
         &[
@@ -51,6 +51,16 @@ pub const EXAMPLES: [(&str, &[(&str, &str)]); 12] = [
             (
                 "diff my-filter.xml",
                 "compare the two back ends of libvirt on one filter",
+            ),
+        ],
+    ),
+    (
+        "mutate",
+        &[
+            ("mutate", "mutate the filter that the policy generates"),
+            (
+                "mutate my-filter.xml --json mutants.json",
+                "mutate your own filter, and keep a report",
             ),
         ],
     ),

@@ -12,6 +12,7 @@ mod lab;
 mod levels;
 mod lint;
 mod man;
+mod mutate;
 mod options;
 mod output;
 mod report;
@@ -47,6 +48,13 @@ enum Verb {
     Lint(lint::Options),
     /// Print the frames that two filters treat differently, each with an example
     Diff(diff::Options),
+    /// Edit a filter in every way that a slip may, and print which edits no check would notice
+    ///
+    /// lanfence deletes each rule, turns its action and direction round, moves it, and changes
+    /// each of its attributes; then it asks the probes and the exact sets of `check` about every
+    /// such mutant. An edit that changes what becomes of a frame and that nothing notices has
+    /// survived.
+    Mutate(mutate::Options),
     /// Print what a filter does to frames, and by which rules
     Explain(explain::Options),
     #[cfg(feature = "lab")]
@@ -67,6 +75,7 @@ impl Verb {
             Self::Check(options) => check::run(options),
             Self::Lint(options) => lint::run(options),
             Self::Diff(options) => diff::run(options),
+            Self::Mutate(options) => mutate::run(options),
             Self::Explain(options) => explain::run(options),
             #[cfg(feature = "lab")]
             Self::Lab(verb) => verb.run(),

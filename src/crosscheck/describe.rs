@@ -4,7 +4,7 @@ use super::comparison::{Disputed, Mismatch, with_bridge_nf};
 use super::grammar::Case;
 use super::model::{Model, compile};
 use crate::frame::{summary, to_hex};
-use crate::nwfilter::evaluate::{Decision, Way};
+use crate::nwfilter::evaluate::Decision;
 use crate::nwfilter::write;
 use std::fmt::Write as _;
 
@@ -30,11 +30,7 @@ pub fn describe(case: &Case, model: Model, mismatch: &Mismatch) -> String {
 }
 
 fn frame(out: &mut String, case: &Case, model: Model, disputed: &Disputed) {
-    let way = match disputed.way {
-        Way::FromGuest => "from the guest",
-        Way::ToGuest => "to the guest",
-    };
-    let _ = writeln!(out, "frame {way}: {}", summary(&disputed.frame));
+    let _ = writeln!(out, "frame {}: {}", disputed.way, summary(&disputed.frame));
     out.push_str("  ");
     out.push_str(&to_hex(&disputed.frame));
     out.push('\n');

@@ -10,6 +10,7 @@ mod language;
 pub mod lint;
 mod load;
 mod model;
+pub mod mutate;
 pub mod reach;
 mod read;
 mod shipped;

@@ -149,6 +149,12 @@ impl FilterTree {
         self.filters.iter().any(|filter| filter.name == name)
     }
 
+    /// Whether a filter is one of libvirt's own that a given filter refers to.
+    pub fn is_shipped(&self, name: &str) -> bool {
+        let mut sources = self.sources.iter();
+        sources.any(|source| source.filter == name && source.is_shipped)
+    }
+
     /// The one filter that nothing refers to.
     ///
     /// # Errors
@@ -320,12 +326,12 @@ impl FilterTree {
         format!(
             "{origin}{}: {}",
             place.unwrap_or_default(),
-            self.text(origin)
+            self.rule_text(origin)
         )
     }
 
-    /// `drop out <ip dstipaddr='…'/>`
-    fn text(&self, origin: &RuleId) -> String {
+    /// A rule as `drop out <ip dstipaddr='…'/>`; nothing where the tree has none such.
+    pub fn rule_text(&self, origin: &RuleId) -> String {
         let filter = self
             .filters
             .iter()

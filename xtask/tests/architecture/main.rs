@@ -16,7 +16,7 @@ const FLOORS: &[&[&str]] = &[
     &["probe"],
     &["verdict"],
     &["check"],
-    &["report"],
+    &["mutate", "report"],
     &["lab"],
     &["guest"],
     &["verify"],

@@ -1,0 +1,81 @@
+//! `lanfence mutate`: whether the check would notice a slip in a filter.
+
+mod json;
+mod print;
+mod report;
+
+use super::failure::Failure;
+use super::options::{BackendOption, BindingOptions, MacOption, PolicyOption, PolicySource, load};
+use super::output::{complain, say};
+use crate::layout::Layout;
+use crate::mutate::{Binding, mutate};
+use crate::nwfilter::{FilterTree, Strictness, generate};
+use crate::verdict::Exit;
+use clap::Args;
+use report::Report;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Options of `mutate`.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Filter: a file, a folder of files, or the name of a filter that libvirt ships [default:
+    /// the filter generated from the policy]
+    #[arg(value_name = "FILTER", help_heading = "Filter", display_order = 0)]
+    filters: Vec<PathBuf>,
+    #[command(flatten)]
+    policy: PolicyOption,
+    #[command(flatten)]
+    binding: BindingOptions,
+    #[command(flatten)]
+    mac: MacOption,
+    #[command(flatten)]
+    backend: BackendOption,
+    /// Write every mutant and what became of it to FILE as JSON
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    json: Option<PathBuf>,
+}
+
+/// Judges every mutant and prints.
+pub fn run(options: &Options) -> Result<ExitCode, Failure> {
+    let PolicySource { policy, origin, .. } = options.policy.read()?;
+    let tree = if options.filters.is_empty() {
+        FilterTree::generated(generate(&policy))
+    } else {
+        let bind = options.binding.bind.as_deref();
+        load(&options.filters, bind, Strictness::Strict)?
+    };
+    let mut layout = Layout::of(&policy).map_err(Failure::usage)?;
+    if let Some(mac) = options.mac.mac {
+        layout = layout.with_guest_mac(mac);
+    }
+    let binding = Binding {
+        parameters: &options.binding.parameters.list,
+        backend: options.backend.backend,
+    };
+    let mutants = mutate(&tree, &policy, &layout, binding).map_err(Failure::usage)?;
+    let original = tree
+        .compile(layout.guest.mac, binding.parameters, binding.backend)
+        .map_err(Failure::usage)?;
+    let report = Report {
+        policy: origin,
+        backend: binding.backend,
+        tree,
+        original,
+        mutants,
+    };
+    say(&print::text(&report))?;
+    let exit = report.mutants.exit();
+    let Some(path) = &options.json else {
+        return Ok(exit.into());
+    };
+    match std::fs::write(path, json::json(&report)) {
+        Err(error) if exit == Exit::Pass => Err(Failure::file(path, error)),
+        // What is proven counts for more.
+        Err(error) => {
+            complain(&Failure::file(path, error));
+            Ok(exit.into())
+        }
+        Ok(()) => Ok(exit.into()),
+    }
+}
