@@ -1,9 +1,12 @@
 //! The static check: a filter compared with a policy without a guest.
 //!
-//! Lints, every probe of the catalogue through the evaluator, and the exact sets of
-//! destinations come to one [`Conclusion`], with the words that `verify` uses.
+//! Lints, every probe of the catalogue through the evaluator, and the exact sets of all frames
+//! that the policy rules come to one [`Conclusion`], with the words that `verify` uses.
 
+mod expectations;
 pub mod probes;
+
+pub use expectations::{Expectations, Judgement};
 
 use crate::frame::Mac;
 use crate::layout::Layout;
@@ -12,8 +15,7 @@ use crate::nwfilter::evaluate::field::Field;
 use crate::nwfilter::lint::{Finding, Levels};
 use crate::nwfilter::reach::{TrafficClass, classes};
 use crate::policy::Policy;
-use crate::verdict::{Conclusion, Counts, Verdict};
-use probes::{Judged, judge_all};
+use crate::verdict::Conclusion;
 
 /// Everything that is found out about a filter without a guest.
 pub struct Checked {
@@ -21,8 +23,8 @@ pub struct Checked {
     pub lint: Vec<Finding>,
     /// Whether one of them is denied.
     pub denied: bool,
-    /// The probes of the catalogue, in its order.
-    pub probes: Vec<Judged>,
+    /// The probes, and the statements of the policy.
+    pub judgement: Judgement,
     /// What the guest can send to, kind of frame by kind of frame.
     pub classes: Vec<TrafficClass>,
 }
@@ -32,6 +34,7 @@ pub fn check(
     filter: &Compiled,
     policy: &Policy,
     layout: &Layout,
+    expectations: &Expectations,
     findings: Vec<Finding>,
     levels: &Levels,
 ) -> Checked {
@@ -39,33 +42,18 @@ pub fn check(
     Checked {
         denied: lint.iter().any(|finding| levels.denies(finding.lint)),
         lint,
-        probes: judge_all(filter, policy, layout),
+        judgement: expectations.judge(filter),
         classes: classes(filter, policy, &usual(layout)),
     }
 }
 
 impl Checked {
-    /// The probes with a verdict.
-    pub fn with(&self, verdict: Verdict) -> impl Iterator<Item = &Judged> {
-        let probes = self.probes.iter();
-        probes.filter(move |judged| judged.verdict == verdict)
-    }
-
-    /// How many probes came out how.
-    pub fn counts(&self) -> Counts {
-        Counts::of(self.probes.iter().map(|judged| judged.verdict))
-    }
-
     /// What it all comes to. A denied lint fails as a leak does.
     pub fn conclusion(&self) -> Conclusion {
-        let counts = self.counts();
-        let wrong = |class: &TrafficClass| !class.leaked.is_empty() || !class.blocked.is_empty();
-        if self.denied || counts.failed() > 0 || self.classes.iter().any(wrong) {
+        if self.denied {
             Conclusion::Fail
-        } else if counts.inconclusive > 0 || !self.classes.iter().all(TrafficClass::is_proven) {
-            Conclusion::Inconclusive
         } else {
-            Conclusion::Pass
+            self.judgement.conclusion()
         }
     }
 }

@@ -36,9 +36,8 @@ pub fn probes(policy: &Policy, layout: &Layout) -> Vec<Probe> {
 
 /// Every probe for a policy, judged.
 pub fn judge_all(filter: &Compiled, policy: &Policy, layout: &Layout) -> Vec<Judged> {
-    trials(policy, layout, filter.backend())
-        .into_iter()
-        .map(|trial| trial.judged(filter))
+    let trials = trials(policy, layout, filter.backend());
+    trials.iter().map(|trial| trial.judged(filter))
         .collect()
 }
 
@@ -50,7 +49,7 @@ pub fn trials(policy: &Policy, layout: &Layout, backend: Backend) -> Vec<Trial> 
 }
 
 /// A probe with its frames.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Trial {
     /// The probe.
     pub probe: Probe,
@@ -105,7 +104,8 @@ impl Trial {
         judge(self.probe.expect, known_gap, Outcome::Delivered, outcome)
     }
 
-    fn judged(self, filter: &Compiled) -> Judged {
+    /// What is concluded of the probe behind a filter, and by which of its rules.
+    pub fn judged(&self, filter: &Compiled) -> Judged {
         let tried = self
             .frames
             .iter()
@@ -135,7 +135,7 @@ impl Trial {
             verdict: self.judge(outcome),
             frame: frame.clone(),
             evaluation,
-            probe: self.probe,
+            probe: self.probe.clone(),
         }
     }
 }

@@ -9,16 +9,18 @@ use super::levels::{self, Format};
 use super::options::{BackendOption, BindingOptions, MacOption, PolicyOption, PolicySource, load};
 use super::output::say;
 use super::sarif::{self, Result as SarifResult};
-use crate::check::check;
+use crate::check::{Expectations, check};
 use crate::frame::Mac;
 use crate::layout::Layout;
 use crate::nwfilter::evaluate::TraceStep;
 use crate::nwfilter::lint;
+use crate::nwfilter::vocabulary::variables;
 use crate::nwfilter::{FilterTree, Strictness};
 use crate::policy::Policy;
 use crate::verdict::{Failure as Wrong, Verdict};
 use clap::Args;
 use report::Report;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -66,7 +68,8 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     } else {
         load(&options.filters, options.binding.bind.as_deref(), reading)?
     };
-    let layout = layout(&policy, options.mac.mac)?;
+    let own = own(&options.binding.parameters.list);
+    let layout = layout(&policy, options.mac.mac, &own)?;
     let mac = layout.guest.mac;
     let mut filter = tree
         .compile(
@@ -80,8 +83,9 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     }
     let mut findings = tree.ignored();
     findings.extend(lint::lint(&tree.filters, &tree.top, &filter));
+    let expectations = Expectations::of(&policy, &layout, &own, options.backend.backend);
     let report = Report {
-        checked: check(&filter, &policy, &layout, findings, &levels),
+        checked: check(&filter, &policy, &layout, &expectations, findings, &levels),
         policy: origin,
         backend: options.backend.backend,
         tree,
@@ -104,7 +108,7 @@ fn results(report: &Report) -> Vec<SarifResult> {
         .map(|finding| SarifResult::of(tree, finding))
         .collect();
     for verdict in [Wrong::Leak, Wrong::Blocked].map(Verdict::Fail) {
-        out.extend(checked.with(verdict).map(|judged| {
+        out.extend(checked.judgement.with(verdict).map(|judged| {
             let last = judged
                 .evaluation
                 .trace
@@ -128,10 +132,27 @@ fn results(report: &Report) -> Vec<SarifResult> {
     out
 }
 
-fn layout(policy: &Policy, mac: Option<Mac>) -> Result<Layout, Failure> {
-    let layout = Layout::of(policy).map_err(Failure::usage)?;
-    Ok(match mac {
-        Some(mac) => layout.with_guest_mac(mac),
-        None => layout,
-    })
+/// The guest's addresses, as the parameters of its interface give them.
+fn own(parameters: &[(String, String)]) -> Vec<IpAddr> {
+    let given = parameters
+        .iter()
+        .filter(|(name, _)| [variables::IP, variables::IPV6].contains(&name.as_str()));
+    given.filter_map(|(_, value)| value.parse().ok()).collect()
+}
+
+/// The hosts, with the guest's MAC and address where they are given.
+fn layout(policy: &Policy, mac: Option<Mac>, own: &[IpAddr]) -> Result<Layout, Failure> {
+    let mut layout = Layout::of(policy).map_err(Failure::usage)?;
+    if let Some(mac) = mac {
+        layout = layout.with_guest_mac(mac);
+    }
+    let taken = [layout.peer.v4, layout.gateway.v4];
+    let address = own.iter().find_map(|address| match address {
+        IpAddr::V4(v4) if layout.lan4.contains(v4) && !taken.contains(v4) => Some(*v4),
+        _ => None,
+    });
+    if let Some(address) = address {
+        layout = layout.with_guest_address(address);
+    }
+    Ok(layout)
 }

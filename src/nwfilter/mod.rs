@@ -15,6 +15,7 @@ pub mod reach;
 mod read;
 mod shipped;
 mod shorten;
+pub mod statements;
 mod tree;
 pub mod vocabulary;
 mod write;

@@ -7,6 +7,7 @@ use crate::cli::trace::trace;
 use crate::frame::to_hex;
 use crate::nwfilter::FilterTree;
 use crate::nwfilter::reach::TrafficClass;
+use crate::nwfilter::statements::{Held, Ruling};
 use serde::Serialize;
 use serde_json::json;
 
@@ -24,9 +25,15 @@ pub fn json(report: &Report) -> String {
         "policy": report.policy,
         "backend": report.backend.word(),
         "exit_code": checked.conclusion().exit().code(),
-        "known_gaps": checked.counts().known_gaps,
+        "known_gaps": checked.judgement.counts().known_gaps,
         "lint": checked.lint.iter().map(|finding| levels::json(tree, finding)).collect::<Vec<_>>(),
-        "probes": checked.probes.iter().map(|judged| probe(tree, judged)).collect::<Vec<_>>(),
+        "probes": checked.judgement.probes.iter().map(|judged| probe(tree, judged)).collect::<Vec<_>>(),
+        "statements": checked
+            .judgement
+            .statements
+            .iter()
+            .map(|held| statement(tree, held))
+            .collect::<Vec<_>>(),
         "classes": checked.classes.iter().map(class).collect::<Vec<_>>(),
     });
     serde_json::to_string_pretty(&document).expect("strings and numbers only")
@@ -42,6 +49,24 @@ fn probe(tree: &FilterTree, judged: &Judged) -> impl Serialize {
         "note": judged.note,
         "frame": to_hex(&judged.frame),
         "trace": trace(tree, &judged.evaluation),
+    })
+}
+
+fn statement(tree: &FilterTree, held: &Held) -> impl Serialize {
+    let wrong = held.wrong.iter().map(|wrong| {
+        json!({
+            "frames": wrong.kind,
+            "frame": to_hex(&wrong.frame),
+            "trace": trace(tree, &wrong.evaluation),
+        })
+    });
+    json!({
+        "id": held.statement.id(),
+        "statement": held.statement.sentence(),
+        "requires": held.statement.ruling() == Ruling::Required,
+        "proven": held.is_proven(),
+        "wrong": wrong.collect::<Vec<_>>(),
+        "inexact": held.inexact,
     })
 }
 

@@ -6,6 +6,7 @@ use crate::check::probes::Judged;
 use crate::cli::levels::{self, WIDTH};
 use crate::cli::trace::trace;
 use crate::frame::{summary, to_hex};
+use crate::nwfilter::statements::Ruling;
 use crate::probe::{Expect, Group};
 use crate::report::grid::counts_text;
 use crate::report::text::{plural, wrap};
@@ -53,6 +54,7 @@ pub fn text(report: &Report) -> String {
     ] {
         list(&mut out, report, verdict, title, remark);
     }
+    statements(&mut out, report);
     sets(&mut out, checked);
     closing(&mut out, checked);
     out
@@ -92,7 +94,7 @@ fn table(checked: &Checked) -> Table {
     table.set_header(["traffic", "expected", "evaluator"]);
     for group in Group::ALL {
         for expect in [Expect::Pass, Expect::Drop] {
-            let row = checked.probes.iter();
+            let row = checked.judgement.probes.iter();
             let row =
                 row.filter(|judged| judged.probe.group == group && judged.probe.expect == expect);
             let counts = Counts::of(row.map(|judged| judged.verdict));
@@ -106,7 +108,7 @@ fn table(checked: &Checked) -> Table {
 }
 
 fn list(out: &mut String, report: &Report, verdict: Verdict, title: &str, remark: &str) {
-    let found: Vec<&Judged> = report.checked.with(verdict).collect();
+    let found: Vec<&Judged> = report.checked.judgement.with(verdict).collect();
     if found.is_empty() {
         return;
     }
@@ -124,6 +126,37 @@ fn list(out: &mut String, report: &Report, verdict: Verdict, title: &str, remark
             let _ = write!(text, "; {last}");
         }
         paragraph(out, &format!("  {:<34} ", probe.id), &text, 37);
+    }
+}
+
+/// The statements that are not proven, each kind of frames with a frame.
+fn statements(out: &mut String, report: &Report) {
+    let all = &report.checked.judgement.statements;
+    let proven = all.iter().filter(|held| held.is_proven()).count();
+    let _ = writeln!(
+        out,
+        "\nWhat the policy says of all frames: {proven} of {} proven",
+        plural(all.len(), "statement")
+    );
+    for held in all.iter().filter(|held| !held.is_proven()) {
+        let word = match held.statement.ruling() {
+            _ if held.wrong.is_empty() => "NOT PROVEN",
+            Ruling::Required => "BLOCKED",
+            _ => "LEAK",
+        };
+        let first = format!("  {word:<10} {:<26} ", held.statement.id());
+        paragraph(out, &first, &held.statement.sentence(), 40);
+        for wrong in &held.wrong {
+            let mut text = summary(&wrong.frame);
+            if let Some(last) = trace(&report.tree, &wrong.evaluation).last() {
+                let _ = write!(text, "; {last}");
+            }
+            paragraph(out, &format!("    {:<30} ", wrong.kind), &text, 35);
+            paragraph(out, &" ".repeat(35), &to_hex(&wrong.frame), 35);
+        }
+        if let Some(why) = &held.inexact {
+            paragraph(out, "    not exact                      ", why, 35);
+        }
     }
 }
 
@@ -174,8 +207,9 @@ fn numbers(out: &mut String, what: &str, list: &[String]) {
 }
 
 fn closing(out: &mut String, checked: &Checked) {
-    let (counts, conclusion) = (checked.counts(), checked.conclusion());
-    let proven = checked.classes.iter().filter(|class| class.is_proven());
+    let (counts, conclusion) = (checked.judgement.counts(), checked.conclusion());
+    let statements = &checked.judgement.statements;
+    let proven = statements.iter().filter(|held| held.is_proven());
     let mut parts = vec![
         plural(counts.leaked, "leak"),
         plural(counts.blocked, "wrong block"),
@@ -183,7 +217,7 @@ fn closing(out: &mut String, checked: &Checked) {
         format!(
             "{} of {} proven",
             proven.count(),
-            plural(checked.classes.len(), "destination set")
+            plural(statements.len(), "statement")
         ),
     ];
     if checked.denied {

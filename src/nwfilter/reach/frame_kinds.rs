@@ -18,6 +18,8 @@ pub struct FrameKind {
     pub field: Field,
     /// The frames.
     pub region: Region,
+    /// Whether an IPv6 packet of it is a fragment or has extension headers.
+    pub extensions: bool,
     /// What IPv6's first header names is the protocol, without extension headers.
     plain: bool,
 }
@@ -65,19 +67,49 @@ pub fn frame_kinds() -> Vec<FrameKind> {
     out
 }
 
+/// Later fragments, which have none of the headers behind that of IP, and IPv6 packets in
+/// which no such header is found.
+pub fn headless_kinds() -> Vec<FrameKind> {
+    let with_ports = [6, 17, 33, 132, 136]
+        .map(|number| (number, number))
+        .to_vec();
+    let with_header = IntervalSet::of(with_ports).union(&IntervalSet::one(1));
+    let fragment = IntervalSet::one(44);
+    let none = IntervalSet::of(vec![(59, 59), (ABSENT, ABSENT)]);
+    let before = EXTENSIONS.map(|number| (number, number)).to_vec();
+    let before = IntervalSet::of(before).union(&IntervalSet::one(59));
+    vec![
+        ipv4("later IPv4 fragments", with_header, &[]),
+        ipv6(
+            "later IPv6 fragments",
+            fragment.clone(),
+            &[],
+            false,
+            Some(&fragment),
+        ),
+        ipv6("IPv6 without a protocol", none, &[], false, Some(&before)),
+    ]
+}
+
 impl FrameKind {
+    /// Its region with what is the same in all its frames made to agree: protocol and next
+    /// header of IPv6.
+    pub fn agreeing(&self, region: Region) -> Region {
+        if !self.plain {
+            return region;
+        }
+        let both = region
+            .get(Field::Protocol)
+            .intersection(region.get(Field::NextHeader));
+        region
+            .with(Field::Protocol, both.clone())
+            .with(Field::NextHeader, both)
+    }
+
     /// The frames of a part of this kind's region that there really are; none
     /// where there is none. Fields that hang together are made to agree.
     pub fn real(&self, region: &Region) -> Option<Region> {
-        let mut region = region.clone();
-        if self.plain {
-            let both = region
-                .get(Field::Protocol)
-                .intersection(region.get(Field::NextHeader));
-            region = region
-                .with(Field::Protocol, both.clone())
-                .with(Field::NextHeader, both);
-        }
+        let mut region = self.agreeing(region.clone());
         let (from, to) = (region.get(Field::ArpSrc), region.get(Field::ArpDst));
         if *region.get(Field::ArpGratuitous) == IntervalSet::one(1) {
             let both = from.intersection(to);
@@ -161,6 +193,7 @@ fn ipv4(name: &'static str, protocols: IntervalSet, upper: &[Field]) -> FrameKin
         field: Field::Dst,
         region,
         plain: false,
+        extensions: false,
     }
 }
 
@@ -183,6 +216,7 @@ fn ipv6(
         field: Field::Dst,
         region,
         plain,
+        extensions: !plain,
     }
 }
 
@@ -224,6 +258,7 @@ fn arp(name: &'static str, kind: u16, ethernet: bool, same: Option<u128>) -> Fra
         field,
         region,
         plain: false,
+        extensions: false,
     }
 }
 
@@ -234,6 +269,7 @@ fn vlan() -> FrameKind {
         field: Field::VlanEncap,
         region: whole(of_type(ethertype::VLAN), &[Field::VlanId, Field::VlanEncap]),
         plain: false,
+        extensions: false,
     }
 }
 
@@ -252,5 +288,6 @@ fn other() -> FrameKind {
         field: Field::EtherType,
         region: frames(Field::EtherType.all().minus(&known), 0),
         plain: false,
+        extensions: false,
     }
 }

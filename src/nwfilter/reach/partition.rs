@@ -8,6 +8,7 @@ use crate::nwfilter::evaluate::{
     Compiled, CompiledRule, ConnectionState, Decision, Layer2Chains, RootStep, Way,
 };
 use crate::nwfilter::vocabulary::Action;
+use std::ops::ControlFlow;
 
 /// A part of a region.
 #[derive(Debug, Clone)]
@@ -30,6 +31,22 @@ pub fn partition(
     looks: &mut usize,
     budget: usize,
 ) -> Vec<RegionPart> {
+    let mut out = Vec::new();
+    visit(filter, way, region, (looks, budget), &mut |part| {
+        out.push(part);
+        ControlFlow::Continue(())
+    });
+    out
+}
+
+/// The same, part by part, until `found` has seen enough.
+pub fn visit(
+    filter: &Compiled,
+    way: Way,
+    region: &Region,
+    (looks, budget): (&mut usize, usize),
+    found: &mut dyn FnMut(RegionPart) -> ControlFlow<()>,
+) {
     let layer = filter.layer2(way);
     let kind = region.get(Field::EtherType).first();
     let mut walk = Walk {
@@ -37,7 +54,8 @@ pub fn partition(
         root: layer.root.as_deref().unwrap_or_default(),
         network: kind.map_or(&[], |kind| filter.layer3(way, kind)),
         pending: Vec::new(),
-        out: Vec::new(),
+        found,
+        enough: false,
     };
     let start = match &layer.root {
         None => ChainPosition::Network(0),
@@ -45,6 +63,9 @@ pub fn partition(
     };
     walk.pending.push((start, region.clone()));
     while let Some((place, region)) = walk.pending.pop() {
+        if walk.enough {
+            return;
+        }
         if *looks >= budget {
             let why = "the filter branches too much".to_owned();
             walk.end(region, Decision::Undecided(why));
@@ -53,7 +74,6 @@ pub fn partition(
         *looks += 1;
         walk.step(place, region);
     }
-    walk.out
 }
 
 struct Walk<'a> {
@@ -61,39 +81,40 @@ struct Walk<'a> {
     root: &'a [RootStep],
     network: &'a [CompiledRule],
     pending: Vec<(ChainPosition, Region)>,
-    out: Vec<RegionPart>,
+    found: &'a mut dyn FnMut(RegionPart) -> ControlFlow<()>,
+    enough: bool,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
     fn end(&mut self, region: Region, decision: Decision) {
-        self.out.push(RegionPart { region, decision });
+        self.enough |= (self.found)(RegionPart { region, decision }).is_break();
     }
 
     /// Holds the next step against a part, passing over what does not match.
     fn step(&mut self, mut place: ChainPosition, region: Region) {
+        let (layer, root, network): (&'a Layer2Chains, &'a [RootStep], &'a [CompiledRule]) =
+            (self.layer, self.root, self.network);
         loop {
             let (rule, next) = match place {
-                ChainPosition::Root(at) => match self.root.get(at) {
+                ChainPosition::Root(at) => match root.get(at) {
                     None => return self.layer2_accepts(region),
                     Some(RootStep::Jump(chain)) => {
                         return self.jump(*chain, at + 1, &region);
                     }
                     Some(RootStep::Rule(rule)) => (rule, ChainPosition::Root(at + 1)),
                 },
-                ChainPosition::Sub { chain, at, back } => {
-                    match self.layer.subs[chain].rules.get(at) {
-                        None if self.layer.end_accepts => return self.layer2_accepts(region),
-                        None => {
-                            place = ChainPosition::Root(back);
-                            continue;
-                        }
-                        Some(rule) => {
-                            let at = at + 1;
-                            (rule, ChainPosition::Sub { chain, at, back })
-                        }
+                ChainPosition::Sub { chain, at, back } => match layer.subs[chain].rules.get(at) {
+                    None if layer.end_accepts => return self.layer2_accepts(region),
+                    None => {
+                        place = ChainPosition::Root(back);
+                        continue;
                     }
-                }
-                ChainPosition::Network(at) => match self.network.get(at) {
+                    Some(rule) => {
+                        let at = at + 1;
+                        (rule, ChainPosition::Sub { chain, at, back })
+                    }
+                },
+                ChainPosition::Network(at) => match network.get(at) {
                     None => return self.end(region, Decision::Accept),
                     Some(rule) => (rule, ChainPosition::Network(at + 1)),
                 },
@@ -104,7 +125,7 @@ impl Walk<'_> {
                     for rest in region.failing(&rule.matches, Field::Dst) {
                         self.pending.push((next, rest));
                     }
-                    return self.apply(&rule.clone(), place, matching);
+                    return self.apply(rule, place, matching);
                 }
                 _ => place = next,
             }

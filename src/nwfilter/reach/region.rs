@@ -42,6 +42,22 @@ impl Region {
         out
     }
 
+    /// Both as one region, where they differ in one field at most.
+    pub fn joined(&self, other: &Self) -> Option<Self> {
+        let mut differs = None;
+        for (at, field) in Field::ALL.into_iter().enumerate() {
+            let same =
+                Rc::ptr_eq(&self.sets[at], &other.sets[at]) || self.sets[at] == other.sets[at];
+            if !same && differs.replace(field).is_some() {
+                return None;
+            }
+        }
+        Some(match differs {
+            None => self.clone(),
+            Some(field) => self.with(field, self.get(field).union(other.get(field))),
+        })
+    }
+
     /// The frames of it that pass the tests; none where there are none.
     pub fn matching(&self, tests: &[Match]) -> Option<Self> {
         // Most rules do not match, and are told without a copy.

@@ -35,6 +35,12 @@ pub fn witness(region: &Region, usual: &[(Field, u128)]) -> Option<Vec<u8>> {
     }
 }
 
+/// IPv6's "no next header" (RFC 8200 section 4.7).
+const NO_NEXT: u8 = 59;
+
+/// Its fragment header.
+const FRAGMENT: u8 = 44;
+
 struct Pick<'a> {
     region: &'a Region,
     usual: &'a [(Field, u128)],
@@ -88,23 +94,45 @@ impl Pick<'_> {
         let (from, to) = (self.v4(Field::Src)?, self.v4(Field::Dst)?);
         let upper = self.byte(Field::Protocol)?;
         let ip = Ip4::new(from, to);
-        let mut packet = ip.packet(upper, &self.upper(upper, ip.ends())?);
-        let tos = self.byte(Field::Tos)?;
-        if tos != packet[1] {
-            packet[1] = tos;
-            repair(&mut packet);
+        let headless = match upper {
+            protocol::ICMP => self.absent(Field::IcmpType),
+            protocol::TCP | protocol::UDP | protocol::DCCP | protocol::SCTP | protocol::UDPLITE => {
+                self.absent(Field::SrcPort)
+            }
+            _ => false,
+        };
+        let payload = if headless {
+            vec![0; 16]
+        } else {
+            self.upper(upper, ip.ends())?
+        };
+        let mut packet = ip.packet(upper, &payload);
+        packet[1] = self.byte(Field::Tos)?;
+        if headless {
+            // What a full frame's worth of octets came before, in units of eight.
+            packet[6..8].copy_from_slice(&185_u16.to_be_bytes());
         }
+        repair(&mut packet);
         Some(packet)
     }
 
     fn ipv6(&self) -> Option<Vec<u8>> {
         let from = Ipv6Addr::from_bits(self.of(Field::Src)?);
         let to = Ipv6Addr::from_bits(self.of(Field::Dst)?);
-        let upper = self.byte(Field::Protocol)?;
-        let ip = Ip6::new(from, to);
-        let mut payload = self.upper(upper, ip.ends())?;
-        let mut next = upper;
         let headers = self.region.get(Field::NextHeader);
+        let named = self.byte(Field::Protocol);
+        let upper = named.or_else(|| headers.contains(NO_NEXT.into()).then_some(NO_NEXT))?;
+        let ip = Ip6::new(from, to);
+        let mut payload = match upper {
+            // A later fragment of a UDP datagram.
+            FRAGMENT => [
+                &[protocol::UDP, 0, 0x05, 0xc8, 0, 0, 0, 1],
+                [0; 16].as_slice(),
+            ]
+            .concat(),
+            _ => self.upper(upper, ip.ends())?,
+        };
+        let mut next = upper;
         if !headers.contains(upper.into()) {
             // An extension header of eight octets, all of whose fields are 0 but the next.
             let extension = EXTENSIONS

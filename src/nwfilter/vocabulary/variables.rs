@@ -6,6 +6,9 @@ pub const MAC: &str = "MAC";
 /// The variable that libvirt learns from the guest's traffic where nothing sets it.
 pub const IP: &str = "IP";
 
+/// The variable that stands for the guest's IPv6 addresses; libvirt does not learn them.
+pub const IPV6: &str = "IPV6";
+
 /// How a value refers to a variable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Access {

@@ -1,0 +1,89 @@
+//! What a policy expects of every filter: the probes of the catalogue, and its statements.
+
+use super::probes::{Judged, Trial, trials};
+use super::usual;
+use crate::layout::Layout;
+use crate::nwfilter::evaluate::{Backend, Compiled};
+use crate::nwfilter::statements::{Held, Places, Ruling, Rulings};
+use crate::policy::Policy;
+use crate::verdict::{Conclusion, Counts, Verdict};
+use std::net::IpAddr;
+
+/// What does not depend on a filter: make it once for a policy and judge many filters by it.
+#[derive(Debug, Clone)]
+pub struct Expectations {
+    trials: Vec<Trial>,
+    rulings: Rulings,
+}
+
+/// What the probes and the exact sets of all frames say of a filter.
+#[derive(Debug)]
+pub struct Judgement {
+    /// The probes of the catalogue, in its order.
+    pub probes: Vec<Judged>,
+    /// The policy's statements that require or forbid, in their order.
+    pub statements: Vec<Held>,
+}
+
+impl Expectations {
+    /// Those of a policy for the guest of a layout. `own` are the guest's addresses where they
+    /// are known, as those of its interface's parameters; a family without one stands for a
+    /// guest that may have every address of the LAN.
+    pub fn of(policy: &Policy, layout: &Layout, own: &[IpAddr], backend: Backend) -> Self {
+        let places = Places::of(policy, layout.guest.mac, own);
+        Self {
+            trials: trials(policy, layout, backend),
+            rulings: Rulings::of(&places, &usual(layout)),
+        }
+    }
+
+    /// The probes with their frames, for who needs verdicts only.
+    pub fn trials(&self) -> &[Trial] {
+        &self.trials
+    }
+
+    /// The policy over all frames.
+    pub fn rulings(&self) -> &Rulings {
+        &self.rulings
+    }
+
+    /// Judges a filter, which must be compiled for the back end.
+    pub fn judge(&self, filter: &Compiled) -> Judgement {
+        Judgement {
+            probes: self.trials.iter().map(|trial| trial.judged(filter)).collect(),
+            statements: self.rulings.hold(filter),
+        }
+    }
+}
+
+impl Judgement {
+    /// The probes with a verdict.
+    pub fn with(&self, verdict: Verdict) -> impl Iterator<Item = &Judged> {
+        let probes = self.probes.iter();
+        probes.filter(move |judged| judged.verdict == verdict)
+    }
+
+    /// How many probes came out how.
+    pub fn counts(&self) -> Counts {
+        Counts::of(self.probes.iter().map(|judged| judged.verdict))
+    }
+
+    /// The statements with this ruling that are not kept.
+    pub fn broken(&self, ruling: Ruling) -> impl Iterator<Item = &Held> {
+        let statements = self.statements.iter();
+        statements.filter(move |held| held.statement.ruling() == ruling && !held.wrong.is_empty())
+    }
+
+    /// What it comes to.
+    pub fn conclusion(&self) -> Conclusion {
+        let counts = self.counts();
+        let wrong = self.statements.iter().any(|held| !held.wrong.is_empty());
+        if counts.failed() > 0 || wrong {
+            Conclusion::Fail
+        } else if counts.inconclusive > 0 || !self.statements.iter().all(Held::is_proven) {
+            Conclusion::Inconclusive
+        } else {
+            Conclusion::Pass
+        }
+    }
+}
