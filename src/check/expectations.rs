@@ -87,3 +87,55 @@ impl Judgement {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::probes::probes;
+    use crate::nwfilter::evaluate::Way;
+    use crate::probe::Expect;
+
+    /// The statements and the probes are two readings of one policy.
+    #[test]
+    fn the_statements_say_of_every_probe_what_the_catalogue_expects() {
+        let texts = [
+            Policy::EXAMPLE,
+            "[lan]\nprefixes = [\"10.1.0.0/16\", \"10.2.0.0/16\", \"fe80::/10\", \"fd00:1::/64\"]\n[dhcp]\nservers = [\"10.9.0.1\"]\n[allow]\nhosts = [\"203.0.113.5/32\", \"2001:db8::5/128\"]\n",
+            "[lan]\nprefixes = [\"192.168.1.0/24\"]\nlink-local = true\n",
+            "[lan]\nprefixes = [\"10.1.0.0/16\"]\n[dhcp]\nclient = false\n[broadcast]\nlimited = false\n[multicast]\ngroups = []\n",
+        ];
+        let (mut wrong, mut told) = (Vec::new(), 0);
+        for text in texts {
+            let policy = Policy::parse(text, "test").unwrap();
+            let layout = Layout::of(&policy).unwrap();
+            let expectations = Expectations::of(&policy, &layout, &[]);
+            for probe in probes(&policy, &layout) {
+                let way = if probe.is_from_guest() {
+                    Way::FromGuest
+                } else {
+                    Way::ToGuest
+                };
+                for frame in probe.wire(&layout).frames {
+                    let Some(statement) = expectations.rulings.statement(&frame, way) else {
+                        continue;
+                    };
+                    told += 1;
+                    let expected = match probe.expect {
+                        Expect::Pass => Ruling::Required,
+                        Expect::Drop => Ruling::Forbidden,
+                    };
+                    if statement.ruling() != expected && probe.known_gap.is_none() {
+                        wrong.push(format!(
+                            "{} {:?}: {}",
+                            probe.id,
+                            probe.expect,
+                            statement.id()
+                        ));
+                    }
+                }
+            }
+        }
+        assert!(told > 600, "{told}");
+        assert_eq!(wrong, Vec::<String>::new());
+    }
+}

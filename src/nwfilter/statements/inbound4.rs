@@ -69,8 +69,8 @@ fn unspecified(places: &Places) -> Vec<Clause> {
             .with(Field::SrcMac, &others);
         let query = query.with(Field::DstMac, &places.group_macs4);
         out.push(query.with(Field::Dst, &places.multicast4));
+        out.push(igmp(UnspecifiedDhcpIn).having(Field::Src, &[0]));
     }
-    out.push(igmp(UnspecifiedDhcpIn).having(Field::Src, &[0]));
     let request = udp(UnspecifiedDhcpIn).having(Field::Src, &[0]);
     let request = request.with(Field::Dst, &places.everyone);
     let request = request.having(Field::SrcPort, &[CLIENT]);
@@ -96,18 +96,15 @@ fn from_hosts(places: &Places, out: &mut Vec<Clause>) {
     let everyone = &places.everyone_mac;
     let directed = Clause::of(Hosts4In).having(Field::Protocol, &[ICMP.into(), UDP.into()]);
     out.push(shared(directed, &places.lan4, &places.directed, everyone));
-    if places.broadcast || places.dhcp {
-        let mut heard = udp(BroadcastIn);
-        if !places.broadcast {
-            heard = heard
-                .having(Field::SrcPort, &[SERVER])
-                .having(Field::DstPort, &[CLIENT]);
-        }
-        out.push(shared(heard, &places.lan4, &places.everyone, everyone));
-    }
+    out.push(shared(
+        udp(BroadcastIn),
+        &places.lan4,
+        &places.everyone,
+        everyone,
+    ));
     let groups = &places.group_macs4;
-    out.push(shared(udp(Groups4In), &all, &places.groups4, groups));
-    out.push(shared(igmp(IgmpIn), &all, &places.joined4, groups));
+    out.push(shared(udp(Groups4In), &all, &places.multicast4, groups));
+    out.push(shared(igmp(IgmpIn), &all, &places.multicast4, groups));
 }
 
 /// What else hosts send that may reach the guest.
@@ -115,7 +112,10 @@ fn rest(places: &Places, out: &mut Vec<Clause>) {
     let spoken = IntervalSet::of(HOST.map(|number| (number, number)).to_vec());
     let others = Field::Protocol.all().minus(&spoken);
     out.push(Clause::of(OtherProtocols4In).with(Field::Protocol, &others));
-    let known = places.own4.union(&places.everyone).union(&places.groups4);
+    let known = places
+        .own4
+        .union(&places.everyone)
+        .union(&places.multicast4);
     out.push(Clause::of(GroupMacIn).with(Field::Dst, &known));
     out.push(Clause::of(OtherDestinations4In));
 }

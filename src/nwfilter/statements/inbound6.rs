@@ -51,8 +51,8 @@ fn unspecified(places: &Places, out: &mut Vec<Clause>) {
 }
 
 fn groups(places: &Places, out: &mut Vec<Clause>) {
-    let (lan, groups) = (&places.lan6, &places.groups6);
-    let all = groups.union(&places.link_groups6);
+    let lan = &places.lan6;
+    let all = places.groups6.union(&places.link_groups6);
     let heard = |clause: Clause, to: &IntervalSet| {
         let clause = clause.with(Field::Src, lan).with(Field::Dst, to);
         clause.with(Field::DstMac, &places.group_macs6)
@@ -62,7 +62,7 @@ fn groups(places: &Places, out: &mut Vec<Clause>) {
     let control = icmp(NeighbourDiscoveryIn).having(Field::IcmpType, &CONTROL);
     out.push(heard(control, &places.link_groups6));
     let udp = Clause::of(Groups6In).having(Field::Protocol, &[UDP.into()]);
-    out.push(heard(udp, groups));
+    out.push(heard(udp, &all));
 }
 
 fn hosts(places: &Places, out: &mut Vec<Clause>) {

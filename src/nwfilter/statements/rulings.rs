@@ -5,7 +5,7 @@ use super::places::Places;
 use super::statement::{Ruling, Statement};
 use super::{inbound4, inbound6, link, outbound4, outbound6};
 use crate::frame::ethertype;
-use crate::nwfilter::evaluate::field::Field;
+use crate::nwfilter::evaluate::field::{Field, Fields, Reader};
 use crate::nwfilter::evaluate::{Compiled, Decision, Evaluation, Way};
 use crate::nwfilter::reach::{
     FrameKind, Region, RegionPart, frame_kinds, headless_kinds, visit, witness,
@@ -147,6 +147,18 @@ impl Rulings {
                     region,
                 }));
         }
+    }
+
+    /// The statement that a frame falls under; none where its headers are cut off or broken.
+    pub fn statement(&self, frame: &[u8], way: Way) -> Option<Statement> {
+        let fields = Fields::read(frame, Reader::Ebtables)?;
+        let has = |region: &Region| {
+            let mut all = Field::ALL.iter();
+            all.all(|field| region.get(*field).contains(fields.get(*field)))
+        };
+        let mut ruled = self.regions.iter();
+        let found = ruled.find(|ruled| ruled.statement.way() == way && has(&ruled.region));
+        found.map(|ruled| ruled.statement)
     }
 
     /// How many regions there are.
