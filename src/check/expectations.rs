@@ -50,7 +50,11 @@ impl Expectations {
     /// Judges a filter, which must be compiled for the back end.
     pub fn judge(&self, filter: &Compiled) -> Judgement {
         Judgement {
-            probes: self.trials.iter().map(|trial| trial.judged(filter)).collect(),
+            probes: self
+                .trials
+                .iter()
+                .map(|trial| trial.judged(filter))
+                .collect(),
             statements: self.rulings.hold(filter),
         }
     }
@@ -108,7 +112,7 @@ mod tests {
         for text in texts {
             let policy = Policy::parse(text, "test").unwrap();
             let layout = Layout::of(&policy).unwrap();
-            let expectations = Expectations::of(&policy, &layout, &[]);
+            let expectations = Expectations::of(&policy, &layout, &[], Backend::Ebtables);
             for probe in probes(&policy, &layout) {
                 let way = if probe.is_from_guest() {
                     Way::FromGuest

@@ -37,8 +37,7 @@ pub fn probes(policy: &Policy, layout: &Layout) -> Vec<Probe> {
 /// Every probe for a policy, judged.
 pub fn judge_all(filter: &Compiled, policy: &Policy, layout: &Layout) -> Vec<Judged> {
     let trials = trials(policy, layout, filter.backend());
-    trials.iter().map(|trial| trial.judged(filter))
-        .collect()
+    trials.iter().map(|trial| trial.judged(filter)).collect()
 }
 
 /// Every probe for a policy with its frames, to be judged for many filters.

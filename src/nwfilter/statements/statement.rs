@@ -288,7 +288,10 @@ mod tests {
         assert_eq!(ids.len(), Statement::all().count());
         for statement in Statement::all() {
             let from_guest = statement.id().starts_with("out/");
-            assert!(from_guest || statement.id().starts_with("in/"), "{statement:?}");
+            assert!(
+                from_guest || statement.id().starts_with("in/"),
+                "{statement:?}"
+            );
         }
     }
 }
