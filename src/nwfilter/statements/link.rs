@@ -10,8 +10,8 @@ use crate::nwfilter::intervals::IntervalSet;
 /// What the guest sends.
 pub fn outbound(places: &Places) -> Vec<Clause> {
     use Statement::{
-        Announcement, Arp, ArpOperation, ArpProbe, ArpTarget, ArpToGroup, ArpUnspecified,
-        ForeignArp, GatewayInArp, OtherEtherTypes, OtherRarp, SourceChoice4,
+        Arp, ArpOperation, ArpProbe, ArpTarget, ArpToGroup, ArpUnspecified, ForeignArp,
+        GatewayInArp, OtherEtherTypes, OtherRarp, SourceChoice4,
     };
     let arp = |statement| Clause::of(statement).typed(ethertype::ARP);
     let nobody = IntervalSet::one(0);
@@ -24,21 +24,6 @@ pub fn outbound(places: &Places) -> Vec<Clause> {
     let anyone = places.single.union(&places.everyone_mac);
     let mine = arp(Arp).with(Field::ArpSrc, &places.own4);
     let target = places.all4().union(&nobody);
-    let announced = [
-        (Field::DstMac, &places.everyone_mac),
-        (Field::ArpSrcMac, &places.guest),
-        (Field::ArpDstMac, &places.guest),
-        (Field::ArpSrc, &nobody),
-        (Field::ArpDst, &nobody),
-    ];
-    let announcement = Clause::of(Announcement)
-        .typed(ethertype::RARP)
-        .having(Field::ArpHardware, &[1])
-        .having(Field::ArpProtocol, &[ethertype::IPV4.into()])
-        .having(Field::ArpOperation, &[op::REVERSE_REQUEST.into()]);
-    let announcement = announced.iter().fold(announcement, |clause, (field, set)| {
-        clause.with(*field, set)
-    });
     vec![
         arp(GatewayInArp).with(Field::ArpSrc, &places.gateway),
         spoken(Field::ArpHardware, 1),
@@ -64,10 +49,30 @@ pub fn outbound(places: &Places) -> Vec<Clause> {
         arp(ArpTarget).with(Field::ArpDst, &Field::ArpDst.all().minus(&target)),
         arp(ArpOperation).with(Field::ArpSrc, &places.own4),
         arp(SourceChoice4),
-        announcement,
+        announcement(places),
         Clause::of(OtherRarp).typed(ethertype::RARP),
         Clause::of(OtherEtherTypes),
     ]
+}
+
+/// QEMU's announcement of the guest.
+fn announcement(places: &Places) -> Clause {
+    let nobody = IntervalSet::one(0);
+    let announced = [
+        (Field::DstMac, &places.everyone_mac),
+        (Field::ArpSrcMac, &places.guest),
+        (Field::ArpDstMac, &places.guest),
+        (Field::ArpSrc, &nobody),
+        (Field::ArpDst, &nobody),
+    ];
+    let announcement = Clause::of(Statement::Announcement)
+        .typed(ethertype::RARP)
+        .having(Field::ArpHardware, &[1])
+        .having(Field::ArpProtocol, &[ethertype::IPV4.into()])
+        .having(Field::ArpOperation, &[op::REVERSE_REQUEST.into()]);
+    announced.iter().fold(announcement, |clause, (field, set)| {
+        clause.with(*field, set)
+    })
 }
 
 /// What reaches the guest.

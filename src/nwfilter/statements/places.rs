@@ -70,25 +70,20 @@ impl Places {
     /// are known; without them of a family every address of the LAN may be the guest's.
     pub fn of(policy: &Policy, guest: Mac, own: &[IpAddr]) -> Self {
         let lan4 = nets4(&policy.lan4);
-        let link4 = if policy.link_local {
-            nets4(&[LINK_LOCAL4])
-        } else {
-            IntervalSet::EMPTY
-        };
+        let link4: Vec<Ipv4Net> = policy
+            .link_local
+            .then_some(LINK_LOCAL4)
+            .into_iter()
+            .collect();
+        let link4 = nets4(&link4);
         let lan6 = nets6(&policy.lan6);
         let link6: Vec<Ipv6Net> = policy.lan6.iter().copied().filter(is_link_local).collect();
         let link6 = nets6(&link6);
-        let (allow4, allow6): (Vec<IpNet>, Vec<IpNet>) = policy
-            .allow
-            .iter()
-            .partition(|net| matches!(net, IpNet::V4(_)));
+        let [allow4, allow6] = allowed(policy);
         let gateway = singles(policy.gateway.map(|gateway| gateway.to_bits().into()));
         let [edges, directed] = edges(&policy.lan4);
-        let hosts4 = lan4
-            .union(&link4)
-            .minus(&gateway)
-            .minus(&edges)
-            .minus(&directed);
+        let no_hosts = gateway.union(&edges).union(&directed);
+        let hosts4 = lan4.union(&link4).minus(&no_hosts);
         let everyone_mac = mac(BROADCAST);
         let block =
             |address: u128, size: u32| IntervalSet::range(address, address + (1 << size) - 1);
@@ -105,7 +100,7 @@ impl Places {
             link4,
             directed,
             gateway,
-            allow4: addresses(&allow4),
+            allow4,
             servers: singles(
                 policy
                     .dhcp
@@ -125,7 +120,7 @@ impl Places {
             wide6: lan6.minus(&link6),
             lan6,
             link6,
-            allow6: addresses(&allow6),
+            allow6,
             link_groups6: nets6(&["ff02::/16".parse().expect("a constant")]),
             groups6: nets6(&policy.groups6),
             dhcp: policy.dhcp.client,
@@ -137,6 +132,13 @@ impl Places {
     pub fn all4(&self) -> IntervalSet {
         self.lan4.union(&self.link4)
     }
+}
+
+/// What is allowed besides, by family.
+fn allowed(policy: &Policy) -> [IntervalSet; 2] {
+    let is_v4 = |net: &&IpNet| matches!(net, IpNet::V4(_));
+    let (v4, v6): (Vec<&IpNet>, Vec<&IpNet>) = policy.allow.iter().partition(is_v4);
+    [addresses(v4), addresses(v6)]
 }
 
 fn known4(own: &[IpAddr]) -> Option<IntervalSet> {
