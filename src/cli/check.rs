@@ -10,12 +10,13 @@ use super::options::{BackendOption, BindingOptions, MacOption, PolicyOption, Pol
 use super::output::say;
 use super::sarif::{self, Result as SarifResult};
 use crate::check::{Expectations, check};
-use crate::frame::Mac;
+use crate::frame::{Mac, summary};
 use crate::layout::Layout;
-use crate::nwfilter::evaluate::TraceStep;
+use crate::nwfilter::evaluate::{Evaluation, TraceStep};
 use crate::nwfilter::lint;
+use crate::nwfilter::statements::{Held, Ruling};
 use crate::nwfilter::vocabulary::variables;
-use crate::nwfilter::{FilterTree, Strictness};
+use crate::nwfilter::{FilterTree, Position, Strictness};
 use crate::policy::Policy;
 use crate::verdict::{Failure as Wrong, Verdict};
 use clap::Args;
@@ -107,19 +108,11 @@ fn results(report: &Report) -> Vec<SarifResult> {
     let mut out: Vec<SarifResult> = lints
         .map(|finding| SarifResult::of(tree, finding))
         .collect();
+    let statements = checked.judgement.statements.iter();
+    out.extend(statements.flat_map(|held| broken(tree, held)));
     for verdict in [Wrong::Leak, Wrong::Blocked].map(Verdict::Fail) {
         out.extend(checked.judgement.with(verdict).map(|judged| {
-            let last = judged
-                .evaluation
-                .trace
-                .iter()
-                .rev()
-                .find_map(TraceStep::origin);
-            let place = last.and_then(|origin| tree.rule_place(origin));
-            let first = tree.paths().first().map(|path| (*path).to_owned());
-            let (path, place) = place.map_or((first, None), |(path, place)| {
-                (Some(path.to_owned()), Some(place))
-            });
+            let (path, place) = decided(tree, &judged.evaluation);
             SarifResult {
                 rule: verdict.word().to_owned(),
                 level: "error",
@@ -130,6 +123,37 @@ fn results(report: &Report) -> Vec<SarifResult> {
         }));
     }
     out
+}
+
+/// Where the rule stands that decided about a frame; else the first file.
+fn decided(tree: &FilterTree, evaluation: &Evaluation) -> (Option<String>, Option<Position>) {
+    let last = evaluation.trace.iter().rev().find_map(TraceStep::origin);
+    match last.and_then(|origin| tree.rule_place(origin)) {
+        Some((path, place)) => (Some(path.to_owned()), Some(place)),
+        None => (tree.paths().first().map(|path| (*path).to_owned()), None),
+    }
+}
+
+/// The first frame that breaks a statement.
+fn broken(tree: &FilterTree, held: &Held) -> Option<SarifResult> {
+    let wrong = held.wrong.first()?;
+    let (path, place) = decided(tree, &wrong.evaluation);
+    let verdict = match held.statement.ruling() {
+        Ruling::Required => Wrong::Blocked,
+        _ => Wrong::Leak,
+    };
+    Some(SarifResult {
+        rule: Verdict::Fail(verdict).word().to_owned(),
+        level: "error",
+        message: format!(
+            "{}: {} This frame is treated otherwise: {}",
+            held.statement.id(),
+            held.statement.sentence(),
+            summary(&wrong.frame)
+        ),
+        path,
+        place,
+    })
 }
 
 /// The guest's addresses, as the parameters of its interface give them.

@@ -146,16 +146,20 @@ fn statements(out: &mut String, report: &Report) {
         };
         let first = format!("  {word:<10} {:<26} ", held.statement.id());
         paragraph(out, &first, &held.statement.sentence(), 40);
-        for wrong in &held.wrong {
-            let mut text = summary(&wrong.frame);
-            if let Some(last) = trace(&report.tree, &wrong.evaluation).last() {
+        if let [first, others @ ..] = held.wrong.as_slice() {
+            let mut text = format!("{}: {}", first.kind, summary(&first.frame));
+            if let Some(last) = trace(&report.tree, &first.evaluation).last() {
                 let _ = write!(text, "; {last}");
             }
-            paragraph(out, &format!("    {:<30} ", wrong.kind), &text, 35);
-            paragraph(out, &" ".repeat(35), &to_hex(&wrong.frame), 35);
+            paragraph(out, "    for example  ", &text, 17);
+            let _ = writeln!(out, "                 {}", to_hex(&first.frame));
+            let others: Vec<&str> = others.iter().map(|wrong| wrong.kind).collect();
+            if !others.is_empty() {
+                paragraph(out, "    and          ", &others.join(", "), 17);
+            }
         }
         if let Some(why) = &held.inexact {
-            paragraph(out, "    not exact                      ", why, 35);
+            paragraph(out, "    not exact    ", why, 17);
         }
     }
 }
