@@ -96,8 +96,13 @@ impl Judgement {
 mod tests {
     use super::*;
     use crate::check::probes::probes;
-    use crate::nwfilter::evaluate::Way;
+    use crate::nwfilter::evaluate::{Decision, Way};
+    use crate::nwfilter::reach::classes;
+    use crate::nwfilter::statements::Statement;
+    use crate::nwfilter::{Entry, generate};
     use crate::probe::Expect;
+    use crate::random::{GUEST, Random, boundary_frames, case};
+    use std::collections::BTreeSet;
 
     /// The statements and the probes are two readings of one policy.
     #[test]
@@ -141,5 +146,74 @@ mod tests {
         }
         assert!(told > 600, "{told}");
         assert_eq!(wrong, Vec::<String>::new());
+    }
+
+    /// The generated filter with some rules of a random one among its own.
+    fn spoilt(random: &mut Random, policy: &Policy) -> Option<Compiled> {
+        let mut filter = generate(policy);
+        let case = case(random);
+        let rules: Vec<Entry> = case
+            .filters
+            .iter()
+            .flat_map(|filter| filter.rules().cloned().map(Entry::Rule))
+            .collect();
+        for entry in rules.into_iter().take(3) {
+            let at = random.below(filter.entries.len());
+            let mut entry = entry;
+            // Among the rules that the generator numbers from 100 on.
+            if let Entry::Rule(rule) = &mut entry {
+                rule.priority = Some(i16::try_from(99 + at).unwrap());
+            }
+            filter.entries.insert(at, entry);
+        }
+        Compiled::new(&[filter], &policy.name, GUEST, &case.parameters).ok()
+    }
+
+    #[test]
+    fn no_frame_contradicts_a_statement_that_is_proven() {
+        let policy = Policy::example();
+        let layout = Layout::of(&policy).unwrap().with_guest_mac(GUEST);
+        let expectations = Expectations::of(&policy, &layout, &[], Backend::Ebtables);
+        let rulings = expectations.rulings();
+        let (mut checked, mut proven, mut broken) = (0, 0, 0);
+        for number in 0..60 {
+            let mut random = Random::of(5, number);
+            let Some(filter) = spoilt(&mut random, &policy) else {
+                continue;
+            };
+            let held = rulings.hold(&filter);
+            let kept: BTreeSet<Statement> = held
+                .iter()
+                .filter(|held| held.is_proven())
+                .map(|held| held.statement)
+                .collect();
+            (proven, broken) = (proven + kept.len(), broken + held.len() - kept.len());
+            for frame in boundary_frames(&filter, &mut random, 300) {
+                for way in Way::ALL {
+                    let statement = rulings.statement(&frame, way);
+                    let Some(statement) = statement.filter(|statement| kept.contains(statement))
+                    else {
+                        continue;
+                    };
+                    let expected = match statement.ruling() {
+                        Ruling::Required => Decision::Accept,
+                        _ => Decision::Drop,
+                    };
+                    let decision = filter.decide(&frame, way);
+                    if !matches!(decision, Decision::Undecided(_)) {
+                        assert_eq!(decision, expected, "{number} {statement:?} {frame:02x?}");
+                        checked += 1;
+                    }
+                }
+            }
+            for class in classes(&filter, &policy, &usual(&layout)) {
+                let told = held.iter().any(|held| !held.is_proven());
+                assert!(told || class.is_proven(), "{number} {}", class.name);
+            }
+        }
+        assert!(
+            checked > 8_000 && broken > 150 && proven > 1000,
+            "{checked} {broken} {proven}"
+        );
     }
 }

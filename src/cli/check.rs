@@ -109,7 +109,7 @@ fn results(report: &Report) -> Vec<SarifResult> {
         .map(|finding| SarifResult::of(tree, finding))
         .collect();
     let statements = checked.judgement.statements.iter();
-    out.extend(statements.flat_map(|held| broken(tree, held)));
+    out.extend(statements.filter_map(|held| broken(tree, held)));
     for verdict in [Wrong::Leak, Wrong::Blocked].map(Verdict::Fail) {
         out.extend(checked.judgement.with(verdict).map(|judged| {
             let (path, place) = decided(tree, &judged.evaluation);

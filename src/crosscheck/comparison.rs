@@ -1,12 +1,11 @@
 //! One comparison: the kernel's verdict and the evaluator's over the frames of a case.
 
-use super::coverage::Coverage;
-use super::grammar::Case;
-use super::model::{GUEST, Model, WAYS, compile};
+use super::model::{Model, WAYS, compile};
 use crate::frame::to_hex;
 use crate::lab::{Binding, BindingSpec, LabError, Pair};
 use crate::nwfilter::evaluate::{Backend, Compiled, Decision, IptablesRelease, Portability, Way};
 use crate::nwfilter::{Filter, write};
+use crate::random::{Case, Coverage, GUEST};
 use std::io;
 
 /// Where the two disagree.

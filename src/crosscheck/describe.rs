@@ -1,11 +1,11 @@
 //! A mismatch in words, with everything that is needed to see it again.
 
 use super::comparison::{Disputed, Mismatch, with_bridge_nf};
-use super::grammar::Case;
 use super::model::{Model, compile};
 use crate::frame::{summary, to_hex};
 use crate::nwfilter::evaluate::Decision;
 use crate::nwfilter::write;
+use crate::random::Case;
 use std::fmt::Write as _;
 
 /// The mismatch with the case that shows it.

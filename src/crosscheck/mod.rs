@@ -4,20 +4,13 @@
 //! A filter is bound through libvirt to a tap that the lab holds; each frame
 //! is written into it and read at the other end, and the other way round.
 
-mod boundary;
 mod comparison;
 mod coordinator;
-mod coverage;
 mod describe;
-mod frames;
-mod grammar;
 mod message;
 mod model;
-mod random;
-mod seeds;
 mod shrink;
 mod throughput;
-mod values;
 mod worker;
 
 pub use coordinator::{Broken, Found, WORKER, measure, run};

@@ -1,15 +1,10 @@
 //! The evaluator's model of a case: the case as it is, or with one thing wrong on purpose,
 //! to show that the crosscheck notices.
 
-use super::grammar::Case;
-use crate::frame::Mac;
-use crate::layout::mac;
 use crate::nwfilter::evaluate::{Backend, CompileError, Compiled, Way};
 use crate::nwfilter::{Action, Entry};
+use crate::random::Case;
 use serde::{Deserialize, Serialize};
-
-/// The guest that filters are bound for.
-pub const GUEST: Mac = mac::guest(1, None);
 
 /// Both ways.
 pub const WAYS: [Way; 2] = [Way::FromGuest, Way::ToGuest];
@@ -40,10 +35,7 @@ pub struct Model {
 /// # Errors
 /// Why libvirt would refuse the filter.
 pub fn compile(case: &Case, model: Model) -> Result<Compiled, CompileError> {
-    let compiled = |case: &Case| {
-        let top = &case.top().name;
-        Compiled::with_backend(&case.filters, top, GUEST, &case.parameters, model.backend)
-    };
+    let compiled = |case: &Case| case.compile(model.backend);
     match model.mutation {
         None => compiled(case),
         Some(Mutation::Reject) => compiled(&accepting(case, Action::Reject)),
@@ -69,9 +61,9 @@ fn accepting(case: &Case, action: Action) -> Case {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crosscheck::boundary::boundary_frames;
-    use crate::crosscheck::grammar::case;
-    use crate::crosscheck::random::Random;
+    use crate::random::Random;
+    use crate::random::boundary_frames;
+    use crate::random::case;
     use rstest::rstest;
 
     /// Else a run of the long kind could miss such a mutation.

@@ -3,11 +3,11 @@
 use super::comparison::{
     Disputed, Mismatch, compare, disputed, unfiltered, with_bridge_nf, with_filter,
 };
-use super::grammar::Case;
 use super::model::{Model, compile};
 use crate::lab::{LabError, Pair};
 use crate::nwfilter::evaluate::Way;
 use crate::nwfilter::{Entry, Filter, Rule};
+use crate::random::Case;
 
 /// Takes away whatever the mismatch does not need, with at most `budget` filters bound for
 /// that; each takes some tenths of a second.
@@ -215,8 +215,8 @@ fn shorten(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crosscheck::grammar::case;
-    use crate::crosscheck::random::Random;
+    use crate::random::Random;
+    use crate::random::case;
 
     fn weight(case: &Case) -> usize {
         let text: String = case.filters.iter().map(crate::nwfilter::write).collect();

@@ -2,12 +2,12 @@
 //! the bare writing of them.
 
 use super::comparison::{disputed, with_filter};
-use super::grammar::Case;
 use super::message::{BenchInput, Message, Throughput};
 use super::model::{Model, compile};
 use crate::lab::{LabError, Pair, Shortcuts};
 use crate::nwfilter::evaluate::{Backend, CompileError, Compiled, Way};
 use crate::nwfilter::{ReadError, read};
+use crate::random::Case;
 use std::time::{Duration, Instant};
 
 /// How long one figure is measured.

@@ -1,18 +1,18 @@
 //! A worker: one process in its own namespaces, taking every n-th case of a run.
 
-use super::boundary::boundary_frames;
 use super::comparison::compare;
 use super::describe::describe;
-use super::frames::{frame, spoil};
-use super::grammar::{Case, case};
 use super::message::{CaseDone, Message, Request, Task};
 use super::model::{Model, compile};
-use super::random::Random;
-use super::seeds::Seeds;
 use super::shrink::shrink;
 use super::throughput;
 use crate::lab::{LabError, Pair};
 use crate::nwfilter::evaluate::Backend;
+use crate::random::Random;
+use crate::random::Seeds;
+use crate::random::boundary_frames;
+use crate::random::{Case, case};
+use crate::random::{frame, spoil};
 use std::collections::BTreeSet;
 
 /// Does a task and reports what it found.

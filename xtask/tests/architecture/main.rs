@@ -13,7 +13,7 @@ const FLOORS: &[&[&str]] = &[
     &["nearest", "place", "pool"],
     &["policy"],
     &["layout", "nwfilter"],
-    &["probe"],
+    &["probe", "random"],
     &["verdict"],
     &["check"],
     &["mutate", "report"],

@@ -1,9 +1,15 @@
 //! Random filters: the whole language in small trees.
 
-use super::random::Random;
+use super::generator::Random;
 use super::values::{Kind, kind};
+use crate::frame::Mac;
+use crate::layout::mac;
+use crate::nwfilter::evaluate::{Backend, CompileError, Compiled};
 use crate::nwfilter::vocabulary::ChainPrefix;
 use crate::nwfilter::{Action, Element, Entry, Filter, FilterRef, Protocol, Rule, RuleDirection};
+
+/// The guest that filters are bound for.
+pub const GUEST: Mac = mac::guest(1, None);
 
 /// A tree of filters with what it is bound with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,8 +26,18 @@ impl Case {
         self.filters.last().expect("a case has a filter")
     }
 
+    /// The evaluator's model of it.
+    ///
+    /// # Errors
+    /// Why libvirt would refuse the filter.
+    pub fn compile(&self, backend: Backend) -> Result<Compiled, CompileError> {
+        let (top, parameters) = (&self.top().name, &self.parameters);
+        Compiled::with_backend(&self.filters, top, GUEST, parameters, backend)
+    }
+
     /// The same without filters that nothing leads to: libvirt would judge
     /// them, and the evaluator does not look at them.
+    #[must_use]
     pub fn pruned(mut self) -> Self {
         let mut wanted = vec![self.top().name.clone()];
         for filter in self.filters.iter().rev() {

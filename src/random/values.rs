@@ -1,7 +1,7 @@
 //! Random values for the attributes of rules: few of each kind, so that rules
 //! and frames meet, and all the forms that libvirt reads.
 
-use super::random::Random;
+use super::generator::Random;
 use crate::nwfilter::Protocol;
 
 /// What an attribute holds.

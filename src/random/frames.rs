@@ -1,6 +1,6 @@
 //! Random frames around the boundaries of a case.
 
-use super::random::Random;
+use super::generator::Random;
 use super::seeds::Seeds;
 use crate::frame::checksum::checksum;
 use crate::frame::{
@@ -275,8 +275,8 @@ pub fn spoil(random: &mut Random, frame: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crosscheck::grammar::case;
     use crate::nwfilter::evaluate::field::{Field, Fields, Reader};
+    use crate::random::grammar::case;
     use std::collections::BTreeSet;
 
     #[test]

@@ -3,7 +3,7 @@
 //! just misses a rule lies at the end of the part beside it.
 
 use super::coverage::Coverage;
-use super::random::Random;
+use super::generator::Random;
 use crate::nwfilter::evaluate::field::{ABSENT, Field};
 use crate::nwfilter::evaluate::{Compiled, Decision, Way};
 use crate::nwfilter::intervals::IntervalSet;
@@ -158,11 +158,11 @@ fn ends(intervals: &[(u128, u128)]) -> Vec<u128> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crosscheck::frames::frame;
-    use crate::crosscheck::grammar::case;
-    use crate::crosscheck::model::{Model, WAYS, compile};
-    use crate::crosscheck::seeds::Seeds;
+    use crate::nwfilter::evaluate::Backend;
     use crate::nwfilter::read;
+    use crate::random::frames::frame;
+    use crate::random::grammar::case;
+    use crate::random::seeds::Seeds;
 
     fn filter(rules: &str) -> Compiled {
         let text = format!("<filter name='x'>{rules}</filter>");
@@ -200,13 +200,16 @@ mod tests {
         for number in 0..60 {
             let mut random = Random::of(11, number);
             let case = case(&mut random);
-            let Ok(compiled) = compile(&case, Model::default()) else {
+            let Ok(compiled) = case.compile(Backend::default()) else {
                 continue;
             };
             let seeds = Seeds::of(&case);
             let mut coverage = Coverage::of(&compiled);
             let mut shoot = |frames: Vec<Vec<u8>>| {
-                for (frame, way) in frames.iter().flat_map(|frame| WAYS.map(|way| (frame, way))) {
+                for (frame, way) in frames
+                    .iter()
+                    .flat_map(|frame| Way::ALL.map(|way| (frame, way)))
+                {
                     coverage.add(way, &compiled.evaluate(frame, way));
                 }
                 coverage.hit()
