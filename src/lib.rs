@@ -17,7 +17,6 @@ pub mod nwfilter;
 mod place;
 pub mod policy;
 pub mod probe;
-#[cfg(any(test, feature = "lab"))]
 pub mod random;
 pub mod report;
 pub mod verdict;
