@@ -4,6 +4,7 @@
 //! that the policy rules come to one [`Conclusion`], with the words that `verify` uses.
 
 mod expectations;
+pub mod learning;
 pub mod probes;
 
 pub use expectations::{Expectations, Judgement};
@@ -16,6 +17,7 @@ use crate::nwfilter::lint::{Finding, Levels};
 use crate::nwfilter::reach::{TrafficClass, classes};
 use crate::policy::Policy;
 use crate::verdict::Conclusion;
+use learning::LearningPhase;
 
 /// Everything that is found out about a filter without a guest.
 pub struct Checked {
@@ -27,6 +29,8 @@ pub struct Checked {
     pub judgement: Judgement,
     /// What the guest can send to, kind of frame by kind of frame.
     pub classes: Vec<TrafficClass>,
+    /// The time before that, where libvirt learns the guest's address.
+    pub learning: Option<LearningPhase>,
 }
 
 /// Judges a compiled filter; `findings` are those of its lints.
@@ -44,12 +48,21 @@ pub fn check(
         lint,
         judgement: expectations.judge(filter),
         classes: classes(filter, policy, &usual(layout)),
+        learning: None,
     }
 }
 
 impl Checked {
     /// What it all comes to. A denied lint fails as a leak does.
     pub fn conclusion(&self) -> Conclusion {
+        let learning = self.learning.as_ref().map(LearningPhase::conclusion);
+        learning
+            .unwrap_or(Conclusion::Pass)
+            .max(self.of_the_filter())
+    }
+
+    /// What it comes to once the guest's address is known.
+    fn of_the_filter(&self) -> Conclusion {
         if self.denied {
             Conclusion::Fail
         } else {

@@ -9,19 +9,21 @@ use super::levels::{self, Format};
 use super::options::{BackendOption, BindingOptions, MacOption, PolicyOption, PolicySource, load};
 use super::output::say;
 use super::sarif::{self, Result as SarifResult};
-use crate::check::{Expectations, check};
+use crate::check::learning::LearningPhase;
+use crate::check::{Checked, Expectations, check};
 use crate::frame::{Mac, summary};
 use crate::layout::Layout;
 use crate::nwfilter::evaluate::{Evaluation, TraceStep};
+use crate::nwfilter::learning::{AddressSource, Bound, given_address};
 use crate::nwfilter::lint;
 use crate::nwfilter::statements::{Held, Ruling};
 use crate::nwfilter::vocabulary::variables;
-use crate::nwfilter::{FilterTree, Position, Strictness};
+use crate::nwfilter::{FilterTree, Parameter, Position, Strictness};
 use crate::policy::Policy;
 use crate::verdict::{Failure as Wrong, Verdict};
 use clap::Args;
 use report::Report;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -69,24 +71,26 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     } else {
         load(&options.filters, options.binding.bind.as_deref(), reading)?
     };
-    let own = own(&options.binding.parameters.list);
-    let layout = layout(&policy, options.mac.mac, &own)?;
-    let mac = layout.guest.mac;
-    let mut filter = tree
-        .compile(
-            mac,
-            &options.binding.parameters.list,
-            options.backend.backend,
-        )
+    let parameters = &options.binding.parameters.list;
+    let layout = layout(&policy, options.mac.mac, given_address(parameters))?;
+    let (mac, address) = (layout.guest.mac, layout.guest.v4);
+    let mut bound = tree
+        .bind(mac, address, parameters, options.backend.backend)
         .map_err(Failure::usage)?;
     if options.no_bridge_nf {
-        filter = filter.without_bridge_nf();
+        bound.filter = bound.filter.without_bridge_nf();
     }
+    let filter = &bound.filter;
     let mut findings = tree.ignored();
-    findings.extend(lint::lint(&tree.filters, &tree.top, &filter));
+    findings.extend(lint::lint(&tree.filters, &tree.top, filter));
+    let own = own(parameters, &bound, address);
     let expectations = Expectations::of(&policy, &layout, &own, options.backend.backend);
     let report = Report {
-        checked: check(&filter, &policy, &layout, &expectations, findings, &levels),
+        checked: Checked {
+            learning: LearningPhase::of(&bound, expectations.trials()),
+            ..check(filter, &policy, &layout, &expectations, findings, &levels)
+        },
+        parameters: Parameter::all(parameters, bound.address, Some(address)),
         policy: origin,
         backend: options.backend.backend,
         tree,
@@ -156,27 +160,21 @@ fn broken(tree: &FilterTree, held: &Held) -> Option<SarifResult> {
     })
 }
 
-/// The guest's addresses, as the parameters of its interface give them.
-fn own(parameters: &[(String, String)]) -> Vec<IpAddr> {
+/// The guest's addresses, as the parameters of its interface give them or libvirt would learn.
+fn own(parameters: &[(String, String)], bound: &Bound, example: Ipv4Addr) -> Vec<IpAddr> {
     let given = parameters
         .iter()
         .filter(|(name, _)| [variables::IP, variables::IPV6].contains(&name.as_str()));
-    given.filter_map(|(_, value)| value.parse().ok()).collect()
+    let given = given.filter_map(|(_, value)| value.parse().ok());
+    let learnt = matches!(bound.address, AddressSource::Learnt(_)).then_some(IpAddr::V4(example));
+    given.chain(learnt).collect()
 }
 
 /// The hosts, with the guest's MAC and address where they are given.
-fn layout(policy: &Policy, mac: Option<Mac>, own: &[IpAddr]) -> Result<Layout, Failure> {
-    let mut layout = Layout::of(policy).map_err(Failure::usage)?;
-    if let Some(mac) = mac {
-        layout = layout.with_guest_mac(mac);
-    }
-    let taken = [layout.peer.v4, layout.gateway.v4];
-    let address = own.iter().find_map(|address| match address {
-        IpAddr::V4(v4) if layout.lan4.contains(v4) && !taken.contains(v4) => Some(*v4),
-        _ => None,
-    });
-    if let Some(address) = address {
-        layout = layout.with_guest_address(address);
-    }
-    Ok(layout)
+fn layout(policy: &Policy, mac: Option<Mac>, address: Option<Ipv4Addr>) -> Result<Layout, Failure> {
+    let layout = Layout::with_guest(policy, address).map_err(Failure::usage)?;
+    Ok(match mac {
+        Some(mac) => layout.with_guest_mac(mac),
+        None => layout,
+    })
 }

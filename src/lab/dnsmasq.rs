@@ -4,6 +4,7 @@ use super::daemon::Daemon;
 use super::error::LabError;
 use super::netns::Netns;
 use super::paths::STATE;
+use crate::frame::mac_text;
 use crate::layout::wan::WAN4;
 use crate::layout::{Lan, mac};
 use std::process::Command;
@@ -55,7 +56,7 @@ pub fn start(lan: &Lan, gateway: &Netns) -> Result<Daemon, LabError> {
             lan.leases.1,
             lan.lan4.netmask()
         ))
-        .args((1..=lan.guests()).map(|number| reservation(lan, number)))
+        .args(reservations(lan))
         .arg(format!("--dhcp-option=option:router,{}", lan.gateway.v4))
         // A BOOTP lease never ends, and would outlive the guest whose number begins anew.
         .arg("--dhcp-ignore=tag:bootp")
@@ -65,6 +66,23 @@ pub fn start(lan: &Lan, gateway: &Netns) -> Result<Daemon, LabError> {
         .arg(format!("--server={WAN4}"))
         .arg(format!("--address=/{DOMAIN}/{}/{WAN4}", SOUGHT.join("/")));
     Daemon::start("dnsmasq", Some(gateway), &mut command)
+}
+
+/// The addresses that are kept for the guests, as arguments. Guests that share one are listed
+/// together and in full: dnsmasq then takes the address from the one for the next.
+fn reservations(lan: &Lan) -> Vec<String> {
+    let numbers = 1..=lan.guests();
+    let Some(address) = lan.guest else {
+        return numbers.map(|number| reservation(lan, number)).collect();
+    };
+    let of = |octet| {
+        let macs = numbers
+            .clone()
+            .map(move |number| mac::guest(number, Some(octet)));
+        macs.map(mac_text)
+    };
+    let macs: Vec<String> = mac::FIRST_OCTETS.into_iter().flat_map(of).collect();
+    vec![format!("--dhcp-host={},{address}", macs.join(","))]
 }
 
 /// The address that is kept for a guest. A few NIC models replace the first octet of

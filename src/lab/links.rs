@@ -122,7 +122,7 @@ mod tests {
     use crate::policy::Policy;
 
     fn lan() -> Lan {
-        Lan::for_lab(&Policy::example()).expect("the example has room")
+        Lan::for_lab(&Policy::example(), None).expect("the example has room")
     }
 
     /// A host has an address where the lab adds it to the interface with the host's MAC.

@@ -4,8 +4,10 @@
 //! without a rule (measured: docs/measurements.md#M7), so the rules themselves are read.
 
 mod nftables;
+mod settle;
 mod tool;
 
+pub use settle::settled;
 pub use tool::Installed;
 use tool::{dump, dumps};
 pub(super) use tool::{finish, start};

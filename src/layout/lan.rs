@@ -43,6 +43,8 @@ pub struct Lan {
     pub peer: Host,
     /// First and last IPv4 address that DHCP hands out.
     pub leases: (Ipv4Addr, Ipv4Addr),
+    /// The address that all guests have, one after the other, where it is given.
+    pub guest: Option<Ipv4Addr>,
 }
 
 impl Lan {
@@ -54,19 +56,33 @@ impl Lan {
     /// [`LayoutError::TooSmall`] when the IPv4 prefix has no room for a router, a peer and
     /// two guests.
     pub fn of(policy: &Policy) -> Result<Self, LayoutError> {
-        let lan4 = policy.lan4.first().copied().unwrap_or(DOCUMENTATION4);
+        Self::with_guest(policy, None)
+    }
+
+    /// The same with the address that the guest has; in the prefix that it belongs to. The
+    /// other hosts make room for it.
+    ///
+    /// # Errors
+    /// [`LayoutError::GuestOutside`] and [`LayoutError::NotForGuest`] besides those of [`Lan::of`].
+    pub fn with_guest(policy: &Policy, guest: Option<Ipv4Addr>) -> Result<Self, LayoutError> {
+        let lan4 = prefix(policy, guest)?;
         let global =
             |net: &&Ipv6Net| !net.network().is_unicast_link_local() && net.prefix_len() <= LINK6;
         let named6 = policy.lan6.iter().find(global);
         let lan6 = named6.map_or(DELEGATED6, |net| Ipv6Net::new_assert(net.network(), LINK6));
-        let hosts: Vec<Ipv4Addr> = lan4.hosts().take(HOSTS).collect();
+        let hosts = lan4.hosts().filter(|host| Some(*host) != guest);
+        let hosts: Vec<Ipv4Addr> = hosts.take(HOSTS).collect();
         let named = policy.gateway.filter(|address| lan4.contains(address));
         let gateway = named.or_else(|| hosts.first().copied());
         let mut others = hosts.into_iter().filter(|host| Some(*host) != gateway);
         let peer = others.clone().nth(BEFORE_PEER).or_else(|| others.next());
         let free: Vec<Ipv4Addr> = others.filter(|host| Some(*host) > peer).collect();
         match (gateway, peer, free.as_slice()) {
+            (Some(gateway), Some(_), _) if guest == Some(gateway) => {
+                Err(LayoutError::NotForGuest(gateway, "the router's"))
+            }
             (Some(gateway), Some(peer), [first, .., last]) => Ok(Self {
+                guest,
                 lan4,
                 lan6,
                 gateway: Host::new(mac::GATEWAY, gateway, host6(lan6, GATEWAY6)),
@@ -82,11 +98,11 @@ impl Lan {
     ///
     /// # Errors
     /// [`LayoutError::NoIpv4`] and [`LayoutError::ContainsWan`] besides those of [`Lan::of`].
-    pub fn for_lab(policy: &Policy) -> Result<Self, LayoutError> {
+    pub fn for_lab(policy: &Policy, guest: Option<Ipv4Addr>) -> Result<Self, LayoutError> {
         if policy.lan4.is_empty() {
             return Err(LayoutError::NoIpv4);
         }
-        let lan = Self::of(policy)?;
+        let lan = Self::with_guest(policy, guest)?;
         wan::outside(lan.lan4, lan.lan6)?;
         Ok(lan)
     }
@@ -121,6 +137,9 @@ impl Lan {
     /// The address that DHCP keeps for the guest with this number, from 1 on: known
     /// before the guest asks, since a filter may name it.
     pub fn lease(&self, number: u8) -> Ipv4Addr {
+        if let Some(guest) = self.guest {
+            return guest;
+        }
         let place = usize::from(number.saturating_sub(1) % self.guests());
         self.own_leases().nth(place).unwrap_or(self.leases.0)
     }
@@ -141,7 +160,33 @@ impl Layout {
     /// # Errors
     /// [`LayoutError::TooSmall`] as from [`Lan::of`].
     pub fn of(policy: &Policy) -> Result<Self, LayoutError> {
-        Ok(Lan::of(policy)?.layout(1, None))
+        Self::with_guest(policy, None)
+    }
+
+    /// The same with the address that the guest has.
+    ///
+    /// # Errors
+    /// As from [`Lan::with_guest`].
+    pub fn with_guest(policy: &Policy, guest: Option<Ipv4Addr>) -> Result<Self, LayoutError> {
+        Ok(Lan::with_guest(policy, guest)?.layout(1, None))
+    }
+}
+
+/// The IPv4 prefix of the test hosts: the policy's first, or that of the guest's address.
+fn prefix(policy: &Policy, guest: Option<Ipv4Addr>) -> Result<Ipv4Net, LayoutError> {
+    let Some(guest) = guest else {
+        return Ok(policy.lan4.first().copied().unwrap_or(DOCUMENTATION4));
+    };
+    let own = policy.lan4.iter().find(|net| net.contains(&guest));
+    let own = *own.ok_or(LayoutError::GuestOutside(guest))?;
+    match guest {
+        _ if own.prefix_len() >= 31 => Ok(own),
+        _ if guest == own.network() => Err(LayoutError::NotForGuest(guest, "the prefix's own")),
+        _ if guest == own.broadcast() => Err(LayoutError::NotForGuest(
+            guest,
+            "the prefix's broadcast address",
+        )),
+        _ => Ok(own),
     }
 }
 

@@ -13,6 +13,10 @@ pub const WAN: Mac = [0x52, 0x54, 0x00, 0x00, 0x02, 0x02];
 /// The tap that stands in for a guest where vhost-net is looked at; no guest has this number.
 pub const STAND_IN: Mac = guest(0xfe, None);
 
+/// The first octets that guests' MACs have: QEMU's, and that of the one NIC model that writes
+/// its own into every frame (`src/guest/models/quirks.rs`).
+pub const FIRST_OCTETS: [u8; 2] = [0x52, 0x40];
+
 /// The guest with this number. A few NIC models replace the first octet with one of their
 /// own; the domain then has that octet too, since libvirt's filters know the domain's MAC only.
 pub const fn guest(number: u8, first_octet: Option<u8>) -> Mac {

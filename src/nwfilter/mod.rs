@@ -7,10 +7,12 @@ pub mod intervals;
 #[cfg(test)]
 #[path = "../testdata/language.rs"]
 mod language;
+pub mod learning;
 pub mod lint;
 mod load;
 mod model;
 pub mod mutate;
+mod parameter;
 pub mod reach;
 mod read;
 mod shipped;
@@ -24,6 +26,7 @@ pub use compare::difference;
 pub use generate::generate;
 pub use load::Strictness;
 pub use model::{Element, Entry, Filter, FilterRef, Rule, RuleId};
+pub use parameter::{Parameter, ParameterSource};
 pub use read::{Document, Ignored, Position, ReadError, as_libvirt, document, read};
 pub use shipped::{SHIPPED_HINT, ShippedFilters};
 pub use tree::{FilterTree, Source, TreeError};

@@ -29,7 +29,7 @@ mod sentinel;
 mod sighting;
 mod types;
 
-pub use catalogue::{catalogue, firmware_catalogue};
+pub use catalogue::{catalogue, firmware_catalogue, learning_probe};
 pub use frames::Wire;
 pub use lookup::Lookup;
 pub use pass::{Pass, SENTINEL};

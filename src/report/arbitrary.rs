@@ -1,10 +1,12 @@
 //! Any run at all, for the invariants.
 
 use crate::frame::Checksum;
+use crate::nwfilter::learning::Learning;
+use crate::nwfilter::{Parameter, ParameterSource};
 use crate::probe::{Expect, Group, Point};
 use crate::report::model::{
     BackEnd, Cell, CellError, ClientRun, DhcpClient, DhcpClients, ErrorKind, Failure, FilterInfo,
-    Host, Outcome, ProbeResult, Run, SCHEMA_VERSION, Skipped, Step, Timing, Verdict,
+    Host, LearningPhase, Outcome, ProbeResult, Run, SCHEMA_VERSION, Skipped, Step, Timing, Verdict,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -115,6 +117,41 @@ fn clients() -> impl Strategy<Value = DhcpClients> {
         .prop_map(|(clients, vhost)| DhcpClients { clients, vhost })
 }
 
+fn parameter() -> impl Strategy<Value = Parameter> {
+    let sources = [
+        ParameterSource::Given,
+        ParameterSource::Example,
+        ParameterSource::Learnt,
+    ];
+    let learning = option::of(select(vec![Learning::Any, Learning::Dhcp]));
+    (
+        text(),
+        option::of(text()),
+        select(sources.to_vec()),
+        learning,
+    )
+        .prop_map(|(name, value, source, learning)| Parameter {
+            name,
+            value,
+            source,
+            learning,
+        })
+}
+
+fn learning() -> impl Strategy<Value = LearningPhase> {
+    let learning = select(vec![Learning::Any, Learning::Dhcp]);
+    let counts = (any::<usize>(), any::<usize>(), option::of(any::<u64>()));
+    (learning, any::<bool>(), counts).prop_map(|(learning, before_first_frame, counts)| {
+        LearningPhase {
+            learning,
+            before_first_frame,
+            sent: counts.0,
+            let_out: counts.1,
+            in_force_after_ms: counts.2,
+        }
+    })
+}
+
 fn cell() -> impl Strategy<Value = Cell> {
     let kinds = vec![
         ErrorKind::Usage,
@@ -139,6 +176,7 @@ fn cell() -> impl Strategy<Value = Cell> {
         flaky,
         option::weighted(0.3, clients()),
         option::of(select(&[BackEnd::Qemu, BackEnd::VhostNet])),
+        vec(learning(), 0..3),
     );
     (names, vec(probe(), 0..6), vec(timing, 0..4), ends).prop_map(
         |(names, probes, timings, ends)| Cell {
@@ -153,6 +191,7 @@ fn cell() -> impl Strategy<Value = Cell> {
             leak_check: ends.1,
             evidence: ends.2,
             dhcp: ends.4,
+            learning: ends.6,
             flaky: ends.3,
         },
     )
@@ -177,13 +216,18 @@ fn host() -> impl Strategy<Value = Host> {
 
 /// Any run, green ones among them.
 pub(super) fn run() -> impl Strategy<Value = Run> {
-    let filter = (option::weighted(0.8, text()), text(), any::<usize>()).prop_map(
-        |(name, source, rules)| FilterInfo {
+    let filter = (
+        option::weighted(0.8, text()),
+        text(),
+        any::<usize>(),
+        vec(parameter(), 0..3),
+    )
+        .prop_map(|(name, source, rules, parameters)| FilterInfo {
             name,
             source,
             rules,
-        },
-    );
+            parameters,
+        });
     let texts = (text(), text(), option::of(text()));
     let skipped = (text(), text()).prop_map(|(name, reason)| Skipped { name, reason });
     let cells = (vec(cell(), 0..5), vec(skipped, 0..3));

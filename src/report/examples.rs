@@ -141,6 +141,7 @@ pub(crate) fn green() -> Run {
             name: Some("lan-only".into()),
             source: "generated from lanfence.toml".into(),
             rules: 58,
+            parameters: Vec::new(),
         },
         host: Host {
             accel: "tcg".into(),
@@ -190,6 +191,7 @@ fn cell(nic: &str, driver: &str) -> Cell {
         leak_check: Some(true),
         evidence: Vec::new(),
         dhcp: None,
+        learning: Vec::new(),
         flaky: None,
     }
 }
@@ -233,6 +235,7 @@ pub(crate) fn red() -> Run {
         name,
         source: "examples/no-out-traffic.xml".into(),
         rules: 5,
+        parameters: Vec::new(),
     };
     run.started = Some("2025-11-23T22:12:05.250Z".into());
     for cell in &mut run.cells {
@@ -324,6 +327,7 @@ pub(super) fn no_filter() -> Run {
         name: None,
         source: "none".into(),
         rules: 0,
+        parameters: Vec::new(),
     };
     for cell in &mut run.cells {
         cell.leak_check = None;

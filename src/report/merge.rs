@@ -137,6 +137,7 @@ fn absent(name: &str) -> Cell {
         leak_check: None,
         evidence: Vec::new(),
         dhcp: None,
+        learning: Vec::new(),
         flaky: None,
     }
 }

@@ -7,6 +7,8 @@ pub use crate::verdict::{Failure, Outcome, Verdict};
 pub use clients::{ClientRun, DhcpClient, DhcpClients};
 pub use step::Step;
 
+use crate::nwfilter::Parameter;
+use crate::nwfilter::learning::Learning;
 use crate::probe::{Expect, Group, Point};
 use serde::{Deserialize, Serialize};
 
@@ -61,6 +63,25 @@ impl BackEnd {
             Self::VhostNet => "vhost-net",
         }
     }
+}
+
+/// The time in a cell in which libvirt learned the guest's address, and rules of its own were
+/// in force instead of the filter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LearningPhase {
+    /// What libvirt learned it from.
+    pub learning: Learning,
+    /// Whether the filter was there before the guest's first frame, else it came to a running
+    /// guest.
+    pub before_first_frame: bool,
+    /// Frames to the WAN that the guest sent.
+    pub sent: usize,
+    /// How many of them got there.
+    pub let_out: usize,
+    /// Milliseconds from the guest's first frame until the filter was in force; none where it
+    /// was not within the time that was waited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_force_after_ms: Option<u64>,
 }
 
 /// How long a step took.
@@ -126,6 +147,9 @@ pub struct Cell {
     /// What the DHCP clients of other systems found, where they were played.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dhcp: Option<DhcpClients>,
+    /// Where libvirt learned the guest's address: what passed until it knew it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub learning: Vec<LearningPhase>,
     /// Set when a later try was green: what stands here is the worst try, and so not green.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flaky: Option<String>,
@@ -149,6 +173,9 @@ pub struct FilterInfo {
     pub source: String,
     /// Number of rules in the tree.
     pub rules: usize,
+    /// What it is bound with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parameters: Vec<Parameter>,
 }
 
 /// What the run ran on.

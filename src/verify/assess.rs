@@ -251,6 +251,7 @@ mod tests {
             dhcp: Vec::new(),
             refused: HashMap::new(),
             ssh: None,
+            learning: None,
         }
     }
 

@@ -7,11 +7,13 @@ use super::evidence::{self, Own};
 use super::job::{CellPlan, Job};
 use super::record::TrialRecord;
 use super::watch::{Marks, Sightings, Watch};
+use crate::frame::DhcpStep;
 use crate::guest::{Accel, Image, log_length, obituary, quirk, serial_log};
 use crate::lab::{Lab, Sensor, qemu_log_path, ruleset};
 use crate::layout::Layout;
+use crate::nwfilter::learning::Learning;
 use crate::policy::Policy;
-use crate::probe::{Pass, Probe, catalogue};
+use crate::probe::{Pass, Probe, Stimulus, catalogue, learning_probe};
 use crate::report::live::Event;
 use crate::report::model::{self, Cell, DhcpClients, ProbeResult, Step, Timing};
 use std::time::{Duration, Instant};
@@ -49,10 +51,16 @@ impl<'a> CellContext<'a> {
     pub fn probes(&self, layout: &Layout, run: u32, pass: Pass) -> Vec<Probe> {
         let backend = self.lab.libvirt.backend();
         let probes = catalogue(self.policy, layout, |index| pass.tag(run, index));
-        let probes = probes.into_iter().map(|probe| probe.with(backend));
+        let mut probes: Vec<Probe> = probes.into_iter().map(|it| it.with(backend)).collect();
+        if let Some(learning) = self.job.learning {
+            // libvirt forgets the address of a guest that gives its lease back.
+            let forgets = learning == Learning::Dhcp;
+            probes.retain(|it| !forgets || it.stimulus != Stimulus::Dhcp(DhcpStep::Release));
+            let tag_of = |index| pass.tag(run, index);
+            probes.push(learning_probe(self.policy, layout, tag_of).0);
+        }
+        probes.retain(|probe| pass != Pass::LeakCheck || probe.in_leak_check());
         probes
-            .filter(|probe| pass != Pass::LeakCheck || probe.in_leak_check())
-            .collect()
     }
 
     /// The image of a cell's guest.
@@ -197,6 +205,7 @@ impl<'a> CellRun<'a> {
         self.cell.probes = assess(&record);
         self.cell.leak_check = leak_check(&record, &self.cell.probes);
         self.cell.probes.append(&mut self.client_results);
+        self.cell.learning = record.learning().cloned().collect();
         self.keep(&record.rules, &record.frames());
         record.stopped.map_or(Ok(()), Err)
     }

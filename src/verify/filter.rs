@@ -1,9 +1,13 @@
 //! The filter under test: the generated one, the user's own, or none.
 
-use crate::nwfilter::{self, Filter, FilterTree, Source, TreeError, write};
+use crate::frame::Mac;
+use crate::nwfilter::evaluate::Backend;
+use crate::nwfilter::learning::{AddressSource, Learning};
+use crate::nwfilter::{self, Filter, FilterTree, Parameter, Source, TreeError, write};
 use crate::policy::Policy;
 use crate::report::model::FilterInfo;
 use serde::{Deserialize, Serialize};
+use std::net::Ipv4Addr;
 
 /// A filter to define.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +27,8 @@ pub struct FilterUnderTest {
     pub texts: Vec<FilterText>,
     /// For the report; its name is that of the bound filter.
     pub info: FilterInfo,
+    /// What libvirt learns the guest's address from, where it does.
+    pub learning: Option<Learning>,
 }
 
 impl FilterUnderTest {
@@ -34,7 +40,9 @@ impl FilterUnderTest {
                 name: None,
                 source: "none".into(),
                 rules: 0,
+                parameters: Vec::new(),
             },
+            learning: None,
         }
     }
 
@@ -51,7 +59,9 @@ impl FilterUnderTest {
                 name: Some(filter.name.clone()),
                 source: format!("generated from {origin}"),
                 rules: filter.rule_count(),
+                parameters: Vec::new(),
             },
+            learning: None,
         }
     }
 
@@ -62,6 +72,7 @@ impl FilterUnderTest {
     /// [`TreeError`] when a filter or a parameter is missing.
     pub fn own(tree: &FilterTree, parameters: &[(String, String)]) -> Result<Self, TreeError> {
         tree.check_complete(parameters)?;
+        let address = address_source(tree, parameters);
         let text = |(filter, source): (&Filter, Option<&Source>)| {
             let shipped = source.filter(|source| source.is_shipped);
             FilterText {
@@ -76,7 +87,20 @@ impl FilterUnderTest {
                 name: Some(tree.top.clone()),
                 source: tree.given_paths().join(", "),
                 rules: tree.rule_count(),
+                parameters: Parameter::all(parameters, address, None),
+            },
+            learning: match address {
+                AddressSource::Learnt(learning) => Some(learning),
+                AddressSource::NotAsked | AddressSource::Given => None,
             },
         })
     }
+}
+
+/// Where the guest's address will come from. What the evaluator cannot compile, or libvirt will
+/// refuse to learn, is left to libvirt itself.
+fn address_source(tree: &FilterTree, parameters: &[(String, String)]) -> AddressSource {
+    let any = Ipv4Addr::LOCALHOST;
+    let bound = tree.bind(Mac::default(), any, parameters, Backend::Ebtables);
+    bound.map_or(AddressSource::NotAsked, |bound| bound.address)
 }

@@ -7,6 +7,7 @@ use crate::guest::GuestKind;
 use crate::guest::foreign::Manifest;
 use crate::lab::Shortcuts;
 use crate::nwfilter::evaluate::Backend;
+use crate::nwfilter::learning::Learning;
 use crate::report::model::{Cell, CellError};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -119,6 +120,7 @@ impl CellPlan {
             leak_check: None,
             evidence: Vec::new(),
             dhcp: None,
+            learning: Vec::new(),
             flaky: None,
         }
     }
@@ -143,8 +145,11 @@ pub struct Job {
     pub filters: Vec<FilterText>,
     /// The filter to bind; none verifies without a filter.
     pub bind: Option<String>,
-    /// Parameters of the filterref.
+    /// Parameters of the filterref, exactly as the user gave them.
     pub parameters: Vec<(String, String)>,
+    /// What libvirt learns the guest's address from, where no parameter gives it and the
+    /// filter asks for it.
+    pub learning: Option<Learning>,
     /// Accelerator of the guests.
     pub accel: Accel,
     /// Directory of the guest image; none where no cell has a guest.
@@ -194,6 +199,7 @@ impl Job {
             filters: filter.texts.clone(),
             bind: filter.info.name.clone(),
             parameters: Vec::new(),
+            learning: filter.learning,
             accel: Accel::Tcg,
             guest: None,
             libvirt_cache: Some(cache.libvirt()?),

@@ -12,6 +12,7 @@ mod evidence;
 mod filter;
 mod guests;
 pub mod job;
+mod learning;
 mod machine;
 mod pass;
 pub mod plan;

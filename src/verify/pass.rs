@@ -62,6 +62,7 @@ pub async fn run(
         dhcp,
         refused,
         ssh,
+        learning: None,
     })
 }
 

@@ -6,6 +6,7 @@ use super::sentinels::Bounds;
 use super::watch::{Marks, Sightings};
 use crate::frame::DhcpStep;
 use crate::probe::{Point, Probe, Stimulus};
+use crate::report::model::LearningPhase;
 
 /// What a pass brought to light.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub struct PassRecord {
     pub refused: Refusals,
     /// Whether the command over SSH was answered; none when not tried.
     pub ssh: Option<bool>,
+    /// The time before it in which libvirt learned the guest's address, where it did.
+    pub learning: Option<LearningPhase>,
 }
 
 impl PassRecord {
@@ -110,6 +113,14 @@ impl TrialRecord {
             Some(attached) => attached.leak_check.as_ref(),
             None => self.control.as_ref().filter(|_| self.first_frame.is_some()),
         }
+    }
+
+    /// The times in which libvirt learned the guest's address.
+    pub fn learning(&self) -> impl Iterator<Item = &LearningPhase> {
+        let attached = self.attached.as_ref();
+        let filtered = attached.and_then(|attached| attached.filtered.as_ref());
+        let passes = self.first_frame.iter().chain(filtered);
+        passes.filter_map(|pass| pass.record.learning.as_ref())
     }
 
     /// Frames of the passes that were reached with their probes, for evidence.

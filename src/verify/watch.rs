@@ -89,6 +89,19 @@ impl<'a> Watch<'a> {
         false
     }
 
+    /// How many frames that satisfy the predicate were seen at the point so far.
+    pub fn count(&self, point: Point, wanted: impl Fn(&[u8]) -> bool) -> usize {
+        let mut found = 0;
+        for (sensor, mark, points) in &self.sensors {
+            if let Some((direction, _)) = points.iter().find(|(_, candidate)| *candidate == point) {
+                let frames = sensor.since(*mark);
+                let there = frames.iter().filter(|seen| seen.direction == *direction);
+                found += there.filter(|seen| wanted(&seen.frame)).count();
+            }
+        }
+        found
+    }
+
     /// The same watch begun at a later moment: what came up to then is left out.
     #[must_use]
     pub fn later_than(mut self, at_ns: u64) -> Self {

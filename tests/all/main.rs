@@ -32,6 +32,7 @@ mod foreign;
 mod hosts;
 #[cfg(feature = "lab")]
 mod ipxe;
+mod learning;
 #[cfg(feature = "lab")]
 mod partitions;
 #[cfg(feature = "lab")]

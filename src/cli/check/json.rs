@@ -1,6 +1,7 @@
 //! A finished check for programs.
 
 use super::report::Report;
+use crate::check::learning::LearningPhase;
 use crate::check::probes::Judged;
 use crate::cli::levels;
 use crate::cli::trace::trace;
@@ -23,9 +24,11 @@ pub fn json(report: &Report) -> String {
         "filter": tree.top,
         "files": tree.paths(),
         "policy": report.policy,
+        "parameters": report.parameters,
         "backend": report.backend.word(),
         "exit_code": checked.conclusion().exit().code(),
         "known_gaps": checked.judgement.counts().known_gaps,
+        "learning": checked.learning.as_ref().map(learning),
         "lint": checked.lint.iter().map(|finding| levels::json(tree, finding)).collect::<Vec<_>>(),
         "probes": checked.judgement.probes.iter().map(|judged| probe(tree, judged)).collect::<Vec<_>>(),
         "statements": checked
@@ -67,6 +70,16 @@ fn statement(tree: &FilterTree, held: &Held) -> impl Serialize {
         "proven": held.is_proven(),
         "wrong": wrong.collect::<Vec<_>>(),
         "inexact": held.inexact,
+    })
+}
+
+fn learning(phase: &LearningPhase) -> impl Serialize {
+    json!({
+        "learning": phase.learning,
+        "verdict": phase.conclusion().word(),
+        "probes": phase.probes.len(),
+        "known_gaps": phase.known_gaps().map(|judged| &judged.probe.id).collect::<Vec<_>>(),
+        "leaks": phase.leaks().map(|judged| &judged.probe.id).collect::<Vec<_>>(),
     })
 }
 

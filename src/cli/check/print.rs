@@ -2,10 +2,12 @@
 
 use super::report::Report;
 use crate::check::Checked;
+use crate::check::learning::LearningPhase;
 use crate::check::probes::Judged;
 use crate::cli::levels::{self, WIDTH};
 use crate::cli::trace::trace;
 use crate::frame::{summary, to_hex};
+use crate::nwfilter::Parameter;
 use crate::nwfilter::statements::Ruling;
 use crate::probe::{Expect, Group};
 use crate::report::grid::counts_text;
@@ -54,6 +56,9 @@ pub fn text(report: &Report) -> String {
     ] {
         list(&mut out, report, verdict, title, remark);
     }
+    if let Some(phase) = &checked.learning {
+        learning(&mut out, phase);
+    }
     statements(&mut out, report);
     sets(&mut out, checked);
     closing(&mut out, checked);
@@ -67,7 +72,7 @@ fn heading(report: &Report) -> String {
     } else {
         paths.join(", ")
     };
-    format!(
+    let mut out = format!(
         "lanfence {}: static check, without a guest\nfilter  {}, {source}, {}\npolicy  {}\nbackend {}, {}\n",
         env!("CARGO_PKG_VERSION"),
         tree.top,
@@ -75,8 +80,52 @@ fn heading(report: &Report) -> String {
         report.policy,
         report.backend,
         report.backend.source()
-    )
+    );
+    let parameters: Vec<String> = report.parameters.iter().map(Parameter::text).collect();
+    if !parameters.is_empty() {
+        paragraph(&mut out, "with    ", &parameters.join(", "), 8);
+    }
+    out
 }
+
+/// The time before libvirt knows the guest's address, when the filter is not in force.
+fn learning(out: &mut String, phase: &LearningPhase) {
+    let _ = writeln!(
+        out,
+        "\nWhile libvirt learns the guest's address (CTRL_IP_LEARNING={}), the filter is not in force",
+        phase.learning.word()
+    );
+    let of = plural(phase.probes.len(), "probe");
+    let names = |found: &[&Judged]| {
+        let ids: Vec<&str> = found
+            .iter()
+            .map(|judged| judged.probe.id.as_str())
+            .collect();
+        ids.join(" ")
+    };
+    let leaks: Vec<&Judged> = phase.leaks().collect();
+    let gaps: Vec<&Judged> = phase.known_gaps().collect();
+    if leaks.is_empty() && gaps.is_empty() {
+        let _ = writeln!(out, "  none of {of} that must be dropped gets out");
+    }
+    if !leaks.is_empty() {
+        let (count, ids) = (leaks.len(), names(&leaks));
+        let text = format!("LEAK: {count} of {of} that must be dropped get out: {ids}");
+        paragraph(out, "  ", &text, 2);
+        paragraph(out, "  cure: ", LEARN_FROM_LEASE, 8);
+    }
+    if !gaps.is_empty() {
+        let ids = names(&gaps);
+        let text = format!("known gap: libvirt lets DHCP questions pass to any address: {ids}");
+        paragraph(out, "  ", &text, 2);
+        let remedy = "give the guest's address (--param IP=ADDRESS)";
+        paragraph(out, "  remedy: ", remedy, 10);
+    }
+}
+
+/// What closes the time in which libvirt learns the address.
+const LEARN_FROM_LEASE: &str = "give the guest's address (--param IP=ADDRESS), or let libvirt \
+                                learn it from the lease alone (--param CTRL_IP_LEARNING=dhcp)";
 
 fn lint(out: &mut String, report: &Report) {
     let lint = &report.checked.lint;
@@ -224,6 +273,13 @@ fn closing(out: &mut String, checked: &Checked) {
             plural(statements.len(), "statement")
         ),
     ];
+    if let Some(phase) = &checked.learning {
+        let leaks = phase.leaks().count();
+        parts.push(format!(
+            "{} while libvirt learns the address",
+            plural(leaks, "leak")
+        ));
+    }
     if checked.denied {
         parts.push("a denied lint has findings".to_owned());
     }

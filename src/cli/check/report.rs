@@ -1,13 +1,15 @@
 //! What is printed of a check.
 
 use crate::check::Checked;
-use crate::nwfilter::FilterTree;
 use crate::nwfilter::evaluate::Backend;
+use crate::nwfilter::{FilterTree, Parameter};
 
 /// A finished check with what it was made of.
 pub struct Report {
     /// Where the policy came from.
     pub policy: String,
+    /// What the filter is bound with.
+    pub parameters: Vec<Parameter>,
     /// The back end that was evaluated.
     pub backend: Backend,
     /// The filters.

@@ -77,7 +77,7 @@ fn a_lan_that_contains_the_wan_is_refused_by_the_lab_only(
     let text = format!("lan.prefixes = {prefixes:?}");
     let policy = Policy::parse(&text, "test").unwrap();
     let wan = LayoutError::ContainsWan(named.parse().unwrap());
-    assert_eq!(Lan::for_lab(&policy), Err(wan));
+    assert_eq!(Lan::for_lab(&policy, None), Err(wan));
     assert!(Lan::of(&policy).is_ok());
 }
 
@@ -86,7 +86,7 @@ fn a_prefix_without_room_is_refused() {
     let policy = policy("192.168.7.0/30", None);
     let error = LayoutError::TooSmall(policy.lan4[0]);
     assert_eq!(Lan::of(&policy), Err(error.clone()));
-    assert_eq!(Lan::for_lab(&policy), Err(error));
+    assert_eq!(Lan::for_lab(&policy, None), Err(error));
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn without_ipv4_there_is_a_layout_but_no_lab() {
     let layout = Layout::of(&policy).unwrap();
     assert!(policy.lan6[0].contains(&layout.guest.v6));
     assert_eq!(layout.lan6.prefix_len(), 64);
-    assert_eq!(Lan::for_lab(&policy), Err(LayoutError::NoIpv4));
+    assert_eq!(Lan::for_lab(&policy, None), Err(LayoutError::NoIpv4));
 }
 
 /// `check` has [`Layout::of`], `verify` what the lab's LAN gives its first guest.
@@ -106,7 +106,7 @@ fn without_ipv4_there_is_a_layout_but_no_lab() {
 fn check_and_verify_have_the_same_addresses(#[case] policy: &str) {
     let policy = Policy::parse(policy, "test").unwrap();
     let checked = Layout::of(&policy).unwrap();
-    let verified = Lan::for_lab(&policy).unwrap().layout(1, None);
+    let verified = Lan::for_lab(&policy, None).unwrap().layout(1, None);
     assert_eq!(checked, verified);
     let hosts = [&checked.guest, &checked.peer, &checked.gateway];
     for host in hosts {
@@ -152,4 +152,36 @@ fn another_mac_of_the_guest_changes_its_link_local_address() {
         .guest;
     assert_eq!(guest.link_local.to_string(), "fe80::5054:ff:fe12:3456");
     assert_eq!(guest.v4.to_string(), "192.168.1.11");
+}
+
+#[rstest]
+#[case::in_the_first_prefix("192.168.1.77", "192.168.1.1", "192.168.1.10")]
+#[case::where_the_peer_would_be("192.168.1.10", "192.168.1.1", "192.168.1.11")]
+#[case::in_the_second_prefix("10.7.0.9", "10.7.0.1", "10.7.0.11")]
+#[case::where_the_router_would_be("10.7.0.1", "10.7.0.2", "10.7.0.11")]
+fn the_others_make_room_for_a_guest_with_an_address(
+    #[case] guest: &str,
+    #[case] gateway: &str,
+    #[case] peer: &str,
+) {
+    let text =
+        "lan = {prefixes = [\"192.168.1.0/24\", \"10.7.0.0/16\"], gateway = \"192.168.1.1\"}";
+    let policy = Policy::parse(text, "test").unwrap();
+    let lan = Lan::for_lab(&policy, Some(guest.parse().unwrap())).unwrap();
+    assert_eq!(lan.gateway.v4.to_string(), gateway);
+    assert_eq!(lan.peer.v4.to_string(), peer);
+    for number in 1..=lan.guests() {
+        assert_eq!(lan.layout(number, None).guest.v4.to_string(), guest);
+    }
+}
+
+#[rstest]
+#[case::outside("10.0.0.9", "is in no IPv4 prefix of the policy")]
+#[case::network("192.168.1.0", "the prefix's own")]
+#[case::broadcast("192.168.1.255", "the prefix's broadcast address")]
+#[case::router("192.168.1.1", "the router's")]
+fn an_address_that_no_guest_can_have(#[case] guest: &str, #[case] why: &str) {
+    let guest = Some(guest.parse().unwrap());
+    let error = Lan::for_lab(&Policy::example(), guest).unwrap_err();
+    assert!(error.to_string().contains(why), "{error}");
 }

@@ -36,6 +36,16 @@ pub enum CompileError {
         /// The variable without `$`.
         name: String,
     },
+    /// The guest's address, which libvirt may not learn.
+    #[error(
+        "{origin} uses $IP, which nothing gives, and CTRL_IP_LEARNING={learning} does not let libvirt learn it: libvirt refuses to bind the filter\n  cure: give it with --param IP=ADDRESS, or let libvirt learn it with --param CTRL_IP_LEARNING=dhcp"
+    )]
+    NotLearnt {
+        /// The rule.
+        origin: RuleId,
+        /// The value of the parameter.
+        learning: String,
+    },
     /// A value that begins with `$` and is no variable.
     #[error("{origin}: `{value}` is no variable: write $NAME, $NAME[@iterator] or $NAME[element]", value = shorten(.value))]
     Reference {
@@ -112,6 +122,7 @@ impl CompileError {
             },
             Self::TooDeep { from, .. } => Culprit::Reference { from, to: None },
             Self::Unset { origin, .. }
+            | Self::NotLearnt { origin, .. }
             | Self::Reference { origin, .. }
             | Self::Lengths { origin, .. }
             | Self::Element { origin, .. }

@@ -101,8 +101,7 @@ fn igmp(places: &Places, out: &mut Vec<Clause>) {
         let clause = igmp(statement).with(Field::Dst, &places.joined4);
         clause.with(Field::DstMac, &places.group_macs4)
     };
-    let senders = places.all4().union(&IntervalSet::one(0));
-    out.push(report(Igmp).with(Field::Src, &senders));
+    out.push(report(Igmp).with(Field::Src, &places.reporters4));
     out.push(report(IgmpSource));
     let group = igmp(IgmpGroup).with(Field::Dst, &places.multicast4);
     out.push(group.with(Field::DstMac, &places.group_macs4));

@@ -27,6 +27,8 @@ pub struct Places {
     pub link4: IntervalSet,
     /// IPv4 addresses that the guest must be able to have.
     pub own4: IntervalSet,
+    /// Where its IGMP reports come from: its address, or without a known one none at all too.
+    pub reporters4: IntervalSet,
     /// Broadcast addresses of the LAN's prefixes.
     pub directed: IntervalSet,
     /// The router.
@@ -95,6 +97,7 @@ impl Places {
             everyone_mac,
             group_macs4: block(0x0100_5e00_0000, 23),
             group_macs6: block(0x3333_0000_0000, 32),
+            reporters4: reporters4(own, &hosts4, &lan4.union(&link4)),
             own4: known4(own).map_or(hosts4.clone(), |own| own.intersection(&hosts4)),
             lan4,
             link4,
@@ -132,6 +135,12 @@ impl Places {
     pub fn all4(&self) -> IntervalSet {
         self.lan4.union(&self.link4)
     }
+}
+
+/// Where IGMP reports come from.
+fn reporters4(own: &[IpAddr], hosts: &IntervalSet, lan: &IntervalSet) -> IntervalSet {
+    let anyone = || lan.union(&IntervalSet::one(0));
+    known4(own).map_or_else(anyone, |own| own.intersection(hosts))
 }
 
 /// What is allowed besides, by family.

@@ -9,6 +9,9 @@ pub const IP: &str = "IP";
 /// The variable that stands for the guest's IPv6 addresses; libvirt does not learn them.
 pub const IPV6: &str = "IPV6";
 
+/// The parameter that says what libvirt learns [`IP`] from.
+pub const LEARNING: &str = "CTRL_IP_LEARNING";
+
 /// How a value refers to a variable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Access {

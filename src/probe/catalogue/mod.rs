@@ -8,6 +8,7 @@ mod encapsulation;
 mod firmware;
 mod inbound;
 mod lan;
+mod learning;
 mod multicast;
 mod reflection;
 mod rogue;
@@ -18,6 +19,7 @@ mod wan6;
 
 pub(super) use book::{Draft, source_port};
 pub use firmware::firmware_catalogue;
+pub use learning::learning_probe;
 
 use super::Probe;
 use crate::frame::Tag;

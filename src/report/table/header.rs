@@ -1,6 +1,7 @@
 //! What ran: filter, policy, accelerator, versions.
 
 use super::page::Page;
+use crate::nwfilter::Parameter;
 use crate::report::color::Paint;
 use crate::report::matrix;
 use crate::report::model::{Cell, FilterInfo, Host, Run};
@@ -14,6 +15,7 @@ pub(super) fn print(page: &mut Page, run: &Run) {
     let started = run.started.as_deref().map(clean).unwrap_or_default();
     let fields = [
         ("filter", filter_line(&run.filter)),
+        ("with", parameters_line(&run.filter)),
         ("policy", clean(&run.policy)),
         ("cells", cells(run)),
         ("accelerator", accelerator_line(&run.host)),
@@ -38,6 +40,12 @@ pub(in crate::report) fn filter_line(filter: &FilterInfo) -> String {
             plural(filter.rules, "rule")
         ),
     }
+}
+
+/// What the filter is bound with; also for the other renderers.
+pub(in crate::report) fn parameters_line(filter: &FilterInfo) -> String {
+    let texts = filter.parameters.iter().map(Parameter::text);
+    clean(&join(texts, ", "))
 }
 
 /// `tcg (asked for)`.

@@ -4,8 +4,8 @@ use super::page::Page;
 use crate::report::clients;
 use crate::report::color::Paint;
 use crate::report::findings::{Finding, findings, labels, leak_check, place};
-use crate::report::model::{ErrorKind, Failure, Run, Verdict};
-use crate::report::text::{clean, plural};
+use crate::report::model::{Cell, ErrorKind, Failure, LearningPhase, Run, Verdict};
+use crate::report::text::{clean, plural, seconds};
 use crate::report::titles;
 use crate::verdict::Conclusion;
 use comfy_table::CellAlignment;
@@ -14,6 +14,7 @@ use std::fmt::Write as _;
 pub(super) fn print(page: &mut Page, run: &Run) {
     failures(page, run, Failure::Leak);
     failures(page, run, Failure::Blocked);
+    learning(page, run);
     known_gaps(page, run);
     inconclusive(page, run);
     errors(page, run);
@@ -64,6 +65,43 @@ fn failures(page: &mut Page, run: &Run, why: Failure) {
         }
         page.field(2, &finding.id, column(&found), &text, Paint::red);
     }
+}
+
+/// What passed until libvirt knew the guests' addresses, a line for each time.
+fn learning(page: &mut Page, run: &Run) {
+    let phases = |cell: &'_ Cell| cell.learning.len();
+    if run.cells.iter().map(phases).sum::<usize>() == 0 {
+        return;
+    }
+    page.heading(
+        "While libvirt learned the guest's address",
+        "the filter was not in force yet",
+    );
+    for cell in &run.cells {
+        for phase in &cell.learning {
+            let paint = if phase.let_out > 0 {
+                Paint::red
+            } else {
+                Paint::green
+            };
+            page.field(2, &clean(&cell.name), 4, &learning_line(phase), paint);
+        }
+    }
+}
+
+/// `filter there before the first frame: 12 of 40 frames to the WAN got out, in force after 1.2 s`.
+fn learning_line(phase: &LearningPhase) -> String {
+    let when = if phase.before_first_frame {
+        "filter there before the first frame"
+    } else {
+        "filter put on a running guest"
+    };
+    let end = phase.in_force_after_ms.map_or_else(
+        || "it did not come into force within the time waited".to_owned(),
+        |ms| format!("in force after {}", seconds(ms)),
+    );
+    let (out, sent) = (phase.let_out, phase.sent);
+    format!("{when}: {out} of {sent} frames to the WAN got out; {end}")
 }
 
 fn known_gaps(page: &mut Page, run: &Run) {

@@ -6,6 +6,7 @@ use crate::guest::Image;
 use crate::lab::{Lab, Shortcut};
 use crate::layout::Lan;
 use crate::nwfilter;
+use crate::nwfilter::learning::given_address;
 use crate::policy::Policy;
 use crate::pool;
 use crate::report::live::Event;
@@ -44,7 +45,12 @@ async fn run_cells(
     let tell = |event: &Event| report(&Message::Event(Cow::Borrowed(event)));
     let policy = Policy::parse(&job.policy, &job.policy_origin)?;
     let image = job.guest.as_deref().map(Image::open).transpose()?;
-    let lab = Lab::up(Lan::for_lab(&policy)?, job.shortcuts, job.backend).await?;
+    let lab = Lab::up(
+        Lan::for_lab(&policy, given_address(&job.parameters))?,
+        job.shortcuts,
+        job.backend,
+    )
+    .await?;
     report(&Message::LabUp(lab.slowness));
     define_filters(&lab, job)?;
     let host = host(&lab, job);

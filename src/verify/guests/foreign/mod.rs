@@ -65,7 +65,7 @@ async fn life(
     run.enter(Step::Control);
     let (v4, control) = control(cell, &guest, seen).await?;
     run.enter(Step::Bind);
-    bind::bind(context, &mut guest.machine, v4)?;
+    bind::bind(context, &mut guest.machine)?;
     inject(context, &mut guest.machine)?;
     run.enter(Step::Filtered);
     let mut filtered = observed(cell, &guest, v4, Pass::Filtered, seen).await?;
@@ -161,7 +161,7 @@ async fn fresh_start(
     seen: &mut Traces,
 ) -> Result<Option<Part>, VerifyError> {
     let context = run.context;
-    let Some(filter) = bind::reference(context.job, v4) else {
+    let Some(filter) = bind::reference(context.job) else {
         return Ok(None);
     };
     run.enter(Step::FirstFrame);

@@ -159,7 +159,7 @@ impl TestSubject for IpxeGuest<'_> {
     }
 
     async fn bind(&mut self) -> Result<(), VerifyError> {
-        bind::bind(self.context, &mut self.machine, self.layout.guest.v4)?;
+        bind::bind(self.context, &mut self.machine)?;
         self.resume()
     }
 
@@ -229,6 +229,7 @@ async fn collect(
         dhcp: vec![(DhcpStep::Bind, lease)],
         refused: HashMap::new(),
         ssh: None,
+        learning: None,
         sightings,
     })
 }

@@ -125,7 +125,7 @@ impl<'a: 'b, 'b> Start<'_, 'a, 'b> {
         };
         self.run.enter(Step::Restore);
         let interface = Interface {
-            filter: self.first_filter(number),
+            filter: self.first_filter(),
             ..bare
         };
         match found.restore(context, &spec, &interface, self.tag).await {
@@ -147,7 +147,7 @@ impl<'a: 'b, 'b> Start<'_, 'a, 'b> {
         let name = domain_name(plan, number);
         let (path, _) = write_script(&name, lan, lan.lease(number), Some(self.tag))?;
         let spec = self.spec(&name, &path)?;
-        let interface = interface(context, plan, number, self.first_filter(number));
+        let interface = interface(context, plan, number, self.first_filter());
         self.run
             .know_domain((name.clone(), domain_xml(&spec, Some(&interface))));
         Ok(begin_silent(context.lab, &spec, &interface).await?)
@@ -170,11 +170,10 @@ impl<'a: 'b, 'b> Start<'_, 'a, 'b> {
     }
 
     /// The filter that the guest begins with, where the cell wants one.
-    fn first_filter(&self, number: u8) -> Option<FilterRef> {
+    fn first_filter(&self) -> Option<FilterRef> {
         let context = self.run.context;
-        let address = context.lab.lan.lease(number);
         let start = self.run.plan.attach.before_first_frame();
-        start.then(|| bind::reference(context.job, address))?
+        start.then(|| bind::reference(context.job))?
     }
 }
 

@@ -40,7 +40,7 @@ pub async fn run(
     let layout = context.layout(plan, number);
     // The filter is there before the guest sends a frame, as in production.
     let filter = match (plan.attach.before_first_frame(), context.job.boot_only) {
-        (true, false) => bind::reference(context.job, layout.guest.v4),
+        (true, false) => bind::reference(context.job),
         _ => None,
     };
     let began = Watch::marks(context.lab);

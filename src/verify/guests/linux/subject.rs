@@ -6,6 +6,7 @@ use crate::guest::{Guest, quirk};
 use crate::lab::{Lab, Sensor, Shortcut};
 use crate::layout::Layout;
 use crate::probe::{Pass, Probe};
+use crate::report::model::LearningPhase;
 use crate::verify::cell::CellContext;
 use crate::verify::endpoint::Hosts;
 use crate::verify::job::Attach;
@@ -14,7 +15,7 @@ use crate::verify::record::PassRecord;
 use crate::verify::sentinels::{self, AFTER_FIRST_FRAME, Bounds};
 use crate::verify::trial::TestSubject;
 use crate::verify::watch::{Marks, Watch};
-use crate::verify::{VerifyError, bind, pass};
+use crate::verify::{VerifyError, bind, learning, pass};
 
 /// DHCP clients of other systems as they were played in a cell.
 #[derive(Default)]
@@ -83,6 +84,24 @@ impl<'a> LinuxGuest<'a> {
         Ok(Some(act))
     }
 
+    /// The time before a pass with the filter in which libvirt learns the guest's address.
+    async fn learn(
+        &mut self,
+        run: u32,
+        pass: Pass,
+        marks: Marks,
+    ) -> Result<Option<LearningPhase>, VerifyError> {
+        let with_filter = matches!(pass, Pass::FirstFrame | Pass::Filtered);
+        let Some(learning) = self.context.job.learning.filter(|_| with_filter) else {
+            return Ok(None);
+        };
+        let (hosts, policy) = (self.hosts(), self.context.policy);
+        let (mut sender, tap) = self.sender();
+        let watch = Watch::resume(hosts.lab, tap, marks);
+        let phase = learning::watch(policy, learning, &mut sender, hosts, &watch, (run, pass));
+        Ok(Some(phase.await?))
+    }
+
     /// Keeps what the clients of a pass showed, once its sentinels have been sent.
     fn note(&mut self, pass: Pass, act: Option<clients::Act>, bounds: Bounds) {
         let tap = &self.guest.machine.tap;
@@ -101,10 +120,13 @@ impl<'a> LinuxGuest<'a> {
         probes: Vec<Probe>,
     ) -> Result<PassRecord, VerifyError> {
         let (hosts, began) = (self.hosts(), self.began);
+        let learning = self.learn(run, Pass::FirstFrame, began).await?;
         let (mut sender, tap) = self.sender();
         sender.forbidden_frames(&probes).await?;
         let watch = Watch::resume(hosts.lab, tap, began);
-        let record = pass::run(&mut sender, hosts, watch, run, Pass::FirstFrame, probes).await?;
+        let mut record =
+            pass::run(&mut sender, hosts, watch, run, Pass::FirstFrame, probes).await?;
+        record.learning = learning;
         let act = self.play(Pass::FirstFrame).await?;
         if act.is_some() {
             let (mut sender, tap) = self.sender();
@@ -131,20 +153,27 @@ impl TestSubject for LinuxGuest<'_> {
         if pass == Pass::FirstFrame {
             return self.first_frame(run, probes).await;
         }
-        let act = self.play(pass).await?;
         let hosts = self.hosts();
+        let began = Watch::start(hosts.lab, &self.guest.machine.tap).began();
+        let learning = self.learn(run, pass, began).await?;
+        let act = self.play(pass).await?;
         let (mut sender, tap) = self.sender();
-        let watch = Watch::start(hosts.lab, tap);
+        // What is seen while libvirt learns the address counts; what the clients did does not.
+        let watch = match &learning {
+            Some(_) => Watch::resume(hosts.lab, tap, began),
+            None => Watch::start(hosts.lab, tap),
+        };
         if pass == Pass::LeakCheck {
             sender.configure().await?;
         }
-        let record = pass::run(&mut sender, hosts, watch, run, pass, probes).await?;
+        let mut record = pass::run(&mut sender, hosts, watch, run, pass, probes).await?;
+        record.learning = learning;
         self.note(pass, act, record.bounds);
         Ok(record)
     }
 
     async fn bind(&mut self) -> Result<(), VerifyError> {
-        bind::bind(self.context, &mut self.guest.machine, self.layout.guest.v4)
+        bind::bind(self.context, &mut self.guest.machine)
     }
 
     fn inject(&mut self) -> Result<(), VerifyError> {
@@ -152,6 +181,7 @@ impl TestSubject for LinuxGuest<'_> {
     }
 
     async fn unbind(&mut self) -> Result<(), VerifyError> {
+        bind::settled(self.context).await?;
         Ok(self.guest.machine.set_filter(None)?)
     }
 
@@ -159,6 +189,7 @@ impl TestSubject for LinuxGuest<'_> {
         if !self.context.job.shortcuts.has(Shortcut::FlushRuleset) {
             return self.unbind().await;
         }
+        bind::settled(self.context).await?;
         Ok(self.context.lab.flush_ruleset()?)
     }
 }

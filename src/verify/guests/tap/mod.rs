@@ -15,7 +15,7 @@ use crate::lab::{Binding, Lab, PacketSocket, Sensor, Shortcut, Tap, ruleset};
 use crate::layout::Layout;
 use crate::probe::{Pass, Probe, Stimulus};
 use crate::report::model::Step;
-use crate::verify::bind::bind_tap;
+use crate::verify::bind::{bind_tap, settled};
 use crate::verify::cell::{CellContext, CellRun};
 use crate::verify::endpoint::Hosts;
 use crate::verify::evidence::Own;
@@ -23,7 +23,7 @@ use crate::verify::job::InjectedFault;
 use crate::verify::record::PassRecord;
 use crate::verify::trial::{self, TestSubject};
 use crate::verify::watch::Watch;
-use crate::verify::{VerifyError, pass, random};
+use crate::verify::{VerifyError, learning, pass, random};
 use endpoint::TapEndpoint;
 use lease::Client;
 use responder::Responder;
@@ -120,7 +120,18 @@ impl TestSubject for TapGuest<'_> {
             responder: &mut self.responder,
             client: &mut self.client,
         };
-        Ok(pass::run(&mut endpoint, hosts, watch, run, pass, probes).await?)
+        let with_filter = matches!(pass, Pass::FirstFrame | Pass::Filtered);
+        let phase = match self.context.job.learning.filter(|_| with_filter) {
+            Some(learning) => {
+                let (policy, endpoint) = (self.context.policy, &mut endpoint);
+                let round = (run, pass);
+                Some(learning::watch(policy, learning, endpoint, hosts, &watch, round).await?)
+            }
+            None => None,
+        };
+        let mut record = pass::run(&mut endpoint, hosts, watch, run, pass, probes).await?;
+        record.learning = phase;
+        Ok(record)
     }
 
     async fn bind(&mut self) -> Result<(), VerifyError> {
@@ -145,6 +156,7 @@ impl TestSubject for TapGuest<'_> {
     }
 
     async fn unbind(&mut self) -> Result<(), VerifyError> {
+        settled(self.context).await?;
         let removed = self.binding.take().map(Binding::remove);
         Ok(removed.transpose().map(drop)?)
     }
@@ -153,6 +165,7 @@ impl TestSubject for TapGuest<'_> {
         if !self.context.job.shortcuts.has(Shortcut::FlushRuleset) {
             return self.unbind().await;
         }
+        settled(self.context).await?;
         self.context.lab.flush_ruleset()?;
         if let Some(binding) = self.binding.take() {
             binding.leave();
