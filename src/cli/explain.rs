@@ -1,7 +1,6 @@
 //! `lanfence explain`: what a filter does, to a frame and by which rules, or to all.
 
 mod overview;
-mod variables;
 
 use super::failure::Failure;
 use super::options::{BackendOption, BindingOptions, MacOption, load};
@@ -9,8 +8,8 @@ use super::output::say;
 use super::trace::trace;
 use crate::frame::{Mac, View, mac_text, summary};
 use crate::nwfilter::evaluate::{Backend, Compiled, Decision, Way};
-use crate::nwfilter::lint;
 use crate::nwfilter::{FilterTree, Strictness};
+use crate::nwfilter::{examples, lint};
 use crate::verdict::Exit;
 use clap::{Args, ValueEnum};
 use pcap_file::DataLink;
@@ -115,17 +114,14 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     Ok(Exit::Pass.into())
 }
 
-/// The guest's MAC where nobody names one: QEMU's prefix, as libvirt makes them up.
-const EXAMPLE: Mac = [0x52, 0x54, 0, 0x12, 0x34, 0x56];
-
 /// The filter in words, with example values for variables that nothing sets.
 fn whole(tree: &FilterTree, options: &Options) -> Result<String, Failure> {
-    let mac = options.mac.mac.unwrap_or(EXAMPLE);
+    let mac = options.mac.mac.unwrap_or(examples::EXAMPLE_MAC);
     let text = mac_text(mac);
-    let variables = variables::variables(&tree.filters, &text, &options.binding.parameters.list);
+    let variables = examples::variables(&tree.filters, &text, &options.binding.parameters.list);
     let mut parameters = options.binding.parameters.list.clone();
     for variable in &variables {
-        if variable.source == variables::Source::Example {
+        if variable.source == examples::Source::Example {
             let values = variable.values.iter();
             parameters.extend(values.map(|value| (variable.name.clone(), value.clone())));
         }

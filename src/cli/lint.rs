@@ -5,8 +5,9 @@ use super::levels::{self, Format};
 use super::options::{BindingOptions, MacOption, load};
 use super::output::say;
 use super::sarif::{self, Result as SarifResult};
-use crate::nwfilter::evaluate::Compiled;
+use crate::nwfilter::examples::{EXAMPLE_MAC, Variable};
 use crate::nwfilter::lint::{self, Finding, Severity};
+use crate::nwfilter::vocabulary::variables;
 use crate::nwfilter::{FilterTree, Strictness, write};
 use crate::report::text::plural;
 use crate::verdict::Exit;
@@ -44,6 +45,8 @@ struct Linted {
     findings: Vec<Finding>,
     /// Why they make no filter that can be bound, where that is so.
     unbound: Option<String>,
+    /// What nothing sets, with the values that stood for it.
+    examples: Vec<Variable>,
 }
 
 impl Linted {
@@ -71,29 +74,17 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         options.binding.bind.as_deref(),
         Strictness::AsLibvirt,
     )?;
-    let mac = options.mac.mac.unwrap_or_default();
-    let compiled = Compiled::new(
-        &tree.filters,
-        &tree.top,
-        mac,
-        &options.binding.parameters.list,
-    );
+    let mac = options.mac.mac.unwrap_or(EXAMPLE_MAC);
+    let given = &options.binding.parameters.list;
+    let whole = lint::whole(&tree.filters, &tree.top, mac, given);
     let mut findings = tree.ignored();
-    let unbound = match compiled {
-        Ok(compiled) => {
-            findings.extend(lint::lint(&tree.filters, &tree.top, &compiled));
-            None
-        }
-        Err(error) => {
-            findings.extend(lint::refused(&tree.top, &error));
-            findings.extend(lint::lint_apart(&tree.filters));
-            Some(tree.located(error).to_string())
-        }
-    };
+    findings.extend(whole.findings);
+    let unbound = whole.unbound.map(|error| tree.located(error).to_string());
     let linted = Linted {
         tree,
         findings: levels.apply(findings),
         unbound,
+        examples: whole.examples,
     };
     let printed = match options.format {
         Format::Text => text(&linted),
@@ -124,6 +115,24 @@ fn text(linted: &Linted) -> String {
             "\nlibvirt cannot bind this filter, so its chains were not analysed: {why}"
         );
     }
+    if !linted.examples.is_empty() {
+        let _ = writeln!(
+            out,
+            "\nNothing sets these; the rules were looked at with examples"
+        );
+        for variable in &linted.examples {
+            let learned = match variable.name.as_str() {
+                variables::IP => ", which libvirt learns from the guest's traffic",
+                _ => "",
+            };
+            let _ = writeln!(
+                out,
+                "  {}={}{learned}",
+                variable.name,
+                variable.values.join(" ")
+            );
+        }
+    }
     if !out.is_empty() {
         out.push('\n');
     }
@@ -153,6 +162,10 @@ fn json(linted: &Linted) -> String {
         "lint": findings.map(|finding| levels::json(tree, finding)).collect::<Vec<_>>(),
         "understood": understood,
         "unbound": linted.unbound,
+        "examples": linted.examples.iter().map(|variable| json!({
+            "name": variable.name,
+            "values": variable.values,
+        })).collect::<Vec<_>>(),
     });
     let text = serde_json::to_string_pretty(&document).expect("strings and numbers only");
     text + "\n"

@@ -2,6 +2,7 @@
 
 mod compare;
 pub mod evaluate;
+pub mod examples;
 mod generate;
 pub mod intervals;
 #[cfg(test)]

@@ -156,7 +156,14 @@ fn denied_lints_fail_a_check_that_is_proven() {
         |more: &[&str]| lanfence(&[&["check", path.trim(), "--policy", POLICY], more].concat());
     assert_eq!(check(&[]).0, 0);
     assert_eq!(check(&["--deny", "host-bits"]).0, 1);
-    assert_eq!(check(&["--deny", "all", "--allow", "host-bits"]).0, 0);
+    let allowed = ["--deny", "all", "--allow", "host-bits"];
+    assert_eq!(
+        check(&allowed).0,
+        1,
+        "a rule that changes nothing is a finding"
+    );
+    let allowed = [&allowed[..], &["--allow", "redundant-rule"]].concat();
+    assert_eq!(check(&allowed).0, 0);
 }
 
 #[rstest]

@@ -24,6 +24,7 @@ pub fn claims() -> Vec<Claim> {
         fields(),
         addresses(),
         layer3(),
+        idle(),
         icmp(),
         releases(),
         ipsets(),
@@ -319,6 +320,69 @@ fn layer3() -> Vec<Claim> {
                     "<filter name='x'><filterref filter='sub'/><rule action='accept' direction='out' priority='900'><tcp/></rule></filter>",
                 ],
                 &[Drops(web())],
+            ),
+        ),
+    ]
+}
+
+/// Rules that stand where they cannot do what they say.
+fn idle() -> Vec<Claim> {
+    let rule = |action, priority, element| {
+        format!("<rule action='{action}' direction='out' priority='{priority}'>{element}</rule>")
+    };
+    let both = |first: String, second: String, shows: &[Shows]| x(&(first + &second), shows);
+    let ip = "<ip protocol='udp'/>";
+    vec![
+        claim(
+            "never-acts",
+            "an accept before it decides",
+            both(
+                rule("accept", -650, "<mac protocolid='ipv4'/>"),
+                rule("drop", 500, ip),
+                &[Passes(udp(FAR))],
+            ),
+            both(
+                rule("drop", -700, ip),
+                rule("accept", -650, "<mac protocolid='ipv4'/>"),
+                &[Drops(udp(FAR)), Passes(web())],
+            ),
+        ),
+        claim(
+            "redundant-rule",
+            "the frames are dropped with it and without it",
+            both(
+                rule("drop", 1, "<ip/>"),
+                rule("drop", 2, ip),
+                &[Drops(udp(FAR)), Drops(web())],
+            ),
+            x(&rule("drop", 1, "<ip/>"), &[Drops(udp(FAR)), Drops(web())]),
+        ),
+        claim(
+            "layer-2-drops-first",
+            "the priority does not help",
+            both(
+                rule("accept", -1000, "<udp/>"),
+                rule("drop", 1000, "<ip/>"),
+                &[Drops(udp(FAR)), Drops(web())],
+            ),
+            both(
+                rule("accept", -1000, ip),
+                rule("drop", 1000, "<ip/>"),
+                &[Passes(udp(FAR)), Drops(web())],
+            ),
+        ),
+        claim(
+            "layer-3-drops-after",
+            "layer 2 accepts in vain",
+            both(
+                rule("accept", -1000, ip),
+                rule("drop", 1000, "<all/>"),
+                &[Drops(udp(FAR)), Drops(web())],
+            ),
+            both(
+                rule("accept", -1000, "<udp/>"),
+                rule("drop", 1000, "<all/>"),
+                &[Passes(udp(FAR)), Drops(web())],
             ),
         ),
     ]

@@ -154,6 +154,15 @@ pub fn roots() -> Vec<Claim> {
         )
         .with(&[("L", "10.0.0.1"), ("M", "10.0.0.1"), ("M", "10.0.0.2")]),
         claim(
+            "missing-filter",
+            "the filter cannot be bound",
+            x(
+                "<filterref filter='nowhere'/>",
+                &[Dumps("nowhere"), Refuses("nowhere")],
+            ),
+            x("", &[Binds]),
+        ),
+        claim(
             "unset-variable",
             "a variable that the interface does not give",
             drop_out(

@@ -1,7 +1,6 @@
 //! A filter in words: its rules in the order in which the kernel tries them,
 //! and what passes, exactly.
 
-use super::variables::{Source, Variable};
 use crate::cli::levels::{self, WIDTH};
 use crate::nwfilter::Action;
 use crate::nwfilter::FilterTree;
@@ -9,6 +8,7 @@ use crate::nwfilter::evaluate::field::Field;
 use crate::nwfilter::evaluate::{
     Compiled, CompiledRule, ConnectionState, Layer2Chains, Match, RootStep, SubChain, Way,
 };
+use crate::nwfilter::examples::{Source, Variable};
 use crate::nwfilter::intervals::IntervalSet;
 use crate::nwfilter::lint::Finding;
 use crate::nwfilter::reach::describe::{label, values};

@@ -24,6 +24,9 @@ const fn lint(name: &'static str, severity: Severity, summary: &'static str) -> 
 /// Name of the lint about what libvirt refuses.
 pub const REFUSED: &str = "refused";
 
+/// Name of the lint about references to filters that are not there.
+pub const MISSING: &str = "missing-filter";
+
 /// Name of the lint about what has to be given.
 pub const UNSET: &str = "unset-variable";
 
@@ -31,7 +34,7 @@ pub const UNSET: &str = "unset-variable";
 pub const IGNORED: &str = "silently-ignored";
 
 /// All of them, by name.
-pub const LINTS: [Lint; 31] = [
+pub const LINTS: [Lint; 36] = [
     lint(
         "arp-mask-inherited",
         Error,
@@ -112,7 +115,17 @@ pub const LINTS: [Lint; 31] = [
         Warning,
         "libvirt binds the filter with some releases of iptables only",
     ),
+    lint(
+        "layer-2-drops-first",
+        Error,
+        "a layer-3 rule accepts what layer 2 has dropped",
+    ),
     lint("layer-3", Warning, "layer-3 rules do not see all traffic"),
+    lint(
+        "layer-3-drops-after",
+        Error,
+        "a layer-2 rule accepts what layer 3 drops",
+    ),
     lint(
         "layer-3-outside-root",
         Warning,
@@ -133,6 +146,7 @@ pub const LINTS: [Lint; 31] = [
         Note,
         "binding more than 100 rules takes seconds at each start of a guest",
     ),
+    lint(MISSING, Error, "a reference to a filter that is not there"),
     lint(
         "negated-list",
         Warning,
@@ -144,9 +158,19 @@ pub const LINTS: [Lint; 31] = [
         "iptables before 1.8.11 compares two negated ports at once: either may match",
     ),
     lint(
+        "never-acts",
+        Error,
+        "rules before it decide otherwise about all that a rule matches",
+    ),
+    lint(
         "part-of-multicast",
         Note,
         "224.0.0.0 with a mask other than 4 is only a part of the multicast groups",
+    ),
+    lint(
+        "redundant-rule",
+        Note,
+        "rules before it do the same with all that a rule matches",
     ),
     lint(REFUSED, Error, "libvirt refuses to bind the filter"),
     lint(
@@ -171,7 +195,7 @@ pub const LINTS: [Lint; 31] = [
     ),
     lint(
         UNSET,
-        Warning,
+        Error,
         "a rule uses a variable that no reference and no parameter sets",
     ),
     lint("vlan-encap", Error, "encap-protocol never matches"),

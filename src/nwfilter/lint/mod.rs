@@ -7,19 +7,21 @@
 //! [`read`](super::read()) already, and what it refuses to bind by
 //! [`Compiled::new`]; both are lints too, for those who go on all the same.
 
+mod acting;
 pub mod catalogue;
 mod finding;
 mod levels;
 mod rules;
 mod trees;
+mod whole;
 
 pub use finding::{Finding, Severity};
 pub use levels::{Levels, LevelsError};
+pub use whole::{Whole, whole};
 
 use super::evaluate::{CompileError, Compiled, Culprit};
 use super::model::Filter;
 use super::read::Ignored;
-use super::vocabulary::variables;
 
 /// All findings about a tree of filters, the worst first.
 ///
@@ -43,7 +45,8 @@ pub fn lint(filters: &[Filter], top: &str, compiled: &Compiled) -> Vec<Finding> 
     for filter in filters {
         rules::filter(filter, &mut out);
     }
-    trees::tree(top, compiled, &mut out);
+    trees::tree(filters, top, compiled, &mut out);
+    acting::tree(filters, compiled, &mut out);
     sorted(out)
 }
 
@@ -70,33 +73,27 @@ pub fn ignored(filter: &str, ignored: &[Ignored]) -> Vec<Finding> {
     ignored.iter().map(finding).collect()
 }
 
-/// Why libvirt refuses to bind a filter, as a finding: whatever the interface says, or
-/// as long as it does not give a variable. None where another filter has not been
-/// given, or more is asked than can be looked at.
+/// Why libvirt refuses to bind a filter whatever the interface says, as a finding. None where
+/// something has not been given, or more is asked than can be looked at.
 pub fn refused(top: &str, error: &CompileError) -> Option<Finding> {
-    let (lint, severity) = match error {
-        CompileError::Unset { name, .. } if name == variables::IP => return None,
-        CompileError::Unset { .. } => (catalogue::UNSET, Severity::Warning),
-        CompileError::Missing { .. }
+    match error {
+        CompileError::Unset { .. }
+        | CompileError::Missing { .. }
         | CompileError::TooDeep { .. }
         | CompileError::TooMany { .. } => return None,
-        _ => (catalogue::REFUSED, Severity::Error),
-    };
+        _ => {}
+    }
     let (filter, rule) = match error.culprit() {
         Culprit::Rule(origin) => (origin.filter.clone(), Some(origin.clone())),
         Culprit::Reference { .. } => (top.to_owned(), None),
     };
-    let mut message = error.to_string();
-    if lint == catalogue::UNSET {
-        message.push_str("; libvirt refuses to bind it to an interface whose filterref does not");
-    }
     Some(Finding {
-        lint,
-        severity,
+        lint: catalogue::REFUSED,
+        severity: Severity::Error,
         filter,
         rule,
         position: None,
-        message,
+        message: error.to_string(),
     })
 }
 

@@ -4,6 +4,7 @@ use super::finding::{Finding, Severity};
 use crate::nwfilter::model::{Element, Filter, Rule, RuleId};
 use crate::nwfilter::vocabulary::{self, ChainPrefix, Protocol, RuleDirection};
 use ipnet::IpNet;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use Severity::{Error, Note, Warning};
@@ -71,7 +72,6 @@ fn rule_findings(filter: &Filter, rule: &Rule) -> Vec<RuleFinding> {
         icmp_type_both_ways(rule),
         asymmetric(rule),
         chain_protocol(filter, rule),
-        layer3_chain(filter, rule),
     ];
     for element in &rule.elements {
         out.extend([
@@ -83,7 +83,6 @@ fn rule_findings(filter: &Filter, rule: &Rule) -> Vec<RuleFinding> {
             dscp(element),
             encapsulated(element),
             stp(element),
-            negated_list(element),
         ]);
         out.extend(masks(element).into_iter().map(Some));
     }
@@ -213,34 +212,38 @@ fn stp(element: &Element) -> Option<RuleFinding> {
     Some(("stp-attributes", Error, what))
 }
 
-fn negated_list(element: &Element) -> Option<RuleFinding> {
-    let variable = element
-        .attributes
-        .iter()
-        .find(|(_, value)| value.starts_with('$'));
-    let (name, value) = variable.filter(|_| !element.positive)?;
-    // One MAC is what the variable that libvirt sets itself always holds.
-    (value != "$MAC").then(|| {
-        let what = format!(
-            "if {value} is a list, {name} becomes one rule `not this value` for each of its values, and together these match everything"
-        );
-        ("negated-list", Warning, what)
-    })
-}
-
 fn asymmetric(rule: &Rule) -> Option<RuleFinding> {
-    let sided = |name: &str| {
-        ["src", "dst", "arpsrc", "arpdst"]
-            .iter()
-            .any(|side| name.starts_with(side))
-    };
-    let mut names = rule
-        .elements
-        .iter()
-        .flat_map(|element| &element.attributes)
-        .map(|(name, _)| name);
-    let name = names.find(|name| sided(name) && !name.contains("mask"))?;
-    (rule.direction == RuleDirection::InOut).then(|| {
+    /// The side that an attribute is about, and its name without it.
+    fn sided(name: &str) -> Option<(bool, String)> {
+        let at = |side: &str| {
+            name.find(side)
+                .filter(|at| *at == 0 || name.starts_with("arp"))
+        };
+        let (source, target) = (at("src"), at("dst"));
+        let at = source.or(target)?;
+        Some((
+            source.is_some(),
+            format!("{}{}", &name[..at], &name[at + 3..]),
+        ))
+    }
+    let (mut of_source, mut of_target, mut first) = (BTreeSet::new(), BTreeSet::new(), None);
+    for element in &rule.elements {
+        for (name, value) in &element.attributes {
+            if let Some((source, rest)) = sided(name) {
+                let side = if source {
+                    &mut of_source
+                } else {
+                    &mut of_target
+                };
+                side.insert((element.positive, rest, value));
+                if !name.contains("mask") {
+                    first.get_or_insert(name);
+                }
+            }
+        }
+    }
+    let name = first?;
+    (rule.direction == RuleDirection::InOut && of_source != of_target).then(|| {
         let what = format!(
             "an inout rule is read as for frames to the guest; for frames from the guest libvirt exchanges source and destination, so that {name} is the other end"
         );
@@ -258,13 +261,6 @@ fn chain_protocol(filter: &Filter, rule: &Rule) -> Option<RuleFinding> {
             element.protocol, filter.chain
         );
         ("chain-of-another-protocol", Error, what)
-    })
-}
-
-fn layer3_chain(filter: &Filter, rule: &Rule) -> Option<RuleFinding> {
-    (layer3(rule) && filter.chain != "root").then(|| {
-        let what = "a layer-3 rule of a filter whose chain is not root is tried after all layer-3 rules of root filters, whatever its priority";
-        ("layer-3-outside-root", Warning, what.into())
     })
 }
 

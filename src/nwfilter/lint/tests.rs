@@ -9,8 +9,9 @@ fn names(texts: &[&str]) -> Vec<&'static str> {
         .map(|text| read(text, "test").unwrap())
         .collect();
     let top = filters[0].name.clone();
-    let compiled =
-        Compiled::new(&filters, &top, [2; 6], &[("L".into(), "1.2.3.4".into())]).unwrap();
+    let given = [("L", "1.2.3.4"), ("M", "1.2.3.4"), ("M", "1.2.3.5")];
+    let given = given.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let compiled = Compiled::new(&filters, &top, [2; 6], &given).unwrap();
     let findings = lint(&filters, &top, &compiled);
     for finding in &findings {
         let known = catalogue::find(finding.lint).expect("in the catalogue");
@@ -86,14 +87,26 @@ fn rule(direction: &str, element: &str) -> String {
 #[case::negated_list(
     "negated-list",
     "out",
-    "<ip match='no' dstipaddr='$L'/>",
-    "<mac match='no' srcmacaddr='$MAC'/>"
+    "<ip match='no' dstipaddr='$M'/>",
+    "<ip match='no' dstipaddr='$L'/>"
 )]
 #[case::turned_round(
     "inout-turned-round",
     "inout",
     "<ip dstipaddr='1.2.3.4'/>",
     "<ip protocol='udp'/>"
+)]
+#[case::turned_round_and_the_same(
+    "inout-turned-round",
+    "inout",
+    "<ip srcipaddr='1.2.3.0' srcipmask='24' dstipaddr='1.2.3.0' dstipmask='25'/>",
+    "<ip srcipaddr='1.2.3.0' srcipmask='24' dstipaddr='1.2.3.0' dstipmask='24'/>"
+)]
+#[case::turned_round_ports(
+    "inout-turned-round",
+    "inout",
+    "<ip protocol='udp' srcportstart='67' dstportstart='68'/>",
+    "<ip protocol='udp' srcportstart='123' dstportstart='123'/>"
 )]
 #[case::broadcast(
     "broadcast-mask",
@@ -164,14 +177,26 @@ fn of_rules(#[case] name: &str, #[case] direction: &str, #[case] bad: &str, #[ca
     "<filter name='x' chain='ipv4-1234567'/>",
     "<filter name='x' chain='ipv4-12345'/>"
 )]
-#[case::layer3(
-    "layer-3-outside-root",
-    "<filter name='x' chain='ipv4'><rule action='drop' direction='out'><tcp/></rule></filter>",
-    "<filter name='x'><rule action='drop' direction='out'><tcp/></rule></filter>"
-)]
 fn of_filters(#[case] name: &str, #[case] bad: &str, #[case] good: &str) {
     assert!(finds(name, &[bad]));
     assert!(!finds(name, &[good]));
+}
+
+#[test]
+fn of_layer_3_outside_the_root_chain() {
+    let name = "layer-3-outside-root";
+    let sub =
+        "<filter name='s' chain='ipv4'><rule action='drop' direction='out'><tcp/></rule></filter>";
+    let top = |rule: &str| {
+        format!(
+            "<filter name='x'><filterref filter='s'/><rule action='accept' direction='out'>{rule}</rule></filter>"
+        )
+    };
+    assert!(finds(name, &[&top("<udp/>"), sub]));
+    // No rule is tried before it, and the rules of IPv6 are others.
+    assert!(!finds(name, &[&top("<ip/>"), sub]));
+    assert!(!finds(name, &[&top("<udp-ipv6/>"), sub]));
+    assert!(!finds(name, &[sub]));
 }
 
 #[test]
@@ -185,6 +210,15 @@ fn of_chains_of_one_priority() {
     let name = "equal-chain-priority";
     assert!(finds(name, &[top, &sub("a", 1), &sub("b", 1)]));
     assert!(!finds(name, &[top, &sub("a", 1), &sub("b", 2)]));
+    // No frame is both.
+    assert!(!finds(
+        name,
+        &[top, &sub("a", 1), &sub("b", 1).replace("ipv4-b", "arp-b")]
+    ));
+    assert!(finds(
+        name,
+        &[top, &sub("a", 1), &sub("b", 1).replace("ipv4-b", "mac-b")]
+    ));
 }
 
 #[test]
@@ -224,23 +258,76 @@ fn of_what_libvirt_refuses(#[case] bad: &str, #[case] good: &str) {
     assert_eq!(finding(good), None);
 }
 
-/// libvirt learns the guest's address from its traffic, so that need not be given.
+/// libvirt learns the guest's address from its traffic, if that is all that is unset.
 #[rstest]
-#[case::nobody_gives("$N", Some("unset-variable"))]
-#[case::given("$L", None)]
-#[case::learned("$IP", None)]
-fn of_a_variable_that_nothing_sets(#[case] value: &str, #[case] found: Option<&str>) {
+#[case::nobody_gives("$N", "", &["N"])]
+#[case::given("$L", "", &[])]
+#[case::learned("$IP", "", &[])]
+#[case::learned_beside_another("$IP", "<rule action='drop' direction='out'><ip dstipaddr='$N'/></rule>", &["IP", "N"])]
+#[case::several("$N", "<rule action='drop' direction='in'><tcp dstportstart='$P' dstportend='$Q'/></rule>", &["N", "P", "Q"])]
+fn of_variables_that_nothing_sets(#[case] value: &str, #[case] more: &str, #[case] unset: &[&str]) {
     let rule = format!("<rule action='drop' direction='out'><ip srcipaddr='{value}'/></rule>");
-    let filter = read(&format!("<filter name='x'>{rule}</filter>"), "test").unwrap();
+    let filter = read(&format!("<filter name='x'>{rule}{more}</filter>"), "test").unwrap();
     let given = [("L".to_owned(), "1.2.3.4".to_owned())];
-    let error = Compiled::new(&[filter], "x", [2; 6], &given).err();
-    let finding = error.and_then(|error| refused("x", &error));
-    assert_eq!(finding.as_ref().map(|finding| finding.lint), found);
-    if let Some(finding) = finding {
-        assert_eq!(finding.severity, Severity::Warning);
-        assert!(finding.message.contains("$N"), "{}", finding.message);
-        assert_eq!(finding.rule.map(|origin| origin.rule), Some(1));
+    let whole = whole(&[filter], "x", [2; 6], &given);
+    let found = whole
+        .findings
+        .iter()
+        .filter(|finding| finding.lint == "unset-variable");
+    let found: Vec<&Finding> = found.collect();
+    assert_eq!(found.len(), unset.len(), "{found:?}");
+    for (finding, name) in found.iter().zip(unset) {
+        assert_eq!(finding.severity, Severity::Error);
+        assert!(
+            finding.message.contains(&format!("${name},")),
+            "{}",
+            finding.message
+        );
     }
+    // Everything else is looked at all the same.
+    assert!(whole.unbound.is_none());
+    assert!(
+        whole
+            .findings
+            .iter()
+            .any(|finding| finding.lint == "default-accept")
+    );
+}
+
+#[test]
+fn an_address_that_is_not_learned_is_unset() {
+    let filter = read(
+        "<filter name='x'><rule action='drop' direction='out'><ip srcipaddr='$IP'/></rule></filter>",
+        "test",
+    );
+    let off = [("CTRL_IP_LEARNING".to_owned(), "None".to_owned())];
+    let whole = whole(&[filter.unwrap()], "x", [2; 6], &off);
+    assert_eq!(whole.findings[0].lint, "unset-variable");
+}
+
+#[test]
+fn of_references_that_lead_nowhere() {
+    let text = "<filter name='x'><filterref filter='gone'/><rule action='drop' direction='out'><ip dscp='46'/></rule><filterref filter='away'/></filter>";
+    let whole = whole(&[read(text, "test").unwrap()], "x", [2; 6], &[]);
+    let found = whole
+        .findings
+        .iter()
+        .filter(|finding| finding.lint == "missing-filter");
+    let messages: Vec<&str> = found.map(|finding| finding.message.as_str()).collect();
+    assert_eq!(messages.len(), 2);
+    assert!(messages[0].contains("gone") && messages[1].contains("away"));
+    assert!(
+        whole
+            .findings
+            .iter()
+            .any(|finding| finding.lint == "dscp-is-tos")
+    );
+    assert!(
+        whole
+            .findings
+            .iter()
+            .any(|finding| finding.lint == "default-accept")
+    );
 }
 
 #[test]
@@ -275,4 +362,180 @@ fn of_what_libvirt_ignores() {
     assert_eq!(found[0].lint, name);
     assert_eq!(found[0].position, Some((1, 54)));
     assert_eq!(read("<rule action='drop' direction='out'/>"), []);
+}
+
+/// A root filter of rules: action, direction, priority and element of each.
+fn of_rules_in_order(rules: &[(&str, &str, i16, &str)]) -> String {
+    let rule = |(action, direction, priority, element): &(&str, &str, i16, &str)| {
+        format!(
+            "<rule action='{action}' direction='{direction}' priority='{priority}'>{element}</rule>"
+        )
+    };
+    let rules: String = rules.iter().map(rule).collect();
+    format!("<filter name='x'>{rules}</filter>")
+}
+
+/// Rules that never act, with the rule that is in the way.
+fn idle(texts: &[&str]) -> Vec<(&'static str, usize, String)> {
+    let filters: Vec<Filter> = texts
+        .iter()
+        .map(|text| read(text, "test").unwrap())
+        .collect();
+    let top = filters[0].name.clone();
+    let compiled = Compiled::new(&filters, &top, [2; 6], &[]).unwrap();
+    let names = [
+        "never-acts",
+        "redundant-rule",
+        "layer-2-drops-first",
+        "layer-3-drops-after",
+    ];
+    let findings = lint(&filters, &top, &compiled).into_iter();
+    let findings = findings.filter(|finding| names.contains(&finding.lint));
+    let mut out: Vec<_> = findings
+        .map(|finding| (finding.lint, finding.rule.unwrap().rule, finding.message))
+        .collect();
+    out.sort_by_key(|(_, rule, _)| *rule);
+    out
+}
+
+const ALL: &str = "";
+
+#[rstest]
+#[case::behind_an_earlier_rule(
+    &[("accept", "out", -650, "<mac protocolid='ipv4'/>"),
+      ("drop", "out", 500, "<ip dstipaddr='100.64.0.0' dstipmask='10'/>"),
+      ("drop", "inout", 1000, ALL)],
+    &[("never-acts", 2, "rule 1 of x accepts")]
+)]
+#[case::in_the_right_order(
+    &[("drop", "out", -700, "<ip dstipaddr='100.64.0.0' dstipmask='10'/>"),
+      ("accept", "out", -650, "<mac protocolid='ipv4'/>"),
+      ("drop", "inout", 1000, ALL)],
+    &[]
+)]
+#[case::behind_two_that_cover_it(
+    &[("accept", "out", 1, "<ip dstipaddr='10.0.0.0' dstipmask='25'/>"),
+      ("drop", "out", 2, "<ip dstipaddr='10.0.0.128' dstipmask='25'/>"),
+      ("drop", "out", 3, "<ip dstipaddr='10.0.0.0' dstipmask='24'/>"),
+      ("drop", "inout", 1000, ALL)],
+    &[("never-acts", 3, "rule 1 of x accepts and rule 2 of x drops")]
+)]
+#[case::behind_one_that_does_the_same(
+    &[("drop", "out", 1, "<ip dstipaddr='10.0.0.0' dstipmask='24'/>"),
+      ("drop", "out", 2, "<ip dstipaddr='10.0.0.0' dstipmask='25'/>")],
+    &[("redundant-rule", 2, "rule 1 of x drops")]
+)]
+#[case::a_hole_is_left(
+    &[("drop", "out", 1, "<ip dstipaddr='10.0.0.0' dstipmask='25'/>"),
+      ("drop", "out", 2, "<ip dstipaddr='10.0.0.0' dstipmask='24'/>")],
+    &[]
+)]
+#[case::a_catch_all(
+    &[("drop", "inout", 1, ALL),
+      ("accept", "out", 2, "<ip protocol='tcp'/>"),
+      ("accept", "in", 3, "<arp/>")],
+    &[("never-acts", 2, "rule 1 of x drops"), ("never-acts", 3, "rule 1 of x drops")]
+)]
+#[case::one_direction_only(
+    &[("drop", "out", 1, ALL), ("accept", "inout", 2, "<ip protocol='tcp'/>"), ("drop", "in", 3, ALL)],
+    &[]
+)]
+#[case::dhcp_at_layer_3_behind_a_drop_at_layer_2(
+    &[("accept", "out", 100, "<udp srcportstart='68' dstportstart='67'/>"),
+      ("drop", "out", 200, "<ip/>")],
+    &[("layer-2-drops-first", 1, "no DHCP lease: at layer 2, rule 2 of x drops")]
+)]
+#[case::a_net_at_layer_2(
+    &[("accept", "out", 100, "<udp dstipaddr='10.0.0.0' dstipmask='24'/>"),
+      ("accept", "out", 101, "<udp dstipaddr='10.0.1.0' dstipmask='24'/>"),
+      ("drop", "out", 200, "<ip dstipaddr='10.0.0.0' dstipmask='24'/>")],
+    &[("layer-2-drops-first", 1, "rule 3 of x drops")]
+)]
+#[case::a_catch_all_behind_stateful_rules(
+    &[("accept", "out", 100, "<tcp dstportstart='22'/>"),
+      ("accept", "in", 100, "<tcp dstportstart='22'/>"),
+      ("accept", "in", 100, "<icmp/>"),
+      ("drop", "inout", 1000, ALL)],
+    &[("layer-2-drops-first", 1, "rule 4 of x drops"),
+      ("layer-2-drops-first", 2, "rule 4 of x drops"),
+      ("layer-2-drops-first", 3, "rule 4 of x drops")]
+)]
+#[case::a_catch_all_at_layer_3(
+    &[("accept", "out", 100, "<tcp dstportstart='22'/>"), ("drop", "inout", 1000, "<all/>")],
+    &[]
+)]
+#[case::accepted_at_layer_2_dropped_at_layer_3(
+    &[("accept", "out", 100, "<ip protocol='tcp'/>"), ("drop", "out", 200, "<all/>")],
+    &[("layer-3-drops-after", 1, "at rule 2 of x")]
+)]
+#[case::answers_pass_at_layer_3(
+    &[("accept", "in", 100, "<ip protocol='tcp'/>"),
+      ("accept", "out", 150, "<tcp/>"), ("drop", "inout", 200, "<all/>")],
+    &[]
+)]
+#[case::of_a_connection_that_is_no_new_one(
+    &[("accept", "out", 100, "<tcp/>"), ("drop", "out", 200, "<tcp/>")],
+    &[]
+)]
+#[case::twice_the_same_connections(
+    &[("accept", "out", 100, "<tcp/>"), ("accept", "out", 200, "<tcp dstportstart='80'/>")],
+    &[("redundant-rule", 2, "rule 1 of x accepts")]
+)]
+fn of_rules_that_never_act(
+    #[case] rules: &[(&str, &str, i16, &str)],
+    #[case] expected: &[(&str, usize, &str)],
+) {
+    let found = idle(&[&of_rules_in_order(rules)]);
+    let short: Vec<_> = found.iter().map(|(lint, rule, _)| (*lint, *rule)).collect();
+    let wanted: Vec<_> = expected
+        .iter()
+        .map(|(lint, rule, _)| (*lint, *rule))
+        .collect();
+    assert_eq!(short, wanted, "{found:#?}");
+    for ((.., message), (.., part)) in found.iter().zip(expected) {
+        assert!(message.contains(part), "{message}");
+    }
+}
+
+#[test]
+fn of_rules_in_chains_that_never_act() {
+    let top = "<filter name='x'><rule action='drop' direction='out' priority='-900'><ip/></rule><filterref filter='s'/></filter>";
+    let sub = "<filter name='s' chain='ipv4'><rule action='accept' direction='out'><ip protocol='tcp'/></rule></filter>";
+    let found = idle(&[top, sub]);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].2.contains("rule 1 of x drops"), "{found:?}");
+    // A chain before it, whose end accepts.
+    let top = "<filter name='x'><filterref filter='a'/><filterref filter='s'/></filter>";
+    let open = "<filter name='a' chain='ipv4-a' priority='-710'><rule action='drop' direction='out'><ip protocol='udp'/></rule></filter>";
+    let found = idle(&[top, open, &sub.replace("'accept'", "'drop'")]);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(
+        found[0].2.contains("the end of a chain accepts"),
+        "{found:?}"
+    );
+}
+
+/// The cure that a lint names must be one.
+#[rstest]
+#[case::plain(
+    "<rule action='drop' direction='out'><arp/></rule>",
+    "with an unconditional drop"
+)]
+#[case::before_layer_3(
+    "<rule action='drop' direction='out'><arp/></rule><rule action='accept' direction='out'><tcp/></rule>",
+    "a drop alone would take from the layer-3 rules"
+)]
+#[case::behind_a_catch_all(
+    "<rule action='accept' direction='out'/>",
+    "make it accept what is meant"
+)]
+fn what_default_accept_advises(#[case] rules: &str, #[case] part: &str) {
+    let filters = [read(&format!("<filter name='x'>{rules}</filter>"), "test").unwrap()];
+    let compiled = Compiled::new(&filters, "x", [2; 6], &[]).unwrap();
+    let findings = lint(&filters, "x", &compiled);
+    let found = findings
+        .iter()
+        .find(|finding| finding.lint == "default-accept")
+        .unwrap();
+    assert!(found.message.contains(part), "{}", found.message);
 }

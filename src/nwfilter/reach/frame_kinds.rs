@@ -91,6 +91,26 @@ pub fn headless_kinds() -> Vec<FrameKind> {
     ]
 }
 
+/// Frames that end before the header that their EtherType names is whole.
+pub fn cut_kinds() -> Vec<FrameKind> {
+    let types = [
+        ethertype::IPV4,
+        ethertype::IPV6,
+        ethertype::ARP,
+        ethertype::RARP,
+        ethertype::VLAN,
+    ];
+    let cut = |kind: u16| FrameKind {
+        name: "cut-off headers",
+        dimension: Dimension::EtherType,
+        field: Field::EtherType,
+        region: frames(IntervalSet::one(kind.into()), 0),
+        plain: false,
+        extensions: false,
+    };
+    types.map(cut).to_vec()
+}
+
 impl FrameKind {
     /// Its region with what is the same in all its frames made to agree: protocol and next
     /// header of IPv6.

@@ -1,10 +1,10 @@
 //! Whole explanations, as they are printed.
 
 use super::*;
-use crate::cli::explain::variables;
 use crate::cli::options::load;
 use crate::nwfilter::Strictness;
 use crate::nwfilter::evaluate::Backend;
+use crate::nwfilter::examples;
 use crate::nwfilter::lint;
 use crate::policy::Policy;
 use rstest::rstest;
@@ -13,7 +13,7 @@ use std::path::PathBuf;
 const MAC: [u8; 6] = [0x52, 0x54, 0, 0x12, 0x34, 0x56];
 
 fn explained(tree: &FilterTree, backend: Backend) -> String {
-    let variables = variables::variables(&tree.filters, "52:54:00:12:34:56", &[]);
+    let variables = examples::variables(&tree.filters, "52:54:00:12:34:56", &[]);
     let examples: Vec<(String, String)> = variables
         .iter()
         .filter(|variable| variable.source == Source::Example)

@@ -1,8 +1,12 @@
-//! Values for variables that nothing sets, so that a filter can be explained at all.
+//! Values for variables that nothing sets, so that a filter can be looked at all the same.
 
-use crate::nwfilter::vocabulary::ValueKind;
-use crate::nwfilter::{Entry, Filter, vocabulary};
+use super::model::{Entry, Filter};
+use super::vocabulary::{self, ValueKind, variables as known};
+use crate::frame::Mac;
 use std::collections::BTreeMap;
+
+/// The guest's MAC where nobody names one: QEMU's prefix, as libvirt makes them up.
+pub const EXAMPLE_MAC: Mac = [0x52, 0x54, 0, 0x12, 0x34, 0x56];
 
 /// Where the value of a variable comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,8 +32,8 @@ pub struct Variable {
     pub source: Source,
 }
 
-/// Every variable that the filters use, by name. What has no value and is no
-/// address is left out: compiling then says that nothing sets it.
+/// Every variable that the filters use, by name. What has no value and has no example either
+/// is left out: compiling then says that nothing sets it.
 pub fn variables(filters: &[Filter], mac: &str, given: &[(String, String)]) -> Vec<Variable> {
     let referred: Vec<&str> = filters.iter().flat_map(Filter::parameters).collect();
     let describe = |(name, kind): (&str, Option<ValueKind>)| {
@@ -40,7 +44,7 @@ pub fn variables(filters: &[Filter], mac: &str, given: &[(String, String)]) -> V
             .collect();
         let (values, source) = match name {
             _ if !of_line.is_empty() => (of_line, Source::Given),
-            "MAC" => (vec![mac.to_owned()], Source::Interface),
+            known::MAC => (vec![mac.to_owned()], Source::Interface),
             _ if referred.contains(&name) => (Vec::new(), Source::Reference),
             _ => (vec![example(name, kind?)?.to_owned()], Source::Example),
         };
@@ -52,6 +56,16 @@ pub fn variables(filters: &[Filter], mac: &str, given: &[(String, String)]) -> V
         })
     };
     used(filters).into_iter().filter_map(describe).collect()
+}
+
+/// A variable of the filters with an example; none where there is none.
+pub fn example_of(filters: &[Filter], name: &str) -> Option<Variable> {
+    let kind = used(filters).get(name).copied().flatten()?;
+    Some(Variable {
+        name: name.to_owned(),
+        values: vec![example(name, kind)?.to_owned()],
+        source: Source::Example,
+    })
 }
 
 /// The variables with the kind of the first attribute that each stands for.
@@ -77,15 +91,25 @@ fn used(filters: &[Filter]) -> BTreeMap<&str, Option<ValueKind>> {
     out
 }
 
-/// An address of the LAN of the shipped policy, the guest's own or the router's.
+/// An address of the LAN of the shipped policy, the guest's own or the router's; else what
+/// stands for one host, or for what is common.
 fn example(name: &str, kind: ValueKind) -> Option<&'static str> {
-    let own = matches!(name, "IP" | "IPV6");
+    let own = matches!(name, known::IP | known::IPV6);
     Some(match (kind, own) {
         (ValueKind::Ip4, true) => "192.168.1.50",
         (ValueKind::Ip4, false) => "192.168.1.1",
         (ValueKind::Ip6, true) => "fe80::5054:ff:fe12:3456",
         (ValueKind::Ip6, false) => "fe80::1",
         (ValueKind::Mac, _) => "52:54:00:00:00:01",
+        (ValueKind::MacMask, _) => "ff:ff:ff:ff:ff:ff",
+        (ValueKind::Mask4, _) => "24",
+        (ValueKind::Mask6, _) => "64",
+        (ValueKind::Number { greatest } | ValueKind::Decimal { greatest }, _) => {
+            if greatest >= 443 { "443" } else { "1" }
+        }
+        (ValueKind::EtherType { .. }, _) => "0x88b5",
+        (ValueKind::IpProtocol, _) => "6",
+        (ValueKind::Operation | ValueKind::Boolean, _) => "1",
         _ => return None,
     })
 }
@@ -116,7 +140,6 @@ mod tests {
                 )
             })
             .collect();
-        // Nothing sets the port, and no example of one would be better than another.
         assert_eq!(
             lines,
             [
@@ -124,6 +147,7 @@ mod tests {
                 "G 52:54:00:00:00:01 Example",
                 "IP 192.168.1.50 Example",
                 "MAC 02:00:00:00:00:01 Interface",
+                "P 443 Example",
                 "S  Reference",
             ]
         );

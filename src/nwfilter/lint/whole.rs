@@ -1,0 +1,182 @@
+//! Everything that can be said of a tree, whatever is unset or missing.
+
+use super::catalogue::{MISSING, UNSET};
+use super::finding::{Finding, Severity};
+use super::{lint, lint_apart, refused};
+use crate::frame::{Mac, mac_text};
+use crate::nwfilter::evaluate::{CompileError, Compiled};
+use crate::nwfilter::examples::{Source, Variable, example_of, variables};
+use crate::nwfilter::model::{Filter, RuleId};
+use crate::nwfilter::vocabulary::{ROOT, variables as known};
+
+/// What was found out about a tree.
+pub struct Whole {
+    /// The findings, the worst first.
+    pub findings: Vec<Finding>,
+    /// Variables that nothing sets, with the values that stand for them.
+    pub examples: Vec<Variable>,
+    /// Why the chains could not be looked at, where that is so.
+    pub unbound: Option<CompileError>,
+}
+
+/// Lints a tree: with example values for what nothing sets, and without the filters that are
+/// not there. Both are findings of their own.
+pub fn whole(filters: &[Filter], top: &str, mac: Mac, given: &[(String, String)]) -> Whole {
+    let mut findings = Vec::new();
+    let bound = reachable(filters, top);
+    let present = with_stubs(&bound, &mut findings);
+    let mut examples: Vec<Variable> = variables(&bound, &mac_text(mac), given)
+        .into_iter()
+        .filter(|variable| variable.source == Source::Example)
+        .collect();
+    let mut parameters = given.to_vec();
+    for variable in &examples {
+        let values = variable.values.iter();
+        parameters.extend(values.map(|value| (variable.name.clone(), value.clone())));
+    }
+    let compiled = loop {
+        match Compiled::new(&present, top, mac, &parameters) {
+            // Another reference sets it, and this one does not.
+            Err(CompileError::Unset { name, .. })
+                if examples.iter().all(|known| known.name != name) =>
+            {
+                let Some(variable) = example_of(&bound, &name) else {
+                    break Err(CompileError::Unset {
+                        origin: first_use(&bound, &name),
+                        name,
+                    });
+                };
+                parameters.extend(
+                    variable
+                        .values
+                        .iter()
+                        .map(|value| (name.clone(), value.clone())),
+                );
+                examples.push(variable);
+            }
+            other => break other,
+        }
+    };
+    let learned = !learning_is_off(given) && examples.iter().all(|one| one.name == known::IP);
+    let unset = examples
+        .iter()
+        .filter(|one| !learned || one.name != known::IP);
+    findings.extend(unset.map(|one| unset_finding(&bound, &one.name)));
+    let unbound = match compiled {
+        Ok(compiled) => {
+            findings.extend(lint(filters, top, &compiled));
+            None
+        }
+        Err(error) => {
+            findings.extend(refused(top, &error));
+            findings.extend(lint_apart(filters));
+            Some(error)
+        }
+    };
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    Whole {
+        findings,
+        examples,
+        unbound,
+    }
+}
+
+/// The filter that an interface refers to with all that it leads to, in their order.
+fn reachable(filters: &[Filter], top: &str) -> Vec<Filter> {
+    let mut names = vec![top];
+    let mut at = 0;
+    while let Some(name) = names.get(at) {
+        let found = filters.iter().filter(|filter| filter.name == *name);
+        let more: Vec<&str> = found.flat_map(Filter::references).collect();
+        names.extend(
+            more.into_iter()
+                .filter(|name| !names.contains(name))
+                .collect::<Vec<_>>(),
+        );
+        at += 1;
+    }
+    let bound = filters
+        .iter()
+        .filter(|filter| names.contains(&filter.name.as_str()));
+    bound.cloned().collect()
+}
+
+/// Whether the interface keeps libvirt from learning the guest's address.
+fn learning_is_off(given: &[(String, String)]) -> bool {
+    given
+        .iter()
+        .any(|(name, value)| name == known::LEARNING && value.eq_ignore_ascii_case("none"))
+}
+
+/// The filters, with an empty one for each that is missing.
+fn with_stubs(filters: &[Filter], findings: &mut Vec<Finding>) -> Vec<Filter> {
+    let mut out = filters.to_vec();
+    for filter in filters {
+        for to in filter.references() {
+            if filters.iter().any(|filter| filter.name == to) {
+                continue;
+            }
+            findings.push(Finding {
+                lint: MISSING,
+                severity: Severity::Error,
+                filter: filter.name.clone(),
+                rule: None,
+                position: None,
+                message: format!(
+                    "the reference to {to} leads nowhere: no file has a filter of that name, nor does libvirt ship one; libvirt refuses to bind {} without it. Give its file too; until then it is taken for empty",
+                    filter.name
+                ),
+            });
+            if !out.iter().any(|filter| filter.name == to) {
+                out.push(Filter {
+                    name: to.to_owned(),
+                    chain: ROOT.to_owned(),
+                    priority: None,
+                    uuid: None,
+                    entries: Vec::new(),
+                });
+            }
+        }
+    }
+    out
+}
+
+/// The first rule that uses a variable.
+fn first_use(filters: &[Filter], name: &str) -> RuleId {
+    for filter in filters {
+        let mut rules = filter.rules().enumerate();
+        let found = rules.find(|(_, rule)| rule.variables().any(|used| used == name));
+        if let Some((at, _)) = found {
+            return RuleId {
+                filter: filter.name.clone(),
+                rule: at + 1,
+            };
+        }
+    }
+    RuleId {
+        filter: filters
+            .first()
+            .map_or_else(String::new, |filter| filter.name.clone()),
+        rule: 1,
+    }
+}
+
+fn unset_finding(filters: &[Filter], name: &str) -> Finding {
+    let origin = first_use(filters, name);
+    let learned = match name {
+        known::IP => {
+            " (libvirt learns it, but only where nothing else is unset and CTRL_IP_LEARNING is not none)"
+        }
+        _ => "",
+    };
+    Finding {
+        lint: UNSET,
+        severity: Severity::Error,
+        filter: origin.filter.clone(),
+        message: format!(
+            "{origin} uses ${name}, which nothing sets{learned}: libvirt refuses to bind the filter to an interface whose filterref does not give it; give it with --param {name}=VALUE to lint what it makes of the filter"
+        ),
+        rule: Some(origin),
+        position: None,
+    }
+}
