@@ -25,6 +25,7 @@ pub fn claims() -> Vec<Claim> {
         addresses(),
         layer3(),
         idle(),
+        idle_across_layers(),
         icmp(),
         releases(),
         ipsets(),
@@ -325,11 +326,13 @@ fn layer3() -> Vec<Claim> {
     ]
 }
 
+/// A rule for frames from the guest.
+fn rule(action: &str, priority: i16, element: &str) -> String {
+    format!("<rule action='{action}' direction='out' priority='{priority}'>{element}</rule>")
+}
+
 /// Rules that stand where they cannot do what they say.
 fn idle() -> Vec<Claim> {
-    let rule = |action, priority, element| {
-        format!("<rule action='{action}' direction='out' priority='{priority}'>{element}</rule>")
-    };
     let both = |first: String, second: String, shows: &[Shows]| x(&(first + &second), shows);
     let ip = "<ip protocol='udp'/>";
     vec![
@@ -357,6 +360,14 @@ fn idle() -> Vec<Claim> {
             ),
             x(&rule("drop", 1, "<ip/>"), &[Drops(udp(FAR)), Drops(web())]),
         ),
+    ]
+}
+
+/// Rules of one layer that the other makes useless.
+fn idle_across_layers() -> Vec<Claim> {
+    let both = |first: String, second: String, shows: &[Shows]| x(&(first + &second), shows);
+    let ip = "<ip protocol='udp'/>";
+    vec![
         claim(
             "layer-2-drops-first",
             "the priority does not help",

@@ -377,3 +377,6 @@ fn is_dhcp(rule: &CompiledRule) -> bool {
         .filter(|test| matches!(test.field, Field::SrcPort | Field::DstPort));
     ports.any(|test| test.set.is_within(&dhcp))
 }
+
+#[cfg(test)]
+mod tests;

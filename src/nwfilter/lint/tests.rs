@@ -258,78 +258,6 @@ fn of_what_libvirt_refuses(#[case] bad: &str, #[case] good: &str) {
     assert_eq!(finding(good), None);
 }
 
-/// libvirt learns the guest's address from its traffic, if that is all that is unset.
-#[rstest]
-#[case::nobody_gives("$N", "", &["N"])]
-#[case::given("$L", "", &[])]
-#[case::learned("$IP", "", &[])]
-#[case::learned_beside_another("$IP", "<rule action='drop' direction='out'><ip dstipaddr='$N'/></rule>", &["IP", "N"])]
-#[case::several("$N", "<rule action='drop' direction='in'><tcp dstportstart='$P' dstportend='$Q'/></rule>", &["N", "P", "Q"])]
-fn of_variables_that_nothing_sets(#[case] value: &str, #[case] more: &str, #[case] unset: &[&str]) {
-    let rule = format!("<rule action='drop' direction='out'><ip srcipaddr='{value}'/></rule>");
-    let filter = read(&format!("<filter name='x'>{rule}{more}</filter>"), "test").unwrap();
-    let given = [("L".to_owned(), "1.2.3.4".to_owned())];
-    let whole = whole(&[filter], "x", [2; 6], &given);
-    let found = whole
-        .findings
-        .iter()
-        .filter(|finding| finding.lint == "unset-variable");
-    let found: Vec<&Finding> = found.collect();
-    assert_eq!(found.len(), unset.len(), "{found:?}");
-    for (finding, name) in found.iter().zip(unset) {
-        assert_eq!(finding.severity, Severity::Error);
-        assert!(
-            finding.message.contains(&format!("${name},")),
-            "{}",
-            finding.message
-        );
-    }
-    // Everything else is looked at all the same.
-    assert!(whole.unbound.is_none());
-    assert!(
-        whole
-            .findings
-            .iter()
-            .any(|finding| finding.lint == "default-accept")
-    );
-}
-
-#[test]
-fn an_address_that_is_not_learned_is_unset() {
-    let filter = read(
-        "<filter name='x'><rule action='drop' direction='out'><ip srcipaddr='$IP'/></rule></filter>",
-        "test",
-    );
-    let off = [("CTRL_IP_LEARNING".to_owned(), "None".to_owned())];
-    let whole = whole(&[filter.unwrap()], "x", [2; 6], &off);
-    assert_eq!(whole.findings[0].lint, "unset-variable");
-}
-
-#[test]
-fn of_references_that_lead_nowhere() {
-    let text = "<filter name='x'><filterref filter='gone'/><rule action='drop' direction='out'><ip dscp='46'/></rule><filterref filter='away'/></filter>";
-    let whole = whole(&[read(text, "test").unwrap()], "x", [2; 6], &[]);
-    let found = whole
-        .findings
-        .iter()
-        .filter(|finding| finding.lint == "missing-filter");
-    let messages: Vec<&str> = found.map(|finding| finding.message.as_str()).collect();
-    assert_eq!(messages.len(), 2);
-    assert!(messages[0].contains("gone") && messages[1].contains("away"));
-    assert!(
-        whole
-            .findings
-            .iter()
-            .any(|finding| finding.lint == "dscp-is-tos")
-    );
-    assert!(
-        whole
-            .findings
-            .iter()
-            .any(|finding| finding.lint == "default-accept")
-    );
-}
-
 #[test]
 fn the_generated_filter_is_clean() {
     let policy = Policy::example();
@@ -341,7 +269,11 @@ fn the_generated_filter_is_clean() {
 #[test]
 fn every_lint_has_a_filter_that_triggers_it_and_one_that_does_not() {
     // The tests above name each lint once with both; that of the reader has its own.
-    let source = include_str!("tests.rs");
+    let source = concat!(
+        include_str!("tests.rs"),
+        include_str!("acting/tests.rs"),
+        include_str!("whole/tests.rs")
+    );
     for lint in catalogue::LINTS {
         let quoted = format!("\"{}\"", lint.name);
         assert!(source.contains(&quoted), "{} is not tested", lint.name);
@@ -362,157 +294,6 @@ fn of_what_libvirt_ignores() {
     assert_eq!(found[0].lint, name);
     assert_eq!(found[0].position, Some((1, 54)));
     assert_eq!(read("<rule action='drop' direction='out'/>"), []);
-}
-
-/// A root filter of rules: action, direction, priority and element of each.
-fn of_rules_in_order(rules: &[(&str, &str, i16, &str)]) -> String {
-    let rule = |(action, direction, priority, element): &(&str, &str, i16, &str)| {
-        format!(
-            "<rule action='{action}' direction='{direction}' priority='{priority}'>{element}</rule>"
-        )
-    };
-    let rules: String = rules.iter().map(rule).collect();
-    format!("<filter name='x'>{rules}</filter>")
-}
-
-/// Rules that never act, with the rule that is in the way.
-fn idle(texts: &[&str]) -> Vec<(&'static str, usize, String)> {
-    let filters: Vec<Filter> = texts
-        .iter()
-        .map(|text| read(text, "test").unwrap())
-        .collect();
-    let top = filters[0].name.clone();
-    let compiled = Compiled::new(&filters, &top, [2; 6], &[]).unwrap();
-    let names = [
-        "never-acts",
-        "redundant-rule",
-        "layer-2-drops-first",
-        "layer-3-drops-after",
-    ];
-    let findings = lint(&filters, &top, &compiled).into_iter();
-    let findings = findings.filter(|finding| names.contains(&finding.lint));
-    let mut out: Vec<_> = findings
-        .map(|finding| (finding.lint, finding.rule.unwrap().rule, finding.message))
-        .collect();
-    out.sort_by_key(|(_, rule, _)| *rule);
-    out
-}
-
-const ALL: &str = "";
-
-#[rstest]
-#[case::behind_an_earlier_rule(
-    &[("accept", "out", -650, "<mac protocolid='ipv4'/>"),
-      ("drop", "out", 500, "<ip dstipaddr='100.64.0.0' dstipmask='10'/>"),
-      ("drop", "inout", 1000, ALL)],
-    &[("never-acts", 2, "rule 1 of x accepts")]
-)]
-#[case::in_the_right_order(
-    &[("drop", "out", -700, "<ip dstipaddr='100.64.0.0' dstipmask='10'/>"),
-      ("accept", "out", -650, "<mac protocolid='ipv4'/>"),
-      ("drop", "inout", 1000, ALL)],
-    &[]
-)]
-#[case::behind_two_that_cover_it(
-    &[("accept", "out", 1, "<ip dstipaddr='10.0.0.0' dstipmask='25'/>"),
-      ("drop", "out", 2, "<ip dstipaddr='10.0.0.128' dstipmask='25'/>"),
-      ("drop", "out", 3, "<ip dstipaddr='10.0.0.0' dstipmask='24'/>"),
-      ("drop", "inout", 1000, ALL)],
-    &[("never-acts", 3, "rule 1 of x accepts and rule 2 of x drops")]
-)]
-#[case::behind_one_that_does_the_same(
-    &[("drop", "out", 1, "<ip dstipaddr='10.0.0.0' dstipmask='24'/>"),
-      ("drop", "out", 2, "<ip dstipaddr='10.0.0.0' dstipmask='25'/>")],
-    &[("redundant-rule", 2, "rule 1 of x drops")]
-)]
-#[case::a_hole_is_left(
-    &[("drop", "out", 1, "<ip dstipaddr='10.0.0.0' dstipmask='25'/>"),
-      ("drop", "out", 2, "<ip dstipaddr='10.0.0.0' dstipmask='24'/>")],
-    &[]
-)]
-#[case::a_catch_all(
-    &[("drop", "inout", 1, ALL),
-      ("accept", "out", 2, "<ip protocol='tcp'/>"),
-      ("accept", "in", 3, "<arp/>")],
-    &[("never-acts", 2, "rule 1 of x drops"), ("never-acts", 3, "rule 1 of x drops")]
-)]
-#[case::one_direction_only(
-    &[("drop", "out", 1, ALL), ("accept", "inout", 2, "<ip protocol='tcp'/>"), ("drop", "in", 3, ALL)],
-    &[]
-)]
-#[case::dhcp_at_layer_3_behind_a_drop_at_layer_2(
-    &[("accept", "out", 100, "<udp srcportstart='68' dstportstart='67'/>"),
-      ("drop", "out", 200, "<ip/>")],
-    &[("layer-2-drops-first", 1, "no DHCP lease: at layer 2, rule 2 of x drops")]
-)]
-#[case::a_net_at_layer_2(
-    &[("accept", "out", 100, "<udp dstipaddr='10.0.0.0' dstipmask='24'/>"),
-      ("accept", "out", 101, "<udp dstipaddr='10.0.1.0' dstipmask='24'/>"),
-      ("drop", "out", 200, "<ip dstipaddr='10.0.0.0' dstipmask='24'/>")],
-    &[("layer-2-drops-first", 1, "rule 3 of x drops")]
-)]
-#[case::a_catch_all_behind_stateful_rules(
-    &[("accept", "out", 100, "<tcp dstportstart='22'/>"),
-      ("accept", "in", 100, "<tcp dstportstart='22'/>"),
-      ("accept", "in", 100, "<icmp/>"),
-      ("drop", "inout", 1000, ALL)],
-    &[("layer-2-drops-first", 1, "rule 4 of x drops"),
-      ("layer-2-drops-first", 2, "rule 4 of x drops"),
-      ("layer-2-drops-first", 3, "rule 4 of x drops")]
-)]
-#[case::a_catch_all_at_layer_3(
-    &[("accept", "out", 100, "<tcp dstportstart='22'/>"), ("drop", "inout", 1000, "<all/>")],
-    &[]
-)]
-#[case::accepted_at_layer_2_dropped_at_layer_3(
-    &[("accept", "out", 100, "<ip protocol='tcp'/>"), ("drop", "out", 200, "<all/>")],
-    &[("layer-3-drops-after", 1, "at rule 2 of x")]
-)]
-#[case::answers_pass_at_layer_3(
-    &[("accept", "in", 100, "<ip protocol='tcp'/>"),
-      ("accept", "out", 150, "<tcp/>"), ("drop", "inout", 200, "<all/>")],
-    &[]
-)]
-#[case::of_a_connection_that_is_no_new_one(
-    &[("accept", "out", 100, "<tcp/>"), ("drop", "out", 200, "<tcp/>")],
-    &[]
-)]
-#[case::twice_the_same_connections(
-    &[("accept", "out", 100, "<tcp/>"), ("accept", "out", 200, "<tcp dstportstart='80'/>")],
-    &[("redundant-rule", 2, "rule 1 of x accepts")]
-)]
-fn of_rules_that_never_act(
-    #[case] rules: &[(&str, &str, i16, &str)],
-    #[case] expected: &[(&str, usize, &str)],
-) {
-    let found = idle(&[&of_rules_in_order(rules)]);
-    let short: Vec<_> = found.iter().map(|(lint, rule, _)| (*lint, *rule)).collect();
-    let wanted: Vec<_> = expected
-        .iter()
-        .map(|(lint, rule, _)| (*lint, *rule))
-        .collect();
-    assert_eq!(short, wanted, "{found:#?}");
-    for ((.., message), (.., part)) in found.iter().zip(expected) {
-        assert!(message.contains(part), "{message}");
-    }
-}
-
-#[test]
-fn of_rules_in_chains_that_never_act() {
-    let top = "<filter name='x'><rule action='drop' direction='out' priority='-900'><ip/></rule><filterref filter='s'/></filter>";
-    let sub = "<filter name='s' chain='ipv4'><rule action='accept' direction='out'><ip protocol='tcp'/></rule></filter>";
-    let found = idle(&[top, sub]);
-    assert_eq!(found.len(), 1, "{found:?}");
-    assert!(found[0].2.contains("rule 1 of x drops"), "{found:?}");
-    // A chain before it, whose end accepts.
-    let top = "<filter name='x'><filterref filter='a'/><filterref filter='s'/></filter>";
-    let open = "<filter name='a' chain='ipv4-a' priority='-710'><rule action='drop' direction='out'><ip protocol='udp'/></rule></filter>";
-    let found = idle(&[top, open, &sub.replace("'accept'", "'drop'")]);
-    assert_eq!(found.len(), 1, "{found:?}");
-    assert!(
-        found[0].2.contains("the end of a chain accepts"),
-        "{found:?}"
-    );
 }
 
 /// The cure that a lint names must be one.

@@ -180,3 +180,6 @@ fn unset_finding(filters: &[Filter], name: &str) -> Finding {
         position: None,
     }
 }
+
+#[cfg(test)]
+mod tests;
