@@ -6,7 +6,9 @@ mod report;
 
 use super::failure::Failure;
 use super::levels::{self, Format};
-use super::options::{BackendOption, BindingOptions, MacOption, PolicyOption, PolicySource, load};
+use super::options::{
+    BackendOption, BindingOptions, LenientOption, MacOption, PolicyOption, PolicySource, load,
+};
 use super::output::say;
 use super::sarif::{self, Result as SarifResult};
 use crate::check::learning::LearningPhase;
@@ -18,7 +20,7 @@ use crate::nwfilter::learning::{AddressSource, Bound, given_address};
 use crate::nwfilter::lint;
 use crate::nwfilter::statements::{Held, Ruling};
 use crate::nwfilter::vocabulary::variables;
-use crate::nwfilter::{FilterTree, Parameter, Position, Strictness};
+use crate::nwfilter::{FilterTree, Parameter, Position};
 use crate::policy::Policy;
 use crate::verdict::{Failure as Wrong, Verdict};
 use clap::Args;
@@ -47,9 +49,8 @@ pub struct Options {
     /// On such a host the kernel does not apply the rules of layer 3.
     #[arg(long, help_heading = "Filter")]
     no_bridge_nf: bool,
-    /// Read the files as libvirt does, and list what it ignores, instead of refusing them
-    #[arg(long, help_heading = "Filter")]
-    lenient: bool,
+    #[command(flatten)]
+    lenient: LenientOption,
     #[command(flatten)]
     levels: levels::LevelOptions,
     /// Format of the output
@@ -60,11 +61,7 @@ pub struct Options {
 /// Checks and prints.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let levels = options.levels.levels()?;
-    let reading = if options.lenient {
-        Strictness::AsLibvirt
-    } else {
-        Strictness::Strict
-    };
+    let reading = options.lenient.strictness();
     let PolicySource { policy, origin, .. } = options.policy.read()?;
     let tree = if options.filters.is_empty() {
         FilterTree::generated(crate::nwfilter::generate(&policy))

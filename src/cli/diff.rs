@@ -2,15 +2,15 @@
 
 use super::failure::Failure;
 use super::levels::WIDTH;
-use super::options::{BackendOption, MacOption, ParameterOptions, backend, load};
+use super::options::{BackendOption, LenientOption, MacOption, ParameterOptions, backend, load};
 use super::output::say;
 use super::trace::trace;
 use crate::check::usual;
 use crate::frame::{Mac, summary, to_hex};
 use crate::layout::Layout;
+use crate::nwfilter::FilterTree;
 use crate::nwfilter::evaluate::{Backend, Compiled, Decision};
 use crate::nwfilter::reach::{Comparison, Difference, differences};
-use crate::nwfilter::{FilterTree, Strictness};
 use crate::policy::Policy;
 use crate::report::text::{plural, wrap};
 use crate::verdict::Exit;
@@ -54,6 +54,8 @@ pub struct Options {
     #[arg(long, value_name = "NAME", help_heading = "Filter", value_parser = backend)]
     other_backend: Option<Backend>,
     #[command(flatten)]
+    lenient: LenientOption,
+    #[command(flatten)]
     parameters: ParameterOptions,
     #[command(flatten)]
     mac: MacOption,
@@ -76,7 +78,11 @@ impl Side {
         options: &Options,
         guest: Mac,
     ) -> Result<Self, Failure> {
-        let tree = load(std::slice::from_ref(path), bind, Strictness::Strict)?;
+        let tree = load(
+            std::slice::from_ref(path),
+            bind,
+            options.lenient.strictness(),
+        )?;
         let filter = tree
             .compile(guest, &options.parameters.list, backend)
             .map_err(Failure::usage)?;

@@ -3,7 +3,7 @@
 mod overview;
 
 use super::failure::Failure;
-use super::options::{BackendOption, BindingOptions, MacOption, load};
+use super::options::{BackendOption, BindingOptions, LenientOption, MacOption, load};
 use super::output::say;
 use super::trace::trace;
 use crate::frame::{Mac, View, mac_text, summary};
@@ -44,6 +44,8 @@ pub struct Options {
     mac: MacOption,
     #[command(flatten)]
     backend: BackendOption,
+    #[command(flatten)]
+    lenient: LenientOption,
     /// A frame in hexadecimal, from the destination MAC on; may be repeated
     ///
     /// Blanks and colons are skipped. Without a frame and without a capture, the whole filter is
@@ -82,7 +84,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let tree = load(
         &options.filters,
         options.binding.bind.as_deref(),
-        Strictness::Strict,
+        options.lenient.strictness(),
     )?;
     if options.frames.is_empty() && options.pcap.is_none() {
         say(&whole(&tree, options)?)?;
@@ -129,7 +131,8 @@ fn whole(tree: &FilterTree, options: &Options) -> Result<String, Failure> {
     let filter = tree
         .compile(mac, &parameters, options.backend.backend)
         .map_err(Failure::usage)?;
-    let findings = lint::lint(&tree.filters, &tree.top, &filter);
+    let mut findings = tree.ignored();
+    findings.extend(lint::lint(&tree.filters, &tree.top, &filter));
     Ok(overview::overview(tree, &filter, &variables, &findings))
 }
 

@@ -103,6 +103,26 @@ pub struct MacOption {
     pub mac: Option<Mac>,
 }
 
+/// `--lenient`.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Filter")]
+pub struct LenientOption {
+    /// Read the files as libvirt does, and list what it ignores, instead of refusing them
+    #[arg(long)]
+    lenient: bool,
+}
+
+impl LenientOption {
+    /// How files are to be read.
+    pub fn strictness(&self) -> Strictness {
+        if self.lenient {
+            Strictness::AsLibvirt
+        } else {
+            Strictness::Strict
+        }
+    }
+}
+
 /// `--backend`.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Filter")]

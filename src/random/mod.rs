@@ -6,6 +6,8 @@ mod coverage;
 mod frames;
 mod generator;
 mod grammar;
+#[cfg(test)]
+mod properties;
 mod seeds;
 mod values;
 

@@ -127,6 +127,18 @@ fn lint_shows_what_libvirt_reads() {
     assert!(stdout.contains("error[silently-ignored]"), "{stdout}");
 }
 
+#[test]
+fn explain_and_diff_read_as_libvirt_does_where_they_are_asked_to() {
+    let (_dir, path) = sloppy();
+    assert_eq!(lanfence(&["explain", &path]).0, 2);
+    let (code, stdout, stderr) = lanfence(&["explain", &path, "--lenient"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.contains("error[silently-ignored]"), "{stdout}");
+    assert_eq!(lanfence(&["diff", &path, ARTICLE]).0, 2);
+    let (code, stdout, stderr) = lanfence(&["diff", &path, &path, "--lenient"]);
+    assert_eq!(code, 0, "{stdout}{stderr}");
+}
+
 #[rstest]
 #[case::as_it_is(&[], 0)]
 #[case::denied(&["--deny", "broadcast-mask"], 1)]

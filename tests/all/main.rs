@@ -32,6 +32,7 @@ mod foreign;
 mod hosts;
 #[cfg(feature = "lab")]
 mod ipxe;
+#[cfg(feature = "lab")]
 mod learning;
 #[cfg(feature = "lab")]
 mod partitions;

@@ -1,6 +1,8 @@
 //! A filter in words: its rules in the order in which the kernel tries them,
 //! and what passes, exactly.
 
+mod passing;
+
 use crate::cli::levels::{self, WIDTH};
 use crate::nwfilter::Action;
 use crate::nwfilter::FilterTree;
@@ -12,12 +14,9 @@ use crate::nwfilter::examples::{Source, Variable};
 use crate::nwfilter::intervals::IntervalSet;
 use crate::nwfilter::lint::Finding;
 use crate::nwfilter::reach::describe::{label, values};
-use crate::nwfilter::reach::{PermittedSet, permitted};
+use crate::nwfilter::reach::summaries;
 use crate::report::text::{plural, wrap};
 use std::fmt::Write as _;
-
-/// Columns of what is said of a kind of frames.
-const NAME: usize = 32;
 
 /// The whole text.
 pub fn overview(
@@ -38,11 +37,7 @@ pub fn overview(
         let _ = writeln!(out, "\n{title}");
         rules(&mut out, filter, way);
         let _ = writeln!(out, "\n  Frames that pass");
-        let kinds = permitted(filter, way);
-        let all: Vec<&str> = kinds.iter().map(|kind| kind.name).collect();
-        for (names, said) in merged(&kinds) {
-            permitted_kind(&mut out, &named(&names, &all), &said);
-        }
+        out.push_str(&passing::text(&summaries(filter, way)));
     }
     if !findings.is_empty() {
         let _ = writeln!(out, "\nLint ({})", plural(findings.len(), "finding"));
@@ -200,82 +195,6 @@ fn words(tests: &[Match], v6: bool) -> String {
         "every frame".to_owned()
     } else {
         said.join(", ")
-    }
-}
-
-/// What is said of one or more kinds of frames.
-#[derive(Debug, PartialEq, Eq)]
-enum Said {
-    Nothing,
-    Everything,
-    Limits(Vec<(&'static str, String)>, Option<String>),
-}
-
-/// Neighbouring kinds of which the same is to be said are named together.
-fn merged(kinds: &[PermittedSet]) -> Vec<(Vec<&'static str>, Said)> {
-    let mut out: Vec<(Vec<&'static str>, Said)> = Vec::new();
-    for kind in kinds {
-        let said = said(kind);
-        match out.last_mut() {
-            Some((names, last)) if *last == said => names.push(kind.name),
-            _ => out.push((vec![kind.name], said)),
-        }
-    }
-    out
-}
-
-fn said(kind: &PermittedSet) -> Said {
-    let limits = kind.limits.iter().map(|limit| {
-        let text = values(limit.field, kind.v6, &limit.passing, &limit.all);
-        (label(limit.field), text)
-    });
-    match (&kind.inexact, kind.closed) {
-        (None, true) => Said::Nothing,
-        (None, false) if kind.limits.is_empty() => Said::Everything,
-        (inexact, _) => Said::Limits(limits.collect(), inexact.clone()),
-    }
-}
-
-/// Kinds of frames in few words: a family of which all are meant by its name alone.
-fn named(names: &[&str], all: &[&str]) -> String {
-    if names.len() == all.len() {
-        return "every kind of frame".to_owned();
-    }
-    let whole = |family: &str| {
-        let mut members = all.iter().filter(|name| name.starts_with(family));
-        members.all(|name| names.contains(name))
-    };
-    let mut out: Vec<&str> = Vec::new();
-    for name in names {
-        let family = ["IPv4", "IPv6"]
-            .into_iter()
-            .find(|family| name.starts_with(family) && whole(family));
-        let word = family.unwrap_or(name);
-        if !out.contains(&word) {
-            out.push(word);
-        }
-    }
-    out.join("; ")
-}
-
-fn permitted_kind(out: &mut String, names: &str, said: &Said) {
-    let names = wrap("    ", names, NAME, 6);
-    let lines = match said {
-        Said::Nothing => vec!["nothing".to_owned()],
-        Said::Everything => vec!["everything".to_owned()],
-        Said::Limits(limits, inexact) => {
-            let limit = |(label, text): &(&str, String)| format!("{label} {text}");
-            let why = inexact.iter().map(|why| format!("not exact: {why}"));
-            let said = limits.iter().map(limit).chain(why);
-            said.flat_map(|text| wrap("", &text, WIDTH - NAME - 2, 2))
-                .collect()
-        }
-    };
-    for at in 0..names.len().max(lines.len()) {
-        let name = names.get(at).map_or("", String::as_str);
-        let text = lines.get(at).map_or("", String::as_str);
-        let line = format!("{name:<NAME$}  {text}");
-        let _ = writeln!(out, "{}", line.trim_end());
     }
 }
 

@@ -49,12 +49,42 @@ pub fn values(field: Field, v6: bool, set: &IntervalSet, all: &IntervalSet) -> S
         return "anything".to_owned();
     }
     let inside = list(field, v6, set);
+    // Only values that a frame of this kind can have are worth naming.
     let outside = list(field, v6, &all.minus(set));
+    if outside.is_empty() {
+        return "anything".to_owned();
+    }
     let one_is_missing = matches!(outside.as_slice(), [one] if !one.contains('-'));
     if outside.len() < inside.len() || one_is_missing {
         format!("all but {}", joined(&outside))
     } else {
         joined(&inside)
+    }
+}
+
+/// The same in the words of the rules where that is shorter: a set that one of `own` names, but
+/// for what is cut out of it.
+pub fn said(
+    field: Field,
+    v6: bool,
+    set: &IntervalSet,
+    all: &IntervalSet,
+    own: &[&IntervalSet],
+) -> String {
+    let plain = values(field, v6, set, all);
+    let with_holes = own.iter().filter_map(|named| {
+        let named = named.intersection(all);
+        let holes = named.minus(set);
+        if named == *all || holes.is_empty() || !set.is_within(&named) {
+            return None;
+        }
+        let (named, holes) = (list(field, v6, &named), list(field, v6, &holes));
+        Some(format!("{} but {}", joined(&named), joined(&holes)))
+    });
+    let shortest = with_holes.min_by_key(String::len);
+    match shortest {
+        Some(text) if text.len() < plain.len() => text,
+        _ => plain,
     }
 }
 

@@ -42,6 +42,12 @@ impl Region {
         out
     }
 
+    /// Whether all its frames are frames of the other.
+    pub fn is_within(&self, other: &Self) -> bool {
+        let mut sets = self.sets.iter().zip(&other.sets);
+        sets.all(|(one, other)| Rc::ptr_eq(one, other) || one.is_within(other))
+    }
+
     /// Both as one region, where they differ in one field at most.
     pub fn joined(&self, other: &Self) -> Option<Self> {
         let mut differs = None;
