@@ -7,8 +7,8 @@ use super::options::{BackendOption, BindingOptions, LenientOption, MacOption, lo
 use super::output::say;
 use super::trace::trace;
 use crate::frame::{Mac, View, mac_text, summary};
+use crate::nwfilter::FilterTree;
 use crate::nwfilter::evaluate::{Backend, Compiled, Decision, Way};
-use crate::nwfilter::{FilterTree, Strictness};
 use crate::nwfilter::{examples, lint};
 use crate::verdict::Exit;
 use clap::{Args, ValueEnum};

@@ -41,17 +41,17 @@ fn the_summary_is_true() {
                     continue;
                 }
                 for kind in &kinds {
-                    let Some(passes) = kind.says(&fields) else {
+                    let Some(said) = kind.says(&fields) else {
                         continue;
                     };
                     let decided = found.decision == Decision::Accept;
                     assert_eq!(
-                        passes, decided,
+                        said, decided,
                         "case {number}, {way:?}, {}: {frame:02x?} {:?} {:#?}",
                         kind.name, found.trace, case.filters
                     );
                     told += 1;
-                    passed += usize::from(passes);
+                    passed += usize::from(said);
                 }
             }
         }
