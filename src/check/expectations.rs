@@ -32,7 +32,7 @@ impl Expectations {
     pub fn of(policy: &Policy, layout: &Layout, own: &[IpAddr], backend: Backend) -> Self {
         let places = Places::of(policy, layout.guest.mac, own);
         Self {
-            trials: trials(policy, layout, backend),
+            trials: trials(policy, layout, !own.is_empty(), backend),
             rulings: Rulings::of(&places, &usual(layout)),
         }
     }

@@ -36,13 +36,15 @@ pub fn probes(policy: &Policy, layout: &Layout) -> Vec<Probe> {
 
 /// Every probe for a policy, judged.
 pub fn judge_all(filter: &Compiled, policy: &Policy, layout: &Layout) -> Vec<Judged> {
-    let trials = trials(policy, layout, filter.backend());
+    let trials = trials(policy, layout, false, filter.backend());
     trials.iter().map(|trial| trial.judged(filter)).collect()
 }
 
-/// Every probe for a policy with its frames, to be judged for many filters.
-pub fn trials(policy: &Policy, layout: &Layout, backend: Backend) -> Vec<Trial> {
+/// Every probe for a policy with its frames, to be judged for many filters. Those may be
+/// for one guest only, whose address they know.
+pub fn trials(policy: &Policy, layout: &Layout, knows_guest: bool, backend: Backend) -> Vec<Trial> {
     let probes = probes(policy, layout).into_iter();
+    let probes = probes.filter(|probe| probe.suits(knows_guest));
     let probes = probes.map(|probe| probe.with(backend));
     probes.map(|probe| Trial::of(probe, layout)).collect()
 }

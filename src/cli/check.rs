@@ -7,25 +7,22 @@ mod report;
 use super::failure::Failure;
 use super::levels::{self, Format};
 use super::options::{
-    BackendOption, BindingOptions, LenientOption, MacOption, PolicyOption, PolicySource, load,
+    BackendOption, BindingOptions, LenientOption, MacOption, PolicyOption, PolicySource, layout,
+    load, own,
 };
 use super::output::say;
 use super::sarif::{self, Result as SarifResult};
 use crate::check::learning::LearningPhase;
 use crate::check::{Checked, Expectations, check};
-use crate::frame::{Mac, summary};
-use crate::layout::Layout;
+use crate::frame::summary;
 use crate::nwfilter::evaluate::{Evaluation, TraceStep};
-use crate::nwfilter::learning::{AddressSource, Bound, given_address};
+use crate::nwfilter::learning::given_address;
 use crate::nwfilter::lint;
 use crate::nwfilter::statements::{Held, Ruling};
-use crate::nwfilter::vocabulary::variables;
 use crate::nwfilter::{FilterTree, Parameter, Position};
-use crate::policy::Policy;
 use crate::verdict::{Failure as Wrong, Verdict};
 use clap::Args;
 use report::Report;
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -154,24 +151,5 @@ fn broken(tree: &FilterTree, held: &Held) -> Option<SarifResult> {
         ),
         path,
         place,
-    })
-}
-
-/// The guest's addresses, as the parameters of its interface give them or libvirt would learn.
-fn own(parameters: &[(String, String)], bound: &Bound, example: Ipv4Addr) -> Vec<IpAddr> {
-    let given = parameters
-        .iter()
-        .filter(|(name, _)| [variables::IP, variables::IPV6].contains(&name.as_str()));
-    let given = given.filter_map(|(_, value)| value.parse().ok());
-    let learnt = matches!(bound.address, AddressSource::Learnt(_)).then_some(IpAddr::V4(example));
-    given.chain(learnt).collect()
-}
-
-/// The hosts, with the guest's MAC and address where they are given.
-fn layout(policy: &Policy, mac: Option<Mac>, address: Option<Ipv4Addr>) -> Result<Layout, Failure> {
-    let layout = Layout::with_guest(policy, address).map_err(Failure::usage)?;
-    Ok(match mac {
-        Some(mac) => layout.with_guest_mac(mac),
-        None => layout,
     })
 }

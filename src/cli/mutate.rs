@@ -5,10 +5,12 @@ mod print;
 mod report;
 
 use super::failure::Failure;
-use super::options::{BackendOption, BindingOptions, MacOption, PolicyOption, PolicySource, load};
+use super::options::{
+    BackendOption, BindingOptions, MacOption, PolicyOption, PolicySource, layout, load, own,
+};
 use super::output::{complain, say};
-use crate::layout::Layout;
 use crate::mutate::{Binding, mutate};
+use crate::nwfilter::learning::given_address;
 use crate::nwfilter::{FilterTree, Strictness, generate};
 use crate::verdict::Exit;
 use clap::Args;
@@ -45,23 +47,23 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         let bind = options.binding.bind.as_deref();
         load(&options.filters, bind, Strictness::Strict)?
     };
-    let mut layout = Layout::of(&policy).map_err(Failure::usage)?;
-    if let Some(mac) = options.mac.mac {
-        layout = layout.with_guest_mac(mac);
-    }
+    let parameters = &options.binding.parameters.list;
+    let layout = layout(&policy, options.mac.mac, given_address(parameters))?;
+    let (mac, address) = (layout.guest.mac, layout.guest.v4);
+    let bound = tree
+        .bind(mac, address, parameters, options.backend.backend)
+        .map_err(Failure::usage)?;
+    let own = own(parameters, &bound, address);
     let binding = Binding {
-        parameters: &options.binding.parameters.list,
+        parameters,
+        own: &own,
         backend: options.backend.backend,
     };
     let mutants = mutate(&tree, &policy, &layout, binding).map_err(Failure::usage)?;
-    let original = tree
-        .compile(layout.guest.mac, binding.parameters, binding.backend)
-        .map_err(Failure::usage)?;
     let report = Report {
         policy: origin,
         backend: binding.backend,
         tree,
-        original,
         mutants,
     };
     say(&print::text(&report))?;

@@ -2,11 +2,14 @@
 
 use super::failure::Failure;
 use crate::frame::Mac;
+use crate::layout::Layout;
 use crate::nwfilter::evaluate::Backend;
+use crate::nwfilter::learning::{AddressSource, Bound};
 use crate::nwfilter::vocabulary::variables;
 use crate::nwfilter::{FilterTree, ShippedFilters, Strictness};
 use crate::policy::Policy;
 use clap::Args;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
 /// Name of the policy file that is looked for when none is given.
@@ -132,6 +135,32 @@ pub struct BackendOption {
     /// libvirt has nftables since 12.8.
     #[arg(long, value_name = "NAME", default_value_t, value_parser = backend)]
     pub backend: Backend,
+}
+
+/// The guest's addresses, as the parameters of its interface give them or libvirt would learn.
+pub fn own(parameters: &[(String, String)], bound: &Bound, example: Ipv4Addr) -> Vec<IpAddr> {
+    let given = parameters
+        .iter()
+        .filter(|(name, _)| variables::GUEST.contains(&name.as_str()));
+    let given = given.filter_map(|(_, value)| value.parse().ok());
+    let learnt = matches!(bound.address, AddressSource::Learnt(_)).then_some(IpAddr::V4(example));
+    given.chain(learnt).collect()
+}
+
+/// The hosts, with the guest's MAC and address where they are given.
+///
+/// # Errors
+/// When the policy has no room for them.
+pub fn layout(
+    policy: &Policy,
+    mac: Option<Mac>,
+    address: Option<Ipv4Addr>,
+) -> Result<Layout, Failure> {
+    let layout = Layout::with_guest(policy, address).map_err(Failure::usage)?;
+    Ok(match mac {
+        Some(mac) => layout.with_guest_mac(mac),
+        None => layout,
+    })
 }
 
 /// `NAME=VALUE` of `--param`.

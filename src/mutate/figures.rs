@@ -8,12 +8,14 @@ use crate::nwfilter::mutate::Mutant;
 pub struct Figures {
     /// Noticed by probes only.
     pub probes: usize,
-    /// Noticed by the exact sets only.
-    pub sets: usize,
+    /// Noticed by statements only.
+    pub statements: usize,
     /// Noticed by both.
     pub both: usize,
     /// Equal to the original.
     pub equivalent: usize,
+    /// Other than the original where the policy rules nothing.
+    pub indifferent: usize,
     /// Refused by libvirt.
     pub refused: usize,
     /// Unnoticed.
@@ -22,12 +24,12 @@ pub struct Figures {
     pub unproven: usize,
 }
 
-/// What part of the mutants that treat frames otherwise is noticed.
+/// What part of the mutants that treat frames otherwise which the policy rules is noticed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Score {
     /// Mutants that are noticed.
     pub noticed: usize,
-    /// Mutants that are neither refused nor equal to the original.
+    /// Mutants that treat frames otherwise that the policy rules.
     pub of: usize,
 }
 
@@ -50,7 +52,8 @@ impl Figures {
         for judged in mutants {
             let figure = match judged.class {
                 Class::Probes => &mut out.probes,
-                Class::Sets => &mut out.sets,
+                Class::Statements => &mut out.statements,
+                Class::Indifferent(_) => &mut out.indifferent,
                 Class::Both => &mut out.both,
                 Class::Equivalent => &mut out.equivalent,
                 Class::Refused(_) => &mut out.refused,
@@ -64,12 +67,12 @@ impl Figures {
 
     /// All mutants.
     pub fn all(&self) -> usize {
-        self.equivalent + self.refused + self.score().of
+        self.equivalent + self.indifferent + self.refused + self.score().of
     }
 
     /// The share of those that are noticed.
     pub fn score(&self) -> Score {
-        let noticed = self.probes + self.sets + self.both;
+        let noticed = self.probes + self.statements + self.both;
         Score {
             noticed,
             of: noticed + self.survived + self.unproven,

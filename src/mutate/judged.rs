@@ -1,24 +1,28 @@
 //! A mutant and what became of it.
 
+use crate::nwfilter::evaluate::{Evaluation, Way};
 use crate::nwfilter::mutate::Mutant;
-use crate::nwfilter::reach::Difference;
+use crate::nwfilter::statements::Statement;
 use crate::verdict::Exit;
 
 /// What became of a mutant.
 #[derive(Debug, Clone)]
 pub enum Class {
-    /// The verdict of a probe changes, and no exact set.
+    /// The verdict of a probe changes, and no statement of the policy.
     Probes,
-    /// An exact set changes, and no verdict of a probe.
-    Sets,
+    /// A statement of the policy is broken or kept otherwise, and no verdict changes.
+    Statements,
     /// Both change.
     Both,
     /// It treats every frame as the original does.
     Equivalent,
     /// libvirt refuses it, in the words of the reader or the evaluator.
     Refused(String),
-    /// It treats frames otherwise, such as these, and nothing notices.
-    Survived(Box<Difference>),
+    /// It treats frames otherwise that the policy does not rule, by these statements, and
+    /// no others.
+    Indifferent(Vec<Statement>),
+    /// It treats frames otherwise, such as this one, and nothing notices.
+    Survived(Box<Example>),
     /// Nothing notices, and whether it treats frames otherwise is not known.
     Unproven(String),
 }
@@ -28,14 +32,28 @@ impl Class {
     pub const fn word(&self) -> &'static str {
         match self {
             Self::Probes => "probes",
-            Self::Sets => "sets",
+            Self::Statements => "statements",
             Self::Both => "both",
             Self::Equivalent => "equivalent",
+            Self::Indifferent(_) => "indifferent",
             Self::Refused(_) => "refused",
             Self::Survived(_) => "survived",
             Self::Unproven(_) => "unproven",
         }
     }
+}
+
+/// A frame that a mutant treats otherwise than the original.
+#[derive(Debug, Clone)]
+pub struct Example {
+    /// The statement that rules it, where it has whole headers.
+    pub statement: Option<Statement>,
+    /// Which way it goes.
+    pub way: Way,
+    /// Its bytes.
+    pub frame: Vec<u8>,
+    /// What becomes of it, and what with the edit.
+    pub outcomes: [Evaluation; 2],
 }
 
 /// A mutant with what became of it.
@@ -47,8 +65,8 @@ pub struct Judged {
     pub class: Class,
     /// Ids of the probes whose verdict changes.
     pub probes: Vec<String>,
-    /// Names of the exact sets that change.
-    pub sets: Vec<&'static str>,
+    /// Statements of the policy that are broken or kept otherwise.
+    pub statements: Vec<Statement>,
 }
 
 /// The mutants of a filter, judged.

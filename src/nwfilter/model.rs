@@ -85,6 +85,12 @@ impl Rule {
         self.priority.unwrap_or(DEFAULT_PRIORITY)
     }
 
+    /// Whether it tests for the guest's own address, and so is for one guest only.
+    pub fn knows_guest(&self) -> bool {
+        self.variables()
+            .any(|name| variables::GUEST.contains(&name))
+    }
+
     /// Names of the variables that it uses, without `$` and iterator.
     pub fn variables(&self) -> impl Iterator<Item = &str> {
         let attributes = self.elements.iter().flat_map(|element| &element.attributes);

@@ -45,6 +45,12 @@ impl Group {
 }
 
 impl Probe {
+    /// Whether it says anything of a filter. One that knows its guest's address stops
+    /// other addresses rightly.
+    pub fn suits(&self, knows_guest: bool) -> bool {
+        !(knows_guest && self.any_guest)
+    }
+
     /// Whether the probe is sent once more after the filter was removed: it must be
     /// dropped, is no known gap, and needs no state in the guest.
     pub fn in_leak_check(&self) -> bool {

@@ -168,6 +168,10 @@ pub struct Probe {
     /// Set where no nwfilter can treat the frame as the policy wants: why, and what can. The
     /// opposite of `expect` is then a known gap, neither pass nor fail.
     pub known_gap: Option<&'static str>,
+    /// Whether it is from another address of the LAN than the guest's and must pass all
+    /// the same: a filter without `$IP` is for every guest of the LAN. One that knows its
+    /// guest's address stops it rightly.
+    pub any_guest: bool,
     /// The host that sends it.
     pub origin: Origin,
     /// How it is sent.

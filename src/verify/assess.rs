@@ -226,6 +226,7 @@ mod tests {
             summary: String::new(),
             expect: Expect::Drop,
             known_gap: None,
+            any_guest: false,
             origin: Origin::Guest,
             stimulus: Stimulus::Frames(Vec::new()),
             sent: sighting.clone(),

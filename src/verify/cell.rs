@@ -51,7 +51,9 @@ impl<'a> CellContext<'a> {
     pub fn probes(&self, layout: &Layout, run: u32, pass: Pass) -> Vec<Probe> {
         let backend = self.lab.libvirt.backend();
         let probes = catalogue(self.policy, layout, |index| pass.tag(run, index));
-        let mut probes: Vec<Probe> = probes.into_iter().map(|it| it.with(backend)).collect();
+        let knows_guest = self.job.filters.iter().any(|filter| filter.knows_guest);
+        let probes = probes.into_iter().filter(|it| it.suits(knows_guest));
+        let mut probes: Vec<Probe> = probes.map(|it| it.with(backend)).collect();
         if let Some(learning) = self.job.learning {
             // libvirt forgets the address of a guest that gives its lease back.
             let forgets = learning == Learning::Dhcp;

@@ -3,7 +3,7 @@
 use crate::frame::Mac;
 use crate::nwfilter::evaluate::Backend;
 use crate::nwfilter::learning::{AddressSource, Learning};
-use crate::nwfilter::{self, Filter, FilterTree, Parameter, Source, TreeError, write};
+use crate::nwfilter::{self, Filter, FilterTree, Parameter, Rule, Source, TreeError, write};
 use crate::policy::Policy;
 use crate::report::model::FilterInfo;
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,8 @@ pub struct FilterText {
     pub xml: String,
     /// Comes with libvirt rather than from the user.
     pub shipped: bool,
+    /// Tests for the guest's own address.
+    pub knows_guest: bool,
 }
 
 /// The filters to define, and what the report says of them.
@@ -54,6 +56,7 @@ impl FilterUnderTest {
                 name: filter.name.clone(),
                 xml: write(&filter),
                 shipped: false,
+                knows_guest: false,
             }],
             info: FilterInfo {
                 name: Some(filter.name.clone()),
@@ -79,6 +82,7 @@ impl FilterUnderTest {
                 name: filter.name.clone(),
                 xml: shipped.map_or_else(|| write(filter), |source| source.text.clone()),
                 shipped: shipped.is_some(),
+                knows_guest: filter.rules().any(Rule::knows_guest),
             }
         };
         Ok(Self {

@@ -290,6 +290,7 @@ mod tests {
             summary: String::new(),
             expect: Expect::Drop,
             known_gap: None,
+            any_guest: false,
             origin,
             stimulus: Stimulus::Frames(Vec::new()),
             sent: sighting.clone(),

@@ -4,6 +4,7 @@ use super::report::Report;
 use crate::frame::{summary, to_hex};
 use crate::mutate::{Class, Figures, Judged};
 use crate::nwfilter::evaluate::Decision;
+use crate::nwfilter::statements::Statement;
 use serde_json::{Value, json};
 
 /// Grows when a field changes its meaning or goes away.
@@ -33,15 +34,20 @@ fn counts(figures: &Figures) -> Value {
     json!({
         "mutants": figures.all(),
         "probes": figures.probes,
-        "sets": figures.sets,
+        "statements": figures.statements,
         "both": figures.both,
         "equivalent": figures.equivalent,
+        "indifferent": figures.indifferent,
         "refused": figures.refused,
         "survived": figures.survived,
         "unproven": figures.unproven,
         "noticed": score.noticed,
         "different": score.of,
     })
+}
+
+fn ids(statements: &[Statement]) -> Vec<&'static str> {
+    statements.iter().map(|statement| statement.id()).collect()
 }
 
 fn mutant(judged: &Judged) -> Value {
@@ -51,18 +57,22 @@ fn mutant(judged: &Judged) -> Value {
         _ => None,
     };
     let example = match &judged.class {
-        Class::Survived(difference) => {
-            let passes = |at: usize| difference.outcomes[at].decision == Decision::Accept;
+        Class::Survived(seen) => {
+            let passes = |at: usize| seen.outcomes[at].decision == Decision::Accept;
             Some(json!({
-                "direction": difference.way.to_string(),
-                "kind": difference.frame_kind,
-                "frame": to_hex(&difference.frame),
-                "summary": summary(&difference.frame),
+                "direction": seen.way.to_string(),
+                "statement": seen.statement.map(Statement::id),
+                "frame": to_hex(&seen.frame),
+                "summary": summary(&seen.frame),
                 "passes_original": passes(0),
                 "passes_mutant": passes(1),
             }))
         }
         _ => None,
+    };
+    let open = match &judged.class {
+        Class::Indifferent(statements) => ids(statements),
+        _ => Vec::new(),
     };
     json!({
         "operator": mutant.operator.word(),
@@ -71,7 +81,8 @@ fn mutant(judged: &Judged) -> Value {
         "edit": mutant.edit,
         "class": judged.class.word(),
         "probes": judged.probes,
-        "sets": judged.sets,
+        "statements": ids(&judged.statements),
+        "open": open,
         "note": note,
         "example": example,
     })

@@ -4,9 +4,9 @@ use super::report::Report;
 use crate::cli::levels::WIDTH;
 use crate::cli::trace::trace;
 use crate::frame::{summary, to_hex};
-use crate::mutate::{Class, Figures, Judged};
+use crate::mutate::{Class, Example, Figures, Judged};
 use crate::nwfilter::evaluate::Decision;
-use crate::nwfilter::reach::Difference;
+use crate::nwfilter::statements::Statement;
 use crate::report::text::{plural, shorten, wrap};
 use comfy_table::{ContentLineStyle, LineStyle, Table, TableStyle};
 use std::fmt::Write as _;
@@ -27,6 +27,7 @@ pub fn text(report: &Report) -> String {
     for line in table(report).lines() {
         let _ = writeln!(out, "{}", line.trim_end());
     }
+    indifferent(&mut out, report);
     survivors(&mut out, report);
     unproven(&mut out, report);
     closing(&mut out, report);
@@ -55,7 +56,15 @@ fn table(report: &Report) -> Table {
     let mut table = Table::new();
     table.load_style(STYLE);
     table.set_header([
-        "edited", "mutants", "probes", "sets", "both", "equal", "refused", "survived",
+        "edited",
+        "mutants",
+        "probes",
+        "statements",
+        "both",
+        "equal",
+        "open",
+        "refused",
+        "survived",
     ]);
     for (mutant, figures) in report.mutants.by_place() {
         let place = match &mutant.rule {
@@ -77,9 +86,10 @@ fn row(table: &mut Table, place: &str, figures: &Figures) {
     let counts = [
         figures.all(),
         figures.probes,
-        figures.sets,
+        figures.statements,
         figures.both,
         figures.equivalent,
+        figures.indifferent,
         figures.refused,
         figures.survived + figures.unproven,
     ];
@@ -92,9 +102,9 @@ fn row(table: &mut Table, place: &str, figures: &Figures) {
 
 fn survivors(out: &mut String, report: &Report) {
     let survivors = report.mutants.all.iter();
-    let survivors: Vec<(&Judged, &Difference)> = survivors
+    let survivors: Vec<(&Judged, &Example)> = survivors
         .filter_map(|judged| match &judged.class {
-            Class::Survived(difference) => Some((judged, difference.as_ref())),
+            Class::Survived(example) => Some((judged, example.as_ref())),
             _ => None,
         })
         .collect();
@@ -103,15 +113,41 @@ fn survivors(out: &mut String, report: &Report) {
     }
     let _ = writeln!(
         out,
-        "\nSurvived ({}): neither a probe nor an exact set notices these edits",
+        "\nSurvived ({}): neither a probe nor a statement of the policy notices these edits",
         plural(survivors.len(), "mutant")
     );
-    for (judged, difference) in survivors {
-        survivor(out, report, judged, difference);
+    for (judged, example) in survivors {
+        survivor(out, report, judged, example);
     }
 }
 
-fn survivor(out: &mut String, report: &Report, judged: &Judged, difference: &Difference) {
+/// The edits that change what the policy does not rule.
+fn indifferent(out: &mut String, report: &Report) {
+    let mutants = report.mutants.all.iter();
+    let found: Vec<(&Judged, &[Statement])> = mutants
+        .filter_map(|judged| match &judged.class {
+            Class::Indifferent(statements) => Some((judged, statements.as_slice())),
+            _ => None,
+        })
+        .collect();
+    if found.is_empty() {
+        return;
+    }
+    let _ = writeln!(
+        out,
+        "\nOpen ({}): these edits change what the policy does not rule, and nothing else",
+        plural(found.len(), "mutant")
+    );
+    for (judged, statements) in found {
+        let ids: Vec<&str> = statements.iter().map(|statement| statement.id()).collect();
+        let text = format!("{} ({})", judged.mutant, ids.join(", "));
+        for line in wrap("  ", &text, WIDTH, 4) {
+            let _ = writeln!(out, "{line}");
+        }
+    }
+}
+
+fn survivor(out: &mut String, report: &Report, judged: &Judged, seen: &Example) {
     let mut paragraph = |first: &str, text: &str, indent| {
         for line in wrap(first, text, WIDTH, indent) {
             out.push_str(&line);
@@ -119,12 +155,18 @@ fn survivor(out: &mut String, report: &Report, judged: &Judged, difference: &Dif
         }
     };
     paragraph("  ", &judged.mutant.to_string(), 4);
-    let example = format!("{} {}", summary(&difference.frame), difference.way);
+    let example = format!("{} {}", summary(&seen.frame), seen.way);
     paragraph("    for example  ", &example, 17);
-    paragraph("                 ", &to_hex(&difference.frame), 17);
-    let before = report.original.evaluate(&difference.frame, difference.way);
-    let decisive = trace(&report.tree, &before).pop();
-    let becomes = |at: usize| match difference.outcomes[at].decision {
+    paragraph("                 ", &to_hex(&seen.frame), 17);
+    if let Some(statement) = seen.statement {
+        paragraph(
+            "    ",
+            &format!("{}: {}", statement.id(), statement.sentence()),
+            7,
+        );
+    }
+    let decisive = trace(&report.tree, &seen.outcomes[0]).pop();
+    let becomes = |at: usize| match seen.outcomes[at].decision {
         Decision::Accept => "passes",
         Decision::Drop => "is dropped",
         Decision::Undecided(_) => "is not modelled",
@@ -171,12 +213,12 @@ fn closing(out: &mut String, report: &Report) {
     };
     let _ = writeln!(
         out,
-        "\n{word}: {} of {} mutants that treat frames otherwise are noticed ({:.1} %), {} by probes and {} by exact sets; {} survived, exit code {}",
+        "\n{word}: {} of {} mutants that treat frames otherwise are noticed ({:.1} %), {} by probes and {} by statements; {} survived, exit code {}",
         score.noticed,
         score.of,
         score.percent(),
         figures.probes + figures.both,
-        figures.sets + figures.both,
+        figures.statements + figures.both,
         figures.survived,
         report.mutants.exit().code()
     );

@@ -2,7 +2,7 @@
 
 use crate::mutate::Mutants;
 use crate::nwfilter::FilterTree;
-use crate::nwfilter::evaluate::{Backend, Compiled};
+use crate::nwfilter::evaluate::Backend;
 
 /// A finished run with what it was made of.
 pub struct Report {
@@ -12,8 +12,6 @@ pub struct Report {
     pub backend: Backend,
     /// The filters.
     pub tree: FilterTree,
-    /// The original, compiled, to show what it does to an example.
-    pub original: Compiled,
     /// The mutants.
     pub mutants: Mutants,
 }

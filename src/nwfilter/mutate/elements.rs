@@ -20,11 +20,11 @@ pub fn edits(element: &Element) -> Vec<Edited> {
             continue;
         }
         out.push(deleted(element, name));
+        out.extend(masks(element, &known, name));
         if value.starts_with('$') {
             // Whatever it stands for is not the filter's to say.
             continue;
         }
-        out.extend(masks(element, &known, name, value));
         out.extend(other_values(element, attribute, value));
         out.extend(ranges(element, &known, name, value));
     }
@@ -58,7 +58,7 @@ fn deleted(element: &Element, name: &str) -> Edited {
 }
 
 /// The mask of an address by one bit shorter and longer.
-fn masks(element: &Element, known: &[Attribute], name: &str, address: &str) -> Vec<Edited> {
+fn masks(element: &Element, known: &[Attribute], name: &str) -> Vec<Edited> {
     let Some(mask) = mask_of(name) else {
         return Vec::new();
     };
@@ -69,7 +69,7 @@ fn masks(element: &Element, known: &[Attribute], name: &str, address: &str) -> V
     if given.is_some_and(|given| given.starts_with('$')) {
         return Vec::new();
     }
-    values::masks(attribute.kind, address, given)
+    values::masks(attribute.kind, given)
         .into_iter()
         .map(|text| {
             let words = format!("{mask}='{text}' instead of {}", or_none(given));

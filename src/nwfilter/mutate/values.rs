@@ -49,7 +49,7 @@ pub fn range_end(start: &str) -> Option<&'static str> {
 
 /// Masks that are one bit shorter and one bit longer than the one that stands
 /// there, or than a whole address where there is none.
-pub fn masks(kind: ValueKind, address: &str, given: Option<&str>) -> Vec<String> {
+pub fn masks(kind: ValueKind, given: Option<&str>) -> Vec<String> {
     let (bits, length) = match kind {
         ValueKind::MacMask => (MAC_BITS, given.map_or(Some(MAC_BITS), mac_length)),
         ValueKind::Mask4 => (
@@ -62,7 +62,7 @@ pub fn masks(kind: ValueKind, address: &str, given: Option<&str>) -> Vec<String>
         ),
         _ => return Vec::new(),
     };
-    let Some(length) = length.filter(|_| !address.is_empty()) else {
+    let Some(length) = length else {
         return Vec::new();
     };
     let shorter = length.checked_sub(1);

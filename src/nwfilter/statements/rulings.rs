@@ -246,12 +246,26 @@ impl Rulings {
     /// The open statements whose frames two filters treat differently. With two filters that
     /// both keep the policy, these are all the ways in which they differ.
     pub fn open_differences(&self, a: &Compiled, b: &Compiled) -> Vec<OpenDifference> {
+        self.differences_of(a, b, |statement| statement.ruling() == Ruling::Open)
+    }
+
+    /// Every statement whose frames two filters treat differently, whatever it says of them.
+    pub fn differences(&self, a: &Compiled, b: &Compiled) -> Vec<OpenDifference> {
+        self.differences_of(a, b, |_| true)
+    }
+
+    fn differences_of(
+        &self,
+        a: &Compiled,
+        b: &Compiled,
+        wanted: impl Fn(Statement) -> bool,
+    ) -> Vec<OpenDifference> {
         let mut looks = 0;
         let mut out: Vec<OpenDifference> = Vec::new();
         for ruled in &self.regions {
             let statement = ruled.statement;
             let known = out.last().is_some_and(|last| last.statement == statement);
-            if statement.ruling() == Ruling::Open && !known {
+            if wanted(statement) && !known {
                 let frame = self.difference(ruled, a, b, &mut looks);
                 out.extend(frame.map(|frame| OpenDifference { statement, frame }));
             }

@@ -12,6 +12,9 @@ pub const IPV6: &str = "IPV6";
 /// The parameter that says what libvirt learns [`IP`] from.
 pub const LEARNING: &str = "CTRL_IP_LEARNING";
 
+/// Variables that stand for the guest's own addresses.
+pub const GUEST: [&str; 2] = [IP, IPV6];
+
 /// How a value refers to a variable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Access {

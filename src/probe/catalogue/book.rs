@@ -58,6 +58,7 @@ impl<'a> Book<'a> {
             received_at,
             origin: Origin::Guest,
             known_gap: None,
+            any_guest: false,
             book: self,
         }
     }
@@ -81,6 +82,7 @@ pub struct Row<'b, 'a> {
     received_at: Point,
     origin: Origin,
     known_gap: Option<&'static str>,
+    any_guest: bool,
 }
 
 impl<'a> Row<'_, 'a> {
@@ -118,6 +120,16 @@ impl<'a> Row<'_, 'a> {
         }
     }
 
+    /// The same row as frames that must pass and are from another address of the LAN than
+    /// the guest's.
+    pub fn any_guest(&mut self) -> Row<'_, 'a> {
+        Row {
+            expect: Expect::Pass,
+            any_guest: true,
+            ..self.again()
+        }
+    }
+
     /// The policy that the book is for.
     pub fn policy(&self) -> &'a Policy {
         self.book.policy
@@ -130,6 +142,7 @@ impl<'a> Row<'_, 'a> {
             received_at: self.received_at,
             origin: self.origin,
             known_gap: self.known_gap,
+            any_guest: self.any_guest,
             book: self.book,
         }
     }
@@ -214,6 +227,7 @@ impl<'a> Row<'_, 'a> {
             summary: summary.to_owned(),
             expect: self.expect,
             known_gap: self.known_gap,
+            any_guest: self.any_guest,
             origin: self.origin,
             stimulus,
             sent: seen.clone(),

@@ -14,14 +14,14 @@ const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
 const MLD_V2: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x16);
 const DHCPV6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2);
 
-/// Adds the rows.
+/// Adds IPv6.
 pub fn add(book: &mut Book<'_>) {
-    add_arp(book);
     add_nd(book);
     add_mld(book);
 }
 
-fn add_arp(book: &mut Book<'_>) {
+/// Adds ARP.
+pub fn add_arp(book: &mut Book<'_>) {
     let (policy, layout) = (book.policy, book.layout);
     let (guest, peer) = (&layout.guest, &layout.peer);
     let me = (guest.mac, guest.v4);
@@ -117,16 +117,17 @@ fn add_nd(book: &mut Book<'_>) {
             &nd::advertise(me, mac, true, d.tag),
         )
     });
-    row.raw("dad", "duplicate address detection from ::", |d| {
-        let body = nd::solicit(me, None, d.tag);
-        to_group(
-            d,
-            Ipv6Addr::UNSPECIFIED,
-            solicited_node(me),
-            kind::NEIGHBOUR_SOLICIT,
-            &body,
-        )
-    });
+    row.expect(!policy.lan6.is_empty())
+        .raw("dad", "duplicate address detection from ::", |d| {
+            let body = nd::solicit(me, None, d.tag);
+            to_group(
+                d,
+                Ipv6Addr::UNSPECIFIED,
+                solicited_node(me),
+                kind::NEIGHBOUR_SOLICIT,
+                &body,
+            )
+        });
     add_router_discovery(book);
 }
 
@@ -188,7 +189,12 @@ fn add_mld(book: &mut Book<'_>) {
         ),
     ];
     for (name, summary, from) in sources {
-        row.raw(name, summary, |d| {
+        let expect = if from.is_unspecified() {
+            !policy.lan6.is_empty()
+        } else {
+            rules::nd(policy, layout)
+        };
+        row.expect(expect).raw(name, summary, |d| {
             let body = group::mld2_report_body(record::TO_EXCLUDE, member, &d.bytes());
             mld_frame(d, from, MLD_V2, mld::REPORT_V2, &body)
         });

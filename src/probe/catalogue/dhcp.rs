@@ -100,6 +100,9 @@ fn lease(book: &mut Book<'_>, origin: Origin, client: bool, received_at: Point, 
     if !client && step.name != "discover" {
         return;
     }
+    // Nor does a lease help where the lab's server is not of the LAN.
+    let of_lan = book.policy.contains(book.layout.gateway.v4);
+    let client = client && (of_lan || step.to == Some(Ipv4Addr::BROADCAST));
     book.row(Group::Dhcp, client, received_at)
         .from(origin)
         .push(step.name, step.summary, Stimulus::Dhcp(step.asked), seen);

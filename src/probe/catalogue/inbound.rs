@@ -12,7 +12,7 @@ use crate::frame::{
     protocol, solicited_node,
 };
 use crate::layout::Host;
-use crate::probe::{Group, Origin, Point, Sighting, Stimulus};
+use crate::probe::{Expect, Group, Origin, Point, Sighting, Stimulus};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 const SSH: u16 = 22;
@@ -162,7 +162,7 @@ fn add_igmp_queries(row: &mut Row<'_, '_>, router: &Host) {
             "igmp-query",
             "IGMPv3 query from the router",
             router.v4,
-            true,
+            rules::inbound(row.policy(), router.v4) == Expect::Pass,
         ),
         (
             "igmp-query-no-address",

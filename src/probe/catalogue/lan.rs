@@ -13,13 +13,12 @@ pub const DISCARD: u16 = 9;
 /// Where a host on the LAN echoes a TCP connection.
 pub const ECHO: u16 = 7;
 
-/// Adds the rows.
-pub fn add(book: &mut Book<'_>) {
+/// Adds unicast.
+pub fn add_hosts(book: &mut Book<'_>) {
     add_stack4(book);
     add_stack6(book);
     add_raw(book);
     add_behind_router(book);
-    add_broadcast(book);
 }
 
 fn tag(draft: &Draft<'_>) -> Vec<u8> {
@@ -187,7 +186,8 @@ fn behind_router(book: &mut Book<'_>, name: &str, summary: &str, net: IpNet) {
     }
 }
 
-fn add_broadcast(book: &mut Book<'_>) {
+/// Adds broadcast.
+pub fn add_broadcast(book: &mut Book<'_>) {
     let (policy, layout) = (book.policy, book.layout);
     let guest = layout.guest.v4;
     let all = layout.lan4.broadcast();

@@ -1,19 +1,28 @@
 //! All probes, one file for each row of the report's table or a few of them.
 
+mod arp_fields;
+mod arrivals;
 mod book;
 mod control;
 mod dhcp;
+mod dhcp_edges;
 mod edges;
 mod encapsulation;
+mod families;
+mod fields;
 mod firmware;
+mod group_edges;
 mod inbound;
 mod lan;
 mod learning;
 mod multicast;
+mod pairs;
+mod places;
 mod reflection;
 mod rogue;
 mod rules;
 mod tunnels;
+mod unaddressed;
 mod wan4;
 mod wan6;
 
@@ -39,18 +48,41 @@ use book::Book;
 pub fn catalogue(policy: &Policy, layout: &Layout, pass_tag: impl Fn(u16) -> Tag) -> Vec<Probe> {
     let mut book = Book::new(policy, layout, &pass_tag);
     dhcp::add(&mut book);
-    lan::add(&mut book);
+    dhcp_edges::add_requests(&mut book);
+    lan::add_hosts(&mut book);
+    pairs::add_hosts(&mut book);
+    fields::add_hosts(&mut book);
+    lan::add_broadcast(&mut book);
+    group_edges::add_broadcast(&mut book);
     multicast::add(&mut book);
+    group_edges::add_multicast(&mut book);
+    control::add_arp(&mut book);
+    arp_fields::add_arp(&mut book);
     control::add(&mut book);
+    group_edges::add_control(&mut book);
+    fields::add_control(&mut book);
     inbound::add_lan(&mut book);
+    arrivals::add_lan(&mut book);
     wan4::add(&mut book);
     wan6::add(&mut book);
     edges::add(&mut book);
+    pairs::add_targets(&mut book);
     tunnels::add(&mut book);
     reflection::add(&mut book);
+    pairs::add_sources(&mut book);
+    group_edges::add_beside(&mut book);
+    dhcp_edges::add_sources(&mut book);
     encapsulation::add(&mut book);
     rogue::add(&mut book);
+    pairs::add_protocols(&mut book);
+    pairs::add_macs(&mut book);
+    group_edges::add_macs(&mut book);
+    group_edges::add_protocols(&mut book);
+    dhcp_edges::add_macs(&mut book);
+    arp_fields::add_rogue(&mut book);
+    fields::add_router(&mut book);
     inbound::add_wan(&mut book);
+    arrivals::add_wan(&mut book);
     book.finish()
 }
 

@@ -5,6 +5,7 @@ use super::lan::DISCARD;
 use super::rules;
 use crate::frame::group::{self, igmp, record};
 use crate::frame::{Ip4, ethertype, group_mac4, names, options4, protocol};
+use crate::policy::Policy;
 use crate::probe::{Group, Origin, Point, Sighting, Stimulus};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -50,7 +51,7 @@ pub fn add(book: &mut Book<'_>) {
 
 fn add_services(book: &mut Book<'_>) {
     let (policy, layout) = (book.policy, book.layout);
-    let ok = |to: IpAddr| policy.has_group(to);
+    let ok = |to: IpAddr| policy.has_group(to) && policy.contains(layout.guest.v4);
     let ok6 = |to| rules::link_group6(policy, layout, to);
     let question = |d: &Draft<'_>| names::question(0, false, "lanfence.local", Some(d.tag));
     let mut row = book.row(Group::Multicast, true, Point::Peer);
@@ -90,12 +91,18 @@ fn add_groups(book: &mut Book<'_>) {
     let policy = book.policy;
     for &(name, summary, to) in GROUPS {
         let to = Ipv4Addr::from(to);
-        book.row(Group::Multicast, policy.has_group(to), Point::Peer)
+        let expect = policy.has_group(to) && policy.contains(book.layout.guest.v4);
+        book.row(Group::Multicast, expect, Point::Peer)
             .raw(name, summary, |d| {
                 let packet = d.ip4(to).ttl(1).udp(d.port, DISCARD, &d.bytes());
                 d.link(group_mac4(to)).frame(ethertype::IPV4, &packet)
             });
     }
+}
+
+/// Whether the guest may report: IGMP itself needs groups of the link that the policy need not name.
+fn may_report(policy: &Policy) -> bool {
+    !policy.groups4.is_empty()
 }
 
 fn add_igmp(book: &mut Book<'_>) {
@@ -114,7 +121,7 @@ fn add_igmp(book: &mut Book<'_>) {
                 igmp_frame(d, member, &group::igmp_message(kind, 0, member, &d.bytes()))
             });
     }
-    row.expect(policy.has_group(IGMP_V3))
+    row.expect(may_report(policy))
         .raw("igmp3-report", "IGMPv3 report to 224.0.0.22", |d| {
             let member = Ipv4Addr::new(239, 255, 77, 13);
             let report = group::igmp3_report(record::TO_EXCLUDE, member, &d.bytes());
@@ -132,7 +139,7 @@ fn igmp_frame(d: &Draft<'_>, to: Ipv4Addr, message: &[u8]) -> Vec<u8> {
 fn add_membership(book: &mut Book<'_>) {
     let (policy, layout) = (book.policy, book.layout);
     // Linux reports with IGMPv3 and MLDv2 unless an older querier is there.
-    book.row(Group::Multicast, policy.has_group(IGMP_V3), Point::Gateway)
+    book.row(Group::Multicast, may_report(policy), Point::Gateway)
         .push(
             "igmp-join",
             "joining a group through the guest's stack (IGMP report)",

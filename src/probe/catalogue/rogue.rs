@@ -12,10 +12,10 @@ use std::net::Ipv4Addr;
 /// A MAC that no host in the lab has. The peer's or the router's would do as
 /// well for the filter, but a bridge moves even a static entry to the port
 /// where it sees the address as a source.
-const FOREIGN: Mac = [0x02, 0x6c, 0x66, 0x00, 0x00, 0x99];
+pub const FOREIGN: Mac = [0x02, 0x6c, 0x66, 0x00, 0x00, 0x99];
 
 /// OSPF's protocol number (RFC 5340 section 2.5).
-const OSPF: u8 = 89;
+pub const OSPF: u8 = 89;
 
 /// Adds the row.
 pub fn add(book: &mut Book<'_>) {
