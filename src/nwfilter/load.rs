@@ -1,6 +1,7 @@
 //! Reads filters from files, and libvirt's own that they refer to.
 
 use super::read::{as_libvirt, document};
+use super::referring::referring;
 use super::shipped::ShippedFilters;
 use super::tree::{FilterTree, TreeError};
 use std::path::{Path, PathBuf};
@@ -73,6 +74,9 @@ impl FilterTree {
         let bytes = std::fs::read(path).map_err(failed(path))?;
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let path = path.display().to_string();
+        if let Some(document) = referring(&text) {
+            return Err(TreeError::Referring { path, document });
+        }
         let document = match strictness {
             Strictness::Strict => document(&text, &path),
             Strictness::AsLibvirt => as_libvirt(&text, &path),

@@ -16,6 +16,7 @@ pub mod mutate;
 mod parameter;
 pub mod reach;
 mod read;
+mod referring;
 mod shipped;
 mod shorten;
 pub mod statements;

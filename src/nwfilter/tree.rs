@@ -4,6 +4,7 @@ use super::evaluate::{Backend, CompileError, Compiled, Culprit};
 use super::lint::{self, Finding};
 use super::model::{Filter, Rule, RuleId};
 use super::read::{Document, Ignored, Position, ReadError};
+use super::referring::Referring;
 use super::shipped::SHIPPED_HINT;
 use super::vocabulary::variables;
 use super::write::element;
@@ -29,6 +30,14 @@ pub enum TreeError {
     /// A file that is no filter.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// XML of libvirt that is no filter but refers to filters.
+    #[error("{path}: {document}")]
+    Referring {
+        /// The file.
+        path: String,
+        /// What it refers to, and what is to be done.
+        document: Referring,
+    },
     /// Two files with one filter's name.
     #[error("filter {name} is given twice, the second time in {path}")]
     Twice {

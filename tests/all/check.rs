@@ -140,6 +140,53 @@ fn explain_and_diff_read_as_libvirt_does_where_they_are_asked_to() {
 }
 
 #[rstest]
+fn a_domain_is_answered_with_what_to_give(#[values("lint", "check", "explain")] verb: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("guest.xml");
+    let text = "<domain type='kvm'><devices><interface type='bridge'><mac address='52:54:00:00:00:07'/>\
+        <filterref filter='lan-only'><parameter name='IP' value='192.168.1.77'/></filterref></interface></devices></domain>";
+    std::fs::write(&path, text).unwrap();
+    let (code, _, stderr) = lanfence(&[verb, &path.display().to_string()]);
+    assert_eq!(code, 2, "{stderr}");
+    let wanted =
+        "nwfilter-dumpxml lan-only` prints, with --mac 52:54:00:00:00:07 --param IP=192.168.1.77";
+    assert!(stderr.contains(wanted), "{stderr}");
+}
+
+/// Nothing is left out because something is not given, and that counts.
+#[rstest]
+#[case::unset(
+    "<rule action='drop' direction='out'><ip dstipaddr='$SERVER' dscp='46'/></rule>",
+    "unset-variable"
+)]
+#[case::dangling(
+    "<filterref filter='gone'/><rule action='drop' direction='out'><ip dscp='46'/></rule>",
+    "missing-filter"
+)]
+fn lint_looks_at_everything(#[case] rules: &str, #[case] lint: &str) {
+    let (_dir, paths) = folder(&[("a.xml", rules)]);
+    let (code, stdout, stderr) = lanfence(&["lint", &paths[0]]);
+    assert_eq!(code, 1, "{stderr}");
+    for part in [
+        &format!("error[{lint}]"),
+        "error[dscp-is-tos]",
+        "warning[default-accept]",
+    ] {
+        assert!(stdout.contains(part), "{part} is missing:\n{stdout}");
+    }
+}
+
+#[test]
+fn an_address_that_libvirt_learns_is_an_example() {
+    let rule = "<rule action='drop' direction='out'><ip match='no' srcipaddr='$IP'/></rule>";
+    let (_dir, paths) = folder(&[("a.xml", rule)]);
+    let (code, stdout, _) = lanfence(&["lint", &paths[0]]);
+    assert_eq!(code, 0, "{stdout}");
+    let line = "IP=192.168.1.50, which libvirt learns from the guest's traffic";
+    assert!(stdout.contains(line), "{stdout}");
+}
+
+#[rstest]
 #[case::as_it_is(&[], 0)]
 #[case::denied(&["--deny", "broadcast-mask"], 1)]
 #[case::all_denied(&["--deny", "all"], 1)]
