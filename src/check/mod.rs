@@ -3,10 +3,12 @@
 //! Lints, every probe of the catalogue through the evaluator, and the exact sets of all frames
 //! that the policy rules come to one [`Conclusion`], with the words that `verify` uses.
 
+mod coverage;
 mod expectations;
 pub mod learning;
 pub mod probes;
 
+pub use coverage::{RuleCoverage, coverage};
 pub use expectations::{Expectations, Judgement};
 
 use crate::frame::Mac;
@@ -29,6 +31,8 @@ pub struct Checked {
     pub judgement: Judgement,
     /// What the guest can send to, kind of frame by kind of frame.
     pub classes: Vec<TrafficClass>,
+    /// Which probes test which rules.
+    pub coverage: Vec<RuleCoverage>,
     /// The time before that, where libvirt learns the guest's address.
     pub learning: Option<LearningPhase>,
 }
@@ -43,10 +47,12 @@ pub fn check(
     levels: &Levels,
 ) -> Checked {
     let lint = levels.apply(findings);
+    let judgement = expectations.judge(filter);
     Checked {
         denied: lint.iter().any(|finding| levels.denies(finding.lint)),
         lint,
-        judgement: expectations.judge(filter),
+        coverage: coverage(filter, &judgement.probes),
+        judgement,
         classes: classes(filter, policy, &usual(layout)),
         learning: None,
     }

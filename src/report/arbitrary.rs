@@ -6,7 +6,8 @@ use crate::nwfilter::{Parameter, ParameterSource};
 use crate::probe::{Expect, Group, Point};
 use crate::report::model::{
     BackEnd, Cell, CellError, ClientRun, DhcpClient, DhcpClients, ErrorKind, Failure, FilterInfo,
-    Host, LearningPhase, Outcome, ProbeResult, Run, SCHEMA_VERSION, Skipped, Step, Timing, Verdict,
+    Host, LearningPhase, Outcome, ProbeResult, RuleHits, RuleText, Run, SCHEMA_VERSION, Skipped,
+    Step, Timing, Verdict,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -138,6 +139,22 @@ fn parameter() -> impl Strategy<Value = Parameter> {
         })
 }
 
+fn rule_text() -> impl Strategy<Value = RuleText> {
+    (text(), any::<usize>(), text()).prop_map(|(filter, rule, text)| RuleText {
+        filter,
+        rule,
+        text,
+    })
+}
+
+fn hits() -> impl Strategy<Value = RuleHits> {
+    (text(), any::<usize>(), any::<u64>()).prop_map(|(filter, rule, frames)| RuleHits {
+        filter,
+        rule,
+        frames,
+    })
+}
+
 fn learning() -> impl Strategy<Value = LearningPhase> {
     let learning = select(vec![Learning::Any, Learning::Dhcp]);
     let counts = (any::<usize>(), any::<usize>(), option::of(any::<u64>()));
@@ -177,6 +194,7 @@ fn cell() -> impl Strategy<Value = Cell> {
         option::weighted(0.3, clients()),
         option::of(select(&[BackEnd::Qemu, BackEnd::VhostNet])),
         vec(learning(), 0..3),
+        vec(hits(), 0..3),
     );
     (names, vec(probe(), 0..6), vec(timing, 0..4), ends).prop_map(
         |(names, probes, timings, ends)| Cell {
@@ -192,6 +210,7 @@ fn cell() -> impl Strategy<Value = Cell> {
             evidence: ends.2,
             dhcp: ends.4,
             learning: ends.6,
+            rules: ends.7,
             flaky: ends.3,
         },
     )
@@ -220,12 +239,14 @@ pub(super) fn run() -> impl Strategy<Value = Run> {
         option::weighted(0.8, text()),
         text(),
         any::<usize>(),
+        vec(rule_text(), 0..3),
         vec(parameter(), 0..3),
     )
-        .prop_map(|(name, source, rules, parameters)| FilterInfo {
+        .prop_map(|(name, source, rules, texts, parameters)| FilterInfo {
             name,
             source,
             rules,
+            texts,
             parameters,
         });
     let texts = (text(), text(), option::of(text()));

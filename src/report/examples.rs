@@ -141,6 +141,7 @@ pub(crate) fn green() -> Run {
             name: Some("lan-only".into()),
             source: "generated from lanfence.toml".into(),
             rules: 58,
+            texts: Vec::new(),
             parameters: Vec::new(),
         },
         host: Host {
@@ -192,6 +193,7 @@ fn cell(nic: &str, driver: &str) -> Cell {
         evidence: Vec::new(),
         dhcp: None,
         learning: Vec::new(),
+        rules: Vec::new(),
         flaky: None,
     }
 }
@@ -235,6 +237,7 @@ pub(crate) fn red() -> Run {
         name,
         source: "examples/no-out-traffic.xml".into(),
         rules: 5,
+        texts: Vec::new(),
         parameters: Vec::new(),
     };
     run.started = Some("2025-11-23T22:12:05.250Z".into());
@@ -327,6 +330,7 @@ pub(super) fn no_filter() -> Run {
         name: None,
         source: "none".into(),
         rules: 0,
+        texts: Vec::new(),
         parameters: Vec::new(),
     };
     for cell in &mut run.cells {

@@ -138,6 +138,7 @@ fn absent(name: &str) -> Cell {
         evidence: Vec::new(),
         dhcp: None,
         learning: Vec::new(),
+        rules: Vec::new(),
         flaky: None,
     }
 }

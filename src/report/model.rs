@@ -84,6 +84,17 @@ pub struct LearningPhase {
     pub in_force_after_ms: Option<u64>,
 }
 
+/// How many frames a rule of layer 2 matched in a cell, by the kernel's counter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleHits {
+    /// The filter.
+    pub filter: String,
+    /// The number of the rule in it, from 1.
+    pub rule: usize,
+    /// Frames, those of the probes and all others.
+    pub frames: u64,
+}
+
 /// How long a step took.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Timing {
@@ -150,6 +161,10 @@ pub struct Cell {
     /// Where libvirt learned the guest's address: what passed until it knew it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub learning: Vec<LearningPhase>,
+    /// The filter's rules with the frames that each matched; empty where libvirt made other
+    /// rules than the evaluator expects, or none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<RuleHits>,
     /// Set when a later try was green: what stands here is the worst try, and so not green.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flaky: Option<String>,
@@ -164,6 +179,17 @@ pub struct Skipped {
     pub reason: String,
 }
 
+/// A rule in words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleText {
+    /// The filter.
+    pub filter: String,
+    /// The number of the rule in it, from 1.
+    pub rule: usize,
+    /// `drop out <ip dstipaddr='…'/>`.
+    pub text: String,
+}
+
 /// The filter under test.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FilterInfo {
@@ -173,6 +199,9 @@ pub struct FilterInfo {
     pub source: String,
     /// Number of rules in the tree.
     pub rules: usize,
+    /// The rules in words, in the order of filters and rules.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub texts: Vec<RuleText>,
     /// What it is bound with.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parameters: Vec<Parameter>,

@@ -1,5 +1,6 @@
 //! The run for a terminal: header, grid, what to know, time, verdict.
 
+mod coverage;
 mod header;
 mod page;
 mod sections;
@@ -9,6 +10,7 @@ use crate::report::text::{plural, plurals, seconds};
 use crate::report::{grid, matrix, titles};
 use crate::verdict::Conclusion;
 use comfy_table::CellAlignment;
+pub use coverage::coverage;
 pub(super) use header::{accelerator_line, filter_line, host_line};
 use page::Page;
 use std::collections::BTreeSet;

@@ -3,6 +3,7 @@
 
 use super::VerifyError;
 use super::assess::{assess, is_green, leak_check};
+use super::coverage;
 use super::evidence::{self, Own};
 use super::job::{CellPlan, Job};
 use super::record::TrialRecord;
@@ -11,6 +12,7 @@ use crate::frame::DhcpStep;
 use crate::guest::{Accel, Image, log_length, obituary, quirk, serial_log};
 use crate::lab::{Lab, Sensor, qemu_log_path, ruleset};
 use crate::layout::Layout;
+use crate::nwfilter::evaluate::Compiled;
 use crate::nwfilter::learning::Learning;
 use crate::policy::Policy;
 use crate::probe::{Pass, Probe, Stimulus, catalogue, learning_probe};
@@ -33,6 +35,8 @@ pub struct CellContext<'a> {
     pub image: Option<&'a Image>,
     /// Accelerator.
     pub accel: Accel,
+    /// The filter as the evaluator has it, where it does.
+    pub order: Option<&'a Compiled>,
     /// Hears of what happens, for the user's eyes.
     pub tell: &'a dyn Fn(&Event),
 }
@@ -208,6 +212,11 @@ impl<'a> CellRun<'a> {
         self.cell.leak_check = leak_check(&record, &self.cell.probes);
         self.cell.probes.append(&mut self.client_results);
         self.cell.learning = record.learning().cloned().collect();
+        let hits = self
+            .context
+            .order
+            .and_then(|order| coverage::hits(order, &record.counters));
+        self.cell.rules = hits.unwrap_or_default();
         self.keep(&record.rules, &record.frames());
         record.stopped.map_or(Ok(()), Err)
     }

@@ -3,9 +3,11 @@
 use crate::frame::Mac;
 use crate::nwfilter::evaluate::Backend;
 use crate::nwfilter::learning::{AddressSource, Learning};
-use crate::nwfilter::{self, Filter, FilterTree, Parameter, Rule, Source, TreeError, write};
+use crate::nwfilter::{
+    self, Filter, FilterTree, Parameter, Rule, RuleId, Source, TreeError, write,
+};
 use crate::policy::Policy;
-use crate::report::model::FilterInfo;
+use crate::report::model::{FilterInfo, RuleText};
 use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
 
@@ -42,6 +44,7 @@ impl FilterUnderTest {
                 name: None,
                 source: "none".into(),
                 rules: 0,
+                texts: Vec::new(),
                 parameters: Vec::new(),
             },
             learning: None,
@@ -62,6 +65,7 @@ impl FilterUnderTest {
                 name: Some(filter.name.clone()),
                 source: format!("generated from {origin}"),
                 rules: filter.rule_count(),
+                texts: texts(&FilterTree::generated(filter.clone())),
                 parameters: Vec::new(),
             },
             learning: None,
@@ -91,6 +95,7 @@ impl FilterUnderTest {
                 name: Some(tree.top.clone()),
                 source: tree.given_paths().join(", "),
                 rules: tree.rule_count(),
+                texts: texts(tree),
                 parameters: Parameter::all(parameters, address, None),
             },
             learning: match address {
@@ -99,6 +104,23 @@ impl FilterUnderTest {
             },
         })
     }
+}
+
+/// All rules in words.
+fn texts(tree: &FilterTree) -> Vec<RuleText> {
+    let all = tree.filters.iter().flat_map(|filter| {
+        let numbers = 1..=filter.rule_count();
+        numbers.map(|rule| RuleId {
+            filter: filter.name.clone(),
+            rule,
+        })
+    });
+    all.map(|id| RuleText {
+        text: tree.rule_text(&id),
+        filter: id.filter,
+        rule: id.rule,
+    })
+    .collect()
 }
 
 /// Where the guest's address will come from. What the evaluator cannot compile, or libvirt will

@@ -121,6 +121,7 @@ impl CellPlan {
             evidence: Vec::new(),
             dhcp: None,
             learning: Vec::new(),
+            rules: Vec::new(),
             flaky: None,
         }
     }

@@ -6,6 +6,7 @@ mod bare;
 mod bind;
 mod cache;
 mod cell;
+mod coverage;
 mod endpoint;
 mod error;
 mod evidence;

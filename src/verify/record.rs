@@ -5,6 +5,7 @@ use super::endpoint::Refusals;
 use super::sentinels::Bounds;
 use super::watch::{Marks, Sightings};
 use crate::frame::DhcpStep;
+use crate::lab::ruleset::CountedChain;
 use crate::probe::{Point, Probe, Stimulus};
 use crate::report::model::LearningPhase;
 
@@ -93,6 +94,8 @@ pub struct TrialRecord {
     pub attached: Option<AttachedRecord>,
     /// The kernel's rules during the last filtered run, with their counters.
     pub rules: String,
+    /// The counters of the rules of layer 2 at the end of each pass with the filter.
+    pub counters: Vec<Vec<CountedChain>>,
     /// Why it did not come to its end.
     pub stopped: Option<VerifyError>,
 }

@@ -19,6 +19,9 @@ pub trait TestSubject {
     /// The sensor at the guest's tap.
     fn tap(&self) -> &Sensor;
 
+    /// The name of the tap's device.
+    fn device(&self) -> &str;
+
     /// Sends the probes of a pass and collects what the sensors saw.
     /// In the first-frame pass that is everything since the guest's first frame, which finds
     /// the filter in place.
@@ -51,7 +54,7 @@ pub async fn run(
     if attach.before_first_frame() {
         enter(Step::FirstFrame);
         let pass = subject.pass(run, Pass::FirstFrame).await?;
-        record.rules = ruleset::evidence();
+        note_rules(subject, &mut record);
         record.first_frame = Some(FilteredRecord::from(pass));
     }
     // From here on an error must not hide what a run with the filter has shown.
@@ -93,15 +96,26 @@ async fn go_on(
     enter(Step::Bind);
     subject.bind().await?;
     subject.inject()?;
-    let attached = record.attached.insert(AttachedRecord::default());
+    record.attached = Some(AttachedRecord::default());
     enter(Step::Filtered);
     let pass = subject.pass(run, Pass::Filtered).await;
-    record.rules = ruleset::evidence();
+    note_rules(subject, record);
+    let attached = record.attached.get_or_insert_default();
     let filtered = attached.filtered.insert(FilteredRecord::from(pass?));
     let leak_check = without_filter(run, subject, (Pass::LeakCheck, true), enter).await;
     is_over(filtered, subject, leak_check.as_ref().ok());
     attached.leak_check = Some(leak_check?);
     Ok(())
+}
+
+/// Keeps the kernel's rules at the end of a pass with the filter, and their counters.
+fn note_rules(subject: &impl TestSubject, record: &mut TrialRecord) {
+    record.rules = ruleset::evidence();
+    let backend = subject.lab().libvirt.backend();
+    // Counters that cannot be read are missing ones: no verdict rests on them.
+    record
+        .counters
+        .extend(ruleset::counters(subject.device(), backend));
 }
 
 /// Removes the filter and runs a pass without it; `last` says that no filter follows.

@@ -19,6 +19,8 @@ mod common;
 mod kernel;
 
 #[cfg(feature = "lab")]
+mod coverage;
+#[cfg(feature = "lab")]
 mod crosscheck;
 #[cfg(feature = "lab")]
 mod dhcp_clients;

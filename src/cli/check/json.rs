@@ -1,6 +1,7 @@
 //! A finished check for programs.
 
 use super::report::Report;
+use crate::check::RuleCoverage;
 use crate::check::learning::LearningPhase;
 use crate::check::probes::Judged;
 use crate::cli::levels;
@@ -37,6 +38,7 @@ pub fn json(report: &Report) -> String {
             .iter()
             .map(|held| statement(tree, held))
             .collect::<Vec<_>>(),
+        "coverage": checked.coverage.iter().map(rule).collect::<Vec<_>>(),
         "classes": checked.classes.iter().map(class).collect::<Vec<_>>(),
     });
     serde_json::to_string_pretty(&document).expect("strings and numbers only")
@@ -52,6 +54,14 @@ fn probe(tree: &FilterTree, judged: &Judged) -> impl Serialize {
         "note": judged.note,
         "frame": to_hex(&judged.frame),
         "trace": trace(tree, &judged.evaluation),
+    })
+}
+
+fn rule(covered: &RuleCoverage) -> impl Serialize {
+    json!({
+        "filter": covered.rule.filter,
+        "rule": covered.rule.rule,
+        "probes": covered.probes,
     })
 }
 

@@ -59,6 +59,7 @@ pub fn text(report: &Report) -> String {
     if let Some(phase) = &checked.learning {
         learning(&mut out, phase);
     }
+    untested(&mut out, report);
     statements(&mut out, report);
     sets(&mut out, checked);
     closing(&mut out, checked);
@@ -86,6 +87,20 @@ fn heading(report: &Report) -> String {
         paragraph(&mut out, "with    ", &parameters.join(", "), 8);
     }
     out
+}
+
+/// Rules that no probe matches: a mistake in them would change no verdict.
+fn untested(out: &mut String, report: &Report) {
+    let rules = report.checked.coverage.iter();
+    let untested: Vec<_> = rules.filter(|covered| covered.probes.is_empty()).collect();
+    if untested.is_empty() {
+        return;
+    }
+    let count = plural(untested.len(), "rule");
+    let _ = writeln!(out, "\nNot tested ({count}): no probe matches them");
+    for covered in untested {
+        paragraph(out, "  ", &report.tree.describe(&covered.rule), 4);
+    }
 }
 
 /// The time before libvirt knows the guest's address, when the filter is not in force.

@@ -113,6 +113,9 @@ struct Output {
     /// rules, the filter, and the logs.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Print how many frames each rule of the filter matched
+    #[arg(long)]
+    coverage: bool,
     /// When to colour the output
     #[arg(long, value_enum, default_value_t = ColorChoice::Auto)]
     color: ColorChoice,
@@ -310,6 +313,9 @@ fn report(options: &Options, run: &Run) -> Exit {
     let terminal = std::io::stdout().is_terminal();
     let mut bad = Vec::new();
     bad.extend(say(&table::table(run, None, paint(options, terminal))).err());
+    if options.output.coverage {
+        bad.extend(say(&format!("\n{}", table::coverage(run))).err());
+    }
     let files = &options.output;
     bad.extend(write(files.json.as_deref(), || Ok(json::to_json(run))).err());
     let junit = || junit::to_junit(run).map_err(Failure::host);

@@ -65,7 +65,7 @@ pub(super) fn delete_tables() -> Result<(), LabError> {
 }
 
 impl Tables {
-    fn of(text: &str) -> Self {
+    pub(super) fn of(text: &str) -> Self {
         let mut out = Self::default();
         let (mut table, mut map) = ("", None);
         let mut chain: Option<Chain> = None;
@@ -99,6 +99,19 @@ impl Tables {
             rest.is_some_and(|rest| WAYS.iter().any(|(.., end)| rest.ends_with(end)))
         };
         self.chains.iter().filter(own)
+    }
+
+    /// The interface's chains of layer 2, each with a rule, in order.
+    pub(super) fn layer2<'a>(
+        &'a self,
+        interface: &'a str,
+    ) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let chains = self.of_interface(interface);
+        let chains = chains.filter(|chain| chain.table == LAYER2);
+        chains.flat_map(|chain| {
+            let rules = chain.rules.iter();
+            rules.map(|rule| (chain.name.as_str(), rule.as_str()))
+        })
     }
 
     /// Whether the frames of both directions come to the interface's chains in a table.

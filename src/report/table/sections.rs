@@ -1,5 +1,6 @@
 //! What to know beside the grid: leaks, blocks, known gaps, doubts, errors, leak check.
 
+use super::coverage;
 use super::page::Page;
 use crate::report::clients;
 use crate::report::color::Paint;
@@ -20,6 +21,7 @@ pub(super) fn print(page: &mut Page, run: &Run) {
     errors(page, run);
     flaky(page, run);
     skipped(page, run);
+    coverage::print(page, run);
     dhcp_clients(page, run);
     print_leak_check(page, run);
     evidence(page, run);

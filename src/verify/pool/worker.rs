@@ -14,6 +14,7 @@ use crate::report::model::{Host, Step, Timing};
 use crate::verify::VerifyError;
 use crate::verify::bind::refused;
 use crate::verify::cell::CellContext;
+use crate::verify::coverage;
 use crate::verify::filter::FilterText;
 use crate::verify::guests::Guests;
 use crate::verify::job::{CellPlan, Job};
@@ -54,6 +55,7 @@ async fn run_cells(
     report(&Message::LabUp(lab.slowness));
     define_filters(&lab, job)?;
     let host = host(&lab, job);
+    let order = coverage::order(job);
     tell(&Event::Host(host.clone()));
     let mut lab_ms = u64::try_from(started.elapsed().as_millis()).ok();
     let guests = Guests::default();
@@ -64,6 +66,7 @@ async fn run_cells(
         host: &host,
         image: image.as_ref(),
         accel: job.accel,
+        order: order.as_ref(),
         tell: &tell,
     };
     // A guest's address must differ from those that the LAN's hosts still remember.

@@ -127,6 +127,10 @@ impl TestSubject for IpxeGuest<'_> {
         &self.machine.tap
     }
 
+    fn device(&self) -> &str {
+        &self.machine.interface().tap
+    }
+
     /// Leaves the guest suspended where it can be.
     async fn pass(&mut self, run: u32, pass: Pass) -> Result<PassRecord, VerifyError> {
         let machine = &self.machine;

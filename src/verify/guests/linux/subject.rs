@@ -148,6 +148,10 @@ impl TestSubject for LinuxGuest<'_> {
         &self.guest.machine.tap
     }
 
+    fn device(&self) -> &str {
+        &self.guest.machine.interface().tap
+    }
+
     async fn pass(&mut self, run: u32, pass: Pass) -> Result<PassRecord, VerifyError> {
         let probes = self.context.probes(self.layout, run, pass);
         if pass == Pass::FirstFrame {

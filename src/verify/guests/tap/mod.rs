@@ -106,6 +106,10 @@ impl TestSubject for TapGuest<'_> {
         &self.sensor
     }
 
+    fn device(&self) -> &str {
+        self.tap.name()
+    }
+
     async fn pass(&mut self, run: u32, pass: Pass) -> Result<PassRecord, VerifyError> {
         let mut probes = self.context.probes(&self.layout, run, pass);
         probes.iter_mut().for_each(call_by_name);
