@@ -9,9 +9,15 @@ use super::options::{
     BackendOption, BindingOptions, MacOption, PolicyOption, PolicySource, layout, load, own,
 };
 use super::output::{complain, say};
+use crate::layout::Layout;
 use crate::mutate::{Binding, mutate};
 use crate::nwfilter::learning::given_address;
+#[cfg(feature = "lab")]
+use crate::nwfilter::vocabulary::variables;
+#[cfg(feature = "lab")]
+use crate::nwfilter::{Filter, Rule};
 use crate::nwfilter::{FilterTree, Strictness, generate};
+use crate::policy::Policy;
 use crate::verdict::Exit;
 use clap::Args;
 use report::Report;
@@ -36,6 +42,9 @@ pub struct Options {
     /// Write every mutant and what became of it to FILE as JSON
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     json: Option<PathBuf>,
+    #[cfg(feature = "lab")]
+    #[command(flatten)]
+    kernel: super::lab::mutants::KernelOptions,
 }
 
 /// Judges every mutant and prints.
@@ -67,7 +76,10 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         mutants,
     };
     say(&print::text(&report))?;
-    let exit = report.mutants.exit();
+    let exit = worse(
+        report.mutants.exit(),
+        kernel(options, &policy, &layout, &report)?,
+    );
     let Some(path) = &options.json else {
         return Ok(exit.into());
     };
@@ -80,4 +92,45 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         }
         Ok(()) => Ok(exit.into()),
     }
+}
+
+/// What of the two counts for more: a failure, then what is not proven.
+fn worse(one: Exit, other: Exit) -> Exit {
+    if one == Exit::Fail || other == Exit::Pass {
+        one
+    } else {
+        other
+    }
+}
+
+/// Binds mutants for real where that was asked for.
+#[cfg(feature = "lab")]
+fn kernel(
+    options: &Options,
+    policy: &Policy,
+    layout: &Layout,
+    report: &Report,
+) -> Result<Exit, Failure> {
+    let mut parameters = options.binding.parameters.list.clone();
+    let knows_guest = report.tree.filters.iter().flat_map(Filter::rules);
+    if knows_guest.into_iter().any(Rule::knows_guest)
+        && !parameters.iter().any(|(name, _)| name == variables::IP)
+    {
+        parameters.push((variables::IP.to_owned(), layout.guest.v4.to_string()));
+    }
+    let original = super::lab::mutants::Original {
+        tree: &report.tree,
+        policy,
+        layout,
+        parameters: &parameters,
+        backend: report.backend,
+    };
+    super::lab::mutants::run(&options.kernel, &original, &report.mutants)
+}
+
+/// Without the lab nothing is bound.
+#[cfg(not(feature = "lab"))]
+#[expect(clippy::unnecessary_wraps, reason = "with the lab it can fail")]
+fn kernel(_: &Options, _: &Policy, _: &Layout, _: &Report) -> Result<Exit, Failure> {
+    Ok(Exit::Pass)
 }

@@ -1,6 +1,8 @@
 //! The user's side: starts the workers and adds up what they find.
 
-use super::message::{BenchInput, CaseDone, Message, Request, Task, Throughput};
+use super::message::{
+    BenchInput, CaseDone, Given, GivenFilter, Message, Request, Task, Throughput,
+};
 use crate::pool::{End, Pool, Report};
 use std::time::Duration;
 
@@ -76,7 +78,7 @@ pub fn run(
     request: &Request,
     workers: usize,
     most: usize,
-    mut tell: impl FnMut(&Found),
+    tell: impl FnMut(&Found),
 ) -> Result<Found, Broken> {
     let workers = workers.max(1);
     let part = |number: usize| {
@@ -87,7 +89,40 @@ pub fn run(
         })
     };
     let tasks: Vec<Task> = (0..workers).map(part).collect();
-    let mut pool = start(&tasks)?;
+    let expected = usize::try_from(request.end - request.first).unwrap_or(usize::MAX);
+    gather(&tasks, expected, most, tell)
+}
+
+/// Runs filters that are given with this many workers, each of which has one lab for all of
+/// its own. The run ends early after `most` mismatches.
+///
+/// # Errors
+/// When the host is unfit or a worker breaks down.
+pub fn given(
+    given: &Given,
+    workers: usize,
+    most: usize,
+    tell: impl FnMut(&Found),
+) -> Result<Found, Broken> {
+    let size = given.filters.len().div_ceil(workers.max(1)).max(1);
+    let part = |filters: &[GivenFilter]| {
+        Task::Given(Given {
+            filters: filters.to_vec(),
+            ..given.clone()
+        })
+    };
+    let tasks: Vec<Task> = given.filters.chunks(size).map(part).collect();
+    gather(&tasks, given.filters.len(), most, tell)
+}
+
+/// Adds up what the workers find.
+fn gather(
+    tasks: &[Task],
+    expected: usize,
+    most: usize,
+    mut tell: impl FnMut(&Found),
+) -> Result<Found, Broken> {
+    let mut pool = start(tasks)?;
     let mut found = Found::default();
     while let Some(report) = pool.wait() {
         if let Some(Message::Case(done)) = heard(report)? {
@@ -98,7 +133,6 @@ pub fn run(
             }
         }
     }
-    let expected = usize::try_from(request.end - request.first).unwrap_or(usize::MAX);
     if found.cases < expected {
         return Err(Breakdown::Unfinished.into());
     }

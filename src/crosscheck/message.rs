@@ -28,6 +28,36 @@ pub struct Request {
     pub shortcuts: Shortcuts,
 }
 
+/// Filters that are put to evaluator and kernel as they are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Given {
+    /// The filters.
+    pub filters: Vec<GivenFilter>,
+    /// Frames that each of them gets, in both directions.
+    pub frames: Vec<Vec<u8>>,
+    /// Frames besides, from the boundaries of the filter's own rules.
+    pub boundary: usize,
+    /// Seed of the latter.
+    pub seed: u64,
+    /// Back end of libvirt that translates the filters.
+    pub backend: Backend,
+    /// What the evaluator is made to get wrong, to see that it is noticed.
+    pub mutation: Option<Mutation>,
+    /// What the lab does only to save time.
+    pub shortcuts: Shortcuts,
+}
+
+/// One of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GivenFilter {
+    /// Its number.
+    pub number: u64,
+    /// The XML of all that it refers to, in the order to define them, and its own last.
+    pub texts: Vec<String>,
+    /// Parameters of the binding.
+    pub parameters: Vec<(String, String)>,
+}
+
 /// What a throughput is measured with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BenchInput {
@@ -55,6 +85,8 @@ pub struct Throughput {
 pub enum Task {
     /// To run cases.
     Cases(Request),
+    /// To run filters that are given.
+    Given(Given),
     /// To measure how many frames a second are judged.
     Measure(BenchInput),
 }
@@ -64,6 +96,7 @@ impl Task {
     pub fn shortcuts(&self) -> Shortcuts {
         match self {
             Self::Cases(request) => request.shortcuts,
+            Self::Given(given) => given.shortcuts,
             Self::Measure(_) => Shortcuts::all(),
         }
     }

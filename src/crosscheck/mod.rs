@@ -13,7 +13,7 @@ mod shrink;
 mod throughput;
 mod worker;
 
-pub use coordinator::{Broken, Found, WORKER, measure, run};
-pub use message::{BenchInput, CaseDone, Message, Request, Task, Throughput};
+pub use coordinator::{Broken, Found, WORKER, given, measure, run};
+pub use message::{BenchInput, CaseDone, Given, GivenFilter, Message, Request, Task, Throughput};
 pub use model::Mutation;
 pub use worker::run as run_worker;

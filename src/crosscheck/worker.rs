@@ -1,13 +1,14 @@
 //! A worker: one process in its own namespaces, taking every n-th case of a run.
 
-use super::comparison::compare;
+use super::comparison::{Tally, compare};
 use super::describe::describe;
-use super::message::{CaseDone, Message, Request, Task};
+use super::message::{CaseDone, Given, Message, Request, Task};
 use super::model::{Model, compile};
 use super::shrink::shrink;
 use super::throughput;
 use crate::lab::{LabError, Pair};
 use crate::nwfilter::evaluate::Backend;
+use crate::nwfilter::read;
 use crate::random::Random;
 use crate::random::Seeds;
 use crate::random::boundary_frames;
@@ -19,6 +20,7 @@ use std::collections::BTreeSet;
 pub async fn run(task: &Task, report: &dyn Fn(&Message)) {
     match task {
         Task::Cases(request) => cases(request, report).await,
+        Task::Given(given) => as_given(given, report).await,
         Task::Measure(input) => report(&throughput::run(input).await),
     }
 }
@@ -31,14 +33,91 @@ async fn cases(request: &Request, report: &dyn Fn(&Message)) {
     let step = usize::try_from(request.step).unwrap_or(1).max(1);
     for number in (request.first..request.end).step_by(step) {
         let done = one(&mut pair, request, number);
-        match (done, pair.fault()) {
-            (Ok(done), None) => report(&Message::Case(done)),
-            (Ok(_), Some(fault)) => return report(&Message::Broken(fault)),
-            (Err(error), fault) => {
-                let fault = fault.map(|fault| format!("\n{fault}")).unwrap_or_default();
-                return report(&Message::Broken(format!("case {number}: {error}{fault}")));
-            }
+        if !tell(&pair, number, done, report) {
+            return;
         }
+    }
+}
+
+/// Filters that are given, in one lab one after the other.
+async fn as_given(given: &Given, report: &dyn Fn(&Message)) {
+    let mut pair = match Pair::up(given.shortcuts, given.backend).await {
+        Ok(pair) => pair,
+        Err(error) => return report(&Message::Host(error.to_string())),
+    };
+    for filter in &given.filters {
+        let read = filter
+            .texts
+            .iter()
+            .map(|text| read(text, "a worker's task"));
+        let case = match read.collect() {
+            Ok(filters) => Case {
+                filters,
+                parameters: filter.parameters.clone(),
+            },
+            Err(error) => return report(&Message::Broken(error.to_string())),
+        };
+        let done = one_given(&mut pair, given, filter.number, &case);
+        if !tell(&pair, filter.number, done, report) {
+            return;
+        }
+    }
+}
+
+/// Reports a case; false where nothing can follow it.
+fn tell(
+    pair: &Pair,
+    number: u64,
+    done: Result<CaseDone, LabError>,
+    report: &dyn Fn(&Message),
+) -> bool {
+    match (done, pair.fault()) {
+        (Ok(done), None) => {
+            report(&Message::Case(done));
+            return true;
+        }
+        (Ok(_), Some(fault)) => report(&Message::Broken(fault)),
+        (Err(error), fault) => {
+            let fault = fault.map(|fault| format!("\n{fault}")).unwrap_or_default();
+            report(&Message::Broken(format!("case {number}: {error}{fault}")));
+        }
+    }
+    false
+}
+
+fn one_given(
+    pair: &mut Pair,
+    given: &Given,
+    number: u64,
+    case: &Case,
+) -> Result<CaseDone, LabError> {
+    let model = Model {
+        backend: given.backend,
+        mutation: given.mutation,
+    };
+    let mut frames: BTreeSet<Vec<u8>> = given.frames.iter().cloned().collect();
+    if let Ok(compiled) = compile(case, model) {
+        let mut random = Random::of(given.seed, number);
+        frames.extend(boundary_frames(&compiled, &mut random, given.boundary));
+    }
+    let frames: Vec<Vec<u8>> = frames.into_iter().collect();
+    let mut tally = compare(pair, case, model, &frames)?;
+    let mismatch = tally.mismatch.take();
+    let mismatch = mismatch.map(|mismatch| describe(case, model, &mismatch));
+    Ok(done(number, &tally, mismatch))
+}
+
+fn done(number: u64, tally: &Tally, mismatch: Option<String>) -> CaseDone {
+    CaseDone {
+        case: number,
+        bound: tally.bound,
+        compared: tally.compared,
+        dropped: tally.dropped,
+        undecided: tally.undecided,
+        rules: tally.rules,
+        hit: tally.hit,
+        mismatch,
+        again: tally.again,
     }
 }
 
@@ -50,23 +129,14 @@ fn one(pair: &mut Pair, request: &Request, number: u64) -> Result<CaseDone, LabE
     let mut random = Random::of(request.seed, number);
     let case = case(&mut random);
     let frames = frames(&case, model.backend, &mut random, request.frames);
-    let tally = compare(pair, &case, model, &frames)?;
+    let mut tally = compare(pair, &case, model, &frames)?;
     let mismatch = tally
         .mismatch
+        .take()
         .map(|mismatch| shrink(pair, case, mismatch, model, request.shrink))
         .transpose()?
         .map(|(case, mismatch)| describe(&case, model, &mismatch));
-    Ok(CaseDone {
-        case: number,
-        bound: tally.bound,
-        compared: tally.compared,
-        dropped: tally.dropped,
-        undecided: tally.undecided,
-        rules: tally.rules,
-        hit: tally.hit,
-        mismatch,
-        again: tally.again,
-    })
+    Ok(done(number, &tally, mismatch))
 }
 
 /// Half of them from the boundaries of the filter's rules, half around the values in them;

@@ -83,3 +83,62 @@ fn a_wrong_evaluator_is_found_out_with_a_small_filter(#[case] mutation: &str, #[
     assert!(done.stdout.contains(shows), "{}", done.stdout);
     assert!(done.stdout.matches("<rule").count() <= 3, "{}", done.stdout);
 }
+
+/// A filter in which a return decides.
+const RETURNS: &str = "<filter name='returns' chain='root'>
+  <filterref filter='returns-ip'/>
+  <rule action='drop' direction='out' priority='900'><ip dstipaddr='203.0.113.0' dstipmask='24'/></rule>
+</filter>";
+const RETURNS_IP: &str = "<filter name='returns-ip' chain='ipv4'>
+  <rule action='return' direction='out' priority='100'><ip dstipaddr='203.0.113.0' dstipmask='24'/></rule>
+</filter>";
+
+fn mutate(arguments: &[&str]) -> Done {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, text) in [("returns", RETURNS), ("returns-ip", RETURNS_IP)] {
+        std::fs::write(folder.path().join(format!("{name}.xml")), text).expect("a file");
+    }
+    let output = lanfence()
+        .arg("mutate")
+        .arg(folder.path())
+        .args(arguments)
+        .output()
+        .expect("lanfence can be started");
+    Done {
+        code: output.status.code(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+    }
+}
+
+/// Mutants of a filter, bound for real. Some survive, since this filter stops little.
+#[test]
+fn the_evaluator_agrees_with_the_kernel_over_mutants() {
+    let done = mutate(&["--kernel", "12", "--seed", "2"]);
+    assert!(
+        done.stdout.ends_with("PASS: 0 mismatches, exit code 0\n"),
+        "{}",
+        done.stdout
+    );
+    assert!(
+        done.stdout.contains("kernel: 12 mutants"),
+        "{}",
+        done.stdout
+    );
+    assert!(
+        !done.stdout.contains(" 0 decisions compared"),
+        "{}",
+        done.stdout
+    );
+}
+
+#[test]
+fn a_wrong_evaluator_is_found_out_by_a_mutant() {
+    let done = mutate(&["--kernel", "12", "--mutation", "return"]);
+    assert_eq!(done.code, Some(1), "{}", done.stdout);
+    assert!(
+        done.stdout.contains("mismatch in the mutant"),
+        "{}",
+        done.stdout
+    );
+    assert!(done.stdout.contains("exit code 1\n"), "{}", done.stdout);
+}

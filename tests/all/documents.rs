@@ -319,6 +319,31 @@ fn checked(arguments: &[&str]) -> serde_json::Value {
 }
 
 #[test]
+fn what_mutate_writes_fits_its_schema() {
+    let schema = serde_json::from_str(&read(Path::new("docs/mutate.schema.json"))).expect("JSON");
+    let validator = jsonschema::draft202012::new(&schema).expect("a schema");
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("mutants.json");
+    let output = Command::new(env!("CARGO_BIN_EXE_lanfence"))
+        .args(["mutate", "examples/no-out-traffic.xml", "--json"])
+        .arg(&file)
+        .output()
+        .expect("lanfence can be started");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let document: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(&file).expect("it was written"))
+            .expect("JSON");
+    let errors = validator.iter_errors(&document);
+    let errors: Vec<String> = errors.map(|error| error.to_string()).collect();
+    assert_eq!(errors, Vec::<String>::new());
+    assert!(
+        document["mutants"]
+            .as_array()
+            .is_some_and(|mutants| mutants.len() > 60)
+    );
+}
+
+#[test]
 fn what_check_prints_fits_its_schema() {
     let schema = serde_json::from_str(&read(Path::new("docs/check.schema.json"))).expect("JSON");
     let validator = jsonschema::draft202012::new(&schema).expect("a schema");

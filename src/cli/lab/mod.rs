@@ -7,6 +7,7 @@ mod guest_image;
 mod inside;
 mod kernel;
 mod matrix;
+pub mod mutants;
 mod paths;
 mod selection;
 mod verify;
