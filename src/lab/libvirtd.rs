@@ -357,6 +357,16 @@ impl Libvirt {
         })
     }
 
+    /// The XML of a filter as libvirt has it now.
+    ///
+    /// # Errors
+    /// [`LabError::Libvirt`] when there is no filter of that name.
+    pub fn filter_xml(&self, name: &str) -> Result<String, LabError> {
+        let connect = self.connection();
+        tokio::task::block_in_place(|| connect.lookup_nwfilter_by_name(name)?.xml_desc(0))
+            .map_err(|error| LabError::libvirt(format!("read filter {name}"), &error))
+    }
+
     /// Forgets a filter.
     ///
     /// # Errors

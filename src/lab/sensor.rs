@@ -7,6 +7,9 @@
 
 use super::error::LabError;
 use super::packet_socket::{PacketSocket, Received};
+use std::collections::HashSet;
+use std::fmt;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -42,9 +45,32 @@ struct Record {
     /// How many frames have been thrown away: the bookmark of the first that is kept.
     gone: usize,
     frames: Vec<Sighted>,
+    /// Hashes of all that was ever reported.
+    known: HashSet<u64>,
+    /// The latest time of a frame.
+    latest_ns: u64,
+    /// What was wrong with the order of the frames.
+    disorder: Option<&'static str>,
 }
 
+/// Frames of one interface can overtake each other on their way to a sensor where two CPUs take
+/// them in, but not by this, in nanoseconds.
+const OVERTAKING_NS: u64 = 1_000_000_000;
+
 impl Record {
+    /// Adds a frame. No two frames are the same in content, direction and nanosecond.
+    fn add(&mut self, seen: Sighted) {
+        let mut hasher = DefaultHasher::new();
+        (&seen.frame, seen.direction, seen.at_ns).hash(&mut hasher);
+        if !self.known.insert(hasher.finish()) {
+            self.disorder = Some("reported a frame again");
+        } else if seen.at_ns.saturating_add(OVERTAKING_NS) < self.latest_ns {
+            self.disorder = Some("has a clock that went back");
+        }
+        self.latest_ns = self.latest_ns.max(seen.at_ns);
+        self.frames.push(seen);
+    }
+
     fn mark(&self) -> usize {
         self.gone + self.frames.len()
     }
@@ -59,12 +85,30 @@ impl Record {
     fn forget(&mut self) {
         self.gone = self.mark();
         self.frames = Vec::new();
+        self.known = HashSet::new();
+        self.latest_ns = 0;
+        self.disorder = None;
+    }
+}
+
+/// What a sensor makes of a frame before it reports it. For tests of what a sensor means that
+/// does not work as it should.
+pub type Impairment = Box<dyn FnMut(Sighted) -> Vec<Sighted> + Send>;
+
+/// A sensor's impairment, if it has one.
+#[derive(Default)]
+struct Impaired(Option<Impairment>);
+
+impl fmt::Debug for Impaired {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Impaired").field(&self.0.is_some()).finish()
     }
 }
 
 #[derive(Debug, Default)]
 struct Shared {
     record: Mutex<Record>,
+    impaired: Mutex<Impaired>,
     news: Notify,
     dead: AtomicBool,
     lost: AtomicU64,
@@ -73,6 +117,20 @@ struct Shared {
 impl Shared {
     fn record(&self) -> MutexGuard<'_, Record> {
         self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn impaired(&self) -> MutexGuard<'_, Impaired> {
+        self.impaired.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a frame to the record.
+    fn take(&self, seen: Sighted) {
+        let seen = match &mut self.impaired().0 {
+            Some(change) => change(seen),
+            None => vec![seen],
+        };
+        let mut record = self.record();
+        seen.into_iter().for_each(|seen| record.add(seen));
     }
 }
 
@@ -131,7 +189,8 @@ impl Sensor {
         } else if lost > 0 {
             Some(format!("sensor {} lost {lost} packets", self.name))
         } else {
-            None
+            let disorder = self.shared.record().disorder;
+            disorder.map(|what| format!("sensor {} {what}", self.name))
         }
     }
 
@@ -139,6 +198,11 @@ impl Sensor {
     pub fn kill(&self) {
         self.task.abort();
         self.shared.dead.store(true, Ordering::Release);
+    }
+
+    /// Makes the sensor report otherwise than it hears from now on, or as it hears again.
+    pub fn impair(&self, how: Option<Impairment>) {
+        self.shared.impaired().0 = how;
     }
 
     /// Waits until a frame after the bookmark satisfies the predicate; false at
@@ -190,7 +254,7 @@ async fn read(fd: AsyncFd<PacketSocket>, shared: Arc<Shared>) {
         shared.lost.fetch_add(lost, Ordering::AcqRel);
         match received {
             Ok(Some(received)) => {
-                shared.record().frames.push(sighted(received));
+                shared.take(sighted(received));
                 shared.news.notify_waiters();
             }
             Ok(None) => ready.clear_ready(),

@@ -22,6 +22,7 @@ mod backends;
 mod catalogue;
 mod frames;
 mod group;
+mod hearing;
 mod lookup;
 mod pass;
 mod point;
@@ -31,8 +32,9 @@ mod types;
 
 pub use catalogue::{catalogue, firmware_catalogue, learning_probe};
 pub use frames::Wire;
+pub use hearing::{hearing, wan_hearing};
 pub use lookup::Lookup;
-pub use pass::{Pass, SENTINEL};
+pub use pass::{HEARING, Pass, SENTINEL};
 pub use point::{Origin, Point};
 pub use sentinel::{inbound_sentinels, sentinels};
 pub use types::{Expect, Group, Probe, Sighting, Stimulus};

@@ -32,3 +32,7 @@ impl Pass {
 /// The number that marks sentinels in a [`Tag`]: they belong to no pass,
 /// but prove that a path still delivers.
 pub const SENTINEL: u8 = 4;
+
+/// The number that marks the frames of a hearing test in a [`Tag`]: they belong to no probe,
+/// but prove that a sensor hears their kind.
+pub const HEARING: u8 = 6;

@@ -1,6 +1,6 @@
 //! How the frames of a probe are recognised.
 
-use super::Sighting;
+use super::{Sighting, Stimulus};
 use crate::frame::dhcp::{self, MessageType};
 use crate::frame::group::{igmp_reported, mld_reported};
 use crate::frame::l4::flag;
@@ -55,6 +55,33 @@ impl Sighting {
                 client,
                 to,
             } => is_dhcp(upper, *message, *client, *to),
+        }
+    }
+}
+
+impl Stimulus {
+    /// Whether the frame goes where a stack is asked to send its packet: of a datagram or an
+    /// echo request the address, the protocol and the ports. True of what is not told by them.
+    pub fn is_seen_in(&self, frame: &[u8]) -> bool {
+        let upper = View::parse(frame).and_then(|view| view.upper());
+        match (self, upper) {
+            (
+                Self::Udp {
+                    source_port, to, ..
+                },
+                Some(upper),
+            ) => {
+                let ports = (*source_port, to.port());
+                upper.protocol == protocol::UDP
+                    && upper.dst == to.ip()
+                    && upper.ports() == Some(ports)
+            }
+            (Self::Ping { to, .. }, Some(upper)) => {
+                let protocols = [protocol::ICMP, protocol::ICMPV6];
+                protocols.contains(&upper.protocol) && upper.dst == *to
+            }
+            (Self::Udp { .. } | Self::Ping { .. }, None) => false,
+            _ => true,
         }
     }
 }

@@ -116,6 +116,17 @@ fn gravity(verdict: Verdict) -> u8 {
     }
 }
 
+/// The verdict that follows from the outcomes of a result, the worse one where the filter was
+/// tried in two ways.
+pub fn judged_again(result: &ProbeResult, known_gap: bool) -> Verdict {
+    let judged = |outcome| judge(result.expect, known_gap, result.control, outcome);
+    let filtered = judged(result.filtered);
+    match result.first_frame.map(judged) {
+        Some(first_frame) if gravity(first_frame) > gravity(filtered) => first_frame,
+        _ => filtered,
+    }
+}
+
 /// Whether every probe that was sent without the filter again arrived; none were no proof.
 pub fn leak_check_passed(probes: &[ProbeResult]) -> bool {
     let mut outcomes = probes
@@ -148,11 +159,14 @@ fn seen(record: &PassRecord, probe: &Probe) -> Observation {
     // An exchange that broke off after its first frame had arrived counts as
     // sent only if the answer was heard leaving the guest.
     let began = !arrived || completed || record.answered(probe);
+    let sent = record.sightings.sent(probe);
+    let in_order = record.order.is_kept(&record.sightings, probe);
     Observation {
-        sent: record.sightings.sent(probe) && began,
-        arrived: arrived && completed,
+        sent: sent && began,
+        // What arrives proves nothing of a frame that was not sent as it was meant.
+        arrived: arrived && completed && sent,
         escaped: record.sightings.escaped(probe),
-        bounded: record.bounds.cover(probe),
+        bounded: record.bounds.cover(probe) && in_order,
         sound: record.fault.is_none(),
     }
 }
@@ -167,6 +181,7 @@ fn seen_filtered(run: &FilteredRecord, probe: &Probe) -> Observation {
     } = run;
     let seen = seen(record, probe);
     let came_late = late.came_late(probe);
+    let in_order = record.order.is_kept(&record.sightings, probe);
     // The kernel shows the sensor what a guest sends and asks the filter in one
     // go, so what is late there has passed it. What was on its way to the guest
     // may have waited until the filter was gone, and proves nothing.
@@ -174,7 +189,7 @@ fn seen_filtered(run: &FilteredRecord, probe: &Probe) -> Observation {
     Observation {
         arrived: seen.arrived || (passed && late.arrived(probe)),
         escaped: seen.escaped || passed,
-        bounded: (seen.bounded || later.cover(probe)) && !came_late,
+        bounded: record.bounds.or_later(*later).cover(probe) && in_order && !came_late,
         ..seen
     }
 }
@@ -202,7 +217,7 @@ fn note(
 mod tests {
     use super::super::VerifyError;
     use super::super::record::AttachedRecord;
-    use super::super::sentinels::Bounds;
+    use super::super::sentinels::{Bounds, Order};
     use super::super::watch::Sightings;
     use super::*;
     use crate::frame::Tag;
@@ -248,6 +263,7 @@ mod tests {
             sightings,
             end: [0; 4],
             bounds: Bounds::ALL,
+            order: Order::default(),
             fault: None,
             dhcp: Vec::new(),
             refused: HashMap::new(),

@@ -2,8 +2,9 @@
 
 use super::VerifyError;
 use super::cell::CellContext;
+use super::faults::{self, InjectedFault};
 use super::filter::FilterText;
-use super::job::{InjectedFault, Job};
+use super::job::Job;
 use crate::guest::{FilterRef, Interface, Machine};
 use crate::lab::{Binding, BindingSpec, Lab, ruleset};
 use crate::layout::Host;
@@ -50,12 +51,16 @@ pub fn bind_tap(
     let Some(reference) = reference(context.job) else {
         return Ok(None);
     };
-    let spec = BindingSpec {
+    let mut spec = BindingSpec {
         device: tap,
         mac: guest.mac,
         filter: &reference.filter,
         parameters: &reference.parameters,
     };
+    if !faults::spoil_binding(context.job.inject, &mut spec) {
+        has_rules(context, tap, &reference.filter)?;
+        return Ok(None);
+    }
     let bound = context.lab.libvirt.bind(&spec);
     let bound = bound.map_err(|error| refused(context.lab, error.into()))?;
     has_rules(context, tap, &reference.filter)?;
@@ -91,6 +96,7 @@ fn in_force(context: &CellContext<'_>, guest: &Machine) -> Result<(), VerifyErro
 /// That libvirt lists a binding proves nothing, so the rules themselves are looked for. While
 /// libvirt learns the guest's address they come and go, and the probes tell what passes.
 fn has_rules(context: &CellContext<'_>, tap: &str, filter: &str) -> Result<(), VerifyError> {
+    is_as_defined(context)?;
     if context.job.learning.is_some() {
         return Ok(());
     }
@@ -117,6 +123,37 @@ pub async fn settled(context: &CellContext<'_>) -> Result<(), VerifyError> {
         ruleset::settled(context.lab.libvirt.backend(), context.lab.slowness).await?;
     }
     Ok(())
+}
+
+/// That libvirt still has the filters as they were given to it: it makes rules of what it has.
+fn is_as_defined(context: &CellContext<'_>) -> Result<(), VerifyError> {
+    let given = context.job.filters.iter().filter(|filter| !filter.shipped);
+    for filter in given {
+        let dumped = context.lab.libvirt.filter_xml(&filter.name)?;
+        if let Some(difference) = difference(filter, &dumped)? {
+            let filter = filter.name.clone();
+            return Err(VerifyError::FilterChanged { filter, difference });
+        }
+    }
+    Ok(())
+}
+
+/// In what libvirt's dump of a filter differs from what was given to it: libvirt silently
+/// ignores what it does not know (measured: docs/measurements.md#M6).
+///
+/// # Errors
+/// [`VerifyError::UnreadableFilter`] when one of both cannot be read.
+pub fn difference(filter: &FilterText, dumped: &str) -> Result<Option<String>, VerifyError> {
+    let read = |text: &str, origin: &str| {
+        let read = nwfilter::read(text, origin);
+        read.map_err(|source| VerifyError::UnreadableFilter {
+            filter: filter.name.clone(),
+            source,
+        })
+    };
+    let given = read(&filter.xml, "the filter")?;
+    let dumped = read(dumped, "libvirt's dump")?;
+    Ok(nwfilter::difference(&given, &dumped))
 }
 
 fn tree(job: &Job) -> Vec<Filter> {

@@ -5,17 +5,16 @@ use super::VerifyError;
 use super::assess::{assess, is_green, leak_check};
 use super::coverage;
 use super::evidence::{self, Own};
+use super::faults;
 use super::job::{CellPlan, Job};
 use super::record::TrialRecord;
 use super::watch::{Marks, Sightings, Watch};
-use crate::frame::DhcpStep;
 use crate::guest::{Accel, Image, log_length, obituary, quirk, serial_log};
 use crate::lab::{Lab, Sensor, qemu_log_path, ruleset};
 use crate::layout::Layout;
 use crate::nwfilter::evaluate::Compiled;
-use crate::nwfilter::learning::Learning;
 use crate::policy::Policy;
-use crate::probe::{Pass, Probe, Stimulus, catalogue, learning_probe};
+use crate::probe::{Pass, Probe};
 use crate::report::live::Event;
 use crate::report::model::{self, Cell, DhcpClients, ProbeResult, Step, Timing};
 use std::time::{Duration, Instant};
@@ -50,23 +49,9 @@ impl<'a> CellContext<'a> {
         self.lab.lan.layout(number, first_octet)
     }
 
-    /// The catalogue as it is sent in a pass; the leak check needs only those probes that
-    /// must be stopped.
+    /// The catalogue as it is sent in a pass.
     pub fn probes(&self, layout: &Layout, run: u32, pass: Pass) -> Vec<Probe> {
-        let backend = self.lab.libvirt.backend();
-        let probes = catalogue(self.policy, layout, |index| pass.tag(run, index));
-        let knows_guest = self.job.filters.iter().any(|filter| filter.knows_guest);
-        let probes = probes.into_iter().filter(|it| it.suits(knows_guest));
-        let mut probes: Vec<Probe> = probes.map(|it| it.with(backend)).collect();
-        if let Some(learning) = self.job.learning {
-            // libvirt forgets the address of a guest that gives its lease back.
-            let forgets = learning == Learning::Dhcp;
-            probes.retain(|it| !forgets || it.stimulus != Stimulus::Dhcp(DhcpStep::Release));
-            let tag_of = |index| pass.tag(run, index);
-            probes.push(learning_probe(self.policy, layout, tag_of).0);
-        }
-        probes.retain(|probe| pass != Pass::LeakCheck || probe.in_leak_check());
-        probes
+        faults::catalogue(self.job, self.policy, layout, (run, pass))
     }
 
     /// The image of a cell's guest.
@@ -211,6 +196,7 @@ impl<'a> CellRun<'a> {
         self.cell.probes = assess(&record);
         self.cell.leak_check = leak_check(&record, &self.cell.probes);
         self.cell.probes.append(&mut self.client_results);
+        faults::results(self.context.job.inject, &mut self.cell.probes);
         self.cell.learning = record.learning().cloned().collect();
         let hits = self
             .context

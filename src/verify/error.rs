@@ -92,6 +92,19 @@ pub enum VerifyError {
         /// What it was asked.
         asked: &'static str,
     },
+    /// A pass was sent or judged with the nonces of another.
+    #[error(
+        "the probes of a pass bear the nonces of another; this is a bug of lanfence, please report it"
+    )]
+    ForeignNonces,
+    /// The filter is not what was defined any more.
+    #[error("filter {filter} has been changed behind lanfence's back: {difference}")]
+    FilterChanged {
+        /// Its name.
+        filter: String,
+        /// The first difference in meaning, in words.
+        difference: String,
+    },
     /// An iPXE guest ended a round without an address.
     #[error("iPXE has no IPv4 address")]
     NoIpxeAddress,
@@ -169,6 +182,8 @@ impl VerifyError {
             Self::Lab(error) if error.is_host() || step == Step::Lab => ErrorKind::Host,
             Self::Guest(error) if error.is_host() => ErrorKind::Host,
             Self::Guest(GuestError::Nic { .. } | GuestError::Filter(_)) => ErrorKind::Usage,
+            Self::ForeignNonces => ErrorKind::Internal,
+            Self::Stopped(error) if matches!(**error, Self::ForeignNonces) => ErrorKind::Internal,
             error if error.is_usage() => ErrorKind::Usage,
             _ => ErrorKind::Cell,
         }

@@ -1,6 +1,7 @@
 //! What a worker is asked to do. Plain data: it crosses a pipe.
 
 use super::cache::{Cache, CacheError};
+use super::faults::InjectedFault;
 use super::filter::{FilterText, FilterUnderTest};
 use crate::guest::Accel;
 use crate::guest::GuestKind;
@@ -11,26 +12,6 @@ use crate::nwfilter::learning::Learning;
 use crate::report::model::{Cell, CellError};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
-
-/// A part to break in the middle of a cell, to show that the verdict notices.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum InjectedFault {
-    /// The router's sensor dies before the filtered run.
-    Sensor,
-    /// The NIC's link goes down before the filtered run.
-    Link,
-    /// The guest is paused before the filtered run.
-    Pause,
-    /// The guest is reset before the filtered run, which ends its domain.
-    Reset,
-    /// The filter's rules are flushed behind libvirt's back before the filtered run.
-    Flush,
-    /// The same before the first frame of the guest that begins with the filter.
-    FlushBeforeFirstFrame,
-    /// The link of the NIC of a guest that is booted or restored never comes up.
-    NoLink,
-}
 
 /// When the filter comes to the NIC of a cell's guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -172,6 +153,8 @@ pub struct Job {
     pub backend: Backend,
     /// What is done only to save time.
     pub shortcuts: Shortcuts,
+    /// Tells the messages of this run's workers from others'; set where they are started.
+    pub run: u32,
     /// What to break.
     pub inject: Option<InjectedFault>,
     /// How many workers share the host's cores; set where they are started.
@@ -211,6 +194,7 @@ impl Job {
             retries: 0,
             backend: Backend::default(),
             shortcuts: Shortcuts::all(),
+            run: 0,
             inject: None,
             workers: 1,
             rootless: !nix::unistd::geteuid().is_root(),

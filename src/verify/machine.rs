@@ -2,9 +2,9 @@
 
 use super::VerifyError;
 use super::cell::CellContext;
-use super::job::{CellPlan, InjectedFault};
+use super::faults::{self, InjectedFault, Moment, Place};
+use super::job::CellPlan;
 use crate::guest::{FilterRef, Interface, Machine};
-use crate::lab::ruleset;
 
 /// The name of a cell's domain without the guest's number.
 pub fn base_name(plan: &CellPlan) -> String {
@@ -32,18 +32,31 @@ pub fn interface(
     }
 }
 
-/// Breaks what the job wants broken before the filtered pass.
+/// Breaks what the job wants broken at this moment.
 ///
 /// # Errors
 /// When libvirt or the kernel does not let it be broken.
-pub fn inject(context: &CellContext<'_>, machine: &mut Machine) -> Result<(), VerifyError> {
-    match context.job.inject {
-        None | Some(InjectedFault::FlushBeforeFirstFrame | InjectedFault::NoLink) => {}
-        Some(InjectedFault::Sensor) => context.lab.gateway_sensor.kill(),
+pub fn inject(
+    context: &CellContext<'_>,
+    machine: &mut Machine,
+    moment: Moment,
+) -> Result<(), VerifyError> {
+    let interface = machine.interface();
+    faults::at(
+        moment,
+        Place {
+            lab: context.lab,
+            job: context.job,
+            sensor: &machine.tap,
+            device: &interface.tap,
+            mac: interface.mac,
+        },
+    )?;
+    match context.job.inject.filter(|_| moment == Moment::Bound) {
         Some(InjectedFault::Link) => machine.set_link(false)?,
         Some(InjectedFault::Pause) => machine.pause()?,
         Some(InjectedFault::Reset) => machine.reset()?,
-        Some(InjectedFault::Flush) => ruleset::flush_layer2(context.lab.libvirt.backend())?,
+        _ => {}
     }
     Ok(())
 }

@@ -1,8 +1,9 @@
 //! One pass of a cell: send the probes, bound the wait with sentinels, collect the sightings.
 
 use super::endpoint::{Endpoint, Exchange, Hosts, Moment};
+use super::hearing::Hearing;
 use super::record::PassRecord;
-use super::sentinels::bound;
+use super::sentinels::{Order, bound};
 use super::watch::Watch;
 use crate::frame::DhcpStep;
 use crate::guest::GuestError;
@@ -51,14 +52,18 @@ pub async fn run(
     let ssh = ssh.map(Exchange::end).transpose()?;
     refused.extend(endpoint.join(&probes, pass, Moment::Last).await?);
     departed(&watch, &probes, hosts.lab.slowness.stretch(LEAVE)).await;
+    let hearing = Hearing::test(hosts.lab, hosts.layout, &watch, (run, pass)).await?;
     let bounds = bound(endpoint, hosts, &watch, run, u16::from(pass.number())).await?;
     let (sightings, end) = watch.sightings();
+    let order = Order::of(&sightings);
+    let fault = watch.fault().or_else(|| hearing.deaf(&sightings));
     Ok(PassRecord {
         probes,
         sightings,
+        order,
         end,
         bounds,
-        fault: watch.fault(),
+        fault: fault.or_else(|| order.missing(true)),
         dhcp,
         refused,
         ssh,

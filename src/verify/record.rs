@@ -2,11 +2,12 @@
 
 use super::VerifyError;
 use super::endpoint::Refusals;
-use super::sentinels::Bounds;
+use super::sentinels::{Bounds, Order};
 use super::watch::{Marks, Sightings};
 use crate::frame::DhcpStep;
+use crate::frame::Tag;
 use crate::lab::ruleset::CountedChain;
-use crate::probe::{Point, Probe, Stimulus};
+use crate::probe::{Pass, Point, Probe, Sighting, Stimulus};
 use crate::report::model::LearningPhase;
 
 /// What a pass brought to light.
@@ -20,6 +21,8 @@ pub struct PassRecord {
     pub end: Marks,
     /// What the sentinels prove.
     pub bounds: Bounds,
+    /// When they were sent.
+    pub order: Order,
     /// Why the sensors are not to be trusted, if so.
     pub fault: Option<String>,
     /// DHCP steps and whether the client completed them.
@@ -33,6 +36,17 @@ pub struct PassRecord {
 }
 
 impl PassRecord {
+    /// Whether all its nonces are those of this pass: others would let frames of another pass
+    /// count.
+    pub fn is_of(&self, run: u32, pass: Pass) -> bool {
+        let own = |tag: &Tag| tag.run == run && tag.pass == pass.number();
+        let sightings = self.probes.iter().flat_map(|it| [&it.sent, &it.received]);
+        sightings.into_iter().all(|sighting| match sighting {
+            Sighting::Tag(tag) => own(tag),
+            _ => true,
+        })
+    }
+
     /// Whether the far end of an exchange was heard answering at the guest's tap.
     /// Where it was not, the guest is to blame for what is missing and not the filter.
     pub fn answered(&self, probe: &Probe) -> bool {

@@ -2,7 +2,7 @@
 //! sent before it has arrived too, or never will.
 
 use super::endpoint::{Endpoint, Hosts};
-use super::watch::Watch;
+use super::watch::{Sightings, Watch};
 use crate::frame::Tag;
 use crate::guest::GuestError;
 use crate::lab::{Lab, LabError, Sender, Slowness};
@@ -60,6 +60,19 @@ impl Bounds {
         wan: true,
     };
 
+    /// The paths that these prove, or others that were sent when the filter was gone. The way
+    /// from the LAN to the WAN leads through no filter: a sentinel that did not arrive there
+    /// in the pass itself was stopped by something else, and so may a probe have been.
+    #[must_use]
+    pub fn or_later(self, later: Self) -> Self {
+        Self {
+            outbound: self.outbound || later.outbound,
+            from_peer: self.from_peer || later.from_peer,
+            from_gateway: self.from_gateway || later.from_gateway,
+            wan: self.wan,
+        }
+    }
+
     /// Whether an absence of the probe's frame is proven by these sentinels.
     pub fn cover(self, probe: &Probe) -> bool {
         match probe.origin {
@@ -68,6 +81,62 @@ impl Bounds {
             // What comes from the WAN host has been seen leaving the router.
             Origin::Gateway | Origin::Wan => self.from_gateway,
         }
+    }
+}
+
+/// Where the last sentinel of each path stands among the frames of its sender.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Order {
+    /// At the guest's tap; none also where the guest can send none.
+    pub from_guest: Option<usize>,
+    /// At the LAN peer.
+    pub from_peer: Option<usize>,
+    /// At the router.
+    pub from_gateway: Option<usize>,
+}
+
+impl Order {
+    /// Of the sentinels of a pass, as the sensors saw them leave.
+    pub fn of(sightings: &Sightings) -> Self {
+        let last = |point, path: &Range<u16>| {
+            sightings.last(point, |tag| {
+                tag.pass == SENTINEL && path.contains(&(tag.index % PER_ROUND))
+            })
+        };
+        Self {
+            from_guest: last(Point::TapFromGuest, &OUTBOUND),
+            from_peer: last(Point::FromPeer, &FROM_PEER),
+            from_gateway: last(Point::FromGateway, &FROM_GATEWAY),
+        }
+    }
+
+    /// Whether a sentinel left the probe's sender after the probe. Where none was seen, there
+    /// is nothing to be in order with.
+    pub fn is_kept(self, sightings: &Sightings, probe: &Probe) -> bool {
+        let (sentinel, sighting) = match probe.origin {
+            Origin::Guest => (self.from_guest, &probe.sent),
+            Origin::Peer => (self.from_peer, &probe.sent),
+            // What comes from the WAN host has been seen leaving the router.
+            Origin::Gateway | Origin::Wan => (self.from_gateway, &probe.received),
+        };
+        let point = match probe.origin {
+            Origin::Wan => Point::FromGateway,
+            origin => origin.sent_at(),
+        };
+        let probe = sightings.first(point, sighting);
+        probe.is_none_or(|probe| sentinel.is_none_or(|sentinel| probe < sentinel))
+    }
+
+    /// Which host that sends sentinels sent none; none where all did. `guest` says that it
+    /// sends some.
+    pub fn missing(self, guest: bool) -> Option<String> {
+        let senders = [
+            ("guest", self.from_guest.is_none() && guest),
+            ("LAN peer", self.from_peer.is_none()),
+            ("router", self.from_gateway.is_none()),
+        ];
+        let (sender, _) = senders.into_iter().find(|(_, silent)| *silent)?;
+        Some(format!("no sentinel was seen leaving the {sender}"))
     }
 }
 

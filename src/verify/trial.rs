@@ -3,6 +3,7 @@
 //! running guest and taken away again.
 
 use super::VerifyError;
+use super::faults::Moment;
 use super::job::Attach;
 use super::record::{AttachedRecord, FilteredRecord, PassRecord, TrialRecord};
 use super::watch::Watch;
@@ -22,6 +23,10 @@ pub trait TestSubject {
     /// The name of the tap's device.
     fn device(&self) -> &str;
 
+    /// Whether libvirt makes rules by itself in the middle of a pass, as it learns the guest's
+    /// address.
+    fn learns(&self) -> bool;
+
     /// Sends the probes of a pass and collects what the sensors saw.
     /// In the first-frame pass that is everything since the guest's first frame, which finds
     /// the filter in place.
@@ -30,8 +35,8 @@ pub trait TestSubject {
     /// Binds the filter under test and checks that its rules are in the kernel.
     async fn bind(&mut self) -> Result<(), VerifyError>;
 
-    /// Breaks what the job wants broken.
-    fn inject(&mut self) -> Result<(), VerifyError>;
+    /// Breaks what the job wants broken at this moment.
+    async fn inject(&mut self, moment: Moment) -> Result<(), VerifyError>;
 
     /// Takes the filter away, so that another can be bound.
     async fn unbind(&mut self) -> Result<(), VerifyError>;
@@ -53,8 +58,10 @@ pub async fn run(
     let mut record = TrialRecord::default();
     if attach.before_first_frame() {
         enter(Step::FirstFrame);
-        let pass = subject.pass(run, Pass::FirstFrame).await?;
+        let before = ruleset::evidence();
+        let mut pass = pass(run, subject, Pass::FirstFrame).await?;
         note_rules(subject, &mut record);
+        unchanged(subject, [&before, &record.rules], &mut pass);
         record.first_frame = Some(FilteredRecord::from(pass));
     }
     // From here on an error must not hide what a run with the filter has shown.
@@ -84,7 +91,7 @@ async fn go_on(
         without_filter(run, subject, (Pass::Control, last), enter).await
     } else {
         enter(Step::Control);
-        subject.pass(run, Pass::Control).await
+        pass(run, subject, Pass::Control).await
     };
     if let Some(first_frame) = &mut record.first_frame {
         is_over(first_frame, subject, control.as_ref().ok());
@@ -94,14 +101,18 @@ async fn go_on(
         return Ok(());
     }
     enter(Step::Bind);
+    subject.inject(Moment::Unbound).await?;
     subject.bind().await?;
-    subject.inject()?;
+    let bound = ruleset::evidence();
+    subject.inject(Moment::Bound).await?;
     record.attached = Some(AttachedRecord::default());
     enter(Step::Filtered);
-    let pass = subject.pass(run, Pass::Filtered).await;
+    let filtered = pass(run, subject, Pass::Filtered).await;
     note_rules(subject, record);
+    let mut filtered = filtered?;
+    unchanged(subject, [&bound, &record.rules], &mut filtered);
     let attached = record.attached.get_or_insert_default();
-    let filtered = attached.filtered.insert(FilteredRecord::from(pass?));
+    let filtered = attached.filtered.insert(FilteredRecord::from(filtered));
     let leak_check = without_filter(run, subject, (Pass::LeakCheck, true), enter).await;
     is_over(filtered, subject, leak_check.as_ref().ok());
     attached.leak_check = Some(leak_check?);
@@ -122,7 +133,7 @@ fn note_rules(subject: &impl TestSubject, record: &mut TrialRecord) {
 async fn without_filter(
     run: u32,
     subject: &mut impl TestSubject,
-    (pass, last): (Pass, bool),
+    (which, last): (Pass, bool),
     enter: &mut impl FnMut(Step),
 ) -> Result<PassRecord, VerifyError> {
     enter(Step::Unbind);
@@ -131,12 +142,35 @@ async fn without_filter(
     } else {
         subject.unbind().await?;
     }
-    enter(if pass == Pass::Control {
+    enter(if which == Pass::Control {
         Step::Control
     } else {
         Step::LeakCheck
     });
-    subject.pass(run, pass).await
+    pass(run, subject, which).await
+}
+
+/// Notes where the rules are not those any more that were there before the pass: then what
+/// was stopped may have been stopped by something else than the filter.
+fn unchanged(subject: &impl TestSubject, [before, after]: [&str; 2], record: &mut PassRecord) {
+    if !subject.learns() && record.fault.is_none() {
+        record.fault = ruleset::change(before, after);
+    }
+}
+
+/// Runs a pass, with what is to be broken in it.
+async fn pass(
+    run: u32,
+    subject: &mut impl TestSubject,
+    which: Pass,
+) -> Result<PassRecord, VerifyError> {
+    subject.inject(Moment::Begin(which)).await?;
+    let record = subject.pass(run, which).await;
+    subject.inject(Moment::End(which)).await?;
+    match record {
+        Ok(record) if !record.is_of(run, which) => Err(VerifyError::ForeignNonces),
+        record => record,
+    }
 }
 
 /// Adds to a pass with the filter what the pass after it shows, if that one came to its end:

@@ -2,7 +2,7 @@
 
 use crate::frame::Tag;
 use crate::lab::{Direction, Lab, Sensor, Sighted};
-use crate::probe::{Expect, Origin, Point, Probe, Sighting};
+use crate::probe::{Expect, Origin, Point, Probe, Sighting, Stimulus};
 use std::collections::HashMap;
 use std::time::Instant;
 
@@ -132,19 +132,29 @@ impl<'a> Watch<'a> {
     }
 }
 
+/// Where among the frames of a point a tag was seen first and last.
+#[derive(Debug, Clone, Copy)]
+struct Places {
+    first: usize,
+    last: usize,
+}
+
 /// Frames of a pass, indexed by tag since most probes are recognised by it.
 #[derive(Debug, Default)]
 pub struct Sightings {
     frames: HashMap<Point, Vec<Sighted>>,
-    tags: HashMap<(Point, Tag), usize>,
+    tags: HashMap<(Point, Tag), Places>,
 }
 
 impl Sightings {
     pub(super) fn add(&mut self, point: Point, seen: Sighted) {
+        let frames = self.frames.entry(point).or_default();
         if let Some(tag) = Tag::find(&seen.frame) {
-            *self.tags.entry((point, tag)).or_default() += 1;
+            let (first, last) = (frames.len(), frames.len());
+            let places = self.tags.entry((point, tag));
+            places.or_insert(Places { first, last }).last = last;
         }
-        self.frames.entry(point).or_default().push(seen);
+        frames.push(seen);
     }
 
     /// Whether the sighting happened at the point.
@@ -155,6 +165,29 @@ impl Sightings {
                 .frames
                 .get(&point)
                 .is_some_and(|frames| frames.iter().any(|seen| other.matches(&seen.frame))),
+        }
+    }
+
+    /// Whether the tag was seen at the point.
+    pub fn has(&self, point: Point, tag: Tag) -> bool {
+        self.tags.contains_key(&(point, tag))
+    }
+
+    /// Where among the frames of the point the last one stands whose tag is wanted.
+    pub fn last(&self, point: Point, wanted: impl Fn(Tag) -> bool) -> Option<usize> {
+        let tags = self.tags.iter();
+        let there = tags.filter(|((at, tag), _)| *at == point && wanted(*tag));
+        there.map(|(_, places)| places.last).max()
+    }
+
+    /// Where among the frames of the point the first one of the sighting stands.
+    pub fn first(&self, point: Point, sighting: &Sighting) -> Option<usize> {
+        match sighting {
+            Sighting::Tag(tag) => Some(self.tags.get(&(point, *tag))?.first),
+            other => {
+                let mut frames = self.frames.get(&point)?.iter();
+                frames.position(|seen| other.matches(&seen.frame))
+            }
         }
     }
 
@@ -176,7 +209,23 @@ impl Sightings {
     pub fn sent(&self, probe: &Probe) -> bool {
         // What the router did not forward never met the filter.
         let forwarded = probe.origin != Origin::Wan || self.at(Point::FromGateway, &probe.received);
-        forwarded && self.at(probe.sent_at(), &probe.sent)
+        forwarded && self.left(probe)
+    }
+
+    /// Whether all the frames were seen that the probe consists of, and no others in their
+    /// place: a tag alone says nothing of the frame that bears it.
+    fn left(&self, probe: &Probe) -> bool {
+        let point = probe.sent_at();
+        match (&probe.sent, &probe.stimulus) {
+            (Sighting::Tag(_), Stimulus::Frames(frames)) if !frames.is_empty() => frames
+                .iter()
+                .all(|frame| self.any(point, |seen| seen.starts_with(frame))),
+            (Sighting::Tag(tag), stimulus @ (Stimulus::Udp { .. } | Stimulus::Ping { .. })) => self
+                .any(point, |seen| {
+                    Tag::find(seen) == Some(*tag) && stimulus.is_seen_in(seen)
+                }),
+            (sighting, _) => self.at(point, sighting),
+        }
     }
 
     /// Whether the probe's frame arrived where it must.
@@ -230,8 +279,8 @@ fn behind(origin: Origin) -> &'static [Point] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::probe::Group;
     use crate::probe::Pass;
-    use crate::probe::{Group, Stimulus};
     use rstest::rstest;
     use std::net::Ipv4Addr;
 

@@ -29,6 +29,8 @@ mod dumpxml;
 #[cfg(feature = "lab")]
 mod evaluator;
 #[cfg(feature = "lab")]
+mod faults;
+#[cfg(feature = "lab")]
 mod foreign;
 #[cfg(feature = "lab")]
 mod hosts;

@@ -14,7 +14,8 @@ use crate::report::live::{Event, Live, Mode};
 use crate::report::model::Run;
 use crate::report::{json, junit, markdown, table, verdict_lines};
 use crate::verdict::Exit;
-use crate::verify::job::{InjectedFault, Job};
+use crate::verify::faults::InjectedFault;
+use crate::verify::job::Job;
 use crate::verify::{AccelChoice, Cache, FilterUnderTest, Request, Workers};
 use clap::{Args, ValueEnum};
 use std::io::{IsTerminal as _, Write as _};
@@ -51,18 +52,6 @@ enum ColorChoice {
     Always,
     /// Never
     Never,
-}
-
-/// Hidden: what to break, for tests of what a broken run looks like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Inject {
-    Sensor,
-    Link,
-    Pause,
-    Reset,
-    Flush,
-    FlushBeforeFirstFrame,
-    NoLink,
 }
 
 /// Options of `verify`.
@@ -149,9 +138,9 @@ struct Lab {
     /// The run takes longer; the verdicts are the same.
     #[arg(long)]
     no_shortcuts: bool,
-    /// Break a part in the middle of each cell.
-    #[arg(long, value_enum, hide = true)]
-    inject: Option<Inject>,
+    /// Break a part in the middle of each cell; docs/faults.md lists what can be broken.
+    #[arg(long, value_name = "FAULT", hide = true)]
+    inject: Option<InjectedFault>,
 }
 
 /// Runs the cells and reports.
@@ -248,15 +237,7 @@ fn job(
             job.shortcuts
         },
         snapshots: job.snapshots.filter(|_| restore),
-        inject: options.lab.inject.map(|part| match part {
-            Inject::Sensor => InjectedFault::Sensor,
-            Inject::Link => InjectedFault::Link,
-            Inject::Pause => InjectedFault::Pause,
-            Inject::Reset => InjectedFault::Reset,
-            Inject::Flush => InjectedFault::Flush,
-            Inject::FlushBeforeFirstFrame => InjectedFault::FlushBeforeFirstFrame,
-            Inject::NoLink => InjectedFault::NoLink,
-        }),
+        inject: options.lab.inject,
         ..job
     })
 }

@@ -8,7 +8,7 @@ use crate::pool;
 use crate::report::model::{CellError, ErrorKind, Step};
 use crate::verdict::Exit;
 use crate::verify::job::Job;
-use crate::verify::{Message, run_worker};
+use crate::verify::{Message, Reporter, run_worker};
 use clap::Args;
 use std::os::fd::AsRawFd as _;
 use std::process::ExitCode;
@@ -56,7 +56,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
             message: error.to_string(),
             kind,
         };
-        pool::report(&Message::NoLab(error));
+        Reporter::of(&job).report(&Message::NoLab(error), &|message| pool::report(message));
         return Ok(Exit::Pass.into());
     }
     runtime(2)?.block_on(run_worker(

@@ -1,11 +1,13 @@
 //! The user's side: hands the cells out to workers and gathers what they report.
 
-use super::message::Message;
+use super::message::{Message, Numbered};
 use super::queue::Queue;
+use super::review::review;
 use crate::pool::{End, Pool, Report};
 use crate::report::live::Event;
 use crate::report::model::{Cell, CellError, ErrorKind, Host, Step};
 use crate::verify::job::{CellPlan, Job};
+use crate::verify::random;
 use std::time::Duration;
 
 /// The hidden verb that makes this program a worker.
@@ -77,39 +79,71 @@ pub fn run_cells(
 ) -> std::io::Result<Gathered> {
     let job = Job {
         workers: workers.count.max(1).min(job.cells.len()),
+        run: random::number(),
         ..job.clone()
     };
     let tasks: Vec<&Job> = std::iter::repeat_n(&job, job.workers).collect();
     let silence = silence(&job);
     let pool = Pool::start(WORKER, &tasks, silence)?;
     let queue = Queue::new(&job.cells, workers.fail_fast);
-    Ok(Coordinator::new((pool, silence), queue, job.workers, tell).gather())
+    let check: Check<'_> = &|plan, cell| review(&job, plan, cell);
+    let standard = Standard {
+        run: job.run,
+        check,
+    };
+    Ok(Coordinator::new((pool, silence), queue, job.workers, standard, tell).gather())
+}
+
+/// What is wrong with a worker's report of a cell.
+type Check<'t> = &'t dyn Fn(&CellPlan, &Cell) -> Option<String>;
+
+/// What a worker's messages are held against.
+#[derive(Clone, Copy)]
+struct Standard<'t> {
+    /// The number of the run.
+    run: u32,
+    check: Check<'t>,
+}
+
+/// A worker as the coordinator knows it.
+#[derive(Default)]
+struct Known {
+    /// The cell that it runs.
+    running: Option<CellPlan>,
+    /// The cells that it has reported.
+    done: Vec<String>,
+    /// How many messages it has reported.
+    heard: u32,
+    /// Why what it reports is not to be trusted.
+    broken: Option<CellError>,
 }
 
 /// Gives each worker one cell after the other.
 struct Coordinator<'t> {
-    pool: Pool<Message<'static>>,
+    pool: Pool<Numbered<'static>>,
     /// Longest silence of a worker on a quick machine.
     silence: Duration,
     queue: Queue,
-    /// The cell that each worker runs.
-    running: Vec<Option<CellPlan>>,
+    workers: Vec<Known>,
+    standard: Standard<'t>,
     host: Option<Host>,
     tell: &'t mut dyn FnMut(Option<&Event>),
 }
 
 impl<'t> Coordinator<'t> {
     fn new(
-        (pool, silence): (Pool<Message<'static>>, Duration),
+        (pool, silence): (Pool<Numbered<'static>>, Duration),
         queue: Queue,
         workers: usize,
+        standard: Standard<'t>,
         tell: &'t mut dyn FnMut(Option<&Event>),
     ) -> Self {
         Self {
             pool,
             silence,
             queue,
-            running: vec![None; workers],
+            workers: (0..workers).map(|_| Known::default()).collect(),
+            standard,
             host: None,
             tell,
         }
@@ -119,15 +153,69 @@ impl<'t> Coordinator<'t> {
         while let Some(report) = self.pool.wait() {
             match report {
                 Report::Nothing => (self.tell)(None),
-                Report::Message(number, message) => self.take(number, message),
+                Report::Message(number, said) => {
+                    self.count(number, &said);
+                    self.take(number, said.message);
+                }
                 // Something in the worker printed it; nothing is lost by showing it.
                 Report::Text(_, text) => self.show(Event::Note { cell: None, text }),
                 Report::Ended(number, end) => self.lost(number, end),
             }
         }
+        for worker in &self.workers {
+            for name in &worker.done {
+                worker
+                    .broken
+                    .iter()
+                    .for_each(|error| self.queue.spoil(name, error));
+            }
+        }
         let cells = self.queue.into_cells();
         let host = self.host;
         Gathered { cells, host }
+    }
+
+    /// Notes where a message is none of this run, or one before it was lost or came twice.
+    fn count(&mut self, number: usize, said: &Numbered<'_>) {
+        let heard = self.workers[number].heard;
+        if said.run != self.standard.run {
+            self.distrust(number, "reported another run");
+        } else if said.number != heard {
+            let (next, got) = (heard, said.number);
+            self.distrust(number, &format!("reported message {got} and not {next}"));
+        }
+        self.workers[number].heard = said.number.wrapping_add(1);
+    }
+
+    /// Nothing of this worker counts any more.
+    fn distrust(&mut self, number: usize, what: &str) {
+        let error = CellError {
+            step: Step::Worker,
+            message: format!(
+                "the process that ran this cell {what}; this is a bug of lanfence, please report it"
+            ),
+            kind: ErrorKind::Internal,
+        };
+        self.workers[number].broken.get_or_insert(error);
+    }
+
+    /// Takes the report of a cell, if it is one of the cell that the worker runs.
+    fn finish(&mut self, number: usize, mut cell: Box<Cell>) {
+        let Some(plan) = self.workers[number].running.take() else {
+            return self.distrust(number, &format!("reported {} unasked", cell.name));
+        };
+        if let Some(what) = (self.standard.check)(&plan, &cell) {
+            self.distrust(number, &what);
+        }
+        if let Some(error) = &self.workers[number].broken {
+            if cell.name != plan.name {
+                *cell = plan.cell();
+            }
+            cell.error.get_or_insert_with(|| error.clone());
+        }
+        self.workers[number].done.push(plan.name);
+        self.queue.done(cell.as_ref().clone());
+        self.show(Event::CellDone { cell });
     }
 
     /// Takes a message of a worker, and gives it its next cell when it wants one.
@@ -136,7 +224,13 @@ impl<'t> Coordinator<'t> {
             Message::Ready => {
                 let plan = self.queue.next();
                 self.pool.give(number, plan.as_ref());
-                self.running[number] = plan;
+                let lost = std::mem::replace(&mut self.workers[number].running, plan);
+                if let Some(lost) = lost {
+                    self.distrust(number, "did not report it");
+                    let error = self.workers[number].broken.clone();
+                    self.queue
+                        .done(lost.failed(error.expect("it is distrusted")));
+                }
             }
             Message::LabUp(slowness) => {
                 self.pool.bear(number, slowness.stretch(self.silence));
@@ -149,26 +243,25 @@ impl<'t> Coordinator<'t> {
                 self.queue.no_lab(error);
                 self.show(Event::Note { cell: None, text });
             }
-            Message::Event(event) => {
-                if let Event::CellDone { cell } = event.as_ref() {
-                    self.running[number] = None;
-                    self.queue.done(cell.as_ref().clone());
-                }
-                self.show(event.into_owned());
-            }
+            Message::Event(event) => match event.into_owned() {
+                Event::CellDone { cell } => self.finish(number, cell),
+                event => self.show(event),
+            },
         }
     }
 
     /// A worker has ended: what it was running will not be finished. One that broke down
     /// before its first cell explains why others were never begun.
     fn lost(&mut self, number: usize, end: End) {
-        if let Some(plan) = self.running[number].take() {
+        if let Some(plan) = self.workers[number].running.take() {
             let cell = plan.failed(breakdown(end));
             self.queue.done(cell.clone());
             let cell = Box::new(cell);
             self.show(Event::CellDone { cell });
         } else if !end.is_orderly() {
-            self.queue.no_lab(breakdown(end));
+            let error = breakdown(end);
+            self.queue.no_lab(error.clone());
+            self.workers[number].broken.get_or_insert(error);
         }
     }
 
@@ -208,7 +301,7 @@ mod tests {
     use std::process::Command;
 
     /// A worker that takes a cell before it does what the script says.
-    const TAKE: &str = r#"read job; echo '"ready"'; read cell;"#;
+    const TAKE: &str = r#"read job; echo '{"run":7,"number":0,"message":"ready"}'; read cell;"#;
 
     /// Workers that are shell scripts, and as many cells.
     fn gathered(scripts: &[String]) -> Vec<Cell> {
@@ -225,9 +318,29 @@ mod tests {
         let pool = Pool::of(commands, silence).expect("a shell");
         let queue = Queue::new(&plans, false);
         let mut tell = |_: Option<&Event>| {};
-        Coordinator::new((pool, silence), queue, scripts.len(), &mut tell)
+        let standard = Standard {
+            run: 7,
+            check: &|_, _| None,
+        };
+        Coordinator::new((pool, silence), queue, scripts.len(), standard, &mut tell)
             .gather()
             .cells
+    }
+
+    fn said(number: u32, message: Message<'static>) -> String {
+        let run = 7;
+        let message = Numbered {
+            run,
+            number,
+            message,
+        };
+        serde_json::to_string(&message).expect("a message")
+    }
+
+    fn done(number: u32, nic: &str) -> String {
+        let cell = Box::new(CellPlan::linux(nic).cell());
+        let event = Event::CellDone { cell };
+        said(number, Message::Event(Cow::Owned(event)))
     }
 
     #[rstest]
@@ -262,18 +375,32 @@ mod tests {
         }
     }
 
+    /// What each line breaks: nothing that such a worker reports is believed.
+    #[rstest]
+    #[case::another_run(&done(1, "0").replace("7", "8"), "another run")]
+    #[case::a_lost_message(&done(2, "0"), "message 2 and not 1")]
+    #[case::a_doubled_cell(&format!("{}'; echo '{}", done(1, "0"), done(2, "0")), "unasked")]
+    fn a_worker_that_reports_wrongly_is_not_believed(#[case] lines: &str, #[case] words: &str) {
+        let cells = gathered(&[format!("{TAKE} echo '{lines}'")]);
+        let error = cells[0].error.as_ref().expect("an error");
+        assert_eq!(error.kind, ErrorKind::Internal, "{}", error.message);
+        assert!(error.message.contains(words), "{}", error.message);
+    }
+
+    #[test]
+    fn a_cell_whose_worker_breaks_down_after_it_is_not_believed() {
+        let cells = gathered(&[format!("{TAKE} echo '{}'; exit 101", done(1, "0"))]);
+        let error = cells[0].error.as_ref().expect("an error");
+        assert_eq!(error.kind, ErrorKind::Internal, "{}", error.message);
+    }
+
     #[test]
     fn another_worker_takes_the_cells_that_a_dead_one_left() {
-        let done = |nic: &str| {
-            let cell = Box::new(CellPlan::linux(nic).cell());
-            let event = Event::CellDone { cell };
-            serde_json::to_string(&Message::Event(Cow::Owned(event))).expect("a message")
-        };
         let works = format!(
-            "{TAKE} echo '{}'; {} echo '{}'",
-            done("0"),
-            TAKE.replace("read job;", ""),
-            done("1")
+            "{TAKE} echo '{}'; echo '{}'; read cell; echo '{}'",
+            done(1, "0"),
+            said(2, Message::Ready),
+            done(3, "1")
         );
         let cells = gathered(&["exit 1".to_owned(), works]);
         let names: Vec<&str> = cells.iter().map(|cell| cell.name.as_str()).collect();

@@ -5,8 +5,9 @@ mod coordinator;
 mod message;
 mod queue;
 mod retry;
+mod review;
 mod worker;
 
 pub use coordinator::{Gathered, WORKER, Workers, run_cells};
-pub use message::Message;
+pub use message::{Message, Numbered};
 pub use worker::run as run_worker;

@@ -49,6 +49,13 @@ impl Queue {
         self.done.push(cell);
     }
 
+    /// Takes back that a finished cell came to its end, for this reason.
+    pub fn spoil(&mut self, name: &str, error: &CellError) {
+        for cell in self.done.iter_mut().filter(|cell| cell.name == name) {
+            cell.error.get_or_insert_with(|| error.clone());
+        }
+    }
+
     /// Notes that a worker cannot run anything.
     pub fn no_lab(&mut self, error: CellError) {
         self.no_lab = Some(error);

@@ -1,21 +1,20 @@
 //! A worker: one process in its own namespaces with one lab, running cells one after the other.
 
-use super::message::Message;
+use super::message::{Message, Numbered};
 use super::retry;
 use crate::guest::Image;
 use crate::lab::{Lab, Shortcut};
 use crate::layout::Lan;
-use crate::nwfilter;
 use crate::nwfilter::learning::given_address;
 use crate::policy::Policy;
 use crate::pool;
 use crate::report::live::Event;
 use crate::report::model::{Host, Step, Timing};
 use crate::verify::VerifyError;
-use crate::verify::bind::refused;
+use crate::verify::bind::{difference, refused};
 use crate::verify::cell::CellContext;
 use crate::verify::coverage;
-use crate::verify::filter::FilterText;
+use crate::verify::faults::{Reporter, last_words};
 use crate::verify::guests::Guests;
 use crate::verify::job::{CellPlan, Job};
 use std::borrow::Cow;
@@ -26,15 +25,18 @@ use std::time::Instant;
 /// Brings a lab up and runs the cells that the reader gives, one a line, reporting
 /// [`Message::Ready`] before each. Every cell that was given gets an [`Event::CellDone`].
 /// Without a lab it reports [`Message::NoLab`] and ends.
-pub async fn run(job: &Job, report: &dyn Fn(&Message<'_>), cells: impl BufRead) {
+pub async fn run(job: &Job, out: &dyn Fn(&Numbered<'_>), cells: impl BufRead) {
+    let reporter = Reporter::of(job);
+    let report = |message: &Message<'_>| reporter.report(message, out);
     let restores = job.shortcuts.has(Shortcut::RestoreSnapshots);
     let job = Job {
         snapshots: job.snapshots.clone().filter(|_| restores),
         ..job.clone()
     };
-    if let Err(error) = run_cells(&job, report, cells).await {
+    if let Err(error) = run_cells(&job, &report, cells).await {
         report(&Message::NoLab(error.at(Step::Lab)));
     }
+    last_words(job.inject);
 }
 
 async fn run_cells(
@@ -101,7 +103,10 @@ fn define_filters(lab: &Lab, job: &Job) -> Result<(), VerifyError> {
         if filter.shipped {
             continue;
         }
-        same_meaning(filter, &dumped)?;
+        if let Some(difference) = difference(filter, &dumped)? {
+            let filter = filter.name.clone();
+            return Err(VerifyError::Misunderstood { filter, difference });
+        }
     }
     Ok(())
 }
@@ -156,27 +161,6 @@ fn bridge_sysctls(dir: &Path) -> Vec<String> {
     ]
     .map(sysctl)
     .to_vec()
-}
-
-/// Compares what libvirt made of a filter with what was given to it: libvirt silently
-/// ignores what it does not know (measured: docs/measurements.md#M6).
-fn same_meaning(filter: &FilterText, dumped: &str) -> Result<(), VerifyError> {
-    let read = |text: &str, origin: &str| {
-        let read = nwfilter::read(text, origin);
-        read.map_err(|source| VerifyError::UnreadableFilter {
-            filter: filter.name.clone(),
-            source,
-        })
-    };
-    let given = read(&filter.xml, "the filter")?;
-    let dumped = read(dumped, "libvirt's dump")?;
-    match nwfilter::difference(&given, &dumped) {
-        None => Ok(()),
-        Some(difference) => Err(VerifyError::Misunderstood {
-            filter: filter.name.clone(),
-            difference,
-        }),
-    }
 }
 
 #[cfg(test)]

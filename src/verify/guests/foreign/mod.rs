@@ -17,6 +17,7 @@ use crate::report::model::Step;
 use crate::verify::assess::leak_check_passed;
 use crate::verify::cell::CellRun;
 use crate::verify::evidence::Own;
+use crate::verify::faults::Moment;
 use crate::verify::machine::inject;
 use crate::verify::sentinels::AFTER_FIRST_FRAME;
 use crate::verify::watch::{Sightings, Watch};
@@ -66,7 +67,7 @@ async fn life(
     let (v4, control) = control(cell, &guest, seen).await?;
     run.enter(Step::Bind);
     bind::bind(context, &mut guest.machine)?;
-    inject(context, &mut guest.machine)?;
+    inject(context, &mut guest.machine, Moment::Bound)?;
     run.enter(Step::Filtered);
     let mut filtered = observed(cell, &guest, v4, Pass::Filtered, seen).await?;
     seen.rules = ruleset::evidence();

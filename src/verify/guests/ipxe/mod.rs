@@ -19,9 +19,11 @@ use crate::layout::Layout;
 use crate::layout::wan::WAN4;
 use crate::probe::{Pass, Point, Probe, Sighting, firmware_catalogue};
 use crate::verify::cell::{CellContext, CellRun};
+use crate::verify::faults::Moment;
+use crate::verify::hearing::Hearing;
 use crate::verify::machine::inject;
 use crate::verify::record::PassRecord;
-use crate::verify::sentinels::{Bounds, Pace, bound_from_outside};
+use crate::verify::sentinels::{Bounds, Order, Pace, bound_from_outside};
 use crate::verify::trial::{self, TestSubject};
 use crate::verify::watch::Watch;
 use crate::verify::{VerifyError, bind, random};
@@ -123,6 +125,10 @@ impl TestSubject for IpxeGuest<'_> {
         self.context.lab
     }
 
+    fn learns(&self) -> bool {
+        self.context.job.learning.is_some()
+    }
+
     fn tap(&self) -> &Sensor {
         &self.machine.tap
     }
@@ -167,8 +173,8 @@ impl TestSubject for IpxeGuest<'_> {
         self.resume()
     }
 
-    fn inject(&mut self) -> Result<(), VerifyError> {
-        inject(self.context, &mut self.machine)
+    async fn inject(&mut self, moment: Moment) -> Result<(), VerifyError> {
+        inject(self.context, &mut self.machine, moment)
     }
 
     async fn unbind(&mut self) -> Result<(), VerifyError> {
@@ -215,9 +221,12 @@ async fn collect(
         let arrived = watch.wait_for(point, deadline, |frame| asked.matches(frame));
         outbound = outbound && arrived.await;
     }
+    let hearing = Hearing::test(lab, layout, &watch, (run, pass)).await?;
     let series = (u16::from(pass.number()), pace);
     let outside = bound_from_outside(lab, layout, &watch, run, series).await?;
     let (sightings, end) = watch.sightings();
+    let order = Order::of(&sightings);
+    let fault = watch.fault().or_else(|| hearing.deaf(&sightings));
     // Whoever asks for a file has an address.
     let lease = sightings.any(Point::TapFromGuest, |frame| {
         script::ended_round(frame, run) == Some(round)
@@ -229,7 +238,8 @@ async fn collect(
             outbound,
             ..outside
         },
-        fault: watch.fault(),
+        order,
+        fault: fault.or_else(|| order.missing(false)),
         dhcp: vec![(DhcpStep::Bind, lease)],
         refused: HashMap::new(),
         ssh: None,

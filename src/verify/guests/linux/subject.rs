@@ -9,6 +9,7 @@ use crate::probe::{Pass, Probe};
 use crate::report::model::LearningPhase;
 use crate::verify::cell::CellContext;
 use crate::verify::endpoint::Hosts;
+use crate::verify::faults::Moment;
 use crate::verify::job::Attach;
 use crate::verify::machine::inject;
 use crate::verify::record::PassRecord;
@@ -144,6 +145,10 @@ impl TestSubject for LinuxGuest<'_> {
         self.context.lab
     }
 
+    fn learns(&self) -> bool {
+        self.context.job.learning.is_some()
+    }
+
     fn tap(&self) -> &Sensor {
         &self.guest.machine.tap
     }
@@ -180,8 +185,8 @@ impl TestSubject for LinuxGuest<'_> {
         bind::bind(self.context, &mut self.guest.machine)
     }
 
-    fn inject(&mut self) -> Result<(), VerifyError> {
-        inject(self.context, &mut self.guest.machine)
+    async fn inject(&mut self, moment: Moment) -> Result<(), VerifyError> {
+        inject(self.context, &mut self.guest.machine, moment)
     }
 
     async fn unbind(&mut self) -> Result<(), VerifyError> {

@@ -11,16 +11,17 @@ mod lease;
 mod responder;
 
 use crate::frame::DhcpStep;
-use crate::lab::{Binding, Lab, PacketSocket, Sensor, Shortcut, Tap, ruleset};
+use crate::lab::{Binding, Lab, PacketSocket, Sensor, Shortcut, Tap};
 use crate::layout::Layout;
 use crate::probe::{Pass, Probe, Stimulus};
 use crate::report::model::Step;
 use crate::verify::bind::{bind_tap, settled};
 use crate::verify::cell::{CellContext, CellRun};
-use crate::verify::endpoint::Hosts;
+use crate::verify::endpoint::{Hosts, Refusals};
 use crate::verify::evidence::Own;
-use crate::verify::job::InjectedFault;
+use crate::verify::faults::{self, Faulty, InjectedFault, Moment, Place};
 use crate::verify::record::PassRecord;
+use crate::verify::sentinels::{Bounds, Order};
 use crate::verify::trial::{self, TestSubject};
 use crate::verify::watch::Watch;
 use crate::verify::{VerifyError, learning, pass, random};
@@ -97,9 +98,36 @@ impl<'a> TapGuest<'a> {
     }
 }
 
+impl TapGuest<'_> {
+    /// The record of the control as one of the leak check, which was not made.
+    fn control_again(&self, run: u32) -> PassRecord {
+        let mut probes = self.context.probes(&self.layout, run, Pass::Control);
+        probes.retain(Probe::in_leak_check);
+        let marks = Watch::marks(self.context.lab).map(|_| 0);
+        let watch = Watch::resume(self.context.lab, &self.sensor, marks);
+        let (sightings, end) = watch.sightings();
+        PassRecord {
+            probes,
+            sightings,
+            end,
+            bounds: Bounds::ALL,
+            order: Order::default(),
+            fault: None,
+            dhcp: Vec::new(),
+            refused: Refusals::new(),
+            ssh: None,
+            learning: None,
+        }
+    }
+}
+
 impl TestSubject for TapGuest<'_> {
     fn lab(&self) -> &Lab {
         self.context.lab
+    }
+
+    fn learns(&self) -> bool {
+        self.context.job.learning.is_some()
     }
 
     fn tap(&self) -> &Sensor {
@@ -111,6 +139,10 @@ impl TestSubject for TapGuest<'_> {
     }
 
     async fn pass(&mut self, run: u32, pass: Pass) -> Result<PassRecord, VerifyError> {
+        let fault = self.context.job.inject;
+        if fault == Some(InjectedFault::NoLeakCheck) && pass == Pass::LeakCheck {
+            return Ok(self.control_again(run));
+        }
         let mut probes = self.context.probes(&self.layout, run, pass);
         probes.iter_mut().for_each(call_by_name);
         let watch = Watch::start(self.context.lab, &self.sensor);
@@ -118,12 +150,13 @@ impl TestSubject for TapGuest<'_> {
             lab: self.context.lab,
             layout: &self.layout,
         };
-        let mut endpoint = TapEndpoint {
+        let endpoint = TapEndpoint {
             hosts,
             tap: &self.tap,
             responder: &mut self.responder,
             client: &mut self.client,
         };
+        let mut endpoint = Faulty::new(endpoint, &self.layout, fault, pass);
         let with_filter = matches!(pass, Pass::FirstFrame | Pass::Filtered);
         let phase = match self.context.job.learning.filter(|_| with_filter) {
             Some(learning) => {
@@ -135,6 +168,7 @@ impl TestSubject for TapGuest<'_> {
         };
         let mut record = pass::run(&mut endpoint, hosts, watch, run, pass, probes).await?;
         record.learning = phase;
+        faults::record(fault, pass, &mut record);
         Ok(record)
     }
 
@@ -144,17 +178,30 @@ impl TestSubject for TapGuest<'_> {
         Ok(())
     }
 
-    fn inject(&mut self) -> Result<(), VerifyError> {
-        match self.context.job.inject {
-            None | Some(InjectedFault::FlushBeforeFirstFrame | InjectedFault::NoLink) => {}
-            Some(InjectedFault::Sensor) => self.context.lab.gateway_sensor.kill(),
-            Some(InjectedFault::Link) => self.tap.unplug()?,
-            Some(InjectedFault::Pause | InjectedFault::Reset) => {
-                return Err(VerifyError::NothingToPause);
+    async fn inject(&mut self, moment: Moment) -> Result<(), VerifyError> {
+        let fault = self.context.job.inject;
+        if moment == Moment::Bound && fault.is_some_and(InjectedFault::needs_machine) {
+            return Err(VerifyError::NothingToPause);
+        }
+        faults::at(
+            moment,
+            Place {
+                lab: self.context.lab,
+                job: self.context.job,
+                sensor: &self.sensor,
+                device: self.tap.name(),
+                mac: self.layout.guest.mac,
+            },
+        )?;
+        match (fault, moment) {
+            (Some(InjectedFault::Link), Moment::Bound) => self.tap.unplug()?,
+            (Some(InjectedFault::FilterInControl), Moment::Begin(Pass::Control)) => {
+                self.bind().await?;
             }
-            Some(InjectedFault::Flush) => {
-                ruleset::flush_layer2(self.context.lab.libvirt.backend())?;
+            (Some(InjectedFault::FilterInControl), Moment::End(Pass::Control)) => {
+                self.unbind().await?;
             }
+            _ => {}
         }
         Ok(())
     }
@@ -166,6 +213,9 @@ impl TestSubject for TapGuest<'_> {
     }
 
     async fn unbind_for_good(&mut self) -> Result<(), VerifyError> {
+        if self.context.job.inject == Some(InjectedFault::FilterStays) {
+            return Ok(());
+        }
         if !self.context.job.shortcuts.has(Shortcut::FlushRuleset) {
             return self.unbind().await;
         }
