@@ -72,6 +72,21 @@ pub struct Manifest {
     /// Ordinary users.
     #[serde(default)]
     pub users: Vec<User>,
+    /// What `hosts test` must find otherwise than in other hosts.
+    #[serde(default)]
+    pub differs: Vec<Difference>,
+}
+
+/// A scenario that must end otherwise in a host.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Difference {
+    /// Its title.
+    pub scenario: String,
+    /// The exit code that it must end with.
+    pub code: u8,
+    /// What it must say.
+    pub says: String,
 }
 
 /// A suite from which the packages of some sources are taken.
@@ -298,6 +313,7 @@ mod tests {
             "subordinate-ids",
             "sysctls",
             "services",
+            "differs",
         ] {
             assert!(text.contains(key), "{key}");
         }

@@ -4,7 +4,7 @@ use super::booted::Booted;
 use super::host::{Handed, Host, Output};
 use super::interrupt;
 use super::machine::Ended;
-use super::manifest::Manifest;
+use super::manifest::{Difference, Manifest};
 use super::scenarios::{ALL, REPORT, Scenario};
 use super::table::aligned;
 use crate::cache::Cache;
@@ -23,6 +23,8 @@ const QUOTED_LINES: usize = 25;
 pub enum Outcome {
     /// It ended as it must.
     Passed(Duration),
+    /// It was refused, as the host's manifest says that it must be.
+    Refused,
     /// It did not; why, and the end of its output.
     Failed(String),
     /// It could not be run; why.
@@ -55,6 +57,7 @@ pub fn in_host(
         interrupt::check()?;
         let start = Instant::now();
         let outcome = match attempt(cache, booted, handed, work, scenario) {
+            Ok(None) if differs(&booted.manifest, scenario).is_some() => Outcome::Refused,
             Ok(None) => Outcome::Passed(start.elapsed()),
             Ok(Some(why)) => Outcome::Failed(why),
             Err(error) if error.is::<Interrupted>() => return Err(error),
@@ -110,7 +113,10 @@ fn attempt(
         String::from_utf8_lossy(&err)
     );
     let report = host.file(REPORT);
-    let fault = fault(scenario, ended, &said, report.as_deref());
+    let fault = match differs(&booted.manifest, scenario) {
+        Some(difference) => other_end(difference, ended, &said),
+        None => fault(scenario, ended, &said, report.as_deref()),
+    };
     Ok(fault.map(|fault| format!("{fault}; the end of its output:\n{}", last_lines(&said))))
 }
 
@@ -133,6 +139,24 @@ fn fault(scenario: &Scenario, ended: Ended, said: &str, report: Option<&[u8]>) -
     (accelerator != "kvm").then(|| format!("its guests ran under {accelerator}, not KVM"))
 }
 
+/// How the scenario must end in this host, where that is not as in others.
+fn differs<'a>(manifest: &'a Manifest, scenario: &Scenario) -> Option<&'a Difference> {
+    let mut differences = manifest.differs.iter();
+    differences.find(|it| it.scenario == scenario.title)
+}
+
+/// What is not as the host's own manifest demands.
+fn other_end(difference: &Difference, ended: Ended, said: &str) -> Option<String> {
+    if ended != Ended::Code(difference.code) {
+        return Some(format!(
+            "in this host it must end with {}, and it ended with {ended}",
+            difference.code
+        ));
+    }
+    let says = said.contains(&difference.says);
+    (!says).then(|| format!("in this host it must say `{}`", difference.says))
+}
+
 fn last_lines(text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(QUOTED_LINES)..].join("\n")
@@ -142,6 +166,7 @@ impl Outcome {
     fn cell(&self) -> String {
         match self {
             Outcome::Passed(time) => format!("ok {} s", time.as_secs()),
+            Outcome::Refused => "ok, refused".into(),
             Outcome::Failed(_) => "FAILED".into(),
             Outcome::Skipped(_) => "-".into(),
         }
@@ -176,7 +201,7 @@ pub fn table(records: &[HostRecord], scenarios: &[&'static Scenario]) -> String 
     for record in records {
         for (title, outcome) in &record.outcomes {
             let (what, why) = match outcome {
-                Outcome::Passed(_) => continue,
+                Outcome::Passed(_) | Outcome::Refused => continue,
                 Outcome::Failed(why) => (format!("{}, {title}: failed", record.host), why),
                 Outcome::Skipped(why) => (format!("{}: skipped", record.host), why),
             };
@@ -223,6 +248,25 @@ mod tests {
                 "{found:?}"
             ),
         }
+    }
+
+    #[rstest]
+    #[case::as_the_manifest_says(Ended::Code(3), "no user namespace for you", None)]
+    #[case::green_after_all(Ended::Code(0), "no user namespace", Some("must end with 3"))]
+    #[case::another_reason(Ended::Code(3), "no room", Some("must say `user namespace`"))]
+    fn what_a_host_must_refuse(
+        #[case] ended: Ended,
+        #[case] said: &str,
+        #[case] expected: Option<&str>,
+    ) {
+        let difference = Difference {
+            scenario: "rootless".into(),
+            code: 3,
+            says: "user namespace".into(),
+        };
+        let found = other_end(&difference, ended, said);
+        assert_eq!(found.is_some(), expected.is_some(), "{found:?}");
+        assert!(expected.is_none_or(|part| found.is_some_and(|it| it.contains(part))));
     }
 
     #[test]
