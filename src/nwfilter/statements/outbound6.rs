@@ -71,26 +71,29 @@ pub fn clauses(places: &Places) -> Vec<Clause> {
 }
 
 /// Reports hide behind a header of hop-by-hop options (RFC 3810 section 5). They come from a
-/// link-local address, or from none (RFC 3810 section 5.2.13).
+/// link-local address, or from none (RFC 3810 section 5.2.13): a guest that looks for its address
+/// joins groups of the link only (RFC 3590 section 4).
 fn reports(places: &Places) -> Vec<Clause> {
     if places.lan6.is_empty() {
         return Vec::new();
     }
-    let from = places.link6.union(&IntervalSet::one(0));
+    let nobody = IntervalSet::one(0);
+    let from = places.link6.union(&nobody);
     let groups = places.groups6.union(&places.link_groups6);
-    let hidden = |clause: Clause, to: &IntervalSet| {
+    let hidden = |clause: Clause, from: &IntervalSet, to: &IntervalSet| {
         let clause = clause.having(Field::NextHeader, &[HOP_BY_HOP]);
-        let clause = clause.with(Field::Src, &from).with(Field::Dst, to);
+        let clause = clause.with(Field::Src, from).with(Field::Dst, to);
         clause.with(Field::DstMac, &places.group_macs6)
     };
     let routers = IntervalSet::one(MLD_ROUTERS);
     let new = icmp(NeighbourDiscovery).having(Field::IcmpType, &[REPORT]);
     let old = icmp(OldReports6).having(Field::IcmpType, &OLD_REPORTS);
     vec![
-        hidden(new, &routers),
+        hidden(new, &from, &routers),
         // libvirt's nftables rules do not look behind this header.
-        hidden(Clause::of(HiddenReports6), &routers),
-        hidden(old, &groups),
+        hidden(Clause::of(HiddenReports6), &from, &routers),
+        hidden(old.clone(), &nobody, &places.link_groups6),
+        hidden(old, &places.link6, &groups),
     ]
 }
 

@@ -38,6 +38,14 @@ fn print(held: &[Held]) -> String {
 #[case::a_few_groups(
     "[lan]\nprefixes = [\"10.1.0.0/16\"]\n[multicast]\ngroups = [\"239.255.0.0/16\", \"ff05::/16\"]\n"
 )]
+#[case::narrow_groups(
+    "[lan]\nprefixes = [\"192.168.1.0/24\", \"fe80::/10\"]\ngateway = \"192.168.1.254\"\n[broadcast]\nlimited = false\n[multicast]\ngroups = [\"239.255.0.0/16\", \"ff02::/16\", \"ff05::/16\"]\n"
+)]
+#[case::ipv6_only("[lan]\nprefixes = [\"fd00:1::/64\"]\n")]
+#[case::a_29_a_31_and_a_64(
+    "[lan]\nprefixes = [\"192.168.1.8/29\", \"10.0.0.2/31\", \"fd00:1::/64\"]\n"
+)]
+#[case::no_gateway("[lan]\nprefixes = [\"192.168.1.0/24\", \"fe80::/10\"]\n")]
 fn the_generated_filter_keeps_every_statement(
     #[case] text: &str,
     #[values(Backend::Ebtables, Backend::Nftables)] backend: Backend,
