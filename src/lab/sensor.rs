@@ -130,7 +130,9 @@ impl Shared {
             None => vec![seen],
         };
         let mut record = self.record();
-        seen.into_iter().for_each(|seen| record.add(seen));
+        for seen in seen {
+            record.add(seen);
+        }
     }
 }
 
@@ -289,6 +291,26 @@ mod tests {
             checksum_pending: false,
             frame: vec![byte],
         }
+    }
+
+    /// Nobody reports a frame twice, and no clock goes back by more than frames overtake.
+    #[rstest::rstest]
+    #[case::in_order(&[(1, 10), (2, 20), (1, 21)], None)]
+    #[case::overtaken(&[(1, 20), (2, 10)], None)]
+    #[case::again(&[(1, 10), (2, 20), (1, 10)], Some("reported a frame again"))]
+    #[case::clock(&[(1, 2 * OVERTAKING_NS), (2, 1)], Some("has a clock that went back"))]
+    fn disorder_is_noticed(#[case] frames: &[(u8, u64)], #[case] disorder: Option<&str>) {
+        let mut record = Record::default();
+        for (byte, at_ns) in frames {
+            let at_ns = *at_ns;
+            record.add(Sighted {
+                at_ns,
+                ..frame(*byte)
+            });
+        }
+        assert_eq!(record.disorder, disorder);
+        record.forget();
+        assert_eq!(record.disorder, None);
     }
 
     #[test]

@@ -262,6 +262,7 @@ pub(super) fn run() -> impl Strategy<Value = Run> {
             cells,
             skipped,
             matrix: Vec::new(),
+            inputs: None,
             wall_ms,
             started: texts.2,
         },

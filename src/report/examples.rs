@@ -162,6 +162,7 @@ pub(crate) fn green() -> Run {
         cells: vec![cell("pcnet", "pcnet32"), cell("virtio", "virtio_net")],
         skipped: Vec::new(),
         matrix: Vec::new(),
+        inputs: None,
         wall_ms: 15_432,
         started: None,
     }

@@ -25,6 +25,14 @@ pub enum MergeError {
         /// The value of the first.
         ours: String,
     },
+    /// A cell that the matrix does not have.
+    #[error("{cell} in {file} is not in the matrix of that run; was the report changed?")]
+    Foreign {
+        /// The cell.
+        cell: String,
+        /// The report.
+        file: String,
+    },
     /// The same cell twice.
     #[error("{cell} is in {file} and in an earlier report; name each partition once")]
     Twice {
@@ -46,8 +54,10 @@ pub enum MergeError {
 pub fn merge(reports: Vec<(String, Run)>) -> Result<Run, MergeError> {
     let mut reports = reports.into_iter();
     let (first, mut run) = reports.next().ok_or(MergeError::Nothing)?;
+    own(&first, &run)?;
     for (file, other) in reports {
         same(&first, &run, &file, &other)?;
+        own(&file, &other)?;
         distinct(&run, &file, &other)?;
         run.cells.extend(other.cells);
         run.skipped.extend(other.skipped);
@@ -68,6 +78,8 @@ fn same(first: &str, ours: &Run, file: &str, theirs: &Run) -> Result<(), MergeEr
         format!("{name}, {}, {} rules", run.filter.source, run.filter.rules)
     };
     let matrix = |run: &Run| run.matrix.join(" ");
+    // The names of files can be the same where what is in them differs.
+    let inputs = |run: &Run| run.inputs.clone().unwrap_or_else(|| "none".into());
     let facts = [
         (
             "version of lanfence",
@@ -77,6 +89,11 @@ fn same(first: &str, ours: &Run, file: &str, theirs: &Run) -> Result<(), MergeEr
         ("policy", ours.policy.clone(), theirs.policy.clone()),
         ("filter", filter(ours), filter(theirs)),
         ("matrix", matrix(ours), matrix(theirs)),
+        (
+            "content of policy, filter or parameters",
+            inputs(ours),
+            inputs(theirs),
+        ),
     ];
     for (what, ours, theirs) in facts {
         if ours != theirs {
@@ -90,6 +107,18 @@ fn same(first: &str, ours: &Run, file: &str, theirs: &Run) -> Result<(), MergeEr
         }
     }
     Ok(())
+}
+
+/// Each cell of a partition is one of its matrix.
+fn own(file: &str, run: &Run) -> Result<(), MergeError> {
+    let is_known = |name: &&str| run.matrix.is_empty() || run.matrix.iter().any(|it| it == name);
+    let foreign = names(run).find(|name| !is_known(name));
+    foreign.map_or(Ok(()), |cell| {
+        Err(MergeError::Foreign {
+            cell: cell.into(),
+            file: file.into(),
+        })
+    })
 }
 
 fn distinct(ours: &Run, file: &str, theirs: &Run) -> Result<(), MergeError> {
@@ -226,10 +255,20 @@ mod tests {
         };
         let differs = merge(vec![report("a", whole()), report("b", other)]);
         let twice = merge(vec![report("a", whole()), report("b", whole())]);
-        let errors = [differs, twice, merge(Vec::new())];
+        let inputs = |digest: &str| Run {
+            inputs: Some(digest.into()),
+            ..whole()
+        };
+        let same_name = merge(vec![report("a", inputs("ab")), report("b", inputs("cd"))]);
+        let mut foreign = whole();
+        foreign.matrix.remove(0);
+        let foreign = merge(vec![report("a", foreign)]);
+        let errors = [differs, same_name, foreign, twice, merge(Vec::new())];
         let texts = errors.map(|merged| merged.expect_err("refused").to_string());
         insta::assert_snapshot!(texts.join("\n"), @"
         b has another policy than a (other.toml instead of lanfence.toml); only partitions of one run can be merged
+        b has another content of policy, filter or parameters than a (cd instead of ab); only partitions of one run can be merged
+        linux/pcnet in a is not in the matrix of that run; was the report changed?
         linux/pcnet is in b and in an earlier report; name each partition once
         no report to merge; name the files that `lanfence verify --json` wrote
         ");

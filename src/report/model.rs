@@ -255,6 +255,10 @@ pub struct Run {
     /// it, so that partitions can be joined and a missing one is noticed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub matrix: Vec<String>,
+    /// SHA-256 of the policy, the filters, their parameters and the back end, in hexadecimal
+    /// digits: partitions of one run have the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<String>,
     /// Wall time of the whole run in milliseconds.
     pub wall_ms: u64,
     /// When it started, RFC 3339 in UTC ([`super::text::rfc3339`]); none keeps reports comparable.

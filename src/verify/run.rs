@@ -5,10 +5,12 @@ use super::cache::Cache;
 use super::job::{Attach, Job};
 use super::plan::{Plan, Times, longest_first};
 use super::pool::{Workers, run_cells};
+use crate::frame::to_hex;
 use crate::guest::Accel;
 use crate::lab::covered;
 use crate::report::live::Event;
 use crate::report::model::{Cell, FilterInfo, Run, SCHEMA_VERSION};
+use sha2::{Digest as _, Sha256};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -106,6 +108,7 @@ pub fn run(request: Request, tell: &mut dyn FnMut(Option<&Event>)) -> Result<Run
         // No worker got as far as to report it.
         host.accel = job.accel.name().into();
     }
+    let inputs = Some(inputs(&job));
     Ok(Run {
         schema_version: SCHEMA_VERSION,
         version: env!("CARGO_PKG_VERSION").into(),
@@ -115,9 +118,17 @@ pub fn run(request: Request, tell: &mut dyn FnMut(Option<&Event>)) -> Result<Run
         cells,
         skipped: plan.skipped,
         matrix: plan.matrix,
+        inputs,
         wall_ms: u64::try_from(request.started.elapsed().as_millis()).unwrap_or(u64::MAX),
         started: None,
     })
+}
+
+/// What a job verifies, as a number that tells it from another with the same names.
+fn inputs(job: &Job) -> String {
+    let all = (&job.policy, &job.filters, &job.parameters, job.backend);
+    let text = serde_json::to_vec(&all).expect("the job has only string keys");
+    to_hex(&Sha256::digest(text))
 }
 
 /// Checks that nothing that the workers read or write is covered in their labs.

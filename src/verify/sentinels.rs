@@ -88,11 +88,11 @@ impl Bounds {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Order {
     /// At the guest's tap; none also where the guest can send none.
-    pub from_guest: Option<usize>,
+    pub guest: Option<usize>,
     /// At the LAN peer.
-    pub from_peer: Option<usize>,
+    pub peer: Option<usize>,
     /// At the router.
-    pub from_gateway: Option<usize>,
+    pub gateway: Option<usize>,
 }
 
 impl Order {
@@ -104,9 +104,9 @@ impl Order {
             })
         };
         Self {
-            from_guest: last(Point::TapFromGuest, &OUTBOUND),
-            from_peer: last(Point::FromPeer, &FROM_PEER),
-            from_gateway: last(Point::FromGateway, &FROM_GATEWAY),
+            guest: last(Point::TapFromGuest, &OUTBOUND),
+            peer: last(Point::FromPeer, &FROM_PEER),
+            gateway: last(Point::FromGateway, &FROM_GATEWAY),
         }
     }
 
@@ -114,10 +114,10 @@ impl Order {
     /// is nothing to be in order with.
     pub fn is_kept(self, sightings: &Sightings, probe: &Probe) -> bool {
         let (sentinel, sighting) = match probe.origin {
-            Origin::Guest => (self.from_guest, &probe.sent),
-            Origin::Peer => (self.from_peer, &probe.sent),
+            Origin::Guest => (self.guest, &probe.sent),
+            Origin::Peer => (self.peer, &probe.sent),
             // What comes from the WAN host has been seen leaving the router.
-            Origin::Gateway | Origin::Wan => (self.from_gateway, &probe.received),
+            Origin::Gateway | Origin::Wan => (self.gateway, &probe.received),
         };
         let point = match probe.origin {
             Origin::Wan => Point::FromGateway,
@@ -127,13 +127,13 @@ impl Order {
         probe.is_none_or(|probe| sentinel.is_none_or(|sentinel| probe < sentinel))
     }
 
-    /// Which host that sends sentinels sent none; none where all did. `guest` says that it
-    /// sends some.
-    pub fn missing(self, guest: bool) -> Option<String> {
+    /// Which host that sends sentinels sent none; none where all did. `guest_sends` says
+    /// that it sends some.
+    pub fn missing(self, guest_sends: bool) -> Option<String> {
         let senders = [
-            ("guest", self.from_guest.is_none() && guest),
-            ("LAN peer", self.from_peer.is_none()),
-            ("router", self.from_gateway.is_none()),
+            ("guest", self.guest.is_none() && guest_sends),
+            ("LAN peer", self.peer.is_none()),
+            ("router", self.gateway.is_none()),
         ];
         let (sender, _) = senders.into_iter().find(|(_, silent)| *silent)?;
         Some(format!("no sentinel was seen leaving the {sender}"))
@@ -348,6 +348,7 @@ fn to_wan_host(lab: &Lab, payload: &[u8]) -> Result<(), LabError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lab::{Direction, Sighted};
     use crate::probe::{Expect, Group, Sighting, Stimulus};
     use rstest::rstest;
 
@@ -390,6 +391,46 @@ mod tests {
         #[case] covered: bool,
     ) {
         assert_eq!(bounds.cover(&probe(origin, received_at)), covered);
+    }
+
+    /// What is sent later shows nothing of the way behind the router as it was before.
+    #[test]
+    fn the_way_to_the_wan_is_bounded_in_the_pass_itself() {
+        let stopped = Bounds::default();
+        let later = stopped.or_later(Bounds::ALL);
+        assert!(later.cover(&probe(Origin::Guest, Point::Peer)));
+        assert!(!later.cover(&probe(Origin::Guest, Point::Wan)));
+    }
+
+    #[rstest]
+    #[case::behind_the_probe(&[false, true], true)]
+    #[case::before_the_probe(&[true, false], false)]
+    #[case::before_and_behind(&[true, false, true], true)]
+    #[case::none(&[false], true)]
+    fn a_sentinel_bounds_what_was_sent_before_it(#[case] sent: &[bool], #[case] kept: bool) {
+        let tag = |pass| Tag {
+            run: 1,
+            pass,
+            index: 3,
+        };
+        let mut sightings = Sightings::default();
+        for is_sentinel in sent {
+            let pass = if *is_sentinel { SENTINEL } else { 1 };
+            let seen = Sighted {
+                direction: Direction::In,
+                at_ns: 0,
+                checksum_pending: false,
+                frame: [&[0; 60][..], &tag(pass).to_bytes()].concat(),
+            };
+            sightings.add(Point::TapFromGuest, seen);
+        }
+        let probe = Probe {
+            sent: Sighting::Tag(tag(1)),
+            ..probe(Origin::Guest, Point::Wan)
+        };
+        let order = Order::of(&sightings);
+        assert_eq!(order.is_kept(&sightings, &probe), kept);
+        assert!(order.missing(true).is_some(), "peer and router sent none");
     }
 
     #[test]

@@ -333,6 +333,28 @@ mod tests {
         assert_eq!(seen_at(points).came_late(&probe), late);
     }
 
+    /// A nonce in another frame, or a part of the frames, is not the probe.
+    #[rstest]
+    #[case::all(&[0, 1], true)]
+    #[case::a_part(&[0], false)]
+    #[case::other(&[2], false)]
+    fn what_is_sent_is_the_frame_itself(#[case] seen: &[u8], #[case] sent: bool) {
+        let frame = |byte: u8| [&[byte; 60][..], &TAG.to_bytes()].concat();
+        let mut probe = probe(Origin::Guest, Point::Wan, Sighting::Tag(TAG));
+        probe.stimulus = Stimulus::Frames(vec![frame(0), frame(1)]);
+        let mut all = Sightings::default();
+        for byte in seen {
+            let seen = Sighted {
+                direction: Direction::In,
+                at_ns: 0,
+                checksum_pending: false,
+                frame: frame(*byte),
+            };
+            all.add(OUT, seen);
+        }
+        assert_eq!(all.sent(&probe), sent);
+    }
+
     #[test]
     fn what_came_to_the_guest_is_late_at_its_tap_only() {
         let probe = probe(Origin::Peer, Point::TapToGuest, Sighting::Tag(TAG));

@@ -115,11 +115,11 @@ fn the_table_has_each_fault_and_its_test() {
         );
         let (test, file) = test.split_once(" in ").expect("a test in a file");
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
-        let text = fs::read_to_string(&path).expect("the file of a test");
+        let source = fs::read_to_string(&path).expect("the file of a test");
         let test = test.trim_matches('`');
         let is_there = [format!("fn {test}("), format!("#[case::{test}(")];
         assert!(
-            is_there.iter().any(|it| text.contains(it)),
+            is_there.iter().any(|it| source.contains(it)),
             "{name}: no {test} in {file}"
         );
     }

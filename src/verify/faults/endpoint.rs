@@ -64,9 +64,9 @@ impl<'a, E> Faulty<'a, E> {
                     };
                     let old = Pass::Control.tag(tag.run, tag.index).to_bytes();
                     let mut frames = probe.wire(self.layout).frames;
-                    frames
-                        .iter_mut()
-                        .for_each(|it| replace(it, &tag.to_bytes(), &old));
+                    for frame in &mut frames {
+                        replace(frame, &tag.to_bytes(), &old);
+                    }
                     probe.stimulus = Stimulus::Frames(frames);
                 }
             }
@@ -74,9 +74,9 @@ impl<'a, E> Faulty<'a, E> {
                 for probe in &mut probes {
                     if !matches!(probe.stimulus, Stimulus::Dhcp(_)) {
                         let mut frames = probe.wire(self.layout).frames;
-                        frames
-                            .iter_mut()
-                            .for_each(|it| it[6..12].copy_from_slice(&NOBODY));
+                        for frame in &mut frames {
+                            frame[6..12].copy_from_slice(&NOBODY);
+                        }
                         probe.stimulus = Stimulus::Frames(frames);
                     }
                 }

@@ -24,9 +24,10 @@ pub fn impair(fault: InjectedFault, moment: Moment, lab: &Lab, tap: &Sensor) {
         InjectedFault::DeafWan6 | InjectedFault::DeafWan => (&behind[2..], true),
         InjectedFault::DeafInbound | InjectedFault::DeafOutbound => (&all[..1], true),
         InjectedFault::Replays => (&all, true),
-        InjectedFault::StripsTags | InjectedFault::Truncates => (&all, false),
         InjectedFault::ClockBack if moment == Moment::Begin(Pass::Control) => return,
-        InjectedFault::ClockBack => (&all, false),
+        InjectedFault::StripsTags | InjectedFault::Truncates | InjectedFault::ClockBack => {
+            (&all, false)
+        }
         _ => return,
     };
     for sensor in which {
@@ -55,7 +56,7 @@ fn how(fault: InjectedFault, sensor: &Sensor) -> Impairment {
             let mut heard = 0_usize;
             return Box::new(move |seen| {
                 heard += 1;
-                if heard % 2 == 0 {
+                if heard.is_multiple_of(2) {
                     vec![seen]
                 } else {
                     Vec::new()

@@ -163,11 +163,9 @@ impl<'t> Coordinator<'t> {
             }
         }
         for worker in &self.workers {
-            for name in &worker.done {
-                worker
-                    .broken
-                    .iter()
-                    .for_each(|error| self.queue.spoil(name, error));
+            if let Some(error) = &worker.broken {
+                let done = worker.done.iter();
+                done.for_each(|name| self.queue.spoil(name, error));
             }
         }
         let cells = self.queue.into_cells();
@@ -377,7 +375,7 @@ mod tests {
 
     /// What each line breaks: nothing that such a worker reports is believed.
     #[rstest]
-    #[case::another_run(&done(1, "0").replace("7", "8"), "another run")]
+    #[case::another_run(&done(1, "0").replace('7', "8"), "another run")]
     #[case::a_lost_message(&done(2, "0"), "message 2 and not 1")]
     #[case::a_doubled_cell(&format!("{}'; echo '{}", done(1, "0"), done(2, "0")), "unasked")]
     fn a_worker_that_reports_wrongly_is_not_believed(#[case] lines: &str, #[case] words: &str) {

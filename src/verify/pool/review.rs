@@ -7,8 +7,8 @@ use crate::layout::{Lan, Layout};
 use crate::nwfilter::learning::given_address;
 use crate::policy::Policy;
 use crate::probe::{Pass, Probe, firmware_catalogue};
-use crate::report::model::{Cell, ProbeResult};
-use crate::verify::assess::{judged_again, leak_check_passed};
+use crate::report::model::{Cell, Outcome, ProbeResult};
+use crate::verify::assess::judged_again;
 use crate::verify::catalogue;
 use crate::verify::job::{CellPlan, Job};
 use std::collections::HashSet;
@@ -36,11 +36,7 @@ pub fn review(job: &Job, plan: &CellPlan, cell: &Cell) -> Option<String> {
     let wanted = wanted(job, plan)?;
     let results = cell.probes.iter();
     let results: Vec<&ProbeResult> = results.filter(|it| !it.id.starts_with(CLIENTS)).collect();
-    differs(&wanted, &results).or_else(|| {
-        let passed = leak_check_passed(&cell.probes);
-        let claims = cell.leak_check == Some(true);
-        (claims && !passed).then(|| "reported a leak check that was not passed".into())
-    })
+    differs(&wanted, &results, cell.leak_check == Some(true))
 }
 
 /// The probes of a cell; none where the worker alone knows.
@@ -57,7 +53,8 @@ fn wanted(job: &Job, plan: &CellPlan) -> Option<Vec<Probe>> {
     }
 }
 
-fn differs(wanted: &[Probe], results: &[&ProbeResult]) -> Option<String> {
+/// What is wrong with the results; `leak_check` says that the cell claims to have passed it.
+fn differs(wanted: &[Probe], results: &[&ProbeResult], leak_check: bool) -> Option<String> {
     if wanted.len() != results.len() {
         let (found, all) = (results.len(), wanted.len());
         return Some(format!("reported {found} results of {all}"));
@@ -68,8 +65,9 @@ fn differs(wanted: &[Probe], results: &[&ProbeResult]) -> Option<String> {
         if (&probe.id, probe.expect) != (id, result.expect) {
             return Some(format!("reported {id} in the place of {}", probe.id));
         }
-        if probe.in_leak_check() != result.leak_check.is_some() && result.leak_check.is_some() {
-            return Some(format!("reported a leak check of {id}"));
+        let proven = result.leak_check == Some(Outcome::Delivered);
+        if leak_check && probe.in_leak_check() && !proven {
+            return Some(format!("reported a leak check that {id} did not pass"));
         }
         let verdict = judged_again(result, probe.known_gap.is_some());
         (verdict != result.verdict).then(|| {
@@ -77,4 +75,66 @@ fn differs(wanted: &[Probe], results: &[&ProbeResult]) -> Option<String> {
             format!("reported {id} as {said}, and what was seen is {word}")
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::model::Verdict;
+    use crate::verdict::Failure;
+    use crate::verify::{Cache, FilterUnderTest};
+    use rstest::rstest;
+
+    const POLICY: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/lanfence.toml"));
+
+    /// A cell of the tap test in which all is well.
+    fn green(job: &Job) -> Cell {
+        let plan = CellPlan::tap();
+        let result = |probe: Probe| ProbeResult {
+            id: probe.id.clone(),
+            group: probe.group,
+            summary: String::new(),
+            expect: probe.expect,
+            control: Outcome::Delivered,
+            filtered: match probe.expect {
+                crate::probe::Expect::Pass => Outcome::Delivered,
+                crate::probe::Expect::Drop => Outcome::Dropped,
+            },
+            leak_check: probe.in_leak_check().then_some(Outcome::Delivered),
+            first_frame: None,
+            verdict: Verdict::Pass,
+            last_seen: None,
+            note: None,
+        };
+        let wanted = wanted(job, &plan).expect("a catalogue");
+        Cell {
+            probes: wanted.into_iter().map(result).collect(),
+            leak_check: Some(true),
+            ..plan.cell()
+        }
+    }
+
+    #[rstest]
+    #[case::whole(|_: &mut Cell| {}, None)]
+    #[case::another_cell(|cell: &mut Cell| cell.name.push('2'), Some("was given tap/raw"))]
+    #[case::a_result_less(|cell: &mut Cell| drop(cell.probes.pop()), Some("results of"))]
+    #[case::a_result_twice(|cell: &mut Cell| cell.probes[1] = cell.probes[0].clone(), Some("twice"))]
+    #[case::another_order(|cell: &mut Cell| cell.probes.swap(0, 1), Some("in the place of"))]
+    #[case::a_leak_that_passes(|cell: &mut Cell| cell.probes[200].filtered = Outcome::Unknown, Some("what was seen is"))]
+    #[case::a_leak_of_nothing(|cell: &mut Cell| cell.probes[200].verdict = Verdict::Fail(Failure::Leak), Some("as leak"))]
+    #[case::no_leak_check(|cell: &mut Cell| cell.probes.iter_mut().for_each(|it| it.leak_check = None), Some("leak check"))]
+    fn reports(#[case] spoil: fn(&mut Cell), #[case] words: Option<&str>) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let cache = Cache::at(dir.path());
+        let policy = Policy::parse(POLICY, "lanfence.toml").expect("a policy");
+        let filter = FilterUnderTest::generated(&policy, "lanfence.toml");
+        let job = Job::new((POLICY, "lanfence.toml"), &filter, &cache).expect("a job");
+        let mut cell = green(&job);
+        spoil(&mut cell);
+        let problem = review(&job, &CellPlan::tap(), &cell);
+        assert_eq!(problem.is_some(), words.is_some(), "{problem:?}");
+        if let (Some(problem), Some(words)) = (problem, words) {
+            assert!(problem.contains(words), "{problem}");
+        }
+    }
 }
