@@ -72,16 +72,17 @@ const PRINTING: [(&str, &[&str]); 3] = [
     ("ip6tables-save", &[]),
 ];
 
-/// Counts the rules for the interface in the caller's namespace.
+/// Counts the rules for the interface in a dump that [`evidence`] has just made in the caller's
+/// namespace.
 ///
 /// # Errors
 /// When a tool cannot be started or fails.
-pub fn installed(interface: &str, backend: Backend) -> Result<Installed, LabError> {
-    if backend == Backend::Nftables {
-        return Ok(nftables::read()?.installed(interface));
+pub fn installed(dump: &str, interface: &str, backend: Backend) -> Result<Installed, LabError> {
+    match backend {
+        Backend::Nftables => Ok(nftables::read()?.installed(interface)),
+        // The chains of both layers have different names.
+        Backend::Ebtables => Ok(count(interface, dump, dump)),
     }
-    let [layer2, iptables, of_ip6] = dumps(PRINTING);
-    Ok(count(interface, &layer2?, &(iptables? + &of_ip6?)))
 }
 
 /// The rules in the interface's chains, as the tools print them.
@@ -235,6 +236,12 @@ mod tests {
 
     const EBTABLES: &str = "*nat\n:PREROUTING ACCEPT\n:libvirt-I-tap0 ACCEPT\n-A PREROUTING -i tap0 -j libvirt-I-tap0\n\
                             -A libvirt-I-tap0 -p IPv4 -j I-tap0-ipv4\n-A I-tap0-ipv4 -j DROP\n-A libvirt-I-tap01 -j DROP\n";
+
+    #[test]
+    fn counters_do_not_hide_rules() {
+        let counted = EBTABLES.replace("-A ", "[3:156] -A ");
+        assert_eq!(count("tap0", &counted, ""), count("tap0", EBTABLES, ""));
+    }
 
     #[test]
     fn only_this_interface_counts() {

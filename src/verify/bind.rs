@@ -11,14 +11,15 @@ use crate::layout::Host;
 use crate::nwfilter::learning::Learning;
 use crate::nwfilter::{self, Filter};
 
-/// Binds the filter through libvirt and checks that its rules are really in the kernel.
+/// Binds the filter through libvirt and checks that its rules are really in the kernel; all the
+/// rules that are there then.
 ///
 /// # Errors
 /// [`VerifyError::Refused`] where libvirt does not take it, [`VerifyError::NoRules`] where
 /// that has no effect.
-pub fn bind(context: &CellContext<'_>, guest: &mut Machine) -> Result<(), VerifyError> {
+pub fn bind(context: &CellContext<'_>, guest: &mut Machine) -> Result<String, VerifyError> {
     let Some(reference) = reference(context.job) else {
-        return Ok(());
+        return Ok(ruleset::evidence());
     };
     let bound = guest.set_filter(Some(reference));
     bound.map_err(|error| match error {
@@ -38,7 +39,7 @@ pub fn reference(job: &Job) -> Option<FilterRef> {
     })
 }
 
-/// Binds the filter to a tap without a guest, and checks the same; none where
+/// Binds the filter to a tap without a guest, and checks the same; no binding where
 /// there is no filter to verify.
 ///
 /// # Errors
@@ -47,9 +48,9 @@ pub fn bind_tap(
     context: &CellContext<'_>,
     tap: &str,
     guest: &Host,
-) -> Result<Option<Binding>, VerifyError> {
+) -> Result<(Option<Binding>, String), VerifyError> {
     let Some(reference) = reference(context.job) else {
-        return Ok(None);
+        return Ok((None, ruleset::evidence()));
     };
     let mut spec = BindingSpec {
         device: tap,
@@ -58,13 +59,13 @@ pub fn bind_tap(
         parameters: &reference.parameters,
     };
     if !faults::spoil_binding(context.job.inject, &mut spec) {
-        has_rules(context, tap, &reference.filter)?;
-        return Ok(None);
+        let rules = has_rules(context, tap, &reference.filter)?;
+        return Ok((None, rules));
     }
     let bound = context.lab.libvirt.bind(&spec);
     let bound = bound.map_err(|error| refused(context.lab, error.into()))?;
-    has_rules(context, tap, &reference.filter)?;
-    Ok(Some(bound))
+    let rules = has_rules(context, tap, &reference.filter)?;
+    Ok((Some(bound), rules))
 }
 
 /// Checks that the filter is in force that the guest's NIC had from the start, and breaks
@@ -87,7 +88,7 @@ pub fn in_force_from_the_start(
 ///
 /// # Errors
 /// [`VerifyError::NoRules`] where it has none.
-fn in_force(context: &CellContext<'_>, guest: &Machine) -> Result<(), VerifyError> {
+fn in_force(context: &CellContext<'_>, guest: &Machine) -> Result<String, VerifyError> {
     let Interface { tap, filter, .. } = guest.interface();
     let filter = filter.as_ref().map_or("no filter", |filter| &filter.filter);
     has_rules(context, tap, filter)
@@ -95,12 +96,13 @@ fn in_force(context: &CellContext<'_>, guest: &Machine) -> Result<(), VerifyErro
 
 /// That libvirt lists a binding proves nothing, so the rules themselves are looked for. While
 /// libvirt learns the guest's address they come and go, and the probes tell what passes.
-fn has_rules(context: &CellContext<'_>, tap: &str, filter: &str) -> Result<(), VerifyError> {
+fn has_rules(context: &CellContext<'_>, tap: &str, filter: &str) -> Result<String, VerifyError> {
     is_as_defined(context)?;
+    let rules = ruleset::evidence();
     if context.job.learning.is_some() {
-        return Ok(());
+        return Ok(rules);
     }
-    let installed = ruleset::installed(tap, context.lab.libvirt.backend())?;
+    let installed = ruleset::installed(&rules, tap, context.lab.libvirt.backend())?;
     let wanted = tree(context.job)
         .iter()
         .any(|filter| filter.rule_count() > 0);
@@ -111,7 +113,7 @@ fn has_rules(context: &CellContext<'_>, tap: &str, filter: &str) -> Result<(), V
             found: format!("{installed:?}"),
         });
     }
-    Ok(())
+    Ok(rules)
 }
 
 /// Waits for libvirt before a filter is taken away whose rules it makes anew by itself.

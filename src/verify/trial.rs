@@ -32,8 +32,9 @@ pub trait TestSubject {
     /// the filter in place.
     async fn pass(&mut self, run: u32, pass: Pass) -> Result<PassRecord, VerifyError>;
 
-    /// Binds the filter under test and checks that its rules are in the kernel.
-    async fn bind(&mut self) -> Result<(), VerifyError>;
+    /// Binds the filter under test and checks that its rules are in the kernel; all the rules
+    /// that are there then.
+    async fn bind(&mut self) -> Result<String, VerifyError>;
 
     /// Breaks what the job wants broken at this moment.
     async fn inject(&mut self, moment: Moment) -> Result<(), VerifyError>;
@@ -102,8 +103,7 @@ async fn go_on(
     }
     enter(Step::Bind);
     subject.inject(Moment::Unbound).await?;
-    subject.bind().await?;
-    let bound = ruleset::evidence();
+    let bound = subject.bind().await?;
     subject.inject(Moment::Bound).await?;
     record.attached = Some(AttachedRecord::default());
     enter(Step::Filtered);

@@ -168,9 +168,10 @@ impl TestSubject for IpxeGuest<'_> {
         collect(self.context.lab, &self.layout, watch, over, probes).await
     }
 
-    async fn bind(&mut self) -> Result<(), VerifyError> {
-        bind::bind(self.context, &mut self.machine)?;
-        self.resume()
+    async fn bind(&mut self) -> Result<String, VerifyError> {
+        let rules = bind::bind(self.context, &mut self.machine)?;
+        self.resume()?;
+        Ok(rules)
     }
 
     async fn inject(&mut self, moment: Moment) -> Result<(), VerifyError> {

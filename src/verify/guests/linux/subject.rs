@@ -181,7 +181,7 @@ impl TestSubject for LinuxGuest<'_> {
         Ok(record)
     }
 
-    async fn bind(&mut self) -> Result<(), VerifyError> {
+    async fn bind(&mut self) -> Result<String, VerifyError> {
         bind::bind(self.context, &mut self.guest.machine)
     }
 

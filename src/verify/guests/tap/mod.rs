@@ -172,10 +172,11 @@ impl TestSubject for TapGuest<'_> {
         Ok(record)
     }
 
-    async fn bind(&mut self) -> Result<(), VerifyError> {
-        self.binding = bind_tap(self.context, self.tap.name(), &self.layout.guest)?;
+    async fn bind(&mut self) -> Result<String, VerifyError> {
+        let (binding, rules) = bind_tap(self.context, self.tap.name(), &self.layout.guest)?;
+        self.binding = binding;
         self.bound = self.binding.as_ref().map(|binding| binding.xml.clone());
-        Ok(())
+        Ok(rules)
     }
 
     async fn inject(&mut self, moment: Moment) -> Result<(), VerifyError> {
