@@ -17,6 +17,7 @@ use crate::verdict::Exit;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -76,16 +77,17 @@ impl Side {
         bind: Option<&str>,
         backend: Backend,
         options: &Options,
-        guest: Mac,
+        (guest, address): (Mac, Ipv4Addr),
     ) -> Result<Self, Failure> {
         let tree = load(
             std::slice::from_ref(path),
             bind,
             options.lenient.strictness(),
         )?;
-        let filter = tree
-            .compile(guest, &options.parameters.list, backend)
-            .map_err(Failure::usage)?;
+        // Where libvirt learns the guest's address, both sides get the same example.
+        let parameters = &options.parameters.list;
+        let bound = tree.bind(guest, address, parameters, backend);
+        let filter = bound.map_err(Failure::usage)?.filter;
         Ok(Self { tree, filter })
     }
 
@@ -116,7 +118,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
             options.bind.as_deref(),
             options.backend.backend,
             options,
-            guest,
+            (guest, layout.guest.v4),
         )?,
         Side::of(
             options.other.as_ref().unwrap_or(&options.one),
@@ -126,7 +128,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
             },
             other_backend,
             options,
-            guest,
+            (guest, layout.guest.v4),
         )?,
     ];
     let found = differences(&sides[0].filter, &sides[1].filter, &usual(&layout));

@@ -12,6 +12,14 @@ use crate::nwfilter::reach::{
 use crate::nwfilter::vocabulary::{Action, RuleDirection};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// The lints about rules in each other's way.
+pub const LINTS: [&str; 4] = [
+    "never-acts",
+    "redundant-rule",
+    "layer-2-drops-first",
+    "layer-3-drops-after",
+];
+
 /// Most rules that are held against parts: some tenths of a second. Of a filter that branches
 /// more nothing is said.
 const BUDGET: usize = 200_000;

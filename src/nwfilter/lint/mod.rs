@@ -12,11 +12,13 @@ pub mod catalogue;
 mod finding;
 mod levels;
 mod rules;
+mod steady;
 mod trees;
 mod whole;
 
 pub use finding::{Finding, Severity};
 pub use levels::{Levels, LevelsError};
+pub use steady::{hangs_on_values, is_same};
 pub use whole::{Whole, whole};
 
 use super::evaluate::{CompileError, Compiled, Culprit};

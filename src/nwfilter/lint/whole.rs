@@ -2,10 +2,11 @@
 
 use super::catalogue::{MISSING, UNSET};
 use super::finding::{Finding, Severity};
-use super::{lint, lint_apart, refused};
+use super::{lint, lint_apart, refused, steady};
 use crate::frame::{Mac, mac_text};
 use crate::nwfilter::evaluate::{CompileError, Compiled};
-use crate::nwfilter::examples::{Source, Variable, example_of, variables};
+use crate::nwfilter::examples::{EXAMPLE_MAC, Source, Variable, example_of, variables};
+use crate::nwfilter::learning::Learning;
 use crate::nwfilter::model::{Filter, RuleId};
 use crate::nwfilter::vocabulary::{ROOT, variables as known};
 
@@ -64,7 +65,13 @@ pub fn whole(filters: &[Filter], top: &str, mac: Mac, given: &[(String, String)]
     findings.extend(unset.map(|one| unset_finding(&bound, &one.name)));
     let unbound = match compiled {
         Ok(compiled) => {
-            findings.extend(lint(filters, top, &compiled));
+            let mut found = lint(filters, top, &compiled);
+            let set = given.iter().any(|(name, _)| name == known::MAC);
+            let free_mac = mac == EXAMPLE_MAC && !set;
+            if !examples.is_empty() || free_mac {
+                steady::keep(&mut found, (&present, top), given, &examples, free_mac);
+            }
+            findings.extend(found);
             None
         }
         Err(error) => {
@@ -103,9 +110,7 @@ fn reachable(filters: &[Filter], top: &str) -> Vec<Filter> {
 
 /// Whether the interface keeps libvirt from learning the guest's address.
 fn learning_is_off(given: &[(String, String)]) -> bool {
-    given
-        .iter()
-        .any(|(name, value)| name == known::LEARNING && value.eq_ignore_ascii_case("none"))
+    Learning::of(given).is_none()
 }
 
 /// The filters, with an empty one for each that is missing.

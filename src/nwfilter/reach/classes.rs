@@ -2,6 +2,7 @@
 
 use super::accepted::accepted_values;
 use super::cidr::{addresses, prefixes4, prefixes6};
+use super::random_order::random_order;
 use super::region::{EXTENSIONS, Region};
 use super::witness::witness;
 use crate::frame::ethertype;
@@ -120,6 +121,7 @@ fn answer(filter: &Compiled, question: Question, usual: &[(Field, u128)]) -> Tra
         example: None,
         inexact: None,
     };
+    class.inexact = random_order(filter, Way::FromGuest, &region);
     let halves = [
         (single_macs(), anywhere.clone()),
         (group_macs(), anywhere.union(&to_groups)),

@@ -10,6 +10,7 @@ pub mod describe;
 mod differences;
 mod frame_kinds;
 mod partition;
+mod random_order;
 mod region;
 mod summary;
 #[cfg(test)]
@@ -23,6 +24,7 @@ pub use course::{Ending, Event, course};
 pub use differences::{Comparison, Difference, differences};
 pub use frame_kinds::{FrameKind, cut_kinds, frame_kinds, headless_kinds};
 pub use partition::{RegionPart, partition, visit};
+pub use random_order::random_order;
 pub use region::Region;
 pub use summary::{Form, Summary, summaries};
 pub use witness::witness;
