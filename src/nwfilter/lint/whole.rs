@@ -35,29 +35,7 @@ pub fn whole(filters: &[Filter], top: &str, mac: Mac, given: &[(String, String)]
         let values = variable.values.iter();
         parameters.extend(values.map(|value| (variable.name.clone(), value.clone())));
     }
-    let compiled = loop {
-        match Compiled::new(&present, top, mac, &parameters) {
-            // Another reference sets it, and this one does not.
-            Err(CompileError::Unset { name, .. })
-                if examples.iter().all(|known| known.name != name) =>
-            {
-                let Some(variable) = example_of(&bound, &name) else {
-                    break Err(CompileError::Unset {
-                        origin: first_use(&bound, &name),
-                        name,
-                    });
-                };
-                parameters.extend(
-                    variable
-                        .values
-                        .iter()
-                        .map(|value| (name.clone(), value.clone())),
-                );
-                examples.push(variable);
-            }
-            other => break other,
-        }
-    };
+    let compiled = compile(&present, top, mac, &bound, &mut parameters, &mut examples);
     let learned = !learning_is_off(given) && examples.iter().all(|one| one.name == known::IP);
     let unset = examples
         .iter()
@@ -85,6 +63,40 @@ pub fn whole(filters: &[Filter], top: &str, mac: Mac, given: &[(String, String)]
         findings,
         examples,
         unbound,
+    }
+}
+
+/// Compiles the filters, with examples for variables that turn out to be unset as well.
+fn compile(
+    present: &[Filter],
+    top: &str,
+    mac: Mac,
+    bound: &[Filter],
+    parameters: &mut Vec<(String, String)>,
+    examples: &mut Vec<Variable>,
+) -> Result<Compiled, CompileError> {
+    loop {
+        match Compiled::new(present, top, mac, parameters) {
+            // Another reference sets it, and this one does not.
+            Err(CompileError::Unset { name, .. })
+                if examples.iter().all(|known| known.name != name) =>
+            {
+                let Some(variable) = example_of(bound, &name) else {
+                    break Err(CompileError::Unset {
+                        origin: first_use(bound, &name),
+                        name,
+                    });
+                };
+                parameters.extend(
+                    variable
+                        .values
+                        .iter()
+                        .map(|value| (name.clone(), value.clone())),
+                );
+                examples.push(variable);
+            }
+            other => break other,
+        }
     }
 }
 
