@@ -272,7 +272,10 @@ fn ports(
         ("dstportstart", "dstportend", Field::DstPort),
     ];
     for (name, end, field) in sides {
-        let Some((set, negated)) = port_range(element, name, end)? else {
+        let range = port_range(element, name, end)?;
+        // An end alone is looked at as well, though no rule comes of it (`virNWFilterRuleValidate`
+        // in libvirt's nwfilter_conf.c).
+        let Some(named) = [name, end].into_iter().find(|it| element.get(it).is_some()) else {
             continue;
         };
         // libvirt looks for the protocol before it knows any variable.
@@ -283,10 +286,12 @@ fn ports(
             if !negated || driver.takes_ports_of_negated());
         if !known || !has_ports {
             return Err(element.refused(format!(
-                "{name} needs a protocol with ports, in an element that is not negated"
+                "{named} needs a protocol with ports, in an element that is not negated"
             )));
         }
-        matches.signed(field, &set, negated);
+        if let Some((set, negated)) = range {
+            matches.signed(field, &set, negated);
+        }
     }
     Ok(())
 }

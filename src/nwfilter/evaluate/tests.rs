@@ -212,6 +212,7 @@ fn what_libvirt_refuses_is_refused() {
         ("element", rule("<ip srcipaddr='$A[2]'/>")),
         ("value", rule("<ip srcipaddr='$W'/>")),
         ("ports", rule("<ip dstportstart='80'/>")),
+        ("port ends", rule("<ip dstportend='80'/>")),
         ("b4", rule("<all ipset='x'/>")),
         (
             "b14",
