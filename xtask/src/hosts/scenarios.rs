@@ -1,7 +1,7 @@
 //! What `hosts test` runs in each host, and how it must end. One column of the table each.
 
 use super::host::{Job, OUT};
-use super::manifest::Manifest;
+use super::manifest::{Backend, Manifest};
 use std::ffi::OsString;
 
 /// Where a scenario's report goes.
@@ -166,6 +166,10 @@ impl Scenario {
         let mut words: Vec<OsString> = self.words.iter().map(OsString::from).collect();
         if self.words.contains(&"verify") {
             words.extend(["--json".into(), format!("{OUT}/{REPORT}").into()]);
+            // The lab has its own nwfilter.conf: it takes the back end that the host's names.
+            if manifest.nwfilter_backend == Backend::Nftables {
+                words.extend(["--backend", "nftables"].map(OsString::from));
+            }
         }
         let user = match (self.rootless, manifest.users.first()) {
             (false, _) => None,
@@ -183,5 +187,28 @@ impl Scenario {
             user,
             before,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hosts::manifest;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::as_installed("debian-13-backports", false)]
+    #[case::of_the_host("debian-13-backports-nftables", true)]
+    fn guests_are_filtered_by_the_back_end_of_the_host(#[case] host: &str, #[case] named: bool) {
+        let manifest = manifest::read(&manifest::directory(), host).expect("shipped");
+        let verifies = ALL.iter().filter(|it| it.words.contains(&"verify"));
+        for scenario in verifies {
+            let job = scenario.job(&manifest).expect("a user");
+            let words: Vec<_> = job.words.iter().filter_map(|word| word.to_str()).collect();
+            let found = words
+                .windows(2)
+                .any(|pair| pair == ["--backend", "nftables"]);
+            assert_eq!(found, named, "{}", scenario.title);
+        }
     }
 }
