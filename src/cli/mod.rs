@@ -6,6 +6,7 @@ mod diff;
 mod explain;
 mod failure;
 mod generate;
+mod heading;
 mod help;
 #[cfg(feature = "lab")]
 mod lab;

@@ -4,6 +4,7 @@ use super::report::Report;
 use crate::check::Checked;
 use crate::check::learning::LearningPhase;
 use crate::check::probes::Judged;
+use crate::cli::heading::heading;
 use crate::cli::levels::{self, WIDTH};
 use crate::cli::trace::trace;
 use crate::frame::{summary, to_hex};
@@ -26,7 +27,8 @@ const STYLE: TableStyle = TableStyle::new()
 /// The whole text.
 pub fn text(report: &Report) -> String {
     let checked = &report.checked;
-    let mut out = heading(report);
+    let mut out = heading("static check", &report.tree, &report.policy, report.backend);
+    parameters(&mut out, report);
     lint(&mut out, report);
     out.push('\n');
     for line in table(checked).lines() {
@@ -66,27 +68,11 @@ pub fn text(report: &Report) -> String {
     out
 }
 
-fn heading(report: &Report) -> String {
-    let (tree, paths) = (&report.tree, report.tree.paths());
-    let source = if paths.is_empty() {
-        "generated".to_owned()
-    } else {
-        paths.join(", ")
-    };
-    let mut out = format!(
-        "lanfence {}: static check, without a guest\nfilter  {}, {source}, {}\npolicy  {}\nbackend {}, {}\n",
-        env!("CARGO_PKG_VERSION"),
-        tree.top,
-        plural(tree.rule_count(), "rule"),
-        report.policy,
-        report.backend,
-        report.backend.source()
-    );
+fn parameters(out: &mut String, report: &Report) {
     let parameters: Vec<String> = report.parameters.iter().map(Parameter::text).collect();
     if !parameters.is_empty() {
-        paragraph(&mut out, "with    ", &parameters.join(", "), 8);
+        paragraph(out, "with    ", &parameters.join(", "), 8);
     }
-    out
 }
 
 /// Rules that no probe matches: a mistake in them would change no verdict.

@@ -91,13 +91,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
             note(&format!("{} of {total} filters", found.cases));
         }
     });
-    let found = found.map_err(|broken| {
-        let exit = match broken {
-            Broken::Start(_) | Broken::Host(_) => Exit::Host,
-            Broken::Lab(_) => Exit::Inconclusive,
-        };
-        Failure::new(exit, broken)
-    })?;
+    let found = found.map_err(failure)?;
     say(&summary(
         options.seed,
         options.backend.backend,
@@ -153,4 +147,13 @@ pub fn work(options: &WorkerOptions) -> Result<ExitCode, Failure> {
     runtime(1)?.block_on(run_worker(&task, &|message| pool::report(message)));
     // The kernel ends every other process of the namespace with this one.
     Ok(Exit::Pass.into())
+}
+
+/// Why there is no answer, with whose fault that is.
+pub fn failure(broken: Broken) -> Failure {
+    let exit = match broken {
+        Broken::Start(_) | Broken::Host(_) => Exit::Host,
+        Broken::Lab(_) => Exit::Inconclusive,
+    };
+    Failure::new(exit, broken)
 }

@@ -1,9 +1,10 @@
 //! `lanfence mutate --kernel`: mutants bound for real, and the evaluator held against the kernel.
 
+use super::crosscheck::failure;
 use crate::check::Expectations;
 use crate::cli::failure::Failure;
 use crate::cli::output::{note, say};
-use crate::crosscheck::{self, Broken, Found, Given, GivenFilter, Mutation};
+use crate::crosscheck::{self, Found, Given, GivenFilter, Mutation};
 use crate::lab::Shortcuts;
 use crate::layout::Layout;
 use crate::mutate::{Class, Judged, Mutants};
@@ -91,13 +92,7 @@ pub fn run(
             ));
         }
     });
-    let found = found.map_err(|broken| {
-        let exit = match broken {
-            Broken::Start(_) | Broken::Host(_) => Exit::Host,
-            Broken::Lab(_) => Exit::Inconclusive,
-        };
-        Failure::new(exit, broken)
-    })?;
+    let found = found.map_err(failure)?;
     say(&summary(
         options.seed,
         original.backend,

@@ -1,6 +1,7 @@
 //! Judged mutants as text.
 
 use super::report::Report;
+use crate::cli::heading::heading;
 use crate::cli::levels::WIDTH;
 use crate::cli::trace::trace;
 use crate::frame::{summary, to_hex};
@@ -22,7 +23,12 @@ const RULE: usize = 48;
 
 /// The whole text.
 pub fn text(report: &Report) -> String {
-    let mut out = heading(report);
+    let mut out = heading(
+        "every slip in a filter against its check",
+        &report.tree,
+        &report.policy,
+        report.backend,
+    );
     out.push('\n');
     for line in table(report).lines() {
         let _ = writeln!(out, "{}", line.trim_end());
@@ -32,24 +38,6 @@ pub fn text(report: &Report) -> String {
     unproven(&mut out, report);
     closing(&mut out, report);
     out
-}
-
-fn heading(report: &Report) -> String {
-    let (tree, paths) = (&report.tree, report.tree.paths());
-    let source = if paths.is_empty() {
-        "generated".to_owned()
-    } else {
-        paths.join(", ")
-    };
-    format!(
-        "lanfence {}: every slip in a filter against its check, without a guest\nfilter  {}, {source}, {}\npolicy  {}\nbackend {}, {}\n",
-        env!("CARGO_PKG_VERSION"),
-        tree.top,
-        plural(tree.rule_count(), "rule"),
-        report.policy,
-        report.backend,
-        report.backend.source()
-    )
 }
 
 fn table(report: &Report) -> Table {
