@@ -31,6 +31,8 @@ pub mod crosscheck;
 #[cfg(feature = "lab")]
 pub mod guest;
 #[cfg(feature = "lab")]
+pub mod host;
+#[cfg(feature = "lab")]
 pub mod lab;
 #[cfg(feature = "lab")]
 pub mod pool;

@@ -17,6 +17,9 @@ mod common;
 #[cfg(feature = "lab")]
 #[path = "../common/kernel.rs"]
 mod kernel;
+#[cfg(feature = "lab")]
+#[path = "../common/own_network.rs"]
+mod own_network;
 
 #[cfg(feature = "lab")]
 mod coverage;
@@ -32,6 +35,8 @@ mod evaluator;
 mod faults;
 #[cfg(feature = "lab")]
 mod foreign;
+#[cfg(feature = "lab")]
+mod gate;
 #[cfg(feature = "lab")]
 mod hosts;
 #[cfg(feature = "lab")]

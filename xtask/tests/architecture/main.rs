@@ -18,7 +18,7 @@ const FLOORS: &[&[&str]] = &[
     &["check"],
     &["mutate", "report"],
     &["lab"],
-    &["guest"],
+    &["guest", "host"],
     &["verify"],
     &["crosscheck"],
     &["bench"],
