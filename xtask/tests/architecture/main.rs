@@ -15,6 +15,7 @@ const FLOORS: &[&[&str]] = &[
     &["layout", "nwfilter"],
     &["probe", "random"],
     &["verdict"],
+    &["domain"],
     &["check"],
     &["mutate", "report"],
     &["lab"],
