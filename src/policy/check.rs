@@ -1,7 +1,8 @@
 //! Turns a policy file into a policy, refusing what cannot be meant.
 
 use super::error::PolicyError;
-use super::file::File;
+use super::fence::Fence;
+use super::file::{FenceTable, File};
 use super::problem::{MAX_VALUES, Problem};
 use super::types::{Dhcp, LINK_LOCAL4, Policy};
 use crate::place::place;
@@ -65,6 +66,7 @@ pub fn check(file: &File, text: &str, origin: &str) -> Result<Policy, PolicyErro
         groups4,
         groups6,
         allow: checker.allow(&file.allow.hosts, &prefixes)?,
+        fence: checker.fence(&file.fence)?,
     })
 }
 
@@ -202,6 +204,53 @@ impl Checker<'_> {
         };
         values.iter().map(host).collect()
     }
+}
+
+impl Checker<'_> {
+    fn fence(&self, table: &FenceTable) -> Result<Fence, PolicyError> {
+        let bridge = |value| self.named(value, is_device_name, Problem::NoBridge);
+        let network = |value| self.named(value, is_plain_name, Problem::NoNetwork);
+        let guest = |value: &Spanned<String>| {
+            let text = value.get_ref();
+            let pattern = Some(text).filter(|text| is_plain_name(text));
+            let pattern = pattern.and_then(|text| glob::Pattern::new(text).ok());
+            pattern.ok_or_else(|| self.error(value, Problem::NoGuest(text.clone())))
+        };
+        Ok(Fence {
+            bridges: table.bridges.iter().map(bridge).collect::<Result<_, _>>()?,
+            networks: table
+                .networks
+                .iter()
+                .map(network)
+                .collect::<Result<_, _>>()?,
+            guests: table.guests.iter().map(guest).collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// A name that could be one.
+    fn named(
+        &self,
+        value: &Spanned<String>,
+        is_name: fn(&str) -> bool,
+        problem: fn(String) -> Problem,
+    ) -> Result<String, PolicyError> {
+        let name = value.get_ref();
+        if is_name(name) {
+            return Ok(name.clone());
+        }
+        Err(self.error(value, problem(name.clone())))
+    }
+}
+
+/// Whether libvirt would have a guest or network of this name.
+fn is_plain_name(name: &str) -> bool {
+    !name.is_empty() && !name.contains(['/', '\n'])
+}
+
+/// Whether the kernel would have a device of this name (`dev_valid_name`).
+fn is_device_name(name: &str) -> bool {
+    let odd = |c: char| c == '/' || c == ':' || c.is_whitespace();
+    (1..16).contains(&name.len()) && !name.contains(odd) && ![".", ".."].contains(&name)
 }
 
 /// Why a prefix cannot be one of the LAN's; none where it can.

@@ -20,6 +20,8 @@ pub struct File {
     pub multicast: Multicast,
     #[serde(default)]
     pub allow: Allow,
+    #[serde(default)]
+    pub fence: FenceTable,
 }
 
 /// `[lan]`
@@ -80,11 +82,23 @@ pub struct Allow {
     pub hosts: Vec<Spanned<String>>,
 }
 
+/// `[fence]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FenceTable {
+    #[serde(default)]
+    pub bridges: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub networks: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub guests: Vec<Spanned<String>>,
+}
+
 fn yes() -> bool {
     true
 }
 
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 18] = [
     "name",
     "lan",
     "prefixes",
@@ -98,6 +112,11 @@ const KEYS: [&str; 13] = [
     "multicast",
     "groups",
     "allow",
+    "hosts",
+    "fence",
+    "bridges",
+    "networks",
+    "guests",
 ];
 
 /// Parses the text.

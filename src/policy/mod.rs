@@ -23,12 +23,14 @@
 
 mod check;
 mod error;
+mod fence;
 mod file;
 mod parse;
 mod problem;
 mod types;
 
 pub use error::PolicyError;
+pub use fence::Fence;
 pub use problem::Problem;
 pub use types::{Dhcp, LINK_LOCAL4, Policy, is_link_local};
 

@@ -68,6 +68,15 @@ pub enum Problem {
         /// The LAN's prefix.
         lan: IpNet,
     },
+    /// No name that a bridge could have.
+    #[error("`{0}` cannot be the name of a bridge")]
+    NoBridge(String),
+    /// No name that a network of libvirt could have.
+    #[error("`{0}` cannot be the name of a network")]
+    NoNetwork(String),
+    /// No pattern for names of guests.
+    #[error("`{0}` is no pattern for names of guests")]
+    NoGuest(String),
 }
 
 impl Problem {
@@ -105,6 +114,13 @@ impl Problem {
             Self::NotMulticast(_) => "groups are within 224.0.0.0/4 and ff00::/8",
             Self::NoHost(_) => "name single hosts or networks",
             Self::OnLan { .. } => "take it out",
+            Self::NoBridge(_) => {
+                "name the bridge as `ip link` does, in at most 15 characters: `br0`"
+            }
+            Self::NoNetwork(_) => "name the network as `virsh net-list` does: `default`",
+            Self::NoGuest(_) => {
+                "write the guest's name, or a pattern such as `web-*`; `[` needs its `]`"
+            }
         }
         .to_owned()
     }

@@ -79,7 +79,7 @@ fn lan(prefixes: &str) -> String {
 )]
 #[case::unknown_table(
     "[wan]\n",
-    "p.toml:1:2: unknown field `wan`, expected one of `name`, `lan`, `dhcp`, `broadcast`, `multicast`, `allow`\n  cure: did you mean `lan`?"
+    "p.toml:1:2: unknown field `wan`, expected one of `name`, `lan`, `dhcp`, `broadcast`, `multicast`, `allow`, `fence`\n  cure: did you mean `lan`?"
 )]
 #[case::foreign_gateway(
     "[lan]\nprefixes = [\"10.0.0.0/8\"]\ngateway = \"192.168.1.1\"\n",
@@ -96,6 +96,18 @@ fn lan(prefixes: &str) -> String {
 #[case::allowed_already(
     "[lan]\nprefixes = [\"10.0.0.0/8\"]\n[allow]\nhosts = [\"10.0.0.1/32\"]\n",
     "p.toml:4:10: `10.0.0.1/32` is in the LAN's `10.0.0.0/8` already\n  cure: take it out"
+)]
+#[case::no_bridge(
+    "[lan]\nprefixes = [\"10.0.0.0/8\"]\n[fence]\nbridges = [\"br0 \"]\n",
+    "p.toml:4:12: `br0 ` cannot be the name of a bridge\n  cure: name the bridge as `ip link` does, in at most 15 characters: `br0`"
+)]
+#[case::no_network(
+    "[lan]\nprefixes = [\"10.0.0.0/8\"]\n[fence]\nnetworks = [\"\"]\n",
+    "p.toml:4:13: `` cannot be the name of a network\n  cure: name the network as `virsh net-list` does: `default`"
+)]
+#[case::no_guest(
+    "[lan]\nprefixes = [\"10.0.0.0/8\"]\n[fence]\nguests = [\"web-[\"]\n",
+    "p.toml:4:11: `web-[` is no pattern for names of guests\n  cure: write the guest's name, or a pattern such as `web-*`; `[` needs its `]`"
 )]
 #[case::bad_toml(
     "[lan\n",
@@ -127,4 +139,28 @@ fn without_an_ipv6_prefix_no_ipv6_group_may_be_sent_to() {
     let policy = Policy::parse("[lan]\nprefixes = [\"192.168.7.16/28\"]\n", "test").unwrap();
     assert!(!policy.may_send_to("ff02::fb".parse::<IpAddr>().unwrap()));
     assert!(policy.may_send_to("224.0.0.251".parse::<IpAddr>().unwrap()));
+}
+
+#[rstest]
+#[case::bridge("mail", Some("br0"), None, true)]
+#[case::network("mail", Some("virbr0"), Some("default"), true)]
+#[case::guest("web-1", None, None, true)]
+#[case::a_bridge_is_no_pattern("mail", Some("br01"), None, false)]
+#[case::a_network_is_no_bridge("mail", Some("default"), Some("br0"), false)]
+#[case::another_case("WEB-1", None, None, false)]
+fn the_fence_covers(
+    #[case] guest: &str,
+    #[case] bridge: Option<&str>,
+    #[case] network: Option<&str>,
+    #[case] expected: bool,
+) {
+    let text = lan("\"10.0.0.0/8\"")
+        + "[fence]\nbridges = [\"br0\"]\nnetworks = [\"default\"]\nguests = [\"web-*\"]\n";
+    let policy = Policy::parse(&text, "test").unwrap();
+    assert_eq!(policy.fence.covers(guest, bridge, network), expected);
+}
+
+#[test]
+fn the_example_fences_nothing() {
+    assert_eq!(Policy::example().fence, Fence::default());
 }

@@ -1,5 +1,6 @@
 //! The policy as data, and what it says of an address.
 
+use super::fence::Fence;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -34,6 +35,8 @@ pub struct Policy {
     pub groups6: Vec<Ipv6Net>,
     /// Hosts and nets outside the LAN that may be reached all the same.
     pub allow: Vec<IpNet>,
+    /// Which guests have to carry the filter; no rule of the filter depends on it.
+    pub fence: Fence,
 }
 
 /// What of DHCP a guest may do.

@@ -29,6 +29,7 @@ fn example() -> Policy {
         groups4: vec!["224.0.0.0/4".parse().unwrap()],
         groups6: vec!["ff02::/16".parse().unwrap()],
         allow: vec![],
+        fence: crate::policy::Fence::default(),
     }
 }
 
