@@ -9,6 +9,8 @@
 mod claim;
 #[path = "lint_claims/frames.rs"]
 mod frames;
+#[path = "lint_claims/idle.rs"]
+mod idle;
 #[path = "common/kernel.rs"]
 mod kernel;
 #[path = "lint_claims/table.rs"]

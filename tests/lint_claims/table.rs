@@ -4,6 +4,7 @@
 
 use crate::claim::{Claim, Shows, Side, claim};
 use crate::frames::{FAR, answer_from, arp_for, bpdu, echo, tagged_arp, tcp, udp, udp_tos};
+use crate::idle::{idle, idle_across_layers, idle_in_part};
 use crate::trees::{chains, names, roots};
 use Shows::{Binds, BindsWhereTaken, Drops, DropsOn, Dumps, DumpsNot, ForgetsNextTime};
 use Shows::{Keeps, NoRule, Passes, Rule};
@@ -26,6 +27,7 @@ pub fn claims() -> Vec<Claim> {
         layer3(),
         idle(),
         idle_across_layers(),
+        idle_in_part(),
         icmp(),
         releases(),
         ipsets(),
@@ -327,76 +329,8 @@ fn layer3() -> Vec<Claim> {
 }
 
 /// A rule for frames from the guest.
-fn rule(action: &str, priority: i16, element: &str) -> String {
+pub fn rule(action: &str, priority: i16, element: &str) -> String {
     format!("<rule action='{action}' direction='out' priority='{priority}'>{element}</rule>")
-}
-
-/// Rules that stand where they cannot do what they say.
-fn idle() -> Vec<Claim> {
-    let both = |first: String, second: String, shows: &[Shows]| x(&(first + &second), shows);
-    let ip = "<ip protocol='udp'/>";
-    vec![
-        claim(
-            "never-acts",
-            "an accept before it decides",
-            both(
-                rule("accept", -650, "<mac protocolid='ipv4'/>"),
-                rule("drop", 500, ip),
-                &[Passes(udp(FAR))],
-            ),
-            both(
-                rule("drop", -700, ip),
-                rule("accept", -650, "<mac protocolid='ipv4'/>"),
-                &[Drops(udp(FAR)), Passes(web())],
-            ),
-        ),
-        claim(
-            "redundant-rule",
-            "the frames are dropped with it and without it",
-            both(
-                rule("drop", 1, "<ip/>"),
-                rule("drop", 2, ip),
-                &[Drops(udp(FAR)), Drops(web())],
-            ),
-            x(&rule("drop", 1, "<ip/>"), &[Drops(udp(FAR)), Drops(web())]),
-        ),
-    ]
-}
-
-/// Rules of one layer that the other makes useless.
-fn idle_across_layers() -> Vec<Claim> {
-    let both = |first: String, second: String, shows: &[Shows]| x(&(first + &second), shows);
-    let ip = "<ip protocol='udp'/>";
-    vec![
-        claim(
-            "layer-2-drops-first",
-            "the priority does not help",
-            both(
-                rule("accept", -1000, "<udp/>"),
-                rule("drop", 1000, "<ip/>"),
-                &[Drops(udp(FAR)), Drops(web())],
-            ),
-            both(
-                rule("accept", -1000, ip),
-                rule("drop", 1000, "<ip/>"),
-                &[Passes(udp(FAR)), Drops(web())],
-            ),
-        ),
-        claim(
-            "layer-3-drops-after",
-            "layer 2 accepts in vain",
-            both(
-                rule("accept", -1000, ip),
-                rule("drop", 1000, "<all/>"),
-                &[Drops(udp(FAR)), Drops(web())],
-            ),
-            both(
-                rule("accept", -1000, "<udp/>"),
-                rule("drop", 1000, "<all/>"),
-                &[Passes(udp(FAR)), Drops(web())],
-            ),
-        ),
-    ]
 }
 
 fn icmp() -> Vec<Claim> {

@@ -1,379 +1,209 @@
 //! Rules that never act, proven over all frames: none that a rule matches comes as far as the
 //! rule, or layer 3 drops whatever the rule lets through.
 
+use super::blockers::Blockers;
 use super::finding::{Finding, Severity};
+use super::instances::{Instance, Own, instances};
+use super::survey::Survey;
+use super::unentered::{self, Unentered};
 use crate::nwfilter::evaluate::field::Field;
-use crate::nwfilter::evaluate::{Compiled, CompiledRule, ConnectionState, RootStep, Way};
+use crate::nwfilter::evaluate::{Backend, Compiled, CompiledRule, Way};
 use crate::nwfilter::intervals::IntervalSet;
-use crate::nwfilter::model::{Filter, Rule, RuleId};
-use crate::nwfilter::reach::{
-    Ending, Event, FrameKind, Region, course, cut_kinds, frame_kinds, headless_kinds,
-};
-use crate::nwfilter::vocabulary::{Action, RuleDirection};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::nwfilter::model::{Filter, RuleId};
+use crate::nwfilter::reach::Packets;
+use crate::nwfilter::vocabulary::Action;
+use std::collections::BTreeSet;
 
 /// The lints about rules in each other's way.
-pub const LINTS: [&str; 4] = [
+pub const LINTS: [&str; 7] = [
     "never-acts",
+    "never-acts-one-way",
+    "chain-never-entered",
     "redundant-rule",
     "layer-2-drops-first",
     "layer-3-drops-after",
+    "drops-no-connection",
 ];
 
-/// Most rules that are held against parts: some tenths of a second. Of a filter that branches
-/// more nothing is said.
-const BUDGET: usize = 200_000;
-
-/// Most rules that a message names.
-const NAMED: usize = 3;
-
 /// Lints the rules of a tree.
-pub fn tree(filters: &[Filter], compiled: &Compiled, out: &mut Vec<Finding>) {
-    let Some(seen) = Seen::of(compiled) else {
-        return;
+pub fn tree(filters: &[Filter], compiled: &Compiled, survey: &Survey, out: &mut Vec<Finding>) {
+    let mut judge = Judge {
+        compiled,
+        survey,
+        looks: 0,
     };
-    let mut looks = 0;
-    for (origin, instances) in instances(filters, compiled) {
-        let found = finding(compiled, &seen, &instances, &mut looks);
+    let all = instances(filters, compiled);
+    let own = all.iter().map(|(origin, instances)| {
+        let regions = |instance: &Instance<'_>| instance.regions(&survey.kinds);
+        let own = instances
+            .iter()
+            .map(|instance| (*instance, regions(instance)));
+        (
+            *origin,
+            own.filter(|(_, regions)| !regions.is_empty())
+                .collect::<Vec<_>>(),
+        )
+    });
+    let own: Vec<(&RuleId, Vec<Own<'_>>)> = own.collect();
+    let unentered = unentered::find(compiled, survey, &own, &mut judge.looks);
+    for (origin, own) in &own {
+        let told = |one: &Own<'_>| unentered.iter().any(|chain| chain.holds(&one.0));
+        let untold: Vec<&Own<'_>> = own.iter().filter(|one| !told(one)).collect();
+        let found = judge.finding(&untold, untold.len() < own.len());
         out.extend(found.map(|(lint, severity, message)| Finding {
             lint,
             severity,
             filter: origin.filter.clone(),
-            rule: Some(origin.clone()),
+            rule: Some((*origin).clone()),
             position: None,
             message,
         }));
     }
-}
-
-/// A rule in one of the chains.
-#[derive(Clone, Copy)]
-struct Instance<'a> {
-    way: Way,
-    /// Whether it is a rule of layer 3.
-    layer3: bool,
-    /// Which frames come into its chain: EtherTypes of layer 3, the guard of a sub-chain.
-    entered: Option<(Field, u128)>,
-    rule: &'a CompiledRule,
-}
-
-impl Instance<'_> {
-    /// Stands for the rule itself: there may be others that look the same.
-    fn key(&self) -> *const CompiledRule {
-        self.rule
-    }
-
-    /// The frames that it matches, kind by kind.
-    fn regions(&self, kinds: &[FrameKind]) -> Vec<Region> {
-        let entered = |region: Region| match self.entered {
-            None => Some(region),
-            Some((field, value)) => {
-                let set = region.get(field).intersection(&IntervalSet::one(value));
-                (!set.is_empty()).then(|| region.with(field, set))
-            }
-        };
-        let regions = kinds.iter().filter_map(|kind| {
-            let region = entered(kind.region.clone())?.matching(&self.rule.matches)?;
-            kind.real(&region).map(|_| kind.agreeing(region))
-        });
-        regions.collect()
-    }
-}
-
-/// Every rule with what it is in the chains. A layer-3 rule for one direction counts where
-/// frames of that direction meet it; that its mirror image is met or not tells nothing.
-fn instances<'a>(
-    filters: &[Filter],
-    compiled: &'a Compiled,
-) -> BTreeMap<&'a RuleId, Vec<Instance<'a>>> {
-    let mut out: BTreeMap<&RuleId, Vec<Instance<'a>>> = BTreeMap::new();
-    let mut add = |way, layer3, entered, rule: &'a CompiledRule| {
-        let source = rule_of(filters, &rule.origin);
-        let mirrored = match source.map(|rule| rule.direction) {
-            Some(RuleDirection::Out) => way == Way::ToGuest,
-            Some(RuleDirection::In) => way == Way::FromGuest,
-            _ => false,
-        };
-        let instance = Instance {
-            way,
-            layer3,
-            entered,
-            rule,
-        };
-        if rule.state != ConnectionState::Known && !mirrored && rule.action != Action::Continue {
-            out.entry(&rule.origin).or_default().push(instance);
-        }
-    };
-    for way in Way::ALL {
-        let layer = compiled.layer2(way);
-        for step in layer.root.iter().flatten() {
-            if let RootStep::Rule(rule) = step {
-                add(way, false, None, rule);
-            }
-        }
-        for sub in &layer.subs {
-            let guard = sub.guard.as_ref();
-            let entered = guard.and_then(|guard| Some((guard.field, guard.set.first()?)));
-            for rule in &sub.rules {
-                add(way, false, entered, rule);
-            }
-        }
-        for kind in [0x0800, 0x86dd] {
-            for rule in compiled.layer3(way, kind) {
-                add(way, true, Some((Field::EtherType, kind)), rule);
-            }
-        }
-    }
-    out
-}
-
-fn rule_of<'f>(filters: &'f [Filter], origin: &RuleId) -> Option<&'f Rule> {
-    let filter = filters.iter().find(|filter| filter.name == origin.filter)?;
-    filter.rules().nth(origin.rule.checked_sub(1)?)
-}
-
-/// What was seen of all frames there are.
-struct Seen {
-    kinds: Vec<FrameKind>,
-    /// Rules that some frame meets.
-    met: BTreeSet<*const CompiledRule>,
-    /// Rules of layer 2 that let frames through which pass.
-    pass: BTreeSet<*const CompiledRule>,
-    /// Rules of layer 2 that let frames through which layer 3 drops, and where.
-    dropped: BTreeMap<*const CompiledRule, BTreeSet<RuleId>>,
-}
-
-impl Seen {
-    /// None where the filter branches too much, or chains are entered in random order.
-    fn of(compiled: &Compiled) -> Option<Self> {
-        let kinds = frame_kinds()
-            .into_iter()
-            .chain(headless_kinds())
-            .chain(cut_kinds());
-        let mut out = Self {
-            kinds: kinds.collect(),
-            met: BTreeSet::new(),
-            pass: BTreeSet::new(),
-            dropped: BTreeMap::new(),
-        };
-        let mut looks = 0;
-        for way in Way::ALL {
-            if !compiled.layer2(way).tied.is_empty() {
-                return None;
-            }
-            for kind in out.kinds.clone() {
-                let whole = course(
-                    compiled,
-                    way,
-                    kind.region,
-                    (&mut looks, BUDGET),
-                    &mut |event| {
-                        out.take(event);
-                    },
-                );
-                if !whole {
-                    return None;
-                }
-            }
-        }
-        Some(out)
-    }
-
-    fn take(&mut self, event: Event<'_>) {
-        match event {
-            Event::Met(rule) => {
-                self.met.insert(rule);
-            }
-            Event::Ended {
-                passes: true,
-                let_in: Some(rule),
-                ..
-            } => {
-                self.pass.insert(rule);
-            }
-            Event::Ended {
-                passes: false,
-                let_in: Some(rule),
-                by: Ending::Layer3(by),
-            } => {
-                let dropped = self.dropped.entry(rule).or_default();
-                dropped.insert(by.origin.clone());
-            }
-            Event::Ended { .. } => {}
-        }
-    }
-}
-
-/// What is in a rule's way.
-#[derive(Default)]
-struct Blockers {
-    /// The rules, each once, with whether it lets pass what the rule matches.
-    rules: Vec<(RuleId, bool)>,
-    /// Whether they are all of layer 2.
-    layer2: bool,
-    /// Whether the end of a chain, which accepts, is among what is in the way.
-    chain_end: bool,
-}
-
-impl Blockers {
-    /// None where the filter branches too much.
-    fn of(
-        compiled: &Compiled,
-        own: &[(Instance<'_>, Vec<Region>)],
-        looks: &mut usize,
-    ) -> Option<Self> {
-        let mut out = Self {
-            layer2: true,
-            ..Self::default()
-        };
-        for (instance, regions) in own {
-            for region in regions {
-                let region = region.clone();
-                let whole = course(
-                    compiled,
-                    instance.way,
-                    region,
-                    (looks, BUDGET),
-                    &mut |event| {
-                        out.take(instance.layer3, event);
-                    },
-                );
-                if !whole {
-                    return None;
-                }
-            }
-        }
-        Some(out)
-    }
-
-    /// For a rule of layer 2 the rule counts that let its frames go on to layer 3.
-    fn take(&mut self, layer3: bool, event: Event<'_>) {
-        let Event::Ended { by, passes, let_in } = event else {
-            return;
-        };
-        let (rule, passes) = match (by, let_in) {
-            (Ending::Layer3(_) | Ending::ChainEnd, Some(rule)) if !layer3 => (rule, true),
-            (Ending::Layer2(rule), _) => (rule, passes),
-            (Ending::Layer3(rule), _) => {
-                self.layer2 = false;
-                (rule, passes)
-            }
-            (Ending::ChainEnd, _) => {
-                self.chain_end = true;
-                return;
-            }
-        };
-        let blocker = (rule.origin.clone(), passes);
-        if !self.rules.contains(&blocker) {
-            self.rules.push(blocker);
-        }
-    }
-
-    /// Whether all of it does with the frames what `passes` says.
-    fn all(&self, passes: bool) -> bool {
-        self.rules.iter().all(|(_, found)| *found == passes) && (passes || !self.chain_end)
-    }
-
-    fn words(&self) -> String {
-        let mut words: Vec<String> = self
-            .rules
-            .iter()
-            .take(NAMED)
-            .map(|(origin, passes)| {
-                format!("{origin} {}", if *passes { "accepts" } else { "drops" })
-            })
-            .collect();
-        if self.rules.len() > NAMED {
-            words.push(format!("{} more decide", self.rules.len() - NAMED));
-        }
-        if self.chain_end {
-            words.push("the end of a chain accepts".to_owned());
-        }
-        match words.as_slice() {
-            [first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
-            words => words.concat(),
-        }
-    }
+    out.extend(unentered.iter().map(Unentered::finding));
 }
 
 /// Lint, severity, message.
 type Found = (&'static str, Severity, String);
 
-fn finding(
-    compiled: &Compiled,
-    seen: &Seen,
-    instances: &[Instance<'_>],
-    looks: &mut usize,
-) -> Option<Found> {
-    let own = instances
-        .iter()
-        .map(|instance| (*instance, instance.regions(&seen.kinds)));
-    let own: Vec<_> = own.filter(|(_, regions)| !regions.is_empty()).collect();
-    let (first, _) = own.first()?;
-    if own
-        .iter()
-        .any(|(instance, _)| seen.met.contains(&instance.key()))
-    {
-        return vain(seen, &own);
-    }
-    let blockers = Blockers::of(compiled, &own, looks)?;
-    if blockers.rules.is_empty() && !blockers.chain_end {
-        return None;
-    }
-    let wanted = match first.rule.action {
-        Action::Accept => Some(true),
-        Action::Return if first.layer3 => Some(true),
-        Action::Drop | Action::Reject => Some(false),
-        Action::Return | Action::Continue => None,
-    };
-    let words = blockers.words();
-    if wanted.is_some_and(|wanted| blockers.all(wanted)) {
-        let what = format!(
-            "this rule changes nothing: {words} all that it matches before it; each rule costs time at every start of a guest, so leave it out, or change those before it"
-        );
-        return Some(("redundant-rule", Severity::Note, what));
-    }
-    if first.layer3 && wanted == Some(true) && blockers.layer2 && blockers.all(false) {
-        let lease = if is_dhcp(first.rule) {
-            ", and the guest gets no DHCP lease"
-        } else {
-            ""
-        };
-        let what = format!(
-            "this rule never acts{lease}: at layer 2, {words} all that it matches, and layer 2 comes before layer 3 whatever the priorities; accept the same with an <ip> or <ipv6> element in front of that"
-        );
-        return Some(("layer-2-drops-first", Severity::Error, what));
-    }
-    let what = format!(
-        "this rule never acts: {words} all that it matches before it; give it a lower priority number than those, or leave it out"
-    );
-    Some(("never-acts", Severity::Error, what))
+struct Judge<'a> {
+    compiled: &'a Compiled,
+    survey: &'a Survey,
+    looks: usize,
 }
 
-/// A rule of layer 2 whose frames layer 3 drops, every one.
-fn vain(seen: &Seen, own: &[(Instance<'_>, Vec<Region>)]) -> Option<Found> {
-    let accepts =
-        |instance: &Instance<'_>| !instance.layer3 && instance.rule.action == Action::Accept;
-    let passes = |instance: &Instance<'_>| seen.pass.contains(&instance.key());
-    if own
-        .iter()
-        .any(|(instance, _)| !accepts(instance) || passes(instance))
-    {
-        return None;
+impl Judge<'_> {
+    /// What is the matter with a rule. `elsewhere` says that it stands in a chain of which
+    /// something is said already.
+    fn finding(&mut self, own: &[&Own<'_>], elsewhere: bool) -> Option<Found> {
+        let met = |one: &&Own<'_>| self.survey.is_met(one.0.rule);
+        let alive = |way: Way| {
+            let mut here = own.iter().filter(|one| one.0.target.way == way);
+            here.any(met)
+        };
+        let dead: Vec<&Own<'_>> = own
+            .iter()
+            .filter(|one| !alive(one.0.target.way))
+            .copied()
+            .collect();
+        if own.is_empty() {
+            None
+        } else if dead.len() == own.len() && !elsewhere {
+            self.dead(&dead)
+        } else if dead.is_empty() {
+            self.vain(own).or_else(|| self.behind_connections(own))
+        } else {
+            self.dead_one_way(&dead)
+        }
     }
-    let dropping = own
-        .iter()
-        .filter_map(|(instance, _)| seen.dropped.get(&instance.key()));
-    let dropping: BTreeSet<&RuleId> = dropping.flatten().collect();
-    let first = dropping.first()?;
-    let more = match dropping.len() - 1 {
-        0 => String::new(),
-        more => format!(" (and {more} more)"),
-    };
-    let what = format!(
-        "this rule accepts at layer 2 what layer 3 drops, at {first}{more}: a frame must pass both; accept the same at layer 3, or take the rules of layer 3 out"
-    );
-    Some(("layer-3-drops-after", Severity::Error, what))
+
+    fn blockers(&mut self, packets: Packets, own: &[&Own<'_>]) -> Option<Blockers> {
+        let mut blockers = Blockers::of(packets);
+        for (instance, regions) in own {
+            blockers.add(self.compiled, instance.target, regions, &mut self.looks)?;
+        }
+        (!blockers.is_empty()).then_some(blockers)
+    }
+
+    /// A rule that no frame meets.
+    fn dead(&mut self, own: &[&Own<'_>]) -> Option<Found> {
+        let blockers = self.blockers(Packets::All, own)?;
+        let (first, _) = own.first()?;
+        let words = blockers.words();
+        let layer3 = first.target.layer3;
+        if blockers.do_the_same(first.rule.action, layer3) {
+            let after = if blockers.returns() {
+                ", and what they come to then is the same"
+            } else {
+                ""
+            };
+            let what = format!(
+                "this rule changes nothing: {words} all that it matches before it{after}; each rule costs time at every start of a guest, so leave it out, or change those before it"
+            );
+            return Some(("redundant-rule", Severity::Note, what));
+        }
+        if layer3 && first.rule.action == Action::Accept && blockers.layer2_drops() {
+            let lease = if is_dhcp(first.rule) {
+                ", and the guest gets no DHCP lease"
+            } else {
+                ""
+            };
+            let what = format!(
+                "this rule never acts{lease}: at layer 2, {words} all that it matches, and layer 2 comes before layer 3 whatever the priorities; accept the same with an <ip> or <ipv6> element in front of that"
+            );
+            return Some(("layer-2-drops-first", Severity::Error, what));
+        }
+        let what = format!(
+            "this rule never acts: {words} all that it matches before it; give it a lower priority number than those, or leave it out"
+        );
+        Some(("never-acts", Severity::Error, what))
+    }
+
+    /// A rule for both directions that frames of one only meet.
+    fn dead_one_way(&mut self, own: &[&Own<'_>]) -> Option<Found> {
+        let blockers = self.blockers(Packets::All, own)?;
+        let (first, _) = own.first()?;
+        // That the rest is for both is said once, and `default-accept` is about what takes all.
+        let is_rest = first.rule.matches.is_empty() && first.target.chain.is_none();
+        if is_rest || blockers.do_the_same(first.rule.action, first.target.layer3) {
+            return None;
+        }
+        let what = format!(
+            "this rule is for both directions and never acts on frames {}: {} all that it matches there before it; give it a lower priority number than those, or one direction only",
+            first.target.way,
+            blockers.words()
+        );
+        Some(("never-acts-one-way", Severity::Warning, what))
+    }
+
+    /// A rule of layer 2 whose frames layer 3 drops, every one. Of frames to the guest, layer 3
+    /// of iptables does not see those that the host itself sends or routes.
+    fn vain(&self, own: &[&Own<'_>]) -> Option<Found> {
+        let accepts = |instance: &Instance<'_>| {
+            !instance.target.layer3 && instance.rule.action == Action::Accept
+        };
+        let hosts = |instance: &Instance<'_>| {
+            instance.target.way == Way::ToGuest && self.compiled.backend() == Backend::Ebtables
+        };
+        let passes = |instance: &Instance<'_>| self.survey.lets_pass(instance.rule);
+        if own
+            .iter()
+            .any(|(instance, _)| !accepts(instance) || passes(instance) || hosts(instance))
+        {
+            return None;
+        }
+        let dropping = own
+            .iter()
+            .flat_map(|(instance, _)| self.survey.dropped_after(instance.rule));
+        let dropping: BTreeSet<&RuleId> = dropping.collect();
+        let first = dropping.first()?;
+        let more = match dropping.len() - 1 {
+            0 => String::new(),
+            more => format!(" (and {more} more)"),
+        };
+        let what = format!(
+            "this rule accepts at layer 2 what layer 3 drops, at {first}{more}: a frame must pass both; accept the same at layer 3, or take the rules of layer 3 out"
+        );
+        Some(("layer-3-drops-after", Severity::Error, what))
+    }
+
+    /// A drop of layer 3 that no first packet of a connection meets, since all that it matches
+    /// are accepted with their connections. One for both directions may be for the other.
+    fn behind_connections(&mut self, own: &[&Own<'_>]) -> Option<Found> {
+        let drops = |action| matches!(action, Action::Drop | Action::Reject);
+        let met = |one: &&Own<'_>| {
+            !one.0.target.layer3
+                || !drops(one.0.rule.action)
+                || self.survey.is_met_first(one.0.rule)
+        };
+        if own.iter().any(met) {
+            return None;
+        }
+        let words = self.blockers(Packets::First, own)?.words();
+        let what = format!(
+            "this rule stops no connection: {words} the first packet of every one that it matches before it, and with it those that follow; it acts only on answers and on packets of no connection; give it a lower priority number than that"
+        );
+        Some(("drops-no-connection", Severity::Warning, what))
+    }
 }
 
 /// Whether a rule is about the ports of DHCP (67 and 68, and 546 and 547 for IPv6).

@@ -34,7 +34,7 @@ pub const UNSET: &str = "unset-variable";
 pub const IGNORED: &str = "silently-ignored";
 
 /// All of them, by name.
-pub const LINTS: [Lint; 36] = [
+pub const LINTS: [Lint; 39] = [
     lint(
         "arp-mask-inherited",
         Error,
@@ -49,6 +49,11 @@ pub const LINTS: [Lint; 36] = [
         "chain-end-accepts",
         Warning,
         "a chain without an unconditional last rule accepts what no rule of it matches",
+    ),
+    lint(
+        "chain-never-entered",
+        Error,
+        "rules before a chain decide about all frames that its rules would stop or let pass",
     ),
     lint(
         "chain-of-another-protocol",
@@ -69,6 +74,11 @@ pub const LINTS: [Lint; 36] = [
         "direction-unfiltered",
         Warning,
         "no layer-2 rule filters one of the directions",
+    ),
+    lint(
+        "drops-no-connection",
+        Warning,
+        "a layer-3 drop behind rules that accept every connection which it matches",
     ),
     lint(
         "dscp-is-tos",
@@ -161,6 +171,11 @@ pub const LINTS: [Lint; 36] = [
         "never-acts",
         Error,
         "rules before it decide otherwise about all that a rule matches",
+    ),
+    lint(
+        "never-acts-one-way",
+        Warning,
+        "a rule for both directions that rules before it keep from acting in one of them",
     ),
     lint(
         "part-of-multicast",

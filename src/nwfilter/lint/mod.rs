@@ -8,18 +8,24 @@
 //! [`Compiled::new`]; both are lints too, for those who go on all the same.
 
 mod acting;
+mod blockers;
 pub mod catalogue;
 mod finding;
+mod instances;
 mod levels;
 mod rules;
 mod steady;
+mod survey;
 mod trees;
+mod unentered;
 mod whole;
 
 pub use finding::{Finding, Severity};
 pub use levels::{Levels, LevelsError};
 pub use steady::{hangs_on_values, is_same};
 pub use whole::{Whole, whole};
+
+use survey::Survey;
 
 use super::evaluate::{CompileError, Compiled, Culprit};
 use super::model::Filter;
@@ -47,8 +53,11 @@ pub fn lint(filters: &[Filter], top: &str, compiled: &Compiled) -> Vec<Finding> 
     for filter in filters {
         rules::filter(filter, &mut out);
     }
-    trees::tree(filters, top, compiled, &mut out);
-    acting::tree(filters, compiled, &mut out);
+    let survey = Survey::of(compiled);
+    trees::tree(filters, top, compiled, survey.as_ref(), &mut out);
+    if let Some(survey) = &survey {
+        acting::tree(filters, compiled, survey, &mut out);
+    }
     sorted(out)
 }
 

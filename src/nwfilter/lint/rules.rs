@@ -2,7 +2,7 @@
 
 use super::finding::{Finding, Severity};
 use crate::nwfilter::model::{Element, Filter, Rule, RuleId};
-use crate::nwfilter::vocabulary::{self, ChainPrefix, Protocol, RuleDirection};
+use crate::nwfilter::vocabulary::{self, Action, ChainPrefix, Protocol, RuleDirection};
 use ipnet::IpNet;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -243,7 +243,12 @@ fn asymmetric(rule: &Rule) -> Option<RuleFinding> {
         }
     }
     let name = first?;
-    (rule.direction == RuleDirection::InOut && of_source != of_target).then(|| {
+    // At layer 3 a rule is about both ends of a connection whatever its direction, which is what
+    // an accept means, and a rule about the other end alone.
+    let drops = matches!(rule.action, Action::Drop | Action::Reject);
+    let is_meant = layer3(rule) && !(drops && of_source.is_empty());
+    let turned = rule.direction == RuleDirection::InOut && of_source != of_target;
+    (turned && !is_meant).then(|| {
         let what = format!(
             "an inout rule is read as for frames to the guest; for frames from the guest libvirt exchanges source and destination, so that {name} is the other end"
         );

@@ -2,6 +2,7 @@
 
 use super::acting;
 use super::finding::Finding;
+use super::survey::Survey;
 use crate::frame::{Mac, mac_text};
 use crate::nwfilter::evaluate::Compiled;
 use crate::nwfilter::examples::Variable;
@@ -58,7 +59,9 @@ pub fn keep(
             continue;
         };
         let mut again = Vec::new();
-        acting::tree(filters, &compiled, &mut again);
+        if let Some(survey) = Survey::of(&compiled) {
+            acting::tree(filters, &compiled, &survey, &mut again);
+        }
         findings.retain(|finding| {
             !hangs_on_values(finding) || again.iter().any(|other| is_same(finding, other))
         });

@@ -108,6 +108,12 @@ fn rule(direction: &str, element: &str) -> String {
     "<ip protocol='udp' srcportstart='67' dstportstart='68'/>",
     "<ip protocol='udp' srcportstart='123' dstportstart='123'/>"
 )]
+#[case::turned_round_at_layer_3(
+    "inout-turned-round",
+    "inout",
+    "<tcp dstportstart='25'/>",
+    "<all srcipaddr='1.2.3.4'/>"
+)]
 #[case::broadcast(
     "broadcast-mask",
     "out",
@@ -167,6 +173,21 @@ fn of_rules(#[case] name: &str, #[case] direction: &str, #[case] bad: &str, #[ca
     "<filter name='x' chain='ipv4'><rule action='drop' direction='out'><ip protocol='udp'/></rule></filter>",
     "<filter name='x' chain='ipv4'><rule action='drop' direction='out'/></filter>"
 )]
+#[case::end_behind_all_of_the_chains_protocol(
+    "chain-end-accepts",
+    "<filter name='x' chain='ipv4'><rule action='drop' direction='out'><ip protocol='tcp'/></rule><rule action='accept' direction='out' priority='600'><ip match='no' protocol='udp'/></rule></filter>",
+    "<filter name='x' chain='ipv4'><rule action='drop' direction='out'><ip protocol='tcp'/></rule><rule action='accept' direction='out' priority='600'><ip/></rule></filter>"
+)]
+#[case::end_behind_two_that_are_all(
+    "chain-end-accepts",
+    "<filter name='x' chain='arp'><rule action='drop' direction='out'><arp opcode='1'/></rule><rule action='accept' direction='out'><arp match='no' opcode='1'/></rule></filter>",
+    "<filter name='x' chain='arp'><rule action='drop' direction='out'><arp srcmacaddr='02:00:00:00:00:01'/></rule><rule action='accept' direction='out'><arp match='no' srcmacaddr='02:00:00:00:00:01'/></rule></filter>"
+)]
+#[case::end_behind_the_chains_ethertype(
+    "chain-end-accepts",
+    "<filter name='x' chain='ipv6'><rule action='drop' direction='out'><mac protocolid='ipv4'/></rule></filter>",
+    "<filter name='x' chain='ipv6'><rule action='drop' direction='out'><mac protocolid='ipv6'/></rule></filter>"
+)]
 #[case::protocol(
     "chain-of-another-protocol",
     "<filter name='x' chain='ipv4'><rule action='drop' direction='out'><arp/></rule></filter>",
@@ -180,6 +201,16 @@ fn of_rules(#[case] name: &str, #[case] direction: &str, #[case] bad: &str, #[ca
 fn of_filters(#[case] name: &str, #[case] bad: &str, #[case] good: &str) {
     assert!(finds(name, &[bad]));
     assert!(!finds(name, &[good]));
+}
+
+/// At layer 3 an accept is about a connection, both ends of it, whatever the direction.
+#[rstest]
+#[case::of_a_port("<tcp dstportstart='22'/>", false)]
+#[case::of_an_address("<all dstipaddr='1.2.3.4'/>", false)]
+#[case::at_layer_2("<ip dstipaddr='1.2.3.4'/>", true)]
+fn of_an_accept_for_both_directions(#[case] element: &str, #[case] turned: bool) {
+    let text = rule("inout", element).replace("'drop'", "'accept'");
+    assert_eq!(finds("inout-turned-round", &[&text]), turned);
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! Lints of the chains that a whole tree makes.
 
 use super::finding::{Finding, Severity};
-use crate::nwfilter::evaluate::{Compiled, CompiledRule, Layer2Chains, RootStep, Way};
+use super::survey::Survey;
+use crate::nwfilter::evaluate::{Compiled, CompiledRule, Layer2Chains, RootStep, SubChain, Way};
 use crate::nwfilter::model::{Filter, RuleId};
 use crate::nwfilter::vocabulary::Action;
 use std::collections::BTreeSet;
@@ -10,7 +11,13 @@ use std::collections::BTreeSet;
 const MANY: usize = 100;
 
 /// Lints what the filter named `top` compiles to.
-pub fn tree(filters: &[Filter], top: &str, compiled: &Compiled, out: &mut Vec<Finding>) {
+pub fn tree(
+    filters: &[Filter],
+    top: &str,
+    compiled: &Compiled,
+    survey: Option<&Survey>,
+    out: &mut Vec<Finding>,
+) {
     outside_root(filters, compiled, out);
     negated_lists(filters, compiled, out);
     let mut add = |lint, severity, rule, message| {
@@ -23,17 +30,14 @@ pub fn tree(filters: &[Filter], top: &str, compiled: &Compiled, out: &mut Vec<Fi
             message,
         });
     };
-    for (way, words) in [
-        (Way::FromGuest, "from the guest"),
-        (Way::ToGuest, "to the guest"),
-    ] {
+    for way in Way::ALL {
         let layer = compiled.layer2(way);
         tied(layer, &mut add);
-        open_ends(layer, words, &mut add);
+        open_ends(compiled, survey, way, &mut add);
         let layer3 = [0x0800, 0x86dd]
             .iter()
             .any(|kind| !compiled.layer3(way, *kind).is_empty());
-        open_root(layer, layer3, words, &mut add);
+        open_root(layer, layer3, way, &mut add);
     }
     let chains = compiled.chains();
     let mut network = [&chains.v4, &chains.v6]
@@ -166,12 +170,20 @@ fn negated_lists(filters: &[Filter], compiled: &Compiled, out: &mut Vec<Finding>
     }
 }
 
-/// SubChain-chains that a frame runs off.
-fn open_ends(layer: &Layer2Chains, words: &str, add: &mut Add<'_>) {
-    for sub in layer.subs.iter().filter(|sub| !ends(&sub.rules)) {
+/// Sub-chains that a frame runs off.
+fn open_ends(compiled: &Compiled, survey: Option<&Survey>, way: Way, add: &mut Add<'_>) {
+    let layer = compiled.layer2(way);
+    if !layer.end_accepts {
+        return;
+    }
+    let is_open = |(at, sub): &(usize, &SubChain)| match survey {
+        Some(survey) => survey.runs_off(way, *at),
+        None => !ends(&sub.rules),
+    };
+    for (_, sub) in layer.subs.iter().enumerate().filter(is_open) {
         let last = sub.rules.last().map(|rule| rule.origin.clone());
         let what = format!(
-            "frames {words} that no rule of the chain {} matches are accepted: they do not go back to the root chain; end the chain with a rule without a protocol",
+            "frames {way} that no rule of the chain {} matches are accepted: they do not go back to the root chain; end the chain with a rule without a protocol",
             sub.name
         );
         add("chain-end-accepts", Severity::Warning, last, what);
@@ -180,9 +192,9 @@ fn open_ends(layer: &Layer2Chains, words: &str, add: &mut Add<'_>) {
 
 /// A root chain that a frame runs off, or that is not there. `layer3` says whether rules of
 /// layer 3 are behind it.
-fn open_root(layer: &Layer2Chains, layer3: bool, words: &str, add: &mut Add<'_>) {
+fn open_root(layer: &Layer2Chains, layer3: bool, way: Way, add: &mut Add<'_>) {
     let Some(root) = &layer.root else {
-        let what = format!("no layer-2 rule is for frames {words}: they are not filtered");
+        let what = format!("no layer-2 rule is for frames {way}: they are not filtered");
         return add("direction-unfiltered", Severity::Warning, None, what);
     };
     let unconditional = root.iter().find_map(|step| match step {
@@ -198,20 +210,20 @@ fn open_root(layer: &Layer2Chains, layer3: bool, words: &str, add: &mut Add<'_>)
         Some(rule) => (
             Some(rule.origin.clone()),
             format!(
-                "this rule accepts all frames {words} that come to it, {among}; make it accept what is meant, and put an unconditional drop behind it"
+                "this rule accepts all frames {way} that come to it, {among}; make it accept what is meant, and put an unconditional drop behind it"
             ),
         ),
         // It would take from layer 3 all that its rules accept.
         None if layer3 => (
             None,
             format!(
-                "frames {words} that no rule matches are accepted, {among}; end the root chain with an accept of <mac protocolid='ipv4'/>, of IPv6 and of ARP where they are wanted, and an unconditional drop behind those: a drop alone would take from the layer-3 rules what they accept"
+                "frames {way} that no rule matches are accepted, {among}; end the root chain with an accept of <mac protocolid='ipv4'/>, of IPv6 and of ARP where they are wanted, and an unconditional drop behind those: a drop alone would take from the layer-3 rules what they accept"
             ),
         ),
         None => (
             None,
             format!(
-                "frames {words} that no rule matches are accepted, {among}; end the root chain with an unconditional drop"
+                "frames {way} that no rule matches are accepted, {among}; end the root chain with an unconditional drop"
             ),
         ),
     };

@@ -25,19 +25,38 @@ pub enum Ending<'a> {
 }
 
 /// A thing that happens on a course.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub enum Event<'a> {
     /// The frames meet a rule that matches them.
     Met(&'a CompiledRule),
-    /// They pass, or not. `let_in` is the rule of layer 2 that accepted them, where one did.
-    Ended {
-        /// By what.
-        by: Ending<'a>,
-        /// Whether they pass.
-        passes: bool,
-        /// The rule that let them through to layer 3.
-        let_in: Option<&'a CompiledRule>,
-    },
+    /// They come into a sub-chain.
+    Entered(usize),
+    /// They run off the end of a sub-chain, which accepts them.
+    RanOff(usize),
+    /// They pass, or not.
+    Ended(End<'a>),
+}
+
+/// The end of a course.
+#[derive(Debug, Clone)]
+pub struct End<'a> {
+    /// By what.
+    pub by: Ending<'a>,
+    /// Whether the frames pass.
+    pub passes: bool,
+    /// The rule of layer 2 that let them through to layer 3, where one did.
+    pub let_in: Option<&'a CompiledRule>,
+    /// The sub-chains that they left before their ends, each with the rule that returned them.
+    pub returned: Vec<(usize, &'a CompiledRule)>,
+}
+
+/// Which packets take a course.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Packets {
+    /// All: those that begin a connection, those of one, and those that have to do with none.
+    All,
+    /// Those that begin a connection.
+    First,
 }
 
 /// Where frames stand, and what they have behind them.
@@ -48,14 +67,26 @@ struct Stand<'a> {
     /// Whether a layer-3 rule for first packets has been passed, which these are not then.
     settled: bool,
     let_in: Option<&'a CompiledRule>,
+    returned: Vec<(usize, &'a CompiledRule)>,
 }
 
-/// Follows the frames of a region; whether all of them were followed to the end, before `looks`
+impl<'a> Stand<'a> {
+    fn ended(&self, by: Ending<'a>, passes: bool) -> End<'a> {
+        End {
+            by,
+            passes,
+            let_in: self.let_in,
+            returned: self.returned.clone(),
+        }
+    }
+}
+
+/// Follows the packets of a region; whether all of them were followed to the end, before `looks`
 /// reached `budget`.
 pub fn course<'a>(
     filter: &'a Compiled,
     way: Way,
-    region: Region,
+    (packets, region): (Packets, Region),
     (looks, budget): (&mut usize, usize),
     seen: &mut dyn FnMut(Event<'a>),
 ) -> bool {
@@ -65,6 +96,7 @@ pub fn course<'a>(
         layer,
         root: layer.root.as_deref().unwrap_or_default(),
         network: kind.map_or(&[], |kind| filter.layer3(way, kind)),
+        packets,
         pending: Vec::new(),
     };
     let place = match &layer.root {
@@ -76,6 +108,7 @@ pub fn course<'a>(
         region,
         settled: false,
         let_in: None,
+        returned: Vec::new(),
     });
     while let Some(stand) = walk.pending.pop() {
         *looks += 1;
@@ -91,6 +124,7 @@ struct Walk<'a> {
     layer: &'a Layer2Chains,
     root: &'a [RootStep],
     network: &'a [CompiledRule],
+    packets: Packets,
     pending: Vec<Stand<'a>>,
 }
 
@@ -100,7 +134,9 @@ impl<'a> Walk<'a> {
         loop {
             let rule = match stand.place {
                 ChainPosition::Root(at) => match self.root.get(at) {
-                    Some(RootStep::Jump(chain)) => return self.jump(*chain, at + 1, &stand),
+                    Some(RootStep::Jump(chain)) => {
+                        return self.jump(*chain, at + 1, &stand, seen);
+                    }
                     Some(RootStep::Rule(rule)) => Some(rule),
                     None => None,
                 },
@@ -123,7 +159,13 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn jump(&mut self, chain: usize, back: usize, stand: &Stand<'a>) {
+    fn jump(
+        &mut self,
+        chain: usize,
+        back: usize,
+        stand: &Stand<'a>,
+        seen: &mut dyn FnMut(Event<'a>),
+    ) {
         let guard = self.layer.subs[chain].guard.as_slice();
         for region in stand.region.failing(guard, Field::Dst) {
             let place = ChainPosition::Root(back);
@@ -134,6 +176,7 @@ impl<'a> Walk<'a> {
             });
         }
         if let Some(region) = stand.region.matching(guard) {
+            seen(Event::Entered(chain));
             let place = ChainPosition::Sub { chain, at: 0, back };
             self.pending.push(Stand {
                 place,
@@ -153,7 +196,8 @@ impl<'a> Walk<'a> {
         let place = stand.place;
         stand.place = place.next();
         let first_only = rule.state == ConnectionState::New;
-        if first_only && stand.settled {
+        let all_first = self.packets == Packets::First;
+        if first_only && stand.settled || all_first && rule.state == ConnectionState::Known {
             return false;
         }
         let Some(region) = stand.region.matching(&rule.matches) else {
@@ -164,7 +208,7 @@ impl<'a> Walk<'a> {
             return false;
         }
         // Frames of which it is not sure that the rule takes them go on as well.
-        let unsure = rule.undecided.is_some() || rule.state != ConnectionState::Any;
+        let unsure = rule.undecided.is_some() || rule.state != ConnectionState::Any && !all_first;
         self.end(
             rule,
             place,
@@ -200,10 +244,9 @@ impl<'a> Walk<'a> {
         &mut self,
         rule: &'a CompiledRule,
         place: ChainPosition,
-        stand: Stand<'a>,
+        mut stand: Stand<'a>,
         seen: &mut dyn FnMut(Event<'a>),
     ) {
-        let let_in = stand.let_in;
         let layer3 = matches!(place, ChainPosition::Network(_));
         let by = if layer3 {
             Ending::Layer3(rule)
@@ -212,23 +255,17 @@ impl<'a> Walk<'a> {
         };
         match (rule.action, place) {
             (Action::Drop | Action::Reject, _) => {
-                seen(Event::Ended {
-                    by,
-                    passes: false,
-                    let_in,
-                });
+                seen(Event::Ended(stand.ended(by, false)));
             }
-            (Action::Return, ChainPosition::Sub { back, .. }) => {
+            (Action::Return, ChainPosition::Sub { chain, back, .. }) => {
+                stand.returned.push((chain, rule));
                 let place = ChainPosition::Root(back);
                 self.pending.push(Stand { place, ..stand });
             }
             // A return elsewhere leaves libvirt's rules.
             _ if layer3 || self.network.is_empty() => {
-                seen(Event::Ended {
-                    by,
-                    passes: true,
-                    let_in: let_in.or(Some(rule)),
-                });
+                stand.let_in.get_or_insert(rule);
+                seen(Event::Ended(stand.ended(by, true)));
             }
             _ => {
                 let place = ChainPosition::Network(0);
@@ -242,13 +279,11 @@ impl<'a> Walk<'a> {
     }
 
     fn chain_end(&mut self, stand: Stand<'a>, seen: &mut dyn FnMut(Event<'a>)) {
+        if let ChainPosition::Sub { chain, .. } = stand.place {
+            seen(Event::RanOff(chain));
+        }
         if matches!(stand.place, ChainPosition::Network(_)) || self.network.is_empty() {
-            let (by, let_in) = (Ending::ChainEnd, stand.let_in);
-            return seen(Event::Ended {
-                by,
-                passes: true,
-                let_in,
-            });
+            return seen(Event::Ended(stand.ended(Ending::ChainEnd, true)));
         }
         let place = ChainPosition::Network(0);
         self.pending.push(Stand { place, ..stand });

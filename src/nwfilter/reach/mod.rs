@@ -20,7 +20,7 @@ mod witness;
 pub use accepted::{AcceptedValues, accepted_values};
 pub use cidr::{addresses, prefixes, prefixes4, prefixes6};
 pub use classes::{Dimension, TrafficClass, classes};
-pub use course::{Ending, Event, course};
+pub use course::{End, Ending, Event, Packets, course};
 pub use differences::{Comparison, Difference, differences};
 pub use frame_kinds::{FrameKind, cut_kinds, frame_kinds, headless_kinds};
 pub use partition::{RegionPart, partition, visit};
