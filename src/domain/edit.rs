@@ -2,12 +2,9 @@
 
 use super::element::Element;
 use super::interface::Interface;
+use super::print;
 use crate::nwfilter::FilterRef;
-use quick_xml::escape::escape;
 use std::ops::Range;
-
-/// What a child is indented by against its parent, where spaces indent it.
-const STEP: &str = "  ";
 
 /// The text with another filterref in one interface, or with none: replaced, added or removed;
 /// everything else stays byte for byte. A filterref that is put in and taken out again leaves
@@ -53,7 +50,10 @@ pub fn interface_with(xml: &str, interface: &Interface, filterref: Option<&Filte
             match present.next() {
                 Some(first) => {
                     let indent = white_space_before(text, first.span.start);
-                    edits.replace(first.span.clone(), print(filterref, last_line(indent)));
+                    edits.replace(
+                        first.span.clone(),
+                        print::filterref(filterref, last_line(indent)),
+                    );
                 }
                 None => insert(
                     &mut edits,
@@ -115,9 +115,12 @@ fn insert(edits: &mut Edits, text: &str, element: &Element, line: &str, filterre
         let outer = if line.contains('\n') { line } else { "" };
         let (inner, outer) = match outer {
             "" => (" ".to_owned(), ""),
-            outer => (deeper(outer), outer),
+            outer => (print::deeper(outer), outer),
         };
-        let end = format!(">{inner}{}{outer}</interface>", print(filterref, &inner));
+        let end = format!(
+            ">{inner}{}{outer}</interface>",
+            print::filterref(filterref, &inner)
+        );
         edits.replace(text.len() - "/>".len()..text.len(), end);
         return;
     };
@@ -128,7 +131,10 @@ fn insert(edits: &mut Edits, text: &str, element: &Element, line: &str, filterre
         }
         None => (content.start, ""),
     };
-    edits.replace(at..at, format!("{indent}{}", print(filterref, indent)));
+    edits.replace(
+        at..at,
+        format!("{indent}{}", print::filterref(filterref, indent)),
+    );
 }
 
 /// Whether an element was of one tag before a filterref was put into it.
@@ -186,39 +192,6 @@ fn last_line(white: &str) -> &str {
 /// What the interface's line begins with.
 fn before_line<'a>(xml: &'a str, interface: &Interface) -> &'a str {
     last_line(white_space_before(xml, interface.span.start))
-}
-
-/// A line's beginning one step further in.
-fn deeper(indent: &str) -> String {
-    let step = if indent.ends_with('\t') { "\t" } else { STEP };
-    format!("{indent}{step}")
-}
-
-/// A filterref as libvirt prints it, on lines that begin with this indentation, or on one line
-/// where that has no line's end.
-fn print(filterref: &FilterRef, indent: &str) -> String {
-    let filter = value(&filterref.filter);
-    if filterref.parameters.is_empty() {
-        return format!("<filterref filter='{filter}'/>");
-    }
-    let (inner, outer) = if indent.contains('\n') {
-        (deeper(indent), indent)
-    } else {
-        (String::new(), "")
-    };
-    let parameters = filterref.parameters.iter().map(|(name, text)| {
-        let (name, text) = (value(name), value(text));
-        format!("{inner}<parameter name='{name}' value='{text}'/>")
-    });
-    let parameters: String = parameters.collect();
-    format!("<filterref filter='{filter}'>{parameters}{outer}</filterref>")
-}
-
-/// A value between quotation marks; white space that a reader would turn into blanks is named.
-fn value(text: &str) -> String {
-    let escaped = escape(text);
-    let named = escaped.replace('\t', "&#9;").replace('\n', "&#10;");
-    named.replace('\r', "&#13;")
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ mod error;
 mod host_device;
 mod interface;
 mod network;
+mod print;
+pub mod recipes;
 #[cfg(test)]
 mod tests;
 mod unfilterable;
