@@ -11,6 +11,7 @@ extern crate self as lanfence;
 
 pub mod check;
 pub mod domain;
+pub mod hook;
 pub mod layout;
 pub mod mutate;
 mod nearest;

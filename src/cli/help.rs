@@ -5,7 +5,7 @@ use clap::Command;
 use std::fmt::Write as _;
 
 /// Command lines to begin with, by verb: the arguments, and what they do.
-pub const EXAMPLES: [(&str, &[(&str, &str)]); 13] = [
+pub const EXAMPLES: [(&str, &[(&str, &str)]); 14] = [
     (
         "generate",
         &[
@@ -73,6 +73,13 @@ pub const EXAMPLES: [(&str, &[(&str, &str)]); 13] = [
                 "print what happens to each captured frame on its way to the guest",
             ),
         ],
+    ),
+    (
+        "hook",
+        &[(
+            "hook -- web prepare begin - < web.xml",
+            "say whether the guest web may start with this definition",
+        )],
     ),
     (
         "report",

@@ -8,6 +8,7 @@ mod failure;
 mod generate;
 mod heading;
 mod help;
+mod hook;
 #[cfg(feature = "lab")]
 mod lab;
 mod levels;
@@ -58,6 +59,14 @@ enum Verb {
     Mutate(mutate::Options),
     /// Print what a filter does to frames, and by which rules
     Explain(explain::Options),
+    /// Answer libvirt's hook: refuse to start a guest that the policy fences and that is open
+    ///
+    /// libvirt calls it before each step of a guest, with the guest's definition on standard
+    /// input. Before a start it fails where an interface that `[fence]` of the policy covers has
+    /// no filterref to the policy's filter; before a restore and an incoming migration it puts
+    /// that filterref in. It never fails for a guest that runs. It asks nobody, neither libvirt
+    /// nor the kernel.
+    Hook(hook::Options),
     #[cfg(feature = "lab")]
     #[command(flatten)]
     Lab(lab::LabVerb),
@@ -78,6 +87,7 @@ impl Verb {
             Self::Diff(options) => diff::run(options),
             Self::Mutate(options) => mutate::run(options),
             Self::Explain(options) => explain::run(options),
+            Self::Hook(options) => hook::run(options),
             #[cfg(feature = "lab")]
             Self::Lab(verb) => verb.run(),
             Self::Report(options) => report::run(options),

@@ -48,7 +48,7 @@ impl Exit {
         match self {
             Self::Pass => "success: every probe passed (known gaps are listed)",
             Self::Fail => {
-                "a leak, or LAN traffic blocked (lint: an error; diff: a difference; mutate: a survivor or a mismatch; crosscheck: a mismatch)"
+                "a leak, or LAN traffic blocked (lint: an error; diff: a difference; mutate: a survivor or a mismatch; crosscheck: a mismatch; hook: a guest that may not start)"
             }
             Self::Usage => "the command line, the policy or a filter cannot be used",
             Self::Host => "this host cannot run the lab; the message names the cure",

@@ -16,7 +16,7 @@ const FLOORS: &[&[&str]] = &[
     &["probe", "random"],
     &["verdict"],
     &["domain"],
-    &["check"],
+    &["check", "hook"],
     &["mutate", "report"],
     &["lab"],
     &["guest", "host"],
