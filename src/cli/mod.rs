@@ -10,6 +10,8 @@ mod heading;
 mod help;
 mod hook;
 #[cfg(feature = "lab")]
+mod host;
+#[cfg(feature = "lab")]
 mod lab;
 mod levels;
 mod lint;
@@ -70,6 +72,9 @@ enum Verb {
     #[cfg(feature = "lab")]
     #[command(flatten)]
     Lab(lab::LabVerb),
+    #[cfg(feature = "lab")]
+    #[command(flatten)]
+    Host(host::HostVerb),
     /// Work with the reports of finished runs
     Report(report::Options),
     /// Print a completion script for a shell
@@ -90,6 +95,8 @@ impl Verb {
             Self::Hook(options) => hook::run(options),
             #[cfg(feature = "lab")]
             Self::Lab(verb) => verb.run(),
+            #[cfg(feature = "lab")]
+            Self::Host(verb) => verb.run(),
             Self::Report(options) => report::run(options),
             Self::Completions(options) => completions::run(options, command()),
             Self::Man(options) => man::run(options, command()),

@@ -203,7 +203,7 @@ pub(super) fn virtualport(element: &Element) -> Option<String> {
 }
 
 /// A reference with its parameters in document order.
-fn filterref(element: &Element) -> FilterRef {
+pub(super) fn filterref(element: &Element) -> FilterRef {
     let parameters = element.all("parameter").filter_map(|parameter| {
         let (name, value) = (parameter.attribute("name")?, parameter.attribute("value")?);
         Some((name.to_owned(), value.to_owned()))
@@ -215,7 +215,7 @@ fn filterref(element: &Element) -> FilterRef {
 }
 
 /// A MAC address as libvirt reads it: one digit of an octet is enough.
-fn mac(text: &str) -> Option<Mac> {
+pub(super) fn mac(text: &str) -> Option<Mac> {
     let mut octets = [0; 6];
     let mut parts = text.trim().split(':');
     for octet in &mut octets {

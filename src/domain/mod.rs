@@ -1,5 +1,6 @@
 //! libvirt's definitions of guests, interfaces and networks: read, judged and edited.
 
+mod binding;
 mod definition;
 mod edit;
 mod element;
@@ -13,6 +14,7 @@ pub mod recipes;
 mod tests;
 mod unfilterable;
 
+pub use binding::FilterBinding;
 pub use definition::{Domain, Snapshot};
 pub use edit::{interface_with, set_filterref};
 pub use error::{DomainError, Fault};

@@ -1,5 +1,18 @@
-//! What lanfence does on a real host: it looks at the guests that are there, fences them and
-//! keeps them fenced.
+//! The user's host: what is in force on its guests, and the verbs that change it.
+//!
+//! Only what was asked is changed, and no guest is ever less protected by it than before.
 
+pub mod audit;
+mod error;
 pub mod gate;
+mod inventory;
+mod kernel;
+mod libvirt;
+mod links;
 pub mod netlink;
+pub mod reference;
+pub mod report;
+
+pub use error::HostError;
+pub use inventory::{Defined, Guest, Inventory};
+pub use libvirt::{Access, Libvirt};

@@ -181,6 +181,19 @@ pub async fn filters_only() -> Result<Libvirt, LabError> {
     Libvirt::connect(libvirtd, shortcuts, backend, slowness).await
 }
 
+/// A bridge and a libvirtd in the namespaces that [`enter`](super::enter()) has made: what looks
+/// like a small host to the verbs for hosts. libvirtd ends when this is dropped.
+///
+/// # Errors
+/// [`LabError`] when the bridge cannot be made, or libvirtd does not start.
+pub async fn small_host(backend: Backend) -> Result<Libvirt, LabError> {
+    let shortcuts = Shortcuts::all();
+    let slowness = first_look()?;
+    let libvirtd = libvirtd::start(shortcuts, backend)?;
+    network::bare_bridge()?;
+    Libvirt::connect(libvirtd, shortcuts, backend, slowness).await
+}
+
 fn sense(name: &str, netns: &Netns, interface: &str) -> Result<Sensor, LabError> {
     let socket = netns.run(|| PacketSocket::open(interface))??;
     Sensor::start(name, socket)

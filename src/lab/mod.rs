@@ -45,7 +45,7 @@ pub use dnsmasq::DOMAIN;
 pub use enter::enter;
 pub use error::{HostCause, LabError, ProgramFault};
 pub use http::Http;
-pub use instance::{Lab, filters_only};
+pub use instance::{Lab, filters_only, small_host};
 pub use libvirtd::{LOG as LIBVIRTD_LOG, Libvirt, qemu_log_path};
 pub use links::BRIDGE;
 pub use mounts::covered;

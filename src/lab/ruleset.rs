@@ -5,7 +5,7 @@
 
 mod change;
 mod counters;
-mod nftables;
+pub mod nftables;
 mod settle;
 mod tool;
 

@@ -4,6 +4,7 @@ use super::read::{as_libvirt, document};
 use super::referring::referring;
 use super::shipped::ShippedFilters;
 use super::tree::{FilterTree, TreeError};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 /// How files are read.
@@ -62,6 +63,29 @@ impl FilterTree {
             None => tree.unreferenced()?,
         };
         tree.add_shipped(strictness, shipped)?;
+        Ok(tree)
+    }
+
+    /// The filters that a libvirt has, by name and XML as it prints them; `top` is the one that
+    /// an interface refers to. Only those that it needs are taken.
+    ///
+    /// # Errors
+    /// A text that is no filter.
+    pub fn defined(filters: &HashMap<String, String>, top: &str) -> Result<Self, TreeError> {
+        let mut tree = Self::empty();
+        let mut wanted = vec![top.to_owned()];
+        while let Some(name) = wanted.pop() {
+            let Some(text) = filters.get(&name).filter(|_| !tree.has(&name)) else {
+                continue;
+            };
+            let document = as_libvirt(text, &name)?;
+            wanted.extend(document.filter.references().map(str::to_owned));
+            tree.add(document, name, text.clone(), false)?;
+        }
+        if !tree.has(top) {
+            return Err(TreeError::NoSuchFilter(top.to_owned()));
+        }
+        top.clone_into(&mut tree.top);
         Ok(tree)
     }
 

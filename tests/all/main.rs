@@ -23,6 +23,12 @@ mod kernel;
 mod own_network;
 
 #[cfg(feature = "lab")]
+#[path = "../common/small_host.rs"]
+mod small_host;
+
+#[cfg(feature = "lab")]
+mod audit;
+#[cfg(feature = "lab")]
 mod coverage;
 #[cfg(feature = "lab")]
 mod crosscheck;

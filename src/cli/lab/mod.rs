@@ -4,12 +4,13 @@ mod bench;
 mod crosscheck;
 mod dumpxml;
 mod guest_image;
-mod inside;
+pub mod inside;
 mod kernel;
 mod matrix;
 pub mod mutants;
 mod paths;
 mod selection;
+mod small_host;
 mod verify;
 mod worker;
 
@@ -48,6 +49,9 @@ pub enum LabVerb {
     /// Show what the real libvirt and kernel make of filters and frames; for tests.
     #[command(name = "__kernel", hide = true)]
     Kernel(kernel::Options),
+    /// Run a program in what looks like a small host; for tests.
+    #[command(name = "__host", hide = true)]
+    SmallHost(small_host::Options),
 }
 
 impl LabVerb {
@@ -65,6 +69,7 @@ impl LabVerb {
             Self::Worker(options) => worker::run(options),
             Self::DumpXml(options) => dumpxml::run(options),
             Self::Kernel(options) => kernel::run(options),
+            Self::SmallHost(options) => small_host::run(options),
         }
     }
 }

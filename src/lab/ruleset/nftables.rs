@@ -23,7 +23,7 @@ const WAYS: [(&str, &str, &str); 2] = [
 ];
 
 /// A chain with its rules.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 struct Chain {
     table: String,
     name: String,
@@ -31,8 +31,8 @@ struct Chain {
 }
 
 /// What is in libvirt's tables.
-#[derive(Debug, Default)]
-pub(super) struct Tables {
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Tables {
     chains: Vec<Chain>,
     /// Table, map, interface and the chain that it leads to.
     jumps: Vec<[String; 4]>,
@@ -65,7 +65,8 @@ pub(super) fn delete_tables() -> Result<(), LabError> {
 }
 
 impl Tables {
-    pub(super) fn of(text: &str) -> Self {
+    /// Of what `nft list ruleset bridge` prints.
+    pub fn of(text: &str) -> Self {
         let mut out = Self::default();
         let (mut table, mut map) = ("", None);
         let mut chain: Option<Chain> = None;
@@ -126,6 +127,28 @@ impl Tables {
         })
     }
 
+    /// What leads to the interface's chains, each behind its table: the elements of the maps,
+    /// and the rules that look up in them.
+    pub fn hooks(&self, interface: &str) -> Vec<String> {
+        let own = self.jumps.iter().filter(|jump| jump[2] == interface);
+        let mut out: Vec<String> = own
+            .map(|[table, map, device, chain]| format!("{table} {map} {device} : jump {chain}"))
+            .collect();
+        if out.is_empty() {
+            return out;
+        }
+        for (base, map, _) in WAYS {
+            let bases = self.chains.iter().filter(|chain| chain.name == base);
+            let looks_up = bases.flat_map(|chain| {
+                let ends = move |rule: &&String| rule.ends_with(&format!("vmap @{map}"));
+                let rules = chain.rules.iter().filter(ends);
+                rules.map(|rule| format!("{} {} {rule}", chain.table, chain.name))
+            });
+            out.extend(looks_up);
+        }
+        out
+    }
+
     pub(super) fn installed(&self, interface: &str) -> Installed {
         let rules = |table: &str| {
             let chains = self.of_interface(interface);
@@ -142,7 +165,7 @@ impl Tables {
     }
 
     /// The interface's rules, each behind table and chain.
-    pub(super) fn rules(&self, interface: &str) -> Vec<String> {
+    pub fn rules(&self, interface: &str) -> Vec<String> {
         let of_chain = |chain: &Chain| {
             let Chain { table, name, rules } = chain;
             let of_rule = |rule: &String| format!("{table} {name} {rule}");

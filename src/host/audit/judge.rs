@@ -1,0 +1,237 @@
+//! Judges one interface.
+
+use super::filters::{Filters, Kept};
+use super::reason::{Definition, Reason};
+use super::rules::{Installed, rules};
+use super::scope::{Subject, bridge};
+use super::state::State;
+use super::types::InterfaceReport;
+use crate::domain::Interface;
+use crate::host::inventory::Inventory;
+use crate::host::libvirt::filter_file;
+use crate::host::reference::References;
+use crate::nwfilter::{Filter, as_libvirt, difference};
+use crate::policy::Policy;
+use std::collections::BTreeSet;
+
+/// What judging takes.
+pub struct Judge<'a> {
+    /// What was looked at.
+    pub inventory: &'a Inventory,
+    /// What is meant.
+    pub policy: &'a Policy,
+    /// The rules that this libvirt makes.
+    pub references: &'a References,
+    /// The filter of the policy.
+    pub ours: Filter,
+    /// What other filters do.
+    pub filters: Filters,
+    /// The devices that lanfence has closed.
+    pub closed: Result<BTreeSet<String>, String>,
+}
+
+impl Judge<'_> {
+    /// Judges an interface.
+    pub fn report(&mut self, subject: &Subject<'_>) -> InterfaceReport {
+        let interface = subject.interface();
+        let mut reasons = self.reasons(subject);
+        let running = subject.live.is_some();
+        reasons.sort_by_key(|reason| std::cmp::Reverse(reason.state(running)));
+        let states = reasons.iter().map(|reason| reason.state(running));
+        let network = interface.network.clone();
+        let network = network.or_else(|| bridge(interface, self.inventory));
+        InterfaceReport {
+            guest: subject.guest.name.clone(),
+            running,
+            mac: interface.mac,
+            device: subject.live.and_then(|live| live.target.clone()),
+            network: network
+                .or_else(|| interface.source.clone())
+                .unwrap_or_else(|| interface.kind.to_string()),
+            filter: interface.filterref().map(|found| found.filter.clone()),
+            state: states.max().unwrap_or(State::Fenced),
+            reasons,
+        }
+    }
+
+    fn reasons(&mut self, subject: &Subject<'_>) -> Vec<Reason> {
+        let interface = subject.interface();
+        let network = interface.network.as_ref();
+        let network = network.and_then(|name| self.inventory.networks.get(name));
+        if let Err(why) = interface.filterable(network) {
+            return vec![Reason::Unfilterable(why)];
+        }
+        let mut out = Vec::new();
+        if let Some(live) = subject.live {
+            self.definition(&Definition::Live, live, &mut out);
+            self.in_force(live, &mut out);
+        }
+        if let Some(config) = subject.config {
+            self.definition(&Definition::Config, config, &mut out);
+        }
+        self.later(subject, &mut out);
+        let unseen = subject.guest.unseen.iter();
+        out.extend(unseen.map(|what| Reason::Unseen(what.clone())));
+        self.filter_itself(subject, &mut out);
+        out
+    }
+
+    /// What a definition of the interface asks for.
+    fn definition(&mut self, which: &Definition, interface: &Interface, out: &mut Vec<Reason>) {
+        if interface.filterrefs.is_empty() {
+            out.push(Reason::NoFilter(which.clone()));
+            return;
+        }
+        let Some(reference) = interface.filterref() else {
+            out.push(Reason::SeveralFilters(which.clone()));
+            return;
+        };
+        let (definition, filter) = (which.clone(), reference.filter.clone());
+        if !self.inventory.filters.contains_key(&filter) {
+            out.push(Reason::MissingFilter(definition, filter));
+            return;
+        }
+        // Its content is judged once, in `filter_itself`.
+        if filter == self.policy.name {
+            return;
+        }
+        let mac = interface.mac.unwrap_or_default();
+        let kept = self
+            .filters
+            .keeps(reference, mac, self.inventory, self.policy);
+        out.push(match kept {
+            Kept::Yes => Reason::OtherFilter(definition, filter),
+            Kept::No { example, count } => Reason::Leaks {
+                definition,
+                filter,
+                example,
+                count,
+            },
+            Kept::Unknown(why) => Reason::UnknownFilter {
+                definition,
+                filter,
+                why,
+            },
+        });
+    }
+
+    /// Images and snapshots that the guest may go on from.
+    fn later(&mut self, subject: &Subject<'_>, out: &mut Vec<Reason>) {
+        let own = subject.interface();
+        let same = |other: &&Interface| other.mac == own.mac;
+        let guest = subject.guest;
+        if let Some(saved) = &guest.saved {
+            let found = saved.domain.interfaces.iter().find(same);
+            if let Some(found) = found {
+                self.definition(&Definition::Saved, found, out);
+            }
+        }
+        for (name, snapshot) in &guest.snapshots {
+            let which = Definition::Snapshot(name.clone());
+            let domains = [Some(&snapshot.domain), snapshot.inactive.as_ref()];
+            let found = domains.into_iter().flatten();
+            let found = found.filter_map(|domain| domain.interfaces.iter().find(same));
+            let mut reasons = Vec::new();
+            for interface in found {
+                self.definition(&which, interface, &mut reasons);
+            }
+            // Both of its definitions may lack the same.
+            reasons.dedup();
+            out.extend(reasons);
+        }
+    }
+
+    /// What the kernel does with its frames.
+    fn in_force(&self, live: &Interface, out: &mut Vec<Reason>) {
+        let Some(device) = live.target.as_deref() else {
+            out.push(Reason::Unseen("the guest has no device for it".into()));
+            return;
+        };
+        match &self.closed {
+            Ok(closed) if closed.contains(device) => out.push(Reason::Closed),
+            Ok(_) => {}
+            Err(why) => out.push(Reason::RulesUnseen(why.clone())),
+        }
+        rules(
+            &Installed {
+                inventory: self.inventory,
+                references: self.references,
+                live,
+                device,
+                wanted_bridge: bridge(live, self.inventory),
+            },
+            out,
+        );
+    }
+
+    /// The policy's filter as libvirt has it, against the policy and its file. One that says
+    /// something else may stop more, or let more through.
+    fn filter_itself(&mut self, subject: &Subject<'_>, out: &mut Vec<Reason>) {
+        let interface = subject.interface();
+        let name = &self.policy.name;
+        let mut references = interface.filterrefs.iter();
+        let Some(reference) = references.find(|reference| reference.filter == *name) else {
+            return;
+        };
+        let Some(xml) = self.inventory.filters.get(name) else {
+            return;
+        };
+        let differs = match as_libvirt(xml, name) {
+            Ok(document) => difference(&self.ours, &document.filter),
+            Err(error) => Some(error.to_string()),
+        };
+        out.extend(file_fault(name, xml));
+        let Some(difference) = differs else {
+            return;
+        };
+        out.push(Reason::FilterDiffers {
+            filter: name.clone(),
+            difference,
+        });
+        let mac = interface.mac.unwrap_or_default();
+        let kept = self
+            .filters
+            .keeps(reference, mac, self.inventory, self.policy);
+        if let Kept::No { example, count } = kept {
+            out.push(Reason::Leaks {
+                definition: match subject.live {
+                    Some(_) => Definition::Live,
+                    None => Definition::Config,
+                },
+                filter: name.clone(),
+                example,
+                count,
+            });
+        }
+    }
+}
+
+/// What is wrong with the file of a filter that libvirt has; none where it cannot be looked
+/// at, which is so for all but root.
+fn file_fault(name: &str, xml: &str) -> Option<Reason> {
+    let path = filter_file(name);
+    let fault = |fault: String| {
+        Some(Reason::FilterFile {
+            path: path.display().to_string(),
+            fault,
+        })
+    };
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            // A libvirt elsewhere has its files elsewhere.
+            let local = path.parent().is_some_and(std::path::Path::exists);
+            return local.then(|| fault("is missing".into())).flatten();
+        }
+        Err(_) => return None,
+    };
+    let (read, defined) = (as_libvirt(&text, name), as_libvirt(xml, name));
+    match (read, defined) {
+        (Err(error), _) => fault(format!("is no filter ({error})")),
+        (Ok(read), Ok(defined)) => {
+            let differs = difference(&defined.filter, &read.filter)?;
+            fault(format!("says something else than libvirt has ({differs})"))
+        }
+        (Ok(_), Err(_)) => None,
+    }
+}

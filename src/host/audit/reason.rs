@@ -1,0 +1,345 @@
+//! Why an interface is in the state that it is in, each with the command that cures it.
+
+use super::state::State;
+use crate::domain::Unfilterable;
+use crate::host::kernel::{Bypass, Difference};
+use std::fmt;
+
+/// Which definition of a guest is meant.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Definition {
+    /// What it runs by.
+    Live,
+    /// What it will start by.
+    Config,
+    /// The image that it goes on from at its next start.
+    Saved,
+    /// What a revert to this snapshot makes of it.
+    Snapshot(String),
+}
+
+impl fmt::Display for Definition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Live => f.write_str("the running guest"),
+            Self::Config => f.write_str("the persistent definition"),
+            Self::Saved => f.write_str("the saved image"),
+            Self::Snapshot(name) => write!(f, "the snapshot {name}"),
+        }
+    }
+}
+
+/// Something about an interface that its user must know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// A definition has no filter.
+    NoFilter(Definition),
+    /// A definition has another filter than the policy's, which does not keep to the policy.
+    Leaks {
+        /// Which definition.
+        definition: Definition,
+        /// The filter.
+        filter: String,
+        /// A frame that it lets through.
+        example: String,
+        /// How many kinds of them the check found.
+        count: usize,
+    },
+    /// A definition has another filter, which keeps to the policy.
+    OtherFilter(Definition, String),
+    /// A definition has another filter, of which it is not known what it does.
+    UnknownFilter {
+        /// Which definition.
+        definition: Definition,
+        /// The filter.
+        filter: String,
+        /// Why.
+        why: String,
+    },
+    /// A definition names a filter that libvirt does not have.
+    MissingFilter(Definition, String),
+    /// The filter of the policy's name says something else than the policy.
+    FilterDiffers {
+        /// Its name.
+        filter: String,
+        /// The first difference.
+        difference: String,
+    },
+    /// A second filterref is in a definition: libvirt keeps one.
+    SeveralFilters(Definition),
+    /// No filter can hold it.
+    Unfilterable(Unfilterable),
+    /// libvirt has no binding for a device whose definition has a filter.
+    NoBinding,
+    /// libvirt's binding is not that of the definition.
+    OtherBinding(String),
+    /// The kernel's rules are not those that this libvirt makes of the filter.
+    Rules(Difference),
+    /// A rule of others lets its frames past the filter.
+    Bypass(Bypass),
+    /// The kernel's rules cannot be read.
+    RulesUnseen(String),
+    /// It is not known which rules this libvirt makes of the filter.
+    NoReference(String),
+    /// libvirt is just making its rules.
+    Rebuilding,
+    /// The device is not there.
+    NoDevice(String),
+    /// The device is in no Linux bridge, where rules see no frame.
+    NoBridge(String),
+    /// The device is in another bridge than its definition says.
+    OtherBridge {
+        /// The bridge that it is in.
+        is: String,
+        /// The bridge that it should be in.
+        wanted: String,
+    },
+    /// Rules of layer 3 are asked for, and the kernel does not take bridged packets to them.
+    NoBridgeNetfilter(&'static str),
+    /// The filter's file is not as libvirt needs it when it starts.
+    FilterFile {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        fault: String,
+    },
+    /// The guest has a way out beside this interface.
+    SecondWay(String),
+    /// Something of the guest could not be looked at.
+    Unseen(String),
+    /// lanfence has closed the device and has not opened it again.
+    Closed,
+    /// The guest is on a bridge that the policy fences, and nobody has fenced it.
+    Unnamed(String),
+}
+
+impl Reason {
+    /// The state that it puts the interface into.
+    pub fn state(&self, running: bool) -> State {
+        use Definition::{Config, Live, Saved, Snapshot};
+        let of = |definition: &Definition| match definition {
+            Live => State::Open,
+            // The next start decides, and a saved image comes before the definition.
+            Config | Saved if !running => State::Open,
+            Config | Saved | Snapshot(_) => State::Drifted,
+        };
+        match self {
+            Self::NoFilter(definition) | Self::Leaks { definition, .. } => of(definition),
+            Self::OtherFilter(..) => State::Fenced,
+            Self::UnknownFilter { definition, .. } => match of(definition) {
+                State::Open => State::Unknown,
+                other => other,
+            },
+            Self::Unfilterable(_) | Self::SecondWay(_) => State::Unfilterable,
+            Self::Rules(difference) if difference.opens() => State::Open,
+            Self::Bypass(bypass) if bypass.whole => State::Open,
+            Self::SeveralFilters(_)
+            | Self::MissingFilter(..)
+            | Self::FilterDiffers { .. }
+            | Self::OtherBinding(_)
+            | Self::OtherBridge { .. }
+            | Self::FilterFile { .. }
+            | Self::NoBinding
+            | Self::Unnamed(_)
+            | Self::Closed
+            | Self::Rules(_)
+            | Self::Bypass(_) => State::Drifted,
+            Self::NoBridge(_) | Self::NoBridgeNetfilter(_) | Self::NoDevice(_) => State::Open,
+            Self::RulesUnseen(_) | Self::NoReference(_) | Self::Rebuilding | Self::Unseen(_) => {
+                State::Unknown
+            }
+        }
+    }
+
+    /// A word for it that stays, for reports.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::NoFilter(_) => "no-filter",
+            Self::Leaks { .. } => "filter-leaks",
+            Self::OtherFilter(..) => "other-filter",
+            Self::UnknownFilter { .. } => "unknown-filter",
+            Self::MissingFilter(..) => "missing-filter",
+            Self::FilterDiffers { .. } => "filter-differs",
+            Self::SeveralFilters(_) => "several-filters",
+            Self::Unfilterable(_) => "unfilterable",
+            Self::NoBinding => "no-binding",
+            Self::OtherBinding(_) => "other-binding",
+            Self::Rules(Difference::Nothing) => "rules-missing",
+            Self::Rules(Difference::Unhooked(_)) => "rules-unhooked",
+            Self::Rules(_) => "rules-differ",
+            Self::Bypass(_) => "bypass",
+            Self::RulesUnseen(_) => "rules-unseen",
+            Self::NoReference(_) => "no-reference",
+            Self::Rebuilding => "rebuilding",
+            Self::NoDevice(_) => "no-device",
+            Self::NoBridge(_) => "no-bridge",
+            Self::OtherBridge { .. } => "other-bridge",
+            Self::NoBridgeNetfilter(_) => "no-bridge-netfilter",
+            Self::FilterFile { .. } => "filter-file",
+            Self::SecondWay(_) => "second-way",
+            Self::Unseen(_) => "unseen",
+            Self::Closed => "closed",
+            Self::Unnamed(_) => "unnamed",
+        }
+    }
+
+    /// The command that cures it for this guest.
+    pub fn cure(&self, guest: &str) -> String {
+        let guest = quoted(guest);
+        match self {
+            Self::NoFilter(Definition::Saved)
+            | Self::Leaks {
+                definition: Definition::Saved,
+                ..
+            } => {
+                format!(
+                    "virsh managedsave-edit {guest} (or start the guest, then lanfence apply {guest})"
+                )
+            }
+            Self::NoFilter(Definition::Snapshot(name)) => format!(
+                "virsh snapshot-edit {guest} {} (or delete the snapshot; after a revert: lanfence apply {guest})",
+                quoted(name)
+            ),
+            Self::NoFilter(_) | Self::Unnamed(_) => format!("lanfence apply {guest}"),
+            // Other guests may have the policy's own filter, so its content is mended first.
+            Self::Leaks { .. } | Self::UnknownFilter { .. } | Self::OtherFilter(..) => {
+                format!("lanfence apply --replace {guest}")
+            }
+            Self::MissingFilter(..)
+            | Self::FilterDiffers { .. }
+            | Self::SeveralFilters(_)
+            | Self::NoBinding
+            | Self::OtherBinding(_)
+            | Self::Rules(_)
+            | Self::Closed => format!("lanfence repair {guest}"),
+            Self::Bypass(bypass) => bypass.cure(),
+            Self::Unfilterable(_) => {
+                "put the interface on a Linux bridge (lanfence apply prints how)".to_owned()
+            }
+            Self::RulesUnseen(_) => "run it as root".to_owned(),
+            Self::NoReference(_) => "see the reason".to_owned(),
+            Self::Rebuilding => "run it again in a moment".to_owned(),
+            Self::NoDevice(_) => format!("lanfence repair {guest} (or ip link set NEW name OLD)"),
+            Self::NoBridge(device) => format!("ip link set {device} master BRIDGE"),
+            Self::OtherBridge { wanted, .. } => format!("ip link set DEVICE master {wanted}"),
+            Self::NoBridgeNetfilter(sysctl) => format!("sysctl -w {sysctl}=1"),
+            Self::FilterFile { .. } => {
+                format!("lanfence repair {guest}, before libvirtd starts again")
+            }
+            Self::SecondWay(_) => format!("virsh edit {guest} (take the other way out away)"),
+            Self::Unseen(_) => "run it as root, or as a member of the group libvirt".to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoFilter(definition) => write!(f, "{definition} has no filter"),
+            Self::Leaks {
+                definition,
+                filter,
+                example,
+                count,
+            } => write!(
+                f,
+                "{definition} has the filter {filter}, which lets through what the policy forbids ({count} kinds of frames, such as {example})"
+            ),
+            Self::OtherFilter(definition, filter) => write!(
+                f,
+                "{definition} has the filter {filter}, which is not lanfence's but keeps to the policy"
+            ),
+            Self::UnknownFilter {
+                definition,
+                filter,
+                why,
+            } => {
+                write!(
+                    f,
+                    "{definition} has the filter {filter}, and it is not known what that does: {why}"
+                )
+            }
+            Self::MissingFilter(definition, filter) => {
+                write!(
+                    f,
+                    "{definition} names the filter {filter}, which libvirt does not have: the guest would not start"
+                )
+            }
+            Self::FilterDiffers { filter, difference } => {
+                write!(
+                    f,
+                    "the filter {filter} does not say what the policy says: {difference}"
+                )
+            }
+            Self::SeveralFilters(definition) => {
+                write!(f, "{definition} has more than one filterref")
+            }
+            Self::Unfilterable(why) => write!(f, "{why}"),
+            Self::NoBinding => {
+                f.write_str("libvirt has no binding for it, though its definition has a filter")
+            }
+            Self::OtherBinding(what) => {
+                write!(f, "libvirt's binding is not that of its definition: {what}")
+            }
+            Self::Rules(difference) => write!(f, "{difference}"),
+            Self::Bypass(bypass) => write!(
+                f,
+                "a rule of others lets its frames past the filter: {bypass}"
+            ),
+            Self::RulesUnseen(why) => write!(f, "the kernel's rules were not seen: {why}"),
+            Self::NoReference(why) => write!(f, "its rules could not be judged: {why}"),
+            Self::Rebuilding => f.write_str("libvirt is just making its rules"),
+            Self::NoDevice(device) => write!(
+                f,
+                "there is no device {device}: it was renamed, so no rule matches its frames"
+            ),
+            Self::NoBridge(device) => write!(
+                f,
+                "{device} is in no Linux bridge, so no rule sees its frames"
+            ),
+            Self::OtherBridge { is, wanted } => write!(
+                f,
+                "its device is in the bridge {is}, its definition says {wanted}"
+            ),
+            Self::NoBridgeNetfilter(sysctl) => write!(
+                f,
+                "its filter has rules of layer 3, and {sysctl} is not 1, so the kernel does not apply them"
+            ),
+            Self::FilterFile { path, fault } => {
+                write!(f, "{path} {fault}: libvirtd would not start again")
+            }
+            Self::SecondWay(way) => write!(f, "the guest has another way out: {way}"),
+            Self::Unseen(what) => write!(f, "not looked at: {what}"),
+            Self::Closed => f.write_str("lanfence has closed its device, and nothing passes"),
+            Self::Unnamed(network) => write!(
+                f,
+                "it is on {network}, which the policy fences, and nobody has fenced it"
+            ),
+        }
+    }
+}
+
+/// A word as a shell takes it.
+pub fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:/@%+=,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::plain("web-1", "web-1")]
+    #[case::blank("my guest", "'my guest'")]
+    #[case::quote("it's", "'it'\\''s'")]
+    #[case::command("$(reboot)", "'$(reboot)'")]
+    #[case::empty("", "''")]
+    fn a_cure_can_be_pasted(#[case] name: &str, #[case] word: &str) {
+        assert_eq!(quoted(name), word);
+    }
+}

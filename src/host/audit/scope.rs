@@ -1,0 +1,130 @@
+//! Which interfaces of the host's guests are meant.
+
+use crate::domain::Interface;
+use crate::host::error::HostError;
+use crate::host::inventory::{Defined, Guest, Inventory};
+use crate::host::reference::Wanted;
+
+/// Which interfaces are meant.
+#[derive(Debug, Clone, Default)]
+pub struct Scope {
+    /// Names or UUIDs of guests; all where none is named.
+    pub guests: Vec<String>,
+    /// Bridges; an interface on another is left out.
+    pub bridges: Vec<String>,
+    /// Networks of libvirt.
+    pub networks: Vec<String>,
+    /// The one interface that is called so.
+    pub interface: Option<String>,
+}
+
+/// An interface as its guest's definitions have it.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    /// The guest.
+    pub guest: &'a Guest,
+    /// What it runs by.
+    pub live: Option<&'a Interface>,
+    /// What it will start by.
+    pub config: Option<&'a Interface>,
+}
+
+impl Scope {
+    /// Whether it names no guest, bridge or network.
+    pub fn is_everything(&self) -> bool {
+        self.guests.is_empty() && self.bridges.is_empty() && self.networks.is_empty()
+    }
+
+    /// That the guests that it names are there.
+    ///
+    /// # Errors
+    /// The first that is not.
+    pub fn check(&self, inventory: &Inventory) -> Result<(), HostError> {
+        let missing = self
+            .guests
+            .iter()
+            .find(|name| inventory.guest(name).is_none());
+        missing.map_or(Ok(()), |name| {
+            Err(HostError::refused(
+                format!("there is no guest {name}"),
+                "`virsh list --all` shows the guests; --connect names another libvirt",
+            ))
+        })
+    }
+
+    /// The interfaces that are meant.
+    pub fn subjects<'a>(&self, inventory: &'a Inventory) -> Vec<Subject<'a>> {
+        let guests = inventory.guests.iter();
+        let subjects = guests.flat_map(subjects);
+        let meant = subjects.filter(|subject| self.means(subject, inventory));
+        meant.collect()
+    }
+
+    fn means(&self, subject: &Subject<'_>, inventory: &Inventory) -> bool {
+        let guest = subject.guest;
+        let named = |name: &String| *name == guest.name || *name == guest.uuid;
+        let by_guest = self.guests.iter().any(named);
+        let interface = subject.interface();
+        let bridge = bridge(interface, inventory);
+        let by_bridge = bridge.is_some_and(|bridge| self.bridges.contains(&bridge));
+        let by_network = interface
+            .network
+            .as_ref()
+            .is_some_and(|network| self.networks.contains(network));
+        let called = self.interface.as_deref().is_none_or(|word| {
+            let all = [subject.live, subject.config];
+            all.into_iter().flatten().any(|one| one.is_called(word))
+        });
+        called && (self.is_everything() || by_guest || by_bridge || by_network)
+    }
+}
+
+impl<'a> Subject<'a> {
+    /// The live interface, else that of the persistent definition.
+    pub fn interface(&self) -> &'a Interface {
+        self.live.or(self.config).expect("it is in one of both")
+    }
+}
+
+/// The interfaces of a guest: those that it runs by with their persistent selves, then those
+/// that it will only have at its next start.
+fn subjects(guest: &Guest) -> Vec<Subject<'_>> {
+    let mut left: Vec<&Interface> = interfaces(guest.config.as_ref()).collect();
+    let mut out = Vec::new();
+    for live in interfaces(guest.live.as_ref()) {
+        let same = left.iter().position(|other| other.mac == live.mac);
+        out.push(Subject {
+            guest,
+            live: Some(live),
+            config: same.map(|place| left.remove(place)),
+        });
+    }
+    out.extend(left.into_iter().map(|config| Subject {
+        guest,
+        live: None,
+        config: Some(config),
+    }));
+    out
+}
+
+fn interfaces(defined: Option<&Defined>) -> impl Iterator<Item = &Interface> {
+    defined.into_iter().flat_map(|one| &one.domain.interfaces)
+}
+
+/// The bridge that an interface is to be on, as far as the definitions tell.
+pub fn bridge(interface: &Interface, inventory: &Inventory) -> Option<String> {
+    let of_network = || {
+        let name = interface.network.as_ref()?;
+        inventory.networks.get(name)?.bridge.clone()
+    };
+    interface.bridge.clone().or_else(of_network)
+}
+
+/// The rules that an interface's filter asks for; none where it has no filter, or one that
+/// libvirt does not have.
+pub fn wanted(interface: &Interface, inventory: &Inventory) -> Option<Wanted> {
+    let reference = interface.filterref()?;
+    let mac = interface.mac?;
+    let parameters = &reference.parameters;
+    Wanted::of(&inventory.filters, &reference.filter, parameters, mac).ok()
+}

@@ -1,0 +1,52 @@
+//! The host's network devices, as `/sys/class/net` shows them (sysfs-class-net in the kernel's
+//! documents).
+
+use std::path::{Path, PathBuf};
+
+/// Where the kernel lists the devices of the reader's network namespace.
+const CLASS: &str = "/sys/class/net";
+
+/// Whether a device is there.
+pub fn exists(device: &str) -> bool {
+    path(device).is_some_and(|path| path.exists())
+}
+
+/// The Linux bridge that a device is a port of; none where it is in none, or in another kind of
+/// switch.
+pub fn bridge_of(device: &str) -> Option<String> {
+    let master = path(device)?.join("master");
+    let target = std::fs::read_link(&master).ok()?;
+    // Open vSwitch and bonds are masters too, without this folder.
+    master.join("bridge").exists().then_some(())?;
+    let name = target.file_name()?;
+    Some(name.to_string_lossy().into_owned())
+}
+
+/// The folder of a device; none for what cannot be a device's name (`dev_valid_name` in the
+/// kernel's `net/core/dev.c`).
+fn path(device: &str) -> Option<PathBuf> {
+    let valid = !device.is_empty()
+        && device.len() < 16
+        && ![".", ".."].contains(&device)
+        && !device.contains(['/', ':'])
+        && !device.contains(char::is_whitespace);
+    valid.then(|| Path::new(CLASS).join(device))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_device_is_not_looked_for() {
+        for name in ["", ".", "..", "../../etc", "a b", "sixteen-letters-", "a:b"] {
+            assert_eq!(path(name), None, "{name:?}");
+        }
+        assert!(path("vnet0").is_some());
+    }
+
+    #[test]
+    fn the_loopback_is_in_no_bridge() {
+        assert!(exists("lo") && bridge_of("lo").is_none());
+    }
+}

@@ -1,0 +1,317 @@
+//! The rules that this libvirt makes of a filter: what an interface's rules are held against.
+//!
+//! The filter is bound in a lab of its own, by the host's own libvirtd, tools and kernel, to a
+//! tap that nobody uses. Nothing on the host is touched for it.
+
+use super::error::HostError;
+use super::kernel::{InterfaceRules, Ruleset, read};
+use crate::frame::Mac;
+use crate::lab::{Binding, BindingSpec, LabError, Pair, Shortcuts};
+use crate::nwfilter::evaluate::Backend;
+use crate::nwfilter::vocabulary::variables;
+use crate::nwfilter::{Filter, as_libvirt};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeSet, HashMap};
+use std::io::{Read as _, Write as _};
+use std::net::Ipv4Addr;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// The hidden verb of the process that enters the lab.
+pub const WORKER: &str = "__reference";
+
+/// Stands for the MAC of any guest.
+const ANY_MAC: Mac = [0x52, 0x54, 0x00, 0x6c, 0x66, 0x01];
+
+/// Stands for an address that libvirt learns (RFC 5737).
+const ANY_ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 77);
+
+/// Longest wait for the lab, and for each filter in it: an emulated host takes 8 s to bind 30
+/// rules.
+const LAB: Duration = Duration::from_secs(120);
+const EACH: Duration = Duration::from_secs(60);
+
+/// From one look at the worker to the next.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// What is bound: a filter with all that it refers to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Wanted {
+    /// Name and XML, each behind those that it refers to.
+    pub filters: Vec<(String, String)>,
+    /// The one that the interface refers to.
+    pub top: String,
+    /// Parameters of the reference.
+    pub parameters: Vec<(String, String)>,
+    /// The guest's MAC.
+    pub mac: Mac,
+    /// libvirt learns the address, and [`ANY_ADDRESS`] stands for it.
+    learnt: bool,
+}
+
+/// The filters of the host, with what has been asked about them.
+#[derive(Debug, Default)]
+pub struct References {
+    backend: Backend,
+    known: HashMap<Wanted, Result<InterfaceRules, String>>,
+}
+
+impl Wanted {
+    /// For an interface that refers to a filter.
+    ///
+    /// # Errors
+    /// The name of a filter that is not defined.
+    pub fn of(
+        filters: &HashMap<String, String>,
+        top: &str,
+        parameters: &[(String, String)],
+        mac: Mac,
+    ) -> Result<Self, String> {
+        let mut ordered = Vec::new();
+        collect(filters, top, &mut ordered, &mut BTreeSet::new())?;
+        let read: Vec<Filter> = ordered
+            .iter()
+            .filter_map(|(name, xml): &(String, String)| {
+                as_libvirt(xml, name).ok().map(|document| document.filter)
+            })
+            .collect();
+        let given = parameters.iter().any(|(name, _)| name == variables::IP);
+        let set = read.iter().flat_map(Filter::parameters);
+        let learnt = !given
+            && !set.into_iter().any(|name| name == variables::IP)
+            && read
+                .iter()
+                .flat_map(Filter::variables)
+                .any(|name| name == variables::IP);
+        let mut parameters = parameters.to_vec();
+        if learnt {
+            parameters.push((variables::IP.into(), ANY_ADDRESS.to_string()));
+        }
+        let mac = if read.len() == ordered.len() && is_plain(&read, mac) {
+            ANY_MAC
+        } else {
+            mac
+        };
+        Ok(Self {
+            filters: ordered,
+            top: top.to_owned(),
+            parameters,
+            mac,
+            learnt,
+        })
+    }
+}
+
+/// Whether the filters treat all guests alike but for their MAC: none names this one, and none
+/// masks it.
+fn is_plain(filters: &[Filter], mac: Mac) -> bool {
+    let own = crate::frame::mac_text(mac);
+    let elements = filters
+        .iter()
+        .flat_map(Filter::rules)
+        .flat_map(|rule| &rule.elements);
+    elements.into_iter().all(|element| {
+        let attributes = || element.attributes.iter();
+        let names = attributes().any(|(_, value)| value.eq_ignore_ascii_case(&own));
+        let asks = attributes().any(|(_, value)| value.contains(variables::MAC));
+        let masks = attributes().any(|(name, _)| name.ends_with("macmask"));
+        !(names || asks && masks)
+    })
+}
+
+fn collect(
+    filters: &HashMap<String, String>,
+    name: &str,
+    out: &mut Vec<(String, String)>,
+    seen: &mut BTreeSet<String>,
+) -> Result<(), String> {
+    if !seen.insert(name.to_owned()) {
+        return Ok(());
+    }
+    let xml = filters.get(name).ok_or_else(|| name.to_owned())?;
+    if let Ok(document) = as_libvirt(xml, name) {
+        for to in document.filter.references() {
+            collect(filters, to, out, seen)?;
+        }
+    }
+    out.push((name.to_owned(), xml.clone()));
+    Ok(())
+}
+
+impl References {
+    /// For a libvirt with this back end.
+    pub fn new(backend: Backend) -> Self {
+        let known = HashMap::new();
+        Self { backend, known }
+    }
+
+    /// Has all of them bound that are not known yet, in one lab.
+    pub fn ask<'a>(&mut self, wanted: impl IntoIterator<Item = &'a Wanted>) {
+        let new: BTreeSet<&Wanted> = wanted
+            .into_iter()
+            .filter(|wanted| !self.known.contains_key(*wanted))
+            .collect();
+        if new.is_empty() {
+            return;
+        }
+        let asked: Vec<Wanted> = new.into_iter().cloned().collect();
+        let answers = in_a_lab(&asked, self.backend);
+        let answers = match answers {
+            Ok(answers) => answers,
+            Err(why) => vec![Err(why); asked.len()],
+        };
+        self.known.extend(asked.into_iter().zip(answers));
+    }
+
+    /// The rules that an interface must have, with the address that libvirt has learnt for it
+    /// as its own rules show.
+    ///
+    /// # Errors
+    /// Why this is not known.
+    pub fn rules(&self, wanted: &Wanted, has: &InterfaceRules) -> Result<InterfaceRules, String> {
+        let known = self.known.get(wanted);
+        let known = known.ok_or_else(|| "it has not been asked".to_owned())?;
+        let rules = known.clone()?;
+        if !wanted.learnt {
+            return Ok(rules);
+        }
+        let place = ANY_ADDRESS.to_string();
+        let address = learnt_address(&rules, has, &place);
+        Ok(match address {
+            Some(address) => with_address(rules, &place, &address),
+            None => rules,
+        })
+    }
+}
+
+/// The address in the place of [`ANY_ADDRESS`] in an interface's rules.
+fn learnt_address(wanted: &InterfaceRules, has: &InterfaceRules, place: &str) -> Option<String> {
+    let pattern = wanted.chains.iter().find(|(_, rule)| rule.contains(place));
+    let (layer, pattern) = pattern?;
+    let (before, after) = pattern.split_once(place)?;
+    has.chains.iter().find_map(|(of, rule)| {
+        let rest = (of == layer).then(|| rule.strip_prefix(before)).flatten()?;
+        let address = rest.strip_suffix(after).or_else(|| {
+            let end = rest.find([' ', '/'])?;
+            Some(&rest[..end])
+        })?;
+        address
+            .parse::<Ipv4Addr>()
+            .ok()
+            .map(|found| found.to_string())
+    })
+}
+
+fn with_address(mut rules: InterfaceRules, place: &str, address: &str) -> InterfaceRules {
+    for (_, rule) in &mut rules.chains {
+        *rule = rule.replace(place, address);
+    }
+    rules
+}
+
+/// Starts this program again, which enters a lab and answers there.
+fn in_a_lab(
+    asked: &[Wanted],
+    backend: Backend,
+) -> Result<Vec<Result<InterfaceRules, String>>, String> {
+    let failed = |error: &dyn std::fmt::Display| format!("the lab cannot be started: {error}");
+    let task = serde_json::to_vec(asked).map_err(|error| failed(&error))?;
+    let program = std::env::current_exe().map_err(|error| failed(&error))?;
+    let mut child = Command::new(program)
+        .args([WORKER, &std::process::id().to_string()])
+        .args(["--backend", &backend.to_string()])
+        .env("PATH", crate::pool::search_path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| failed(&error))?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // What ends without reading says why.
+        let _ = stdin.write_all(&task);
+    }
+    let deadline = LAB + EACH * u32::try_from(asked.len()).unwrap_or(u32::MAX);
+    let (status, out, said) = outcome(child, deadline).map_err(|error| failed(&error))?;
+    if !status {
+        let said = said.trim().trim_start_matches("error: ");
+        return Err(format!("the lab failed: {said}"));
+    }
+    serde_json::from_slice(&out).map_err(|error| failed(&error))
+}
+
+/// Whether the process ended well in time, and what it printed.
+fn outcome(mut child: Child, deadline: Duration) -> std::io::Result<(bool, Vec<u8>, String)> {
+    let (out, said) = (child.stdout.take(), child.stderr.take());
+    let out = std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = out.map(|mut out| out.read_to_end(&mut bytes));
+        bytes
+    });
+    let said = std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = said.map(|mut said| said.read_to_end(&mut bytes));
+        String::from_utf8_lossy(&bytes).into_owned()
+    });
+    let end = Instant::now() + deadline;
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status.success();
+        }
+        if Instant::now() > end {
+            child.kill()?;
+            child.wait()?;
+            let ms = deadline.as_millis();
+            return Err(std::io::Error::other(format!(
+                "it did not answer within {ms} ms"
+            )));
+        }
+        std::thread::sleep(LOOK);
+    };
+    let out = out.join().unwrap_or_default();
+    Ok((status, out, said.join().unwrap_or_default()))
+}
+
+/// The worker's side, in the namespaces of the lab.
+///
+/// # Errors
+/// When the lab cannot be made. What libvirt refuses is an answer.
+pub async fn answer(
+    asked: &[Wanted],
+    backend: Backend,
+) -> Result<Vec<Result<InterfaceRules, String>>, LabError> {
+    let pair = Pair::up(Shortcuts::all(), backend).await?;
+    let mut answers = Vec::new();
+    for wanted in asked {
+        let answer = bound(&pair, wanted);
+        if answer.is_err() {
+            if let Some(fault) = pair.fault() {
+                return Err(LabError::host(fault, "try again"));
+            }
+            pair.forget_refusal()?;
+        }
+        answers.push(answer);
+        for (name, _) in wanted.filters.iter().rev() {
+            // What was not defined cannot be undefined.
+            let _ = pair.libvirt.undefine_filter(name);
+        }
+    }
+    Ok(answers)
+}
+
+fn bound(pair: &Pair, wanted: &Wanted) -> Result<InterfaceRules, String> {
+    let text = |error: LabError| error.to_string();
+    for (name, xml) in &wanted.filters {
+        pair.libvirt.define_filter(name, xml).map_err(text)?;
+    }
+    let device = pair.device();
+    let binding = pair.libvirt.bind(&BindingSpec {
+        device,
+        mac: wanted.mac,
+        filter: &wanted.top,
+        parameters: &wanted.parameters,
+    });
+    let binding = binding.map_err(text)?;
+    let read = read().map_err(|error: HostError| error.to_string());
+    Binding::remove(binding).map_err(text)?;
+    Ok(Ruleset::of(&read?).interface(device, Some(wanted.mac)))
+}
