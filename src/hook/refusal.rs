@@ -30,7 +30,7 @@ pub enum Refusal {
     /// An interface that takes no filter.
     #[error(
         "the guest {guest} may not start: the policy fences its interface {interface}, and no \
-         filter can hold it, because {reason}\n  cure: `lanfence apply {argument}` prints the way \
+         filter can hold it, because {reason}\n  cure: lanfence apply {argument}, which prints the way \
          to a bridge"
     )]
     Unfilterable {
