@@ -11,6 +11,8 @@ mod claim;
 mod frames;
 #[path = "lint_claims/idle.rs"]
 mod idle;
+#[path = "lint_claims/in_vain.rs"]
+mod in_vain;
 #[path = "common/kernel.rs"]
 mod kernel;
 #[path = "lint_claims/table.rs"]

@@ -40,6 +40,8 @@ pub enum Shows {
     Passes(Frame),
     /// It does not, and does without the filter.
     Drops(Frame),
+    /// It gets nowhere, with the filter or without.
+    Lost(Frame),
     /// That, if this is the release of the host's iptables; else it gets through.
     DropsOn(IptablesRelease, Frame),
 }
@@ -230,7 +232,10 @@ impl Side {
 
     fn frames(&self) -> impl Iterator<Item = &Frame> {
         self.shows.iter().filter_map(|shows| match shows {
-            Shows::Passes(frame) | Shows::Drops(frame) | Shows::DropsOn(_, frame) => Some(frame),
+            Shows::Passes(frame)
+            | Shows::Drops(frame)
+            | Shows::Lost(frame)
+            | Shows::DropsOn(_, frame) => Some(frame),
             _ => None,
         })
     }
@@ -252,6 +257,7 @@ impl Side {
                     | Shows::Binds
                     | Shows::Passes(_)
                     | Shows::Drops(_)
+                    | Shows::Lost(_)
                     | Shows::DropsOn(..)
             )
         };
@@ -284,6 +290,7 @@ impl Side {
                 Shows::BindsWhereTaken(thing) => answer.bound == thing.is_taken_by(release()?),
                 Shows::Passes(_) => outcomes.next() == Some((&true, &true)),
                 Shows::Drops(_) => outcomes.next() == Some((&true, &false)),
+                Shows::Lost(_) => outcomes.next() == Some((&false, &false)),
                 Shows::DropsOn(on, _) => outcomes.next() == Some((&true, &(*on != release()?))),
             };
             if !holds {

@@ -86,6 +86,13 @@ pub fn arp_for(target: &'static str) -> Frame {
     from_guest(target, request)
 }
 
+/// A frame from the MAC of a group.
+pub fn from_a_group() -> Frame {
+    let link = Link::new([0x01, 0, 0x5e, 0, 0, 1], PEER);
+    let packet = to(FAR).udp(40_000, 7, b"frame");
+    from_guest("UDP from a group", link.frame(ethertype::IPV4, &packet))
+}
+
 /// An ARP request under a tag of VLAN 5.
 pub fn tagged_arp() -> Frame {
     let body = arp::Arp {

@@ -294,7 +294,7 @@ impl Driver for Ebtables {
     }
 
     /// Every element but `all` loses set and flags, and gets the flag `src`
-    /// where there is none.
+    /// where there is none; `all` without flags becomes a rule without the set.
     fn ipset(
         &self,
         element: &ResolvedElement<'_>,
@@ -302,12 +302,11 @@ impl Driver for Ebtables {
     ) -> Result<(), CompileError> {
         let has = |name| element.get(name).is_some();
         match (has("ipset"), has("ipsetflags")) {
-            (true, false) if element.protocol.is_all() => {
-                return Err(element.refused("ipset needs ipsetflags"));
+            // Both with flags, or neither.
+            (true, flags) if flags == element.protocol.is_all() => {
+                matches.undecided("it looks into an ipset");
             }
-            (true, true) if !element.protocol.is_all() => {}
-            (true, _) => matches.undecided("it looks into an ipset"),
-            (false, _) => {}
+            _ => {}
         }
         Ok(())
     }

@@ -213,7 +213,6 @@ fn what_libvirt_refuses_is_refused() {
         ("value", rule("<ip srcipaddr='$W'/>")),
         ("ports", rule("<ip dstportstart='80'/>")),
         ("port ends", rule("<ip dstportend='80'/>")),
-        ("b4", rule("<all ipset='x'/>")),
         (
             "b14",
             rule("<ip match='no' protocol='udp' dstportstart='53'/>"),
@@ -307,6 +306,7 @@ fn layer_3_replies_are_no_first_packets() {
 #[case::b1("<udp match='no' dstportstart='53'/>", 53, false)]
 #[case::b1_other_port("<udp match='no' dstportstart='53'/>", 54, true)]
 #[case::b3("<udp ipset='x' ipsetflags='dst'/>", 54, false)]
+#[case::b3_without_flags("<all ipset='x'/>", 54, false)]
 fn known_bugs_are_reproduced(#[case] element: &str, #[case] port: u16, #[case] accepted: bool) {
     let filter = root(&format!(
         "<rule action='drop' direction='out'>{element}</rule>"

@@ -4,6 +4,7 @@
 use super::blockers::Blockers;
 use super::finding::{Finding, Severity};
 use super::instances::{Instance, Own, instances};
+use super::nothing;
 use super::survey::Survey;
 use super::unentered::{self, Unentered};
 use crate::nwfilter::evaluate::field::Field;
@@ -15,7 +16,8 @@ use crate::nwfilter::vocabulary::Action;
 use std::collections::BTreeSet;
 
 /// The lints about rules in each other's way.
-pub const LINTS: [&str; 7] = [
+pub const LINTS: [&str; 8] = [
+    "matches-nothing",
     "never-acts",
     "never-acts-one-way",
     "chain-never-entered",
@@ -49,7 +51,10 @@ pub fn tree(filters: &[Filter], compiled: &Compiled, survey: &Survey, out: &mut 
     for (origin, own) in &own {
         let told = |one: &Own<'_>| unentered.iter().any(|chain| chain.holds(&one.0));
         let untold: Vec<&Own<'_>> = own.iter().filter(|one| !told(one)).collect();
-        let found = judge.finding(&untold, untold.len() < own.len());
+        let found = match own.as_slice() {
+            [] => nothing(&all[origin], survey),
+            _ => judge.finding(&untold, untold.len() < own.len()),
+        };
         out.extend(found.map(|(lint, severity, message)| Finding {
             lint,
             severity,
@@ -64,6 +69,13 @@ pub fn tree(filters: &[Filter], compiled: &Compiled, survey: &Survey, out: &mut 
 
 /// Lint, severity, message.
 type Found = (&'static str, Severity, String);
+
+/// A rule that matches no frame.
+fn nothing(instances: &[Instance<'_>], survey: &Survey) -> Option<Found> {
+    let reason = nothing::reason(instances, &survey.kinds)?;
+    let what = format!("no frame matches this rule: {reason}");
+    Some(("matches-nothing", Severity::Error, what))
+}
 
 struct Judge<'a> {
     compiled: &'a Compiled,

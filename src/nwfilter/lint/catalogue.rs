@@ -34,7 +34,7 @@ pub const UNSET: &str = "unset-variable";
 pub const IGNORED: &str = "silently-ignored";
 
 /// All of them, by name.
-pub const LINTS: [Lint; 39] = [
+pub const LINTS: [Lint; 41] = [
     lint(
         "arp-mask-inherited",
         Error,
@@ -142,6 +142,11 @@ pub const LINTS: [Lint; 39] = [
         "a layer-3 rule outside the root chain is tried last",
     ),
     lint(
+        "left-out",
+        Error,
+        "libvirt leaves out an attribute without the one that it belongs to",
+    ),
+    lint(
         "long-chain-name",
         Note,
         "a chain whose name is too long for interfaces with long names",
@@ -156,6 +161,7 @@ pub const LINTS: [Lint; 39] = [
         Note,
         "binding more than 100 rules takes seconds at each start of a guest",
     ),
+    lint("matches-nothing", Error, "no frame can match a rule"),
     lint(MISSING, Error, "a reference to a filter that is not there"),
     lint(
         "negated-list",

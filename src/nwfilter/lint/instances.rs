@@ -2,7 +2,7 @@
 
 use super::blockers::Target;
 use crate::nwfilter::evaluate::field::Field;
-use crate::nwfilter::evaluate::{Compiled, CompiledRule, ConnectionState, RootStep, Way};
+use crate::nwfilter::evaluate::{Compiled, CompiledRule, ConnectionState, Match, RootStep, Way};
 use crate::nwfilter::intervals::IntervalSet;
 use crate::nwfilter::model::{Filter, Rule, RuleId};
 use crate::nwfilter::reach::{FrameKind, Region};
@@ -26,11 +26,19 @@ pub type Own<'a> = (Instance<'a>, Vec<Region>);
 impl Instance<'_> {
     /// The frames that it matches, kind by kind.
     pub fn regions(&self, kinds: &[FrameKind]) -> Vec<Region> {
-        let regions = kinds.iter().filter_map(|kind| {
-            let region = entering(kind, self.entered)?.matching(&self.rule.matches)?;
+        self.passing(&self.rule.matches, kinds).collect()
+    }
+
+    /// Whether a frame of its chain can pass these tests.
+    pub fn is_possible(&self, tests: &[Match], kinds: &[FrameKind]) -> bool {
+        self.passing(tests, kinds).next().is_some()
+    }
+
+    fn passing(&self, tests: &[Match], kinds: &[FrameKind]) -> impl Iterator<Item = Region> {
+        kinds.iter().filter_map(move |kind| {
+            let region = entering(kind, self.entered)?.matching(tests)?;
             kind.real(&region).map(|_| kind.agreeing(region))
-        });
-        regions.collect()
+        })
     }
 }
 

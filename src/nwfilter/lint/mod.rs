@@ -13,6 +13,7 @@ pub mod catalogue;
 mod finding;
 mod instances;
 mod levels;
+mod nothing;
 mod rules;
 mod steady;
 mod survey;

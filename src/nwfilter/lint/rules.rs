@@ -85,6 +85,7 @@ fn rule_findings(filter: &Filter, rule: &Rule) -> Vec<RuleFinding> {
             stp(element),
         ]);
         out.extend(masks(element).into_iter().map(Some));
+        out.extend(left_out(rule, element).into_iter().map(Some));
     }
     out.into_iter().flatten().collect()
 }
@@ -183,6 +184,49 @@ fn arp_mask(rule: &Rule, element: &Element) -> Option<RuleFinding> {
             "without arpdstipmask libvirt gives the target the sender's mask; write both masks";
         ("arp-mask-inherited", Error, what.into())
     })
+}
+
+/// Attributes that say something of another one, with what the rule matches without both.
+const PARTNERS: [(&str, &str, &str); 13] = [
+    ("srcmacmask", "srcmacaddr", "source MAC"),
+    ("dstmacmask", "dstmacaddr", "destination MAC"),
+    ("srcipmask", "srcipaddr", "source address"),
+    ("dstipmask", "dstipaddr", "destination address"),
+    ("arpsrcipmask", "arpsrcipaddr", "address of the sender"),
+    ("arpdstipmask", "arpdstipaddr", "address of the target"),
+    ("srcipto", "srcipfrom", "source address"),
+    ("dstipto", "dstipfrom", "destination address"),
+    ("srcportend", "srcportstart", "source port"),
+    ("dstportend", "dstportstart", "destination port"),
+    ("ipsetflags", "ipset", "address"),
+    ("root-address-mask", "root-address", "root"),
+    ("sender-address-mask", "sender-address", "sender"),
+];
+
+/// What libvirt keeps and prints, and makes no rule of.
+fn left_out(rule: &Rule, element: &Element) -> Vec<RuleFinding> {
+    let mut out = Vec::new();
+    for (name, partner, matched) in PARTNERS {
+        if value(element, name).is_some() && !has(rule, partner) {
+            let what = format!(
+                "libvirt leaves out {name} without {partner}: the rule matches every {matched}; add {partner}, or take {name} out"
+            );
+            out.push(("left-out", Error, what));
+        }
+    }
+    if element.protocol.is_all() && value(element, "ipset").is_some() && !has(rule, "ipsetflags") {
+        let what = "libvirt leaves out ipset without ipsetflags: the rule matches every address; add ipsetflags";
+        out.push(("left-out", Error, what.into()));
+    }
+    for (name, winner) in [("srcipfrom", "srcipaddr"), ("dstipfrom", "dstipaddr")] {
+        if value(element, name).is_some() && has(rule, winner) {
+            let what = format!(
+                "libvirt leaves out {name} beside {winner}: the rule matches {winner} alone; write a rule for each"
+            );
+            out.push(("left-out", Error, what));
+        }
+    }
+    out
 }
 
 fn dscp(element: &Element) -> Option<RuleFinding> {

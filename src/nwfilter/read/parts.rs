@@ -207,10 +207,14 @@ impl Parser<'_> {
                 ))?;
                 Ok(None)
             }
-            None => Err(self.error(format!(
-                "priority `{}` is no number: use -1000 to 1000",
-                shorten(text)
-            ))),
+            // Seen with libvirt 9.0 and 11.3.0 (measured: docs/measurements.md#M6).
+            None => {
+                self.ignore(format!(
+                    "priority `{}` is no number: use -1000 to 1000 (older libvirt silently takes 500, newer refuses the filter)",
+                    shorten(text)
+                ))?;
+                Ok(None)
+            }
         }
     }
 

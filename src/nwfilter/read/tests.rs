@@ -157,7 +157,7 @@ fn rule(inside: &str) -> String {
 )]
 #[case::word_as_priority(
     "<filter name='x'><rule action='drop' direction='out' priority='high'/></filter>",
-    "f.xml:1:18: priority `high` is no number: use -1000 to 1000"
+    "f.xml:1:18: priority `high` is no number: use -1000 to 1000 (older libvirt silently takes 500, newer refuses the filter)"
 )]
 #[case::statematch_off(
     "<filter name='x'><rule action='drop' direction='out' statematch='no'/></filter>",
@@ -200,7 +200,7 @@ const SLOPPY: &str = "\
     <arp opcode='1'><mac/></arp>
     <tpc dstportstart='80'/>
   </rule>
-  <a:rule action='accept' direction='in'><arp gratuitous='ja'/></a:rule>
+  <a:rule action='accept' direction='in' priority='abc'><arp gratuitous='ja'/></a:rule>
   <filterref filter='y'>
     <parameter name='A-B' value='1'/>
     <parameter name='C' value='2'/>
