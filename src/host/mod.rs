@@ -12,6 +12,7 @@ mod links;
 pub mod netlink;
 pub mod reference;
 pub mod report;
+pub mod watch;
 
 pub use error::HostError;
 pub use inventory::{Defined, Guest, Inventory};

@@ -131,6 +131,15 @@ pub struct Incoming<'a> {
 }
 
 impl<'a> Incoming<'a> {
+    /// A message that was kept.
+    pub fn of(kind: u16, payload: &'a [u8]) -> Self {
+        Self {
+            kind,
+            flags: 0,
+            payload,
+        }
+    }
+
     /// The kernel's answer to a request, if this is one: nothing, or why not.
     pub fn answer(&self) -> Option<io::Result<()>> {
         if self.kind != ERROR {

@@ -62,3 +62,5 @@ mod shortcuts;
 mod tap;
 #[cfg(feature = "lab")]
 mod verdicts;
+#[cfg(feature = "lab")]
+mod watch_kernel;

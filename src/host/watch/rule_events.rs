@@ -1,0 +1,163 @@
+//! The kernel's notifications of changes in its rules: what changed, and who did it.
+
+use super::tables::{FIXED, NFTABLES, Part, Place};
+use crate::host::gate;
+use crate::host::netlink::{Attributes, Socket, messages};
+use nix::sys::socket::SockProtocol;
+use std::collections::BTreeSet;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+/// `NFNLGRP_NFTABLES`, as a bit of the mask.
+const GROUP: u32 = 1 << 6;
+/// Kinds of notifications.
+const NEW_TABLE: u16 = 0;
+const DELETE_TABLE: u16 = 2;
+const NEW_CHAIN: u16 = 3;
+const DELETE_CHAIN: u16 = 5;
+const NEW_RULE: u16 = 6;
+const DELETE_RULE: u16 = 8;
+const NEW_ELEMENTS: u16 = 12;
+const DELETE_ELEMENTS: u16 = 14;
+const NEW_GENERATION: u16 = 15;
+/// Room for notifications that come while something is done: a flush of 30,000 rules makes
+/// some megabytes.
+const BUFFER: usize = 16 << 20;
+/// Bytes read before the changes are looked at, also when more are waiting.
+const AT_ONCE: usize = 4 << 20;
+
+/// A process that changed rules.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+pub struct Culprit {
+    /// Its number, as the host's first PID namespace has it.
+    pub pid: u32,
+    /// Its name.
+    pub name: String,
+}
+
+impl std::fmt::Display for Culprit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} (process {})", self.name, self.pid)
+    }
+}
+
+/// What a bunch of notifications comes to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// What has to be read again.
+    pub parts: BTreeSet<Part>,
+    /// The gate's own table was changed.
+    pub gate: bool,
+    /// Who made changes that concern libvirt's filters or the gate.
+    pub culprits: BTreeSet<Culprit>,
+    /// Notifications were lost.
+    pub overrun: bool,
+    /// Of the transaction that is being read: something in it counts.
+    counts: bool,
+}
+
+impl Changes {
+    /// Whether nothing was changed that concerns libvirt's filters or the gate.
+    pub fn is_empty(&self) -> bool {
+        self.parts.is_empty() && !self.gate
+    }
+
+    /// Takes in one notification.
+    fn take(&mut self, kind: u16, payload: &[u8]) {
+        let Some((family, attributes)) = payload
+            .first()
+            .zip(payload.get(FIXED..).map(Attributes::within))
+        else {
+            return;
+        };
+        if kind == NEW_GENERATION {
+            if std::mem::take(&mut self.counts) {
+                self.culprits
+                    .extend(attributes.number(2).map(|pid| Culprit {
+                        pid,
+                        name: attributes.text(3).unwrap_or_default(),
+                    }));
+            }
+            return;
+        }
+        let table = attributes.text(1).unwrap_or_default();
+        if table == gate::TABLE {
+            (self.gate, self.counts) = (true, true);
+        }
+        let Some(place) = Place::of(*family, &table) else {
+            return;
+        };
+        let part = match kind {
+            NEW_RULE | DELETE_RULE => Part::Rules(place, attributes.text(2).unwrap_or_default()),
+            // A renamed chain is one of these: the rules that lead to it have the new name.
+            NEW_TABLE | DELETE_TABLE | NEW_CHAIN | DELETE_CHAIN => Part::Table(place),
+            NEW_ELEMENTS | DELETE_ELEMENTS if place.is_of_nftables() => Part::Table(place),
+            _ => return,
+        };
+        self.counts = true;
+        self.parts.insert(part);
+    }
+}
+
+/// The socket that the notifications come from.
+#[derive(Debug)]
+pub struct RuleEvents {
+    socket: Socket,
+    buffer: Vec<u8>,
+}
+
+impl AsFd for RuleEvents {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl RuleEvents {
+    /// Begins to listen.
+    ///
+    /// # Errors
+    /// When the kernel has no nftables.
+    pub fn listen() -> io::Result<Self> {
+        Self::listen_with_room(BUFFER)
+    }
+
+    /// The same with room for so many bytes of notifications.
+    ///
+    /// # Errors
+    /// As for [`RuleEvents::listen`].
+    pub fn listen_with_room(bytes: usize) -> io::Result<Self> {
+        let socket = Socket::open(SockProtocol::NetlinkNetFilter, GROUP)?;
+        socket.grow(bytes);
+        Ok(Self {
+            socket,
+            buffer: Vec::new(),
+        })
+    }
+
+    /// What has changed since the last call.
+    ///
+    /// # Errors
+    /// The operating system's error; lost notifications are none.
+    pub fn changes(&mut self) -> io::Result<Changes> {
+        let (mut changes, mut read) = (Changes::default(), 0);
+        while read < AT_ONCE {
+            match self.socket.receive(&mut self.buffer) {
+                Ok(None) => break,
+                Ok(Some(bytes)) => {
+                    read += bytes.len();
+                    for message in messages(bytes) {
+                        if message.kind >> 8 == NFTABLES {
+                            changes.take(message.kind & 0xff, message.payload);
+                        }
+                    }
+                }
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
+                    (changes.overrun, changes.gate) = (true, true);
+                    changes.parts.insert(Part::Everything);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(changes)
+    }
+}
