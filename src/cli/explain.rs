@@ -133,7 +133,13 @@ fn whole(tree: &FilterTree, options: &Options) -> Result<String, Failure> {
         .map_err(Failure::usage)?;
     let mut findings = tree.ignored();
     findings.extend(lint::lint(&tree.filters, &tree.top, &filter));
-    Ok(overview::overview(tree, &filter, &variables, &findings))
+    let (given, backend) = (&options.binding.parameters.list, options.backend.backend);
+    let address = overview::Unset::of(tree, mac, given, backend, &variables);
+    let address = address.as_ref();
+    findings.extend(address.and_then(|address| address.lets_out(tree, &filter, mac)));
+    Ok(overview::overview(
+        tree, &filter, &variables, address, &findings,
+    ))
 }
 
 /// The guest's MAC, as the first frame has it.

@@ -6,6 +6,7 @@ use super::options::{BindingOptions, MacOption, load};
 use super::output::say;
 use super::sarif::{self, Result as SarifResult};
 use crate::nwfilter::examples::{EXAMPLE_MAC, Variable};
+use crate::nwfilter::learning::Learning;
 use crate::nwfilter::lint::{self, Finding, Severity};
 use crate::nwfilter::vocabulary::variables;
 use crate::nwfilter::{FilterTree, Strictness, write};
@@ -47,6 +48,8 @@ struct Linted {
     unbound: Option<String>,
     /// What nothing sets, with the values that stood for it.
     examples: Vec<Variable>,
+    /// What libvirt learns the guest's address from, where it does.
+    learning: Option<Learning>,
 }
 
 impl Linted {
@@ -85,6 +88,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         findings: levels.apply(findings),
         unbound,
         examples: whole.examples,
+        learning: whole.learning,
     };
     let printed = match options.format {
         Format::Text => text(&linted),
@@ -121,8 +125,13 @@ fn text(linted: &Linted) -> String {
             "\nNothing sets these; the rules were looked at with examples"
         );
         for variable in &linted.examples {
-            let learned = match variable.name.as_str() {
-                variables::IP => ", which libvirt learns from the guest's traffic",
+            let learned = match (variable.name.as_str(), linted.learning) {
+                (variables::IP, Some(Learning::Any)) => {
+                    ", which libvirt learns from the guest's traffic"
+                }
+                (variables::IP, Some(Learning::Dhcp)) => {
+                    ", which libvirt learns from the guest's DHCP lease"
+                }
                 _ => "",
             };
             let _ = writeln!(

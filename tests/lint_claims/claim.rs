@@ -1,7 +1,9 @@
 //! What a claim is, and how it is held against the real thing.
 
 use crate::kernel::{Answer, Case, Device, GUEST};
-use lanfence::nwfilter::evaluate::{Compiled, Decision, IptablesRelease, Portability, Way};
+use lanfence::nwfilter::evaluate::{
+    CompileError, Compiled, Decision, IptablesRelease, Portability, Way,
+};
 use lanfence::nwfilter::{Filter, as_libvirt};
 use std::process::Command;
 
@@ -171,6 +173,8 @@ impl Claim {
             Ok(_) if !answer.bound && side.must_bind() => {
                 return Err("only the evaluator takes it".to_owned());
             }
+            // libvirt learns it; until then its own rules are in force.
+            Err(CompileError::Unset { name, .. }) if answer.bound && name == "IP" => return Ok(()),
             Err(error) if answer.bound => return Err(format!("the evaluator refuses: {error}")),
             Err(_) => return Ok(()),
             Ok(compiled) if self.bridge_nf => compiled,

@@ -249,6 +249,19 @@ fn addresses() -> Vec<Claim> {
             ),
         )
         .with(&[("L", "10.0.0.1"), ("L", "10.0.0.2")]),
+        claim(
+            "learning-lets-out",
+            "another source passes until the address is known",
+            drop_out(
+                "<ip match='no' srcipaddr='$IP'/>",
+                &[Dumps("$IP"), Passes(answer_from("10.9.9.9"))],
+            ),
+            drop_out(
+                "<ip match='no' srcipaddr='$L'/>",
+                &[Dumps("$L"), Drops(answer_from("10.9.9.9"))],
+            ),
+        )
+        .with(&[("L", "192.168.1.50")]),
     ]
 }
 

@@ -1,7 +1,10 @@
 //! A filter in words: its rules in the order in which the kernel tries them,
 //! and what passes, exactly.
 
+mod address;
 mod passing;
+
+pub use address::Unset;
 
 use crate::cli::levels::{self, WIDTH};
 use crate::nwfilter::Action;
@@ -15,6 +18,7 @@ use crate::nwfilter::intervals::IntervalSet;
 use crate::nwfilter::lint::Finding;
 use crate::nwfilter::reach::describe::{label, values};
 use crate::nwfilter::reach::summaries;
+use crate::nwfilter::vocabulary::variables as known;
 use crate::report::text::{plural, wrap};
 use std::fmt::Write as _;
 
@@ -23,12 +27,20 @@ pub fn overview(
     tree: &FilterTree,
     filter: &Compiled,
     variables: &[Variable],
+    address: Option<&Unset>,
     findings: &[Finding],
 ) -> String {
     let mut out = heading(tree, filter);
     for variable in variables {
         let first = format!("  {:<12} ", format!("${}", variable.name));
-        paragraph(&mut out, &first, &value(variable), 15);
+        paragraph(&mut out, &first, &value(variable, address), 15);
+    }
+    if let Some(rules) = address.and_then(Unset::meanwhile) {
+        out.push_str("\nUntil libvirt knows the guest's address, frames that pass\n");
+        for way in Way::ALL {
+            let _ = writeln!(out, "  {way}");
+            out.push_str(&passing::text(&summaries(rules, way)));
+        }
     }
     for (way, title) in [
         (Way::FromGuest, "Frames from the guest"),
@@ -61,16 +73,15 @@ fn heading(tree: &FilterTree, filter: &Compiled) -> String {
     )
 }
 
-fn value(variable: &Variable) -> String {
+fn value(variable: &Variable, address: Option<&Unset>) -> String {
     let values = variable.values.join(" ");
-    match (variable.source, variable.name.as_str()) {
+    let address = address.filter(|_| variable.name == known::IP);
+    match (variable.source, address) {
         (Source::Interface, _) => format!("{values}: libvirt sets it to the interface's MAC"),
         (Source::Given, _) => format!("{values}: given with --param"),
         (Source::Reference, _) => "set by a reference in the filters".to_owned(),
-        (Source::Example, "IP") => format!(
-            "{values}: an example; if the interface does not set it, libvirt takes the first address that the guest uses"
-        ),
-        (Source::Example, _) => {
+        (Source::Example, Some(address)) => format!("{values}: {}", address.words()),
+        (Source::Example, None) => {
             format!(
                 "{values}: an example; the interface must set it, else libvirt refuses the filter"
             )

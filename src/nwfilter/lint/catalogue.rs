@@ -34,7 +34,7 @@ pub const UNSET: &str = "unset-variable";
 pub const IGNORED: &str = "silently-ignored";
 
 /// All of them, by name.
-pub const LINTS: [Lint; 41] = [
+pub const LINTS: [Lint; 42] = [
     lint(
         "arp-mask-inherited",
         Error,
@@ -140,6 +140,11 @@ pub const LINTS: [Lint; 41] = [
         "layer-3-outside-root",
         Warning,
         "a layer-3 rule outside the root chain is tried last",
+    ),
+    lint(
+        "learning-lets-out",
+        Warning,
+        "frames get out while libvirt learns the guest's address",
     ),
     lint(
         "left-out",

@@ -12,6 +12,7 @@ mod blockers;
 pub mod catalogue;
 mod finding;
 mod instances;
+mod learning;
 mod levels;
 mod nothing;
 mod rules;
@@ -22,6 +23,7 @@ mod unentered;
 mod whole;
 
 pub use finding::{Finding, Severity};
+pub use learning::lets_out;
 pub use levels::{Levels, LevelsError};
 pub use steady::{hangs_on_values, is_same};
 pub use whole::{Whole, whole};

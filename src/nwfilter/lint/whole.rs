@@ -2,12 +2,13 @@
 
 use super::catalogue::{MISSING, UNSET};
 use super::finding::{Finding, Severity};
+use super::learning::{first_use, lets_out};
 use super::{lint, lint_apart, refused, steady};
 use crate::frame::{Mac, mac_text};
 use crate::nwfilter::evaluate::{CompileError, Compiled};
 use crate::nwfilter::examples::{EXAMPLE_MAC, Source, Variable, example_of, variables};
 use crate::nwfilter::learning::Learning;
-use crate::nwfilter::model::{Filter, RuleId};
+use crate::nwfilter::model::Filter;
 use crate::nwfilter::vocabulary::{ROOT, variables as known};
 
 /// What was found out about a tree.
@@ -16,6 +17,8 @@ pub struct Whole {
     pub findings: Vec<Finding>,
     /// Variables that nothing sets, with the values that stand for them.
     pub examples: Vec<Variable>,
+    /// What libvirt learns the guest's address from; none where it is given, or does not.
+    pub learning: Option<Learning>,
     /// Why the chains could not be looked at, where that is so.
     pub unbound: Option<CompileError>,
 }
@@ -36,10 +39,12 @@ pub fn whole(filters: &[Filter], top: &str, mac: Mac, given: &[(String, String)]
         parameters.extend(values.map(|value| (variable.name.clone(), value.clone())));
     }
     let compiled = compile(&present, top, mac, &bound, &mut parameters, &mut examples);
-    let learned = !learning_is_off(given) && examples.iter().all(|one| one.name == known::IP);
+    let is_address = |one: &Variable| one.name == known::IP;
+    let learnt = !examples.is_empty() && examples.iter().all(is_address);
+    let learning = Learning::of(given).filter(|_| learnt);
     let unset = examples
         .iter()
-        .filter(|one| !learned || one.name != known::IP);
+        .filter(|one| learning.is_none() || !is_address(one));
     findings.extend(unset.map(|one| unset_finding(&bound, &one.name)));
     let unbound = match compiled {
         Ok(compiled) => {
@@ -50,6 +55,11 @@ pub fn whole(filters: &[Filter], top: &str, mac: Mac, given: &[(String, String)]
                 steady::keep(&mut found, (&present, top), given, &examples, free_mac);
             }
             findings.extend(found);
+            if learning == Some(Learning::Any) {
+                let address = examples.iter().find_map(|one| one.values.first());
+                let address = address.and_then(|value| value.parse().ok());
+                findings.extend(lets_out(&bound, &compiled, mac, address));
+            }
             None
         }
         Err(error) => {
@@ -62,6 +72,7 @@ pub fn whole(filters: &[Filter], top: &str, mac: Mac, given: &[(String, String)]
     Whole {
         findings,
         examples,
+        learning,
         unbound,
     }
 }
@@ -120,11 +131,6 @@ fn reachable(filters: &[Filter], top: &str) -> Vec<Filter> {
     bound.cloned().collect()
 }
 
-/// Whether the interface keeps libvirt from learning the guest's address.
-fn learning_is_off(given: &[(String, String)]) -> bool {
-    Learning::of(given).is_none()
-}
-
 /// The filters, with an empty one for each that is missing.
 fn with_stubs(filters: &[Filter], findings: &mut Vec<Finding>) -> Vec<Filter> {
     let mut out = filters.to_vec();
@@ -158,31 +164,11 @@ fn with_stubs(filters: &[Filter], findings: &mut Vec<Finding>) -> Vec<Filter> {
     out
 }
 
-/// The first rule that uses a variable.
-fn first_use(filters: &[Filter], name: &str) -> RuleId {
-    for filter in filters {
-        let mut rules = filter.rules().enumerate();
-        let found = rules.find(|(_, rule)| rule.variables().any(|used| used == name));
-        if let Some((at, _)) = found {
-            return RuleId {
-                filter: filter.name.clone(),
-                rule: at + 1,
-            };
-        }
-    }
-    RuleId {
-        filter: filters
-            .first()
-            .map_or_else(String::new, |filter| filter.name.clone()),
-        rule: 1,
-    }
-}
-
 fn unset_finding(filters: &[Filter], name: &str) -> Finding {
     let origin = first_use(filters, name);
     let learned = match name {
         known::IP => {
-            " (libvirt learns it, but only where nothing else is unset and CTRL_IP_LEARNING is not none)"
+            " (libvirt learns it, but only where nothing else is unset and CTRL_IP_LEARNING is any or dhcp)"
         }
         _ => "",
     };

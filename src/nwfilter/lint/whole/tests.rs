@@ -73,3 +73,39 @@ fn of_references_that_lead_nowhere() {
             .any(|finding| finding.lint == "default-accept")
     );
 }
+
+/// While libvirt learns, the guest's IPv4 passes, whatever the filter says.
+#[rstest]
+#[case::by_default("<ip match='no' srcipaddr='$IP'/>", &[], true)]
+#[case::from_any_frame("<ip match='no' srcipaddr='$IP'/>", &[("CTRL_IP_LEARNING", "ANY")], true)]
+#[case::from_a_lease("<ip match='no' srcipaddr='$IP'/>", &[("CTRL_IP_LEARNING", "dhcp")], false)]
+#[case::never("<ip match='no' srcipaddr='$IP'/>", &[("CTRL_IP_LEARNING", "none")], false)]
+#[case::given("<ip match='no' srcipaddr='$IP'/>", &[("IP", "192.168.1.7")], false)]
+#[case::nothing_asks_for_it("<ip match='no' srcipaddr='192.168.1.7'/>", &[], false)]
+#[case::another_is_unset("<ip srcipaddr='$IP' dstipaddr='$N'/>", &[], false)]
+#[case::that_drops_no_ipv4_from_the_guest("<arp arpsrcipaddr='$IP'/>", &[], false)]
+#[case::at_layer_3("<tcp dstipaddr='10.0.0.0' dstipmask='8'/><tcp srcipaddr='$IP'/>", &[], true)]
+fn of_frames_that_get_out_meanwhile(
+    #[case] element: &str,
+    #[case] given: &[(&str, &str)],
+    #[case] expected: bool,
+) {
+    let text =
+        format!("<filter name='x'><rule action='drop' direction='out'>{element}</rule></filter>");
+    let given: Vec<(String, String)> = given
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+    let whole = whole(&[read(&text, "test").unwrap()], "x", [2; 6], &given);
+    let mut findings = whole.findings.iter();
+    let found = findings.find(|finding| finding.lint == "learning-lets-out");
+    assert_eq!(found.is_some(), expected, "{:?}", whole.findings);
+    if let Some(found) = found {
+        assert_eq!(found.severity, Severity::Warning);
+        assert!(
+            found.message.contains("which the filter drops"),
+            "{}",
+            found.message
+        );
+    }
+}
