@@ -76,13 +76,6 @@ impl Inventory {
     /// # Errors
     /// When libvirt does not answer. What only this user may not see is no error, and is told.
     pub fn take(libvirt: &Libvirt) -> Result<Self, HostError> {
-        let filters = libvirt.filters()?.into_iter().collect();
-        let bindings = libvirt.bindings()?;
-        let bindings = bindings
-            .iter()
-            .filter_map(|xml| FilterBinding::parse(xml).ok());
-        let bindings = bindings.map(|binding| (binding.device.clone(), binding));
-        let bindings = bindings.collect();
         let mut guests = Vec::new();
         for domain in libvirt.guests()? {
             guests.extend(Guest::look(&domain)?);
@@ -90,9 +83,34 @@ impl Inventory {
         guests.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(Self {
             guests,
+            ..Self::without_guests(libvirt)?
+        })
+    }
+
+    /// Looks at one guest, and at what it needs.
+    ///
+    /// # Errors
+    /// When libvirt does not answer, or there is no such guest.
+    pub fn of_guest(libvirt: &Libvirt, name: &str) -> Result<Self, HostError> {
+        let guest = Guest::look(&libvirt.guest(name)?)?;
+        Ok(Self {
+            guests: guest.into_iter().collect(),
+            ..Self::without_guests(libvirt)?
+        })
+    }
+
+    fn without_guests(libvirt: &Libvirt) -> Result<Self, HostError> {
+        let filters = libvirt.filters()?.into_iter().collect();
+        let bindings = libvirt.bindings()?;
+        let bindings = bindings
+            .iter()
+            .filter_map(|xml| FilterBinding::parse(xml).ok());
+        let bindings = bindings.map(|binding| (binding.device.clone(), binding));
+        Ok(Self {
+            guests: Vec::new(),
             networks: networks(libvirt)?,
             filters,
-            bindings,
+            bindings: bindings.collect(),
             backend: libvirt.backend()?,
             // Last, so that no guest is missed whose rules were made meanwhile.
             rules: rules(),

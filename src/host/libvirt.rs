@@ -76,6 +76,11 @@ impl Libvirt {
         &self.uri
     }
 
+    /// Whether libvirt still answers.
+    pub fn is_alive(&self) -> bool {
+        self.connect.is_alive().unwrap_or(false) && self.connect.lib_version().is_ok()
+    }
+
     /// The connection itself, for listening to events.
     pub fn connection(&self) -> &Connect {
         &self.connect
@@ -302,6 +307,20 @@ pub fn saved_xml(guest: &Domain) -> Result<Option<String>, Error> {
         Some(text) => Ok(Some(text)),
         None => Err(Error::last_error()),
     }
+}
+
+/// Changes the XML in a guest's saved image.
+///
+/// # Errors
+/// When libvirt does not take it.
+pub fn define_saved_xml(guest: &Domain, xml: &str) -> Result<(), Error> {
+    let text = CString::new(xml).unwrap_or_default();
+    // SAFETY: the domain is open, the text outlives the call.
+    let done = unsafe { sys::virDomainManagedSaveDefineXML(guest.as_ptr(), text.as_ptr(), 0) };
+    if done < 0 {
+        return Err(Error::last_error());
+    }
+    Ok(())
 }
 
 /// Takes over a text that libvirt has made, and frees it.

@@ -1,6 +1,7 @@
 //! The host's network devices, as `/sys/class/net` shows them (sysfs-class-net in the kernel's
 //! documents).
 
+use crate::frame::{Mac, mac_text};
 use std::path::{Path, PathBuf};
 
 /// Where the kernel lists the devices of the reader's network namespace.
@@ -20,6 +21,18 @@ pub fn bridge_of(device: &str) -> Option<String> {
     master.join("bridge").exists().then_some(())?;
     let name = target.file_name()?;
     Some(name.to_string_lossy().into_owned())
+}
+
+/// The devices that have this MAC.
+pub fn with_mac(mac: Mac) -> Vec<String> {
+    let wanted = mac_text(mac);
+    let entries = std::fs::read_dir(CLASS).into_iter().flatten().flatten();
+    let own = entries.filter(|entry| {
+        let address = std::fs::read_to_string(entry.path().join("address"));
+        address.is_ok_and(|address| address.trim() == wanted)
+    });
+    own.map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect()
 }
 
 /// The folder of a device; none for what cannot be a device's name (`dev_valid_name` in the

@@ -3,6 +3,7 @@
 //! Only what was asked is changed, and no guest is ever less protected by it than before.
 
 pub mod audit;
+pub mod change;
 mod error;
 pub mod gate;
 mod inventory;
@@ -12,6 +13,7 @@ mod links;
 pub mod netlink;
 pub mod reference;
 pub mod report;
+mod tools;
 pub mod watch;
 
 pub use error::HostError;

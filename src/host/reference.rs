@@ -9,7 +9,7 @@ use crate::frame::Mac;
 use crate::lab::{Binding, BindingSpec, LabError, Pair, Shortcuts};
 use crate::nwfilter::evaluate::Backend;
 use crate::nwfilter::vocabulary::variables;
-use crate::nwfilter::{Filter, as_libvirt};
+use crate::nwfilter::{Filter, as_libvirt, write};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap};
 use std::io::{Read as _, Write as _};
@@ -50,7 +50,7 @@ pub struct Wanted {
 }
 
 /// The filters of the host, with what has been asked about them.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct References {
     backend: Backend,
     known: HashMap<Wanted, Result<InterfaceRules, String>>,
@@ -129,12 +129,17 @@ fn collect(
         return Ok(());
     }
     let xml = filters.get(name).ok_or_else(|| name.to_owned())?;
+    let mut text = xml.clone();
     if let Ok(document) = as_libvirt(xml, name) {
         for to in document.filter.references() {
             collect(filters, to, out, seen)?;
         }
+        // However it is written, it is asked for once. What libvirt ignores stays as it is.
+        if document.ignored.is_empty() {
+            text = write(&document.filter);
+        }
     }
-    out.push((name.to_owned(), xml.clone()));
+    out.push((name.to_owned(), text));
     Ok(())
 }
 

@@ -27,6 +27,8 @@ mod own_network;
 mod small_host;
 
 #[cfg(feature = "lab")]
+mod apply;
+#[cfg(feature = "lab")]
 mod audit;
 #[cfg(feature = "lab")]
 mod coverage;

@@ -1,8 +1,12 @@
 //! The verbs for the user's host: they look at the guests that are there, and fence them.
 
+mod apply;
 mod audit;
+mod change;
 mod connection;
 mod reference;
+mod remove;
+mod repair;
 
 use super::failure::Failure;
 use clap::Subcommand;
@@ -11,6 +15,17 @@ use std::process::ExitCode;
 /// The verbs for a host.
 #[derive(Debug, Subcommand)]
 pub enum HostVerb {
+    /// Fence guests: define the policy's filter, and refer to it in their interfaces
+    ///
+    /// lanfence puts the filterref into the running guest and into the persistent definition and
+    /// leaves everything else in them as it is; then it waits until the kernel's rules are
+    /// really there. A second run changes nothing. If a step fails, all that was done is taken
+    /// back.
+    Apply(Box<apply::Options>),
+    /// Take away what `apply` put there, and only that
+    Remove(Box<remove::Options>),
+    /// Mend with the least change what `audit` finds
+    Repair(Box<repair::Options>),
     /// Print for every interface of every guest whether the policy is in force on it
     ///
     /// lanfence reads all definitions of the guests (running, persistent, saved, snapshots),
@@ -30,6 +45,9 @@ impl HostVerb {
     /// When the verb cannot do its work.
     pub fn run(&self) -> Result<ExitCode, Failure> {
         match self {
+            Self::Apply(options) => apply::run(options),
+            Self::Remove(options) => remove::run(options),
+            Self::Repair(options) => repair::run(options),
             Self::Audit(options) => audit::run(options),
             Self::Reference(options) => reference::run(options),
         }

@@ -49,9 +49,21 @@ impl Judge<'_> {
                 .or_else(|| interface.source.clone())
                 .unwrap_or_else(|| interface.kind.to_string()),
             filter: interface.filterref().map(|found| found.filter.clone()),
+            known: self.knows(subject),
             state: states.max().unwrap_or(State::Fenced),
             reasons,
         }
+    }
+
+    /// Whether one of the interface's definitions refers to the policy's filter.
+    fn knows(&self, subject: &Subject<'_>) -> bool {
+        let saved = subject.guest.saved.iter();
+        let saved = saved.flat_map(|saved| &saved.domain.interfaces);
+        let mac = subject.interface().mac;
+        let saved = saved.filter(|one| one.mac == mac);
+        let all = subject.live.into_iter().chain(subject.config).chain(saved);
+        let mut references = all.flat_map(|one| &one.filterrefs);
+        references.any(|reference| reference.filter == self.policy.name)
     }
 
     fn reasons(&mut self, subject: &Subject<'_>) -> Vec<Reason> {

@@ -73,6 +73,7 @@ fn other_ways(guest: &Guest) -> Vec<InterfaceReport> {
         device: None,
         network: device.to_string(),
         filter: None,
+        known: false,
         state: State::Unfilterable,
         reasons: vec![Reason::SecondWay(device.to_string())],
     });

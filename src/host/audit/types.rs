@@ -27,6 +27,8 @@ pub struct InterfaceReport {
     pub network: String,
     /// The filter that it has.
     pub filter: Option<String>,
+    /// Whether one of its definitions refers to the policy's filter.
+    pub known: bool,
     /// What it is in.
     pub state: State,
     /// Why, the worst first.

@@ -26,6 +26,14 @@ impl fmt::Display for Bypass {
 }
 
 impl Bypass {
+    /// Whether the rule names this device, and so is for no other guest.
+    pub fn is_of(&self, device: Option<&str>) -> bool {
+        let mut words = self.rule.split_whitespace();
+        self.tool != "nft"
+            && !self.rule.contains('"')
+            && device.is_some_and(|device| words.any(|word| word == device))
+    }
+
     /// The command that takes the rule away.
     pub fn cure(&self) -> String {
         let (table, chain) = self.place.split_once(' ').unwrap_or(("nat", &self.place));

@@ -13,6 +13,7 @@ fn audit() -> Audit {
         device: device.map(str::to_owned),
         network: "br0".to_owned(),
         filter: Some("lan-only".to_owned()),
+        known: true,
         state,
         reasons,
     };

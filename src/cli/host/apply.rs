@@ -1,0 +1,116 @@
+//! `lanfence apply`: fences guests.
+
+use super::change::{DryRunOption, execute, record, refuse, show, warn};
+use super::connection::{ConnectOption, ScopeOptions, failure};
+use crate::cli::failure::Failure;
+use crate::cli::options::PolicyOption;
+use crate::cli::output::say;
+use crate::host::audit::{Scope, audit};
+use crate::host::change::apply::{self, Wish};
+use crate::host::change::{Lock, Plan, Prover, Step};
+use crate::host::reference::{References, Wanted};
+use crate::host::{Access, Inventory};
+use crate::nwfilter::{generate, write};
+use crate::policy::Policy;
+use crate::verdict::Exit;
+use clap::Args;
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+/// Options of `apply`.
+#[derive(Debug, Args)]
+pub struct Options {
+    #[command(flatten)]
+    scope: ScopeOptions,
+    #[command(flatten)]
+    connect: ConnectOption,
+    #[command(flatten)]
+    policy: PolicyOption,
+    /// Change the running guest only
+    #[arg(long, help_heading = "Host")]
+    live: bool,
+    /// Change the persistent definition only
+    #[arg(long, help_heading = "Host")]
+    config: bool,
+    /// Put the filter in the place of another one
+    ///
+    /// A running guest is closed for the moment in which libvirt exchanges the rules.
+    #[arg(long, help_heading = "Host")]
+    replace: bool,
+    #[command(flatten)]
+    dry_run: DryRunOption,
+}
+
+/// Plans, shows, does.
+pub fn run(options: &Options) -> Result<ExitCode, Failure> {
+    let policy = options.policy.read()?.policy;
+    let scope = options.scope.scope();
+    if scope.is_everything() {
+        return Err(Failure::usage(
+            "no guest is named\n  cure: name guests, or give --bridge or --network for all on one",
+        ));
+    }
+    let _lock = (!options.dry_run.dry_run)
+        .then(Lock::take)
+        .transpose()
+        .map_err(failure)?;
+    let libvirt = options.connect.open(Access::Write)?;
+    let inventory = Inventory::take(&libvirt).map_err(failure)?;
+    scope.check(&inventory).map_err(failure)?;
+    if scope.subjects(&inventory).is_empty() {
+        return Err(Failure::usage(
+            "no interface of a guest is meant\n  cure: `lanfence audit` shows the interfaces, with their bridges and networks",
+        ));
+    }
+    let wish = Wish {
+        live: options.live,
+        config: options.config,
+        replace: options.replace,
+    };
+    let mut plan = apply::plan(&inventory, &policy, &scope, wish);
+    refuse(&plan, "")?;
+    let mut prover = Prover::new(policy.clone(), References::new(inventory.backend));
+    lost(&inventory, &policy, &scope, &mut plan, &mut prover);
+    if options.dry_run.dry_run {
+        show(&plan)?;
+        return Ok(Exit::Pass.into());
+    }
+    prover.ask_ahead(ahead(&inventory, &policy, &plan));
+    execute(&libvirt, &plan, &mut prover, &mut record()?)?;
+    warn(&plan)?;
+    let mut told = String::new();
+    for target in &plan.proven {
+        let name = &policy.name;
+        let _ = writeln!(told, "{target}: fenced: the kernel has the rules of {name}");
+    }
+    if plan.steps.is_empty() {
+        told += "nothing was changed: all of it was there already\n";
+    }
+    say(&told)?;
+    Ok(Exit::Pass.into())
+}
+
+/// Adds what was applied before and is no longer in the kernel.
+fn lost(
+    inventory: &Inventory,
+    policy: &Policy,
+    scope: &Scope,
+    plan: &mut Plan,
+    prover: &mut Prover,
+) {
+    let changed = |step: &&Step| matches!(step, Step::Live(_));
+    if plan.proven.len() > plan.steps.iter().filter(changed).count() {
+        let found = audit(inventory, policy, scope, prover.references());
+        apply::rebind(plan, &found);
+    }
+}
+
+/// The rules that running guests will need, to be asked for while libvirt works.
+fn ahead(inventory: &Inventory, policy: &Policy, plan: &Plan) -> Vec<Wanted> {
+    let mut filters = inventory.filters.clone();
+    filters.insert(policy.name.clone(), write(&generate(policy)));
+    let targets = plan.proven.iter();
+    let wanted =
+        targets.filter_map(|target| Wanted::of(&filters, &policy.name, &[], target.mac).ok());
+    wanted.collect()
+}

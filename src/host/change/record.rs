@@ -1,0 +1,208 @@
+//! What `apply` has put there and what it found in its place, so that `remove` takes away that
+//! and only that.
+
+use super::step::Change;
+use crate::frame::{Mac, mac_text};
+use crate::host::error::HostError;
+use crate::nwfilter::FilterRef;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// Where the record lies (hier(7): what a program keeps from one run to the next).
+const DIRECTORY: &str = "/var/lib/lanfence";
+
+/// Names another directory, for tests and packagers.
+const VARIABLE: &str = "LANFENCE_STATE_DIR";
+
+/// The record.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Filters that were not there before.
+    #[serde(default)]
+    filters: BTreeSet<String>,
+    /// By the guest's UUID and the interface's MAC.
+    #[serde(default)]
+    interfaces: BTreeMap<String, Before>,
+}
+
+/// What an interface had before.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Before {
+    /// In the persistent definition.
+    pub config: Option<Reference>,
+    /// In the running guest.
+    pub live: Option<Reference>,
+}
+
+/// A reference as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reference {
+    filter: String,
+    #[serde(default)]
+    parameters: Vec<(String, String)>,
+}
+
+/// What an interface had before, as references.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// In the persistent definition.
+    pub config: Option<FilterRef>,
+    /// In the running guest.
+    pub live: Option<FilterRef>,
+}
+
+impl Reference {
+    fn of(reference: &FilterRef) -> Self {
+        Self {
+            filter: reference.filter.clone(),
+            parameters: reference.parameters.clone(),
+        }
+    }
+
+    fn whole(&self) -> FilterRef {
+        FilterRef {
+            filter: self.filter.clone(),
+            parameters: self.parameters.clone(),
+        }
+    }
+}
+
+fn key(uuid: &str, mac: Mac) -> String {
+    format!("{uuid} {}", mac_text(mac))
+}
+
+/// The record's file.
+pub fn file() -> PathBuf {
+    let directory = std::env::var_os(VARIABLE).map_or_else(|| DIRECTORY.into(), PathBuf::from);
+    directory.join("applied.json")
+}
+
+impl Record {
+    /// Reads it; empty where there is none.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or is no record.
+    pub fn read(path: &Path) -> Result<Self, HostError> {
+        let failed = |source| HostError::File {
+            path: path.to_owned(),
+            source,
+        };
+        match std::fs::read_to_string(path) {
+            Ok(text) => serde_json::from_str(&text).map_err(|error| failed(error.into())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// Writes it whole or not at all.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write(&self, path: &Path) -> Result<(), HostError> {
+        let text = serde_json::to_string_pretty(self).expect("strings only");
+        let beside = path.with_extension("new");
+        let directory = path.parent().unwrap_or(Path::new("."));
+        std::fs::create_dir_all(directory)
+            .and_then(|()| std::fs::write(&beside, text))
+            .and_then(|()| std::fs::File::open(&beside)?.sync_all())
+            .and_then(|()| std::fs::rename(&beside, path))
+            .map_err(|source| HostError::File {
+                path: path.to_owned(),
+                source,
+            })
+    }
+
+    /// What an interface had before.
+    pub fn before(&self, uuid: &str, mac: Mac) -> Found {
+        let known = self.interfaces.get(&key(uuid, mac));
+        known.map_or_else(Found::default, |before| Found {
+            config: before.config.as_ref().map(Reference::whole),
+            live: before.live.as_ref().map(Reference::whole),
+        })
+    }
+
+    /// Whether `apply` has defined the filter.
+    pub fn defined(&self, filter: &str) -> bool {
+        self.filters.contains(filter)
+    }
+
+    /// Notes that a filter was defined that was not there.
+    pub fn define(&mut self, filter: &str) {
+        self.filters.insert(filter.to_owned());
+    }
+
+    /// Notes that a filter is gone.
+    pub fn undefine(&mut self, filter: &str) {
+        self.filters.remove(filter);
+    }
+
+    /// Whether a change only puts the policy's own filter in again: what the user had before
+    /// is another one.
+    pub fn holds(&self, change: &Change) -> bool {
+        let same = change.from.as_ref().zip(change.to.as_ref());
+        same.is_some_and(|(from, to)| from.filter == to.filter)
+    }
+
+    /// Notes what an interface had in its persistent definition or running guest. What is
+    /// known already stays: the first is what the user had.
+    pub fn replaced(&mut self, uuid: &str, mac: Mac, live: bool, from: Option<&FilterRef>) {
+        let Some(from) = from else {
+            return;
+        };
+        let before = self.interfaces.entry(key(uuid, mac)).or_default();
+        let place = if live {
+            &mut before.live
+        } else {
+            &mut before.config
+        };
+        place.get_or_insert_with(|| Reference::of(from));
+    }
+
+    /// Forgets an interface.
+    pub fn forget(&mut self, uuid: &str, mac: Mac) {
+        self.interfaces.remove(&key(uuid, mac));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAC: Mac = [2, 0, 0, 0, 0, 1];
+
+    fn reference(filter: &str) -> FilterRef {
+        FilterRef {
+            filter: filter.into(),
+            parameters: vec![("IP".into(), "192.168.1.2".into())],
+        }
+    }
+
+    #[test]
+    fn the_first_filter_is_what_the_user_had() {
+        let mut record = Record::default();
+        record.replaced("u", MAC, true, Some(&reference("old")));
+        record.replaced("u", MAC, true, Some(&reference("newer")));
+        record.replaced("u", MAC, false, None);
+        let found = record.before("u", MAC);
+        assert_eq!(found.live, Some(reference("old")));
+        assert_eq!(found.config, None);
+        record.forget("u", MAC);
+        assert_eq!(record.before("u", MAC), Found::default());
+    }
+
+    #[test]
+    fn it_is_read_as_it_was_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state/applied.json");
+        assert_eq!(Record::read(&path).unwrap(), Record::default());
+        let mut record = Record::default();
+        record.define("lan-only");
+        record.replaced("u", MAC, false, Some(&reference("old")));
+        record.write(&path).unwrap();
+        assert_eq!(Record::read(&path).unwrap(), record);
+        assert!(record.defined("lan-only") && !record.defined("other"));
+        std::fs::write(&path, "{").unwrap();
+        assert!(Record::read(&path).is_err());
+    }
+}

@@ -1,0 +1,218 @@
+//! What `repair` changes: with the least change, what an audit has found.
+
+use super::apply::{self, Wish};
+use super::plan::Plan;
+use super::step::{Change, Step, Target};
+use crate::host::audit::{Audit, Definition, InterfaceReport, Reason, Scope, Subject, bridge};
+use crate::host::inventory::Inventory;
+use crate::host::links;
+use crate::policy::Policy;
+
+/// Plans it for what an audit of the same scope has found.
+pub fn plan(inventory: &Inventory, policy: &Policy, scope: &Scope, found: &Audit) -> Plan {
+    let mut plan = Plan::default();
+    let subjects = scope.subjects(inventory);
+    for report in &found.interfaces {
+        let subject = subjects.iter().find(|subject| {
+            subject.guest.name == report.guest
+                && subject.interface().mac == report.mac
+                && report.mac.is_some()
+        });
+        match subject {
+            Some(subject) => interface(inventory, policy, subject, report, &mut plan),
+            None => {
+                for reason in &report.reasons {
+                    plan.warn(
+                        format!("{}: {reason}", report.guest),
+                        reason.cure(&report.guest),
+                    );
+                }
+            }
+        }
+    }
+    plan
+}
+
+/// Leaves out the interfaces that nobody has asked to fence: without a name only those are
+/// mended that have the policy's filter somewhere.
+pub fn known_only(found: &mut Audit, policy: &Policy) {
+    found.interfaces.retain(|report| {
+        let named = |reason: &Reason| {
+            matches!(reason, Reason::Unnamed(_))
+                || matches!(reason, Reason::MissingFilter(_, name) if *name == policy.name)
+        };
+        report.known || report.reasons.iter().any(named)
+    });
+}
+
+fn interface(
+    inventory: &Inventory,
+    policy: &Policy,
+    subject: &Subject<'_>,
+    report: &InterfaceReport,
+    plan: &mut Plan,
+) {
+    let guest = subject.guest;
+    let target = Target {
+        guest: guest.name.clone(),
+        uuid: guest.uuid.clone(),
+        mac: report.mac.unwrap_or_default(),
+        device: subject.live.and_then(|live| live.target.clone()),
+    };
+    let mut mender = Mender {
+        inventory,
+        policy,
+        subject,
+        target,
+        plan,
+        rebound: false,
+    };
+    // The filter itself first: what is bound afterwards has its new content.
+    let content = |reason: &&Reason| is_content(reason);
+    for reason in report.reasons.iter().filter(content) {
+        mender.mend(reason);
+    }
+    for reason in report.reasons.iter().filter(|reason| !is_content(reason)) {
+        mender.mend(reason);
+    }
+    if report.running && !report.reasons.is_empty() && mender.plan.refusals.is_empty() {
+        let target = mender.target.clone();
+        mender.plan.proven.push(target);
+    }
+}
+
+fn is_content(reason: &Reason) -> bool {
+    matches!(
+        reason,
+        Reason::FilterDiffers { .. } | Reason::MissingFilter(..) | Reason::FilterFile { .. }
+    )
+}
+
+struct Mender<'a> {
+    inventory: &'a Inventory,
+    policy: &'a Policy,
+    subject: &'a Subject<'a>,
+    target: Target,
+    plan: &'a mut Plan,
+    rebound: bool,
+}
+
+impl Mender<'_> {
+    fn mend(&mut self, reason: &Reason) {
+        match reason {
+            Reason::FilterDiffers { .. } => apply::define(self.inventory, self.policy, self.plan),
+            Reason::MissingFilter(_, name) if *name == self.policy.name => {
+                apply::define(self.inventory, self.policy, self.plan);
+            }
+            Reason::FilterFile { .. } => self.write_file(),
+            Reason::NoFilter(Definition::Live | Definition::Config)
+            | Reason::SeveralFilters(_)
+            | Reason::Unnamed(_) => {
+                apply::define(self.inventory, self.policy, self.plan);
+                apply::interface(
+                    self.inventory,
+                    self.policy,
+                    self.subject,
+                    Wish::default(),
+                    self.plan,
+                );
+            }
+            Reason::NoFilter(Definition::Saved) => self.saved(),
+            Reason::Rules(_) | Reason::NoBinding | Reason::OtherBinding(_) => self.rebind(),
+            Reason::Bypass(bypass) if bypass.is_of(self.target.device.as_deref()) => {
+                let step = Step::Unbypass(self.target.clone(), bypass.clone());
+                self.plan.push(step);
+            }
+            Reason::NoDevice(device) => self.rename(device),
+            Reason::NoBridge(_) | Reason::OtherBridge { .. } => self.enslave(reason),
+            Reason::Closed => self.open(),
+            Reason::OtherFilter(..) | Reason::Rebuilding => {}
+            _ => self.tell(reason),
+        }
+    }
+
+    /// What lanfence does not change by itself.
+    fn tell(&mut self, reason: &Reason) {
+        let guest = &self.target.guest;
+        self.plan
+            .warn(format!("{}: {reason}", self.target), reason.cure(guest));
+    }
+
+    fn rebind(&mut self) {
+        if !std::mem::replace(&mut self.rebound, true) {
+            self.plan.push(Step::Rebind(self.target.clone()));
+        }
+    }
+
+    /// The rest of the interface is judged before the gate opens, and binding anew does that.
+    fn open(&mut self) {
+        if !self.rebound {
+            self.plan.push(Step::Open(self.target.clone()));
+        }
+    }
+
+    /// libvirt writes the file whenever the filter is defined, also with the same content.
+    fn write_file(&mut self) {
+        let name = &self.policy.name;
+        let Some(xml) = self.inventory.filters.get(name) else {
+            return;
+        };
+        let defines =
+            |step: &Step| matches!(step, Step::Define { name: other, .. } if other == name);
+        if !self.plan.steps.iter().any(defines) {
+            self.plan.push(Step::Define {
+                name: name.clone(),
+                xml: xml.clone(),
+                before: Some(xml.clone()),
+            });
+        }
+    }
+
+    fn saved(&mut self) {
+        let mac = Some(self.target.mac);
+        let saved = self.subject.guest.saved.as_ref();
+        let found = saved.and_then(|saved| {
+            let mut interfaces = saved.domain.interfaces.iter();
+            interfaces.find(|one| one.mac == mac)
+        });
+        if let Some(found) = found {
+            apply::define(self.inventory, self.policy, self.plan);
+            self.plan.push(Step::Saved(Change {
+                target: self.target.clone(),
+                from: found.filterrefs.first().cloned(),
+                to: Some(apply::reference(self.policy)),
+            }));
+        }
+    }
+
+    /// The device that libvirt made for the guest has the guest's MAC with another first octet
+    /// (`virNetDevTapCreateInBridgePort` in libvirt's `virnetdevtap.c`).
+    fn rename(&mut self, device: &str) {
+        let mut mac = self.target.mac;
+        mac[0] = 0xfe;
+        match links::with_mac(mac).as_slice() {
+            [one] => self.plan.push(Step::Rename {
+                target: self.target.clone(),
+                from: one.clone(),
+                to: device.to_owned(),
+            }),
+            _ => self.tell(&Reason::NoDevice(device.to_owned())),
+        }
+    }
+
+    fn enslave(&mut self, reason: &Reason) {
+        let wanted = self
+            .subject
+            .live
+            .and_then(|live| bridge(live, self.inventory));
+        let own = self.target.device.clone();
+        let Some((bridge, device)) = wanted.zip(own) else {
+            return self.tell(reason);
+        };
+        self.plan.push(Step::Enslave {
+            target: self.target.clone(),
+            device,
+            bridge,
+        });
+    }
+}

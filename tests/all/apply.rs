@@ -1,0 +1,165 @@
+//! `apply`, `remove` and `repair` on a small host with real guests.
+
+use crate::small_host::{SmallHost, on_a_small_host, on_bridge, run};
+use virt::domain::Domain;
+
+/// A way to lose a filter, with its name.
+type Break = (&'static str, fn(&SmallHost));
+
+fn xml(guest: &Domain) -> [String; 2] {
+    [0, virt_sys::VIR_DOMAIN_XML_INACTIVE].map(|flags| guest.xml_desc(flags).expect("it is there"))
+}
+
+/// The state of the first interface and the kinds of its reasons.
+fn state(host: &SmallHost) -> (String, Vec<String>) {
+    let (_, found) = host.audit(&[]);
+    let interface = &found["interfaces"][0];
+    let reasons = interface["reasons"].as_array().expect("a list").iter();
+    let kinds = reasons.map(|reason| reason["kind"].as_str().expect("a word").to_owned());
+    let state = interface["state"].as_str().expect("a word");
+    (state.to_owned(), kinds.collect())
+}
+
+#[test]
+fn a_guest_is_fenced_and_freed_again() {
+    on_a_small_host("apply::a_guest_is_fenced_and_freed_again", |host| {
+        let guest = host.start("web", &on_bridge(1, ""));
+        let before = xml(&guest);
+        let dry = host.lanfence(&["apply", "--dry-run", "web"]).ended(0);
+        assert_eq!(dry.out.matches("would change").count(), 3, "{}", dry.out);
+        assert_eq!(xml(&guest), before);
+        let ran = host.lanfence(&["apply", "web"]).ended(0);
+        assert!(ran.out.contains("fenced"), "{}", ran.out);
+        assert_eq!(state(host), ("fenced".into(), vec![]));
+        let again = host.lanfence(&["apply", "web"]).ended(0);
+        assert!(again.out.contains("nothing was changed"), "{}", again.out);
+        host.lanfence(&["remove", "web"]).ended(0);
+        assert_eq!(xml(&guest), before);
+        assert!(host.libvirt.filters().unwrap().is_empty());
+        let again = host.lanfence(&["remove", "web"]).ended(0);
+        assert!(again.out.contains("nothing was changed"), "{}", again.out);
+    });
+}
+
+#[test]
+fn rules_that_are_gone_are_made_anew() {
+    on_a_small_host("apply::rules_that_are_gone_are_made_anew", |host| {
+        host.start("web", &on_bridge(1, ""));
+        host.lanfence(&["apply", "web"]).ended(0);
+        let breaks: [Break; 6] = [
+            ("flushed", |_| drop(run("ebtables", &["-t", "nat", "-F"]))),
+            ("all flushed", |_| drop(run("nft", &["flush", "ruleset"]))),
+            ("a jump gone", |_| {
+                let rule = [
+                    "-t",
+                    "nat",
+                    "-D",
+                    "PREROUTING",
+                    "-i",
+                    "vnet0",
+                    "-j",
+                    "libvirt-I-vnet0",
+                ];
+                run("ebtables", &rule);
+            }),
+            ("a rule gone", |_| {
+                run(
+                    "ebtables",
+                    &["-t", "nat", "-D", "libvirt-I-vnet0", "-j", "DROP"],
+                );
+            }),
+            ("an accept in front", |_| {
+                run(
+                    "ebtables",
+                    &[
+                        "-t",
+                        "nat",
+                        "-I",
+                        "PREROUTING",
+                        "-i",
+                        "vnet0",
+                        "-j",
+                        "ACCEPT",
+                    ],
+                );
+            }),
+            ("the binding deleted", |host| {
+                host.libvirt.delete_binding("vnet0").unwrap();
+            }),
+        ];
+        for (name, damage) in breaks {
+            damage(host);
+            let (found, reasons) = state(host);
+            assert_ne!(found, "fenced", "{name}");
+            assert!(!reasons.is_empty(), "{name}");
+            let ran = host.lanfence(&["repair"]);
+            assert_eq!(ran.code, 0, "{name}: {}{}", ran.out, ran.err);
+            assert_eq!(state(host), ("fenced".into(), vec![]), "{name}");
+        }
+    });
+}
+
+#[test]
+fn another_filter_is_replaced_while_the_guest_runs() {
+    on_a_small_host(
+        "apply::another_filter_is_replaced_while_the_guest_runs",
+        |host| {
+            let article = include_str!("../../examples/no-out-traffic.xml");
+            host.libvirt
+                .define_filter("no-out-traffic", article)
+                .unwrap();
+            let with = on_bridge(1, "<filterref filter='no-out-traffic'/>");
+            let guest = host.start("win98", &with);
+            let before = xml(&guest);
+            let (found, reasons) = state(host);
+            assert_eq!(
+                (found.as_str(), reasons[0].as_str()),
+                ("open", "filter-leaks")
+            );
+            let refused = host.lanfence(&["apply", "win98"]).ended(2);
+            assert!(refused.err.contains("--replace"), "{}", refused.err);
+            host.lanfence(&["apply", "--replace", "win98"]).ended(0);
+            assert_eq!(state(host), ("fenced".into(), vec![]));
+            host.lanfence(&["remove", "win98"]).ended(0);
+            assert_eq!(xml(&guest), before);
+        },
+    );
+}
+
+#[test]
+fn a_foreign_filter_of_that_name_is_left_alone() {
+    on_a_small_host(
+        "apply::a_foreign_filter_of_that_name_is_left_alone",
+        |host| {
+            host.start("web", &on_bridge(1, ""));
+            let foreign =
+                "<filter name='lan-only'><rule action='drop' direction='out'><ip/></rule></filter>";
+            host.libvirt.define_filter("lan-only", foreign).unwrap();
+            let before = host.libvirt.filters().unwrap();
+            let refused = host.lanfence(&["apply", "web"]).ended(2);
+            assert!(
+                refused.err.contains("nothing was changed"),
+                "{}",
+                refused.err
+            );
+            assert_eq!(host.libvirt.filters().unwrap(), before);
+        },
+    );
+}
+
+#[test]
+fn what_cannot_be_filtered_is_refused() {
+    on_a_small_host("apply::what_cannot_be_filtered_is_refused", |host| {
+        host.define(
+            "web",
+            "<interface type='user'><mac address='52:54:00:00:00:01'/></interface>",
+        );
+        let refused = host.lanfence(&["apply", "web"]).ended(2);
+        assert!(
+            refused.err.contains("cannot be filtered"),
+            "{}",
+            refused.err
+        );
+        assert_eq!(state(host).0, "unfilterable");
+    });
+}
