@@ -5,7 +5,7 @@ use clap::Command;
 use std::fmt::Write as _;
 
 /// Command lines to begin with, by verb: the arguments, and what they do.
-pub const EXAMPLES: [(&str, &[(&str, &str)]); 14] = [
+pub const EXAMPLES: [(&str, &[(&str, &str)]); 18] = [
     (
         "generate",
         &[
@@ -101,6 +101,43 @@ pub const EXAMPLES: [(&str, &[(&str, &str)]); 14] = [
             (
                 "verify --cell linux/e1000* --list",
                 "list the selected cells and run nothing",
+            ),
+        ],
+    ),
+    (
+        "apply",
+        &[
+            (
+                "apply --dry-run web",
+                "print what would be changed for the guest web",
+            ),
+            ("apply web printer", "fence two guests"),
+            ("apply --bridge br0", "fence every guest on a bridge"),
+            (
+                "apply --replace win98",
+                "put the policy's filter in the place of another one, while the guest runs",
+            ),
+        ],
+    ),
+    (
+        "remove",
+        &[("remove web", "take away what `apply web` has put there")],
+    ),
+    (
+        "repair",
+        &[
+            ("repair --dry-run", "print what would be mended"),
+            ("repair", "mend every guest that has the policy's filter"),
+        ],
+    ),
+    (
+        "audit",
+        &[
+            ("audit", "look at every guest"),
+            ("audit web --format json", "look at one, for a program"),
+            (
+                "audit --metrics /var/lib/node_exporter/lanfence.prom",
+                "keep metrics for Prometheus",
             ),
         ],
     ),
