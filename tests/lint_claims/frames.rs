@@ -55,6 +55,23 @@ pub fn udp_in() -> Frame {
     }
 }
 
+/// A DHCP client's first question.
+pub fn discover() -> Frame {
+    let packet = Ip4::new(Ipv4Addr::UNSPECIFIED, Ipv4Addr::BROADCAST).udp(68, 67, b"frame");
+    let link = Link::new(GUEST, BROADCAST);
+    from_guest("DHCP question", link.frame(ethertype::IPV4, &packet))
+}
+
+/// A DHCP server's answer to a client without an address.
+pub fn offer() -> Frame {
+    let packet = Ip4::new(address(FAR), Ipv4Addr::BROADCAST).udp(67, 68, b"frame");
+    Frame {
+        what: "DHCP answer",
+        from_guest: false,
+        bytes: Link::new(PEER, BROADCAST).frame(ethertype::IPV4, &packet),
+    }
+}
+
 /// UDP under a TOS byte.
 pub fn udp_tos(what: &'static str, tos: u8) -> Frame {
     let mut packet = to(FAR).udp(40_000, 7, b"frame");

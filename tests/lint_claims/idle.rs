@@ -1,7 +1,7 @@
 //! Claims about rules and chains in each other's way.
 
 use crate::claim::{Claim, Shows, claim};
-use crate::frames::{FAR, udp, udp_in};
+use crate::frames::{FAR, discover, offer, udp, udp_in};
 use crate::table::{rule, tree, web, x};
 use Shows::{Drops, Passes};
 
@@ -68,6 +68,42 @@ pub fn idle_across_layers() -> Vec<Claim> {
                 rule("accept", -1000, "<udp/>"),
                 rule("drop", 1000, "<all/>"),
                 &[Passes(udp(FAR)), Drops(web())],
+            ),
+        ),
+    ]
+}
+
+/// A question for a lease that one layer lets through and the other does not.
+pub fn leases() -> Vec<Claim> {
+    let both = |first: String, second: String, shows: &[Shows]| x(&(first + &second), shows);
+    let ask = rule("accept", 100, "<udp srcportstart='68' dstportstart='67'/>");
+    vec![
+        claim(
+            "no-lease",
+            "layer 2 drops the question",
+            both(
+                ask.clone(),
+                rule("drop", 200, "<ip srcipaddr='0.0.0.0'/>"),
+                &[Drops(discover()), Passes(udp(FAR))],
+            ),
+            both(
+                ask.clone(),
+                rule("drop", 200, "<all srcipaddr='0.0.0.0'/>"),
+                &[Passes(discover())],
+            ),
+        ),
+        claim(
+            "no-lease",
+            "the answer belongs to no connection",
+            both(
+                ask.clone(),
+                "<rule action='drop' direction='in' priority='200'><all/></rule>".to_owned(),
+                &[Passes(discover()), Drops(offer())],
+            ),
+            both(
+                ask,
+                "<rule action='drop' direction='in' priority='200'><tcp/></rule>".to_owned(),
+                &[Passes(discover()), Passes(offer())],
             ),
         ),
     ]

@@ -4,7 +4,7 @@
 
 use crate::claim::{Claim, Shows, Side, claim};
 use crate::frames::{FAR, answer_from, arp_for, bpdu, echo, tagged_arp, tcp, udp, udp_tos};
-use crate::idle::{idle, idle_across_layers, idle_in_part};
+use crate::idle::{idle, idle_across_layers, idle_in_part, leases};
 use crate::in_vain::{left_out, matches_nothing};
 use crate::trees::{chains, names, roots};
 use Shows::{Binds, BindsWhereTaken, Drops, DropsOn, Dumps, DumpsNot, ForgetsNextTime};
@@ -29,6 +29,7 @@ pub fn claims() -> Vec<Claim> {
         idle(),
         idle_across_layers(),
         idle_in_part(),
+        leases(),
         left_out(),
         matches_nothing(),
         icmp(),

@@ -4,19 +4,19 @@
 use super::blockers::Blockers;
 use super::finding::{Finding, Severity};
 use super::instances::{Instance, Own, instances};
+use super::lease::{self, is_dhcp};
 use super::nothing;
 use super::survey::Survey;
 use super::unentered::{self, Unentered};
-use crate::nwfilter::evaluate::field::Field;
-use crate::nwfilter::evaluate::{Backend, Compiled, CompiledRule, Way};
-use crate::nwfilter::intervals::IntervalSet;
+use crate::nwfilter::evaluate::{Backend, Compiled, Way};
 use crate::nwfilter::model::{Filter, RuleId};
 use crate::nwfilter::reach::Packets;
 use crate::nwfilter::vocabulary::Action;
 use std::collections::BTreeSet;
 
 /// The lints about rules in each other's way.
-pub const LINTS: [&str; 8] = [
+pub const LINTS: [&str; 9] = [
+    "no-lease",
     "matches-nothing",
     "never-acts",
     "never-acts-one-way",
@@ -65,10 +65,25 @@ pub fn tree(filters: &[Filter], compiled: &Compiled, survey: &Survey, out: &mut 
         }));
     }
     out.extend(unentered.iter().map(Unentered::finding));
+    let leases = lease::find(compiled, survey, &own, &mut judge.looks);
+    let told: BTreeSet<RuleId> = out.iter().filter_map(acting_rule).collect();
+    let untold = |finding: &Finding| {
+        finding
+            .rule
+            .as_ref()
+            .is_none_or(|rule| !told.contains(rule))
+    };
+    out.extend(leases.into_iter().filter(untold));
 }
 
 /// Lint, severity, message.
 type Found = (&'static str, Severity, String);
+
+/// The rule of which something is said that keeps it from acting.
+fn acting_rule(finding: &Finding) -> Option<RuleId> {
+    let says = LINTS.contains(&finding.lint) && finding.severity == Severity::Error;
+    finding.rule.clone().filter(|_| says)
+}
 
 /// A rule that matches no frame.
 fn nothing(instances: &[Instance<'_>], survey: &Survey) -> Option<Found> {
@@ -216,16 +231,6 @@ impl Judge<'_> {
         );
         Some(("drops-no-connection", Severity::Warning, what))
     }
-}
-
-/// Whether a rule is about the ports of DHCP (67 and 68, and 546 and 547 for IPv6).
-fn is_dhcp(rule: &CompiledRule) -> bool {
-    let dhcp = IntervalSet::of(vec![(67, 68), (546, 547)]);
-    let mut ports = rule
-        .matches
-        .iter()
-        .filter(|test| matches!(test.field, Field::SrcPort | Field::DstPort));
-    ports.any(|test| test.set.is_within(&dhcp))
 }
 
 #[cfg(test)]

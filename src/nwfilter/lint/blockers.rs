@@ -95,6 +95,22 @@ impl Blockers {
         Some(())
     }
 
+    /// Adds what ends frames at last. None where the filter branches too much.
+    pub fn add_ends(
+        &mut self,
+        compiled: &Compiled,
+        way: Way,
+        regions: &[Region],
+        looks: &mut usize,
+    ) -> Option<()> {
+        let behind_all = Target {
+            way,
+            layer3: true,
+            chain: None,
+        };
+        self.add(compiled, behind_all, regions, looks)
+    }
+
     /// For a target of layer 2 the rule counts that let its frames go on to layer 3, and for one
     /// in a chain the rule that takes them out of it.
     fn take(&mut self, target: Target, end: &End<'_>) {

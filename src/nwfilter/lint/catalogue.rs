@@ -34,7 +34,7 @@ pub const UNSET: &str = "unset-variable";
 pub const IGNORED: &str = "silently-ignored";
 
 /// All of them, by name.
-pub const LINTS: [Lint; 42] = [
+pub const LINTS: [Lint; 43] = [
     lint(
         "arp-mask-inherited",
         Error,
@@ -187,6 +187,11 @@ pub const LINTS: [Lint; 42] = [
         "never-acts-one-way",
         Warning,
         "a rule for both directions that rules before it keep from acting in one of them",
+    ),
+    lint(
+        "no-lease",
+        Warning,
+        "a rule lets the guest ask for a lease which others keep from it",
     ),
     lint(
         "part-of-multicast",

@@ -13,6 +13,7 @@ pub mod catalogue;
 mod finding;
 mod instances;
 mod learning;
+mod lease;
 mod levels;
 mod nothing;
 mod rules;

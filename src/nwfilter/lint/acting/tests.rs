@@ -168,6 +168,54 @@ const ALL: &str = "";
     &[("accept", "out", 100, "<tcp/>"), ("accept", "out", 200, "<tcp dstportstart='80'/>")],
     &[("redundant-rule", 2, "rule 1 of x accepts")]
 )]
+#[case::dhcp_behind_a_drop_of_broadcasts(
+    &[("accept", "out", 100, "<udp srcportstart='68' dstportstart='67'/>"),
+      ("drop", "out", 200, "<ip dstmacaddr='ff:ff:ff:ff:ff:ff' dstipaddr='255.255.255.255'/>"),
+      ("drop", "out", 201, "<ip dstipaddr='255.255.255.255'/>")],
+    &[("no-lease", 1, "accepts its first question, and rule 2 of x drops and rule 3 of x drops it")]
+)]
+#[case::dhcp_behind_a_drop_of_what_has_no_address(
+    &[("drop", "out", 50, "<ip srcipaddr='0.0.0.0'/>"),
+      ("accept", "out", 100, "<udp srcportstart='68' dstportstart='67'/>")],
+    &[("no-lease", 2, "rule 1 of x drops it")]
+)]
+#[case::dhcp_that_layer_3_drops(
+    &[("accept", "out", 100, "<ip protocol='udp' srcportstart='68' dstportstart='67'/>"),
+      ("drop", "out", 200, "<udp dstipaddr='255.255.255.255'/>")],
+    &[("no-lease", 1, "rule 2 of x drops it")]
+)]
+#[case::dhcp_whose_answers_layer_2_drops(
+    &[("accept", "out", 100, "<udp srcportstart='68' dstportstart='67'/>"),
+      ("drop", "in", 200, "<ip protocol='udp'/>")],
+    &[("no-lease", 1, "no DHCP lease: this rule lets it ask, and rule 2 of x drops every answer")]
+)]
+#[case::dhcp_whose_answers_layer_3_drops(
+    &[("accept", "out", 100, "<udp srcportstart='68' dstportstart='67'/>"),
+      ("drop", "in", 200, "<all/>")],
+    &[("no-lease", 1, "but of a server on the host itself: this rule lets it ask, and rule 2 of x drops every answer")]
+)]
+#[case::dhcpv6_whose_answers_layer_2_drops(
+    &[("accept", "out", 100, "<ipv6 protocol='udp' dstportstart='547'/>"),
+      ("drop", "in", 200, "<ipv6/>")],
+    &[("no-lease", 1, "no DHCPv6 lease: this rule lets it ask, and rule 2 of x drops every answer")]
+)]
+#[case::dhcp_with_its_answers(
+    &[("accept", "out", 100, "<udp srcportstart='68' dstportstart='67'/>"),
+      ("accept", "in", 100, "<udp srcportstart='67' dstportstart='68'/>"),
+      ("drop", "inout", 200, "<all/>")],
+    &[]
+)]
+#[case::dhcp_whose_answers_go_to_one_mac(
+    &[("accept", "out", 100, "<ip protocol='udp' srcportstart='68' dstportstart='67'/>"),
+      ("accept", "in", 100, "<ip dstmacaddr='02:02:02:02:02:02'/>"),
+      ("drop", "in", 200, "<ip/>")],
+    &[]
+)]
+#[case::renewal_alone(
+    &[("accept", "out", 100, "<udp dstipaddr='192.168.1.1' dstportstart='67'/>"),
+      ("drop", "in", 200, "<all/>")],
+    &[]
+)]
 fn of_rules_that_never_act(
     #[case] rules: &[(&str, &str, i16, &str)],
     #[case] expected: &[(&str, usize, &str)],
