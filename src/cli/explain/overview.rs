@@ -11,7 +11,7 @@ use crate::nwfilter::Action;
 use crate::nwfilter::FilterTree;
 use crate::nwfilter::evaluate::field::Field;
 use crate::nwfilter::evaluate::{
-    Compiled, CompiledRule, ConnectionState, Layer2Chains, Match, RootStep, SubChain, Way,
+    Backend, Compiled, CompiledRule, ConnectionState, Layer2Chains, Match, RootStep, SubChain, Way,
 };
 use crate::nwfilter::examples::{Source, Variable};
 use crate::nwfilter::intervals::IntervalSet;
@@ -96,12 +96,20 @@ fn rules(out: &mut String, filter: &Compiled, way: Way) {
         None => out.push_str("  no layer-2 rule applies to this direction\n"),
         Some(root) => layer2(out, layer, root),
     }
-    for (kind, title) in [(0x0800, "iptables (IPv4)"), (0x86dd, "ip6tables (IPv6)")] {
+    let titles = match filter.backend() {
+        Backend::Ebtables => ["iptables (IPv4)", "ip6tables (IPv6)"]
+            .map(|title| format!("{title}, if br_netfilter passes the packet on")),
+        // One table of the bridge for both.
+        Backend::Nftables => {
+            ["IPv4", "IPv6"].map(|family| format!("the table libvirt_nwfilter_inet ({family})"))
+        }
+    };
+    for (kind, title) in [0x0800, 0x86dd].into_iter().zip(titles) {
         let rules = filter.layer3(way, kind);
         if rules.is_empty() {
             continue;
         }
-        let _ = writeln!(out, "  then {title}, if br_netfilter passes the packet on");
+        let _ = writeln!(out, "  then {title}");
         for each in rules {
             rule(out, "    ", each, kind == 0x86dd);
         }

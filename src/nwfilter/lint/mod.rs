@@ -31,7 +31,7 @@ pub use whole::{Whole, whole};
 
 use survey::Survey;
 
-use super::evaluate::{CompileError, Compiled, Culprit};
+use super::evaluate::{Backend, CompileError, Compiled, Culprit};
 use super::model::Filter;
 use super::read::Ignored;
 
@@ -62,8 +62,21 @@ pub fn lint(filters: &[Filter], top: &str, compiled: &Compiled) -> Vec<Finding> 
     if let Some(survey) = &survey {
         acting::tree(filters, compiled, survey, &mut out);
     }
+    if compiled.backend() == Backend::Nftables {
+        out.retain(|finding| !OF_IPTABLES.contains(&finding.lint));
+    }
     sorted(out)
 }
+
+/// What iptables and ebtables make of a filter, and nft does not.
+const OF_IPTABLES: [&str; 6] = [
+    "dscp-is-tos",
+    "iptables-release",
+    "layer-3",
+    "long-chain-name",
+    "negated-port-pair",
+    "vlan-encap",
+];
 
 /// Findings about each filter by itself, for filters that do not make a tree
 /// that can be bound.

@@ -5,6 +5,7 @@ use crate::nwfilter::evaluate::{Compiled, CompiledRule, ConnectionState, Way};
 use crate::nwfilter::model::RuleId;
 use crate::nwfilter::reach::{
     End, Ending, Event, FrameKind, Packets, course, cut_kinds, frame_kinds, headless_kinds,
+    random_order,
 };
 use crate::nwfilter::vocabulary::Action;
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,7 +33,8 @@ pub struct Survey {
 }
 
 impl Survey {
-    /// None where the filter branches too much, or chains are entered in random order.
+    /// None where the filter branches too much, or chains that differ are entered in random
+    /// order.
     pub fn of(compiled: &Compiled) -> Option<Self> {
         let kinds = frame_kinds()
             .into_iter()
@@ -50,7 +52,8 @@ impl Survey {
         let kinds = out.kinds.clone();
         let mut looks = 0;
         for way in Way::ALL {
-            if !compiled.layer2(way).tied.is_empty() {
+            let is_random = |kind: &FrameKind| random_order(compiled, way, &kind.region).is_some();
+            if kinds.iter().any(is_random) {
                 return None;
             }
             let all = (Packets::All, &kinds[..]);

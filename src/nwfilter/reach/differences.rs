@@ -5,6 +5,7 @@
 use super::classes::Dimension;
 use super::frame_kinds::{FrameKind, frame_kinds};
 use super::partition::partition;
+use super::random_order::random_order;
 use super::region::Region;
 use super::witness::witness;
 use crate::nwfilter::evaluate::field::Field;
@@ -50,13 +51,11 @@ pub fn differences(a: &Compiled, b: &Compiled, usual: &[(Field, u128)]) -> Compa
     }
     let mut looks = 0;
     for way in [Way::FromGuest, Way::ToGuest] {
-        for filter in [a, b] {
-            if !filter.layer2(way).tied.is_empty() {
-                let why = "libvirt enters chains of one priority in random order";
-                found.inexact.get_or_insert_with(|| why.to_owned());
-            }
-        }
         for kind in frame_kinds() {
+            for filter in [a, b] {
+                let why = random_order(filter, way, &kind.region);
+                found.inexact = found.inexact.or(why);
+            }
             for part in partition(a, way, &kind.region, &mut looks, BUDGET) {
                 for other in partition(b, way, &part.region, &mut looks, BUDGET) {
                     let decisions = [&part.decision, &other.decision];

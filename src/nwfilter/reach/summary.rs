@@ -3,10 +3,11 @@
 use super::cover::{Cover, cover, layer2_stops, tidy};
 use super::describe::{label, said};
 use super::frame_kinds::{FrameKind, frame_kinds, headless_kinds};
+use super::random_order::random_order;
 use super::region::Region;
 use crate::frame::{ethertype, protocol};
 use crate::nwfilter::evaluate::field::{Field, Fields};
-use crate::nwfilter::evaluate::{Compiled, RootStep, Way};
+use crate::nwfilter::evaluate::{Backend, Compiled, RootStep, Way};
 use crate::nwfilter::intervals::IntervalSet;
 
 /// Fields that only say which parts a frame has; those of a kind have the same.
@@ -54,7 +55,7 @@ struct Kind {
     name: String,
     v6: bool,
     region: Region,
-    /// Whether ebtables and iptables read such packets alike.
+    /// Whether rules of both layers read such packets alike.
     alike: bool,
 }
 
@@ -156,7 +157,7 @@ fn named(kind: &FrameKind, name: &str) -> String {
 }
 
 fn summary(filter: &Compiled, way: Way, kind: Kind, own: Vec<(Field, IntervalSet)>) -> Summary {
-    let tied = !filter.layer2(way).tied.is_empty();
+    let tied = random_order(filter, way, &kind.region);
     let [passing, stopped] =
         [true, false].map(|passing| cover(filter, way, kind.region.clone(), passing));
     let mut out = Summary {
@@ -169,9 +170,8 @@ fn summary(filter: &Compiled, way: Way, kind: Kind, own: Vec<(Field, IntervalSet
         inexact: None,
         own,
     };
-    if tied {
-        let why = "libvirt enters chains of one priority in random order";
-        out.inexact = Some(why.to_owned());
+    if tied.is_some() {
+        out.inexact = tied;
         return out;
     }
     let ether_type = out.all.get(Field::EtherType).first();
@@ -181,8 +181,11 @@ fn summary(filter: &Compiled, way: Way, kind: Kind, own: Vec<(Field, IntervalSet
             out.form = Form::Only(Vec::new());
             return out;
         }
-        let why = "ebtables and iptables do not read such packets alike";
-        out.inexact = Some(why.to_owned());
+        let who = match filter.backend() {
+            Backend::Ebtables => "ebtables and iptables",
+            Backend::Nftables => "rules of layer 2 and of layer 3",
+        };
+        out.inexact = Some(format!("{who} do not read such packets alike"));
         return out;
     }
     out.form = match (&passing.inexact, &stopped.inexact) {

@@ -91,3 +91,17 @@ fn of_an_address_beside_another_unset_variable() {
     );
     assert!(!line.contains("Until libvirt knows"), "{text}");
 }
+
+#[test]
+fn of_layer_3_under_nftables() {
+    let text = "<filter name='x'><rule action='drop' direction='out'><ip dscp='46'/></rule><rule action='drop' direction='out'><tcp/></rule></filter>";
+    let tree = FilterTree::generated(read(text, "test").unwrap());
+    let text = explained(&tree, Backend::Nftables, &[]);
+    assert!(
+        text.contains("then the table libvirt_nwfilter_inet (IPv4)"),
+        "{text}"
+    );
+    for word in ["iptables", "ebtables", "br_netfilter", "bridge-nf"] {
+        assert!(!text.contains(word), "{word}: {text}");
+    }
+}
