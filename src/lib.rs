@@ -21,6 +21,7 @@ pub mod policy;
 pub mod probe;
 pub mod random;
 pub mod report;
+mod shell;
 pub mod verdict;
 
 pub use lanfence_frame as frame;

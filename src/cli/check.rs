@@ -5,6 +5,7 @@ mod print;
 mod report;
 
 use super::failure::Failure;
+use super::guest::{Besides, GuestOptions, Meant};
 use super::levels::{self, Format};
 use super::options::{
     BackendOption, BindingOptions, LenientOption, MacOption, PolicyOption, PolicySource, layout,
@@ -21,6 +22,7 @@ use crate::nwfilter::learning::given_address;
 use crate::nwfilter::lint;
 use crate::nwfilter::statements::{Held, Ruling};
 use crate::nwfilter::{FilterTree, Parameter, Position};
+use crate::policy::Policy;
 use crate::verdict::{Failure as Wrong, Verdict};
 use clap::Args;
 use report::Report;
@@ -36,6 +38,8 @@ pub struct Options {
     filters: Vec<PathBuf>,
     #[command(flatten)]
     policy: PolicyOption,
+    #[command(flatten)]
+    guest: GuestOptions,
     #[command(flatten)]
     binding: BindingOptions,
     #[command(flatten)]
@@ -59,15 +63,10 @@ pub struct Options {
 /// Checks and prints.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let levels = options.levels.levels()?;
-    let reading = options.lenient.strictness();
     let PolicySource { policy, origin, .. } = options.policy.read()?;
-    let tree = if options.filters.is_empty() {
-        FilterTree::generated(crate::nwfilter::generate(&policy))
-    } else {
-        load(&options.filters, options.binding.bind.as_deref(), reading)?
-    };
-    let parameters = &options.binding.parameters.list;
-    let layout = layout(&policy, options.mac.mac, given_address(parameters))?;
+    let meant = meant(options, &policy)?;
+    let (tree, parameters) = (meant.tree, &meant.parameters);
+    let layout = layout(&policy, meant.mac, given_address(parameters))?;
     let (mac, address) = (layout.guest.mac, layout.guest.v4);
     let mut bound = tree
         .bind(mac, address, parameters, options.backend.backend)
@@ -82,7 +81,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let steady = lint::whole(
         &tree.filters,
         &tree.top,
-        options.mac.mac.unwrap_or(EXAMPLE_MAC),
+        meant.mac.unwrap_or(EXAMPLE_MAC),
         parameters,
     );
     findings.retain(|finding| {
@@ -98,6 +97,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         },
         parameters: Parameter::all(parameters, bound.address, Some(address)),
         policy: origin,
+        guest: meant.guest,
         backend: options.backend.backend,
         tree,
     };
@@ -108,6 +108,28 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     };
     say(&text)?;
     Ok(report.checked.conclusion().exit().into())
+}
+
+/// The filter that is meant: the guest's, the user's own, or the generated one.
+fn meant(options: &Options, policy: &Policy) -> Result<Meant, Failure> {
+    let besides = Besides {
+        filters: &options.filters,
+        binding: &options.binding,
+        mac: options.mac.mac,
+        backend: Some(options.backend.backend),
+        strictness: options.lenient.strictness(),
+        policy: Some(policy),
+    };
+    options.guest.meant(besides, || {
+        if options.filters.is_empty() {
+            return Ok(FilterTree::generated(crate::nwfilter::generate(policy)));
+        }
+        load(
+            &options.filters,
+            options.binding.bind.as_deref(),
+            besides.strictness,
+        )
+    })
 }
 
 /// Findings of the lint and verdicts that are wrong, the latter where the rule

@@ -3,6 +3,7 @@
 mod overview;
 
 use super::failure::Failure;
+use super::guest::{Besides, DEFINITION, GuestOptions, Meant};
 use super::options::{BackendOption, BindingOptions, LenientOption, MacOption, load};
 use super::output::say;
 use super::trace::trace;
@@ -32,12 +33,14 @@ enum Direction {
 pub struct Options {
     /// Filter: a file, a folder of files, or the name of a filter that libvirt ships
     #[arg(
-        required = true,
+        required_unless_present = DEFINITION,
         value_name = "FILTER",
         help_heading = "Filter",
         display_order = 0
     )]
     filters: Vec<PathBuf>,
+    #[command(flatten)]
+    guest: GuestOptions,
     #[command(flatten)]
     binding: BindingOptions,
     #[command(flatten)]
@@ -81,13 +84,21 @@ fn hex(text: &str) -> Result<Hex, String> {
 
 /// Explains every frame, or the filter where there is none.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
-    let tree = load(
-        &options.filters,
-        options.binding.bind.as_deref(),
-        options.lenient.strictness(),
-    )?;
+    let strictness = options.lenient.strictness();
+    let besides = Besides {
+        filters: &options.filters,
+        binding: &options.binding,
+        mac: options.mac.mac,
+        backend: Some(options.backend.backend),
+        strictness,
+        policy: None,
+    };
+    let bind = options.binding.bind.as_deref();
+    let meant = options
+        .guest
+        .meant(besides, || load(&options.filters, bind, strictness))?;
     if options.frames.is_empty() && options.pcap.is_none() {
-        say(&whole(&tree, options)?)?;
+        say(&whole(&meant, options)?)?;
         return Ok(Exit::Pass.into());
     }
     let mut frames: Vec<Vec<u8>> = options.frames.iter().map(|hex| hex.0.clone()).collect();
@@ -98,30 +109,27 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         Direction::Out => Way::FromGuest,
         Direction::In => Way::ToGuest,
     };
-    let guest = options
-        .mac
+    let guest = meant
         .mac
         .or_else(|| guess(frames.first()?, way))
         .unwrap_or_default();
-    let filter = tree
-        .compile(
-            guest,
-            &options.binding.parameters.list,
-            options.backend.backend,
-        )
+    let filter = meant
+        .tree
+        .compile(guest, &meant.parameters, options.backend.backend)
         .map_err(Failure::usage)?;
     for frame in &frames {
-        say(&explain(&tree, &filter, frame, way))?;
+        say(&explain(&meant.tree, &filter, frame, way))?;
     }
     Ok(Exit::Pass.into())
 }
 
 /// The filter in words, with example values for variables that nothing sets.
-fn whole(tree: &FilterTree, options: &Options) -> Result<String, Failure> {
-    let mac = options.mac.mac.unwrap_or(examples::EXAMPLE_MAC);
+fn whole(meant: &Meant, options: &Options) -> Result<String, Failure> {
+    let tree = &meant.tree;
+    let mac = meant.mac.unwrap_or(examples::EXAMPLE_MAC);
     let text = mac_text(mac);
-    let variables = examples::variables(&tree.filters, &text, &options.binding.parameters.list);
-    let mut parameters = options.binding.parameters.list.clone();
+    let variables = examples::variables(&tree.filters, &text, &meant.parameters);
+    let mut parameters = meant.parameters.clone();
     for variable in &variables {
         if variable.source == examples::Source::Example {
             let values = variable.values.iter();
@@ -133,13 +141,13 @@ fn whole(tree: &FilterTree, options: &Options) -> Result<String, Failure> {
         .map_err(Failure::usage)?;
     let mut findings = tree.ignored();
     findings.extend(lint::lint(&tree.filters, &tree.top, &filter));
-    let (given, backend) = (&options.binding.parameters.list, options.backend.backend);
+    let (given, backend) = (&meant.parameters, options.backend.backend);
     let address = overview::Unset::of(tree, mac, given, backend, &variables);
     let address = address.as_ref();
     findings.extend(address.and_then(|address| address.lets_out(tree, &filter, mac)));
-    Ok(overview::overview(
-        tree, &filter, &variables, address, &findings,
-    ))
+    let guest = meant.guest.as_ref();
+    let guest = guest.map_or_else(String::new, |guest| format!("guest   {guest}\n"));
+    Ok(guest + &overview::overview(tree, &filter, &variables, address, &findings))
 }
 
 /// The guest's MAC, as the first frame has it.

@@ -1,6 +1,7 @@
 //! `lanfence lint`: filters that do not mean what they say.
 
 use super::failure::Failure;
+use super::guest::{Besides, DEFINITION, GuestOptions};
 use super::levels::{self, Format};
 use super::options::{BindingOptions, MacOption, load};
 use super::output::say;
@@ -23,12 +24,14 @@ use std::process::ExitCode;
 pub struct Options {
     /// Filter: a file, a folder of files, or the name of a filter that libvirt ships
     #[arg(
-        required = true,
+        required_unless_present = DEFINITION,
         value_name = "FILTER",
         help_heading = "Filter",
         display_order = 0
     )]
     filters: Vec<PathBuf>,
+    #[command(flatten)]
+    guest: GuestOptions,
     #[command(flatten)]
     binding: BindingOptions,
     #[command(flatten)]
@@ -72,13 +75,22 @@ impl Linted {
 /// Reads the files as libvirt does and prints the findings.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let levels = options.levels.levels()?;
-    let tree = load(
-        &options.filters,
-        options.binding.bind.as_deref(),
-        Strictness::AsLibvirt,
-    )?;
-    let mac = options.mac.mac.unwrap_or(EXAMPLE_MAC);
-    let given = &options.binding.parameters.list;
+    let strictness = Strictness::AsLibvirt;
+    let besides = Besides {
+        filters: &options.filters,
+        binding: &options.binding,
+        mac: options.mac.mac,
+        backend: None,
+        strictness,
+        policy: None,
+    };
+    let bind = options.binding.bind.as_deref();
+    let meant = options
+        .guest
+        .meant(besides, || load(&options.filters, bind, strictness))?;
+    let tree = meant.tree;
+    let mac = meant.mac.unwrap_or(EXAMPLE_MAC);
+    let given = &meant.parameters;
     let whole = lint::whole(&tree.filters, &tree.top, mac, given);
     let mut findings = tree.ignored();
     findings.extend(whole.findings);

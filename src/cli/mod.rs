@@ -6,6 +6,7 @@ mod diff;
 mod explain;
 mod failure;
 mod generate;
+mod guest;
 mod heading;
 mod help;
 mod hook;

@@ -2,6 +2,7 @@
 
 use crate::domain::{DomainError, HostDevice, Interface, Unfilterable};
 use crate::policy::Policy;
+use crate::shell;
 use thiserror::Error;
 
 /// Why a guest may not start.
@@ -96,13 +97,6 @@ impl Refusal {
 
 /// A guest's name as a shell takes it, and the option that replaces another filter.
 fn argument(guest: &str, replace: bool) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "._-".contains(c);
-    let bare = !guest.is_empty() && guest.chars().all(plain) && !guest.starts_with('-');
-    let guest = if bare {
-        guest.to_owned()
-    } else {
-        format!("-- '{}'", guest.replace('\'', "'\\''"))
-    };
     let option = if replace { "--replace " } else { "" };
-    format!("{option}{guest}")
+    format!("{option}{}", shell::argument(guest))
 }

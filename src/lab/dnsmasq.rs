@@ -81,7 +81,8 @@ fn reservations(lan: &Lan) -> Vec<String> {
             .map(move |number| mac::guest(number, Some(octet)));
         macs.map(mac_text)
     };
-    let macs: Vec<String> = mac::FIRST_OCTETS.into_iter().flat_map(of).collect();
+    let mut macs: Vec<String> = mac::FIRST_OCTETS.into_iter().flat_map(of).collect();
+    macs.extend(lan.guest_mac.map(mac_text));
     vec![format!("--dhcp-host={},{address}", macs.join(","))]
 }
 

@@ -4,6 +4,7 @@ use super::error::LayoutError;
 use super::host::Host;
 use super::view::Layout;
 use super::{mac, wan};
+use crate::frame::Mac;
 use crate::policy::Policy;
 use ipnet::{Ipv4Net, Ipv6Net};
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -45,6 +46,8 @@ pub struct Lan {
     pub leases: (Ipv4Addr, Ipv4Addr),
     /// The address that all guests have, one after the other, where it is given.
     pub guest: Option<Ipv4Addr>,
+    /// The MAC address that all guests have, one after the other, where it is given.
+    pub guest_mac: Option<Mac>,
 }
 
 impl Lan {
@@ -83,6 +86,7 @@ impl Lan {
             }
             (Some(gateway), Some(peer), [first, .., last]) => Ok(Self {
                 guest,
+                guest_mac: None,
                 lan4,
                 lan6,
                 gateway: Host::new(mac::GATEWAY, gateway, host6(lan6, GATEWAY6)),
@@ -107,11 +111,24 @@ impl Lan {
         Ok(lan)
     }
 
+    /// The same where all guests, one after the other, have this MAC address, and so one IPv4
+    /// address.
+    #[must_use]
+    pub fn with_guest_mac(mut self, mac: Option<Mac>) -> Self {
+        if mac.is_some() {
+            self.guest = Some(self.lease(1));
+            self.guest_mac = mac;
+        }
+        self
+    }
+
     /// All hosts with the guest of this number, from 1 on, at the address that DHCP keeps
-    /// for it. `first_octet` replaces the first octet of its MAC, as a few NIC models do.
+    /// for it. `first_octet` replaces the first octet of its MAC, as a few NIC models do,
+    /// unless the MAC is given.
     pub fn layout(&self, number: u8, first_octet: Option<u8>) -> Layout {
         let guest = Host::new(
-            mac::guest(number, first_octet),
+            self.guest_mac
+                .unwrap_or_else(|| mac::guest(number, first_octet)),
             self.lease(number),
             host6(self.lan6, GUESTS6 + u128::from(number)),
         );

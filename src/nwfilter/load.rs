@@ -78,9 +78,10 @@ impl FilterTree {
             let Some(text) = filters.get(&name).filter(|_| !tree.has(&name)) else {
                 continue;
             };
-            let document = as_libvirt(text, &name)?;
+            let path = format!("libvirt:{name}");
+            let document = as_libvirt(text, &path)?;
             wanted.extend(document.filter.references().map(str::to_owned));
-            tree.add(document, name, text.clone(), false)?;
+            tree.add(document, path, text.clone(), false)?;
         }
         if !tree.has(top) {
             return Err(TreeError::NoSuchFilter(top.to_owned()));

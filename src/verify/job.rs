@@ -3,6 +3,7 @@
 use super::cache::{Cache, CacheError};
 use super::faults::InjectedFault;
 use super::filter::{FilterText, FilterUnderTest};
+use crate::frame::Mac;
 use crate::guest::Accel;
 use crate::guest::GuestKind;
 use crate::guest::foreign::Manifest;
@@ -129,6 +130,8 @@ pub struct Job {
     pub bind: Option<String>,
     /// Parameters of the filterref, exactly as the user gave them.
     pub parameters: Vec<(String, String)>,
+    /// The MAC address of the guests, where they stand for one that has it.
+    pub mac: Option<Mac>,
     /// What libvirt learns the guest's address from, where no parameter gives it and the
     /// filter asks for it.
     pub learning: Option<Learning>,
@@ -183,6 +186,7 @@ impl Job {
             filters: filter.texts.clone(),
             bind: filter.info.name.clone(),
             parameters: Vec::new(),
+            mac: None,
             learning: filter.learning,
             accel: Accel::Tcg,
             guest: None,

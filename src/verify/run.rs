@@ -126,7 +126,13 @@ pub fn run(request: Request, tell: &mut dyn FnMut(Option<&Event>)) -> Result<Run
 
 /// What a job verifies, as a number that tells it from another with the same names.
 fn inputs(job: &Job) -> String {
-    let all = (&job.policy, &job.filters, &job.parameters, job.backend);
+    let all = (
+        &job.policy,
+        &job.filters,
+        &job.parameters,
+        job.mac,
+        job.backend,
+    );
     let text = serde_json::to_vec(&all).expect("the job has only string keys");
     to_hex(&Sha256::digest(text))
 }

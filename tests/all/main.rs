@@ -7,6 +7,7 @@ mod check;
 mod documents;
 mod examples;
 mod fuzz;
+mod guest;
 mod hook;
 
 #[path = "../../src/testdata/language.rs"]

@@ -25,6 +25,7 @@ pub fn json(report: &Report) -> String {
         "filter": tree.top,
         "files": tree.paths(),
         "policy": report.policy,
+        "guest": report.guest,
         "parameters": report.parameters,
         "backend": report.backend.word(),
         "exit_code": checked.conclusion().exit().code(),

@@ -28,6 +28,9 @@ const STYLE: TableStyle = TableStyle::new()
 pub fn text(report: &Report) -> String {
     let checked = &report.checked;
     let mut out = heading("static check", &report.tree, &report.policy, report.backend);
+    if let Some(guest) = &report.guest {
+        let _ = writeln!(out, "guest   {guest}");
+    }
     parameters(&mut out, report);
     lint(&mut out, report);
     out.push('\n');

@@ -8,6 +8,8 @@ use crate::nwfilter::{FilterTree, Parameter};
 pub struct Report {
     /// Where the policy came from.
     pub policy: String,
+    /// The guest's interface, where a guest is named.
+    pub guest: Option<String>,
     /// What the filter is bound with.
     pub parameters: Vec<Parameter>,
     /// The back end that was evaluated.

@@ -78,7 +78,7 @@ fn value(variable: &Variable, address: Option<&Unset>) -> String {
     let address = address.filter(|_| variable.name == known::IP);
     match (variable.source, address) {
         (Source::Interface, _) => format!("{values}: libvirt sets it to the interface's MAC"),
-        (Source::Given, _) => format!("{values}: given with --param"),
+        (Source::Given, _) => format!("{values}: the interface sets it"),
         (Source::Reference, _) => "set by a reference in the filters".to_owned(),
         (Source::Example, Some(address)) => format!("{values}: {}", address.words()),
         (Source::Example, None) => {

@@ -8,6 +8,9 @@ mod reference;
 mod remove;
 mod repair;
 
+pub use audit::looking;
+pub use connection::{ConnectOption, failure};
+
 use super::failure::Failure;
 use clap::Subcommand;
 use std::process::ExitCode;

@@ -4,6 +4,7 @@ use super::guest_image::GuestImageOption;
 use super::selection::Which;
 use crate::cli::failure::Failure;
 use crate::cli::output::say;
+use crate::shell::quoted;
 use crate::verdict::Exit;
 use crate::verify::plan::Partition;
 use clap::{Args, ValueEnum};
@@ -106,13 +107,7 @@ fn of_cells(options: &Options) -> Result<Vec<Job>, Failure> {
 
 /// Words as a shell reads them back.
 fn shell(words: &[String]) -> String {
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:,=+@".contains(letter);
-    let quoted = words.iter().map(|word| {
-        if !word.is_empty() && word.chars().all(plain) {
-            return word.clone();
-        }
-        format!("'{}'", word.replace('\'', "'\\''"))
-    });
+    let quoted = words.iter().map(|word| quoted(word));
     quoted.collect::<Vec<_>>().join(" ")
 }
 

@@ -51,7 +51,7 @@ enum Format {
 }
 
 /// Options that say which cells there are to choose from.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Selection")]
 pub struct Which {
     /// Test on a tap device, without a guest; needs no guest image
@@ -83,7 +83,7 @@ pub struct Which {
 }
 
 /// Options that select cells.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Selection")]
 pub struct Select {
     #[command(flatten)]
@@ -100,6 +100,20 @@ pub struct Select {
 }
 
 impl Select {
+    /// The same with this NIC model where no other cells are chosen.
+    #[must_use]
+    pub fn with_nic(&self, nic: Option<&str>) -> Self {
+        let mut select = self.clone();
+        let which = &mut select.which;
+        let is_chosen = which.tap
+            || which.matrix.is_some()
+            || !(which.nics.is_empty() && which.images.is_empty() && which.cells.is_empty());
+        if !is_chosen {
+            which.nics.extend(nic.map(str::to_owned));
+        }
+        select
+    }
+
     /// Whether the cells are only to be listed.
     pub fn only_lists(&self) -> bool {
         self.list

@@ -4,10 +4,11 @@ use super::guest_image::GuestImageOption;
 use super::paths;
 use super::selection::Select;
 use crate::cli::failure::Failure;
+use crate::cli::guest::{Besides, GuestOptions, Meant};
 use crate::cli::options::{BackendOption, BindingOptions, PolicyOption, PolicySource, load};
 use crate::cli::output::{complain, say};
 use crate::lab::Shortcuts;
-use crate::nwfilter::Strictness;
+use crate::nwfilter::{FilterTree, Strictness, generate};
 use crate::report::color;
 use crate::report::github;
 use crate::report::live::{Event, Live, Mode};
@@ -32,6 +33,16 @@ enum AccelOption {
     Kvm,
     /// Emulation
     Tcg,
+}
+
+impl From<AccelOption> for AccelChoice {
+    fn from(option: AccelOption) -> Self {
+        match option {
+            AccelOption::Auto => Self::Auto,
+            AccelOption::Kvm => Self::Kvm,
+            AccelOption::Tcg => Self::Tcg,
+        }
+    }
 }
 
 /// `--boot`.
@@ -66,6 +77,8 @@ pub struct Options {
     more_filters: Vec<PathBuf>,
     #[command(flatten)]
     policy: PolicyOption,
+    #[command(flatten)]
+    guest: GuestOptions,
     #[command(flatten)]
     binding: BindingOptions,
     #[command(flatten)]
@@ -146,13 +159,19 @@ struct Lab {
 /// Runs the cells and reports.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let started = Instant::now();
-    let plan = options.select.plan(options.lab.guest.dir())?;
-    if options.select.only_lists() {
-        say(&options.select.listing(&plan))?;
+    let guest = named(options)?;
+    let nic = guest.as_ref().and_then(|(_, meant)| meant.nic.as_deref());
+    let select = options.select.with_nic(nic);
+    let plan = select.plan(options.lab.guest.dir())?;
+    if select.only_lists() {
+        say(&select.listing(&plan))?;
         return Ok(Exit::Pass.into());
     }
-    let source = options.policy.read()?;
-    let filter = filter(options, &source)?;
+    let (source, meant) = match guest {
+        Some((source, meant)) => (source, Some(meant)),
+        None => (options.policy.read()?, None),
+    };
+    let filter = filter(options, &source, meant.as_ref())?;
     let cache = Cache::open().map_err(Failure::host)?;
     let out = options
         .output
@@ -171,19 +190,20 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         paths::writable(file)?;
     }
     let job = Job {
-        foreign: options.select.foreign(&plan)?,
+        foreign: select.foreign(&plan)?,
         out,
+        mac: meant.as_ref().and_then(|meant| meant.mac),
         ..job(options, &source, &filter, &cache)?
+    };
+    let job = Job {
+        parameters: meant.map_or(job.parameters, |meant| meant.parameters),
+        ..job
     };
     let request = Request {
         job,
         plan,
         filter: filter.info,
-        accel: match options.lab.accel {
-            AccelOption::Auto => AccelChoice::Auto,
-            AccelOption::Kvm => AccelChoice::Kvm,
-            AccelOption::Tcg => AccelChoice::Tcg,
-        },
+        accel: options.lab.accel.into(),
         workers: Workers {
             fail_fast: options.lab.fail_fast,
             ..options
@@ -198,14 +218,54 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     Ok(report(options, &run).into())
 }
 
-/// The filter that the options name: the user's own, none, or the generated one.
-fn filter(options: &Options, source: &PolicySource) -> Result<FilterUnderTest, Failure> {
+/// The guest that the options name, with the policy.
+fn named(options: &Options) -> Result<Option<(PolicySource, Meant)>, Failure> {
+    if !options.guest.is_given() {
+        return Ok(None);
+    }
+    let source = options.policy.read()?;
+    let filters = filters(options);
+    let besides = Besides {
+        filters: &filters,
+        binding: &options.binding,
+        mac: None,
+        backend: Some(options.backend.backend),
+        strictness: Strictness::Strict,
+        policy: Some(&source.policy),
+    };
+    let own = || Ok(FilterTree::generated(generate(&source.policy)));
+    let meant = options.guest.meant(besides, own)?;
+    Ok(Some((source, meant)))
+}
+
+fn filters(options: &Options) -> Vec<PathBuf> {
+    [&options.filters[..], &options.more_filters[..]].concat()
+}
+
+/// The filter that the options name: that of the guest, the user's own, none, or the generated
+/// one.
+fn filter(
+    options: &Options,
+    source: &PolicySource,
+    meant: Option<&Meant>,
+) -> Result<FilterUnderTest, Failure> {
     if options.no_filter {
         return Ok(FilterUnderTest::none());
     }
-    let given = [&options.filters[..], &options.more_filters[..]].concat();
+    let (policy, origin) = (&source.policy, &source.origin);
+    if let Some(meant) = meant {
+        let mut filter =
+            FilterUnderTest::own(&meant.tree, &meant.parameters).map_err(Failure::usage)?;
+        if meant.tree.paths().is_empty() {
+            filter.info.source = format!("generated from {origin}");
+        }
+        if let Some(guest) = &meant.guest {
+            filter.info.source = format!("{}, for {guest}", filter.info.source);
+        }
+        return Ok(filter);
+    }
+    let given = filters(options);
     if given.is_empty() {
-        let (policy, origin) = (&source.policy, &source.origin);
         return Ok(FilterUnderTest::generated(policy, origin));
     }
     let tree = load(&given, options.binding.bind.as_deref(), Strictness::Strict)?;

@@ -43,6 +43,7 @@ pub fn review(job: &Job, plan: &CellPlan, cell: &Cell) -> Option<String> {
 fn wanted(job: &Job, plan: &CellPlan) -> Option<Vec<Probe>> {
     let policy = Policy::parse(&job.policy, &job.policy_origin).ok()?;
     let lan = Lan::for_lab(&policy, given_address(&job.parameters)).ok()?;
+    let lan = lan.with_guest_mac(job.mac);
     let layout: Layout = lan.layout(1, quirk(&plan.nic).mac_octet);
     match plan.guest {
         GuestKind::Linux | GuestKind::Tap => {

@@ -49,7 +49,7 @@ async fn run_cells(
     let policy = Policy::parse(&job.policy, &job.policy_origin)?;
     let image = job.guest.as_deref().map(Image::open).transpose()?;
     let lab = Lab::up(
-        Lan::for_lab(&policy, given_address(&job.parameters))?,
+        Lan::for_lab(&policy, given_address(&job.parameters))?.with_guest_mac(job.mac),
         job.shortcuts,
         job.backend,
     )

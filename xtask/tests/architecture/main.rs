@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// The rooms from the ground up; each may need those of the lines before its own.
 const FLOORS: &[&[&str]] = &[
-    &["nearest", "place", "pool"],
+    &["nearest", "place", "pool", "shell"],
     &["policy"],
     &["layout", "nwfilter"],
     &["probe", "random"],
