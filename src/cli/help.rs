@@ -5,7 +5,7 @@ use clap::Command;
 use std::fmt::Write as _;
 
 /// Command lines to begin with, by verb: the arguments, and what they do.
-pub const EXAMPLES: [(&str, &[(&str, &str)]); 18] = [
+pub const EXAMPLES: [(&str, &[(&str, &str)]); 19] = [
     (
         "generate",
         &[
@@ -71,6 +71,16 @@ pub const EXAMPLES: [(&str, &[(&str, &str)]); 18] = [
             (
                 "explain my-filter.xml --pcap capture.pcapng --direction in",
                 "print what happens to each captured frame on its way to the guest",
+            ),
+        ],
+    ),
+    (
+        "watch",
+        &[
+            ("watch", "keep the guests of this host fenced"),
+            (
+                "watch --alert-only --log-format json",
+                "tell what falls, and change nothing",
             ),
         ],
     ),

@@ -66,4 +66,6 @@ mod tap;
 #[cfg(feature = "lab")]
 mod verdicts;
 #[cfg(feature = "lab")]
+mod watch;
+#[cfg(feature = "lab")]
 mod watch_kernel;

@@ -7,6 +7,7 @@ mod connection;
 mod reference;
 mod remove;
 mod repair;
+mod watch;
 
 pub use audit::looking;
 pub use connection::{ConnectOption, failure};
@@ -35,6 +36,18 @@ pub enum HostVerb {
     /// libvirt's bindings and the kernel's rules, and compares the rules with those that this
     /// libvirt makes of the same filter in a lab. It changes nothing.
     Audit(Box<audit::Options>),
+    /// Keep guests fenced: close the tap of a guest whose fence falls, mend it, open it again
+    ///
+    /// lanfence listens to the kernel's notifications of rules and devices and to libvirt's
+    /// events, and audits all guests from time to time. Where the kernel no longer has the
+    /// rules that were proven for a guest's interface, a rule of lanfence's own drops all its
+    /// frames within milliseconds; then the fence is repaired as `repair` does, and the tap is
+    /// opened when the rules are proven again. A new tap on a bridge that the policy fences is
+    /// closed until then, too.
+    ///
+    /// It runs until SIGTERM; what is closed then stays closed, and the next start takes it
+    /// over. SIGHUP reads the policy again.
+    Watch(watch::Options),
     /// Tell which rules this libvirt makes of filters, in namespaces of its own; started by
     /// `audit`.
     #[command(name = crate::host::reference::WORKER, hide = true)]
@@ -52,6 +65,7 @@ impl HostVerb {
             Self::Remove(options) => remove::run(options),
             Self::Repair(options) => repair::run(options),
             Self::Audit(options) => audit::run(options),
+            Self::Watch(options) => watch::run(options),
             Self::Reference(options) => reference::run(options),
         }
     }

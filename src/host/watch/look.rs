@@ -114,6 +114,13 @@ fn own_chains(place: Place, interface: &str) -> Vec<OwnChain> {
     STARTS.into_iter().flat_map(both).collect()
 }
 
+/// Whether a chain is one that libvirt has for the device only while it rebuilds.
+pub fn is_temporary(place: Place, chain: &str, device: &str) -> bool {
+    let own = own_chains(place, device).into_iter();
+    own.filter(|own| own.is_temporary)
+        .any(|own| own.name == chain)
+}
+
 /// Chains lead into each other at most this deep (`NFT_JUMP_STACK_SIZE`).
 const DEPTH: usize = 16;
 

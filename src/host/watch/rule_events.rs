@@ -1,5 +1,6 @@
 //! The kernel's notifications of changes in its rules: what changed, and who did it.
 
+use super::look::is_temporary;
 use super::tables::{FIXED, NFTABLES, Part, Place};
 use crate::host::gate;
 use crate::host::netlink::{Attributes, Socket, messages};
@@ -52,6 +53,8 @@ pub struct Changes {
     pub culprits: BTreeSet<Culprit>,
     /// Notifications were lost.
     pub overrun: bool,
+    /// Chains that were made or renamed, some of which may be gone again.
+    chains: BTreeSet<(Place, String)>,
     /// Of the transaction that is being read: something in it counts.
     counts: bool,
 }
@@ -60,6 +63,12 @@ impl Changes {
     /// Whether nothing was changed that concerns libvirt's filters or the gate.
     pub fn is_empty(&self) -> bool {
         self.parts.is_empty() && !self.gate
+    }
+
+    /// Whether libvirt has made chains for the device that it has only while it rebuilds.
+    pub fn rebuilds(&self, device: &str) -> bool {
+        let mut chains = self.chains.iter();
+        chains.any(|(place, name)| is_temporary(*place, name, device))
     }
 
     /// Takes in one notification.
@@ -90,7 +99,12 @@ impl Changes {
         let part = match kind {
             NEW_RULE | DELETE_RULE => Part::Rules(place, attributes.text(2).unwrap_or_default()),
             // A renamed chain is one of these: the rules that lead to it have the new name.
-            NEW_TABLE | DELETE_TABLE | NEW_CHAIN | DELETE_CHAIN => Part::Table(place),
+            NEW_CHAIN => {
+                self.chains
+                    .insert((place, attributes.text(3).unwrap_or_default()));
+                Part::Table(place)
+            }
+            NEW_TABLE | DELETE_TABLE | DELETE_CHAIN => Part::Table(place),
             NEW_ELEMENTS | DELETE_ELEMENTS if place.is_of_nftables() => Part::Table(place),
             _ => return,
         };

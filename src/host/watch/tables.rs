@@ -2,6 +2,7 @@
 //! milliseconds, and again only what a notification names.
 
 use super::expression::{Rule, Verdict, verdict};
+use crate::host::gate;
 use crate::host::netlink::{Attributes, DUMP, Incoming, Message, REQUEST, Socket};
 use nix::sys::socket::SockProtocol;
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,6 +55,12 @@ pub const PLACES: [Place; 5] = [
         table: "libvirt_nwfilter_inet",
     },
 ];
+
+/// The table of the gate.
+const GATE: Place = Place {
+    family: BRIDGE,
+    table: gate::TABLE,
+};
 
 impl Place {
     /// The place of a table, if libvirt puts rules of filters there.
@@ -169,24 +176,34 @@ impl Tables {
     }
 
     fn read_table(&mut self, place: Place) -> io::Result<()> {
+        match self.read_one(place)? {
+            Some(table) => self.tables.insert(place, table),
+            None => self.tables.remove(&place),
+        };
+        Ok(())
+    }
+
+    /// The gate's table, as it is now; none where there is none.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn gate(&self) -> io::Result<Option<Table>> {
+        self.read_one(GATE)
+    }
+
+    fn read_one(&self, place: Place) -> io::Result<Option<Table>> {
         let mut table = Table::default();
         self.dump(&request(place, GET_CHAIN).text(1, place.table), |message| {
             let chain = message.attributes(FIXED);
             if chain.text(1).as_deref() == Some(place.table) {
                 let is_base = chain.find(4).is_some();
                 let name = chain.text(3).unwrap_or_default();
-                table.chains.insert(
-                    name,
-                    Chain {
-                        is_base,
-                        rules: Vec::new(),
-                    },
-                );
+                let rules = Vec::new();
+                table.chains.insert(name, Chain { is_base, rules });
             }
         })?;
         if table.chains.is_empty() {
-            self.tables.remove(&place);
-            return Ok(());
+            return Ok(None);
         }
         self.dump(&request(place, GET_RULE).text(1, place.table), |message| {
             let (chain, rule) = rule(message, place);
@@ -197,8 +214,7 @@ impl Tables {
         if place.is_of_nftables() {
             table.jumps = self.read_maps(place)?;
         }
-        self.tables.insert(place, table);
-        Ok(())
+        Ok(Some(table))
     }
 
     fn read_rules(&mut self, place: Place, name: &str) -> io::Result<()> {

@@ -14,7 +14,7 @@ impl Machine {
         culprits: &BTreeSet<Culprit>,
         out: &mut Vec<Action>,
     ) {
-        let (mut falls, mut judge) = (Vec::new(), false);
+        let (mut falls, mut again, mut judge) = (Vec::new(), Vec::new(), false);
         for (name, look) in looks {
             let Some(device) = self.devices.get_mut(name) else {
                 continue;
@@ -25,6 +25,11 @@ impl Machine {
             }
             let Some(next) = device.after(now, look) else {
                 judge |= has_changed && device.wanted;
+                let is_open = device.phase == Phase::Fallen && !self.closed.contains(name);
+                if is_open && has_changed && device.wanted && !self.orders.alert_only {
+                    // A repair has opened it, and what it has proven is changed again.
+                    again.push(name.clone());
+                }
                 continue;
             };
             judge |= !matches!(next, Phase::Fenced(_));
@@ -33,6 +38,10 @@ impl Machine {
             } else {
                 device.phase = next;
             }
+        }
+        if !again.is_empty() {
+            self.closed.extend(again.iter().cloned());
+            out.push(Action::CloseAgain(again));
         }
         let why = "the kernel's rules are not those that were proven";
         self.fall(&falls, why, culprits, out);

@@ -192,6 +192,8 @@ pub struct Machine {
     /// What others hold closed, since when.
     others: BTreeMap<String, Millis>,
     job: Option<Job>,
+    /// What is being repaired. The repair opens what it has proven.
+    mending: BTreeSet<String>,
     /// When the next audit is due.
     audit_at: Millis,
     /// When the changes began that the next audit is for.
@@ -211,6 +213,7 @@ impl Machine {
             closed: BTreeSet::new(),
             others: BTreeMap::new(),
             job: None,
+            mending: BTreeSet::new(),
             audit_at: 0,
             unquiet_since: None,
             failures: 0,
@@ -305,6 +308,10 @@ impl Machine {
         for device in closed.difference(&self.closed) {
             self.others.entry(device.clone()).or_insert(now);
         }
+        let mended = self.mending.difference(closed).cloned();
+        for device in mended.collect::<Vec<_>>() {
+            self.closed.remove(&device);
+        }
         if !self.closed.is_empty() && (!whole || !self.closed.is_subset(closed)) {
             out.push(Action::CloseAgain(self.closed.iter().cloned().collect()));
         }
@@ -328,6 +335,7 @@ impl Machine {
 
     fn mended(&mut self, now: Millis, result: Result<(), String>, out: &mut Vec<Action>) {
         self.job = None;
+        self.mending.clear();
         if let Err(why) = result {
             out.push(Action::Say(Note {
                 level: Level::Warning,
@@ -366,6 +374,7 @@ impl Machine {
                 }
             }
             self.job = Some(Job::Mend { began: now });
+            self.mending = all.iter().map(|(name, _)| name.clone()).collect();
             out.push(Action::Mend(all));
         } else if self.audit_at <= now {
             self.audit_at = now + self.orders.interval;

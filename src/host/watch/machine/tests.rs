@@ -1,9 +1,10 @@
-//! Histories of what can be seen, and what must hold after each of them.
+//! What the machine does about what it sees.
+
+mod histories;
 
 use super::*;
 use crate::host::watch::judged::Standing;
 use crate::host::watch::look::Ways;
-use proptest::prelude::*;
 use rstest::rstest;
 
 const BOTH: Ways = Ways {
@@ -14,7 +15,6 @@ const NONE: Ways = Ways {
     from: false,
     to: false,
 };
-const DEVICES: [&str; 3] = ["vnet0", "vnet1", "vnet2"];
 
 fn look(print: u64, ways: Ways, rebuilding: bool) -> Look {
     Look {
@@ -48,6 +48,8 @@ struct World {
     gate: BTreeSet<String>,
     now: Millis,
     jobs: usize,
+    /// What repairs have opened.
+    opened: BTreeSet<String>,
 }
 
 impl World {
@@ -61,6 +63,7 @@ impl World {
             gate: BTreeSet::new(),
             now: 0,
             jobs: 0,
+            opened: BTreeSet::new(),
         }
     }
 
@@ -72,6 +75,8 @@ impl World {
         self.jobs -= usize::from(ends_job && self.jobs > 0);
         if let Seen::Gate(closed, _) = &seen {
             self.gate.clone_from(closed);
+            self.opened
+                .extend(self.machine.mending.difference(closed).cloned());
         }
         let actions = self.machine.step(self.now, seen);
         for action in &actions {
@@ -278,6 +283,7 @@ fn a_renamed_tap_is_closed_under_its_new_name() {
 fn who_opens_the_gate_finds_it_closed_again() {
     let mut world = World::fenced();
     world.looked("vnet0", look(2, NONE, false));
+    world.step(Seen::Mended(Err("not yet".into())));
     assert_eq!(
         words(&world.step(Seen::Gate(world.gate.clone(), true))),
         [""; 0]
@@ -290,6 +296,25 @@ fn who_opens_the_gate_finds_it_closed_again() {
         words(&world.step(Seen::Gate(BTreeSet::new(), true))),
         ["close again"]
     );
+}
+
+#[test]
+fn what_a_repair_opens_is_open_until_its_rules_change_again() {
+    let mut world = World::fenced();
+    let mend = world.looked("vnet0", look(2, NONE, false));
+    assert_eq!(words(&mend), ["close", "mend"]);
+    world.looked("vnet0", look(3, BOTH, false));
+    assert_eq!(
+        words(&world.step(Seen::Gate(BTreeSet::new(), false))),
+        [""; 0]
+    );
+    assert_eq!(words(&world.looked("vnet0", look(3, BOTH, false))), [""; 0]);
+    assert_eq!(
+        words(&world.looked("vnet0", look(4, NONE, false))),
+        ["close again"]
+    );
+    assert_eq!(words(&world.step(Seen::Mended(Ok(())))), ["audit"]);
+    assert_eq!(world.gate.len(), 1);
 }
 
 #[test]
@@ -327,149 +352,4 @@ fn a_repair_that_does_not_help_is_tried_again_ever_more_rarely() {
         assert_eq!(world.gate.len(), 1);
     }
     assert_eq!(pauses, [1000, 2000, 4000, 8000, 16000, 32000, 60000, 60000]);
-}
-
-/// What can be seen, with any contents.
-fn anything() -> impl Strategy<Value = Seen> {
-    let device = || prop::sample::select(&DEVICES[..]).prop_map(String::from);
-    let ways = (any::<bool>(), any::<bool>()).prop_map(|(from, to)| Ways { from, to });
-    let looks = (1..4_u64, ways, any::<bool>())
-        .prop_map(|(print, ways, rebuilding)| look(print, ways, rebuilding));
-    let looks = || prop::collection::btree_map(device(), looks.clone(), 0..3);
-    let standing = prop::sample::select(
-        &[
-            Standing::Holds,
-            Standing::HoldsForNow,
-            Standing::OtherContent,
-            Standing::Open,
-            Standing::Unfilterable,
-            Standing::Unsure,
-        ][..],
-    );
-    let one = (device(), standing).prop_map(|(device, standing)| judged(&device, standing));
-    let link = (device(), device(), 0..4).prop_map(|(tap, to, kind)| match kind {
-        0 => LinkEvent::Joined {
-            tap,
-            bridge: "br0".into(),
-        },
-        1 => LinkEvent::Left { tap },
-        2 => LinkEvent::Renamed {
-            from: tap,
-            to,
-            bridge: Some("br0".into()),
-        },
-        _ => LinkEvent::Gone { tap },
-    });
-    let set = prop::collection::btree_set(device(), 0..3);
-    prop_oneof![
-        4 => looks().prop_map(|looks| Seen::Looked { looks, culprits: BTreeSet::new() }),
-        2 => (link, any::<bool>()).prop_map(|(link, covered)| Seen::Link(link, covered)),
-        1 => (set, any::<bool>()).prop_map(|(set, whole)| Seen::Gate(set, whole)),
-        1 => Just(Seen::Guest),
-        4 => (prop::collection::vec(one, 0..3), looks(), looks(), any::<bool>()).prop_map(
-            |(judged, before, other, same)| Seen::Judged {
-                judged,
-                after: if same { before.clone() } else { other },
-                before,
-            }
-        ),
-        1 => Just(Seen::NotJudged("away".into())),
-        2 => Just(Seen::Mended(Ok(()))),
-        3 => Just(Seen::Nothing),
-    ]
-}
-
-/// The devices that an action opens may be opened.
-fn check_opening(seen: &Seen, opened: &[String]) {
-    for device in opened {
-        match seen {
-            Seen::Judged {
-                judged,
-                before,
-                after,
-            } => {
-                let proven = judged
-                    .iter()
-                    .filter(|one| one.device == *device)
-                    .any(|one| {
-                        matches!(one.standing, Standing::Holds | Standing::HoldsForNow)
-                            && before.get(device) == after.get(device)
-                            && after.get(device).is_some_and(|look| !look.rebuilding)
-                    });
-                let claimed = judged.iter().any(|one| one.device == *device);
-                assert!(proven || !claimed, "{device} is opened by {seen:?}");
-            }
-            Seen::Link(LinkEvent::Gone { tap }, _) => assert_eq!(device, tap),
-            Seen::Link(LinkEvent::Renamed { from, .. }, _) => assert_eq!(device, from),
-            _ => panic!("{device} is opened by {seen:?}"),
-        }
-    }
-}
-
-proptest! {
-    #[test]
-    fn whatever_is_seen(
-        alert_only in any::<bool>(),
-        history in prop::collection::vec((anything(), 0..70_000_u64), 1..60),
-    ) {
-        let mut world = World::new(alert_only);
-        for (seen, pause) in history {
-            // Jobs end only where one was begun.
-            let ends = matches!(seen, Seen::Judged { .. } | Seen::NotJudged(_) | Seen::Mended(_));
-            let seen = if ends && world.jobs == 0 { Seen::Nothing } else { seen };
-            world.now += pause / 7;
-            let phases: BTreeMap<String, Phase> = world.machine.devices.iter()
-                .map(|(name, device)| (name.clone(), device.phase)).collect();
-            let actions = world.step(seen.clone());
-            prop_assert!(world.jobs <= 1);
-            if alert_only {
-                let quiet = |action: &Action| {
-                    matches!(action, Action::Tell(_) | Action::Say(_) | Action::Audit)
-                };
-                prop_assert!(actions.iter().all(quiet), "{actions:?}");
-                prop_assert!(world.machine.closed().is_empty());
-                continue;
-            }
-            prop_assert!(world.machine.closed().is_subset(&world.gate));
-            for action in &actions {
-                if let Action::Open(opened) = action {
-                    check_opening(&seen, opened);
-                }
-            }
-            // A device whose proven rules are gone is closed in the same step.
-            if let Seen::Looked { looks, .. } = &seen {
-                for (name, look) in looks {
-                    if let Some(Phase::Fenced(proven)) = phases.get(name)
-                        && look.print != proven.print
-                        && !(look.rebuilding && look.ways.cover(proven.ways))
-                    {
-                        prop_assert!(world.gate.contains(name), "{name} stands open");
-                    }
-                }
-            }
-            // What is fallen is closed.
-            for (name, device) in &world.machine.devices {
-                if device.phase == Phase::Fallen && device.wanted {
-                    prop_assert!(world.gate.contains(name), "{name} is fallen and open");
-                }
-            }
-        }
-        // On a host where all is well in the end, all is fenced and open.
-        let looks: BTreeMap<String, Look> = DEVICES
-            .map(|name| (name.to_owned(), look(9, BOTH, false))).into();
-        world.step(Seen::Looked { looks: looks.clone(), culprits: BTreeSet::new() });
-        for _ in 0..10 {
-            world.now = world.now.max(world.machine.next().min(world.now + 200_000));
-            let actions = world.step(Seen::Nothing);
-            for _ in 0..=usize::from(actions.iter().any(|it| matches!(it, Action::Mend(_)))) {
-                world.now += 5;
-                let all = DEVICES.map(|name| judged(name, Standing::Holds)).into();
-                world.step(if world.jobs == 0 { Seen::Nothing } else {
-                    Seen::Judged { judged: all, before: looks.clone(), after: looks.clone() }
-                });
-            }
-        }
-        prop_assert_eq!(world.machine.counts(), (3, 3));
-        prop_assert!(alert_only || world.gate.is_empty(), "{:?}", world.gate);
-    }
 }

@@ -1,0 +1,296 @@
+//! What takes long, in a thread of its own: audits and repairs, one at a time.
+
+use super::judged::{Judged, Nic, Standing};
+use crate::frame::mac_text;
+use crate::host::audit::{self, Audit, Definition, InterfaceReport, Reason, Scope};
+use crate::host::change::{Executor, Lock, Plan, Prover, Record, Refusal, record_file, repair};
+use crate::host::reference::References;
+use crate::host::report::metrics;
+use crate::host::{Access, HostError, Inventory, Libvirt, links};
+use crate::policy::Policy;
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, Sender};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// What the thread is asked for.
+#[derive(Debug)]
+pub enum Task {
+    /// Audit all guests.
+    Audit,
+    /// Repair these.
+    Mend(Vec<(String, Nic)>),
+    /// From now on this is the policy.
+    Policy(Box<Policy>),
+    /// libvirt is another one than before: what is known of it is forgotten.
+    Forget,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub enum Done {
+    /// Of an audit: the interfaces of running guests.
+    Audit(Result<Vec<Judged>, String>),
+    /// Of a repair: what was done.
+    Mend(Result<Vec<String>, String>),
+    /// The metrics could not be written.
+    NoMetrics(String),
+}
+
+/// The thread's side.
+#[derive(Debug)]
+pub struct Mender {
+    /// URI of libvirt.
+    pub uri: Option<String>,
+    /// What is meant.
+    pub policy: Policy,
+    /// Where metrics go.
+    pub metrics: Option<PathBuf>,
+    /// What this libvirt makes of filters.
+    pub references: Option<References>,
+}
+
+impl Mender {
+    /// Does what it is asked for until nobody asks any more. A byte on the socket says that
+    /// there is an answer.
+    pub fn serve(mut self, tasks: &Receiver<Task>, done: &Sender<Done>, wake: &UnixStream) {
+        let tell = |answer| {
+            let told = done.send(answer).is_ok();
+            // A full socket wakes as well.
+            let _ = (&*wake).write(&[1]);
+            told
+        };
+        for task in tasks {
+            let answer = match task {
+                Task::Audit => match self.audit() {
+                    Ok(found) => {
+                        if let Err(why) = self.write_metrics(&found) {
+                            tell(Done::NoMetrics(why));
+                        }
+                        Done::Audit(Ok(judged(&found, &self.policy)))
+                    }
+                    Err(error) => Done::Audit(Err(error.to_string())),
+                },
+                Task::Mend(nics) => Done::Mend(self.mend(&nics)),
+                Task::Policy(policy) => {
+                    self.policy = *policy;
+                    continue;
+                }
+                Task::Forget => {
+                    self.references = None;
+                    continue;
+                }
+            };
+            if !tell(answer) {
+                return;
+            }
+        }
+    }
+
+    fn audit(&mut self) -> Result<Audit, HostError> {
+        let libvirt = Libvirt::open(self.uri.as_deref(), Access::Read)?;
+        let inventory = Inventory::take(&libvirt)?;
+        let known = self.references.take();
+        let mut references = known.unwrap_or_else(|| References::new(inventory.backend));
+        let found = audit::audit(&inventory, &self.policy, &Scope::default(), &mut references);
+        // A lab that failed may come up the next time.
+        let failed = |reason: &Reason| matches!(reason, Reason::NoReference(_));
+        let mut reasons = found.interfaces.iter().flat_map(|one| &one.reasons);
+        if !reasons.any(failed) {
+            self.references = Some(references);
+        }
+        Ok(found)
+    }
+
+    fn write_metrics(&self, found: &Audit) -> Result<(), String> {
+        let Some(path) = &self.metrics else {
+            return Ok(());
+        };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let written = metrics::write(path, found, now.unwrap_or_default().as_secs());
+        written
+            .map_err(|error| format!("the metrics cannot be written: {}: {error}", path.display()))
+    }
+
+    /// Repairs guest by guest, so that one that cannot be mended keeps no other from it.
+    fn mend(&mut self, nics: &[(String, Nic)]) -> Result<Vec<String>, String> {
+        let text = |error: HostError| error.to_string();
+        let _lock = Lock::take().map_err(text)?;
+        let libvirt = Libvirt::open(self.uri.as_deref(), Access::Write).map_err(text)?;
+        let inventory = Inventory::take(&libvirt).map_err(text)?;
+        let known = self.references.take();
+        let references = known.unwrap_or_else(|| References::new(inventory.backend));
+        let mut prover = Prover::new(self.policy.clone(), references);
+        let everything = Scope::default();
+        let found = audit::audit(&inventory, &self.policy, &everything, prover.references());
+        let guests: BTreeSet<&str> = nics.iter().map(|(_, nic)| nic.guest.as_str()).collect();
+        let (mut done, mut failed) = (Vec::new(), Vec::new());
+        for guest in guests {
+            let meant = |one: &&InterfaceReport| one.guest == guest && is_wanted(one, &self.policy);
+            let interfaces = found.interfaces.iter().filter(meant).cloned().collect();
+            let found = Audit { interfaces };
+            let plan = repair::plan(&inventory, &self.policy, &everything, &found);
+            match execute(&libvirt, &plan, &mut prover) {
+                Ok(steps) => done.extend(steps),
+                Err(why) => failed.push(why),
+            }
+        }
+        self.references = Some(prover.references().clone());
+        if failed.is_empty() {
+            return Ok(done);
+        }
+        Err(failed.join("\n"))
+    }
+}
+
+/// Carries a plan out; what was done, or why not.
+fn execute(libvirt: &Libvirt, plan: &Plan, prover: &mut Prover) -> Result<Vec<String>, String> {
+    let told = |refusal: &Refusal| format!("{}\n  cure: {}", refusal.what, refusal.cure);
+    let stuck = if plan.steps.is_empty() {
+        &plan.warnings
+    } else {
+        &plan.refusals
+    };
+    if !stuck.is_empty() {
+        let all: Vec<String> = stuck.iter().map(told).collect();
+        return Err(all.join("\n"));
+    }
+    let mut record = Record::read(&record_file()).map_err(|error| error.to_string())?;
+    let before = record.clone();
+    let mut done = Vec::new();
+    let mut executor = Executor {
+        libvirt,
+        prover,
+        record: &mut record,
+        tell: &mut |step| done.push(step.to_owned()),
+    };
+    executor.run(plan).map_err(|error| error.to_string())?;
+    if record != before {
+        record
+            .write(&record_file())
+            .map_err(|error| error.to_string())?;
+    }
+    Ok(done)
+}
+
+/// Whether an interface has to be fenced: it has the policy's filter somewhere, or the policy
+/// covers it.
+fn is_wanted(report: &InterfaceReport, policy: &Policy) -> bool {
+    let bridge = report.device.as_deref().and_then(links::bridge_of);
+    let network = Some(report.network.as_str());
+    let bridge = bridge.as_deref().or(network);
+    report.known || policy.fence.covers(&report.guest, bridge, network)
+}
+
+/// The interfaces of running guests that have a device.
+fn judged(found: &Audit, policy: &Policy) -> Vec<Judged> {
+    let judge = |report: &InterfaceReport| {
+        let device = report.device.clone().filter(|_| report.running)?;
+        let reasons = report
+            .reasons
+            .iter()
+            .filter(|reason| standing_of(reason) != Standing::Holds);
+        Some(Judged {
+            nic: Nic {
+                guest: report.guest.clone(),
+                mac: report.mac.map(mac_text).unwrap_or_default(),
+                network: report.network.clone(),
+            },
+            device,
+            is_wanted: is_wanted(report, policy),
+            standing: standing(&report.reasons),
+            reasons: reasons.map(ToString::to_string).collect(),
+        })
+    };
+    found.interfaces.iter().filter_map(judge).collect()
+}
+
+/// How an interface stands for all these reasons.
+fn standing(reasons: &[Reason]) -> Standing {
+    const WORST_FIRST: [Standing; 5] = [
+        Standing::Unfilterable,
+        Standing::Open,
+        Standing::Unsure,
+        Standing::OtherContent,
+        Standing::HoldsForNow,
+    ];
+    let is = |standing: &Standing| reasons.iter().any(|it| standing_of(it) == *standing);
+    WORST_FIRST.into_iter().find(is).unwrap_or(Standing::Holds)
+}
+
+/// How an interface stands for one reason: what counts is whether its frames are held now.
+fn standing_of(reason: &Reason) -> Standing {
+    match reason {
+        // The watcher's own doing, or what only the guest's owner can mend.
+        Reason::Closed
+        | Reason::OtherFilter(..)
+        | Reason::Unseen(_)
+        | Reason::NoFilter(Definition::Snapshot(_))
+        | Reason::Leaks {
+            definition: Definition::Snapshot(_),
+            ..
+        }
+        | Reason::UnknownFilter {
+            definition: Definition::Snapshot(_),
+            ..
+        }
+        | Reason::MissingFilter(Definition::Snapshot(_), _)
+        | Reason::SeveralFilters(Definition::Snapshot(_)) => Standing::Holds,
+        Reason::NoFilter(Definition::Live)
+        | Reason::Leaks {
+            definition: Definition::Live,
+            ..
+        }
+        | Reason::Rules(_)
+        | Reason::Bypass(_)
+        | Reason::NoDevice(_)
+        | Reason::NoBridge(_)
+        | Reason::NoBridgeNetfilter(_) => Standing::Open,
+        Reason::UnknownFilter {
+            definition: Definition::Live,
+            ..
+        }
+        | Reason::RulesUnseen(_)
+        | Reason::NoReference(_)
+        | Reason::Rebuilding => Standing::Unsure,
+        Reason::FilterDiffers { .. } => Standing::OtherContent,
+        Reason::Unfilterable(_) | Reason::SecondWay(_) => Standing::Unfilterable,
+        Reason::NoFilter(_)
+        | Reason::Leaks { .. }
+        | Reason::UnknownFilter { .. }
+        | Reason::MissingFilter(..)
+        | Reason::SeveralFilters(_)
+        | Reason::NoBinding
+        | Reason::OtherBinding(_)
+        | Reason::OtherBridge { .. }
+        | Reason::FilterFile { .. }
+        | Reason::Unnamed(_) => Standing::HoldsForNow,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::nothing(&[], Standing::Holds)]
+    #[case::the_gate_itself(&[Reason::Closed], Standing::Holds)]
+    #[case::an_old_snapshot(&[Reason::NoFilter(Definition::Snapshot("s".into()))], Standing::Holds)]
+    #[case::the_next_start(&[Reason::NoFilter(Definition::Config)], Standing::HoldsForNow)]
+    #[case::a_weaker_filter(
+        &[Reason::FilterDiffers { filter: "f".into(), difference: "d".into() }, Reason::NoBinding],
+        Standing::OtherContent
+    )]
+    #[case::unseen_rules(&[Reason::RulesUnseen("no".into()), Reason::NoBinding], Standing::Unsure)]
+    #[case::no_filter(&[Reason::Rebuilding, Reason::NoFilter(Definition::Live)], Standing::Open)]
+    #[case::another_way_out(&[Reason::NoDevice("x".into()), Reason::SecondWay("y".into())], Standing::Unfilterable)]
+    fn what_counts_is_whether_frames_are_held_now(
+        #[case] reasons: &[Reason],
+        #[case] expected: Standing,
+    ) {
+        assert_eq!(standing(reasons), expected);
+    }
+}

@@ -1,0 +1,169 @@
+//! `lanfence watch` on a small host: fences that fall are closed, mended, proven and opened.
+
+use crate::small_host::{SmallHost, on_a_small_host, on_bridge, run};
+use lanfence::host::gate;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use std::fs::File;
+use std::os::unix::net::UnixDatagram;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// A watcher with what it has told.
+struct Watcher {
+    process: Child,
+    dir: TempDir,
+    notify: UnixDatagram,
+    status: String,
+    read: usize,
+}
+
+impl Watcher {
+    fn start(host: &SmallHost, arguments: &[&str]) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let socket = dir.path().join("notify");
+        let notify = UnixDatagram::bind(&socket).expect("a socket");
+        notify
+            .set_read_timeout(Some(Duration::from_millis(20)))
+            .expect("a socket");
+        let log = File::create(dir.path().join("log")).expect("a file");
+        let process = Command::new(env!("CARGO_BIN_EXE_lanfence"))
+            .args([
+                "watch",
+                "--log-format",
+                "json",
+                "--connect",
+                host.libvirt.uri(),
+            ])
+            .args(arguments)
+            .env("NOTIFY_SOCKET", &socket)
+            .stdin(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("lanfence starts");
+        Self {
+            process,
+            dir,
+            notify,
+            status: String::new(),
+            read: 0,
+        }
+    }
+
+    /// Waits until systemd would show this.
+    #[track_caller]
+    fn until_status(&mut self, wanted: &str) {
+        let end = Instant::now() + Duration::from_secs(60);
+        while self.status != wanted {
+            assert!(
+                Instant::now() < end,
+                "{wanted:?} is not reached: {:?}\n{}",
+                self.status,
+                self.log()
+            );
+            self.hear();
+        }
+    }
+
+    fn hear(&mut self) {
+        let mut bytes = [0; 500];
+        if let Ok(length) = self.notify.recv(&mut bytes) {
+            let text = String::from_utf8_lossy(&bytes[..length]).into_owned();
+            if let Some(status) = text.strip_prefix("STATUS=") {
+                status.clone_into(&mut self.status);
+            }
+        }
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("log")).expect("the log")
+    }
+
+    /// The next line of one of these events that was not read yet.
+    #[track_caller]
+    fn until_event(&mut self, events: &[&str]) -> Value {
+        let end = Instant::now() + Duration::from_secs(60);
+        loop {
+            let log = self.log();
+            let whole = log.rfind('\n').map_or(0, |end| end + 1);
+            for line in log[..whole].lines().skip(self.read) {
+                self.read += 1;
+                let line: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{log}"));
+                if events.iter().any(|event| line["event"] == *event) {
+                    return line;
+                }
+            }
+            assert!(Instant::now() < end, "{events:?} did not come:\n{log}");
+            self.hear();
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.process.id().cast_signed());
+        kill(pid, signal).expect("it runs");
+    }
+
+    fn end(mut self) {
+        self.signal(Signal::SIGTERM);
+        assert!(
+            self.process.wait().expect("it ends").success(),
+            "{}",
+            self.log()
+        );
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+const FENCED: &str = "1 of 1 interfaces are fenced";
+
+fn fenced_guest(host: &SmallHost) {
+    let xml = host.lanfence(&["generate"]).ended(0).out;
+    host.libvirt.define_filter("lan-only", &xml).unwrap();
+    host.start("web", &on_bridge(1, "<filterref filter='lan-only'/>"));
+    assert_eq!(host.audit(&[]).0, 0);
+}
+
+fn closed() -> Vec<String> {
+    gate::closed().expect("the gate").into_iter().collect()
+}
+
+#[test]
+fn a_fence_that_falls_is_closed_within_milliseconds_and_comes_back() {
+    on_a_small_host(
+        "watch::a_fence_that_falls_is_closed_within_milliseconds_and_comes_back",
+        |host| {
+            fenced_guest(host);
+            let mut watcher = Watcher::start(host, &[]);
+            watcher.until_status(FENCED);
+            for command in [
+                "ebtables -t nat -F",
+                "nft flush ruleset",
+                "nft delete table bridge nat",
+                "ebtables -t nat -D POSTROUTING -o vnet0 -j libvirt-O-vnet0",
+            ] {
+                let words: Vec<&str> = command.split(' ').collect();
+                run(words[0], &words[1..]);
+                let fell = watcher.until_event(&["fell"]);
+                assert_eq!(
+                    (&fell["guest"], &fell["device"]),
+                    (&"web".into(), &"vnet0".into())
+                );
+                assert_eq!(fell["culprits"][0]["name"], words[0], "{fell}");
+                assert!(fell["open_ms"].is_u64(), "{fell}");
+                watcher.until_event(&["fenced"]);
+                watcher.until_status(FENCED);
+                assert_eq!(closed(), [""; 0]);
+                assert_eq!(host.audit(&[]).0, 0, "{command}");
+            }
+            watcher.end();
+        },
+    );
+}
