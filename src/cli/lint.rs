@@ -1,5 +1,7 @@
 //! `lanfence lint`: filters that do not mean what they say.
 
+mod definitions;
+
 use super::failure::Failure;
 use super::guest::{Besides, DEFINITION, GuestOptions};
 use super::levels::{self, Format};
@@ -8,12 +10,13 @@ use super::output::say;
 use super::sarif::{self, Result as SarifResult};
 use crate::nwfilter::examples::{EXAMPLE_MAC, Variable};
 use crate::nwfilter::learning::Learning;
-use crate::nwfilter::lint::{self, Finding, Severity};
+use crate::nwfilter::lint::{self, Finding, Levels, Severity};
 use crate::nwfilter::vocabulary::variables;
 use crate::nwfilter::{FilterTree, Strictness, write};
 use crate::report::text::plural;
 use crate::verdict::Exit;
 use clap::Args;
+use definitions::Definitions;
 use serde_json::json;
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -22,7 +25,8 @@ use std::process::ExitCode;
 /// Options of `lint`.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// Filter: a file, a folder of files, or the name of a filter that libvirt ships
+    /// Filter: a file, a folder of files, or the name of a filter that libvirt ships; also a
+    /// guest, an interface or a network as virsh prints it
     #[arg(
         required_unless_present = DEFINITION,
         value_name = "FILTER",
@@ -72,12 +76,12 @@ impl Linted {
     }
 }
 
-/// Reads the files as libvirt does and prints the findings.
-pub fn run(options: &Options) -> Result<ExitCode, Failure> {
-    let levels = options.levels.levels()?;
+/// Reads the files as libvirt does and looks at them.
+fn linted(options: &Options, levels: &Levels) -> Result<Linted, Failure> {
+    let definitions = Definitions::among(&options.filters)?;
     let strictness = Strictness::AsLibvirt;
     let besides = Besides {
-        filters: &options.filters,
+        filters: &definitions.filters,
         binding: &options.binding,
         mac: options.mac.mac,
         backend: None,
@@ -85,23 +89,37 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         policy: None,
     };
     let bind = options.binding.bind.as_deref();
-    let meant = options
-        .guest
-        .meant(besides, || load(&options.filters, bind, strictness))?;
-    let tree = meant.tree;
-    let mac = meant.mac.unwrap_or(EXAMPLE_MAC);
-    let given = &meant.parameters;
-    let whole = lint::whole(&tree.filters, &tree.top, mac, given);
-    let mut findings = tree.ignored();
-    findings.extend(whole.findings);
-    let unbound = whole.unbound.map(|error| tree.located(error).to_string());
-    let linted = Linted {
-        tree,
-        findings: levels.apply(findings),
-        unbound,
-        examples: whole.examples,
-        learning: whole.learning,
+    let meant = options.guest.meant(besides, || {
+        if definitions.filters.is_empty() {
+            return Ok(FilterTree::default());
+        }
+        load(&definitions.filters, bind, strictness)
+    })?;
+    let mut tree = meant.tree;
+    let mut linted = Linted {
+        findings: tree.ignored(),
+        unbound: None,
+        examples: Vec::new(),
+        learning: None,
+        tree: FilterTree::default(),
     };
+    if !tree.filters.is_empty() {
+        let mac = meant.mac.unwrap_or(EXAMPLE_MAC);
+        let whole = lint::whole(&tree.filters, &tree.top, mac, &meant.parameters);
+        linted.findings.extend(whole.findings);
+        linted.unbound = whole.unbound.map(|error| tree.located(error).to_string());
+        (linted.examples, linted.learning) = (whole.examples, whole.learning);
+    }
+    linted.findings.extend(definitions.lint(&mut tree));
+    linted.findings = levels.apply(linted.findings);
+    linted.tree = tree;
+    Ok(linted)
+}
+
+/// Prints the findings.
+pub fn run(options: &Options) -> Result<ExitCode, Failure> {
+    let levels = options.levels.levels()?;
+    let linted = linted(options, &levels)?;
     let printed = match options.format {
         Format::Text => text(&linted),
         Format::Json => json(&linted),
@@ -177,7 +195,7 @@ fn json(linted: &Linted) -> String {
     let document = json!({
         "schema_version": 1,
         "version": env!("CARGO_PKG_VERSION"),
-        "filter": tree.top,
+        "filter": (!tree.filters.is_empty()).then_some(&tree.top),
         "files": tree.paths(),
         "exit_code": linted.exit().code(),
         "lint": findings.map(|finding| levels::json(tree, finding)).collect::<Vec<_>>(),

@@ -176,7 +176,7 @@ impl Interface {
         match (self.mac.map(mac_text), named()) {
             (Some(mac), _) => mac,
             (None, Some(name)) => name,
-            (None, None) => format!("the one of type {}", self.kind),
+            (None, None) => format!("of type {}", self.kind),
         }
     }
 

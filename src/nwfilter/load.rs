@@ -53,7 +53,7 @@ impl FilterTree {
         strictness: Strictness,
         shipped: &ShippedFilters,
     ) -> Result<Self, TreeError> {
-        let mut tree = Self::empty();
+        let mut tree = Self::default();
         for path in files(paths, shipped)? {
             tree.add_file(&path, strictness, false)?;
         }
@@ -72,7 +72,7 @@ impl FilterTree {
     /// # Errors
     /// A text that is no filter.
     pub fn defined(filters: &HashMap<String, String>, top: &str) -> Result<Self, TreeError> {
-        let mut tree = Self::empty();
+        let mut tree = Self::default();
         let mut wanted = vec![top.to_owned()];
         while let Some(name) = wanted.pop() {
             let Some(text) = filters.get(&name).filter(|_| !tree.has(&name)) else {

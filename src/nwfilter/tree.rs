@@ -33,7 +33,7 @@ pub struct Source {
 }
 
 /// A filter to bind with all that it refers to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FilterTree {
     /// All filters: those that were given in their order, then libvirt's own.
     pub filters: Vec<Filter>,
@@ -53,13 +53,19 @@ impl FilterTree {
         }
     }
 
-    /// A tree without filters, to be filled.
-    pub(super) fn empty() -> Self {
-        Self {
-            top: String::new(),
-            filters: Vec::new(),
-            sources: Vec::new(),
-        }
+    /// Adds a file that holds no filter but something that refers to one: findings of this name
+    /// stand in it.
+    pub fn add_definition(&mut self, name: String, path: String) {
+        // Behind all filters: the sources are in the order of these.
+        self.sources.push(Source {
+            filter: name,
+            path,
+            text: String::new(),
+            is_shipped: false,
+            ignored: Vec::new(),
+            rules: Vec::new(),
+            references: Vec::new(),
+        });
     }
 
     /// Adds a filter that was read from a file.
@@ -393,7 +399,7 @@ mod tests {
     fn tree(filters: Vec<Filter>) -> FilterTree {
         FilterTree {
             filters,
-            ..FilterTree::empty()
+            ..FilterTree::default()
         }
     }
 

@@ -138,6 +138,58 @@ fn what_does_not_say_which_filter_is_meant(#[case] arguments: &[&str]) {
     insta::assert_snapshot!(case, error);
 }
 
+#[test]
+fn lint_understands_definitions() {
+    let folder = Folder::new();
+    let network =
+        "<network><name>n</name><forward mode='hostdev'/>\n<filterref filter='own'/></network>";
+    let interface =
+        "<interface type='network'><source network='n'/>\n <filterref filter='own'/></interface>";
+    std::fs::create_dir(folder.path().join("all")).unwrap();
+    for (name, text) in [
+        ("n.xml", network),
+        ("nic.xml", interface),
+        ("web.xml", GUEST),
+    ] {
+        std::fs::write(folder.path().join("all").join(name), text).unwrap();
+    }
+    let (code, out, error) = folder.run(&["lint", "all"]);
+    assert_eq!((code, error.as_str()), (1, ""), "{out}");
+    insta::assert_snapshot!("definitions", out);
+    let (_, json, _) = folder.run(&["lint", "all", "--format", "json", "--allow", "no-filterref"]);
+    let json: Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(json["lint"].as_array().map(Vec::len), Some(3), "{json:#}");
+    assert_eq!(json["lint"][0]["place"], "all/n.xml:2:1");
+    let (_, sarif, _) = folder.run(&["lint", "all/nic.xml", "--format", "sarif"]);
+    let sarif: Value = serde_json::from_str(&sarif).expect("JSON");
+    assert_eq!(
+        sarif["runs"][0]["results"],
+        serde_json::json!([]),
+        "the network is not given"
+    );
+    // With a filter beside them, that is looked at as well.
+    let (code, out, _) = folder.run(&["lint", "all/n.xml", "own.xml", "--allow", "all"]);
+    assert_eq!(code, 0, "{out}");
+    let filtered = GUEST
+        .replace("direct", "bridge")
+        .replace("<filterref filter='b'/>", "");
+    std::fs::write(folder.path().join("good.xml"), filtered).unwrap();
+    assert_eq!(
+        folder
+            .run(&["lint", "good.xml", "--allow", "no-filterref"])
+            .0,
+        0
+    );
+    let broken = "<domain><devices/></domain>";
+    std::fs::write(folder.path().join("broken.xml"), broken).unwrap();
+    let (code, _, error) = folder.run(&["lint", "broken.xml"]);
+    assert_eq!(code, 2);
+    assert!(
+        error.starts_with("error: broken.xml: <domain> has no <name>"),
+        "{error}"
+    );
+}
+
 /// The lab's guest has the MAC address of the user's guest: the filter lets no other through.
 #[cfg(feature = "lab")]
 #[test]

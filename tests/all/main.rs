@@ -36,6 +36,8 @@ mod coverage;
 #[cfg(feature = "lab")]
 mod crosscheck;
 #[cfg(feature = "lab")]
+mod definitions;
+#[cfg(feature = "lab")]
 mod dhcp_clients;
 #[cfg(feature = "lab")]
 mod dumpxml;

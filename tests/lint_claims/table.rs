@@ -17,8 +17,14 @@ pub const WITHOUT: [(&str, &str); 1] = [(
     "it is about time, 15 ms a rule, and tests do not hold times against a clock",
 )];
 
-/// Lints whose claim has a test of its own.
-pub const APART: [&str; 1] = ["equal-chain-priority"];
+/// Lints whose claim has a test of its own, those about definitions in tests/all/definitions.rs.
+pub const APART: [&str; 5] = [
+    "equal-chain-priority",
+    "filterref-dropped",
+    "filterref-in-network",
+    "no-filterref",
+    "several-filterrefs",
+];
 
 /// Every claim.
 pub fn claims() -> Vec<Claim> {

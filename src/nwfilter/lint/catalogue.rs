@@ -33,8 +33,28 @@ pub const UNSET: &str = "unset-variable";
 /// Name of the lint about what the lenient reader lists.
 pub const IGNORED: &str = "silently-ignored";
 
+/// Name of the lint about interfaces that no filter can hold.
+pub const FILTERREF_DROPPED: &str = "filterref-dropped";
+
+/// Name of the lint about networks that refer to a filter.
+pub const FILTERREF_IN_NETWORK: &str = "filterref-in-network";
+
+/// Name of the lint about interfaces without a filter.
+pub const NO_FILTERREF: &str = "no-filterref";
+
+/// Name of the lint about interfaces with more than one filter.
+pub const SEVERAL_FILTERREFS: &str = "several-filterrefs";
+
+/// The lints about definitions of guests, interfaces and networks, which hold no filter.
+pub const OF_DEFINITIONS: [&str; 4] = [
+    FILTERREF_DROPPED,
+    FILTERREF_IN_NETWORK,
+    NO_FILTERREF,
+    SEVERAL_FILTERREFS,
+];
+
 /// All of them, by name.
-pub const LINTS: [Lint; 43] = [
+pub const LINTS: [Lint; 47] = [
     lint(
         "arp-mask-inherited",
         Error,
@@ -89,6 +109,16 @@ pub const LINTS: [Lint; 43] = [
         "equal-chain-priority",
         Warning,
         "chains of one priority are entered in random order",
+    ),
+    lint(
+        FILTERREF_DROPPED,
+        Error,
+        "a filterref on an interface that no filter can hold",
+    ),
+    lint(
+        FILTERREF_IN_NETWORK,
+        Error,
+        "libvirt drops the filterref of a network or port group",
     ),
     lint(
         "host-bits",
@@ -189,6 +219,11 @@ pub const LINTS: [Lint; 43] = [
         "a rule for both directions that rules before it keep from acting in one of them",
     ),
     lint(
+        NO_FILTERREF,
+        Warning,
+        "an interface without a filterref, which libvirt does not filter",
+    ),
+    lint(
         "no-lease",
         Warning,
         "a rule lets the guest ask for a lease which others keep from it",
@@ -208,6 +243,11 @@ pub const LINTS: [Lint; 43] = [
         "root-priority",
         Note,
         "the priority of the root chain has no effect",
+    ),
+    lint(
+        SEVERAL_FILTERREFS,
+        Error,
+        "an interface with more filterrefs than the one that libvirt takes",
     ),
     lint(
         IGNORED,
