@@ -115,6 +115,19 @@ pub const EXAMPLES: [(&str, &[(&str, &str)]); 19] = [
         ],
     ),
     (
+        "init",
+        &[
+            (
+                "init",
+                "write lanfence.toml for the only bridge or network that guests can be on",
+            ),
+            (
+                "init --domain web --dry-run",
+                "print the policy for the LAN of the guest web",
+            ),
+        ],
+    ),
+    (
         "apply",
         &[
             (

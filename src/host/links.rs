@@ -2,6 +2,7 @@
 //! documents).
 
 use crate::frame::{Mac, mac_text};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Where the kernel lists the devices of the reader's network namespace.
@@ -21,6 +22,24 @@ pub fn bridge_of(device: &str) -> Option<String> {
     master.join("bridge").exists().then_some(())?;
     let name = target.file_name()?;
     Some(name.to_string_lossy().into_owned())
+}
+
+/// Whether a device is a Linux bridge.
+pub fn is_bridge(device: &str) -> bool {
+    path(device).is_some_and(|path| path.join("bridge").exists())
+}
+
+/// The Linux bridges.
+pub fn bridges() -> BTreeSet<String> {
+    let entries = std::fs::read_dir(CLASS).into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.filter(|name| is_bridge(name)).collect()
+}
+
+/// The number of a device.
+pub fn index(device: &str) -> Option<u32> {
+    let text = std::fs::read_to_string(path(device)?.join("ifindex")).ok()?;
+    text.trim().parse().ok()
 }
 
 /// The devices that have this MAC.

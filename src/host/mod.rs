@@ -6,6 +6,7 @@ pub mod audit;
 pub mod change;
 mod error;
 pub mod gate;
+pub mod init;
 mod inventory;
 mod kernel;
 mod libvirt;

@@ -4,6 +4,7 @@ mod apply;
 mod audit;
 mod change;
 mod connection;
+mod init;
 mod reference;
 mod remove;
 mod repair;
@@ -19,6 +20,12 @@ use std::process::ExitCode;
 /// The verbs for a host.
 #[derive(Debug, Subcommand)]
 pub enum HostVerb {
+    /// Write a policy from what is on this host
+    ///
+    /// The prefixes, the router and the DHCP servers of the bridge or network that guests are
+    /// on go into lanfence.toml, each with a comment on where it comes from. A file that is
+    /// there is not overwritten.
+    Init(Box<init::Options>),
     /// Fence guests: define the policy's filter, and refer to it in their interfaces
     ///
     /// lanfence puts the filterref into the running guest and into the persistent definition and
@@ -61,6 +68,7 @@ impl HostVerb {
     /// When the verb cannot do its work.
     pub fn run(&self) -> Result<ExitCode, Failure> {
         match self {
+            Self::Init(options) => init::run(options),
             Self::Apply(options) => apply::run(options),
             Self::Remove(options) => remove::run(options),
             Self::Repair(options) => repair::run(options),

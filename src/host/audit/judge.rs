@@ -81,6 +81,7 @@ impl Judge<'_> {
         if let Some(config) = subject.config {
             self.definition(&Definition::Config, config, &mut out);
         }
+        self.unnamed(subject, &mut out);
         self.later(subject, &mut out);
         let unseen = subject.guest.unseen.iter();
         out.extend(unseen.map(|what| Reason::Unseen(what.clone())));
@@ -125,6 +126,21 @@ impl Judge<'_> {
                 why,
             },
         });
+    }
+
+    /// Whether the policy fences the place that the interface is in, and it carries no filter.
+    fn unnamed(&self, subject: &Subject<'_>, out: &mut Vec<Reason>) {
+        let interface = subject.interface();
+        let bridge = bridge(interface, self.inventory);
+        let network = interface.network.as_deref();
+        let fence = &self.policy.fence;
+        let covered = fence.covers(&subject.guest.name, bridge.as_deref(), network);
+        if covered && !self.knows(subject) {
+            let place = network.map(|name| format!("the network {name}"));
+            let place = place.or_else(|| bridge.map(|name| format!("the bridge {name}")));
+            let place = place.unwrap_or_else(|| format!("the guest {}", subject.guest.name));
+            out.push(Reason::Unnamed(place));
+        }
     }
 
     /// Images and snapshots that the guest may go on from.

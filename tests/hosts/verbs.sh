@@ -1,0 +1,123 @@
+#!/bin/bash
+# The verbs for hosts on a whole host: its own systemd, libvirtd, rules and a guest under KVM.
+# Each way to lose a filter must be found by `audit` with its reason and mended by `repair`.
+# Run it in a throwaway host only: it flushes the ruleset and restarts libvirtd.
+set -u
+
+failed=0
+fail() {
+    echo "FAILED: $*"
+    failed=1
+}
+
+# audit must say this state and, where one is given, this reason.
+expect() {
+    local what=$1 state=$2 reason=${3:-}
+    lanfence audit --format json > /tmp/audit.json 2> /tmp/audit.err
+    local found
+    found=$(sed -n 's/^      "state": "\(.*\)"$/\1/p' /tmp/audit.json | head -1)
+    [ "$found" = "$state" ] || fail "$what: $found, not $state"
+    [ -z "$reason" ] || grep -q "\"kind\": \"$reason\"" /tmp/audit.json || fail "$what: no $reason"
+    [ "$failed" = 0 ] || cat /tmp/audit.json /tmp/audit.err
+}
+
+# repair must mend it, with exit code 0.
+mend() {
+    local started ended
+    started=$(date +%s%N)
+    lanfence repair > /tmp/repair.out 2>&1 || { fail "$1: repair ended with $?"; cat /tmp/repair.out; }
+    ended=$(date +%s%N)
+    echo "$1: mended in $(((ended - started) / 1000000)) ms"
+    expect "$1, repaired" fenced
+}
+
+lose() {
+    local what=$1 state=$2 reason=$3
+    shift 3
+    "$@" > /tmp/lose.out 2>&1 || { fail "$what: $* ended with $?"; cat /tmp/lose.out; }
+    expect "$what" "$state" "$reason"
+    mend "$what"
+}
+
+systemctl start libvirtd
+ip link add br0 type bridge
+ip addr add 192.168.1.9/24 dev br0
+ip link set br0 up
+cat > /tmp/web.xml <<'X'
+<domain type='kvm'><name>web</name><memory unit='MiB'>32</memory>
+<os><type arch='x86_64' machine='pc'>hvm</type></os><devices>
+<interface type='bridge'><mac address='52:54:00:00:00:01'/><source bridge='br0'/><model type='pcnet'/></interface>
+<memballoon model='none'/></devices></domain>
+X
+virsh define /tmp/web.xml && virsh start web || exit 1
+virsh dumpxml web > /tmp/live.before
+virsh dumpxml --inactive web > /tmp/config.before
+
+cd /tmp || exit 1
+lanfence init --bridge br0 || fail "init"
+grep -q '"192.168.1.0/24"' lanfence.toml || fail "init did not find the prefix"
+lanfence init --bridge br0 2> /dev/null && fail "init overwrote its file"
+expect "before apply" open no-filter
+lanfence apply --dry-run web || fail "dry run"
+cmp -s /tmp/config.before <(virsh dumpxml --inactive web) || fail "the dry run changed something"
+lanfence apply web || fail "apply"
+expect "applied" fenced
+lanfence apply web | grep -q "nothing was changed" || fail "a second apply changed something"
+
+lose "nft flush ruleset" open rules-missing nft flush ruleset
+if ebtables-save | grep -q libvirt-I-vnet0; then
+    lose "ebtables -t nat -F" open rules-missing ebtables -t nat -F
+    lose "a jump deleted" open rules-unhooked ebtables -t nat -D PREROUTING -i vnet0 -j libvirt-I-vnet0
+    lose "an ACCEPT in front" open bypass ebtables -t nat -I PREROUTING -i vnet0 -j ACCEPT
+    lose "a rule deleted" drifted rules-differ ebtables -t nat -D libvirt-I-vnet0 -j DROP
+fi
+lose "binding deleted" open no-binding virsh nwfilter-binding-delete vnet0
+lose "tap renamed" open no-device ip link set vnet0 name odd0
+lose "tap out of its bridge" open no-bridge ip link set vnet0 nomaster
+lose "defined anew without it" drifted no-filter virsh define /tmp/config.before
+lose "update-device without it" open no-filter virsh update-device web --live <(
+    echo "<interface type='bridge'><mac address='52:54:00:00:00:01'/><source bridge='br0'/><model type='pcnet'/></interface>"
+)
+virsh nwfilter-dumpxml lan-only | sed '/<rule action=.drop. direction=.out. priority=.[0-9]*.\/>/d' > /tmp/weak.xml
+lose "filter's content changed" open filter-differs virsh nwfilter-define /tmp/weak.xml
+
+systemctl restart libvirtd
+expect "libvirtd restarted" fenced
+systemctl reload libvirtd
+expect "libvirtd reloaded" fenced
+virsh reset web > /dev/null
+expect "guest reset" fenced
+
+virsh destroy web > /dev/null
+expect "guest off" fenced
+virsh start web > /dev/null
+expect "guest started" fenced
+
+lanfence remove web || fail "remove"
+cmp -s /tmp/config.before <(virsh dumpxml --inactive web) || {
+    fail "remove left something in the definition"
+    diff /tmp/config.before <(virsh dumpxml --inactive web)
+}
+virsh nwfilter-dumpxml lan-only > /dev/null 2>&1 && fail "remove left the filter"
+
+# A guest that was saved without the filter goes on without it.
+virsh managedsave web > /dev/null
+lanfence apply web > /tmp/apply.out || fail "apply to a saved guest"
+grep -q "saved" /tmp/apply.out || fail "apply does not tell of the saved image"
+expect "saved without it" open no-filter
+mend "saved without it"
+virsh start web > /dev/null
+expect "restored" fenced
+
+# The article's guest is taken over while it runs.
+lanfence remove web > /dev/null || fail "remove before the article"
+virsh nwfilter-define "$OLDPWD/examples/no-out-traffic.xml" > /dev/null || fail "the article's filter"
+sed "s|<source bridge='br0'/>|&<filterref filter='no-out-traffic'/>|" /tmp/web.xml > /tmp/article.xml
+virsh destroy web > /dev/null
+virsh define /tmp/article.xml > /dev/null && virsh start web > /dev/null
+expect "the article's filter" open filter-leaks
+lanfence apply --replace web || fail "apply --replace"
+expect "the article's guest" fenced
+
+[ "$failed" = 0 ] && echo "all verbs are as they must be"
+exit "$failed"
