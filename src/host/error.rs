@@ -78,6 +78,9 @@ pub enum HostError {
         /// Why.
         why: String,
     },
+    /// A tap cannot be made.
+    #[error(transparent)]
+    Lab(crate::lab::LabError),
     /// The gate cannot be moved or looked at.
     #[error(transparent)]
     Gate(#[from] super::gate::GateError),

@@ -12,6 +12,7 @@ mod kernel;
 mod libvirt;
 mod links;
 pub mod netlink;
+pub mod prove;
 pub mod reference;
 pub mod report;
 mod tools;

@@ -51,11 +51,19 @@ impl Tap {
     /// # Errors
     /// When the tap cannot be made, or the bridge is missing.
     pub fn open(name: &str) -> Result<Self, LabError> {
+        Self::open_on(name, BRIDGE)
+    }
+
+    /// The same on another bridge, whose name must be one that the kernel takes.
+    ///
+    /// # Errors
+    /// When the tap cannot be made, or the bridge is missing.
+    pub fn open_on(name: &str, bridge: &str) -> Result<Self, LabError> {
         let fd = make(name, Header::None)
             .map_err(|source| LabError::system(format!("make the tap {name}"), source))?;
         ip_batch(
             &[],
-            &format!("link set {name} txqueuelen {QUEUE} master {BRIDGE} up\n"),
+            &format!("link set {name} txqueuelen {QUEUE} master {bridge} up\n"),
         )?;
         let name = name.to_owned();
         Ok(Self { name, fd })

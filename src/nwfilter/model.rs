@@ -30,7 +30,7 @@ pub enum Entry {
 }
 
 /// A reference with parameters.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct FilterRef {
     /// Name of the other filter.
     pub filter: String,

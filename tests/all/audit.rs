@@ -33,3 +33,35 @@ fn an_interface_without_a_filter_is_open() {
         assert_eq!(interface["reasons"][0]["kind"], "rules-missing");
     });
 }
+
+/// The words of the one interface's reasons.
+fn kinds(found: &serde_json::Value) -> Vec<&str> {
+    let reasons = found["interfaces"][0]["reasons"].as_array();
+    let reasons = reasons.into_iter().flatten();
+    reasons
+        .filter_map(|reason| reason["kind"].as_str())
+        .collect()
+}
+
+#[test]
+fn a_filter_is_proven_in_place() {
+    on_a_small_host("audit::a_filter_is_proven_in_place", |host| {
+        host.start("web", &on_bridge(1, ""));
+        host.lanfence(&["apply", "web"]).ended(0);
+        let (code, found) = host.audit(&["--prove"]);
+        assert_eq!((code, kinds(&found)), (0, vec!["proven"]), "{found:#}");
+        let left = run("ip", &["-br", "link", "show", "type", "tun"]);
+        assert_eq!(
+            left.lines().count(),
+            1,
+            "only the guest's tap is left: {left}"
+        );
+        assert_eq!(host.libvirt.bindings().unwrap().len(), 1);
+        let weak = "<filter name='weak'><rule action='drop' direction='out'><arp/></rule></filter>";
+        host.libvirt.define_filter("weak", weak).unwrap();
+        host.start("bad", &on_bridge(2, "<filterref filter='weak'/>"));
+        let (code, found) = host.audit(&["--prove", "bad"]);
+        assert_eq!(code, 1);
+        assert!(kinds(&found).contains(&"leaked"), "{found:#}");
+    });
+}

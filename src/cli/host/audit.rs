@@ -4,11 +4,15 @@ use super::connection::{ConnectOption, ScopeOptions, failure};
 use crate::cli::failure::Failure;
 use crate::cli::options::PolicyOption;
 use crate::cli::output::{note, say};
-use crate::host::audit::{Audit, audit};
+use crate::host::audit::{Audit, Reason, Scope, audit, bridge};
+use crate::host::prove::prove;
 use crate::host::reference::References;
 use crate::host::report::{json, junit, metrics, sarif, text};
 use crate::host::{Access, HostError, Inventory, Libvirt};
+use crate::nwfilter::FilterRef;
+use crate::policy::Policy;
 use clap::{Args, ValueEnum};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -22,6 +26,13 @@ pub struct Options {
     connect: ConnectOption,
     #[command(flatten)]
     policy: PolicyOption,
+    /// Prove the filters in place as well
+    ///
+    /// For each filter in use lanfence makes two taps on the guests' own bridge, has the host's
+    /// libvirt bind the filter to one of them, and sends a few frames to addresses that exist
+    /// in documents only. It needs the right to change the host's network.
+    #[arg(long, help_heading = "Host")]
+    prove: bool,
     #[command(flatten)]
     output: OutputOptions,
 }
@@ -65,13 +76,20 @@ pub enum Format {
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let source = options.policy.read()?;
     let scope = options.scope.scope();
-    let libvirt = looking(&options.connect)?;
+    let libvirt = if options.prove {
+        options.connect.open(Access::Write)?
+    } else {
+        looking(&options.connect)?
+    };
     let mut inventory = Inventory::take(&libvirt).map_err(failure)?;
     scope.check(&inventory).map_err(failure)?;
     let mut references = References::new(inventory.backend);
-    let found = settled(&mut inventory, |inventory| {
+    let mut found = settled(&mut inventory, |inventory| {
         audit(inventory, &source.policy, &scope, &mut references)
     });
+    if options.prove {
+        prove_all(&libvirt, &source.policy, &scope, &inventory, &mut found);
+    }
     if found.interfaces.is_empty() {
         note("no interface of a guest is meant");
     }
@@ -80,6 +98,43 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         .output
         .write(&found, now.unwrap_or_default().as_secs())?;
     Ok(found.conclusion().exit().into())
+}
+
+/// Proves every filter of a running guest, once for each bridge and set of parameters, and adds
+/// what it came to.
+fn prove_all(
+    libvirt: &Libvirt,
+    policy: &Policy,
+    scope: &Scope,
+    inventory: &Inventory,
+    found: &mut Audit,
+) {
+    let mut known: HashMap<(Option<String>, FilterRef), Vec<Reason>> = HashMap::new();
+    for subject in scope.subjects(inventory) {
+        let Some((live, reference)) = subject
+            .live
+            .and_then(|live| Some((live, live.filterref()?)))
+        else {
+            continue;
+        };
+        let mut reports = found.interfaces.iter_mut();
+        let own = reports.find(|report| {
+            report.guest == subject.guest.name && report.mac == live.mac && report.running
+        });
+        let Some(report) = own else {
+            continue;
+        };
+        let key = (bridge(live, inventory), reference.clone());
+        let reasons = known
+            .entry(key)
+            .or_insert_with(|| match prove(libvirt, policy, live) {
+                Ok(proof) => proof.reasons(),
+                Err(error) => vec![Reason::Unproven(error.to_string())],
+            });
+        for reason in reasons.iter() {
+            report.add(reason.clone());
+        }
+    }
 }
 
 /// A connection that may look, and change nothing. The one that may change serves where this

@@ -63,6 +63,7 @@ pub fn failure(error: HostError) -> Failure {
         | HostError::Tool { .. }
         | HostError::Rules { .. }
         | HostError::Gate(_)
+        | HostError::Lab(_)
         | HostError::File { .. } => Exit::Host,
     };
     Failure::new(exit, error)

@@ -109,6 +109,20 @@ pub enum Reason {
     Unseen(String),
     /// lanfence has closed the device and has not opened it again.
     Closed,
+    /// Frames that were sent through the filter in place came out, which it was to stop.
+    Leaked(Vec<&'static str>),
+    /// Frames that were sent through the filter in place did not come out, which it was to let
+    /// through.
+    Blocked(Vec<&'static str>),
+    /// Frames that were sent through the filter in place came out or did not, as they must.
+    Proven {
+        /// Frames that it was to stop.
+        stopped: usize,
+        /// Frames that it was to let through.
+        passed: usize,
+    },
+    /// Nothing was proven in place.
+    Unproven(String),
     /// The guest is on a bridge that the policy fences, and nobody has fenced it.
     Unnamed(String),
 }
@@ -125,7 +139,7 @@ impl Reason {
         };
         match self {
             Self::NoFilter(definition) | Self::Leaks { definition, .. } => of(definition),
-            Self::OtherFilter(..) => State::Fenced,
+            Self::OtherFilter(..) | Self::Proven { .. } => State::Fenced,
             Self::UnknownFilter { definition, .. } => match of(definition) {
                 State::Open => State::Unknown,
                 other => other,
@@ -142,12 +156,18 @@ impl Reason {
             | Self::NoBinding
             | Self::Unnamed(_)
             | Self::Closed
+            | Self::Blocked(_)
             | Self::Rules(_)
             | Self::Bypass(_) => State::Drifted,
-            Self::NoBridge(_) | Self::NoBridgeNetfilter(_) | Self::NoDevice(_) => State::Open,
-            Self::RulesUnseen(_) | Self::NoReference(_) | Self::Rebuilding | Self::Unseen(_) => {
-                State::Unknown
-            }
+            Self::NoBridge(_)
+            | Self::NoBridgeNetfilter(_)
+            | Self::NoDevice(_)
+            | Self::Leaked(_) => State::Open,
+            Self::RulesUnseen(_)
+            | Self::NoReference(_)
+            | Self::Rebuilding
+            | Self::Unproven(_)
+            | Self::Unseen(_) => State::Unknown,
         }
     }
 
@@ -180,10 +200,14 @@ impl Reason {
             Self::Unseen(_) => "unseen",
             Self::Closed => "closed",
             Self::Unnamed(_) => "unnamed",
+            Self::Leaked(_) => "leaked",
+            Self::Blocked(_) => "blocked",
+            Self::Unproven(_) => "unproven",
+            Self::Proven { .. } => "proven",
         }
     }
 
-    /// The command that cures it for this guest.
+    /// The command that cures it for this guest; empty where nothing is wrong.
     pub fn cure(&self, guest: &str) -> String {
         let guest = quoted(guest);
         match self {
@@ -227,6 +251,11 @@ impl Reason {
                 format!("lanfence repair {guest}, before libvirtd starts again")
             }
             Self::SecondWay(_) => format!("virsh edit {guest} (take the other way out away)"),
+            Self::Leaked(_) | Self::Blocked(_) => {
+                "`lanfence check` and `lanfence verify` say more of the filter".to_owned()
+            }
+            Self::Unproven(_) => "see the reason".to_owned(),
+            Self::Proven { .. } => String::new(),
             Self::Unseen(_) => "run it as root, or as a member of the group libvirt".to_owned(),
         }
     }
@@ -310,6 +339,21 @@ impl fmt::Display for Reason {
             }
             Self::SecondWay(way) => write!(f, "the guest has another way out: {way}"),
             Self::Unseen(what) => write!(f, "not looked at: {what}"),
+            Self::Leaked(what) => write!(
+                f,
+                "sent through it in place, these frames came out: {}",
+                what.join(", ")
+            ),
+            Self::Blocked(what) => write!(
+                f,
+                "sent through it in place, these frames were stopped: {}",
+                what.join(", ")
+            ),
+            Self::Proven { stopped, passed } => write!(
+                f,
+                "proven in place: {stopped} frames were stopped that must be, and {passed} passed that must"
+            ),
+            Self::Unproven(why) => write!(f, "not proven in place: {why}"),
             Self::Closed => f.write_str("lanfence has closed its device, and nothing passes"),
             Self::Unnamed(network) => write!(
                 f,

@@ -35,6 +35,18 @@ pub struct InterfaceReport {
     pub reasons: Vec<Reason>,
 }
 
+impl InterfaceReport {
+    /// Adds a reason; the worst of all decides.
+    pub fn add(&mut self, reason: Reason) {
+        self.reasons.push(reason);
+        let running = self.running;
+        self.reasons
+            .sort_by_key(|reason| std::cmp::Reverse(reason.state(running)));
+        let states = self.reasons.iter().map(|reason| reason.state(running));
+        self.state = states.max().unwrap_or(State::Fenced);
+    }
+}
+
 impl Audit {
     /// Whether libvirt was just making the rules of an interface.
     pub fn is_rebuilding(&self) -> bool {

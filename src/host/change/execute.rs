@@ -343,7 +343,7 @@ fn device(target: &Target) -> Result<&str, HostError> {
 }
 
 /// A binding as libvirt makes it for a guest.
-fn binding(target: &Target, device: &str, reference: &FilterRef) -> String {
+pub fn binding(target: &Target, device: &str, reference: &FilterRef) -> String {
     let escaped = |text: &str| quick_xml::escape::escape(text).into_owned();
     let parameters = reference.parameters.iter().map(|(name, value)| {
         format!(

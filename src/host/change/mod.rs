@@ -10,7 +10,7 @@ pub mod remove;
 pub mod repair;
 mod step;
 
-pub use execute::{ExecuteError, Executor, Tell};
+pub use execute::{ExecuteError, Executor, Tell, binding};
 pub use lock::Lock;
 pub use plan::{Plan, Refusal};
 pub use proof::Prover;

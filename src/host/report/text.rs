@@ -54,7 +54,10 @@ fn reasons(out: &mut String, interface: &InterfaceReport) {
             let _ = writeln!(out, "{line}");
         }
         // A command is copied: it is not broken.
-        let _ = writeln!(out, "    cure: {}", clean(&cure(interface, reason)));
+        let cure = clean(&cure(interface, reason));
+        if !cure.is_empty() {
+            let _ = writeln!(out, "    cure: {cure}");
+        }
     }
 }
 
