@@ -241,7 +241,7 @@ impl Reason {
                 "put the interface on a Linux bridge (lanfence apply prints how)".to_owned()
             }
             Self::RulesUnseen(_) => "run it as root".to_owned(),
-            Self::NoReference(_) => "see the reason".to_owned(),
+            Self::NoReference(_) | Self::Unproven(_) => "see the reason".to_owned(),
             Self::Rebuilding => "run it again in a moment".to_owned(),
             Self::NoDevice(_) => format!("lanfence repair {guest} (or ip link set NEW name OLD)"),
             Self::NoBridge(device) => format!("ip link set {device} master BRIDGE"),
@@ -254,7 +254,6 @@ impl Reason {
             Self::Leaked(_) | Self::Blocked(_) => {
                 "`lanfence check` and `lanfence verify` say more of the filter".to_owned()
             }
-            Self::Unproven(_) => "see the reason".to_owned(),
             Self::Proven { .. } => String::new(),
             Self::Unseen(_) => "run it as root, or as a member of the group libvirt".to_owned(),
         }
