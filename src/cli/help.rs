@@ -5,7 +5,7 @@ use clap::Command;
 use std::fmt::Write as _;
 
 /// Command lines to begin with, by verb: the arguments, and what they do.
-pub const EXAMPLES: [(&str, &[(&str, &str)]); 19] = [
+pub const EXAMPLES: [(&str, &[(&str, &str)]); 20] = [
     (
         "generate",
         &[

@@ -16,9 +16,13 @@ expect() {
     lanfence audit --format json > /tmp/audit.json 2> /tmp/audit.err
     local found
     found=$(sed -n 's/^      "state": "\(.*\)"$/\1/p' /tmp/audit.json | head -1)
-    [ "$found" = "$state" ] || fail "$what: $found, not $state"
-    [ -z "$reason" ] || grep -q "\"kind\": \"$reason\"" /tmp/audit.json || fail "$what: no $reason"
-    [ "$failed" = 0 ] || cat /tmp/audit.json /tmp/audit.err
+    if [ "$found" = "$state" ]; then
+        [ -z "$reason" ] || grep -q "\"kind\": \"$reason\"" /tmp/audit.json && return
+        fail "$what: no $reason"
+    else
+        fail "$what: $found, not $state"
+    fi
+    cat /tmp/audit.json /tmp/audit.err
 }
 
 # repair must mend it, with exit code 0.
@@ -53,6 +57,7 @@ virsh define /tmp/web.xml && virsh start web || exit 1
 virsh dumpxml web > /tmp/live.before
 virsh dumpxml --inactive web > /tmp/config.before
 
+top=$PWD
 cd /tmp || exit 1
 lanfence init --bridge br0 || fail "init"
 grep -q '"192.168.1.0/24"' lanfence.toml || fail "init did not find the prefix"
@@ -111,9 +116,10 @@ expect "restored" fenced
 
 # The article's guest is taken over while it runs.
 lanfence remove web > /dev/null || fail "remove before the article"
-virsh nwfilter-define "$OLDPWD/examples/no-out-traffic.xml" > /dev/null || fail "the article's filter"
+virsh nwfilter-define "$top/examples/no-out-traffic.xml" > /dev/null || fail "the article's filter"
 sed "s|<source bridge='br0'/>|&<filterref filter='no-out-traffic'/>|" /tmp/web.xml > /tmp/article.xml
 virsh destroy web > /dev/null
+virsh undefine web > /dev/null
 virsh define /tmp/article.xml > /dev/null && virsh start web > /dev/null
 expect "the article's filter" open filter-leaks
 lanfence apply --replace web || fail "apply --replace"

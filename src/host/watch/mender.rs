@@ -226,6 +226,7 @@ fn standing_of(reason: &Reason) -> Standing {
         // The watcher's own doing, or what only the guest's owner can mend.
         Reason::Closed
         | Reason::OtherFilter(..)
+        | Reason::Proven { .. }
         | Reason::Unseen(_)
         | Reason::NoFilter(Definition::Snapshot(_))
         | Reason::Leaks {
@@ -254,10 +255,14 @@ fn standing_of(reason: &Reason) -> Standing {
         }
         | Reason::RulesUnseen(_)
         | Reason::NoReference(_)
+        | Reason::Unproven(_)
         | Reason::Rebuilding => Standing::Unsure,
         Reason::FilterDiffers { .. } => Standing::OtherContent,
         Reason::Unfilterable(_) | Reason::SecondWay(_) => Standing::Unfilterable,
-        Reason::NoFilter(_)
+        // Only an audit that proves in place finds these.
+        Reason::Leaked(_)
+        | Reason::Blocked(_)
+        | Reason::NoFilter(_)
         | Reason::Leaks { .. }
         | Reason::UnknownFilter { .. }
         | Reason::MissingFilter(..)
