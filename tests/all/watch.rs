@@ -167,3 +167,89 @@ fn a_fence_that_falls_is_closed_within_milliseconds_and_comes_back() {
         },
     );
 }
+
+#[test]
+fn a_watcher_that_is_killed_leaves_closed_what_it_closed_and_the_next_one_takes_over() {
+    on_a_small_host(
+        "watch::a_watcher_that_is_killed_leaves_closed_what_it_closed_and_the_next_one_takes_over",
+        |host| {
+            fenced_guest(host);
+            let mut watcher = Watcher::start(host, &[]);
+            watcher.until_status(FENCED);
+            run("nft", &["flush", "ruleset"]);
+            watcher.until_event(&["fell"]);
+            watcher.signal(Signal::SIGKILL);
+            watcher.process.wait().expect("it is dead");
+            assert_eq!(closed(), ["vnet0"]);
+            let mut next = Watcher::start(host, &[]);
+            assert_eq!(next.until_event(&["taken-over"])["device"], "vnet0");
+            next.until_status(FENCED);
+            assert_eq!(closed(), [""; 0]);
+            assert_eq!(host.audit(&[]).0, 0);
+            next.end();
+        },
+    );
+}
+
+#[test]
+fn a_new_guest_on_a_covered_bridge_is_closed_until_it_is_fenced() {
+    on_a_small_host(
+        "watch::a_new_guest_on_a_covered_bridge_is_closed_until_it_is_fenced",
+        |host| {
+            let dir = tempfile::tempdir().expect("a directory");
+            let policy = dir.path().join("lanfence.toml");
+            let text = format!("{}\n[fence]\nbridges = ['br0']\n", without_fence());
+            std::fs::write(&policy, text).expect("written");
+            let policy = policy.to_str().expect("a path");
+            let mut watcher = Watcher::start(host, &["--policy", policy]);
+            watcher.until_status("0 of 0 interfaces are fenced");
+            host.start("web", &on_bridge(1, ""));
+            let new = watcher.until_event(&["not-fenced"]);
+            assert_eq!(new["device"], "vnet0", "{new}");
+            watcher.until_status(FENCED);
+            assert_eq!(closed(), [""; 0]);
+            assert_eq!(host.audit(&["--policy", policy]).0, 0);
+            // The same beside a guest that runs.
+            host.start("mail", &on_bridge(2, ""));
+            let new = watcher.until_event(&["not-fenced"]);
+            assert_eq!(new["device"], "vnet1", "{new}");
+            watcher.until_status("2 of 2 interfaces are fenced");
+            // A tap that changes its name is closed under the new one, and gets its own back.
+            run("ip", &["link", "set", "vnet0", "name", "x"]);
+            let fell = watcher.until_event(&["fell"]);
+            assert_eq!(fell["device"], "x", "{fell}");
+            watcher.until_status("2 of 2 interfaces are fenced");
+            assert_eq!(closed(), [""; 0]);
+            assert_eq!(host.audit(&["--policy", policy]).0, 0);
+            watcher.end();
+        },
+    );
+}
+
+/// The built-in policy without its table `[fence]`.
+fn without_fence() -> String {
+    let all = lanfence::policy::Policy::EXAMPLE;
+    let lines = all.lines().take_while(|line| *line != "[fence]");
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn with_alert_only_nothing_is_changed() {
+    on_a_small_host("watch::with_alert_only_nothing_is_changed", |host| {
+        fenced_guest(host);
+        let metrics = std::env::temp_dir().join(format!("lanfence-{}.prom", std::process::id()));
+        let path = metrics.to_str().expect("a path");
+        let mut watcher = Watcher::start(host, &["--alert-only", "--metrics", path]);
+        watcher.until_status(FENCED);
+        let text = std::fs::read_to_string(&metrics).expect("metrics");
+        std::fs::remove_file(&metrics).expect("they are ours");
+        assert!(text.contains("lanfence_nic_fenced{guest=\"web\""), "{text}");
+        run("ebtables", &["-t", "nat", "-F"]);
+        let fell = watcher.until_event(&["fell"]);
+        assert_eq!(fell["open_ms"], Value::Null, "{fell}");
+        watcher.until_status("0 of 1 interfaces are fenced");
+        assert_eq!(closed(), [""; 0]);
+        assert_eq!(host.audit(&[]).0, 1, "it is as open as before");
+        watcher.end();
+    });
+}

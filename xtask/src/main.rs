@@ -12,6 +12,7 @@ mod hosts;
 mod image;
 mod needs;
 mod options;
+mod package;
 mod packages;
 mod privilege;
 mod run;

@@ -4,6 +4,7 @@ use crate::failure::UnknownTask;
 use crate::hosts;
 use crate::image;
 use crate::options::Options;
+use crate::package;
 use crate::run;
 use crate::setup;
 use anyhow::Result;
@@ -124,6 +125,16 @@ pub const TASKS: &[Task] = &[
         details: "Runs `setup` and `image` first. All other arguments go to `lanfence bench`.",
         passthrough: true,
         run: run::bench,
+    },
+    Task {
+        name: "package",
+        arguments: "",
+        summary: "Make the Debian package and hold it against lintian",
+        details: "Builds lanfence with optimisation, makes manual pages and completions, and prints\n\
+                  the path of the package. Installs cargo-deb into the cache and lintian with apt\n\
+                  if they are missing. The package is for the release that it is built on.",
+        passthrough: false,
+        run: package::task,
     },
 ];
 
