@@ -59,6 +59,7 @@ fn main() -> ExitCode {
         "equal-chain-priority::random_order",
         random_order,
     ));
+    trials.push(Trial::test("no-uuid::the_next_version", next_version));
     trials.push(Trial::test("a_device_that_is_not_there", absent_device));
     libtest_mimic::run(&arguments, trials).exit_code()
 }
@@ -159,6 +160,28 @@ fn case(filters: Vec<(String, String)>) -> Case {
         bridge_nf: true,
         frames: Vec::new(),
     }
+}
+
+/// The next version of a filter is refused where neither has a uuid, and taken where both have.
+fn next_version() -> Result<(), Failed> {
+    let text = |uuid: &str, action: &str| {
+        let text =
+            format!("<filter name='x'>{uuid}<rule action='{action}' direction='out'/></filter>");
+        ("x".to_owned(), text)
+    };
+    let twice = |uuid: &str| case(vec![text(uuid, "drop"), text(uuid, "accept")]);
+    let answers = ask(&[twice("")])?;
+    let refused = answers[0].refused.as_deref().unwrap_or_default();
+    if !refused.contains("already exists with uuid") {
+        return Err(format!("the next version is not refused: {answers:#?}").into());
+    }
+    let uuid = "<uuid>6ecbbd5f-0d4f-4f0c-8a3c-0d6d3f5d1a77</uuid>";
+    let answers = ask(&[twice(uuid)])?;
+    let dumped = answers[0].dumped.last();
+    if !dumped.is_some_and(|text| text.contains("accept")) {
+        return Err(format!("the next version is not taken: {answers:#?}").into());
+    }
+    Ok(())
 }
 
 /// B16: libvirt says that it has bound a filter to a device that is not there.

@@ -49,6 +49,13 @@ pub fn trials(policy: &Policy, layout: &Layout, knows_guest: bool, backend: Back
     probes.map(|probe| Trial::of(probe, layout)).collect()
 }
 
+/// Ids of the probes that say nothing of a filter which knows its guest's address.
+pub fn left_out(policy: &Policy, layout: &Layout) -> Vec<String> {
+    let probes = probes(policy, layout).into_iter();
+    let left_out = probes.filter(|probe| !probe.suits(true));
+    left_out.map(|probe| probe.id).collect()
+}
+
 /// A probe with its frames.
 #[derive(Debug, Clone)]
 pub struct Trial {

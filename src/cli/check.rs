@@ -14,11 +14,11 @@ use super::options::{
 use super::output::say;
 use super::sarif::{self, Result as SarifResult};
 use crate::check::learning::LearningPhase;
+use crate::check::probes::left_out;
 use crate::check::{Checked, Expectations, check};
 use crate::frame::summary;
 use crate::nwfilter::evaluate::{Evaluation, TraceStep};
 use crate::nwfilter::examples::EXAMPLE_MAC;
-use crate::nwfilter::learning::given_address;
 use crate::nwfilter::lint;
 use crate::nwfilter::statements::{Held, Ruling};
 use crate::nwfilter::{FilterTree, Parameter, Position};
@@ -66,7 +66,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let PolicySource { policy, origin, .. } = options.policy.read()?;
     let meant = meant(options, &policy)?;
     let (tree, parameters) = (meant.tree, &meant.parameters);
-    let layout = layout(&policy, meant.mac, given_address(parameters))?;
+    let layout = layout(&policy, meant.mac, tree.given_address(parameters))?;
     let (mac, address) = (layout.guest.mac, layout.guest.v4);
     let mut bound = tree
         .bind(mac, address, parameters, options.backend.backend)
@@ -89,6 +89,11 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         !lint::hangs_on_values(finding) || steady.findings.iter().any(same)
     });
     let own = own(parameters, &bound, address);
+    let left_out = if own.is_empty() {
+        Vec::new()
+    } else {
+        left_out(&policy, &layout)
+    };
     let expectations = Expectations::of(&policy, &layout, &own, options.backend.backend);
     let report = Report {
         checked: Checked {
@@ -96,6 +101,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
             ..check(filter, &policy, &layout, &expectations, findings, &levels)
         },
         parameters: Parameter::all(parameters, bound.address, Some(address)),
+        left_out,
         policy: origin,
         guest: meant.guest,
         backend: options.backend.backend,

@@ -109,6 +109,10 @@ fn linted(options: &Options, levels: &Levels) -> Result<Linted, Failure> {
         linted.findings.extend(whole.findings);
         linted.unbound = whole.unbound.map(|error| tree.located(error).to_string());
         (linted.examples, linted.learning) = (whole.examples, whole.learning);
+        // libvirt's own get theirs when it is installed.
+        let filters = tree.filters.iter();
+        let own = filters.filter(|filter| !tree.is_shipped(&filter.name));
+        linted.findings.extend(own.filter_map(lint::without_uuid));
     }
     linted.findings.extend(definitions.lint(&mut tree));
     linted.findings = levels.apply(linted.findings);

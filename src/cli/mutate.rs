@@ -11,7 +11,6 @@ use super::options::{
 use super::output::{complain, say};
 use crate::layout::Layout;
 use crate::mutate::{Binding, mutate};
-use crate::nwfilter::learning::given_address;
 #[cfg(feature = "lab")]
 use crate::nwfilter::vocabulary::variables;
 #[cfg(feature = "lab")]
@@ -57,7 +56,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         load(&options.filters, bind, Strictness::Strict)?
     };
     let parameters = &options.binding.parameters.list;
-    let layout = layout(&policy, options.mac.mac, given_address(parameters))?;
+    let layout = layout(&policy, options.mac.mac, tree.given_address(parameters))?;
     let (mac, address) = (layout.guest.mac, layout.guest.v4);
     let bound = tree
         .bind(mac, address, parameters, options.backend.backend)

@@ -4,7 +4,7 @@ use super::failure::Failure;
 use crate::frame::Mac;
 use crate::layout::Layout;
 use crate::nwfilter::evaluate::Backend;
-use crate::nwfilter::learning::{AddressSource, Bound};
+use crate::nwfilter::learning::{AddressSource, Bound, values};
 use crate::nwfilter::vocabulary::variables;
 use crate::nwfilter::{FilterTree, ShippedFilters, Strictness};
 use crate::policy::Policy;
@@ -143,8 +143,13 @@ pub fn own(parameters: &[(String, String)], bound: &Bound, example: Ipv4Addr) ->
         .iter()
         .filter(|(name, _)| variables::GUEST.contains(&name.as_str()));
     let given = given.filter_map(|(_, value)| value.parse().ok());
-    let learnt = matches!(bound.address, AddressSource::Learnt(_)).then_some(IpAddr::V4(example));
-    given.chain(learnt).collect()
+    // What libvirt learns, and what a reference gives.
+    let other = match bound.address {
+        AddressSource::Learnt(_) => true,
+        AddressSource::Given => values(parameters, variables::IP).next().is_none(),
+        AddressSource::NotAsked => false,
+    };
+    given.chain(other.then_some(IpAddr::V4(example))).collect()
 }
 
 /// The hosts, with the guest's MAC and address where they are given.

@@ -235,6 +235,17 @@ impl FilterTree {
         })
     }
 
+    /// The guest's address where the interface's parameters give it, or else a reference among
+    /// the filters.
+    pub fn given_address(&self, parameters: &[(String, String)]) -> Option<Ipv4Addr> {
+        let entries = self.filters.iter().flat_map(|filter| &filter.entries);
+        let mut references = entries.filter_map(|entry| match entry {
+            Entry::Reference(reference) => Some(&reference.parameters),
+            Entry::Rule(_) => None,
+        });
+        given_address(parameters).or_else(|| references.find_map(|set| given_address(set)))
+    }
+
     /// Whether any rule has the variable.
     fn asks_for_address(&self) -> bool {
         let mut asked = self.filters.iter().flat_map(Filter::variables);

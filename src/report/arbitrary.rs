@@ -241,14 +241,18 @@ pub(super) fn run() -> impl Strategy<Value = Run> {
         any::<usize>(),
         vec(rule_text(), 0..3),
         vec(parameter(), 0..3),
+        vec(text(), 0..3),
     )
-        .prop_map(|(name, source, rules, texts, parameters)| FilterInfo {
-            name,
-            source,
-            rules,
-            texts,
-            parameters,
-        });
+        .prop_map(
+            |(name, source, rules, texts, parameters, left_out)| FilterInfo {
+                name,
+                source,
+                rules,
+                texts,
+                parameters,
+                left_out,
+            },
+        );
     let texts = (text(), text(), option::of(text()));
     let skipped = (text(), text()).prop_map(|(name, reason)| Skipped { name, reason });
     let cells = (vec(cell(), 0..5), vec(skipped, 0..3));

@@ -143,6 +143,7 @@ pub(crate) fn green() -> Run {
             rules: 58,
             texts: Vec::new(),
             parameters: Vec::new(),
+            left_out: Vec::new(),
         },
         host: Host {
             accel: "tcg".into(),
@@ -240,6 +241,7 @@ pub(crate) fn red() -> Run {
         rules: 5,
         texts: Vec::new(),
         parameters: Vec::new(),
+        left_out: Vec::new(),
     };
     run.started = Some("2025-11-23T22:12:05.250Z".into());
     for cell in &mut run.cells {
@@ -333,6 +335,7 @@ pub(super) fn no_filter() -> Run {
         rules: 0,
         texts: Vec::new(),
         parameters: Vec::new(),
+        left_out: Vec::new(),
     };
     for cell in &mut run.cells {
         cell.leak_check = None;

@@ -205,6 +205,10 @@ pub struct FilterInfo {
     /// What it is bound with.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parameters: Vec<Parameter>,
+    /// Probes that are not sent, since they say nothing of a filter for one guest: they come from
+    /// other addresses of the LAN.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
 }
 
 /// What the run ran on.

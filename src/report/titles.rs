@@ -78,6 +78,16 @@ pub fn unproven(outcome: Outcome) -> Option<&'static str> {
     }
 }
 
+/// What is said of probes that are not judged; none where all are.
+pub fn left_out(ids: &[String]) -> Option<String> {
+    let count = plural(ids.len(), "probe");
+    (!ids.is_empty()).then(|| {
+        format!(
+            "{count} from other addresses of the LAN: this filter knows its guest's, and may stop others"
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,8 @@
 //! The filter under test: the generated one, the user's own, or none.
 
+use crate::check::probes::left_out;
 use crate::frame::Mac;
+use crate::layout::Layout;
 use crate::nwfilter::evaluate::Backend;
 use crate::nwfilter::learning::{AddressSource, Learning};
 use crate::nwfilter::{
@@ -33,6 +35,8 @@ pub struct FilterUnderTest {
     pub info: FilterInfo,
     /// What libvirt learns the guest's address from, where it does.
     pub learning: Option<Learning>,
+    /// The guest's address, where a parameter or a reference gives it.
+    pub address: Option<Ipv4Addr>,
 }
 
 impl FilterUnderTest {
@@ -46,8 +50,10 @@ impl FilterUnderTest {
                 rules: 0,
                 texts: Vec::new(),
                 parameters: Vec::new(),
+                left_out: Vec::new(),
             },
             learning: None,
+            address: None,
         }
     }
 
@@ -67,9 +73,23 @@ impl FilterUnderTest {
                 rules: filter.rule_count(),
                 texts: texts(&FilterTree::generated(filter.clone())),
                 parameters: Vec::new(),
+                left_out: Vec::new(),
             },
             learning: None,
+            address: None,
         }
+    }
+
+    /// The same with the names of the probes that are not sent, for the report. A guest for which the policy has no
+    /// room is refused later.
+    #[must_use]
+    pub fn leaving_out(mut self, policy: &Policy) -> Self {
+        let knows_guest = self.texts.iter().any(|filter| filter.knows_guest);
+        let layout = Layout::with_guest(policy, self.address).ok();
+        if let Some(layout) = layout.filter(|_| knows_guest) {
+            self.info.left_out = left_out(policy, &layout);
+        }
+        self
     }
 
     /// The user's own filters, and those of libvirt that they refer to, with the parameters
@@ -97,11 +117,13 @@ impl FilterUnderTest {
                 rules: tree.rule_count(),
                 texts: texts(tree),
                 parameters: Parameter::all(parameters, address, None),
+                left_out: Vec::new(),
             },
             learning: match address {
                 AddressSource::Learnt(learning) => Some(learning),
                 AddressSource::NotAsked | AddressSource::Given => None,
             },
+            address: tree.given_address(parameters),
         })
     }
 }

@@ -12,6 +12,7 @@ use crate::nwfilter::evaluate::Backend;
 use crate::nwfilter::learning::Learning;
 use crate::report::model::{Cell, CellError};
 use serde::{Deserialize, Serialize};
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 /// When the filter comes to the NIC of a cell's guest.
@@ -135,6 +136,8 @@ pub struct Job {
     /// What libvirt learns the guest's address from, where no parameter gives it and the
     /// filter asks for it.
     pub learning: Option<Learning>,
+    /// The guest's address, where a parameter or a reference among the filters gives it.
+    pub address: Option<Ipv4Addr>,
     /// Accelerator of the guests.
     pub accel: Accel,
     /// Directory of the guest image; none where no cell has a guest.
@@ -188,6 +191,7 @@ impl Job {
             parameters: Vec::new(),
             mac: None,
             learning: filter.learning,
+            address: filter.address,
             accel: Accel::Tcg,
             guest: None,
             libvirt_cache: Some(cache.libvirt()?),

@@ -12,13 +12,17 @@ const WHILE_LEARNING: &str = "wan-ipv4/while-learning";
 
 /// The generated filter behind rules that pin the guest to its address.
 fn pinned() -> (tempfile::TempDir, String) {
+    pinned_by("<filterref filter='pin'/>")
+}
+
+/// The same with this reference to the rules that pin it.
+fn pinned_by(reference: &str) -> (tempfile::TempDir, String) {
     let dir = tempfile::tempdir().expect("a directory");
     let pin = "<filter name='pin' chain='ipv4-ip' priority='-710'>\
                <rule action='return' direction='out' priority='100'><ip srcipaddr='0.0.0.0' protocol='udp'/></rule>\
                <rule action='return' direction='out'><ip srcipaddr='$IP'/></rule>\
                <rule action='drop' direction='out' priority='1000'/></filter>";
-    let top =
-        "<filter name='pinned'><filterref filter='pin'/><filterref filter='lan-only'/></filter>";
+    let top = &format!("<filter name='pinned'>{reference}<filterref filter='lan-only'/></filter>");
     let generated = generate(&Policy::example());
     for (name, text) in [("pin", pin), ("pinned", top)] {
         let text = write(&read(text, name).expect("a filter"));
@@ -74,6 +78,19 @@ fn what_passes_while_libvirt_learns_is_told(#[case] given: &[&str], #[case] lear
         done.stdout
             .contains("While libvirt learned the guest's address")
     );
+}
+
+#[test]
+fn an_address_that_a_reference_gives_is_the_guests() {
+    let (_dir, path) = pinned_by(
+        "<filterref filter='pin'><parameter name='IP' value='192.168.1.77'/></filterref>",
+    );
+    let done = verify_tap(&["--filter", &path]);
+    assert_eq!(done.code, 0, "{}", done.printed());
+    let left_out = &done.run().filter.left_out;
+    assert!(!left_out.is_empty(), "{}", done.printed());
+    let note = format!("{} probes from other addresses of the LAN", left_out.len());
+    assert!(done.stdout.contains(&note), "{}", done.printed());
 }
 
 #[test]

@@ -18,11 +18,12 @@ pub const WITHOUT: [(&str, &str); 1] = [(
 )];
 
 /// Lints whose claim has a test of its own, those about definitions in tests/all/definitions.rs.
-pub const APART: [&str; 5] = [
+pub const APART: [&str; 6] = [
     "equal-chain-priority",
     "filterref-dropped",
     "filterref-in-network",
     "no-filterref",
+    "no-uuid",
     "several-filterrefs",
 ];
 

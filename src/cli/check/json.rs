@@ -27,6 +27,7 @@ pub fn json(report: &Report) -> String {
         "policy": report.policy,
         "guest": report.guest,
         "parameters": report.parameters,
+        "left_out": report.left_out,
         "backend": report.backend.word(),
         "exit_code": checked.conclusion().exit().code(),
         "known_gaps": checked.judgement.counts().known_gaps,

@@ -76,6 +76,9 @@ fn parameters(out: &mut String, report: &Report) {
     if !parameters.is_empty() {
         paragraph(out, "with    ", &parameters.join(", "), 8);
     }
+    if let Some(text) = titles::left_out(&report.left_out) {
+        paragraph(out, "without ", &text, 8);
+    }
 }
 
 /// Rules that no probe matches: a mistake in them would change no verdict.

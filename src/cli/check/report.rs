@@ -12,6 +12,8 @@ pub struct Report {
     pub guest: Option<String>,
     /// What the filter is bound with.
     pub parameters: Vec<Parameter>,
+    /// Probes that say nothing of a filter for one guest, where it is one.
+    pub left_out: Vec<String>,
     /// The back end that was evaluated.
     pub backend: Backend,
     /// The filters.

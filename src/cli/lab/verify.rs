@@ -171,7 +171,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         Some((source, meant)) => (source, Some(meant)),
         None => (options.policy.read()?, None),
     };
-    let filter = filter(options, &source, meant.as_ref())?;
+    let filter = filter(options, &source, meant.as_ref())?.leaving_out(&source.policy);
     let cache = Cache::open().map_err(Failure::host)?;
     let out = options
         .output

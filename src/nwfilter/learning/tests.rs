@@ -82,3 +82,25 @@ fn answer() -> Vec<u8> {
     let packet = Ip4::new(Ipv4Addr::new(192, 168, 1, 1), OWN).udp(67, 68, b"x");
     Link::new([2, 0, 0, 0, 0, 1], GUEST).frame(ethertype::IPV4, &packet)
 }
+
+/// The interface's parameters win over those of references, as libvirt has it.
+#[rstest]
+#[case::by_nobody("<filterref filter='y'/>", &[], None)]
+#[case::by_a_reference("<filterref filter='y'><parameter name='IP' value='192.168.1.77'/></filterref>", &[], Some("192.168.1.77"))]
+#[case::by_both("<filterref filter='y'><parameter name='IP' value='192.168.1.77'/></filterref>", &["192.168.1.5"], Some("192.168.1.5"))]
+#[case::by_the_interface("<filterref filter='y'/>", &["192.168.1.5", "192.168.1.6"], Some("192.168.1.5"))]
+#[case::of_another_variable("<filterref filter='y'><parameter name='GATEWAY' value='192.168.1.1'/></filterref>", &[], None)]
+fn the_address_is_given(
+    #[case] reference: &str,
+    #[case] given: &[&str],
+    #[case] expected: Option<&str>,
+) {
+    let text = format!("<filter name='x'>{reference}</filter>");
+    let tree = FilterTree::generated(crate::nwfilter::read(&text, "test").unwrap());
+    let given: Vec<(String, String)> = given
+        .iter()
+        .map(|ip| ("IP".to_owned(), (*ip).to_owned()))
+        .collect();
+    let expected = expected.map(|ip| ip.parse().unwrap());
+    assert_eq!(tree.given_address(&given), expected);
+}

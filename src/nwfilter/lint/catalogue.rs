@@ -54,7 +54,7 @@ pub const OF_DEFINITIONS: [&str; 4] = [
 ];
 
 /// All of them, by name.
-pub const LINTS: [Lint; 47] = [
+pub const LINTS: [Lint; 48] = [
     lint(
         "arp-mask-inherited",
         Error,
@@ -227,6 +227,11 @@ pub const LINTS: [Lint; 47] = [
         "no-lease",
         Warning,
         "a rule lets the guest ask for a lease which others keep from it",
+    ),
+    lint(
+        "no-uuid",
+        Note,
+        "a filter without a uuid, whose next version libvirt refuses",
     ),
     lint(
         "part-of-multicast",

@@ -26,6 +26,7 @@ mod whole;
 pub use finding::{Finding, Severity};
 pub use learning::lets_out;
 pub use levels::{Levels, LevelsError};
+pub use rules::without_uuid;
 pub use steady::{hangs_on_values, is_same};
 pub use whole::{Whole, whole};
 

@@ -50,6 +50,18 @@ pub fn filter(filter: &Filter, out: &mut Vec<Finding>) {
     }
 }
 
+/// What is said of a filter that can be defined once only.
+pub fn without_uuid(filter: &Filter) -> Option<Finding> {
+    filter.uuid.is_none().then(|| Finding {
+        lint: "no-uuid",
+        severity: Note,
+        filter: filter.name.clone(),
+        rule: None,
+        position: None,
+        message: "libvirt gives a filter without a uuid one of its own, and refuses the next version of it then, so that the old rules stay; write a <uuid> into the file, that of `virsh nwfilter-dumpxml` where the filter is defined already".to_owned(),
+    })
+}
+
 /// Longest name of a chain of ebtables that rules can jump to. libvirt's hold
 /// the interface's and the filter's: `J-vnet0-ipv4-lan` while they are built.
 const LONGEST_JUMP: usize = 28;

@@ -335,6 +335,22 @@ fn every_lint_has_a_filter_that_triggers_it_and_one_that_does_not() {
 }
 
 #[test]
+fn of_filters_without_a_uuid() {
+    let found = |uuid: &str| {
+        without_uuid(&read(&format!("<filter name='x'>{uuid}</filter>"), "test").unwrap())
+    };
+    let finding = found("").unwrap();
+    assert_eq!(
+        (finding.lint, finding.severity),
+        ("no-uuid", Severity::Note)
+    );
+    assert_eq!(
+        found("<uuid>11111111-1111-1111-1111-111111111111</uuid>"),
+        None
+    );
+}
+
+#[test]
 fn of_what_libvirt_ignores() {
     let name = "silently-ignored";
     let read = |rule: &str| {

@@ -6,6 +6,7 @@ use crate::report::color::Paint;
 use crate::report::matrix;
 use crate::report::model::{Cell, FilterInfo, Host, Run};
 use crate::report::text::{clean, plural};
+use crate::report::titles;
 
 /// Column at which the values start.
 const COLUMN: usize = 13;
@@ -13,9 +14,11 @@ const COLUMN: usize = 13;
 pub(super) fn print(page: &mut Page, run: &Run) {
     page.entry("lanfence", &clean(&run.version), Paint::bold);
     let started = run.started.as_deref().map(clean).unwrap_or_default();
+    let without = titles::left_out(&run.filter.left_out).unwrap_or_default();
     let fields = [
         ("filter", filter_line(&run.filter)),
         ("with", parameters_line(&run.filter)),
+        ("without", clean(&without)),
         ("policy", clean(&run.policy)),
         ("cells", cells(run)),
         ("accelerator", accelerator_line(&run.host)),

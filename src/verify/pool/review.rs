@@ -4,7 +4,6 @@
 
 use crate::guest::{GuestKind, quirk};
 use crate::layout::{Lan, Layout};
-use crate::nwfilter::learning::given_address;
 use crate::policy::Policy;
 use crate::probe::{Pass, Probe, firmware_catalogue};
 use crate::report::model::{Cell, Outcome, ProbeResult};
@@ -42,7 +41,7 @@ pub fn review(job: &Job, plan: &CellPlan, cell: &Cell) -> Option<String> {
 /// The probes of a cell; none where the worker alone knows.
 fn wanted(job: &Job, plan: &CellPlan) -> Option<Vec<Probe>> {
     let policy = Policy::parse(&job.policy, &job.policy_origin).ok()?;
-    let lan = Lan::for_lab(&policy, given_address(&job.parameters)).ok()?;
+    let lan = Lan::for_lab(&policy, job.address).ok()?;
     let lan = lan.with_guest_mac(job.mac);
     let layout: Layout = lan.layout(1, quirk(&plan.nic).mac_octet);
     match plan.guest {

@@ -5,7 +5,6 @@ use super::retry;
 use crate::guest::Image;
 use crate::lab::{Lab, Shortcut};
 use crate::layout::Lan;
-use crate::nwfilter::learning::given_address;
 use crate::policy::Policy;
 use crate::pool;
 use crate::report::live::Event;
@@ -49,7 +48,7 @@ async fn run_cells(
     let policy = Policy::parse(&job.policy, &job.policy_origin)?;
     let image = job.guest.as_deref().map(Image::open).transpose()?;
     let lab = Lab::up(
-        Lan::for_lab(&policy, given_address(&job.parameters))?.with_guest_mac(job.mac),
+        Lan::for_lab(&policy, job.address)?.with_guest_mac(job.mac),
         job.shortcuts,
         job.backend,
     )
