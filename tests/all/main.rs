@@ -56,6 +56,8 @@ mod ipxe;
 #[cfg(feature = "lab")]
 mod learning;
 #[cfg(feature = "lab")]
+mod libvirt_hook;
+#[cfg(feature = "lab")]
 mod partitions;
 #[cfg(feature = "lab")]
 mod restore;
