@@ -191,7 +191,9 @@ impl<'a> Entry<'a> {
             let all: Vec<String> = self.culprits.iter().map(ToString::to_string).collect();
             parts.push(format!("the rules were changed by {}", all.join(", ")));
         }
-        parts.join("; ")
+        // Errors name their cure on a line of its own.
+        let text = parts.join("; ");
+        text.lines().map(str::trim).collect::<Vec<_>>().join("; ")
     }
 }
 
@@ -231,7 +233,7 @@ mod tests {
                 event: "ready",
                 device: None,
                 nic: None,
-                message: "it watches".into(),
+                message: "it watches\n  cure: none".into(),
             };
             let mut entry = Entry::new(note.level, note.event, &note.message);
             entry.time = "2026-01-02T03:04:05Z".into();
