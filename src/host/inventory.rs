@@ -26,6 +26,8 @@ pub struct Inventory {
     pub rules: Result<Ruleset, String>,
     /// The back end of libvirt's nwfilter.
     pub backend: Backend,
+    /// libvirt's version, 1,000,000 × major + 1,000 × minor + release.
+    pub version: u32,
 }
 
 /// A guest with all definitions that it runs by or may run by.
@@ -112,6 +114,7 @@ impl Inventory {
             filters,
             bindings: bindings.collect(),
             backend: libvirt.backend()?,
+            version: libvirt.version()?,
             // Last, so that no guest is missed whose rules were made meanwhile.
             rules: rules(),
         })

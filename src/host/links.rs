@@ -36,6 +36,19 @@ pub fn bridges() -> BTreeSet<String> {
     names.filter(|name| is_bridge(name)).collect()
 }
 
+/// A name for a bridge that is not taken.
+pub fn free_bridge() -> String {
+    let names = (0..).map(|number| format!("br{number}"));
+    let mut free = names.filter(|name| !exists(name));
+    free.next().unwrap_or_else(|| "br0".into())
+}
+
+/// The NIC that the host's default route goes over.
+pub fn main_nic() -> Option<String> {
+    let json = super::tools::json("ip", &["-j", "-4", "route", "show", "default"]).ok()?;
+    Some(json.as_array()?.first()?["dev"].as_str()?.to_owned())
+}
+
 /// The number of a device.
 pub fn index(device: &str) -> Option<u32> {
     let text = std::fs::read_to_string(path(device)?.join("ifindex")).ok()?;

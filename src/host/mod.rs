@@ -15,9 +15,11 @@ pub mod netlink;
 pub mod prove;
 pub mod reference;
 pub mod report;
+mod rule_cache;
 mod tools;
 pub mod watch;
 
 pub use error::HostError;
 pub use inventory::{Defined, Guest, Inventory};
 pub use libvirt::{Access, Libvirt};
+pub use links::{free_bridge, main_nic};

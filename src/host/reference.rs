@@ -4,7 +4,9 @@
 //! tap that nobody uses. Nothing on the host is touched for it.
 
 use super::error::HostError;
+use super::inventory::Inventory;
 use super::kernel::{InterfaceRules, Ruleset, read};
+use super::rule_cache::RuleCache;
 use crate::frame::Mac;
 use crate::lab::{Binding, BindingSpec, LabError, Pair, Shortcuts};
 use crate::nwfilter::evaluate::Backend;
@@ -53,6 +55,7 @@ pub struct Wanted {
 #[derive(Debug, Default, Clone)]
 pub struct References {
     backend: Backend,
+    cache: RuleCache,
     known: HashMap<Wanted, Result<InterfaceRules, String>>,
 }
 
@@ -144,10 +147,13 @@ fn collect(
 }
 
 impl References {
-    /// For a libvirt with this back end.
-    pub fn new(backend: Backend) -> Self {
-        let known = HashMap::new();
-        Self { backend, known }
+    /// For the libvirt that was looked at.
+    pub fn of(inventory: &Inventory) -> Self {
+        Self {
+            backend: inventory.backend,
+            cache: RuleCache::of_host(inventory.version),
+            known: HashMap::new(),
+        }
     }
 
     /// Has all of them bound that are not known yet, in one lab.
@@ -159,13 +165,34 @@ impl References {
         if new.is_empty() {
             return;
         }
-        let asked: Vec<Wanted> = new.into_iter().cloned().collect();
+        let (mut asked, mut kept) = (Vec::new(), Vec::new());
+        for wanted in new {
+            match self.cache.get(&self.question(wanted)) {
+                Some(rules) => kept.push((wanted.clone(), Ok(rules))),
+                None => asked.push(wanted.clone()),
+            }
+        }
+        self.known.extend(kept);
+        if asked.is_empty() {
+            return;
+        }
         let answers = in_a_lab(&asked, self.backend);
         let answers = match answers {
             Ok(answers) => answers,
             Err(why) => vec![Err(why); asked.len()],
         };
+        for (wanted, answer) in asked.iter().zip(&answers) {
+            if let Ok(rules) = answer {
+                self.cache.put(&self.question(wanted), rules);
+            }
+        }
         self.known.extend(asked.into_iter().zip(answers));
+    }
+
+    /// What is asked, as a text.
+    fn question(&self, wanted: &Wanted) -> String {
+        let wanted = serde_json::to_string(wanted).expect("strings only");
+        format!("{} {wanted}", self.backend)
     }
 
     /// The rules that an interface must have, with the address that libvirt has learnt for it

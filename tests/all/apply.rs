@@ -1,14 +1,9 @@
 //! `apply`, `remove` and `repair` on a small host with real guests.
 
 use crate::small_host::{SmallHost, on_a_small_host, on_bridge, run};
-use virt::domain::Domain;
 
 /// A way to lose a filter, with its name.
 type Break = (&'static str, fn(&SmallHost));
-
-fn xml(guest: &Domain) -> [String; 2] {
-    [0, virt_sys::VIR_DOMAIN_XML_INACTIVE].map(|flags| guest.xml_desc(flags).expect("it is there"))
-}
 
 /// The state of the first interface and the kinds of its reasons.
 fn state(host: &SmallHost) -> (String, Vec<String>) {
@@ -24,17 +19,17 @@ fn state(host: &SmallHost) -> (String, Vec<String>) {
 fn a_guest_is_fenced_and_freed_again() {
     on_a_small_host("apply::a_guest_is_fenced_and_freed_again", |host| {
         let guest = host.start("web", &on_bridge(1, ""));
-        let before = xml(&guest);
+        let before = host.definitions(&guest);
         let dry = host.lanfence(&["apply", "--dry-run", "web"]).ended(0);
         assert_eq!(dry.out.matches("would change").count(), 3, "{}", dry.out);
-        assert_eq!(xml(&guest), before);
+        assert_eq!(host.definitions(&guest), before);
         let ran = host.lanfence(&["apply", "web"]).ended(0);
         assert!(ran.out.contains("fenced"), "{}", ran.out);
         assert_eq!(state(host), ("fenced".into(), vec![]));
         let again = host.lanfence(&["apply", "web"]).ended(0);
         assert!(again.out.contains("nothing was changed"), "{}", again.out);
         host.lanfence(&["remove", "web"]).ended(0);
-        assert_eq!(xml(&guest), before);
+        assert_eq!(host.definitions(&guest), before);
         assert!(host.libvirt.filters().unwrap().is_empty());
         let again = host.lanfence(&["remove", "web"]).ended(0);
         assert!(again.out.contains("nothing was changed"), "{}", again.out);
@@ -110,7 +105,7 @@ fn another_filter_is_replaced_while_the_guest_runs() {
                 .unwrap();
             let with = on_bridge(1, "<filterref filter='no-out-traffic'/>");
             let guest = host.start("win98", &with);
-            let before = xml(&guest);
+            let before = host.definitions(&guest);
             let (found, reasons) = state(host);
             assert_eq!(
                 (found.as_str(), reasons[0].as_str()),
@@ -121,7 +116,7 @@ fn another_filter_is_replaced_while_the_guest_runs() {
             host.lanfence(&["apply", "--replace", "win98"]).ended(0);
             assert_eq!(state(host), ("fenced".into(), vec![]));
             host.lanfence(&["remove", "win98"]).ended(0);
-            assert_eq!(xml(&guest), before);
+            assert_eq!(host.definitions(&guest), before);
         },
     );
 }
@@ -161,5 +156,15 @@ fn what_cannot_be_filtered_is_refused() {
             refused.err
         );
         assert_eq!(state(host).0, "unfilterable");
+        let direct = "<interface type='direct'><mac address='52:54:00:00:00:02'/>\
+                      <source dev='eno7' mode='bridge'/></interface>";
+        host.define("direct", direct);
+        let refused = host.lanfence(&["apply", "direct"]).ended(2);
+        assert!(refused.err.contains("eno7"), "{}", refused.err);
+        assert!(
+            refused.err.contains("<filterref filter='lan-only'/>"),
+            "{}",
+            refused.err
+        );
     });
 }

@@ -50,6 +50,8 @@ mod foreign;
 #[cfg(feature = "lab")]
 mod gate;
 #[cfg(feature = "lab")]
+mod histories;
+#[cfg(feature = "lab")]
 mod hosts;
 #[cfg(feature = "lab")]
 mod ipxe;

@@ -82,13 +82,36 @@ impl SmallHost {
         domain
     }
 
-    /// Runs lanfence as a user would.
-    pub fn lanfence(&self, arguments: &[&str]) -> Ran {
-        let output = Command::new(env!("CARGO_BIN_EXE_lanfence"))
+    /// The device of the guest's first interface.
+    pub fn device(&self, guest: &Domain) -> String {
+        let [xml, _] = self.definitions(guest);
+        let read = lanfence::domain::Domain::parse(&xml).expect("libvirt's own XML");
+        let device = read.interfaces.first().and_then(|one| one.target.clone());
+        device.expect("it runs")
+    }
+
+    /// What the guest runs by, and its persistent definition.
+    pub fn definitions(&self, guest: &Domain) -> [String; 2] {
+        assert!(self.libvirt.is_alive());
+        [0, virt_sys::VIR_DOMAIN_XML_INACTIVE]
+            .map(|flags| guest.xml_desc(flags).expect("it is there"))
+    }
+
+    /// lanfence as a user would start it.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lanfence"));
+        command
             .args(arguments)
             .env("LIBVIRT_DEFAULT_URI", self.libvirt.uri())
-            .output()
-            .expect("lanfence starts");
+            // Of this host alone: /run is.
+            .env("LANFENCE_CACHE", "/run/lanfence/cache")
+            .env("LANFENCE_STATE_DIR", "/run/lanfence/state");
+        command
+    }
+
+    /// Runs lanfence as a user would.
+    pub fn lanfence(&self, arguments: &[&str]) -> Ran {
+        let output = self.command(arguments).output().expect("lanfence starts");
         Ran {
             code: output.status.code().expect("it was not killed"),
             out: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -137,7 +160,6 @@ pub fn run(program: &str, arguments: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-#[allow(dead_code, reason = "not every test waits")]
 /// Waits until something is so.
 #[track_caller]
 pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {

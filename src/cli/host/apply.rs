@@ -1,5 +1,6 @@
 //! `lanfence apply`: fences guests.
 
+use super::bridging::recipe;
 use super::change::{DryRunOption, execute, record, refuse, show, warn};
 use super::connection::{ConnectOption, ScopeOptions, failure};
 use crate::cli::failure::Failure;
@@ -68,8 +69,8 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         replace: options.replace,
     };
     let mut plan = apply::plan(&inventory, &policy, &scope, wish);
-    refuse(&plan, "")?;
-    let mut prover = Prover::new(policy.clone(), References::new(inventory.backend));
+    refuse(&plan, &recipe(&inventory, &policy, &scope))?;
+    let mut prover = Prover::new(policy.clone(), References::of(&inventory));
     lost(&inventory, &policy, &scope, &mut plan, &mut prover);
     if options.dry_run.dry_run {
         show(&plan)?;

@@ -83,7 +83,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     };
     let mut inventory = Inventory::take(&libvirt).map_err(failure)?;
     scope.check(&inventory).map_err(failure)?;
-    let mut references = References::new(inventory.backend);
+    let mut references = References::of(&inventory);
     let mut found = settled(&mut inventory, |inventory| {
         audit(inventory, &source.policy, &scope, &mut references)
     });

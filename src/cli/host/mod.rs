@@ -2,6 +2,7 @@
 
 mod apply;
 mod audit;
+mod bridging;
 mod change;
 mod connection;
 mod init;

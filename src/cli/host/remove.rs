@@ -48,7 +48,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         show(&plan)?;
         return Ok(Exit::Pass.into());
     }
-    let mut prover = Prover::new(policy, References::new(inventory.backend));
+    let mut prover = Prover::new(policy, References::of(&inventory));
     execute(&libvirt, &plan, &mut prover, &mut record)?;
     forget(&plan.steps, record)?;
     warn(&plan)?;

@@ -38,7 +38,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let libvirt = options.connect.open(Access::Write)?;
     let inventory = Inventory::take(&libvirt).map_err(failure)?;
     scope.check(&inventory).map_err(failure)?;
-    let mut prover = Prover::new(policy.clone(), References::new(inventory.backend));
+    let mut prover = Prover::new(policy.clone(), References::of(&inventory));
     let mut found = audit(&inventory, &policy, &scope, prover.references());
     if scope.is_everything() {
         repair::known_only(&mut found, &policy);

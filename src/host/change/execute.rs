@@ -145,6 +145,7 @@ impl Executor<'_> {
                 self.open(target)
             }
             Step::Open(target) => self.open(target),
+            Step::Free(device) => Ok(gate::open(&[device])?),
         }
     }
 
@@ -280,6 +281,7 @@ fn reversed(step: &Step) -> Option<Step> {
         | Step::Unbypass(..)
         | Step::Rename { .. }
         | Step::Enslave { .. }
+        | Step::Free(_)
         | Step::Open(_) => None,
     }
 }

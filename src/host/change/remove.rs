@@ -7,6 +7,7 @@ use super::step::{Change, Step, Target};
 use crate::domain::{Domain, Interface};
 use crate::host::audit::{Scope, Subject};
 use crate::host::inventory::{Guest, Inventory};
+use crate::host::{gate, links};
 use crate::nwfilter::{FilterRef, generate};
 use crate::policy::Policy;
 
@@ -17,6 +18,7 @@ pub fn plan(inventory: &Inventory, policy: &Policy, scope: &Scope, record: &Reco
     for subject in &subjects {
         interface(policy, subject, record, &mut plan);
     }
+    free(&subjects, &mut plan);
     undefine(inventory, policy, &subjects, record, &mut plan);
     plan
 }
@@ -56,6 +58,21 @@ fn interface(policy: &Policy, subject: &Subject<'_>, record: &Record, plan: &mut
             plan.proven.push(target.clone());
         }
         plan.push(Step::Live(live));
+    }
+}
+
+/// A device that a change which did not come to its end has left closed is opened again, and
+/// one that is no longer there is forgotten.
+fn free(subjects: &[Subject<'_>], plan: &mut Plan) {
+    let devices = subjects
+        .iter()
+        .filter_map(|subject| subject.live?.target.clone());
+    let devices: Vec<String> = devices.collect();
+    // Who may not look has closed nothing.
+    for device in gate::closed().unwrap_or_default() {
+        if devices.contains(&device) || !links::exists(&device) {
+            plan.push(Step::Free(device));
+        }
     }
 }
 

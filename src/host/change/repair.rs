@@ -5,12 +5,16 @@ use super::plan::Plan;
 use super::step::{Change, Step, Target};
 use crate::host::audit::{Audit, Definition, InterfaceReport, Reason, Scope, Subject, bridge};
 use crate::host::inventory::Inventory;
-use crate::host::links;
+use crate::host::{gate, links};
 use crate::policy::Policy;
 
 /// Plans it for what an audit of the same scope has found.
 pub fn plan(inventory: &Inventory, policy: &Policy, scope: &Scope, found: &Audit) -> Plan {
     let mut plan = Plan::default();
+    // A name that is still closed would close the next guest that gets it.
+    let gone = gate::closed().unwrap_or_default().into_iter();
+    let gone = gone.filter(|device| !links::exists(device));
+    plan.steps.extend(gone.map(Step::Free));
     let subjects = scope.subjects(inventory);
     for report in &found.interfaces {
         let subject = subjects.iter().find(|subject| {

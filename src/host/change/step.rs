@@ -71,6 +71,8 @@ pub enum Step {
         /// The bridge.
         bridge: String,
     },
+    /// Opens a device that lanfence has closed, whatever its rules are.
+    Free(String),
     /// Opens a device that lanfence has closed, once its rules are proven.
     Open(Target),
 }
@@ -167,6 +169,7 @@ impl fmt::Display for Step {
                     "{target}: put its device {device} back into the bridge {bridge}"
                 )
             }
+            Self::Free(device) => write!(f, "{device}: open it: lanfence had closed it"),
             Self::Open(target) => {
                 write!(
                     f,

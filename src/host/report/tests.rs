@@ -92,3 +92,22 @@ fn metrics_are_written_whole_or_not_at_all() {
     assert_eq!(names.len(), 1);
     assert!(metrics::write(&dir.path().join("no/such.prom"), &audit(), 1).is_err());
 }
+
+#[test]
+fn the_json_fits_its_schema() {
+    let schema = include_str!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/docs/audit.schema.json"
+    ));
+    let schema = serde_json::from_str(schema).expect("the schema is JSON");
+    let validator = jsonschema::draft202012::new(&schema).expect("of draft 2020-12");
+    let good: serde_json::Value = serde_json::from_str(&json::json(&audit())).unwrap();
+    let errors: Vec<String> = validator
+        .iter_errors(&good)
+        .map(|error| error.to_string())
+        .collect();
+    assert_eq!(errors, Vec::<String>::new());
+    let mut odd = good;
+    odd["interfaces"][0]["state"] = "safe".into();
+    assert!(!validator.is_valid(&odd));
+}

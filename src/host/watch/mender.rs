@@ -93,7 +93,7 @@ impl Mender {
         let libvirt = Libvirt::open(self.uri.as_deref(), Access::Read)?;
         let inventory = Inventory::take(&libvirt)?;
         let known = self.references.take();
-        let mut references = known.unwrap_or_else(|| References::new(inventory.backend));
+        let mut references = known.unwrap_or_else(|| References::of(&inventory));
         let found = audit::audit(&inventory, &self.policy, &Scope::default(), &mut references);
         // A lab that failed may come up the next time.
         let failed = |reason: &Reason| matches!(reason, Reason::NoReference(_));
@@ -121,7 +121,7 @@ impl Mender {
         let libvirt = Libvirt::open(self.uri.as_deref(), Access::Write).map_err(text)?;
         let inventory = Inventory::take(&libvirt).map_err(text)?;
         let known = self.references.take();
-        let references = known.unwrap_or_else(|| References::new(inventory.backend));
+        let references = known.unwrap_or_else(|| References::of(&inventory));
         let mut prover = Prover::new(self.policy.clone(), references);
         let everything = Scope::default();
         let found = audit::audit(&inventory, &self.policy, &everything, prover.references());

@@ -114,6 +114,12 @@ pub const ALL: &[Scenario] = &[
         ..GUESTS
     },
     Scenario {
+        title: "verbs for hosts",
+        words: &["bash", "tests/hosts/verbs.sh"],
+        says: &["all verbs are as they must be"],
+        ..PLAIN
+    },
+    Scenario {
         title: "article's filter",
         words: &[
             "lanfence",
