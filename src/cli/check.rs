@@ -77,17 +77,16 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let filter = &bound.filter;
     let mut findings = tree.ignored();
     findings.extend(lint::lint(&tree.filters, &tree.top, filter));
-    // What hangs on the example address or MAC is no finding about the filter.
-    let steady = lint::whole(
-        &tree.filters,
-        &tree.top,
-        meant.mac.unwrap_or(EXAMPLE_MAC),
-        parameters,
-    );
-    findings.retain(|finding| {
-        let same = |other| lint::is_same(finding, other);
-        !lint::hangs_on_values(finding) || steady.findings.iter().any(same)
-    });
+    // What hangs on the example address or MAC is no finding about the filter. A large filter
+    // is looked at once more only where that matters.
+    if findings.iter().any(lint::hangs_on_values) {
+        let mac = meant.mac.unwrap_or(EXAMPLE_MAC);
+        let steady = lint::whole(&tree.filters, &tree.top, mac, parameters);
+        findings.retain(|finding| {
+            let same = |other| lint::is_same(finding, other);
+            !lint::hangs_on_values(finding) || steady.findings.iter().any(same)
+        });
+    }
     let own = own(parameters, &bound, address);
     let left_out = if own.is_empty() {
         Vec::new()

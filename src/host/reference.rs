@@ -59,8 +59,16 @@ pub struct References {
     known: HashMap<Wanted, Result<InterfaceRules, String>>,
 }
 
-impl Wanted {
-    /// For an interface that refers to a filter.
+/// A filter with all that it refers to, read once for all guests that refer to it.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    /// For a guest of any MAC.
+    wanted: Wanted,
+    read: Vec<Filter>,
+}
+
+impl Prepared {
+    /// Reads a filter as an interface refers to it.
     ///
     /// # Errors
     /// The name of a filter that is not defined.
@@ -68,7 +76,6 @@ impl Wanted {
         filters: &HashMap<String, String>,
         top: &str,
         parameters: &[(String, String)],
-        mac: Mac,
     ) -> Result<Self, String> {
         let mut ordered = Vec::new();
         collect(filters, top, &mut ordered, &mut BTreeSet::new())?;
@@ -78,30 +85,31 @@ impl Wanted {
                 as_libvirt(xml, name).ok().map(|document| document.filter)
             })
             .collect();
-        let given = parameters.iter().any(|(name, _)| name == variables::IP);
-        let set = read.iter().flat_map(Filter::parameters);
-        let learnt = !given
-            && !set.into_iter().any(|name| name == variables::IP)
-            && read
-                .iter()
-                .flat_map(Filter::variables)
-                .any(|name| name == variables::IP);
+        let is_address = |name: &str| name == variables::IP;
+        let set = read.iter().flat_map(Filter::parameters).any(is_address);
+        let given = set || parameters.iter().any(|(name, _)| is_address(name));
+        let learnt = !given && read.iter().flat_map(Filter::variables).any(is_address);
         let mut parameters = parameters.to_vec();
         if learnt {
             parameters.push((variables::IP.into(), ANY_ADDRESS.to_string()));
         }
-        let mac = if read.len() == ordered.len() && is_plain(&read, mac) {
-            ANY_MAC
-        } else {
-            mac
-        };
-        Ok(Self {
+        let wanted = Wanted {
             filters: ordered,
             top: top.to_owned(),
             parameters,
-            mac,
+            mac: ANY_MAC,
             learnt,
-        })
+        };
+        Ok(Self { wanted, read })
+    }
+
+    /// For a guest: one that the filters treat as any other needs no rules of its own.
+    pub fn wanted(&self, mac: Mac) -> Wanted {
+        let mut wanted = self.wanted.clone();
+        if self.read.len() < wanted.filters.len() || !is_plain(&self.read, mac) {
+            wanted.mac = mac;
+        }
+        wanted
     }
 }
 

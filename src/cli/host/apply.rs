@@ -9,7 +9,7 @@ use crate::cli::output::say;
 use crate::host::audit::{Scope, audit};
 use crate::host::change::apply::{self, Wish};
 use crate::host::change::{Lock, Plan, Prover, Step};
-use crate::host::reference::{References, Wanted};
+use crate::host::reference::{Prepared, References, Wanted};
 use crate::host::{Access, Inventory};
 use crate::nwfilter::{generate, write};
 use crate::policy::Policy;
@@ -110,8 +110,8 @@ fn lost(
 fn ahead(inventory: &Inventory, policy: &Policy, plan: &Plan) -> Vec<Wanted> {
     let mut filters = inventory.filters.clone();
     filters.insert(policy.name.clone(), write(&generate(policy)));
+    let prepared = Prepared::of(&filters, &policy.name, &[]).ok();
     let targets = plan.proven.iter();
-    let wanted =
-        targets.filter_map(|target| Wanted::of(&filters, &policy.name, &[], target.mac).ok());
+    let wanted = targets.filter_map(|target| Some(prepared.as_ref()?.wanted(target.mac)));
     wanted.collect()
 }

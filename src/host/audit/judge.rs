@@ -9,7 +9,7 @@ use super::types::InterfaceReport;
 use crate::domain::Interface;
 use crate::host::inventory::Inventory;
 use crate::host::libvirt::filter_file;
-use crate::host::reference::References;
+use crate::host::reference::{References, Wanted};
 use crate::nwfilter::{Filter, as_libvirt, difference};
 use crate::policy::Policy;
 use std::collections::BTreeSet;
@@ -28,13 +28,22 @@ pub struct Judge<'a> {
     pub filters: Filters,
     /// The devices that lanfence has closed.
     pub closed: Result<BTreeSet<String>, String>,
+    /// What is wrong with the policy's filter and its file, once it is known.
+    pub content: Option<Content>,
+}
+
+/// The policy's filter as libvirt has it.
+#[derive(Debug, Clone, Default)]
+pub struct Content {
+    differs: Option<String>,
+    file: Option<Reason>,
 }
 
 impl Judge<'_> {
     /// Judges an interface.
-    pub fn report(&mut self, subject: &Subject<'_>) -> InterfaceReport {
+    pub fn report(&mut self, subject: &Subject<'_>, wanted: Option<&Wanted>) -> InterfaceReport {
         let interface = subject.interface();
-        let mut reasons = self.reasons(subject);
+        let mut reasons = self.reasons(subject, wanted);
         let running = subject.live.is_some();
         reasons.sort_by_key(|reason| std::cmp::Reverse(reason.state(running)));
         let states = reasons.iter().map(|reason| reason.state(running));
@@ -66,7 +75,7 @@ impl Judge<'_> {
         references.any(|reference| reference.filter == self.policy.name)
     }
 
-    fn reasons(&mut self, subject: &Subject<'_>) -> Vec<Reason> {
+    fn reasons(&mut self, subject: &Subject<'_>, wanted: Option<&Wanted>) -> Vec<Reason> {
         let interface = subject.interface();
         let network = interface.network.as_ref();
         let network = network.and_then(|name| self.inventory.networks.get(name));
@@ -76,7 +85,7 @@ impl Judge<'_> {
         let mut out = Vec::new();
         if let Some(live) = subject.live {
             self.definition(&Definition::Live, live, &mut out);
-            self.in_force(live, &mut out);
+            self.in_force(live, wanted, &mut out);
         }
         if let Some(config) = subject.config {
             self.definition(&Definition::Config, config, &mut out);
@@ -170,7 +179,7 @@ impl Judge<'_> {
     }
 
     /// What the kernel does with its frames.
-    fn in_force(&self, live: &Interface, out: &mut Vec<Reason>) {
+    fn in_force(&self, live: &Interface, wanted: Option<&Wanted>, out: &mut Vec<Reason>) {
         let Some(device) = live.target.as_deref() else {
             out.push(Reason::Unseen("the guest has no device for it".into()));
             return;
@@ -186,6 +195,7 @@ impl Judge<'_> {
                 references: self.references,
                 live,
                 device,
+                wanted,
                 wanted_bridge: bridge(live, self.inventory),
             },
             out,
@@ -204,12 +214,15 @@ impl Judge<'_> {
         let Some(xml) = self.inventory.filters.get(name) else {
             return;
         };
-        let differs = match as_libvirt(xml, name) {
-            Ok(document) => difference(&self.ours, &document.filter),
-            Err(error) => Some(error.to_string()),
-        };
-        out.extend(file_fault(name, xml));
-        let Some(difference) = differs else {
+        let content = self.content.get_or_insert_with(|| Content {
+            differs: match as_libvirt(xml, name) {
+                Ok(document) => difference(&self.ours, &document.filter),
+                Err(error) => Some(error.to_string()),
+            },
+            file: file_fault(name, xml),
+        });
+        out.extend(content.file.clone());
+        let Some(difference) = content.differs.clone() else {
             return;
         };
         out.push(Reason::FilterDiffers {

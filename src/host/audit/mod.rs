@@ -12,17 +12,18 @@ mod state;
 mod types;
 
 pub use reason::{Definition, Reason, quoted};
-pub use scope::{Scope, Subject, bridge, wanted};
+pub use scope::{Scope, Subject, bridge};
 pub use state::State;
 pub use types::{Audit, InterfaceReport};
 
 use super::gate;
 use super::inventory::{Guest, Inventory};
-use super::reference::{References, Wanted};
-use crate::nwfilter;
+use super::reference::{Prepared, References, Wanted};
+use crate::nwfilter::{self, FilterRef};
 use crate::policy::Policy;
 use filters::Filters;
 use judge::Judge;
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// How often an audit looks again while libvirt is making rules, and how long it waits before.
@@ -39,9 +40,11 @@ pub fn audit(
     references: &mut References,
 ) -> Audit {
     let subjects = scope.subjects(inventory);
-    let live = subjects.iter().filter_map(|subject| subject.live);
-    let wanted: Vec<Wanted> = live.filter_map(|one| wanted(one, inventory)).collect();
-    references.ask(&wanted);
+    let wanted = wanted(&subjects, inventory);
+    // What cannot be seen need not be known.
+    if inventory.rules.is_ok() {
+        references.ask(wanted.iter().flatten());
+    }
     let mut judge = Judge {
         inventory,
         policy,
@@ -49,17 +52,34 @@ pub fn audit(
         ours: nwfilter::generate(policy),
         filters: Filters::default(),
         closed: gate::closed().map_err(|error| error.to_string()),
+        content: None,
     };
     let mut interfaces: Vec<InterfaceReport> = Vec::new();
     let mut guest = "";
-    for subject in &subjects {
-        interfaces.push(judge.report(subject));
+    for (subject, wanted) in subjects.iter().zip(&wanted) {
+        interfaces.push(judge.report(subject, wanted.as_ref()));
         if subject.guest.name != guest {
             interfaces.extend(other_ways(subject.guest));
         }
         guest = &subject.guest.name;
     }
     Audit { interfaces }
+}
+
+/// The rules that each running interface's filter asks for; none where it has no filter, or one
+/// that libvirt does not have. A filter is read once, however many guests have it.
+fn wanted(subjects: &[Subject<'_>], inventory: &Inventory) -> Vec<Option<Wanted>> {
+    let mut known: HashMap<FilterRef, Option<Prepared>> = HashMap::new();
+    let of = |subject: &Subject<'_>| {
+        let live = subject.live?;
+        let reference = live.filterref()?;
+        let prepared = known.entry(reference.clone()).or_insert_with(|| {
+            let FilterRef { filter, parameters } = reference;
+            Prepared::of(&inventory.filters, filter, parameters).ok()
+        });
+        Some(prepared.as_ref()?.wanted(live.mac?))
+    };
+    subjects.iter().map(of).collect()
 }
 
 /// The ways out of a guest that are no interface: no filter sees them.

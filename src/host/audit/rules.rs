@@ -1,12 +1,11 @@
 //! What is in the kernel for one interface.
 
 use super::reason::Reason;
-use super::scope::wanted;
 use crate::domain::{Interface, Kind};
 use crate::host::inventory::Inventory;
 use crate::host::kernel::{InterfaceRules, Ruleset};
 use crate::host::links;
-use crate::host::reference::References;
+use crate::host::reference::{References, Wanted};
 use crate::nwfilter::FilterRef;
 use crate::nwfilter::vocabulary::variables;
 
@@ -16,6 +15,7 @@ pub struct Installed<'a> {
     pub references: &'a References,
     pub live: &'a Interface,
     pub device: &'a str,
+    pub wanted: Option<&'a Wanted>,
     pub wanted_bridge: Option<String>,
 }
 
@@ -92,10 +92,10 @@ fn binding(installed: &Installed<'_>, reference: &FilterRef, out: &mut Vec<Reaso
 
 /// The kernel's rules against those that this libvirt makes.
 fn compare(installed: &Installed<'_>, has: &InterfaceRules, out: &mut Vec<Reason>) {
-    let Some(wanted) = wanted(installed.live, installed.inventory) else {
+    let Some(wanted) = installed.wanted else {
         return;
     };
-    match installed.references.rules(&wanted, has) {
+    match installed.references.rules(wanted, has) {
         Err(why) => out.push(Reason::NoReference(why)),
         Ok(rules) => match has.difference(&rules) {
             Some(_) if has.rebuilding => out.push(Reason::Rebuilding),

@@ -3,7 +3,6 @@
 use crate::domain::Interface;
 use crate::host::error::HostError;
 use crate::host::inventory::{Defined, Guest, Inventory};
-use crate::host::reference::Wanted;
 
 /// Which interfaces are meant.
 #[derive(Debug, Clone, Default)]
@@ -118,13 +117,4 @@ pub fn bridge(interface: &Interface, inventory: &Inventory) -> Option<String> {
         inventory.networks.get(name)?.bridge.clone()
     };
     interface.bridge.clone().or_else(of_network)
-}
-
-/// The rules that an interface's filter asks for; none where it has no filter, or one that
-/// libvirt does not have.
-pub fn wanted(interface: &Interface, inventory: &Inventory) -> Option<Wanted> {
-    let reference = interface.filterref()?;
-    let mac = interface.mac?;
-    let parameters = &reference.parameters;
-    Wanted::of(&inventory.filters, &reference.filter, parameters, mac).ok()
 }
