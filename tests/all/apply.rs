@@ -168,3 +168,35 @@ fn what_cannot_be_filtered_is_refused() {
         );
     });
 }
+
+/// However early an exchange is killed, nothing of what the user had is forgotten, and the guest
+/// is closed rather than open.
+#[test]
+fn an_exchange_that_is_killed_is_taken_up_again() {
+    on_a_small_host(
+        "apply::an_exchange_that_is_killed_is_taken_up_again",
+        |host| {
+            let article = include_str!("../../examples/no-out-traffic.xml");
+            host.libvirt
+                .define_filter("no-out-traffic", article)
+                .unwrap();
+            let with = on_bridge(1, "<filterref filter='no-out-traffic'/>");
+            let guest = host.start("win98", &with);
+            let before = host.definitions(&guest);
+            for after in [100, 400, 800, 1200, 1600] {
+                let mut command = host.command(&["apply", "--replace", "win98"]);
+                let mut child = command
+                    .stdout(std::process::Stdio::null())
+                    .spawn()
+                    .expect("lanfence starts");
+                std::thread::sleep(std::time::Duration::from_millis(after));
+                let _ = child.kill();
+                child.wait().expect("it has ended");
+                host.lanfence(&["apply", "--replace", "win98"]).ended(0);
+                assert_eq!(state(host), ("fenced".into(), vec![]), "{after}");
+                host.lanfence(&["remove", "win98"]).ended(0);
+                assert_eq!(host.definitions(&guest), before, "{after}");
+            }
+        },
+    );
+}

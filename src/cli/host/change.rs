@@ -67,14 +67,13 @@ pub fn warn(plan: &Plan) -> Result<(), Failure> {
     say(&told.collect::<String>())
 }
 
-/// Carries a plan out and keeps the record.
+/// Carries a plan out and tells each step.
 pub fn execute(
     libvirt: &Libvirt,
     plan: &Plan,
     prover: &mut Prover,
     record: &mut Record,
 ) -> Result<(), Failure> {
-    let before = record.clone();
     let mut tell = |step: &str| {
         // A closed terminal is no reason to stop halfway.
         let _ = say(&format!("{step}\n"));
@@ -86,11 +85,7 @@ pub fn execute(
         tell: &mut tell,
     }
     .run(plan);
-    done.map_err(|error| failed(libvirt, error))?;
-    if *record != before {
-        record.write(&record_file()).map_err(failure)?;
-    }
-    Ok(())
+    done.map_err(|error| failed(libvirt, error))
 }
 
 /// A change that failed: the host's fault where libvirt or a tool is gone.

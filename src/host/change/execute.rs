@@ -7,7 +7,7 @@
 
 use super::plan::Plan;
 use super::proof::Prover;
-use super::record::Record;
+use super::record::{Record, file as record_file};
 use super::step::{Change, Step, Target};
 use crate::domain::{Interface, interface_with, set_filterref};
 use crate::frame::mac_text;
@@ -29,7 +29,7 @@ pub struct Executor<'a> {
     pub libvirt: &'a Libvirt,
     /// Knows when rules are in force.
     pub prover: &'a mut Prover,
-    /// What was found and put in its place.
+    /// What is found and put in its place, as it is on disk.
     pub record: &'a mut Record,
     /// Who is told.
     pub tell: Tell<'a>,
@@ -66,11 +66,36 @@ fn told(undone: &[String], left: &[String]) -> String {
 }
 
 impl Executor<'_> {
-    /// Does all steps, or none.
+    /// Does all steps, or none. What will be replaced is on disk before anything is changed:
+    /// who is killed halfway leaves a record that `remove` can go by.
     ///
     /// # Errors
     /// The step that failed, with what became of those before it.
     pub fn run(&mut self, plan: &Plan) -> Result<(), ExecuteError> {
+        let before = self.record.clone();
+        for step in &plan.steps {
+            self.record.note(step);
+        }
+        let changed = *self.record != before;
+        if changed && let Err(source) = self.record.write(&record_file()) {
+            *self.record = before;
+            return Err(ExecuteError {
+                failed: "keep in mind what is replaced".into(),
+                source: Box::new(source),
+                undone: Vec::new(),
+                left: Vec::new(),
+            });
+        }
+        let done = self.steps(plan);
+        if done.is_err() && changed {
+            *self.record = before;
+            // What it says too much is taken for nothing by `remove`.
+            let _ = self.record.write(&record_file());
+        }
+        done
+    }
+
+    fn steps(&mut self, plan: &Plan) -> Result<(), ExecuteError> {
         let mut done: Vec<&Step> = Vec::new();
         for step in &plan.steps {
             (self.tell)(&step.to_string());
@@ -86,9 +111,6 @@ impl Executor<'_> {
                 (error.failed, error.source) = (failed, Box::new(source));
                 return Err(error);
             }
-        }
-        for step in done {
-            self.note(step);
         }
         Ok(())
     }
@@ -233,25 +255,6 @@ impl Executor<'_> {
 
     fn proven(&mut self, target: &Target) -> Result<(), HostError> {
         self.prover.until_in_force(self.libvirt, target)
-    }
-
-    /// Keeps in mind what a step has done, for `remove`.
-    fn note(&mut self, step: &Step) {
-        match step {
-            Step::Define {
-                name, before: None, ..
-            } => self.record.define(name),
-            Step::Undefine { name, .. } => self.record.undefine(name),
-            Step::Config(change) | Step::Live(change) => {
-                let Target { uuid, mac, .. } = &change.target;
-                let live = matches!(step, Step::Live(_));
-                let from = change.from.as_ref();
-                if change.to.is_some() && !self.record.holds(change) {
-                    self.record.replaced(uuid, *mac, live, from);
-                }
-            }
-            _ => {}
-        }
     }
 }
 

@@ -36,13 +36,10 @@ impl Lock {
             source,
         };
         let mut options = File::options();
-        let mut file = options
-            .create(true)
-            .truncate(false)
-            .read(true)
-            .write(true)
-            .open(path)
-            .map_err(failed)?;
+        options.create(true).truncate(false).read(true).write(true);
+        // Another user's can be locked, and not written.
+        let opened = options.open(path).or_else(|_| File::open(path));
+        let mut file = opened.map_err(failed)?;
         let end = Instant::now() + longest;
         loop {
             match Flock::lock(file, FlockArg::LockExclusiveNonblock) {

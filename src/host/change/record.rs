@@ -1,7 +1,7 @@
 //! What `apply` has put there and what it found in its place, so that `remove` takes away that
 //! and only that.
 
-use super::step::Change;
+use super::step::{Change, Step, Target};
 use crate::frame::{Mac, mac_text};
 use crate::host::error::HostError;
 use crate::nwfilter::FilterRef;
@@ -127,26 +127,40 @@ impl Record {
         self.filters.contains(filter)
     }
 
-    /// Notes that a filter was defined that was not there.
-    pub fn define(&mut self, filter: &str) {
-        self.filters.insert(filter.to_owned());
+    /// Notes what a step is about to do.
+    pub fn note(&mut self, step: &Step) {
+        match step {
+            Step::Define {
+                name, before: None, ..
+            } => {
+                self.filters.insert(name.clone());
+            }
+            Step::Undefine { name, .. } => {
+                self.filters.remove(name);
+            }
+            Step::Config(change) => self.change(change, false),
+            Step::Live(change) => self.change(change, true),
+            _ => {}
+        }
     }
 
-    /// Notes that a filter is gone.
-    pub fn undefine(&mut self, filter: &str) {
-        self.filters.remove(filter);
+    fn change(&mut self, change: &Change, live: bool) {
+        let Target { uuid, mac, .. } = &change.target;
+        if change.to.is_some() && !Self::is_again(change) {
+            self.replaced(uuid, *mac, live, change.from.as_ref());
+        }
     }
 
     /// Whether a change only puts the policy's own filter in again: what the user had before
     /// is another one.
-    pub fn holds(&self, change: &Change) -> bool {
+    fn is_again(change: &Change) -> bool {
         let same = change.from.as_ref().zip(change.to.as_ref());
         same.is_some_and(|(from, to)| from.filter == to.filter)
     }
 
     /// Notes what an interface had in its persistent definition or running guest. What is
     /// known already stays: the first is what the user had.
-    pub fn replaced(&mut self, uuid: &str, mac: Mac, live: bool, from: Option<&FilterRef>) {
+    fn replaced(&mut self, uuid: &str, mac: Mac, live: bool, from: Option<&FilterRef>) {
         let Some(from) = from else {
             return;
         };
@@ -197,7 +211,11 @@ mod tests {
         let path = dir.path().join("state/applied.json");
         assert_eq!(Record::read(&path).unwrap(), Record::default());
         let mut record = Record::default();
-        record.define("lan-only");
+        record.note(&Step::Define {
+            name: "lan-only".into(),
+            xml: String::new(),
+            before: None,
+        });
         record.replaced("u", MAC, false, Some(&reference("old")));
         record.write(&path).unwrap();
         assert_eq!(Record::read(&path).unwrap(), record);

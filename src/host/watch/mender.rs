@@ -158,7 +158,6 @@ fn execute(libvirt: &Libvirt, plan: &Plan, prover: &mut Prover) -> Result<Vec<St
         return Err(all.join("\n"));
     }
     let mut record = Record::read(&record_file()).map_err(|error| error.to_string())?;
-    let before = record.clone();
     let mut done = Vec::new();
     let mut executor = Executor {
         libvirt,
@@ -167,11 +166,6 @@ fn execute(libvirt: &Libvirt, plan: &Plan, prover: &mut Prover) -> Result<Vec<St
         tell: &mut |step| done.push(step.to_owned()),
     };
     executor.run(plan).map_err(|error| error.to_string())?;
-    if record != before {
-        record
-            .write(&record_file())
-            .map_err(|error| error.to_string())?;
-    }
     Ok(done)
 }
 
