@@ -55,13 +55,14 @@ pub fn index(device: &str) -> Option<u32> {
     text.trim().parse().ok()
 }
 
-/// The devices that have this MAC.
-pub fn with_mac(mac: Mac) -> Vec<String> {
+/// The taps that have this MAC. A bridge takes over that of one of its ports.
+pub fn taps_with_mac(mac: Mac) -> Vec<String> {
     let wanted = mac_text(mac);
     let entries = std::fs::read_dir(CLASS).into_iter().flatten().flatten();
     let own = entries.filter(|entry| {
         let address = std::fs::read_to_string(entry.path().join("address"));
-        address.is_ok_and(|address| address.trim() == wanted)
+        let is_tap = entry.path().join("tun_flags").exists();
+        is_tap && address.is_ok_and(|address| address.trim() == wanted)
     });
     own.map(|entry| entry.file_name().to_string_lossy().into_owned())
         .collect()

@@ -1,6 +1,6 @@
 //! `lanfence watch` on a small host: fences that fall are closed, mended, proven and opened.
 
-use crate::small_host::{SmallHost, on_a_small_host, on_bridge, run};
+use crate::small_host::{SmallHost, on_a_small_host, on_bridge, run, until};
 use lanfence::host::gate;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -29,14 +29,9 @@ impl Watcher {
             .set_read_timeout(Some(Duration::from_millis(20)))
             .expect("a socket");
         let log = File::create(dir.path().join("log")).expect("a file");
-        let process = Command::new(env!("CARGO_BIN_EXE_lanfence"))
-            .args([
-                "watch",
-                "--log-format",
-                "json",
-                "--connect",
-                host.libvirt.uri(),
-            ])
+        let process = host
+            .command(&["watch", "--log-format", "json"])
+            .args(["--connect", host.libvirt.uri()])
             .args(arguments)
             .env("NOTIFY_SOCKET", &socket)
             .stdin(Stdio::null())
@@ -246,4 +241,30 @@ fn with_alert_only_nothing_is_changed() {
         assert_eq!(host.audit(&[]).0, 1, "it is as open as before");
         watcher.end();
     });
+}
+
+/// A rule names a device: one that is renamed has none.
+#[test]
+fn a_renamed_tap_is_closed_and_gets_its_name_back() {
+    on_a_small_host(
+        "watch::a_renamed_tap_is_closed_and_gets_its_name_back",
+        |host| {
+            fenced_guest(host);
+            let mut watcher = Watcher::start(host, &[]);
+            watcher.until_status(FENCED);
+            let renamed = Command::new("ip")
+                .args(["link", "set", "vnet0", "name", "x"])
+                .status();
+            if !renamed.expect("`ip` starts").success() {
+                println!("skipped: before Linux 6.2 a device that is up keeps its name");
+                return watcher.end();
+            }
+            until("vnet0 has its name back", || {
+                std::path::Path::new("/sys/class/net/vnet0").exists()
+            });
+            until("the gate is empty", || closed().is_empty());
+            assert_eq!(host.audit(&[]).0, 0, "{}", watcher.log());
+            watcher.end();
+        },
+    );
 }

@@ -194,7 +194,7 @@ impl Mender<'_> {
     fn rename(&mut self, device: &str) {
         let mut mac = self.target.mac;
         mac[0] = 0xfe;
-        match links::with_mac(mac).as_slice() {
+        match links::taps_with_mac(mac).as_slice() {
             [one] => self.plan.push(Step::Rename {
                 target: self.target.clone(),
                 from: one.clone(),
