@@ -1,16 +1,14 @@
 //! `lanfence apply`: fences guests.
 
 use super::bridging::recipe;
-use super::change::{DryRunOption, execute, record, refuse, show, warn};
-use super::connection::{ConnectOption, ScopeOptions, failure};
+use super::change::{ChangeOptions, Guests, execute, record, refuse, show, warn};
 use crate::cli::failure::Failure;
-use crate::cli::options::PolicyOption;
 use crate::cli::output::say;
+use crate::host::Inventory;
 use crate::host::audit::{Scope, audit};
 use crate::host::change::apply::{self, Wish};
-use crate::host::change::{Lock, Plan, Prover, Step};
-use crate::host::reference::{Prepared, References, Wanted};
-use crate::host::{Access, Inventory};
+use crate::host::change::{Plan, Prover, Step};
+use crate::host::reference::{Prepared, Wanted};
 use crate::nwfilter::{generate, write};
 use crate::policy::Policy;
 use crate::verdict::Exit;
@@ -22,11 +20,7 @@ use std::process::ExitCode;
 #[derive(Debug, Args)]
 pub struct Options {
     #[command(flatten)]
-    scope: ScopeOptions,
-    #[command(flatten)]
-    connect: ConnectOption,
-    #[command(flatten)]
-    policy: PolicyOption,
+    change: ChangeOptions,
     /// Change the running guest only
     #[arg(long, help_heading = "Host")]
     live: bool,
@@ -38,27 +32,13 @@ pub struct Options {
     /// A running guest is closed for the moment in which libvirt exchanges the rules.
     #[arg(long, help_heading = "Host")]
     replace: bool,
-    #[command(flatten)]
-    dry_run: DryRunOption,
 }
 
 /// Plans, shows, does.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
-    let policy = options.policy.read()?.policy;
-    let scope = options.scope.scope();
-    if scope.is_everything() {
-        return Err(Failure::usage(
-            "no guest is named\n  cure: name guests, or give --bridge or --network for all on one",
-        ));
-    }
-    let _lock = (!options.dry_run.dry_run)
-        .then(Lock::take)
-        .transpose()
-        .map_err(failure)?;
-    let libvirt = options.connect.open(Access::Write)?;
-    let inventory = Inventory::take(&libvirt).map_err(failure)?;
-    scope.check(&inventory).map_err(failure)?;
-    if scope.subjects(&inventory).is_empty() {
+    let host = options.change.host(Guests::Named)?;
+    let (policy, scope, inventory) = (&host.policy, &host.scope, &host.inventory);
+    if scope.subjects(inventory).is_empty() {
         return Err(Failure::usage(
             "no interface of a guest is meant\n  cure: `lanfence audit` shows the interfaces, with their bridges and networks",
         ));
@@ -68,16 +48,16 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         config: options.config,
         replace: options.replace,
     };
-    let mut plan = apply::plan(&inventory, &policy, &scope, wish);
-    refuse(&plan, &recipe(&inventory, &policy, &scope))?;
-    let mut prover = Prover::new(policy.clone(), References::of(&inventory));
-    lost(&inventory, &policy, &scope, &mut plan, &mut prover);
-    if options.dry_run.dry_run {
+    let mut plan = apply::plan(inventory, policy, scope, wish);
+    refuse(&plan, &recipe(inventory, policy, scope))?;
+    let mut prover = host.prover();
+    lost(inventory, policy, scope, &mut plan, &mut prover);
+    if options.change.dry_run {
         show(&plan)?;
         return Ok(Exit::Pass.into());
     }
-    prover.ask_ahead(ahead(&inventory, &policy, &plan));
-    execute(&libvirt, &plan, &mut prover, &mut record()?)?;
+    prover.ask_ahead(ahead(inventory, policy, &plan));
+    execute(&host.libvirt, &plan, &mut prover, &mut record()?)?;
     warn(&plan)?;
     let mut told = String::new();
     for target in &plan.proven {

@@ -1,21 +1,87 @@
 //! What `apply`, `remove` and `repair` share: the plan is shown, then carried out.
 
-use super::connection::failure;
+use super::connection::{ConnectOption, ScopeOptions, failure};
 use crate::cli::failure::Failure;
+use crate::cli::options::PolicyOption;
 use crate::cli::output::say;
-use crate::host::change::{ExecuteError, Executor, Plan, Prover, Record, Refusal, record_file};
-use crate::host::{HostError, Libvirt};
+use crate::host::audit::Scope;
+use crate::host::change::{
+    ExecuteError, Executor, Lock, Plan, Prover, Record, Refusal, record_file,
+};
+use crate::host::reference::References;
+use crate::host::{Access, HostError, Inventory, Libvirt};
+use crate::policy::Policy;
 use crate::verdict::Exit;
 use clap::Args;
 use std::fmt::Write as _;
 
-/// `--dry-run`.
+/// What a verb that changes a host is told.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Host")]
-pub struct DryRunOption {
+pub struct ChangeOptions {
+    #[command(flatten)]
+    scope: ScopeOptions,
+    #[command(flatten)]
+    connect: ConnectOption,
+    #[command(flatten)]
+    policy: PolicyOption,
     /// Print what would be changed, and change nothing
-    #[arg(short = 'n', long)]
+    #[arg(short = 'n', long, help_heading = "Host")]
     pub dry_run: bool,
+}
+
+/// Who must say which guests are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guests {
+    /// The user.
+    Named,
+    /// Nobody: without a name all are.
+    All,
+}
+
+/// A host that was looked at, to be changed.
+pub struct Host {
+    /// What is meant.
+    pub policy: Policy,
+    /// Which interfaces.
+    pub scope: Scope,
+    /// The connection, which may change.
+    pub libvirt: Libvirt,
+    /// What was there.
+    pub inventory: Inventory,
+    /// No other lanfence changes the host meanwhile; none where nothing will be changed.
+    _lock: Option<Lock>,
+}
+
+impl ChangeOptions {
+    /// Looks at the host.
+    pub fn host(&self, guests: Guests) -> Result<Host, Failure> {
+        let policy = self.policy.read()?.policy;
+        let scope = self.scope.scope();
+        if guests == Guests::Named && scope.is_everything() {
+            return Err(Failure::usage(
+                "no guest is named\n  cure: name guests, or give --bridge or --network for all on one",
+            ));
+        }
+        let lock = (!self.dry_run).then(Lock::take).transpose();
+        let lock = lock.map_err(failure)?;
+        let libvirt = self.connect.open(Access::Write)?;
+        let inventory = Inventory::take(&libvirt).map_err(failure)?;
+        scope.check(&inventory).map_err(failure)?;
+        Ok(Host {
+            policy,
+            scope,
+            libvirt,
+            inventory,
+            _lock: lock,
+        })
+    }
+}
+
+impl Host {
+    /// Knows when the policy's rules are in force there.
+    pub fn prover(&self) -> Prover {
+        Prover::new(self.policy.clone(), References::of(&self.inventory))
+    }
 }
 
 /// The record of what was changed. Who may not read it has changed nothing that it could tell

@@ -1,13 +1,10 @@
 //! `lanfence remove`: takes away what `apply` put there.
 
-use super::change::{DryRunOption, execute, record, refuse, show, warn};
-use super::connection::{ConnectOption, ScopeOptions, failure};
+use super::change::{ChangeOptions, Guests, execute, record, refuse, show, warn};
+use super::connection::failure;
 use crate::cli::failure::Failure;
-use crate::cli::options::PolicyOption;
 use crate::cli::output::say;
-use crate::host::change::{Lock, Prover, Step, record_file, remove};
-use crate::host::reference::References;
-use crate::host::{Access, Inventory};
+use crate::host::change::{Step, record_file, remove};
 use crate::verdict::Exit;
 use clap::Args;
 use std::process::ExitCode;
@@ -16,40 +13,20 @@ use std::process::ExitCode;
 #[derive(Debug, Args)]
 pub struct Options {
     #[command(flatten)]
-    scope: ScopeOptions,
-    #[command(flatten)]
-    connect: ConnectOption,
-    #[command(flatten)]
-    policy: PolicyOption,
-    #[command(flatten)]
-    dry_run: DryRunOption,
+    change: ChangeOptions,
 }
 
 /// Plans, shows, does.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
-    let policy = options.policy.read()?.policy;
-    let scope = options.scope.scope();
-    if scope.is_everything() {
-        return Err(Failure::usage(
-            "no guest is named\n  cure: name guests, or give --bridge or --network for all on one",
-        ));
-    }
-    let _lock = (!options.dry_run.dry_run)
-        .then(Lock::take)
-        .transpose()
-        .map_err(failure)?;
-    let libvirt = options.connect.open(Access::Write)?;
-    let inventory = Inventory::take(&libvirt).map_err(failure)?;
-    scope.check(&inventory).map_err(failure)?;
+    let host = options.change.host(Guests::Named)?;
     let mut record = record()?;
-    let plan = remove::plan(&inventory, &policy, &scope, &record);
+    let plan = remove::plan(&host.inventory, &host.policy, &host.scope, &record);
     refuse(&plan, "")?;
-    if options.dry_run.dry_run {
+    if options.change.dry_run {
         show(&plan)?;
         return Ok(Exit::Pass.into());
     }
-    let mut prover = Prover::new(policy, References::of(&inventory));
-    execute(&libvirt, &plan, &mut prover, &mut record)?;
+    execute(&host.libvirt, &plan, &mut host.prover(), &mut record)?;
     forget(&plan.steps, record)?;
     warn(&plan)?;
     if plan.steps.is_empty() {
