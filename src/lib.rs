@@ -32,6 +32,8 @@ pub mod cli;
 #[cfg(feature = "lab")]
 pub mod crosscheck;
 #[cfg(feature = "lab")]
+pub mod doctor;
+#[cfg(feature = "lab")]
 pub mod guest;
 #[cfg(feature = "lab")]
 pub mod host;

@@ -5,7 +5,7 @@ use clap::Command;
 use std::fmt::Write as _;
 
 /// Command lines to begin with, by verb: the arguments, and what they do.
-pub const EXAMPLES: [(&str, &[(&str, &str)]); 20] = [
+pub const EXAMPLES: [(&str, &[(&str, &str)]); 21] = [
     (
         "generate",
         &[
@@ -170,6 +170,17 @@ pub const EXAMPLES: [(&str, &[(&str, &str)]); 20] = [
             "matrix --format github --parts 4 --matrix full",
             "split all cells into four jobs",
         )],
+    ),
+    (
+        "doctor",
+        &[
+            ("doctor", "try what the lab needs of this host"),
+            ("doctor --accel kvm", "fail where no guest boots under KVM"),
+            (
+                "doctor --apparmor-profile",
+                "print a profile that lets an ordinary user's lab run on Ubuntu",
+            ),
+        ],
     ),
     (
         "bench",

@@ -4,10 +4,12 @@ use super::daemon::Daemon;
 use super::error::LabError;
 use super::netns::Netns;
 use super::paths::STATE;
+use super::slowness::Slowness;
 use crate::frame::mac_text;
 use crate::layout::wan::WAN4;
 use crate::layout::{Lan, mac};
 use std::process::Command;
+use std::time::Duration;
 
 /// A domain that dnsmasq answers for; every name in it is on the WAN.
 pub const DOMAIN: &str = "lanfence.test";
@@ -93,8 +95,24 @@ fn reservation(lan: &Lan, number: u8) -> String {
     format!("--dhcp-host=*{},{}", rest.concat(), lan.lease(number))
 }
 
+/// Longest wait for dnsmasq's sockets, which takes tens of milliseconds on an idle machine.
+const START: Duration = Duration::from_secs(10);
+
+/// Waits until the DHCP server's socket is there.
+///
+/// # Errors
+/// [`LabError`] when dnsmasq ends before, or takes too long.
+pub async fn until_ready(
+    dnsmasq: &Daemon,
+    gateway: &Netns,
+    slowness: Slowness,
+) -> Result<(), LabError> {
+    let wait = ("dnsmasq's DHCP socket", START);
+    dnsmasq.until(wait, slowness, || ready(gateway)).await
+}
+
 /// Whether the DHCP server's socket is there (UDP port 67 in /proc/net/udp).
-pub fn ready(gateway: &Netns) -> bool {
+fn ready(gateway: &Netns) -> bool {
     gateway
         .run(|| std::fs::read_to_string("/proc/thread-self/net/udp"))
         .is_ok_and(|table| {

@@ -12,6 +12,7 @@
 //! rules and mounts live in namespaces that nobody holds any more.
 
 use super::error::LabError;
+use super::forbidden::forbidden;
 use super::options::EnterOptions;
 use super::{idmap, mounts};
 use nix::sched::{CloneFlags, unshare};
@@ -44,8 +45,12 @@ pub fn enter(options: EnterOptions<'_>) -> Result<(), LabError> {
         | CloneFlags::CLONE_NEWNET
         | CloneFlags::CLONE_NEWIPC
         | CloneFlags::CLONE_NEWUTS;
-    unshare(flags)
-        .map_err(|errno| no_namespaces(errno, "mount, PID, network, IPC and UTS namespaces"))?;
+    unshare(flags).map_err(|errno| {
+        forbidden(
+            errno,
+            "the kernel does not let this user make mount, PID, network, IPC and UTS namespaces",
+        )
+    })?;
     // SAFETY: the process has one thread (this runs first thing in main), so
     // the child may go on with ordinary code after the fork.
     match unsafe { fork() }.map_err(|errno| LabError::system("fork the lab's init", errno))? {
@@ -103,38 +108,30 @@ fn die_with_parent() -> Result<(), LabError> {
 /// one id is not enough, since libvirt sets supplementary groups.
 fn become_namespace_root() -> Result<(), LabError> {
     let mapper = idmap::Mapper::start()?;
-    unshare(CloneFlags::CLONE_NEWUSER).map_err(|errno| no_namespaces(errno, "a user namespace"))?;
+    unshare(CloneFlags::CLONE_NEWUSER).map_err(|errno| {
+        forbidden(
+            errno,
+            "the kernel does not let this user make a user namespace",
+        )
+    })?;
     mapper.map()?;
     let root = (Uid::from_raw(0), Gid::from_raw(0));
-    setresgid(root.1, root.1, root.1)
-        .map_err(|errno| LabError::system("become group 0 of the user namespace", errno))?;
-    setresuid(root.0, root.0, root.0)
-        .map_err(|errno| LabError::system("become user 0 of the user namespace", errno))?;
-    setgroups(&[root.1]).map_err(|errno| LabError::system("drop supplementary groups", errno))
-}
-
-/// The sysctls that forbid user namespaces, the value that forbids, and who sets them.
-const FORBIDDERS: [(&str, &str, &str); 3] = [
-    ("kernel.apparmor_restrict_unprivileged_userns", "1", "0"),
-    ("kernel.unprivileged_userns_clone", "0", "1"),
-    ("user.max_user_namespaces", "0", "15000"),
-];
-
-fn no_namespaces(errno: nix::Error, which: &str) -> LabError {
-    let what = format!("the kernel does not let this user make {which}");
-    for (name, forbids, allows) in FORBIDDERS {
-        let path = format!("/proc/sys/{}", name.replace('.', "/"));
-        if std::fs::read_to_string(path).is_ok_and(|value| value.trim() == forbids) {
-            return LabError::host_because(
-                what,
-                errno,
-                format!("`sudo sysctl -w {name}={allows}`, or run as root"),
-            );
-        }
-    }
-    LabError::host_because(
-        what,
-        errno,
-        "run as root, or outside a container or chroot that forbids namespaces",
-    )
+    setresgid(root.1, root.1, root.1).map_err(|errno| {
+        forbidden(
+            errno,
+            "the kernel made a user namespace and does not let this user become group 0 of it",
+        )
+    })?;
+    setresuid(root.0, root.0, root.0).map_err(|errno| {
+        forbidden(
+            errno,
+            "the kernel made a user namespace and does not let this user become user 0 of it",
+        )
+    })?;
+    setgroups(&[root.1]).map_err(|errno| {
+        forbidden(
+            errno,
+            "the kernel made a user namespace and does not let this user drop groups in it",
+        )
+    })
 }

@@ -16,11 +16,8 @@ use super::{dnsmasq, ruleset, tap};
 use crate::layout::Lan;
 use crate::nwfilter::evaluate::Backend;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::signal::unix::{SignalKind, signal};
-
-/// Longest wait for dnsmasq's sockets, which takes tens of milliseconds on an idle machine.
-const DNSMASQ_START: Duration = Duration::from_secs(10);
 
 /// A lab that is up. Its processes end when it is dropped; its interfaces and
 /// mounts when the process that entered the namespaces ends.
@@ -74,11 +71,7 @@ impl Lab {
         let wan_sensor = sense("wan", &network.wan, "eth0")?;
         let peer_sender = Sender::open(&network.peer, "eth0")?;
         let gateway_sender = Sender::open(&network.gateway, "eth0")?;
-        dnsmasq
-            .until(("dnsmasq's DHCP socket", DNSMASQ_START), first_look, || {
-                dnsmasq::ready(&network.gateway)
-            })
-            .await?;
+        dnsmasq::until_ready(&dnsmasq, &network.gateway, first_look).await?;
         let mut libvirt = Libvirt::connect(libvirtd, shortcuts, backend, first_look).await?;
         let slowness = Slowness::after_set_up(started.elapsed());
         libvirt.slowness = slowness;
@@ -167,31 +160,6 @@ impl Lab {
             ended.recv().await;
         }
     }
-}
-
-/// A private libvirtd without network and hosts, in the namespaces that
-/// [`enter`](super::enter()) has made: enough to define filters. It ends when it is dropped.
-///
-/// # Errors
-/// [`LabError`] when libvirtd does not start.
-pub async fn filters_only() -> Result<Libvirt, LabError> {
-    let (shortcuts, backend) = (Shortcuts::all(), Backend::default());
-    let slowness = first_look()?;
-    let libvirtd = libvirtd::start(shortcuts, backend)?;
-    Libvirt::connect(libvirtd, shortcuts, backend, slowness).await
-}
-
-/// A bridge and a libvirtd in the namespaces that [`enter`](super::enter()) has made: what looks
-/// like a small host to the verbs for hosts. libvirtd ends when this is dropped.
-///
-/// # Errors
-/// [`LabError`] when the bridge cannot be made, or libvirtd does not start.
-pub async fn small_host(backend: Backend) -> Result<Libvirt, LabError> {
-    let shortcuts = Shortcuts::all();
-    let slowness = first_look()?;
-    let libvirtd = libvirtd::start(shortcuts, backend)?;
-    network::bare_bridge()?;
-    Libvirt::connect(libvirtd, shortcuts, backend, slowness).await
 }
 
 fn sense(name: &str, netns: &Netns, interface: &str) -> Result<Sensor, LabError> {

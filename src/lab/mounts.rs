@@ -6,6 +6,7 @@
 use super::accounts;
 use super::bind_mount::{bind, bind_read_only};
 use super::error::LabError;
+use super::forbidden::forbidden;
 use super::options::EnterOptions;
 use super::overlay;
 use super::paths::{STATE, image_path};
@@ -108,7 +109,10 @@ fn private() -> Result<(), LabError> {
              the lab's mounts could not be kept from the host",
             "before the chroot, `mount --bind DIR DIR`; or enter it with systemd-nspawn",
         )),
-        Err(errno) => Err(LabError::system("make the mounts private", errno)),
+        Err(errno) => Err(forbidden(
+            errno,
+            "the kernel does not let this user make the mounts of a mount namespace private",
+        )),
     }
 }
 
@@ -121,7 +125,12 @@ fn tmpfs(target: &str) -> Result<(), LabError> {
         MsFlags::MS_NOSUID | MsFlags::MS_NODEV,
         Some("mode=0755"),
     )
-    .map_err(|errno| LabError::system(format!("mount a tmpfs on {target}"), errno))
+    .map_err(|errno| {
+        forbidden(
+            errno,
+            format!("the kernel does not let this user mount a tmpfs on {target}"),
+        )
+    })
 }
 
 fn kernel_fs(kind: &str, target: &str) -> Result<(), LabError> {

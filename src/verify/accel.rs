@@ -1,6 +1,7 @@
 //! Whether guests run under KVM: only where one has been seen to boot.
 
-use super::cache::Cache;
+use super::cache::{Cache, CacheError};
+use super::filter::FilterUnderTest;
 use super::job::{CellPlan, Job};
 use super::pool::{Workers, run_cells};
 use crate::guest::Accel;
@@ -8,6 +9,7 @@ use crate::guest::GuestKind;
 use crate::report::model::{CellError, ErrorKind, Step};
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 
 /// The device of the kernel's virtual machines.
 const KVM: &str = "/dev/kvm";
@@ -70,6 +72,24 @@ pub fn decide_accel(job: &Job, cache: &Cache, asked_for: bool) -> Decided {
         reason,
         fell_back: !works,
     }
+}
+
+/// Whether lanfence's own guest boots under KVM, and how that is known. The policy is given as
+/// its text and where that came from.
+///
+/// # Errors
+/// [`CacheError`] when libvirt could not write to its part of the cache.
+pub fn boots_under_kvm(
+    policy: (&str, &str),
+    guest: &Path,
+    cache: &Cache,
+) -> Result<(bool, String), CacheError> {
+    let job = Job {
+        guest: Some(guest.to_owned()),
+        ..Job::new(policy, &FilterUnderTest::none(), cache)?
+    };
+    let decided = decide_accel(&job, cache, true);
+    Ok((decided.accel == Accel::Kvm, decided.reason))
 }
 
 /// Whether a QEMU of an ordinary user's lab may open a device that the user may open. libvirt

@@ -54,6 +54,11 @@ impl Cache {
         Self(path.to_owned())
     }
 
+    /// The directory itself.
+    pub fn dir(&self) -> &Path {
+        &self.0
+    }
+
     /// The path of a file or directory in it.
     pub fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)

@@ -30,6 +30,7 @@ mod sockets;
 mod trial;
 mod watch;
 
+pub use accel::boots_under_kvm;
 pub use bare::{BareBootError, bare_boot};
 pub use cache::{Cache, CacheError};
 pub use error::VerifyError;

@@ -1,6 +1,7 @@
 //! Bad hosts and bad ends: what a user sees, and that nothing is left behind.
 
 use crate::common::{fixture, guest_image, lanfence};
+use crate::ordinary_user::{self, is_root};
 use rstest::rstest;
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
@@ -8,72 +9,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-/// Prepares a private view of the host for an ordinary user, then runs
-/// `lanfence verify` as that user with the arguments. `$T` is an empty directory,
-/// `$BROKEN` what to leave out.
-const AS_ORDINARY_USER: &str = r#"
-set -e
-mount --make-rprivate /
-if [ "$BROKEN" = libvirt_directories ]; then
-    for parent in /etc /var/lib /var/cache; do
-        layer="$T$parent"; mkdir -p "$layer" && mount -t tmpfs lanfence-test "$layer"
-        mkdir "$layer/upper" "$layer/work"
-        mount -t overlay -o "lowerdir=$parent,upperdir=$layer/upper,workdir=$layer/work" lanfence-test "$parent"
-        rm -rf "$parent/libvirt"
-    done
-fi
-mount -t tmpfs -o mode=0755 lanfence-test "$T"
-cp "$PROGRAM" "$T/lanfence"
-cp "$MANIFEST" "$T/opaque.toml"
-mkdir "$T/guest" "$T/home" && mount --bind "$LANFENCE_GUEST" "$T/guest"
-chown 12345:12345 "$T/home"
-mode=0666; [ "$BROKEN" != tun ] || mode=0600
-mknod -m "$mode" "$T/tun" c 10 200 && mount --bind "$T/tun" /dev/net/tun
-{ cat /etc/passwd; echo 'lanfence-test:x:12345:12345::/:/bin/sh'; } > "$T/passwd" && mount --bind "$T/passwd" /etc/passwd
-: > "$T/sub"; [ "$BROKEN" = subuid ] || echo 'lanfence-test:200000:65536' > "$T/sub"
-for file in /etc/subuid /etc/subgid; do [ -e "$file" ] || : > "$file"; mount --bind "$T/sub" "$file"; done
-export PATH=/usr/bin:/bin HOME="$T/home" LANFENCE_GUEST="$T/guest" LANFENCE_CACHE="$T/home/cache"
-export LANFENCE_IMAGE_OPAQUE="$T/guest/opaque.iso"
-cd "$T/home"
-# A hardened host's: what root may raise again, a user may not.
-ulimit -c 0
-exec setpriv --reuid=12345 --regid=12345 --clear-groups "$T/lanfence" verify --accel tcg "$@"
-"#;
-
-fn is_root() -> bool {
-    nix::unistd::geteuid().is_root()
-}
-
 fn as_ordinary_user(broken: &str) -> Output {
     run_as_ordinary_user(broken, &["--nic", "virtio"])
 }
 
-/// The same with other arguments. Where root prepared the view, the manifest is
-/// the parent directory's `opaque.toml`.
+/// The same with other arguments.
 fn run_as_ordinary_user(broken: &str, arguments: &[&str]) -> Output {
-    let manifest = fixture("opaque.toml");
-    if !is_root() {
-        // Already an ordinary user: that is the path to test, and only root can break the host's view.
-        assert_eq!(broken, "nothing", "breaking the host's view needs root");
-        return lanfence()
-            .args(["verify", "--accel", "tcg"])
-            .args(arguments)
-            .env("LANFENCE_GUEST", guest_image())
-            .env("LANFENCE_IMAGE_OPAQUE", guest_image().join("opaque.iso"))
-            .output()
-            .unwrap();
-    }
-    let dir = tempfile::tempdir().unwrap();
-    Command::new("unshare")
-        .args(["--mount", "sh", "-c", AS_ORDINARY_USER, "sh"])
-        .args(arguments)
-        .env("MANIFEST", manifest)
-        .env("T", dir.path())
-        .env("PROGRAM", env!("CARGO_BIN_EXE_lanfence"))
-        .env("LANFENCE_GUEST", guest_image())
-        .env("BROKEN", broken)
-        .output()
-        .unwrap()
+    ordinary_user::run(broken, &[&["verify", "--accel", "tcg"], arguments].concat())
 }
 
 fn text(output: &Output) -> String {

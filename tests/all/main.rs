@@ -24,6 +24,10 @@ mod kernel;
 mod own_network;
 
 #[cfg(feature = "lab")]
+#[path = "../common/ordinary_user.rs"]
+mod ordinary_user;
+
+#[cfg(feature = "lab")]
 #[path = "../common/small_host.rs"]
 mod small_host;
 
@@ -39,6 +43,8 @@ mod crosscheck;
 mod definitions;
 #[cfg(feature = "lab")]
 mod dhcp_clients;
+#[cfg(feature = "lab")]
+mod doctor;
 #[cfg(feature = "lab")]
 mod dumpxml;
 #[cfg(feature = "lab")]

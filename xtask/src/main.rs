@@ -7,7 +7,6 @@ mod distro;
 mod elf;
 mod failure;
 mod guest_packages;
-mod host;
 mod hosts;
 mod image;
 mod needs;
@@ -121,7 +120,6 @@ mod tests {
     #[case::alone("--help")]
     #[case::alone_and_short("-h")]
     #[case::of_setup("setup --help")]
-    #[case::of_doctor("doctor -h")]
     #[case::of_image("image --update-kernel --help")]
     #[case::of_filters("filters --help")]
     #[case::of_a_passthrough("help verify")]

@@ -1,6 +1,7 @@
 //! The tasks that set up, build the image and then hand over to another
 //! command, whose exit code is theirs.
 
+use crate::cache::Cache;
 use crate::hosts;
 use crate::image;
 use crate::options::Options;
@@ -8,6 +9,7 @@ use crate::setup;
 use crate::tool;
 use anyhow::{Context as _, Result};
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
@@ -33,6 +35,38 @@ pub fn verify(options: Options, arguments: Vec<OsString>) -> Result<()> {
 /// As for [`verify`].
 pub fn matrix(options: Options, arguments: Vec<OsString>) -> Result<()> {
     lanfence(options, "matrix", arguments)
+}
+
+/// `cargo xtask doctor`: looks for what set-up installs; where all of it is there, has
+/// `lanfence doctor` try the rest. Changes nothing.
+///
+/// # Errors
+///
+/// If something is missing, or cargo cannot be started.
+pub fn doctor(options: Options, arguments: Vec<OsString>) -> Result<()> {
+    let inventory = setup::inventory()?;
+    // With arguments, standard output may be a document that a program reads.
+    if arguments.is_empty() {
+        print!("{}", inventory.text);
+        std::io::stdout().flush()?;
+    } else if inventory.complete.is_err() {
+        eprint!("{}", inventory.text);
+    }
+    inventory.complete?;
+    let mut command = image::cargo(options.offline);
+    if let Some(guest) = image::newest(&Cache::named()?) {
+        command.env(GUEST, guest);
+    }
+    command.args([
+        "run",
+        "--quiet",
+        "--package",
+        "lanfence",
+        "--bin",
+        "lanfence",
+    ]);
+    command.args(["--", "doctor"]).args(arguments);
+    hand_over(&mut command)
 }
 
 fn lanfence(options: Options, verb: &str, arguments: Vec<OsString>) -> Result<()> {

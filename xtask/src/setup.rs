@@ -9,12 +9,12 @@ use crate::cache::Cache;
 use crate::distro::{self, Distro, Release};
 use crate::failure::Unfit;
 use crate::guest_packages::{self, GuestPackages};
-use crate::host;
 use crate::needs::{self, NEEDS, Need};
 use crate::options::Options;
 use crate::shipped_filters;
 use anyhow::{Result, bail};
 use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 /// What set-up has made sure of.
@@ -179,16 +179,24 @@ fn unknown(distro: &Distro, missing: &[Need]) -> Unfit {
     ))
 }
 
-/// `cargo xtask doctor`: looks, says, changes nothing.
+/// What this machine has and lacks of what set-up installs, for people.
+#[derive(Debug)]
+pub struct Inventory {
+    /// A line for each thing.
+    pub text: String,
+    /// Whether nothing is missing, or what to do about it.
+    pub complete: Result<()>,
+}
+
+/// Looks for everything that set-up installs, and changes nothing.
 ///
 /// # Errors
 ///
-/// Wrong arguments, and [`Unfit`] if something is missing.
-pub fn doctor_task(_: Options, arguments: Vec<OsString>) -> Result<()> {
-    no_arguments(arguments)?;
+/// If there is no place for the cache.
+pub fn inventory() -> Result<Inventory> {
     let distro = distro::detect().with_form()?;
     let hint = distro.release.unwrap_or(Release::Trixie);
-    println!("{}", distro.name);
+    let mut text = format!("{}\n", distro.name);
     let mut bad = 0;
     for need in NEEDS {
         let state = need.locate().map_or_else(
@@ -198,39 +206,39 @@ pub fn doctor_task(_: Options, arguments: Vec<OsString>) -> Result<()> {
             },
             |path| path.display().to_string(),
         );
-        println!(
-            "  {:<55} {state}",
-            format!("{} ({})", short(need), need.purpose)
-        );
+        let what = format!("{} ({})", short(need), need.purpose);
+        let _ = writeln!(text, "  {what:<55} {state}");
     }
     let cache = Cache::named()?;
-    println!("cache {}", cache.path(".").display());
+    let _ = writeln!(text, "cache {}", cache.path(".").display());
     if let Some(guest) = guest_packages::present(&cache, hint) {
-        println!("  guest kernel {} {}", guest.kernel, guest.kernel_version);
+        let _ = writeln!(
+            text,
+            "  guest kernel {} {}",
+            guest.kernel, guest.kernel_version
+        );
     } else {
         bad += 1;
-        print!("  MISSING{}", guest_packages::describe(hint));
+        let _ = write!(text, "  MISSING{}", guest_packages::describe(hint));
     }
     if let Some(filters) = shipped_filters::present(&cache, hint) {
-        println!("  libvirt's own filters {}", filters.display());
+        let _ = writeln!(text, "  libvirt's own filters {}", filters.display());
     } else {
         bad += 1;
-        print!("  MISSING{}", shipped_filters::describe());
+        let _ = write!(text, "  MISSING{}", shipped_filters::describe());
     }
-    for obstacle in host::obstacles() {
-        bad += 1;
-        println!("{}; as root: {}", obstacle.what, obstacle.cure);
-    }
-    if distro.release.is_none() {
-        bail!(unknown(&distro, &needs::missing()));
-    }
-    if bad > 0 {
-        bail!(Unfit(format!(
-            "{bad} of the things above are missing; `cargo xtask setup` installs packages"
-        )));
-    }
-    println!("nothing is missing");
-    Ok(())
+    let complete = if distro.release.is_none() {
+        Err(unknown(&distro, &needs::missing()).into())
+    } else if bad > 0 {
+        Err(Unfit(format!(
+            "{bad} of the things above are missing; `cargo xtask setup` installs packages, and \
+             then `cargo xtask doctor` tries what this machine's kernel allows"
+        ))
+        .into())
+    } else {
+        Ok(())
+    };
+    Ok(Inventory { text, complete })
 }
 
 /// A need's subject without its directories.

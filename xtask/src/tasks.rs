@@ -42,13 +42,14 @@ pub const TASKS: &[Task] = &[
     },
     Task {
         name: "doctor",
-        arguments: "",
+        arguments: "[ARGUMENTS OF lanfence doctor]",
         summary: "Print what this machine has and lacks; change nothing",
         details: "Lists each program, library and download that lanfence needs and where it was\n\
-                  found, and each kernel setting that prevents an ordinary user from running the\n\
-                  lab, with the command that changes it. Exits with 3 if something is missing.",
-        passthrough: false,
-        run: setup::doctor_task,
+                  found. Where nothing is missing it runs `lanfence doctor`, which tries what the\n\
+                  lab needs of the kernel and prints a cure for what fails. Exits with 3 if the\n\
+                  lab cannot run here.",
+        passthrough: true,
+        run: run::doctor,
     },
     Task {
         name: "image",

@@ -2,6 +2,7 @@
 
 mod bench;
 mod crosscheck;
+mod doctor;
 mod dumpxml;
 mod guest_image;
 pub mod inside;
@@ -29,6 +30,14 @@ pub enum LabVerb {
     Verify(Box<verify::Options>),
     /// Print the cells as jobs for the scheduler of a CI system
     Matrix(matrix::Options),
+    /// Try what the lab needs of this host, and print what is missing and its cure
+    ///
+    /// lanfence enters namespaces, makes a tap and rules in them, starts dnsmasq and libvirtd
+    /// there, and boots a guest under KVM. It changes nothing of the host.
+    Doctor(doctor::Options),
+    /// Try what needs namespaces; started by `doctor`.
+    #[command(name = crate::doctor::outside::WORKER, hide = true)]
+    DoctorWorker(doctor::WorkerOptions),
     /// Measure where the time goes
     Bench(bench::Options),
     /// Compare the evaluator behind `check` and `explain` with the kernel, on random filters
@@ -63,6 +72,8 @@ impl LabVerb {
         match self {
             Self::Verify(options) => verify::run(options),
             Self::Matrix(options) => matrix::run(options),
+            Self::Doctor(options) => doctor::run(options),
+            Self::DoctorWorker(options) => doctor::work_inside(options),
             Self::Bench(options) => bench::run(options),
             Self::Crosscheck(options) => crosscheck::run(options),
             Self::CrosscheckWorker(options) => crosscheck::work(options),

@@ -103,6 +103,15 @@ pub fn ensure(options: Options, ready: &Ready) -> Result<PathBuf> {
     Ok(directory)
 }
 
+/// The image that was used last; none where none was built.
+#[must_use]
+pub fn newest(cache: &Cache) -> Option<PathBuf> {
+    let images = fs::read_dir(cache.path("guest")).ok()?.flatten();
+    let whole = images.filter(|entry| entry.path().join("manifest.json").is_file());
+    let newest = whole.max_by_key(|entry| entry.metadata().and_then(|meta| meta.modified()).ok());
+    newest.map(|entry| entry.path())
+}
+
 fn build(
     cache: &Cache,
     ready: &Ready,
