@@ -27,8 +27,6 @@ const CACHE_BYTES: u64 = 1 << 30;
 /// Memory of one cell: a guest of 128 MiB, QEMU, libvirtd, the hosts of its lab.
 const CELL_BYTES: u64 = 400 << 20;
 
-const GIB: f64 = (1u64 << 30) as f64;
-
 /// What the process in the namespaces is told.
 #[derive(Debug, Serialize, Deserialize)]
 struct Asked {
@@ -213,7 +211,7 @@ fn disk(cache: &Cache) -> Trial {
     let free = stat.blocks_available() * stat.fragment_size();
     let there = size(path);
     let found = format!(
-        "{:.1} GiB free and {:.1} GiB in use in {}",
+        "{} GiB free and {} GiB in use in {}",
         gib(free),
         gib(there),
         path.display()
@@ -223,14 +221,15 @@ fn disk(cache: &Cache) -> Trial {
     }
     Trial::fails(
         subject,
-        format!("{found}; a run needs {:.1} GiB there", gib(CACHE_BYTES)),
+        format!("{found}; a run needs {} GiB there", gib(CACHE_BYTES)),
         "make room, or set LANFENCE_CACHE to another directory",
     )
 }
 
-#[expect(clippy::cast_precision_loss, reason = "one digit of it is printed")]
-fn gib(bytes: u64) -> f64 {
-    bytes as f64 / GIB
+/// Bytes as GiB with one digit.
+fn gib(bytes: u64) -> String {
+    let tenths = (u128::from(bytes) * 10) >> 30;
+    format!("{}.{}", tenths / 10, tenths % 10)
 }
 
 /// Bytes that all files below a directory take of the disk; what cannot be read counts as nothing.
@@ -250,7 +249,7 @@ fn memory(workers: u64) -> Trial {
     let Some(available) = available(&text) else {
         return Trial::not_tried(subject, "/proc/meminfo does not tell", None);
     };
-    let found = format!("{:.1} GiB available", gib(available));
+    let found = format!("{} GiB available", gib(available));
     let needed = workers * CELL_BYTES;
     if available >= needed {
         return Trial::works(subject, found);
@@ -259,7 +258,7 @@ fn memory(workers: u64) -> Trial {
     Trial::fails(
         subject,
         format!(
-            "{found}; {workers} cells side by side need {:.1} GiB",
+            "{found}; {workers} cells side by side need {} GiB",
             gib(needed)
         ),
         if fit == 0 {
