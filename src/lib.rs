@@ -1,7 +1,7 @@
 //! lanfence keeps virtual machines on the LAN and off the WAN, and proves it.
 //!
 //! The pure half ([`policy`], [`layout`], [`nwfilter`], [`frame`], [`probe`], [`verdict`],
-//! [`domain`], [`check`], [`report`])
+//! [`domain`], [`check`], [`diagnosis`], [`report`])
 //! needs neither libvirt nor root. The other half (feature `lab`) boots
 //! throwaway guests on a private bridge and judges what really gets through.
 
@@ -10,6 +10,7 @@
 extern crate self as lanfence;
 
 pub mod check;
+pub mod diagnosis;
 pub mod domain;
 pub mod hook;
 pub mod layout;

@@ -20,6 +20,8 @@ pub struct Judged {
     pub verdict: Verdict,
     /// The frame that decided.
     pub frame: Vec<u8>,
+    /// Which way it goes.
+    pub way: Way,
     /// What happened to the frame, rule by rule.
     pub evaluation: Evaluation,
 }
@@ -69,7 +71,8 @@ pub struct Trial {
 }
 
 impl Trial {
-    fn of(probe: Probe, layout: &Layout) -> Self {
+    /// A probe with its frames in a layout.
+    pub fn of(probe: Probe, layout: &Layout) -> Self {
         let way = if probe.is_from_guest() {
             Way::FromGuest
         } else {
@@ -119,6 +122,7 @@ impl Trial {
             .iter()
             .map(|frame| (frame, filter.evaluate(frame, self.way)));
         let mut best = tried.max_by_key(|(_, found)| rank(&found.decision));
+        let mut way = self.way;
         let passed = matches!(&best, Some((_, found)) if found.decision == Decision::Accept);
         if passed {
             let back = self.back();
@@ -129,6 +133,7 @@ impl Trial {
             let worst = needed.min_by_key(|(_, found)| rank(&found.decision));
             if let Some(worst) = worst.filter(|(_, found)| found.decision != Decision::Accept) {
                 best = Some(worst);
+                way = back;
             }
         }
         let (frame, evaluation) = best.expect(HAS_A_FRAME);
@@ -142,6 +147,7 @@ impl Trial {
             note,
             verdict: self.judge(outcome),
             frame: frame.clone(),
+            way,
             evaluation,
             probe: self.probe.clone(),
         }

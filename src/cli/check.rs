@@ -16,14 +16,15 @@ use super::sarif::{self, Result as SarifResult};
 use crate::check::learning::LearningPhase;
 use crate::check::probes::left_out;
 use crate::check::{Checked, Expectations, check};
-use crate::frame::summary;
-use crate::nwfilter::evaluate::{Evaluation, TraceStep};
+use crate::diagnosis::{Subject, causes_of};
+use crate::frame::Mac;
+use crate::nwfilter::evaluate::Compiled;
 use crate::nwfilter::examples::EXAMPLE_MAC;
-use crate::nwfilter::lint;
-use crate::nwfilter::statements::{Held, Ruling};
-use crate::nwfilter::{FilterTree, Parameter, Position};
+use crate::nwfilter::lint::{self, Finding};
+use crate::nwfilter::{FilterTree, Parameter};
 use crate::policy::Policy;
-use crate::verdict::{Failure as Wrong, Verdict};
+use crate::report::causes;
+use crate::verdict::Verdict;
 use clap::Args;
 use report::Report;
 use std::path::PathBuf;
@@ -58,6 +59,9 @@ pub struct Options {
     /// Format of the output
     #[arg(long, value_enum, help_heading = "Output", default_value_t)]
     format: Format,
+    /// List the probes of each cause
+    #[arg(short, long, help_heading = "Output")]
+    verbose: bool,
 }
 
 /// Checks and prints.
@@ -75,18 +79,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         bound.filter = bound.filter.without_bridge_nf();
     }
     let filter = &bound.filter;
-    let mut findings = tree.ignored();
-    findings.extend(lint::lint(&tree.filters, &tree.top, filter));
-    // What hangs on the example address or MAC is no finding about the filter. A large filter
-    // is looked at once more only where that matters.
-    if findings.iter().any(lint::hangs_on_values) {
-        let mac = meant.mac.unwrap_or(EXAMPLE_MAC);
-        let steady = lint::whole(&tree.filters, &tree.top, mac, parameters);
-        findings.retain(|finding| {
-            let same = |other| lint::is_same(finding, other);
-            !lint::hangs_on_values(finding) || steady.findings.iter().any(same)
-        });
-    }
+    let findings = findings(&tree, filter, meant.mac, parameters);
     let own = own(parameters, &bound, address);
     let left_out = if own.is_empty() {
         Vec::new()
@@ -94,11 +87,19 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         left_out(&policy, &layout)
     };
     let expectations = Expectations::of(&policy, &layout, &own, options.backend.backend);
+    let checked = Checked {
+        learning: LearningPhase::of(&bound, expectations.trials()),
+        ..check(filter, &policy, &layout, &expectations, findings, &levels)
+    };
+    let subject = Subject {
+        tree: &tree,
+        filter,
+        rulings: expectations.rulings(),
+    };
     let report = Report {
-        checked: Checked {
-            learning: LearningPhase::of(&bound, expectations.trials()),
-            ..check(filter, &policy, &layout, &expectations, findings, &levels)
-        },
+        causes: causes_of(&subject, &checked.judgement),
+        verbose: options.verbose,
+        checked,
         parameters: Parameter::all(parameters, bound.address, Some(address)),
         left_out,
         policy: origin,
@@ -113,6 +114,28 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     };
     say(&text)?;
     Ok(report.checked.conclusion().exit().into())
+}
+
+/// What the lints find that does not hang on an example.
+fn findings(
+    tree: &FilterTree,
+    filter: &Compiled,
+    mac: Option<Mac>,
+    parameters: &[(String, String)],
+) -> Vec<Finding> {
+    let mut findings = tree.ignored();
+    findings.extend(lint::lint(&tree.filters, &tree.top, filter));
+    // What hangs on the example address or MAC is no finding about the filter. A large filter
+    // is looked at once more only where that matters.
+    if findings.iter().any(lint::hangs_on_values) {
+        let mac = mac.unwrap_or(EXAMPLE_MAC);
+        let steady = lint::whole(&tree.filters, &tree.top, mac, parameters);
+        findings.retain(|finding| {
+            let same = |other| lint::is_same(finding, other);
+            !lint::hangs_on_values(finding) || steady.findings.iter().any(same)
+        });
+    }
+    findings
 }
 
 /// The filter that is meant: the guest's, the user's own, or the generated one.
@@ -137,58 +160,21 @@ fn meant(options: &Options, policy: &Policy) -> Result<Meant, Failure> {
     })
 }
 
-/// Findings of the lint and verdicts that are wrong, the latter where the rule
-/// that decided stands.
+/// Findings of the lints, and the causes of what is wrong, each where it stands.
 fn results(report: &Report) -> Vec<SarifResult> {
-    let (tree, checked) = (&report.tree, &report.checked);
-    let lints = checked.lint.iter();
-    let mut out: Vec<SarifResult> = lints
-        .map(|finding| SarifResult::of(tree, finding))
-        .collect();
-    let statements = checked.judgement.statements.iter();
-    out.extend(statements.filter_map(|held| broken(tree, held)));
-    for verdict in [Wrong::Leak, Wrong::Blocked].map(Verdict::Fail) {
-        out.extend(checked.judgement.with(verdict).map(|judged| {
-            let (path, place) = decided(tree, &judged.evaluation);
-            SarifResult {
-                rule: verdict.word().to_owned(),
-                level: "error",
-                message: format!("{}: {}", judged.probe.id, judged.probe.summary),
-                path,
-                place,
-            }
-        }));
-    }
-    out
-}
-
-/// Where the rule stands that decided about a frame; else the first file.
-fn decided(tree: &FilterTree, evaluation: &Evaluation) -> (Option<String>, Option<Position>) {
-    let last = evaluation.trace.iter().rev().find_map(TraceStep::origin);
-    match last.and_then(|origin| tree.rule_place(origin)) {
-        Some((path, place)) => (Some(path.to_owned()), Some(place)),
-        None => (tree.paths().first().map(|path| (*path).to_owned()), None),
-    }
-}
-
-/// The first frame that breaks a statement.
-fn broken(tree: &FilterTree, held: &Held) -> Option<SarifResult> {
-    let wrong = held.wrong.first()?;
-    let (path, place) = decided(tree, &wrong.evaluation);
-    let verdict = match held.statement.ruling() {
-        Ruling::Required => Wrong::Blocked,
-        _ => Wrong::Leak,
-    };
-    Some(SarifResult {
-        rule: Verdict::Fail(verdict).word().to_owned(),
+    let tree = &report.tree;
+    let lints = report.checked.lint.iter();
+    let lints = lints.map(|finding| SarifResult::of(tree, finding));
+    let causes = report.causes.iter().map(|cause| SarifResult {
+        rule: Verdict::Fail(cause.failure).word().to_owned(),
         level: "error",
-        message: format!(
-            "{}: {} This frame is treated otherwise: {}",
-            held.statement.id(),
-            held.statement.sentence(),
-            summary(&wrong.frame)
-        ),
-        path,
-        place,
-    })
+        message: causes::message(cause),
+        path: cause
+            .place
+            .as_ref()
+            .map(|place| place.file.clone())
+            .or_else(|| tree.paths().first().map(|path| (*path).to_owned())),
+        place: cause.place.as_ref().map(|place| (place.line, place.column)),
+    });
+    lints.chain(causes).collect()
 }

@@ -29,7 +29,7 @@ pub use generate::generate;
 pub use load::Strictness;
 pub use model::{Element, Entry, Filter, FilterRef, Rule, RuleId};
 pub use parameter::{Parameter, ParameterSource};
-pub use read::{Document, Ignored, Position, ReadError, as_libvirt, document, read};
+pub use read::{Document, Ignored, Position, ReadError, TextLayout, as_libvirt, document, read};
 pub use shipped::{SHIPPED_HINT, ShippedFilters};
 pub use tree::{FilterTree, Source, TreeError};
 pub use vocabulary::{Action, Protocol, RuleDirection};

@@ -7,7 +7,7 @@ pub use error::TreeError;
 use super::evaluate::{Backend, CompileError, Compiled, Culprit};
 use super::lint::{self, Finding};
 use super::model::{Filter, Rule, RuleId};
-use super::read::{Document, Ignored, Position};
+use super::read::{Document, Ignored, Position, TextLayout};
 use super::vocabulary::variables;
 use super::write::element;
 use crate::frame::Mac;
@@ -30,6 +30,8 @@ pub struct Source {
     rules: Vec<Position>,
     /// Where its references start.
     references: Vec<Position>,
+    /// Where its parts are in the text.
+    pub layout: TextLayout,
 }
 
 /// A filter to bind with all that it refers to.
@@ -65,6 +67,7 @@ impl FilterTree {
             ignored: Vec::new(),
             rules: Vec::new(),
             references: Vec::new(),
+            layout: TextLayout::default(),
         });
     }
 
@@ -92,6 +95,7 @@ impl FilterTree {
             ignored: document.ignored,
             rules: document.rules,
             references: document.references,
+            layout: document.layout,
         });
         self.filters.push(filter);
         Ok(())
@@ -271,6 +275,12 @@ impl FilterTree {
         let source = sources.find(|source| source.filter == origin.filter)?;
         let place = source.rules.get(origin.rule.checked_sub(1)?)?;
         Some((&source.path, *place))
+    }
+
+    /// The file of a filter; none where it has none.
+    pub fn source(&self, filter: &str) -> Option<&Source> {
+        let mut sources = self.sources.iter();
+        sources.find(|source| source.filter == filter)
     }
 
     /// A rule in words: its number and filter, where it stands, what it says.

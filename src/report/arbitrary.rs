@@ -5,9 +5,9 @@ use crate::nwfilter::learning::Learning;
 use crate::nwfilter::{Parameter, ParameterSource};
 use crate::probe::{Expect, Group, Point};
 use crate::report::model::{
-    BackEnd, Cell, CellError, ClientRun, DhcpClient, DhcpClients, ErrorKind, Failure, FilterInfo,
-    Host, LearningPhase, Outcome, ProbeResult, RuleHits, RuleText, Run, SCHEMA_VERSION, Skipped,
-    Step, Timing, Verdict,
+    BackEnd, Cause, CausePlace, CausingRule, Cell, CellError, ClientRun, DhcpClient, DhcpClients,
+    ErrorKind, Failure, FilterInfo, Host, LearningPhase, Outcome, ProbeResult, RuleHits, RuleText,
+    Run, SCHEMA_VERSION, Skipped, Step, Timing, Verdict,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -233,6 +233,34 @@ fn host() -> impl Strategy<Value = Host> {
     })
 }
 
+fn cause() -> impl Strategy<Value = Cause> {
+    let failure = prop_oneof![Just(Failure::Leak), Just(Failure::Blocked)];
+    let rule = (text(), 1..90_usize, text());
+    let rule = rule.prop_map(|(filter, rule, text)| CausingRule { filter, rule, text });
+    let place = (text(), 1..90_usize, 1..90_usize);
+    let place = place.prop_map(|(file, line, column)| CausePlace { file, line, column });
+    let ids = (vec(text(), 0..4), vec(text(), 0..3));
+    let parts = (
+        failure,
+        any::<bool>(),
+        text(),
+        option::of(rule),
+        option::of(place),
+        ids,
+    );
+    parts.prop_map(
+        |(failure, explained, text, rule, place, (probes, statements))| Cause {
+            failure,
+            explained,
+            text,
+            rule,
+            place,
+            probes,
+            statements,
+        },
+    )
+}
+
 /// Any run, green ones among them.
 pub(super) fn run() -> impl Strategy<Value = Run> {
     let filter = (
@@ -255,15 +283,16 @@ pub(super) fn run() -> impl Strategy<Value = Run> {
         );
     let texts = (text(), text(), option::of(text()));
     let skipped = (text(), text()).prop_map(|(name, reason)| Skipped { name, reason });
-    let cells = (vec(cell(), 0..5), vec(skipped, 0..3));
+    let cells = (vec(cell(), 0..5), vec(skipped, 0..3), vec(cause(), 0..3));
     (texts, filter, host(), cells, any::<u64>()).prop_map(
-        |(texts, filter, host, (cells, skipped), wall_ms)| Run {
+        |(texts, filter, host, (cells, skipped, causes), wall_ms)| Run {
             schema_version: SCHEMA_VERSION,
             version: texts.0,
             policy: texts.1,
             filter,
             host,
             cells,
+            causes,
             skipped,
             matrix: Vec::new(),
             inputs: None,

@@ -161,6 +161,7 @@ pub(crate) fn green() -> Run {
             ],
         },
         cells: vec![cell("pcnet", "pcnet32"), cell("virtio", "virtio_net")],
+        causes: Vec::new(),
         skipped: Vec::new(),
         matrix: Vec::new(),
         inputs: None,

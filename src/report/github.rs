@@ -1,7 +1,8 @@
 //! Workflow commands that mark a run on GitHub.
 
+use crate::report::causes;
 use crate::report::findings::{findings, leak_check, place};
-use crate::report::model::{Failure, Run, Verdict};
+use crate::report::model::{Cause, Failure, Run, Verdict};
 use crate::report::text::clean;
 
 /// GitHub shows ten error annotations a step and drops the rest unsaid.
@@ -11,11 +12,16 @@ const MOST: usize = 10;
 /// say, the tenth says how much.
 pub fn annotations(run: &Run) -> Vec<String> {
     let mut all = Vec::new();
-    for (verdict, word) in [
-        (Verdict::Fail(Failure::Leak), "leak"),
-        (Verdict::Fail(Failure::Blocked), "wrongly blocked"),
+    for (failure, word) in [
+        (Failure::Leak, "leak"),
+        (Failure::Blocked, "wrongly blocked"),
     ] {
-        all.extend(of_verdict(run, verdict, word));
+        if causes::are_complete(run, failure) {
+            let found = causes::of(run, failure).into_iter();
+            all.extend(found.map(|cause| of_cause(cause, word)));
+        } else {
+            all.extend(of_verdict(run, Verdict::Fail(failure), word));
+        }
     }
     for cell in &run.cells {
         if let Some(error) = &cell.error {
@@ -38,6 +44,24 @@ pub fn annotations(run: &Run) -> Vec<String> {
         all.push(command("more", &format!("the report has {left} more")));
     }
     all
+}
+
+/// One cause, at its line of the filter.
+fn of_cause(cause: &Cause, word: &str) -> String {
+    let (title, text) = (word.to_owned(), causes::message(cause));
+    let line = causes::place_line(cause).map(|line| format!(" ({line})"));
+    let text = format!("{text}{}", line.unwrap_or_default());
+    match &cause.place {
+        None => command(&title, &text),
+        Some(place) => format!(
+            "::error file={},line={},col={},title={}::{}",
+            escape_property(&clean(&place.file)),
+            place.line,
+            place.column,
+            escape_property(&format!("lanfence {title}")),
+            escape(&text)
+        ),
+    }
 }
 
 fn of_verdict(run: &Run, verdict: Verdict, word: &str) -> Vec<String> {

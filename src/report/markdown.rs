@@ -4,7 +4,7 @@ use crate::report::findings::{Finding, findings, leak_check, place};
 use crate::report::model::{Failure, Run, Verdict};
 use crate::report::table::{accelerator_line, filter_line, host_line};
 use crate::report::text::{clean, plural, seconds, shorten};
-use crate::report::{clients, grid, matrix, titles};
+use crate::report::{causes, clients, grid, matrix, titles};
 use crate::verdict::Exit;
 use std::fmt::Write as _;
 
@@ -28,13 +28,12 @@ fn within(run: &Run, budget: usize) -> String {
     };
     title(&mut lines, run);
     print_grid(&mut lines, run);
-    section(&mut lines, run, "Leaks", Verdict::Fail(Failure::Leak));
-    section(
-        &mut lines,
-        run,
-        "Wrongly blocked",
-        Verdict::Fail(Failure::Blocked),
-    );
+    for (failure, title) in [
+        (Failure::Leak, "Leaks"),
+        (Failure::Blocked, "Wrongly blocked"),
+    ] {
+        failures(&mut lines, run, failure, title);
+    }
     errors(&mut lines, run);
     section(&mut lines, run, "Inconclusive", Verdict::Inconclusive);
     section(&mut lines, run, "Known gaps", Verdict::KnownGap);
@@ -136,6 +135,32 @@ fn emphasise(entry: &str) -> String {
     } else {
         entry.to_owned()
     }
+}
+
+/// Leaks or blocks by cause, with their probes folded in below; without causes the probes alone.
+fn failures(lines: &mut Lines, run: &Run, failure: Failure, title: &str) {
+    let found = causes::of(run, failure);
+    if found.is_empty() || !causes::are_complete(run, failure) {
+        return section(lines, run, title, Verdict::Fail(failure));
+    }
+    let (probes, count) = (causes::probes(&found), plural(found.len(), "cause"));
+    lines.push("");
+    lines.push(&format!("### {title} ({probes}, {count})"));
+    lines.push("");
+    for cause in found {
+        let place = causes::place_line(cause);
+        let place = place.map(|place| format!(" — {}", escape(&place)));
+        let message = escape(&causes::message(cause));
+        lines.push(&format!("- {message}{}", place.unwrap_or_default()));
+    }
+    lines.push("");
+    lines.push("<details><summary>probe by probe</summary>");
+    lines.push("");
+    for finding in &findings(run, Verdict::Fail(failure)) {
+        lines.push(&item(finding, run));
+    }
+    lines.push("");
+    lines.push("</details>");
 }
 
 fn section(lines: &mut Lines, run: &Run, title: &str, verdict: Verdict) {

@@ -1,5 +1,6 @@
 //! Joins the reports of partitions into the report of the whole matrix.
 
+use crate::diagnosis::join;
 use crate::report::model::{Cell, CellError, ErrorKind, Host, Run, Skipped, Step};
 use std::collections::BTreeSet;
 
@@ -61,6 +62,7 @@ pub fn merge(reports: Vec<(String, Run)>) -> Result<Run, MergeError> {
         distinct(&run, &file, &other)?;
         run.cells.extend(other.cells);
         run.skipped.extend(other.skipped);
+        join(&mut run.causes, other.causes);
         run.wall_ms = run.wall_ms.max(other.wall_ms);
         run.started = match (run.started.take(), other.started) {
             (Some(ours), Some(theirs)) => Some(ours.min(theirs)),

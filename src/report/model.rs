@@ -3,6 +3,7 @@
 mod clients;
 mod step;
 
+pub use crate::diagnosis::{Cause, CausePlace, CausingRule};
 pub use crate::verdict::{Failure, Outcome, Verdict};
 pub use clients::{ClientRun, DhcpClient, DhcpClients};
 pub use step::Step;
@@ -252,6 +253,10 @@ pub struct Run {
     pub host: Host,
     /// Cells in the order of the matrix.
     pub cells: Vec<Cell>,
+    /// Why probes leaked or were blocked, leaks first; empty in reports from before causes were
+    /// looked for, and where nothing leaked and nothing was blocked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub causes: Vec<Cause>,
     /// Cells of the matrix that cannot run, in its order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skipped: Vec<Skipped>,

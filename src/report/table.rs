@@ -26,12 +26,23 @@ const LEAST_WIDTH: u16 = 40;
 ///
 /// The last line is `N passed, N failed` and nothing else, for CI systems that look for it.
 /// Known gaps and what is inconclusive stand in the lines above.
+///
+/// Leaks and blocks are listed by cause where the run has causes, else probe by probe.
 pub fn table(run: &Run, width: Option<u16>, color: bool) -> String {
+    laid_out(run, width, color, false)
+}
+
+/// The same with a list of the probes that leaked or were blocked, below their causes.
+pub fn with_probes(run: &Run, width: Option<u16>, color: bool) -> String {
+    laid_out(run, width, color, true)
+}
+
+fn laid_out(run: &Run, width: Option<u16>, color: bool, probes: bool) -> String {
     let width = width.unwrap_or(DEFAULT_WIDTH).max(LEAST_WIDTH);
     let mut page = Page::new(width, color);
     header::print(&mut page, run);
     print_grid(&mut page, run);
-    sections::print(&mut page, run);
+    sections::print(&mut page, run, probes);
     print_time(&mut page, run);
     print_closing(&mut page, run);
     page.finish()

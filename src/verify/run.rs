@@ -116,6 +116,7 @@ pub fn run(request: Request, tell: &mut dyn FnMut(Option<&Event>)) -> Result<Run
         filter: request.filter,
         host,
         cells,
+        causes: Vec::new(),
         skipped: plan.skipped,
         matrix: plan.matrix,
         inputs,

@@ -35,9 +35,12 @@ fn the_generated_filter_is_proven() {
 
 #[test]
 fn the_articles_filter_fails_with_its_leaks_and_examples() {
-    let (code, stdout, _) = lanfence(&["check", ARTICLE, "--policy", POLICY]);
+    let (code, brief, _) = lanfence(&["check", ARTICLE, "--policy", POLICY]);
     assert_eq!(code, 1);
+    assert!(!brief.contains("wan-ipv6/udp-53"), "{brief}");
+    let (_, stdout, _) = lanfence(&["check", ARTICLE, "--policy", POLICY, "-v"]);
     for part in [
+        "chain='ipv4' sees IPv4 only",
         "wan-ipv6/udp-53",
         "multicast/block-225",
         "broadcast-mask",

@@ -5,7 +5,7 @@ use crate::common::{Verified, example, is_client, verify, verify_tap, verify_tap
 use lanfence::probe::Expect;
 use lanfence::report::model::{Failure, ProbeResult, Verdict};
 use rstest::rstest;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 fn ids(done: &Verified, verdict: Verdict) -> Vec<&str> {
     let found = done.with(verdict);
@@ -38,10 +38,27 @@ fn the_articles_filter_is_red_and_its_leaks_are_named() {
         let named = leaks.iter().any(|id| id.starts_with(group));
         assert!(named, "no leak in {group}: {leaks:?}");
     }
-    for leak in &leaks {
-        assert!(done.stdout.contains(leak), "the table does not name {leak}");
-    }
     let blocked = ids(&done, Verdict::Fail(Failure::Blocked));
+    let causes = &done.run().causes;
+    assert!(leaks.len() > 200 && causes.len() <= 15, "{causes:#?}");
+    for cause in causes {
+        assert!(cause.explained && cause.place.is_some(), "{cause:#?}");
+    }
+    let of = |failure| {
+        let causes = causes.iter().filter(|cause| cause.failure == failure);
+        let ids: BTreeSet<&str> = causes
+            .flat_map(|cause| cause.probes.iter().map(String::as_str))
+            .collect();
+        ids
+    };
+    assert_eq!(of(Failure::Leak), leaks.into_iter().collect());
+    assert_eq!(of(Failure::Blocked), blocked.iter().copied().collect());
+    assert!(
+        done.stdout
+            .contains("IPv6 from the guest is not filtered at all: chain='ipv4' sees IPv4"),
+        "{}",
+        done.stdout
+    );
     assert!(
         blocked.iter().any(|id| id.starts_with("multicast/")),
         "{blocked:?}"

@@ -32,6 +32,7 @@ pub fn json(report: &Report) -> String {
         "exit_code": checked.conclusion().exit().code(),
         "known_gaps": checked.judgement.counts().known_gaps,
         "learning": checked.learning.as_ref().map(learning),
+        "causes": report.causes,
         "lint": checked.lint.iter().map(|finding| levels::json(tree, finding)).collect::<Vec<_>>(),
         "probes": checked.judgement.probes.iter().map(|judged| probe(tree, judged)).collect::<Vec<_>>(),
         "statements": checked

@@ -11,6 +11,7 @@ use crate::frame::{summary, to_hex};
 use crate::nwfilter::Parameter;
 use crate::nwfilter::statements::Ruling;
 use crate::probe::{Expect, Group};
+use crate::report::causes;
 use crate::report::grid::counts_text;
 use crate::report::text::{plural, wrap};
 use crate::report::titles::{self, title};
@@ -37,17 +38,8 @@ pub fn text(report: &Report) -> String {
     for line in table(checked).lines() {
         let _ = writeln!(out, "{}", line.trim_end());
     }
+    print_causes(&mut out, report);
     for (verdict, title, remark) in [
-        (
-            Verdict::Fail(Failure::Leak),
-            "Leaks",
-            "the policy forbids these frames, and they get through",
-        ),
-        (
-            Verdict::Fail(Failure::Blocked),
-            "Wrongly blocked",
-            "the policy allows these frames, and they are stopped",
-        ),
         (
             Verdict::Inconclusive,
             "Inconclusive",
@@ -161,6 +153,44 @@ fn table(checked: &Checked) -> Table {
         }
     }
     table
+}
+
+/// Why there are leaks and blocks; with `--verbose` each of their probes as well.
+fn print_causes(out: &mut String, report: &Report) {
+    for (failure, title, remark) in [
+        (
+            Failure::Leak,
+            "Leaks",
+            "the policy forbids these frames, and they get through",
+        ),
+        (
+            Failure::Blocked,
+            "Wrongly blocked",
+            "the policy allows these frames, and they are stopped",
+        ),
+    ] {
+        let found = report.causes.iter();
+        let found: Vec<_> = found.filter(|cause| cause.failure == failure).collect();
+        if found.is_empty() {
+            continue;
+        }
+        let (causes_of, probes) = (plural(found.len(), "cause"), causes::probes(&found));
+        let _ = writeln!(out, "\n{title} ({probes}, {causes_of}): {remark}");
+        for cause in found {
+            paragraph(out, "  ", &causes::message(cause), 4);
+            if let Some(line) = causes::place_line(cause) {
+                paragraph(out, "      ", &line, 9);
+            }
+            if report.verbose && !cause.statements.is_empty() {
+                let list = format!("statements: {}", cause.statements.join(" "));
+                paragraph(out, "      ", &list, 9);
+            }
+        }
+        if report.verbose {
+            let title = format!("{title}, probe by probe");
+            list(out, report, Verdict::Fail(failure), &title, remark);
+        }
+    }
 }
 
 fn list(out: &mut String, report: &Report, verdict: Verdict, title: &str, remark: &str) {

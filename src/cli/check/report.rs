@@ -1,6 +1,7 @@
 //! What is printed of a check.
 
 use crate::check::Checked;
+use crate::diagnosis::Cause;
 use crate::nwfilter::evaluate::Backend;
 use crate::nwfilter::{FilterTree, Parameter};
 
@@ -18,6 +19,10 @@ pub struct Report {
     pub backend: Backend,
     /// The filters.
     pub tree: FilterTree,
+    /// Why leaks and blocks are there.
+    pub causes: Vec<Cause>,
+    /// Whether the text lists the probes of each cause.
+    pub verbose: bool,
     /// What was found out.
     pub checked: Checked,
 }

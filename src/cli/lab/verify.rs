@@ -17,7 +17,7 @@ use crate::report::{json, junit, markdown, table, verdict_lines};
 use crate::verdict::Exit;
 use crate::verify::faults::InjectedFault;
 use crate::verify::job::Job;
-use crate::verify::{AccelChoice, Cache, FilterUnderTest, Request, Workers};
+use crate::verify::{AccelChoice, Binding, Cache, FilterUnderTest, Request, Workers, diagnose};
 use clap::{Args, ValueEnum};
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -115,12 +115,28 @@ struct Output {
     /// rules, the filter, and the logs.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// List the probes of each cause of leaks and blocks
+    #[arg(short, long)]
+    verbose: bool,
     /// Print how many frames each rule of the filter matched
     #[arg(long)]
     coverage: bool,
     /// When to colour the output
     #[arg(long, value_enum, default_value_t = ColorChoice::Auto)]
     color: ColorChoice,
+}
+
+impl Output {
+    /// Checks that the files can be written, before anything is run.
+    fn writable(&self) -> Result<(), Failure> {
+        for file in [&self.json, &self.junit, &self.verdicts]
+            .into_iter()
+            .flatten()
+        {
+            paths::writable(file)?;
+        }
+        Ok(())
+    }
 }
 
 /// How the cells are run.
@@ -156,6 +172,15 @@ struct Lab {
     inject: Option<InjectedFault>,
 }
 
+impl Lab {
+    fn workers(&self) -> Workers {
+        Workers {
+            fail_fast: self.fail_fast,
+            ..self.jobs.map_or_else(Workers::one_a_core, Workers::of)
+        }
+    }
+}
+
 /// Runs the cells and reports.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let started = Instant::now();
@@ -171,7 +196,8 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         Some((source, meant)) => (source, Some(meant)),
         None => (options.policy.read()?, None),
     };
-    let filter = filter(options, &source, meant.as_ref())?.leaving_out(&source.policy);
+    let (filter, tree) = filter(options, &source, meant.as_ref())?;
+    let filter = filter.leaving_out(&source.policy);
     let cache = Cache::open().map_err(Failure::host)?;
     let out = options
         .output
@@ -179,16 +205,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         .as_deref()
         .map(paths::output)
         .transpose()?;
-    for file in [
-        &options.output.json,
-        &options.output.junit,
-        &options.output.verdicts,
-    ]
-    .into_iter()
-    .flatten()
-    {
-        paths::writable(file)?;
-    }
+    options.output.writable()?;
     let job = Job {
         foreign: select.foreign(&plan)?,
         out,
@@ -199,22 +216,24 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         parameters: meant.map_or(job.parameters, |meant| meant.parameters),
         ..job
     };
+    let (parameters, mac, backend) = (job.parameters.clone(), job.mac, job.backend);
     let request = Request {
         job,
         plan,
         filter: filter.info,
         accel: options.lab.accel.into(),
-        workers: Workers {
-            fail_fast: options.lab.fail_fast,
-            ..options
-                .lab
-                .jobs
-                .map_or_else(Workers::one_a_core, Workers::of)
-        },
+        workers: options.lab.workers(),
         cache,
         started,
     };
-    let run = show(options, request)?;
+    let mut run = show(options, request)?;
+    let binding = Binding {
+        tree: tree.as_ref(),
+        parameters: &parameters,
+        mac,
+        backend,
+    };
+    run.causes = diagnose(&run, &source.policy, &binding);
     Ok(report(options, &run).into())
 }
 
@@ -243,14 +262,14 @@ fn filters(options: &Options) -> Vec<PathBuf> {
 }
 
 /// The filter that the options name: that of the guest, the user's own, none, or the generated
-/// one.
+/// one; with its tree.
 fn filter(
     options: &Options,
     source: &PolicySource,
     meant: Option<&Meant>,
-) -> Result<FilterUnderTest, Failure> {
+) -> Result<(FilterUnderTest, Option<FilterTree>), Failure> {
     if options.no_filter {
-        return Ok(FilterUnderTest::none());
+        return Ok((FilterUnderTest::none(), None));
     }
     let (policy, origin) = (&source.policy, &source.origin);
     if let Some(meant) = meant {
@@ -262,14 +281,17 @@ fn filter(
         if let Some(guest) = &meant.guest {
             filter.info.source = format!("{}, for {guest}", filter.info.source);
         }
-        return Ok(filter);
+        return Ok((filter, Some(meant.tree.clone())));
     }
     let given = filters(options);
     if given.is_empty() {
-        return Ok(FilterUnderTest::generated(policy, origin));
+        let tree = FilterTree::generated(generate(policy));
+        return Ok((FilterUnderTest::generated(policy, origin), Some(tree)));
     }
     let tree = load(&given, options.binding.bind.as_deref(), Strictness::Strict)?;
-    FilterUnderTest::own(&tree, &options.binding.parameters.list).map_err(Failure::usage)
+    let filter =
+        FilterUnderTest::own(&tree, &options.binding.parameters.list).map_err(Failure::usage)?;
+    Ok((filter, Some(tree)))
 }
 
 fn job(
@@ -353,7 +375,13 @@ fn paint(options: &Options, terminal: bool) -> bool {
 fn report(options: &Options, run: &Run) -> Exit {
     let terminal = std::io::stdout().is_terminal();
     let mut bad = Vec::new();
-    bad.extend(say(&table::table(run, None, paint(options, terminal))).err());
+    let paint = paint(options, terminal);
+    let text = if options.output.verbose {
+        table::with_probes(run, None, paint)
+    } else {
+        table::table(run, None, paint)
+    };
+    bad.extend(say(&text).err());
     if options.output.coverage {
         bad.extend(say(&format!("\n{}", table::coverage(run))).err());
     }

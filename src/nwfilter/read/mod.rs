@@ -15,6 +15,7 @@ pub use position::Position;
 use quick_xml::Reader;
 use quick_xml::events::attributes::AttrError;
 use quick_xml::events::{BytesStart, Event};
+use std::ops::Range;
 use thiserror::Error;
 
 /// Largest file read. The largest filter that still binds in a minute is some 400 kB.
@@ -90,6 +91,21 @@ pub struct Document {
     pub references: Vec<Position>,
     /// What libvirt ignores; empty where the file was read strictly.
     pub ignored: Vec<Ignored>,
+    /// Where its text is.
+    pub layout: TextLayout,
+}
+
+/// Where the parts of a filter are in its text, for who edits that.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TextLayout {
+    /// Line and column of the filter's start tag.
+    pub start: Position,
+    /// Bytes of the filter's start tag.
+    pub head: Range<usize>,
+    /// Bytes of each entry, from `<` of its start tag to `>` of its end tag, in document order.
+    pub entries: Vec<Range<usize>>,
+    /// Where the end tag of the filter starts; none where the filter is one empty tag.
+    pub end: Option<usize>,
 }
 
 /// Reads one filter. `origin` names the file in messages.
@@ -154,6 +170,9 @@ struct Parser<'a> {
     rules: Vec<Position>,
     references: Vec<Position>,
     ignored: Vec<Ignored>,
+    /// Where the elements start that are open.
+    starts: Vec<usize>,
+    layout: TextLayout,
 }
 
 /// Attributes of one element, in document order.
@@ -173,6 +192,8 @@ impl<'a> Parser<'a> {
             rules: Vec::new(),
             references: Vec::new(),
             ignored: Vec::new(),
+            starts: Vec::new(),
+            layout: TextLayout::default(),
         };
         parser.reader.config_mut().check_end_names = true;
         parser
@@ -197,6 +218,7 @@ impl<'a> Parser<'a> {
             rules: self.rules,
             references: self.references,
             ignored: self.ignored,
+            layout: self.layout,
         })
     }
 
@@ -309,7 +331,12 @@ impl<'a> Parser<'a> {
             }
             (Some(Open::Ignored), _) => Open::Ignored,
         };
+        if matches!(opened, Open::Filter) {
+            self.layout.start = self.place();
+            self.layout.head = self.at..offset(self.reader.buffer_position());
+        }
         self.open.push(opened);
+        self.starts.push(self.at);
         Ok(())
     }
 

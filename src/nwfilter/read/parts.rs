@@ -1,6 +1,6 @@
 //! Elements as parts of the model.
 
-use super::{Attributes, Open, Parser, ReadError, find};
+use super::{Attributes, Open, Parser, ReadError, find, offset};
 use crate::nwfilter::model::{Element, Entry, Filter, FilterRef, Rule};
 use crate::nwfilter::shorten::shorten;
 use crate::nwfilter::vocabulary::{
@@ -16,11 +16,21 @@ const MAX_ELEMENTS: usize = 64;
 
 impl Parser<'_> {
     pub(super) fn end(&mut self) -> Result<(), ReadError> {
+        let start = self.starts.pop().unwrap_or_default();
+        let span = start..offset(self.reader.buffer_position());
         match self.open.pop() {
             Some(Open::Uuid(text)) => self.uuid(&text)?,
-            Some(Open::Rule(rule)) => self.entry(Entry::Rule(rule)),
-            Some(Open::Reference(reference)) => self.entry(Entry::Reference(reference)),
-            Some(Open::Filter | Open::Leaf | Open::Ignored) | None => {}
+            Some(Open::Rule(rule)) => {
+                self.layout.entries.push(span);
+                self.entry(Entry::Rule(rule));
+            }
+            Some(Open::Reference(reference)) => {
+                self.layout.entries.push(span);
+                self.entry(Entry::Reference(reference));
+            }
+            // An empty tag starts and ends at once.
+            Some(Open::Filter) => self.layout.end = (self.at > start).then_some(self.at),
+            Some(Open::Leaf | Open::Ignored) | None => {}
         }
         Ok(())
     }

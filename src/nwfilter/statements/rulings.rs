@@ -161,6 +161,25 @@ impl Rulings {
         found.map(|ruled| ruled.statement)
     }
 
+    /// Whether the policy does not forbid a frame that is as this one, but for some values of
+    /// these fields. What is not a frame that any region has is none of those.
+    pub fn is_let_with(&self, frame: &[u8], way: Way, besides: &[Field]) -> bool {
+        let Some(fields) = Fields::read(frame, Reader::Ebtables) else {
+            return false;
+        };
+        let has = |region: &Region| {
+            let others = Field::ALL.iter().filter(|field| !besides.contains(field));
+            let mut others = others.copied();
+            others.all(|field| region.get(field).contains(fields.get(field)))
+        };
+        let mut ruled = self.regions.iter();
+        ruled.any(|ruled| {
+            let statement = ruled.statement;
+            let lets = statement.way() == way && statement.ruling() != Ruling::Forbidden;
+            lets && has(&ruled.region)
+        })
+    }
+
     /// How many regions there are.
     pub fn len(&self) -> usize {
         self.regions.len()

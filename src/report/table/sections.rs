@@ -2,6 +2,7 @@
 
 use super::coverage;
 use super::page::Page;
+use crate::report::causes;
 use crate::report::clients;
 use crate::report::color::Paint;
 use crate::report::findings::{Finding, findings, labels, leak_check, place};
@@ -12,9 +13,14 @@ use crate::verdict::Conclusion;
 use comfy_table::CellAlignment;
 use std::fmt::Write as _;
 
-pub(super) fn print(page: &mut Page, run: &Run) {
-    failures(page, run, Failure::Leak);
-    failures(page, run, Failure::Blocked);
+pub(super) fn print(page: &mut Page, run: &Run, probes: bool) {
+    for failure in [Failure::Leak, Failure::Blocked] {
+        print_causes(page, run, failure);
+        // A failure without a cause would be hidden else.
+        if probes || !causes::are_complete(run, failure) {
+            failures(page, run, failure);
+        }
+    }
     learning(page, run);
     known_gaps(page, run);
     inconclusive(page, run);
@@ -37,12 +43,8 @@ fn column(found: &[Finding]) -> usize {
         + 4
 }
 
-fn failures(page: &mut Page, run: &Run, why: Failure) {
-    let found = findings(run, Verdict::Fail(why));
-    if found.is_empty() {
-        return;
-    }
-    let (title, remark) = match why {
+fn failure_words(why: Failure) -> (&'static str, &'static str) {
+    match why {
         Failure::Leak => (
             "Leaks",
             "the policy forbids these frames, and they got through",
@@ -51,7 +53,42 @@ fn failures(page: &mut Page, run: &Run, why: Failure) {
             "Wrongly blocked",
             "the policy allows these frames, and they were stopped",
         ),
-    };
+    }
+}
+
+/// Leaks or blocks by what in the filter they come from.
+fn print_causes(page: &mut Page, run: &Run, why: Failure) {
+    let found = causes::of(run, why);
+    if found.is_empty() {
+        return;
+    }
+    let (title, remark) = failure_words(why);
+    let count = plural(found.len(), "cause");
+    let probes = causes::probes(&found);
+    page.heading(&format!("{title} ({probes}, {count})"), remark);
+    for cause in found {
+        page.text(2, &causes::message(cause));
+        if let Some(line) = causes::place_line(cause) {
+            page.text(6, &line);
+        }
+        if let Some(line) = causes::cells_line(run, cause) {
+            page.text(6, &line);
+        }
+    }
+}
+
+fn failures(page: &mut Page, run: &Run, why: Failure) {
+    let found = findings(run, Verdict::Fail(why));
+    if found.is_empty() {
+        return;
+    }
+    let (mut title, remark) = failure_words(why);
+    if !causes::of(run, why).is_empty() {
+        title = match why {
+            Failure::Leak => "Leaks, probe by probe",
+            Failure::Blocked => "Wrongly blocked, probe by probe",
+        };
+    }
     page.heading(
         &format!("{title} ({})", plural(found.len(), "probe")),
         remark,
