@@ -22,6 +22,9 @@ pub mod flag {
 /// Identifier 0x6c66 ("lf") and sequence number 1 of echo requests that are built here.
 pub const ECHO_ID: [u8; 4] = [b'l', b'f', 0, 1];
 
+/// The number of the first segment of a connection: "lanf".
+const FIRST: u32 = 0x6c61_6e66;
+
 /// A UDP datagram (RFC 768). A sum of zero is sent as 0xffff.
 ///
 /// # Panics
@@ -43,23 +46,36 @@ pub fn udp(ends: Ends, source: u16, port: u16, payload: &[u8]) -> Vec<u8> {
 /// A TCP segment without options (RFC 9293 3.1): a sequence number of lanfence's own,
 /// acknowledgement 0, a window of 64,240 bytes.
 pub fn tcp(ends: Ends, source: u16, port: u16, flags: u8, payload: &[u8]) -> Vec<u8> {
-    segment(ends, (source, port), flags, 0, payload)
+    tcp_answer(ends, (source, port), flags, (FIRST, 0), payload)
 }
 
 /// The segment that opens the other half of a connection: SYN and ACK of a SYN
 /// with this sequence number.
 pub fn tcp_accept(ends: Ends, source: u16, port: u16, sequence: u32) -> Vec<u8> {
     let next = sequence.wrapping_add(1);
-    segment(ends, (source, port), flag::SYN | flag::ACK, next, &[])
+    tcp_answer(
+        ends,
+        (source, port),
+        flag::SYN | flag::ACK,
+        (FIRST, next),
+        &[],
+    )
 }
 
-fn segment(ends: Ends, ports: (u16, u16), flags: u8, next: u32, payload: &[u8]) -> Vec<u8> {
+/// A segment without options: its own number and the one that is expected next are given.
+pub fn tcp_answer(
+    ends: Ends,
+    ports: (u16, u16),
+    flags: u8,
+    (sequence, next): (u32, u32),
+    payload: &[u8],
+) -> Vec<u8> {
     let mut bytes = vec![0; MutableTcpPacket::minimum_packet_size()];
     bytes.extend(payload);
     let mut packet = MutableTcpPacket::new(&mut bytes).expect("the buffer holds a header");
     packet.set_source(ports.0);
     packet.set_destination(ports.1);
-    packet.set_sequence(0x6c61_6e66);
+    packet.set_sequence(sequence);
     packet.set_acknowledgement(next);
     packet.set_data_offset(5);
     packet.set_flags(flags);

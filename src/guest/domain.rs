@@ -17,6 +17,8 @@ pub enum DomainKind<'a> {
     Linux,
     /// iPXE with the script in the file.
     Ipxe(&'a Path),
+    /// GRUB, which iPXE starts with these words on its command line.
+    Grub(&'a str),
     /// Whatever boots from the drive.
     Foreign(&'a Drive<'a>),
 }
@@ -77,7 +79,7 @@ pub fn domain_xml(spec: &DomainSpec<'_>, interface: Option<&Interface>) -> Strin
         xml.text("uuid", &[], &uuid.to_string());
         let memory = match spec.kind {
             DomainKind::Foreign(drive) => drive.manifest.memory_mib,
-            DomainKind::Linux | DomainKind::Ipxe(_) => MEMORY_MIB,
+            DomainKind::Linux | DomainKind::Ipxe(_) | DomainKind::Grub(_) => MEMORY_MIB,
         };
         xml.text("memory", &[("unit", "MiB")], &memory.to_string());
         xml.text("vcpu", &[], "1");
@@ -102,7 +104,7 @@ pub fn domain_xml(spec: &DomainSpec<'_>, interface: Option<&Interface>) -> Strin
 fn system(xml: &mut Xml, spec: &DomainSpec<'_>, interface: Option<&Interface>) {
     let machine = match spec.kind {
         DomainKind::Foreign(drive) => drive.machine(),
-        DomainKind::Linux | DomainKind::Ipxe(_) => "pc",
+        DomainKind::Linux | DomainKind::Ipxe(_) | DomainKind::Grub(_) => "pc",
     };
     xml.text("type", &[("arch", "x86_64"), ("machine", machine)], "hvm");
     let mut file = |name: &str, path: &Path| xml.text(name, &[], &path.to_string_lossy());
@@ -119,6 +121,13 @@ fn system(xml: &mut Xml, spec: &DomainSpec<'_>, interface: Option<&Interface>) {
             // iPXE takes an initial RAM disk for its script.
             file("initrd", script);
             // Its console is the firmware's, which only then is the serial port.
+            xml.empty("bios", &[("useserial", "yes")]);
+        }
+        DomainKind::Grub(words) => {
+            file("kernel", &spec.image.ipxe);
+            // GRUB sends frames, iPXE has the drivers: it starts its initial RAM disk.
+            file("initrd", &spec.image.grub);
+            xml.text("cmdline", &[], words);
             xml.empty("bios", &[("useserial", "yes")]);
         }
         DomainKind::Foreign(drive) => xml.empty("boot", &[("dev", drive.boot())]),
@@ -159,7 +168,7 @@ fn devices(xml: &mut Xml, spec: &DomainSpec<'_>, interface: Option<&Interface>) 
     let video = match spec.kind {
         // Windows does not start without a screen.
         DomainKind::Foreign(_) => "vga",
-        DomainKind::Linux | DomainKind::Ipxe(_) => "none",
+        DomainKind::Linux | DomainKind::Ipxe(_) | DomainKind::Grub(_) => "none",
     };
     xml.open("video", &[], |xml| xml.empty("model", &[("type", video)]));
 }
@@ -206,6 +215,7 @@ mod tests {
             kernel: "/guest/vmlinux".into(),
             initramfs: "/guest/initramfs.cpio".into(),
             ipxe: "/guest/ipxe.lkrn".into(),
+            grub: "/guest/grub.0".into(),
         }
     }
 
@@ -239,9 +249,14 @@ mod tests {
         let script = Path::new("/run/lanfence/script");
         let ipxe = DomainSpec {
             kind: DomainKind::Ipxe(script),
-            ..spec
+            ..spec.clone()
         };
         insta::assert_snapshot!("ipxe", domain_xml(&ipxe, Some(&interface(None))));
+        let grub = DomainSpec {
+            kind: DomainKind::Grub("ifopen net0 && imgexec <INITRD>"),
+            ..spec
+        };
+        insta::assert_snapshot!("grub", domain_xml(&grub, Some(&interface(None))));
     }
 
     #[rstest]

@@ -12,6 +12,8 @@ pub struct Image {
     pub initramfs: PathBuf,
     /// iPXE as a Linux-like kernel. An image made by hand may come without.
     pub ipxe: PathBuf,
+    /// GRUB with its script, for iPXE to start. An image made by hand may come without.
+    pub grub: PathBuf,
 }
 
 impl Image {
@@ -24,6 +26,7 @@ impl Image {
             kernel: dir.join("vmlinux"),
             initramfs: dir.join("initramfs.cpio"),
             ipxe: dir.join(IPXE),
+            grub: dir.join(GRUB),
         };
         expect_magic(&image.kernel, b"\x7fELF", "an ELF kernel")?;
         expect_magic(&image.initramfs, b"070701", "a newc archive")?;
@@ -34,6 +37,9 @@ impl Image {
 /// iPXE's file in the image.
 const IPXE: &str = "ipxe.lkrn";
 
+/// GRUB's file in the image.
+const GRUB: &str = "grub.0";
+
 /// What the image has of the things that some NIC models need.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ImageContents {
@@ -43,6 +49,8 @@ pub struct ImageContents {
     pub firmware: Vec<String>,
     /// Whether it has iPXE.
     pub ipxe: bool,
+    /// Whether it has GRUB.
+    pub grub: bool,
 }
 
 /// How a firmware file's name begins in the archive.
@@ -76,6 +84,7 @@ impl ImageContents {
             absent_modules,
             firmware: firmware_names(&archive),
             ipxe: dir.join(IPXE).is_file(),
+            grub: dir.join(GRUB).is_file(),
         })
     }
 

@@ -6,7 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// What stands behind the filter in a cell. Read and written as one word: `linux`, `ipxe`,
-/// `tap`, or the name in a foreign guest's manifest, which may be none of these.
+/// `grub`, `tap`, or the name in a foreign guest's manifest, which may be none of these.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum GuestKind {
@@ -14,6 +14,8 @@ pub enum GuestKind {
     Linux,
     /// The iPXE firmware of a NIC.
     Ipxe,
+    /// GRUB with its own stack over iPXE's drivers.
+    Grub,
     /// No guest: the lab itself holds the tap.
     Tap,
     /// The user's own disk image, by the name in its manifest.
@@ -22,13 +24,17 @@ pub enum GuestKind {
 
 impl GuestKind {
     /// The kinds that lanfence brings along. Their words are taken: no manifest may use one.
-    pub const OWN: [Self; 3] = [Self::Linux, Self::Ipxe, Self::Tap];
+    pub const OWN: [Self; 4] = [Self::Linux, Self::Ipxe, Self::Grub, Self::Tap];
+
+    /// Those of them that are a firmware or boot loader with a network stack of its own.
+    pub const FIRMWARE: [Self; 2] = [Self::Ipxe, Self::Grub];
 
     /// The word for it.
     pub fn word(&self) -> &str {
         match self {
             Self::Linux => "linux",
             Self::Ipxe => "ipxe",
+            Self::Grub => "grub",
             Self::Tap => "tap",
             Self::Foreign(name) => name,
         }
@@ -42,7 +48,7 @@ impl GuestKind {
     /// Whether one cell of this kind is enough to show what happens when a filter is
     /// attached to a running guest. Foreign guests all differ, so each is tried.
     pub fn is_uniform(&self) -> bool {
-        matches!(self, Self::Linux | Self::Ipxe)
+        matches!(self, Self::Linux | Self::Ipxe | Self::Grub)
     }
 }
 

@@ -3,7 +3,7 @@
 use super::error::LabError;
 use std::io;
 use std::mem::{size_of, zeroed};
-use std::os::fd::{AsRawFd, FromRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 
 /// Largest frame kept: a TSO burst of a virtio guest is at most 64 KiB plus headers.
 const MAX_FRAME: usize = 65_536 + 128;
@@ -33,6 +33,12 @@ pub struct Received {
 /// A bound, non-blocking socket. It stays in the namespace it was opened in.
 #[derive(Debug)]
 pub struct PacketSocket(OwnedFd);
+
+impl AsFd for PacketSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
 
 impl AsRawFd for PacketSocket {
     fn as_raw_fd(&self) -> RawFd {
@@ -175,6 +181,20 @@ impl PacketSocket {
         };
         received.take_control(&message);
         Ok(Some(received))
+    }
+
+    /// Sends a frame out of the interface: at a tap, to whoever has it open, past the bridge.
+    ///
+    /// # Errors
+    /// When the interface is gone or down, or its queue is full.
+    pub fn send(&self, frame: &[u8]) -> io::Result<()> {
+        let (start, size) = (frame.as_ptr(), frame.len());
+        // SAFETY: the pointer and the length describe the frame, which outlives the call.
+        let sent = unsafe { libc::send(self.as_raw_fd(), start.cast(), size, libc::MSG_DONTWAIT) };
+        if sent < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(())
     }
 
     /// Packets lost since the last call (the kernel clears the counter).

@@ -1,9 +1,11 @@
 //! A TFTP server that has every file: a request for NAME is answered with one
 //! block that holds NAME (RFC 1350). That is all that a firmware needs to fetch it.
 //! Some files it gives only when told to, which makes whoever asks for them wait.
+//! To a client that insists it first tells the file's size (RFC 2347, RFC 2349).
 
 use super::error::LabError;
 use super::netns::Netns;
+use crate::probe::file_name;
 use std::collections::{HashMap, HashSet};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,6 +19,17 @@ const PORT: u16 = 69;
 /// Opcodes of RFC 1350, section 5.
 const READ: [u8; 2] = [0, 1];
 const DATA: [u8; 2] = [0, 3];
+const ACKNOWLEDGEMENT: [u8; 2] = [0, 4];
+
+/// Opcode of RFC 2347.
+const OPTIONS: [u8; 2] = [0, 6];
+
+/// The option of RFC 2349 by which a client asks for the size of a file.
+const SIZE: &[u8] = b"tsize";
+
+/// The block that is acknowledged by whoever takes the options.
+const NO_BLOCK: [u8; 2] = [0, 0];
+
 const FIRST_BLOCK: [u8; 2] = [0, 1];
 
 /// A block of this size or more would not be the last one.
@@ -37,16 +50,19 @@ pub struct Tftp {
 struct Shared {
     socket: UdpSocket,
     gate: Mutex<Gate>,
+    /// Whether a client that asks for the size of a file is told it.
+    tells_size: bool,
     end: AtomicBool,
 }
 
 impl Tftp {
-    /// Serves at the address of a host in the namespace.
+    /// Serves at the address of a host in the namespace. It may tell clients that ask for it the
+    /// size of a file first: GRUB takes no file otherwise, and others are done sooner without.
     ///
     /// # Errors
     /// When the port cannot be bound.
-    pub fn start(netns: &Netns, address: Ipv4Addr) -> Result<Self, LabError> {
-        Self::begin(netns, address, Gate::default())
+    pub fn start(netns: &Netns, address: Ipv4Addr, tells_size: bool) -> Result<Self, LabError> {
+        Self::begin(netns, address, Gate::default(), tells_size)
     }
 
     /// The same, but each file whose name begins like this is held back until it
@@ -58,15 +74,21 @@ impl Tftp {
         netns: &Netns,
         address: Ipv4Addr,
         prefix: String,
+        tells_size: bool,
     ) -> Result<Self, LabError> {
         let gate = Gate {
             held: Some(prefix.into_bytes()),
             ..Gate::default()
         };
-        Self::begin(netns, address, gate)
+        Self::begin(netns, address, gate, tells_size)
     }
 
-    fn begin(netns: &Netns, address: Ipv4Addr, gate: Gate) -> Result<Self, LabError> {
+    fn begin(
+        netns: &Netns,
+        address: Ipv4Addr,
+        gate: Gate,
+        tells_size: bool,
+    ) -> Result<Self, LabError> {
         let bind = || -> std::io::Result<UdpSocket> {
             let socket = UdpSocket::bind((address, PORT))?;
             socket.set_read_timeout(Some(LOOK))?;
@@ -78,6 +100,7 @@ impl Tftp {
         let shared = Arc::new(Shared {
             socket,
             gate: Mutex::new(gate),
+            tells_size,
             end: AtomicBool::new(false),
         });
         let served = Arc::clone(&shared);
@@ -113,8 +136,22 @@ impl Shared {
     }
 
     /// A guest that is gone is no concern of the server's.
-    fn give(&self, name: &[u8], to: SocketAddr) {
-        let _ = self.socket.send_to(&block(name), to);
+    fn give(&self, name: &[u8], to: Client) {
+        let bytes = if to.asks_size {
+            self.gate().told.insert(to.address, name.to_vec());
+            size(name)
+        } else {
+            block(name)
+        };
+        let _ = self.socket.send_to(&bytes, to.address);
+    }
+
+    /// Gives the file whose size the client has been told.
+    fn go_on(&self, client: SocketAddr) {
+        let told = self.gate().told.get(&client).map(|name| block(name));
+        if let Some(bytes) = told {
+            let _ = self.socket.send_to(&bytes, client);
+        }
     }
 }
 
@@ -126,12 +163,22 @@ struct Gate {
     /// Those that are not held back any more.
     open: HashSet<Vec<u8>>,
     /// Who asked last for each of the others.
-    waiting: HashMap<Vec<u8>, SocketAddr>,
+    waiting: HashMap<Vec<u8>, Client>,
+    /// Who has been told the size of which file.
+    told: HashMap<SocketAddr, Vec<u8>>,
+}
+
+/// Who asks for a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Client {
+    address: SocketAddr,
+    /// Whether it is to be told the size first.
+    asks_size: bool,
 }
 
 impl Gate {
     /// Whether the file may be given now; if not, who asks for it waits.
-    fn admits(&mut self, name: &[u8], from: SocketAddr) -> bool {
+    fn admits(&mut self, name: &[u8], from: Client) -> bool {
         let held = self
             .held
             .as_ref()
@@ -144,7 +191,7 @@ impl Gate {
     }
 
     /// Holds the file back no longer. Returns who waits for it.
-    fn let_go(&mut self, name: &[u8]) -> Option<SocketAddr> {
+    fn let_go(&mut self, name: &[u8]) -> Option<Client> {
         self.open.insert(name.to_vec());
         self.waiting.remove(name)
     }
@@ -157,10 +204,18 @@ fn serve(shared: &Shared) {
         let Ok((length, from)) = shared.socket.recv_from(&mut buffer) else {
             continue;
         };
-        if let Some(name) = wanted(&buffer[..length])
-            && shared.gate().admits(name, from)
-        {
-            shared.give(name, from);
+        let message = &buffer[..length];
+        if let Some(name) = wanted(message) {
+            let client = Client {
+                address: from,
+                asks_size: shared.tells_size && asks_size(message),
+            };
+            let admitted = shared.gate().admits(name, client);
+            if admitted {
+                shared.give(name, client);
+            }
+        } else if message == [ACKNOWLEDGEMENT, NO_BLOCK].concat() {
+            shared.go_on(from);
         }
     }
 }
@@ -169,7 +224,22 @@ fn serve(shared: &Shared) {
 fn wanted(request: &[u8]) -> Option<&[u8]> {
     let rest = request.strip_prefix(&READ)?;
     let name = rest.split(|byte| *byte == 0).next()?;
+    let name = file_name(name);
     (!name.is_empty() && name.len() < BLOCK).then_some(name)
+}
+
+/// Whether a read request asks for the file's size: behind name and mode come pairs of an option
+/// and its value.
+fn asks_size(request: &[u8]) -> bool {
+    let mut words = request[READ.len()..].split(|byte| *byte == 0).skip(2);
+    let mut options = std::iter::from_fn(|| words.next().zip(words.next()));
+    options.any(|(option, _)| option.eq_ignore_ascii_case(SIZE))
+}
+
+/// The size of a file.
+fn size(name: &[u8]) -> Vec<u8> {
+    let length = name.len().to_string();
+    [&OPTIONS[..], SIZE, b"\0", length.as_bytes(), b"\0"].concat()
 }
 
 /// The one block of a file.
@@ -184,6 +254,7 @@ mod tests {
 
     #[rstest]
     #[case::a_read_request(b"\0\x01lan-1\0octet\0blksize\x001432\0", Some(&b"\0\x03\0\x01lan-1"[..]))]
+    #[case::for_a_path(b"\0\x01/lan-1\0octet\0", Some(&b"\0\x03\0\x01lan-1"[..]))]
     #[case::a_write_request(b"\0\x02lan-1\0octet\0", None)]
     #[case::an_acknowledgement(b"\0\x04\0\x01", None)]
     #[case::no_name(b"\0\x01\0octet\0", None)]
@@ -192,8 +263,22 @@ mod tests {
         assert_eq!(wanted(request).map(block).as_deref(), expected);
     }
 
-    fn port(port: u16) -> SocketAddr {
-        (Ipv4Addr::LOCALHOST, port).into()
+    #[rstest]
+    #[case::grub(b"\0\x01/lan-1\0octet\0blksize\x001024\0tsize\x000\0", true)]
+    #[case::no_option(b"\0\x01lan-1\0octet\0", false)]
+    #[case::another_option(b"\0\x01lan-1\0octet\0blksize\x001024\0", false)]
+    #[case::as_a_value(b"\0\x01lan-1\0octet\0blksize\0tsize\0", false)]
+    #[case::as_a_name(b"\0\x01tsize\0octet\0", false)]
+    fn the_size_is_an_option(#[case] request: &[u8], #[case] asks: bool) {
+        assert_eq!(asks_size(request), asks);
+        assert_eq!(size(b"lan-1"), b"\0\x06tsize\x005\0");
+    }
+
+    fn port(port: u16) -> Client {
+        Client {
+            address: (Ipv4Addr::LOCALHOST, port).into(),
+            asks_size: false,
+        }
     }
 
     fn holding_ends() -> Gate {

@@ -37,4 +37,5 @@ pub use lookup::Lookup;
 pub use pass::{HEARING, Pass, SENTINEL};
 pub use point::{Origin, Point};
 pub use sentinel::{inbound_sentinels, sentinels};
+pub use sighting::file_name;
 pub use types::{Expect, Group, Probe, Sighting, Stimulus};

@@ -117,7 +117,14 @@ fn names_file(upper: &Upper<'_>, name: &str) -> bool {
         .strip_prefix(&[0, 1])
         .and_then(|rest| rest.split(|byte| *byte == 0).next());
     let block = payload.strip_prefix(&[0, 3, 0, 1]);
-    [request, block].contains(&Some(name.as_bytes()))
+    [request, block]
+        .map(|named| named.map(file_name))
+        .contains(&Some(name.as_bytes()))
+}
+
+/// The name of a file without the slash that some clients put before it: GRUB asks for paths.
+pub fn file_name(name: &[u8]) -> &[u8] {
+    name.strip_prefix(b"/").unwrap_or(name)
 }
 
 /// A request begins with the method and the name; the body of an answer is the name.
@@ -253,6 +260,7 @@ mod tests {
     #[case::not_dns(dns("a.test"), question(54), false)]
     #[case::other_name(dns("b.test"), question(53), false)]
     #[case::file(tftp("lan-1"), transfer(b"\0\x01lan-1\0octet\0"), true)]
+    #[case::file_as_a_path(tftp("lan-1"), transfer(b"\0\x01/lan-1\0octet\0"), true)]
     #[case::its_block(tftp("lan-1"), transfer(b"\0\x03\0\x01lan-1"), true)]
     #[case::other_file(tftp("lan-1"), transfer(b"\0\x01lan-12\0octet\0"), false)]
     #[case::page(web("lan-1"), segment(b"GET /lan-1 HTTP/1.1\r\n\r\n"), true)]

@@ -280,7 +280,9 @@ mod tests {
         TrialRecord {
             first_frame: Some(outcome(Pass::FirstFrame, places).into()),
             control: control.map(|places| outcome(Pass::Control, places)),
-            stopped: control.is_none().then_some(VerifyError::NoIpxeAddress),
+            stopped: control
+                .is_none()
+                .then_some(VerifyError::NoFirmwareAddress { firmware: "iPXE" }),
             ..TrialRecord::default()
         }
     }

@@ -105,24 +105,53 @@ pub enum VerifyError {
         /// The first difference in meaning, in words.
         difference: String,
     },
-    /// An iPXE guest ended a round without an address.
-    #[error("iPXE has no IPv4 address")]
-    NoIpxeAddress,
-    /// An iPXE guest never asked for the last file of a round.
+    /// A firmware ended a round without an address.
+    #[error("{firmware} has no IPv4 address")]
+    NoFirmwareAddress {
+        /// What runs in the guest.
+        firmware: &'static str,
+    },
+    /// A firmware has not sent anything.
     #[error(
-        "iPXE did not come to the end of a round within {seconds} s: its driver does not bring the link up, receives nothing or hangs; its console (serial.log of --out) {console}"
+        "{firmware} sent no frame within {seconds} s of its start: its script is missing, it finds no NIC or hangs; its console (serial.log of --out) {console}"
     )]
-    EndlessRound {
+    SilentFirmware {
+        /// What runs in the guest.
+        firmware: &'static str,
         /// How long it was waited for.
         seconds: u64,
         /// How its console ends, in words.
         console: String,
     },
-    /// An iPXE guest began no round while it was watched.
+    /// A firmware ended by itself.
+    #[error("{firmware} does not run any more: {why}; its console (serial.log of --out) {console}")]
+    EndedFirmware {
+        /// What runs in the guest.
+        firmware: &'static str,
+        /// What libvirt says of it.
+        why: String,
+        /// How its console ends, in words.
+        console: String,
+    },
+    /// A firmware never asked for the last file of a round.
     #[error(
-        "iPXE began none of its last {tries} rounds with a DHCP discover after the filter was bound or removed"
+        "{firmware} did not come to the end of a round within {seconds} s: its driver does not bring the link up, receives nothing or hangs; its console (serial.log of --out) {console}"
+    )]
+    EndlessRound {
+        /// What runs in the guest.
+        firmware: &'static str,
+        /// How long it was waited for.
+        seconds: u64,
+        /// How its console ends, in words.
+        console: String,
+    },
+    /// A firmware began no round while it was watched.
+    #[error(
+        "{firmware} began none of its last {tries} rounds with a DHCP discover after the filter was bound or removed"
     )]
     NoFreshRound {
+        /// What runs in the guest.
+        firmware: &'static str,
         /// How many rounds were looked at.
         tries: usize,
     },

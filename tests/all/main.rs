@@ -52,6 +52,8 @@ mod evaluator;
 #[cfg(feature = "lab")]
 mod faults;
 #[cfg(feature = "lab")]
+mod firmware;
+#[cfg(feature = "lab")]
 mod foreign;
 #[cfg(feature = "lab")]
 mod gate;
@@ -59,8 +61,6 @@ mod gate;
 mod histories;
 #[cfg(feature = "lab")]
 mod hosts;
-#[cfg(feature = "lab")]
-mod ipxe;
 #[cfg(feature = "lab")]
 mod learning;
 #[cfg(feature = "lab")]

@@ -1,4 +1,4 @@
-//! Packages that only guests use: kernel, busybox and iPXE. They are downloaded
+//! Packages that only guests use: kernel, busybox, iPXE and GRUB. They are downloaded
 //! and unpacked into the cache and never installed, so the machine keeps its own
 //! kernel, its own busybox and its own boot menu (iPXE's package adds an entry).
 
@@ -24,6 +24,10 @@ fn ipxe(release: Release) -> &'static [&'static str] {
     }
 }
 
+/// The packages with GRUB for the PC BIOS: its modules, the program that makes an image of them,
+/// and the one library of that program which a machine may lack.
+const GRUB: [&str; 3] = ["grub-pc-bin", "grub-common", "libdevmapper1.02.1"];
+
 /// Downloaded packages, as the cache remembers them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GuestPackages {
@@ -38,12 +42,16 @@ pub struct GuestPackages {
     pub busybox_archive: PathBuf,
     /// Archives of iPXE.
     pub ipxe_archives: Vec<PathBuf>,
+    /// Archives of GRUB.
+    pub grub_archives: Vec<PathBuf>,
 }
 
 impl GuestPackages {
     /// Archives of all that is not the kernel.
     pub fn others(&self) -> impl Iterator<Item = &PathBuf> {
-        std::iter::once(&self.busybox_archive).chain(&self.ipxe_archives)
+        std::iter::once(&self.busybox_archive)
+            .chain(&self.ipxe_archives)
+            .chain(&self.grub_archives)
     }
 }
 
@@ -57,7 +65,13 @@ pub fn present(cache: &Cache, release: Release) -> Option<GuestPackages> {
     if ipxe_archives.len() != self::ipxe(release).len() {
         return None;
     }
-    let packages = parse_record(&text, &directory, ipxe_archives)?;
+    let grub = fs::read_to_string(grub_record(cache, release)).ok()?;
+    let grub_archives = parse_grub_record(&grub, &directory)?;
+    let packages = GuestPackages {
+        ipxe_archives,
+        grub_archives,
+        ..parse_record(&text, &directory)?
+    };
     let all_there = packages
         .kernel_archives
         .iter()
@@ -69,13 +83,14 @@ pub fn present(cache: &Cache, release: Release) -> Option<GuestPackages> {
 /// What is missing, in a line for people.
 pub fn describe(release: Release) -> String {
     format!(
-        "  the guests' kernel, busybox and iPXE (downloaded, not installed), packages {}, {BUSYBOX}, {}\n",
+        "  the guests' kernel, busybox, iPXE and GRUB (downloaded, not installed), packages {}, {BUSYBOX}, {}, {}\n",
         release.kernel_package(),
-        ipxe(release).join(", ")
+        ipxe(release).join(", "),
+        GRUB.join(", ")
     )
 }
 
-/// Downloads the newest kernel, busybox and iPXE of the release.
+/// Downloads the newest kernel, busybox, iPXE and GRUB of the release.
 ///
 /// # Errors
 ///
@@ -84,18 +99,20 @@ pub fn describe(release: Release) -> String {
 pub fn fetch(cache: &Cache, release: Release, lock: &Lock) -> Result<GuestPackages> {
     let once = || -> Result<Vec<Candidate>> {
         let mut wanted = kernel_candidates(release)?;
-        for package in [&[BUSYBOX], ipxe(release)].concat() {
+        for package in [&[BUSYBOX], ipxe(release), &GRUB].concat() {
             wanted.push(show(package, release)?);
         }
         download(cache, &wanted, lock)?;
         Ok(wanted)
     };
     let wanted = apt::refreshing("the guest's packages", cache, once)?;
-    let (others, ipxe) = wanted.split_at(wanted.len() - ipxe(release).len());
+    let (others, grub) = wanted.split_at(wanted.len() - GRUB.len());
+    let (others, ipxe) = others.split_at(others.len() - ipxe(release).len());
     let directory = cache.path("packages");
     for (file, part) in [
         (record(cache, release), others),
         (ipxe_record(cache, release), ipxe),
+        (grub_record(cache, release), grub),
     ] {
         cache.replace(&file, write_record(part, &directory)?.as_bytes())?;
     }
@@ -172,6 +189,11 @@ fn ipxe_record(cache: &Cache, release: Release) -> PathBuf {
     cache.path(&format!("packages/{}-ipxe", release.codename()))
 }
 
+/// The same for GRUB.
+fn grub_record(cache: &Cache, release: Release) -> PathBuf {
+    cache.path(&format!("packages/{}-grub", release.codename()))
+}
+
 /// One line an archive: package, version, file name; busybox last.
 fn write_record(wanted: &[Candidate], directory: &Path) -> Result<String> {
     let mut text = String::new();
@@ -202,11 +224,19 @@ fn parse_ipxe_record(text: &str, directory: &Path) -> Option<Vec<PathBuf>> {
     files.filter(|files| !files.is_empty())
 }
 
-fn parse_record(
-    text: &str,
-    directory: &Path,
-    ipxe_archives: Vec<PathBuf>,
-) -> Option<GuestPackages> {
+/// All of GRUB's archives, in the order of [`GRUB`].
+fn parse_grub_record(text: &str, directory: &Path) -> Option<Vec<PathBuf>> {
+    let mut lines = text.lines().map(|line| line.split_whitespace());
+    let file = |wanted: &&str| {
+        let mut words = lines.next()?;
+        words.next().filter(|package| package == wanted)?;
+        Some(directory.join(words.nth(1)?))
+    };
+    GRUB.iter().map(file).collect()
+}
+
+/// The kernel's and busybox's part; what has a record of its own is left empty.
+fn parse_record(text: &str, directory: &Path) -> Option<GuestPackages> {
     let mut lines: Vec<[&str; 3]> = text
         .lines()
         .map(|line| line.split(' ').collect::<Vec<_>>().try_into().ok())
@@ -221,7 +251,8 @@ fn parse_record(
             .map(|[.., file]| directory.join(file))
             .collect(),
         busybox_archive: directory.join(busybox),
-        ipxe_archives,
+        ipxe_archives: Vec::new(),
+        grub_archives: Vec::new(),
     })
 }
 
@@ -232,7 +263,8 @@ fn forget_old_archives(cache: &Cache) {
     for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
         let text = fs::read_to_string(entry.path()).unwrap_or_default();
         used.extend(parse_ipxe_record(&text, &directory).unwrap_or_default());
-        if let Some(packages) = parse_record(&text, &directory, Vec::new()) {
+        used.extend(parse_grub_record(&text, &directory).unwrap_or_default());
+        if let Some(packages) = parse_record(&text, &directory) {
             used.insert(packages.busybox_archive);
             used.extend(packages.kernel_archives);
         }
@@ -282,8 +314,7 @@ mod tests {
             candidate(BUSYBOX, "1:1.35"),
         ];
         let text = write_record(&wanted, directory.path()).expect("both are there");
-        let ipxe = vec![PathBuf::from("ipxe.deb")];
-        let packages = parse_record(&text, directory.path(), ipxe).expect("own text");
+        let packages = parse_record(&text, directory.path()).expect("own text");
         assert_eq!(packages.kernel, "linux-image-6");
         assert_eq!(packages.kernel_version, "6.1");
         assert_eq!(packages.kernel_archives.len(), 1);
@@ -296,7 +327,7 @@ mod tests {
     #[case::no_kernel("busybox-static 1 b.deb\n")]
     #[case::cut("linux-image-6 6.1\nbusybox-static 1 b.deb\n")]
     fn a_broken_record_counts_as_absent(#[case] text: &str) {
-        assert_eq!(parse_record(text, Path::new("/x"), Vec::new()), None);
+        assert_eq!(parse_record(text, Path::new("/x")), None);
     }
 
     #[rstest]
@@ -307,6 +338,21 @@ mod tests {
     fn ipxe_has_a_record_of_its_own(#[case] text: &str, #[case] files: Option<Vec<&str>>) {
         let files = files.map(|files| files.into_iter().map(PathBuf::from).collect());
         assert_eq!(parse_ipxe_record(text, Path::new("/x")), files);
+    }
+
+    #[rstest]
+    #[case::whole(
+        "grub-pc-bin 2 p.deb\ngrub-common 2 c.deb\nlibdevmapper1.02.1 1 d.deb\n",
+        true
+    )]
+    #[case::without_a_package("grub-pc-bin 2 p.deb\ngrub-common 2 c.deb\n", false)]
+    #[case::cut("grub-pc-bin 2 p.deb\ngrub-common 2\n", false)]
+    #[case::another_record("ipxe 1.0 i.deb\n", false)]
+    #[case::empty("", false)]
+    fn grub_has_a_record_of_its_own(#[case] text: &str, #[case] good: bool) {
+        let files = parse_grub_record(text, Path::new("/x"));
+        let names = ["/x/p.deb", "/x/c.deb", "/x/d.deb"].map(PathBuf::from);
+        assert_eq!(files, good.then(|| names.to_vec()));
     }
 
     /// A cache with these archives, and the records of a release.
@@ -321,6 +367,11 @@ mod tests {
         let others = "linux-image-6 6.1 k.deb\nbusybox-static 1 b.deb\n";
         fs::write(record(&cache, release), others).expect("record");
         fs::write(ipxe_record(&cache, release), ipxe).expect("record");
+        let grub = GRUB.map(|package| format!("{package} 2 {package}.deb\n"));
+        fs::write(grub_record(&cache, release), grub.concat()).expect("record");
+        for package in GRUB {
+            fs::write(packages.join(format!("{package}.deb")), "").expect("file");
+        }
         (directory, cache)
     }
 

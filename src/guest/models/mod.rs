@@ -1,6 +1,7 @@
 //! NIC models: what the installed QEMU has, what libvirt calls it, and whether
 //! the Linux guest can be given one here.
 
+mod firmware;
 mod qemu;
 mod quirks;
 
@@ -10,8 +11,10 @@ pub use quirks::{Bus, Quirk, place, quirk};
 use super::back_end::VHOST;
 use super::error::GuestError;
 use super::image::ImageContents;
+use super::kind::GuestKind;
 use crate::report::model::BackEnd;
 use quirks::QUIRKS;
+use std::collections::BTreeMap;
 
 /// A NIC model of the matrix.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,8 +27,8 @@ pub struct Nic {
     pub plug_skip: Option<String>,
     /// Why the Linux guest cannot use it here; none where it can.
     pub skip: Option<String>,
-    /// Why iPXE cannot be given one here; none where it can.
-    pub ipxe_skip: Option<String>,
+    /// Why a firmware cannot use it here, by firmware; one that can is not in it.
+    pub firmware_skip: BTreeMap<GuestKind, String>,
 }
 
 /// Every model of the table and every further device that QEMU has, in the
@@ -43,7 +46,10 @@ pub fn nics(devices: &[Device], image: &ImageContents) -> Vec<Nic> {
             plug_skip: device
                 .map_or_else(|| Some(absent(quirk)), |_| quirk.unfit.map(str::to_owned)),
             skip: device.map_or_else(|| Some(absent(quirk)), |_| unfit(quirk, image)),
-            ipxe_skip: device.map_or_else(|| Some(absent(quirk)), |_| no_ipxe(quirk, image)),
+            firmware_skip: firmware_skip(|kind| match device {
+                None => Some(absent(quirk)),
+                Some(_) => firmware::unfit(kind, quirk, image),
+            }),
         }
     });
     let strange = devices
@@ -56,11 +62,11 @@ fn absent(quirk: &Quirk) -> String {
     format!("QEMU here has no device {}", quirk.device)
 }
 
-/// Why iPXE cannot use the model.
-fn no_ipxe(quirk: &Quirk, image: &ImageContents) -> Option<String> {
-    let reason = quirk.unfit.or(quirk.no_ipxe).map(str::to_owned);
-    let missing = "the guest image holds no iPXE; `cargo xtask image` makes one that does";
-    reason.or_else(|| (!image.ipxe).then(|| missing.to_owned()))
+/// The reasons of each firmware that has one.
+fn firmware_skip(reason: impl Fn(&GuestKind) -> Option<String>) -> BTreeMap<GuestKind, String> {
+    let all = GuestKind::FIRMWARE.into_iter();
+    all.filter_map(|kind| Some((kind.clone(), reason(&kind)?)))
+        .collect()
 }
 
 /// Why the Linux guest cannot use the model.
@@ -102,7 +108,7 @@ fn unknown(device: &Device) -> Nic {
             device.bus
         )
     });
-    let strange = "iPXE is only tried on models that lanfence knows";
+    let strange = "firmware is only tried on models that lanfence knows";
     Nic {
         name: device.name.clone(),
         devices: [Some(device.name.clone()), device.alias.clone()]
@@ -110,7 +116,7 @@ fn unknown(device: &Device) -> Nic {
             .flatten()
             .collect(),
         plug_skip: skip.clone(),
-        ipxe_skip: Some(skip.clone().unwrap_or_else(|| strange.to_owned())),
+        firmware_skip: firmware_skip(|_| Some(skip.clone().unwrap_or_else(|| strange.to_owned()))),
         skip,
     }
 }

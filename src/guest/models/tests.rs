@@ -27,6 +27,7 @@ fn image(absent: &[&str], firmware: &[&str]) -> ImageContents {
         absent_modules: own(absent),
         firmware: own(firmware),
         ipxe: true,
+        grub: true,
     }
 }
 

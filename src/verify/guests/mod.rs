@@ -3,7 +3,9 @@
 //! A new kind of guest takes a folder here, a variant of [`GuestKind`], an arm of the match
 //! below and a line in the planner.
 
+mod firmware;
 mod foreign;
+mod grub;
 mod ipxe;
 mod linux;
 mod tap;
@@ -17,7 +19,7 @@ use crate::report::model::Cell;
 #[derive(Debug, Default)]
 pub struct Guests {
     linux: linux::SavedGuests,
-    ipxe: ipxe::SavedGuests,
+    firmware: firmware::SavedGuests,
 }
 
 impl Guests {
@@ -27,7 +29,8 @@ impl Guests {
         let run = CellRun::begin(context, plan);
         run.work_through(async |run| match &plan.guest {
             GuestKind::Linux => linux::run(run, &self.linux, number).await,
-            GuestKind::Ipxe => ipxe::run(run, &self.ipxe, number).await,
+            GuestKind::Ipxe => firmware::run::<ipxe::Ipxe>(run, &self.firmware, number).await,
+            GuestKind::Grub => firmware::run::<grub::Grub>(run, &self.firmware, number).await,
             GuestKind::Tap => tap::run(run, number).await,
             GuestKind::Foreign(name) => foreign::run(run, name, number).await,
         })

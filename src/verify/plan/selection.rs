@@ -47,7 +47,7 @@ impl Selection {
         let glob = |text| glob::Pattern::new(text).expect("a good glob");
         Self {
             matrix: Some(Matrix::Full),
-            cells: ["linux/*", "ipxe/*"].map(glob).to_vec(),
+            cells: ["linux/*", "ipxe/*", "grub/*"].map(glob).to_vec(),
             ..Self::default()
         }
     }
@@ -106,7 +106,9 @@ impl Selection {
         let own = &manifests[..self.images.len()];
         if full {
             let mut entries: Vec<Entry> = all.iter().map(linux).collect();
-            entries.extend(all.iter().map(ipxe));
+            for kind in GuestKind::FIRMWARE {
+                entries.extend(all.iter().map(|nic| firmware(&kind, nic)));
+            }
             entries.extend(foreign::entries(&manifests, all)?);
             return Ok(entries);
         }
@@ -130,10 +132,10 @@ impl Selection {
     }
 }
 
-fn ipxe(nic: &Nic) -> Entry {
+fn firmware(kind: &GuestKind, nic: &Nic) -> Entry {
     Entry {
-        plan: CellPlan::new(GuestKind::Ipxe, &nic.name),
-        skip: nic.ipxe_skip.clone(),
+        plan: CellPlan::new(kind.clone(), &nic.name),
+        skip: nic.firmware_skip.get(kind).cloned(),
     }
 }
 

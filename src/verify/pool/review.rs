@@ -48,7 +48,9 @@ fn wanted(job: &Job, plan: &CellPlan) -> Option<Vec<Probe>> {
         GuestKind::Linux | GuestKind::Tap => {
             Some(catalogue::probes(job, &policy, &layout, (0, Pass::Control)))
         }
-        GuestKind::Ipxe => Some(firmware_catalogue(&policy, &layout, str::to_owned)),
+        GuestKind::Ipxe | GuestKind::Grub => {
+            Some(firmware_catalogue(&policy, &layout, str::to_owned))
+        }
         GuestKind::Foreign(_) => None,
     }
 }

@@ -2,6 +2,7 @@
 //! modules, both out of the distribution's package.
 
 use super::bzimage;
+use super::grub;
 use super::modules::{self, Selection, Tree};
 use crate::apt;
 use crate::cache::{Cache, hex_sum, make_directory, write_readable};
@@ -12,7 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Raised when the same package has to be unpacked into something else.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 /// Trees of the kernel package that hold no NIC driver and most of its bytes.
 const SKIPPED: [&str; 9] = [
@@ -30,7 +31,7 @@ const SKIPPED: [&str; 9] = [
 /// An unpacked kernel in the cache.
 #[derive(Debug)]
 pub struct Kernel {
-    /// Holds `vmlinux`, `release`, `order`, `pci`, `absent`, `modules/`, `busybox`, `ipxe.lkrn` and `ipxe.iso`.
+    /// Holds `vmlinux`, `release`, `order`, `pci`, `absent`, `modules/`, `busybox`, `ipxe.lkrn`, `ipxe.iso` and, where it could be made, `grub.0`.
     pub directory: PathBuf,
 }
 
@@ -95,8 +96,9 @@ fn name(packages: &GuestPackages) -> String {
     let files = packages.others().map(|path| path.file_name());
     let files: Vec<_> = files.map(Option::unwrap_or_default).collect();
     let recipe = format!(
-        "{FORMAT}\n{}\n{}",
+        "{FORMAT}\n{}\n{}\n{}",
         modules::LIST,
+        grub::RECIPE.concat(),
         files.join(OsStr::new("\n")).display()
     );
     format!(
@@ -139,6 +141,11 @@ fn unpack(packages: &GuestPackages, scratch: &Path) -> Result<()> {
     let cd = root.join("usr/lib/ipxe/ipxe.iso");
     // Only tests want it: a package without it makes a good image all the same.
     write_readable(&target.join("ipxe.iso"), &fs::read(&cd).unwrap_or_default())?;
+    match grub::image(&root, scratch) {
+        Ok(grub) => write_readable(&target.join(grub::FILE), &grub)?,
+        // The other guests do without it, and its cells say what is missing.
+        Err(error) => eprintln!("no {} for the cells of GRUB: {error:#}", grub::FILE),
+    }
     write_selection(&selection, &target)
 }
 
@@ -198,6 +205,7 @@ mod tests {
             kernel_archives: Vec::new(),
             busybox_archive: busybox.into(),
             ipxe_archives: vec!["/a/ipxe_1.deb".into()],
+            grub_archives: vec!["/a/grub_1.deb".into()],
         }
     }
 

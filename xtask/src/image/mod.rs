@@ -1,5 +1,5 @@
-//! The guest image: `guest/KEY/{vmlinux,vmlinuz,initramfs.cpio,ipxe.lkrn,opaque.iso,manifest.json}` in the
-//! cache. The key is a hash over everything that goes in, so an image is built
+//! The guest image: `guest/KEY/{vmlinux,vmlinuz,initramfs.cpio,ipxe.lkrn,grub.0,opaque.iso,manifest.json}` in
+//! the cache. The key is a hash over everything that goes in, so an image is built
 //! once and never changes afterwards.
 //!
 //! What the agent finds in the guest:
@@ -15,6 +15,7 @@
 
 mod agent;
 mod bzimage;
+mod grub;
 mod initramfs;
 mod kernel;
 mod libs;
@@ -41,7 +42,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 /// Raised when the same ingredients have to give another image.
-const FORMAT: u64 = 3;
+const FORMAT: u64 = 4;
 /// Images that stay besides those used lately.
 const KEPT_IMAGES: usize = 4;
 /// An image used within this time is never removed: a run may still need it.
@@ -185,6 +186,11 @@ fn write_image(ready: &Ready, from: &Ingredients, key: &str, image: &Path) -> Re
     let kernel = from.kernel.path("vmlinux");
     let ipxe = read(&from.kernel.path("ipxe.lkrn"))?;
     write_readable(&image.join("ipxe.lkrn"), &ipxe)?;
+    let grub = from.kernel.path(grub::FILE);
+    let grub = grub.exists().then(|| read(&grub)).transpose()?;
+    if let Some(grub) = &grub {
+        write_readable(&image.join(grub::FILE), grub)?;
+    }
     match opaque::image(&read(&from.kernel.path("ipxe.iso"))?) {
         Ok(opaque) => write_readable(&image.join("opaque.iso"), &opaque)?,
         Err(error) => eprintln!("no opaque.iso for the tests of foreign guests: {error:#}"),
@@ -193,6 +199,7 @@ fn write_image(ready: &Ready, from: &Ingredients, key: &str, image: &Path) -> Re
     sums.push(("vmlinux".into(), ready.cache.hash(&kernel)?));
     sums.push(("initramfs.cpio".into(), hex_sum(&initramfs)));
     sums.push(("ipxe.lkrn".into(), hex_sum(&ipxe)));
+    sums.extend(grub.map(|grub| (grub::FILE.into(), hex_sum(&grub))));
     let manifest = Manifest::default()
         .number("format", FORMAT)
         .text("key", key)

@@ -1,20 +1,19 @@
-//! How an iPXE guest comes to the end of its first round: restored from a snapshot or booted.
+//! How a guest comes to the end of its first round: restored from a snapshot or booted.
 
 use super::rounds::{Rounds, Stuck};
-use super::script;
-use super::snapshot::{self, IpxeSnapshot, SavedGuests};
+use super::snapshot::{self, FirmwareSnapshot, SavedGuests};
+use super::stand_in::StandIn;
+use super::{Firmware, SAVED, Told};
 use crate::guest::{
-    DomainKind, DomainSpec, FilterRef, GuestError, Interface, Machine, begin_silent, domain_xml,
+    DomainSpec, FilterRef, GuestError, Interface, Machine, begin_silent, domain_xml,
 };
-use crate::lab::{LabError, STATE, Tftp};
-use crate::layout::Lan;
+use crate::lab::Tftp;
 use crate::report::model::Step;
 use crate::verify::cell::CellRun;
 use crate::verify::machine::{base_name, domain_name, interface};
 use crate::verify::watch::{Marks, Watch};
 use crate::verify::{VerifyError, bind};
-use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
+use std::marker::PhantomData;
 
 /// A guest at the end of its first round.
 pub struct Started<'a> {
@@ -24,10 +23,12 @@ pub struct Started<'a> {
     pub machine: Machine,
     /// Its rounds.
     pub rounds: Rounds<'a>,
+    /// Answers for servers that do not, where it needs that.
+    pub stand_in: Option<StandIn>,
 }
 
 /// The start of a guest.
-pub struct Start<'r, 'a, 'b> {
+pub struct Start<'r, 'a, 'b, F> {
     /// Its cell.
     pub run: &'r mut CellRun<'a>,
     /// The saved guests of the worker.
@@ -36,9 +37,11 @@ pub struct Start<'r, 'a, 'b> {
     pub tag: u32,
     /// Gives the files that end a round.
     pub peer: &'b Tftp,
+    /// What runs in the guest.
+    pub firmware: PhantomData<F>,
 }
 
-impl<'a: 'b, 'b> Start<'_, 'a, 'b> {
+impl<'a: 'b, 'b, F: Firmware> Start<'_, 'a, 'b, F> {
     /// Starts the guest, from its snapshot where it is to and that works, and else with
     /// the number that the cell was given, and sees it through its first round.
     ///
@@ -50,19 +53,27 @@ impl<'a: 'b, 'b> Start<'_, 'a, 'b> {
         if let Some((number, machine, snapshot)) = restored {
             self.in_force(&machine)?;
             self.run.enter(Step::Round);
+            let stand_in = self.stand_in(&machine)?;
             match self.first_round(&machine, began).await {
                 // Whether the snapshot or the driver is to blame, a guest that boots will show.
                 Err(Stuck::Dead(error)) => {
                     snapshot.discard();
                     self.saved.failed(self.run.context, &error);
                 }
-                ended => return self.ended(number, machine, ended),
+                ended => return self.ended(number, (machine, stand_in), ended),
             }
         }
         let machine = self.boot(number).await?;
+        let stand_in = self.stand_in(&machine)?;
         self.in_force(&machine)?;
         let ended = self.first_round(&machine, began).await;
-        self.ended(number, machine, ended)
+        self.ended(number, (machine, stand_in), ended)
+    }
+
+    fn stand_in(&self, machine: &Machine) -> Result<Option<StandIn>, VerifyError> {
+        let lab = self.run.context.lab;
+        let stand_in = F::WAITS.then(|| StandIn::start(&machine.interface().tap, lab.slowness));
+        Ok(stand_in.transpose()?)
     }
 
     fn in_force(&self, machine: &Machine) -> Result<(), VerifyError> {
@@ -73,7 +84,8 @@ impl<'a: 'b, 'b> Start<'_, 'a, 'b> {
     }
 
     async fn first_round(&self, machine: &Machine, began: Marks) -> Result<Rounds<'b>, Stuck> {
-        let (lab, run, peer) = (self.run.context.lab, self.tag, self.peer);
+        let (lab, peer) = (self.run.context.lab, self.peer);
+        let run = (F::NAME, self.tag);
         match Rounds::first(lab, machine, run, peer, began).await {
             // A filter may keep it from ever asking for a file; without it, it goes on.
             Err(Stuck::Sends(_)) if self.run.plan.attach.before_first_frame() => {
@@ -86,7 +98,7 @@ impl<'a: 'b, 'b> Start<'_, 'a, 'b> {
     fn ended(
         &mut self,
         number: u8,
-        machine: Machine,
+        (machine, stand_in): (Machine, Option<StandIn>),
         ended: Result<Rounds<'b>, Stuck>,
     ) -> Result<Started<'b>, VerifyError> {
         match ended {
@@ -94,6 +106,7 @@ impl<'a: 'b, 'b> Start<'_, 'a, 'b> {
                 number,
                 machine,
                 rounds,
+                stand_in,
             }),
             Err(stuck) => {
                 self.run.keep_early(&machine.tap);
@@ -104,18 +117,18 @@ impl<'a: 'b, 'b> Start<'_, 'a, 'b> {
 
     /// Restores the guest, which has a number of its own; none where it is not to be or where
     /// that does not work, which is reported.
-    async fn restore(&mut self) -> Result<Option<(u8, Machine, IpxeSnapshot)>, VerifyError> {
+    async fn restore(&mut self) -> Result<Option<(u8, Machine, FirmwareSnapshot)>, VerifyError> {
         let (context, plan) = (self.run.context, self.run.plan);
         let lan = &context.lab.lan;
         let number = snapshot::number(lan, &plan.nic);
         let name = base_name(plan);
-        let (path, text) = write_script(&name, lan, lan.lease(number), None)?;
-        let spec = self.spec(&name, &path)?;
+        let told = F::tell(&name, lan, lan.lease(number), None)?;
+        let spec = self.spec(&name, &told)?;
         let bare = interface(context, plan, number, None);
         self.run
             .know_domain((name.clone(), domain_xml(&spec, Some(&bare))));
         let enter = |step| self.run.enter(step);
-        let found = match IpxeSnapshot::find(context, &spec, &bare, &text, enter).await {
+        let found = match FirmwareSnapshot::find(context, &spec, &bare, told.text(), enter).await {
             Ok(Some(found)) => found,
             Ok(None) => return Ok(None),
             Err(error) => {
@@ -145,26 +158,26 @@ impl<'a: 'b, 'b> Start<'_, 'a, 'b> {
         let (context, plan) = (self.run.context, self.run.plan);
         let lan = &context.lab.lan;
         let name = domain_name(plan, number);
-        let (path, _) = write_script(&name, lan, lan.lease(number), Some(self.tag))?;
-        let spec = self.spec(&name, &path)?;
+        let told = F::tell(&name, lan, lan.lease(number), Some(self.tag))?;
+        let spec = self.spec(&name, &told)?;
         let interface = interface(context, plan, number, self.first_filter());
         self.run
             .know_domain((name.clone(), domain_xml(&spec, Some(&interface))));
         Ok(begin_silent(context.lab, &spec, &interface).await?)
     }
 
-    fn spec<'s>(&self, name: &'s str, file: &'s Path) -> Result<DomainSpec<'s>, VerifyError>
+    fn spec<'s>(&self, name: &'s str, told: &'s Told) -> Result<DomainSpec<'s>, VerifyError>
     where
         'a: 's,
     {
         let (context, plan) = (self.run.context, self.run.plan);
         Ok(DomainSpec {
-            kind: DomainKind::Ipxe(file),
+            kind: told.domain(),
             name,
             nic: &plan.nic,
             accel: context.accel,
             image: context.image()?,
-            nonce: script::SAVED,
+            nonce: SAVED,
             shortcuts: context.job.shortcuts,
         })
     }
@@ -174,20 +187,5 @@ impl<'a: 'b, 'b> Start<'_, 'a, 'b> {
         let context = self.run.context;
         let start = self.run.plan.attach.before_first_frame();
         start.then(|| bind::reference(context.job))?
-    }
-}
-
-/// Writes a guest's script; where, and what it says.
-fn write_script(
-    name: &str,
-    lan: &Lan,
-    address: Ipv4Addr,
-    run: Option<u32>,
-) -> Result<(PathBuf, String), LabError> {
-    let path = PathBuf::from(format!("{STATE}/{name}.ipxe"));
-    let text = script::script(lan, address, run);
-    match std::fs::write(&path, &text) {
-        Ok(()) => Ok((path, text)),
-        Err(source) => Err(LabError::File { path, source }),
     }
 }

@@ -1,6 +1,6 @@
-//! The rounds of an iPXE guest as the sensor at its tap shows them.
+//! The rounds of a guest as the sensor at its tap shows them.
 
-use super::script::{end, ended_round};
+use super::fetches::{end, ended_round};
 use crate::frame::dhcp::message;
 use crate::frame::{Mac, View, arp};
 use crate::guest::Machine;
@@ -15,6 +15,13 @@ use std::time::{Duration, Instant, SystemTime};
 /// Longest wait for the end of the first round: firmware, iPXE, link, lease.
 /// 4 s here, 15 s more where the driver negotiates the link.
 const FIRST_ROUND: Duration = Duration::from_secs(60);
+
+/// Longest wait for the guest's first frame: firmware, its start, the card's initialisation,
+/// which takes 1 s here and 5 s where the driver negotiates the link first.
+const FIRST_FRAME: Duration = Duration::from_secs(25);
+
+/// How often it is checked that a guest which sends nothing still runs.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// Longest round. With a filter that stops everything DHCP alone takes 10 s or
 /// more (iPXE's own deadlines), and each fetch its whole patience.
@@ -31,6 +38,8 @@ const FIRST: u32 = 1;
 /// The rounds of one guest.
 pub struct Rounds<'a> {
     lab: &'a Lab,
+    /// What runs them, for messages.
+    firmware: &'static str,
     run: u32,
     /// Gives the files that end a round.
     server: &'a Tftp,
@@ -67,32 +76,65 @@ impl<'a> Rounds<'a> {
     pub async fn first(
         lab: &'a Lab,
         machine: &Machine,
-        run: u32,
+        (firmware, run): (&'static str, u32),
         server: &'a Tftp,
         began: Marks,
     ) -> Result<Self, Stuck> {
-        let watch = Watch::resume(lab, &machine.tap, began);
-        let ended = end_of_round(&watch, machine, run, lab.slowness.stretch(FIRST_ROUND), 0).await;
+        let mut rounds = Self::unended(lab, (firmware, run), server, began);
+        let watch = rounds.watch(machine);
+        rounds.first_frame(machine).await.map_err(Stuck::Dead)?;
+        let longest = lab.slowness.stretch(FIRST_ROUND);
+        let last = rounds.end_of_round(&watch, machine, longest, 0).await;
+        rounds.last = last.map_err(Stuck::Sends)?;
         let frames = machine.tap.since(0);
-        let last = match ended {
-            Ok(last) => last,
-            Err(error) if from_guest(&frames).next().is_some() => return Err(Stuck::Sends(error)),
-            Err(error) => return Err(Stuck::Dead(error)),
-        };
         let mut ends = from_guest(&frames).filter(|seen| ended_round(&seen.frame, run).is_some());
         let address = ends.next().and_then(|seen| source(&seen.frame));
-        let nobody = || Stuck::Dead(VerifyError::NoIpxeAddress);
-        Ok(Self {
-            last,
-            address: Some(address.ok_or_else(nobody)?),
-            ..Self::unended(lab, run, server, began)
+        let nobody = || Stuck::Dead(VerifyError::NoFirmwareAddress { firmware });
+        rounds.address = Some(address.ok_or_else(nobody)?);
+        Ok(rounds)
+    }
+
+    /// Waits for the guest's first frame.
+    async fn first_frame(&self, machine: &Machine) -> Result<(), VerifyError> {
+        let longest = self.lab.slowness.stretch(FIRST_FRAME);
+        let end = Instant::now() + longest;
+        while from_guest(&machine.tap.since(0)).next().is_none() {
+            self.is_alive(machine)?;
+            if Instant::now() > end {
+                return Err(VerifyError::SilentFirmware {
+                    firmware: self.firmware,
+                    seconds: longest.as_secs(),
+                    console: machine.console_ends(),
+                });
+            }
+            let look = end.min(Instant::now() + LOOK);
+            let watch = self.watch(machine).afresh();
+            watch.wait_for(Point::TapFromGuest, look, |_| true).await;
+        }
+        Ok(())
+    }
+
+    /// Whether it has not ended by itself.
+    fn is_alive(&self, machine: &Machine) -> Result<(), VerifyError> {
+        machine.halted().map_or(Ok(()), |why| {
+            Err(VerifyError::EndedFirmware {
+                firmware: self.firmware,
+                why,
+                console: machine.console_ends(),
+            })
         })
     }
 
     /// The first round as far as it has come: nothing shows that it has ended.
-    pub fn unended(lab: &'a Lab, run: u32, server: &'a Tftp, began: Marks) -> Self {
+    pub fn unended(
+        lab: &'a Lab,
+        (firmware, run): (&'static str, u32),
+        server: &'a Tftp,
+        began: Marks,
+    ) -> Self {
         Self {
             lab,
+            firmware,
             run,
             server,
             began,
@@ -130,14 +172,48 @@ impl<'a> Rounds<'a> {
             self.server.let_go(&end(self.run, self.last));
             let watch = self.watch(machine);
             let longest = self.lab.slowness.stretch(ROUND);
-            self.last = end_of_round(&watch, machine, self.run, longest, self.last + 1).await?;
+            let least = self.last + 1;
+            self.last = self.end_of_round(&watch, machine, longest, least).await?;
             let frames = machine.tap.since(0);
             let began = beginning(&frames, self.run, self.last, guest);
             if began.is_some_and(|began| began > now) {
                 return Ok((self.last, self.watch(machine).later_than(now)));
             }
         }
-        Err(VerifyError::NoFreshRound { tries: TRIES })
+        Err(VerifyError::NoFreshRound {
+            firmware: self.firmware,
+            tries: TRIES,
+        })
+    }
+
+    /// Waits until the guest asks for the last file of a round, of this one or a
+    /// later one; its number.
+    async fn end_of_round(
+        &self,
+        watch: &Watch<'_>,
+        machine: &Machine,
+        longest: Duration,
+        least: u32,
+    ) -> Result<u32, VerifyError> {
+        let found = Cell::new(None);
+        let is_end = |frame: &[u8]| {
+            let round = ended_round(frame, self.run).filter(|round| least <= *round);
+            found.set(round.or(found.get()));
+            round.is_some()
+        };
+        let end = Instant::now() + longest;
+        while found.get().is_none() && Instant::now() < end {
+            let look = end.min(Instant::now() + LOOK);
+            let place = Point::TapFromGuest;
+            if !watch.wait_for(place, look, is_end).await {
+                self.is_alive(machine)?;
+            }
+        }
+        found.get().ok_or_else(|| VerifyError::EndlessRound {
+            firmware: self.firmware,
+            seconds: longest.as_secs(),
+            console: machine.console_ends(),
+        })
     }
 
     fn watch<'b>(&self, machine: &'b Machine) -> Watch<'b>
@@ -184,34 +260,9 @@ fn source(frame: &[u8]) -> Option<Ipv4Addr> {
     }
 }
 
-/// Waits until the guest asks for the last file of a round, of this one or a
-/// later one; its number.
-async fn end_of_round(
-    watch: &Watch<'_>,
-    machine: &Machine,
-    run: u32,
-    deadline: Duration,
-    least: u32,
-) -> Result<u32, VerifyError> {
-    let found = Cell::new(None);
-    let is_end = |frame: &[u8]| {
-        let round = ended_round(frame, run).filter(|round| least <= *round);
-        found.set(round.or(found.get()));
-        round.is_some()
-    };
-    let place = Point::TapFromGuest;
-    watch
-        .wait_for(place, Instant::now() + deadline, is_end)
-        .await;
-    found.get().ok_or_else(|| VerifyError::EndlessRound {
-        seconds: deadline.as_secs(),
-        console: machine.console_ends(),
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::script::tests::request;
+    use super::super::fetches::tests::request;
     use super::*;
     use crate::frame::{Ip4, Link, dhcp, ethertype};
     use rstest::rstest;

@@ -1,8 +1,8 @@
-//! iPXE guests that are restored from a snapshot: one for each NIC model, saved when it has
+//! Guests that are restored from a snapshot: one for each NIC model, saved when it has
 //! booted and before it opens the NIC. iPXE looks for NICs only when it starts, so none
 //! can be plugged in later, and has read the MAC by then.
 
-use super::script;
+use super::fetches;
 use crate::guest::{
     DomainSpec, Interface, Machine, SnapshotKey, Snapshots, domain_xml, place, restore_silent, save,
 };
@@ -23,7 +23,7 @@ pub fn number(lan: &Lan, nic: &str) -> u8 {
     guests - u8::try_from(place).unwrap_or(0)
 }
 
-/// The saved iPXE guests of a worker.
+/// The saved guests of one firmware, of a worker.
 #[derive(Debug, Default)]
 pub struct SavedGuests {
     /// NIC models whose snapshot has been in use in this lab.
@@ -53,12 +53,12 @@ impl SavedGuests {
 
 /// The snapshot of a guest.
 #[derive(Debug)]
-pub struct IpxeSnapshot {
+pub struct FirmwareSnapshot {
     snapshots: Snapshots,
     file: PathBuf,
 }
 
-impl IpxeSnapshot {
+impl FirmwareSnapshot {
     /// Finds the snapshot that was made of exactly what is here, or makes it. The interface
     /// has no filter, and `text` is the guest's script. None where none are to be kept.
     ///
@@ -104,7 +104,7 @@ impl IpxeSnapshot {
         interface: &Interface,
         run: u32,
     ) -> Result<Machine, VerifyError> {
-        let word = script::number(run);
+        let word = fetches::number(run);
         let restored = restore_silent(context.lab, spec, interface, &self.file, &word);
         Ok(restored.await?)
     }

@@ -1,4 +1,4 @@
-//! iPXE guests: a network stack that is not Linux's, judged by sensors alone.
+//! Guests that are firmware: network stacks that are not Linux's, judged by sensors alone.
 
 use crate::common::{example, verify};
 use lanfence::report::model::{Failure, Verdict};
@@ -7,6 +7,7 @@ use rstest::rstest;
 #[rstest]
 #[case::what_old_guests_want("ipxe/pcnet")]
 #[case::what_linux_wants_firmware_for("ipxe/i82551")]
+#[case::another_stack("grub/pcnet")]
 fn the_generated_filter_is_green(#[case] cell: &str) {
     let done = verify(&["--cell", cell]);
     assert_eq!(done.code, 0, "{}", done.printed());
@@ -37,10 +38,11 @@ fn the_articles_filter_stops_what_its_guests_were_meant_to_send() {
 }
 
 #[rstest]
-#[case::no_filter(&["--no-filter"])]
-#[case::rules_that_vanish(&["--inject", "flush"])]
-fn what_reaches_the_wan_is_a_leak(#[case] arguments: &[&str]) {
-    let done = verify(&[&["--cell", "ipxe/pcnet"], arguments].concat());
+#[case::no_filter("ipxe/pcnet", &["--no-filter"])]
+#[case::rules_that_vanish("ipxe/pcnet", &["--inject", "flush"])]
+#[case::no_filter_for_grub("grub/pcnet", &["--no-filter"])]
+fn what_reaches_the_wan_is_a_leak(#[case] cell: &str, #[case] arguments: &[&str]) {
+    let done = verify(&[&["--cell", cell], arguments].concat());
     assert_eq!(done.code, 1, "{}", done.printed());
     let leaks = done.with(Verdict::Fail(Failure::Leak));
     let ids: Vec<&str> = leaks.iter().map(|leak| leak.id.as_str()).collect();
@@ -69,10 +71,11 @@ fn a_filter_that_stops_the_lan_is_red(#[case] stopped: &str, #[case] blocked: &s
 }
 
 #[rstest]
-#[case::a_dead_sensor("sensor")]
-#[case::a_link_that_is_down("link")]
-#[case::a_paused_guest("pause")]
-fn what_breaks_in_mid_run_is_inconclusive(#[case] part: &str) {
-    let done = verify(&["--cell", "ipxe/pcnet", "--inject", part]);
+#[case::a_dead_sensor("ipxe/pcnet", "sensor")]
+#[case::a_link_that_is_down("ipxe/pcnet", "link")]
+#[case::a_paused_guest("ipxe/pcnet", "pause")]
+#[case::a_dead_sensor_beside_grub("grub/pcnet", "sensor")]
+fn what_breaks_in_mid_run_is_inconclusive(#[case] cell: &str, #[case] part: &str) {
+    let done = verify(&["--cell", cell, "--inject", part]);
     assert_eq!(done.code, 5, "{}", done.printed());
 }

@@ -1,0 +1,319 @@
+//! Guests that are firmware or boot loaders: a network stack of their own that nobody here
+//! wrote, a script, and nothing that could be asked. They repeat rounds of a lease and fetches
+//! by themselves, and only the sensors show which of their requests arrive. One judge serves
+//! all of them; what is peculiar about each is in its [`Firmware`].
+//!
+//! The answer to the last request of a round is held back until the filter has been bound or
+//! removed, so that the whole of the next round is under the new rules. Such guests poll all the
+//! time, which under emulation takes a whole CPU, so where they can be they are suspended until
+//! then.
+
+mod fetches;
+mod rounds;
+mod snapshot;
+mod stand_in;
+mod start;
+
+pub use fetches::{At, END, fetches, number};
+pub use snapshot::SavedGuests;
+
+use crate::frame::DhcpStep;
+use crate::guest::{DomainKind, Machine, quirk};
+use crate::lab::{Http, Lab, LabError, Sensor, Shortcut, Tftp};
+use crate::layout::wan::WAN4;
+use crate::layout::{Lan, Layout};
+use crate::probe::{Pass, Point, Probe, Sighting, firmware_catalogue};
+use crate::verify::cell::{CellContext, CellRun};
+use crate::verify::faults::Moment;
+use crate::verify::hearing::Hearing;
+use crate::verify::machine::inject;
+use crate::verify::record::PassRecord;
+use crate::verify::sentinels::{Bounds, Order, Pace, bound_from_outside};
+use crate::verify::trial::{self, TestSubject};
+use crate::verify::watch::Watch;
+use crate::verify::{VerifyError, bind, random};
+use rounds::Rounds;
+use start::{Start, Started};
+use std::collections::HashMap;
+use std::marker::PhantomData;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// Longest wait for a request that has left the guest to arrive.
+const ARRIVAL: Duration = Duration::from_millis(1500);
+
+/// The word of the READY line before a guest is saved.
+pub const SAVED: &str = "saved";
+
+/// What is peculiar about a firmware.
+pub trait Firmware {
+    /// What it is called in reports.
+    const NAME: &'static str;
+
+    /// Whether it can be saved before it opens the NIC, and be told the run's number later.
+    const IS_SAVED: bool;
+
+    /// Whether it waits for a server for longer than a cell is to take, and knows no other way.
+    /// What nobody answers is then answered in the server's name.
+    const WAITS: bool;
+
+    /// Whether it takes a file from a TFTP server only after it was told the size.
+    const ASKS_SIZE: bool;
+
+    /// Prepares what the guest in the domain of this name is told. DHCP keeps the address for it.
+    /// A guest that is to be saved gets no number of a run.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    fn tell(name: &str, lan: &Lan, address: Ipv4Addr, run: Option<u32>) -> Result<Told, LabError>;
+}
+
+/// What a guest is told to do, and how.
+#[derive(Debug)]
+pub enum Told {
+    /// iPXE's script: where it is, and what it says.
+    Script(PathBuf, String),
+    /// The settings that iPXE hands on to GRUB, on its command line.
+    Settings(String),
+}
+
+impl Told {
+    /// What the domain is made of.
+    fn domain(&self) -> DomainKind<'_> {
+        match self {
+            Self::Script(path, _) => DomainKind::Ipxe(path),
+            Self::Settings(words) => DomainKind::Grub(words),
+        }
+    }
+
+    /// Its text.
+    fn text(&self) -> &str {
+        match self {
+            Self::Script(_, text) | Self::Settings(text) => text,
+        }
+    }
+}
+
+/// Runs the whole cell: the guest's rounds with the filter and without it.
+///
+/// # Errors
+/// What ended the cell before its trial did, or the trial before its end.
+pub async fn run<F: Firmware>(
+    run: &mut CellRun<'_>,
+    saved: &SavedGuests,
+    number: u8,
+) -> Result<(), VerifyError> {
+    let context = run.context;
+    let lab = context.lab;
+    let network = &lab.network;
+    let kept = F::IS_SAVED
+        .then(|| saved.wanted(context, &run.plan.nic))
+        .flatten();
+    let tag = kept.unwrap_or_else(random::number);
+    let peer = Tftp::start_holding(
+        &network.peer,
+        lab.lan.peer.v4,
+        fetches::ends(tag),
+        F::ASKS_SIZE,
+    )?;
+    let _servers = [
+        Tftp::start(&network.gateway, lab.lan.gateway.v4, F::ASKS_SIZE)?,
+        Tftp::start(&network.wan, WAN4, F::ASKS_SIZE)?,
+    ];
+    let _web = [
+        Http::start(&network.peer, lab.lan.peer.v4, lab.slowness)?,
+        Http::start(&network.wan, WAN4, lab.slowness)?,
+    ];
+    let mut start = Start {
+        run,
+        saved,
+        tag,
+        peer: &peer,
+        firmware: PhantomData::<F>,
+    };
+    let Started {
+        number,
+        machine,
+        rounds,
+        stand_in: _stand_in,
+    } = start.through(number, kept.is_some()).await?;
+    run.set_driver(F::NAME);
+    let virtio = quirk(&run.plan.nic).has_back_ends();
+    run.set_back_end(machine.back_end().filter(|_| virtio));
+    let mut layout = context.layout(run.plan, number);
+    if let Some(v4) = rounds.address() {
+        layout = layout.with_guest_address(v4);
+    }
+    let mut subject = FirmwareGuest {
+        context,
+        machine,
+        layout,
+        rounds,
+        goes_on: false,
+    };
+    let attach = run.plan.attach;
+    let record = trial::run(tag, attach, &mut subject, |step| run.enter(step)).await;
+    run.describe_domain(subject.machine.xml());
+    run.conclude_machine(record, &subject.machine.tap)
+}
+
+/// A guest that goes through its rounds.
+struct FirmwareGuest<'a> {
+    context: &'a CellContext<'a>,
+    machine: Machine,
+    layout: Layout,
+    rounds: Rounds<'a>,
+    /// Whether a round has been judged, so that the next pass needs a new one.
+    goes_on: bool,
+}
+
+/// Whether the guest can be suspended while it waits at the end of a round for the filter to
+/// come or go. iPXE's driver for the i8255x has room for four frames. When the last of
+/// them fills just after the driver has taken the others, it hands QEMU's device a
+/// buffer that it then gives back to its heap (`ifec_refill_rx_ring`), and such a guest
+/// never hears a frame again: one cell in ten where the sentinels came to a suspended
+/// guest, one in a hundred where they came 25 ms apart (measured: docs/measurements.md#M40). So it
+/// goes on while it waits, and answers each sentinel before the next one comes.
+fn can_be_suspended(nic: &str) -> bool {
+    quirk(nic).driver != "e100"
+}
+
+impl FirmwareGuest<'_> {
+    /// Lets the guest run where it was suspended.
+    fn resume(&self) -> Result<(), VerifyError> {
+        if can_be_suspended(&self.machine.interface().model) {
+            self.machine.resume()?;
+        }
+        Ok(())
+    }
+}
+
+impl TestSubject for FirmwareGuest<'_> {
+    fn lab(&self) -> &Lab {
+        self.context.lab
+    }
+
+    fn learns(&self) -> bool {
+        self.context.job.learning.is_some()
+    }
+
+    fn tap(&self) -> &Sensor {
+        &self.machine.tap
+    }
+
+    fn device(&self) -> &str {
+        &self.machine.interface().tap
+    }
+
+    /// Leaves the guest suspended where it can be.
+    async fn pass(&mut self, run: u32, pass: Pass) -> Result<PassRecord, VerifyError> {
+        let machine = &self.machine;
+        let (round, watch) = if std::mem::replace(&mut self.goes_on, true) {
+            self.rounds.next(machine).await?
+        } else {
+            self.rounds.seen_first(machine)
+        };
+        if can_be_suspended(&machine.interface().model) {
+            machine.pause()?;
+        }
+        let mut probes = firmware_catalogue(self.context.policy, &self.layout, |place| {
+            fetches::file(run, place, round)
+        });
+        if pass == Pass::LeakCheck {
+            probes.retain(Probe::in_leak_check);
+        }
+        let pace = if can_be_suspended(&machine.interface().model) {
+            Pace::None
+        } else {
+            Pace::Answered
+        };
+        let over = Over {
+            run,
+            pass,
+            round,
+            pace,
+        };
+        collect(self.context.lab, &self.layout, watch, over, probes).await
+    }
+
+    async fn bind(&mut self) -> Result<String, VerifyError> {
+        let rules = bind::bind(self.context, &mut self.machine)?;
+        self.resume()?;
+        Ok(rules)
+    }
+
+    async fn inject(&mut self, moment: Moment) -> Result<(), VerifyError> {
+        inject(self.context, &mut self.machine, moment)
+    }
+
+    async fn unbind(&mut self) -> Result<(), VerifyError> {
+        self.machine.set_filter(None)?;
+        self.resume()
+    }
+
+    async fn unbind_for_good(&mut self) -> Result<(), VerifyError> {
+        if !self.context.job.shortcuts.has(Shortcut::FlushRuleset) {
+            return self.unbind().await;
+        }
+        self.context.lab.flush_ruleset()?;
+        self.resume()
+    }
+}
+
+/// A round that has come to its end.
+struct Over {
+    run: u32,
+    pass: Pass,
+    round: u32,
+    /// What the guest stands.
+    pace: Pace,
+}
+
+/// Bounds a round that has come to its end and gathers what was seen of that round.
+async fn collect(
+    lab: &Lab,
+    layout: &Layout,
+    watch: Watch<'_>,
+    over: Over,
+    probes: Vec<Probe>,
+) -> Result<PassRecord, VerifyError> {
+    let Over {
+        run,
+        pass,
+        round,
+        pace,
+    } = over;
+    let mut outbound = true;
+    for (name, point) in fetches::bounds(run, round) {
+        let asked = Sighting::Tftp { name };
+        let deadline = Instant::now() + lab.slowness.stretch(ARRIVAL);
+        let arrived = watch.wait_for(point, deadline, |frame| asked.matches(frame));
+        outbound = outbound && arrived.await;
+    }
+    let hearing = Hearing::test(lab, layout, &watch, (run, pass)).await?;
+    let series = (u16::from(pass.number()), pace);
+    let outside = bound_from_outside(lab, layout, &watch, run, series).await?;
+    let (sightings, end) = watch.sightings();
+    let order = Order::of(&sightings);
+    let fault = watch.fault().or_else(|| hearing.deaf(&sightings));
+    // Whoever asks for a file has an address.
+    let lease = sightings.any(Point::TapFromGuest, |frame| {
+        fetches::ended_round(frame, run) == Some(round)
+    });
+    Ok(PassRecord {
+        probes,
+        end,
+        bounds: Bounds {
+            outbound,
+            ..outside
+        },
+        order,
+        fault: fault.or_else(|| order.missing(false)),
+        dhcp: vec![(DhcpStep::Bind, lease)],
+        refused: HashMap::new(),
+        ssh: None,
+        learning: None,
+        sightings,
+    })
+}
