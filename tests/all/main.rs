@@ -4,6 +4,8 @@
 
 mod bad_input;
 mod check;
+#[cfg(feature = "lab")]
+mod ci_action;
 mod documents;
 mod examples;
 mod fuzz;

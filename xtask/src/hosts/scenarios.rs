@@ -120,6 +120,18 @@ pub const ALL: &[Scenario] = &[
         ..PLAIN
     },
     Scenario {
+        title: "lanfence doctor",
+        words: &["lanfence", "doctor", "--accel", "kvm"],
+        says: &["The lab can run here."],
+        ..PLAIN
+    },
+    Scenario {
+        title: "CI action",
+        words: &["bash", "tests/hosts/runner.sh"],
+        says: &["the steps of the action are as they must be"],
+        ..PLAIN
+    },
+    Scenario {
         title: "article's filter",
         words: &[
             "lanfence",
