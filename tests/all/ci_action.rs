@@ -14,7 +14,9 @@ const ACTION: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/action.y
 /// What is between `${{` and `}}`, each with its place.
 fn expressions(text: &str) -> Vec<&str> {
     let inner = text.split("${{").skip(1);
-    inner.filter_map(|rest| Some(rest.split_once("}}")?.0.trim())).collect()
+    inner
+        .filter_map(|rest| Some(rest.split_once("}}")?.0.trim()))
+        .collect()
 }
 
 /// A step of the action.
@@ -35,14 +37,18 @@ fn text<'a>(of: &'a Yaml<'a>, key: &str) -> Option<&'a str> {
 fn steps<'a>(action: &'a Yaml<'a>) -> Vec<Step<'a>> {
     let steps = action["runs"]["steps"].as_sequence().expect("steps");
     let step = |step: &'a Yaml<'a>| {
-        let values = ["env", "with"].into_iter().filter_map(|key| step.as_mapping_get(key));
+        let values = ["env", "with"]
+            .into_iter()
+            .filter_map(|key| step.as_mapping_get(key));
         let values = values.filter_map(Yaml::as_mapping).flatten();
         Step {
             id: text(step, "id"),
             name: text(step, "name").expect("every step has a name"),
             run: text(step, "run"),
             uses: text(step, "uses"),
-            values: values.filter_map(|(key, value)| Some((key.as_str()?, value.as_str()?))).collect(),
+            values: values
+                .filter_map(|(key, value)| Some((key.as_str()?, value.as_str()?)))
+                .collect(),
             when: text(step, "if"),
         }
     };
@@ -69,7 +75,10 @@ impl Runner {
         let mut inputs = BTreeMap::new();
         for (name, input) in action["inputs"].as_mapping().expect("inputs") {
             let default = text(input, "default").expect("every input has a default");
-            inputs.insert(name.as_str().expect("a name").to_owned(), default.to_owned());
+            inputs.insert(
+                name.as_str().expect("a name").to_owned(),
+                default.to_owned(),
+            );
         }
         for (name, value) in given {
             let known = inputs.insert((*name).to_owned(), (*value).to_owned());
@@ -81,7 +90,11 @@ impl Runner {
             dir: tempfile::tempdir().expect("a folder"),
             inputs,
             outputs: BTreeMap::new(),
-            env: [("LANFENCE_PROGRAM".into(), program), ("LANFENCE_GUEST".into(), guest)].into(),
+            env: [
+                ("LANFENCE_PROGRAM".into(), program),
+                ("LANFENCE_GUEST".into(), guest),
+            ]
+            .into(),
         }
     }
 
@@ -96,20 +109,33 @@ impl Runner {
             ["steps", step, "outputs", name] => self.outputs.get(&format!("{step}.{name}")),
             _ => panic!("nobody told the test what {expression} is"),
         };
-        found.unwrap_or_else(|| panic!("{expression} stands for nothing")).clone()
+        found
+            .unwrap_or_else(|| panic!("{expression} stands for nothing"))
+            .clone()
     }
 
     /// Runs a step as the runner does, with files for what it hands on.
     fn run(&mut self, step: &Step<'_>) -> Output {
         let script = step.run.expect("a script");
-        assert!(expressions(script).is_empty(), "an input in a script is a hole: {script}");
+        assert!(
+            expressions(script).is_empty(),
+            "an input in a script is a hole: {script}"
+        );
         let (output, env) = (self.path("output"), self.path("env"));
         for file in [&output, &env] {
             std::fs::write(file, "").expect("a file");
         }
         let mut command = Command::new("bash");
         command
-            .args(["--noprofile", "--norc", "-e", "-o", "pipefail", "-c", script])
+            .args([
+                "--noprofile",
+                "--norc",
+                "-e",
+                "-o",
+                "pipefail",
+                "-c",
+                script,
+            ])
             .current_dir(self.dir.path())
             .envs(&self.env)
             .env("GITHUB_ACTIONS", "true")
@@ -128,11 +154,14 @@ impl Runner {
         let lines = |file: &Path| -> Vec<(String, String)> {
             let text = std::fs::read_to_string(file).expect("it was made");
             let lines = text.lines().filter_map(|line| line.split_once('='));
-            lines.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+            lines
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect()
         };
         let id = step.id.unwrap_or_default();
         let outputs = lines(&output).into_iter();
-        self.outputs.extend(outputs.map(|(name, value)| (format!("{id}.{name}"), value)));
+        self.outputs
+            .extend(outputs.map(|(name, value)| (format!("{id}.{name}"), value)));
         self.env.extend(lines(&env));
         ended
     }
@@ -163,9 +192,18 @@ fn a_green_run_leaves_its_reports() {
     assert_eq!(runner.outputs["verify.exit-code"], "0");
     let key = &runner.outputs["key.key"];
     assert!(key.starts_with(&runner.outputs["key.restore-key"]), "{key}");
-    for file in ["run.json", "junit.xml", "lanfence.html", "findings.sarif", "doctor.json"] {
+    for file in [
+        "run.json",
+        "junit.xml",
+        "lanfence.html",
+        "findings.sarif",
+        "doctor.json",
+    ] {
         let path = runner.path("lanfence-report").join(file);
-        assert!(path.metadata().is_ok_and(|meta| meta.len() > 0), "{file}: {output:?}");
+        assert!(
+            path.metadata().is_ok_and(|meta| meta.len() > 0),
+            "{file}: {output:?}"
+        );
     }
 }
 
@@ -207,7 +245,10 @@ fn every_input_is_used_and_every_used_one_is_there() {
         for expression in texts.flat_map(expressions) {
             for word in expression.split_whitespace() {
                 if let Some(name) = word.strip_prefix("inputs.") {
-                    assert!(inputs.keys().any(|key| key.as_str() == Some(name)), "{name}");
+                    assert!(
+                        inputs.keys().any(|key| key.as_str() == Some(name)),
+                        "{name}"
+                    );
                     unused.retain(|input| *input != name);
                 }
             }
@@ -220,11 +261,18 @@ fn every_input_is_used_and_every_used_one_is_there() {
 fn what_a_red_run_leaves_is_uploaded() {
     let action = action();
     let steps = steps(&action);
-    let proof = steps.iter().position(|step| step.id == Some("verify")).expect("a proof");
+    let proof = steps
+        .iter()
+        .position(|step| step.id == Some("verify"))
+        .expect("a proof");
     let uploads = &steps[proof + 1..];
     assert!(uploads.len() >= 3);
     for step in uploads {
         assert!(step.uses.is_some(), "{}", step.name);
-        assert!(step.when.is_some_and(|when| when.contains("!cancelled()")), "{}", step.name);
+        assert!(
+            step.when.is_some_and(|when| when.contains("!cancelled()")),
+            "{}",
+            step.name
+        );
     }
 }

@@ -66,6 +66,8 @@ mod hosts;
 #[cfg(feature = "lab")]
 mod learning;
 #[cfg(feature = "lab")]
+mod lease;
+#[cfg(feature = "lab")]
 mod libvirt_hook;
 #[cfg(feature = "lab")]
 mod partitions;

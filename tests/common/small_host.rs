@@ -162,10 +162,19 @@ pub fn run(program: &str, arguments: &[&str]) -> String {
 
 /// Waits until something is so.
 #[track_caller]
-pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(60);
+pub fn until(what: &str, is_so: impl FnMut() -> bool) {
+    until_within(Duration::from_secs(60), what, is_so);
+}
+
+/// Waits until something is so, for so long at most.
+#[track_caller]
+pub fn until_within(longest: Duration, what: &str, mut is_so: impl FnMut() -> bool) {
+    let end = Instant::now() + longest;
     while !is_so() {
-        assert!(Instant::now() < end, "{what} did not happen within 60 s");
+        assert!(
+            Instant::now() < end,
+            "{what} did not happen within {longest:?}"
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
 }
