@@ -69,11 +69,12 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let levels = options.levels.levels()?;
     let PolicySource { policy, origin, .. } = options.policy.read()?;
     let meant = meant(options, &policy)?;
+    let backend = options.backend.with(meant.backend);
     let (tree, parameters) = (meant.tree, &meant.parameters);
     let layout = layout(&policy, meant.mac, tree.given_address(parameters))?;
     let (mac, address) = (layout.guest.mac, layout.guest.v4);
     let mut bound = tree
-        .bind(mac, address, parameters, options.backend.backend)
+        .bind(mac, address, parameters, backend)
         .map_err(Failure::usage)?;
     if options.no_bridge_nf {
         bound.filter = bound.filter.without_bridge_nf();
@@ -86,7 +87,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     } else {
         left_out(&policy, &layout)
     };
-    let expectations = Expectations::of(&policy, &layout, &own, options.backend.backend);
+    let expectations = Expectations::of(&policy, &layout, &own, backend);
     let checked = Checked {
         learning: LearningPhase::of(&bound, expectations.trials()),
         ..check(filter, &policy, &layout, &expectations, findings, &levels)
@@ -104,7 +105,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         left_out,
         policy: origin,
         guest: meant.guest,
-        backend: options.backend.backend,
+        backend,
         tree,
     };
     let text = match options.format {
@@ -144,7 +145,7 @@ fn meant(options: &Options, policy: &Policy) -> Result<Meant, Failure> {
         filters: &options.filters,
         binding: &options.binding,
         mac: options.mac.mac,
-        backend: Some(options.backend.backend),
+        backend: options.backend.given(),
         strictness: options.lenient.strictness(),
         policy: Some(policy),
     };

@@ -109,14 +109,14 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let layout = Layout::of(&Policy::example()).expect("the example has room for hosts");
     let guest = options.mac.mac.unwrap_or(layout.guest.mac);
     let other_backend = options.other_backend.unwrap_or(match options.other {
-        Some(_) => options.backend.backend,
-        None => other(options.backend.backend),
+        Some(_) => options.backend.with(None),
+        None => other(options.backend.with(None)),
     });
     let sides = [
         Side::of(
             &options.one,
             options.bind.as_deref(),
-            options.backend.backend,
+            options.backend.with(None),
             options,
             (guest, layout.guest.v4),
         )?,

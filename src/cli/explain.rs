@@ -89,7 +89,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         filters: &options.filters,
         binding: &options.binding,
         mac: options.mac.mac,
-        backend: Some(options.backend.backend),
+        backend: options.backend.given(),
         strictness,
         policy: None,
     };
@@ -115,7 +115,11 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         .unwrap_or_default();
     let filter = meant
         .tree
-        .compile(guest, &meant.parameters, options.backend.backend)
+        .compile(
+            guest,
+            &meant.parameters,
+            options.backend.with(meant.backend),
+        )
         .map_err(Failure::usage)?;
     for frame in &frames {
         say(&explain(&meant.tree, &filter, frame, way))?;
@@ -136,12 +140,13 @@ fn whole(meant: &Meant, options: &Options) -> Result<String, Failure> {
             parameters.extend(values.map(|value| (variable.name.clone(), value.clone())));
         }
     }
+    let backend = options.backend.with(meant.backend);
     let filter = tree
-        .compile(mac, &parameters, options.backend.backend)
+        .compile(mac, &parameters, backend)
         .map_err(Failure::usage)?;
     let mut findings = tree.ignored();
     findings.extend(lint::lint(&tree.filters, &tree.top, &filter));
-    let (given, backend) = (&meant.parameters, options.backend.backend);
+    let given = &meant.parameters;
     let address = overview::Unset::of(tree, mac, given, backend, &variables);
     let address = address.as_ref();
     findings.extend(address.and_then(|address| address.lets_out(tree, &filter, mac)));

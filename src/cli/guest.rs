@@ -64,7 +64,10 @@ pub struct Meant {
     pub parameters: Vec<(String, String)>,
     /// The MAC address, where somebody says it.
     pub mac: Option<Mac>,
-    /// The guest's NIC model, where a guest is named.
+    /// What the guest's libvirt translates filters with, where it was asked.
+    pub backend: Option<Backend>,
+    /// The guest's NIC model, where a guest is named; with virtio, the back end that its
+    /// definition pins is a part of the name, as in a cell's.
     #[cfg_attr(not(feature = "lab"), expect(dead_code, reason = "verify reads it"))]
     pub nic: Option<String>,
     /// Guest and interface for a heading, where a guest is named.
@@ -77,6 +80,7 @@ struct Filtered {
     interface: Interface,
     filterref: FilterRef,
     tree: FilterTree,
+    backend: Option<Backend>,
 }
 
 /// What the command line says besides the guest.
@@ -107,10 +111,17 @@ impl From<Filtered> for Meant {
             .model
             .clone()
             .unwrap_or_else(|| NO_MODEL.to_owned());
+        // libvirt's words for who carries the frames of a virtio NIC (formatdomain, "Setting NIC
+        // driver-specific options").
+        let nic = match (nic.as_str(), interface.driver.as_deref()) {
+            ("virtio", Some(driver @ ("qemu" | "vhost"))) => format!("virtio-{driver}"),
+            _ => nic,
+        };
         Self {
             guest: Some(format!("{guest}, interface {}, {nic}", interface.label())),
             mac: interface.mac,
             nic: Some(nic),
+            backend: filtered.backend,
             parameters: filtered.filterref.parameters,
             tree: filtered.tree,
         }
@@ -136,6 +147,7 @@ impl GuestOptions {
             tree: own()?,
             parameters: besides.binding.parameters.list.clone(),
             mac: besides.mac,
+            backend: None,
             nic: None,
             guest: None,
         })
@@ -182,6 +194,7 @@ impl GuestOptions {
             guest: domain.name.clone(),
             interface: interface.clone(),
             filterref,
+            backend: None,
         })
     }
 
@@ -216,8 +229,7 @@ impl GuestOptions {
         let takes = libvirt.backend().map_err(failure)?;
         if besides.backend.is_some_and(|backend| backend != takes) {
             super::output::note(&format!(
-                "this libvirt takes the back end {takes}: --backend {}",
-                takes.word()
+                "this libvirt takes the back end {takes}, and --backend says another"
             ));
         }
         let filters = libvirt.filters().map_err(failure)?.into_iter().collect();
@@ -228,6 +240,7 @@ impl GuestOptions {
             guest: defined.name.clone(),
             interface: interface.clone(),
             filterref,
+            backend: Some(takes),
         })
     }
 

@@ -59,13 +59,13 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let layout = layout(&policy, options.mac.mac, tree.given_address(parameters))?;
     let (mac, address) = (layout.guest.mac, layout.guest.v4);
     let bound = tree
-        .bind(mac, address, parameters, options.backend.backend)
+        .bind(mac, address, parameters, options.backend.with(None))
         .map_err(Failure::usage)?;
     let own = own(parameters, &bound, address);
     let binding = Binding {
         parameters,
         own: &own,
-        backend: options.backend.backend,
+        backend: options.backend.with(None),
     };
     let mutants = mutate(&tree, &policy, &layout, binding).map_err(Failure::usage)?;
     let report = Report {

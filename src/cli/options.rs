@@ -130,11 +130,24 @@ impl LenientOption {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Filter")]
 pub struct BackendOption {
-    /// Back end of libvirt that translates the filter: ebtables or nftables
+    /// Back end of libvirt that translates the filter: ebtables or nftables [default: that of the
+    /// guest's libvirt, else ebtables]
     ///
     /// libvirt has nftables since 12.8.
-    #[arg(long, value_name = "NAME", default_value_t, value_parser = backend)]
-    pub backend: Backend,
+    #[arg(long, value_name = "NAME", value_parser = backend)]
+    backend: Option<Backend>,
+}
+
+impl BackendOption {
+    /// The one that the user names.
+    pub fn given(&self) -> Option<Backend> {
+        self.backend
+    }
+
+    /// The one that the user names, else that of the guest's libvirt, else libvirt's usual one.
+    pub fn with(&self, of_guest: Option<Backend>) -> Backend {
+        self.backend.or(of_guest).unwrap_or_default()
+    }
 }
 
 /// The guest's addresses, as the parameters of its interface give them or libvirt would learn.

@@ -29,6 +29,8 @@ pub struct Interface {
     pub alias: Option<String>,
     /// The NIC model.
     pub model: Option<String>,
+    /// Who carries the frames of a virtio NIC, where the definition pins it: `qemu` or `vhost`.
+    pub driver: Option<String>,
     /// What runs the other end, where another than usual does: `passt`.
     pub backend: Option<String>,
     /// The type of its `<virtualport>`; empty where the element has none.
@@ -162,6 +164,7 @@ impl Interface {
             target: element.child_attribute("target", "dev"),
             alias: element.child_attribute("alias", "name"),
             model: element.child_attribute("model", "type"),
+            driver: element.child_attribute("driver", "name"),
             backend: element.child_attribute("backend", "type"),
             virtualport: virtualport(element),
             filterrefs: references().map(filterref).collect(),

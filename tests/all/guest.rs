@@ -219,3 +219,28 @@ fn verify_proves_the_guests_own_interface() {
     let other = verified(&["own.xml", "--param", "NET=192.168.1.0"]);
     assert!(!passes(&other));
 }
+
+/// Who carries the frames of a virtio NIC decides what becomes of checksums.
+#[rstest]
+#[case::by_qemu("<driver name='qemu'/>", "virtio-qemu")]
+#[case::by_vhost_net("<driver name='vhost' queues='2'/>", "virtio-vhost")]
+#[case::not_pinned("<driver queues='2'/>", "virtio")]
+fn the_back_end_that_a_definition_pins_is_that_of_the_cell(
+    #[case] driver: &str,
+    #[case] nic: &str,
+) {
+    let folder = Folder::new();
+    let guest = format!(
+        "<domain type='kvm'><name>web</name><devices><interface type='bridge'>\
+         <mac address='52:54:00:aa:bb:01'/><source bridge='br0'/><model type='virtio'/>{driver}\
+         <filterref filter='lan-only'/></interface></devices></domain>"
+    );
+    std::fs::write(folder.path().join("web.xml"), guest).expect("room for a file");
+    let (code, out, error) = folder.run(&["check", "--domain-xml", "web.xml", "--format", "json"]);
+    assert_eq!(code, 0, "{out}{error}");
+    let json: Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!(
+        json["guest"],
+        format!("web, interface 52:54:00:aa:bb:01, {nic}")
+    );
+}

@@ -67,7 +67,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         step: 1,
         frames: usize::try_from(options.frames).map_err(Failure::usage)?,
         shrink: options.shrink,
-        backend: options.backend.backend,
+        backend: options.backend.with(None),
         mutation: options.mutation,
         shortcuts: if options.no_shortcuts {
             Shortcuts::none()
@@ -94,7 +94,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let found = found.map_err(failure)?;
     say(&summary(
         options.seed,
-        options.backend.backend,
+        options.backend.with(None),
         &found,
         started.elapsed().as_secs(),
     ))?;

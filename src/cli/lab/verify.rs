@@ -210,6 +210,9 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         foreign: select.foreign(&plan)?,
         out,
         mac: meant.as_ref().and_then(|meant| meant.mac),
+        backend: options
+            .backend
+            .with(meant.as_ref().and_then(|meant| meant.backend)),
         ..job(options, &source, &filter, &cache)?
     };
     let job = Job {
@@ -248,7 +251,7 @@ fn named(options: &Options) -> Result<Option<(PolicySource, Meant)>, Failure> {
         filters: &filters,
         binding: &options.binding,
         mac: None,
-        backend: Some(options.backend.backend),
+        backend: options.backend.given(),
         strictness: Strictness::Strict,
         policy: Some(&source.policy),
     };
@@ -311,7 +314,6 @@ fn job(
             .transpose()
             .map_err(Failure::usage)?,
         parameters: options.binding.parameters.list.clone(),
-        backend: options.backend.backend,
         retries: options.lab.retries,
         shortcuts: if options.lab.no_shortcuts {
             Shortcuts::none()

@@ -22,7 +22,7 @@ const FLOORS: &[&[&str]] = &[
     &["lab"],
     &["guest", "host"],
     &["verify"],
-    &["crosscheck"],
+    &["crosscheck", "doctor"],
     &["bench"],
     &["cli"],
 ];
