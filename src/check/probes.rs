@@ -154,6 +154,20 @@ impl Trial {
     }
 }
 
+/// A probe through the evaluator, as [`judge_all`] does it. None for a probe whose frames a guest's
+/// firmware makes.
+pub fn judge_one(probe: &Probe, layout: &Layout, filter: &Compiled) -> Option<Judged> {
+    let trial = Trial::of(probe.clone(), layout);
+    let has_frame = !trial.frames.is_empty();
+    has_frame.then(|| trial.judged(filter))
+}
+
+/// The first frame that a probe is recognised by. None for a probe whose frames a guest's
+/// firmware makes.
+pub fn frame(probe: &Probe, layout: &Layout) -> Option<Vec<u8>> {
+    Trial::of(probe.clone(), layout).frames.into_iter().next()
+}
+
 const HAS_A_FRAME: &str = "every probe has a frame with its sign, as a test shows";
 
 fn outcome(decision: &Decision) -> Outcome {

@@ -93,10 +93,16 @@ pub const EXAMPLES: [(&str, &[(&str, &str)]); 21] = [
     ),
     (
         "report",
-        &[(
-            "report merge run-1.json run-2.json --json run.json",
-            "join the reports of two partitions",
-        )],
+        &[
+            (
+                "report merge run-1.json run-2.json --json run.json",
+                "join the reports of two partitions",
+            ),
+            (
+                "report html run.json -o run.html",
+                "make the page of a run from its report",
+            ),
+        ],
     ),
     (
         "verify",

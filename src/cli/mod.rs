@@ -22,7 +22,6 @@ mod options;
 mod output;
 mod report;
 mod sarif;
-mod trace;
 
 use crate::verdict::Exit;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};

@@ -1,10 +1,11 @@
 //! `lanfence report`: work with the reports of finished runs.
 
 use super::failure::Failure;
-use super::output::say;
+use super::output::{relative, say};
 use crate::report::merge::merge;
 use crate::report::model::Run;
-use crate::report::{json, table};
+use crate::report::{html, json, table};
+use crate::verdict::Exit;
 use clap::{Args, Subcommand};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -35,11 +36,41 @@ enum Verb {
         #[arg(long, value_name = "FILE", help_heading = "Output")]
         json: Option<PathBuf>,
     },
+    /// Make the page of a run from its report, as `verify --html` does
+    ///
+    /// Reports of older versions make a page too, which shows less.
+    Html {
+        /// Report that `verify --json` wrote
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Where the page is written
+        #[arg(long, short, value_name = "FILE")]
+        output: PathBuf,
+        /// Folder that `verify --out` wrote, to link its files
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
 }
 
-/// Reads, joins, prints.
+/// Reads and writes.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
-    let Verb::Merge { files, json } = &options.verb;
+    match &options.verb {
+        Verb::Merge { files, json } => join(files, json.as_deref()),
+        Verb::Html { file, output, out } => page(file, output, out.as_deref()),
+    }
+}
+
+/// Writes the page of a run.
+fn page(file: &Path, output: &Path, out: Option<&Path>) -> Result<ExitCode, Failure> {
+    let (_, run) = read(file)?;
+    let evidence = out.map(|folder| relative(output, folder)).transpose()?;
+    std::fs::write(output, html::html(&run, evidence.as_deref()))
+        .map_err(|error| Failure::file(output, error))?;
+    Ok(Exit::Pass.into())
+}
+
+/// Joins and prints.
+fn join(files: &[PathBuf], json: Option<&Path>) -> Result<ExitCode, Failure> {
     let reports = files.iter().map(|file| read(file));
     let run = merge(reports.collect::<Result<_, _>>()?).map_err(Failure::usage)?;
     say(&table::table(&run, None, false))?;

@@ -55,6 +55,15 @@ impl FilterTree {
         }
     }
 
+    /// Filters that were read before, without their files: rules have numbers and no places.
+    pub fn unread(filters: Vec<Filter>, top: String) -> Self {
+        Self {
+            filters,
+            top,
+            sources: Vec::new(),
+        }
+    }
+
     /// Adds a file that holds no filter but something that refers to one: findings of this name
     /// stand in it.
     pub fn add_definition(&mut self, name: String, path: String) {

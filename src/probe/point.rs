@@ -57,6 +57,32 @@ impl Origin {
 }
 
 impl Point {
+    /// All of them, in the order of a frame's way from the guest, then of one to it.
+    pub const ALL: [Self; 8] = [
+        Self::TapFromGuest,
+        Self::Peer,
+        Self::Gateway,
+        Self::Wan,
+        Self::FromWan,
+        Self::FromGateway,
+        Self::FromPeer,
+        Self::TapToGuest,
+    ];
+
+    /// The word for it in reports, the same as in JSON.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::TapFromGuest => "tap-from-guest",
+            Self::TapToGuest => "tap-to-guest",
+            Self::Peer => "peer",
+            Self::Gateway => "gateway",
+            Self::Wan => "wan",
+            Self::FromPeer => "from-peer",
+            Self::FromGateway => "from-gateway",
+            Self::FromWan => "from-wan",
+        }
+    }
+
     /// The point that reports name: the same interface without regard to the direction,
     /// except at the guest's tap, where it says on which side of the filter a frame was.
     #[must_use]
@@ -66,6 +92,19 @@ impl Point {
             Self::FromGateway => Self::Gateway,
             Self::FromWan => Self::Wan,
             Self::TapFromGuest | Self::TapToGuest | Self::Peer | Self::Gateway | Self::Wan => self,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_printed_word_is_the_one_in_json() {
+        for point in Point::ALL {
+            let json = serde_json::to_string(&point).expect("a point is a word");
+            assert_eq!(json, format!("\"{}\"", point.word()));
         }
     }
 }

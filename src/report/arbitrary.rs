@@ -3,11 +3,11 @@
 use crate::frame::Checksum;
 use crate::nwfilter::learning::Learning;
 use crate::nwfilter::{Parameter, ParameterSource};
-use crate::probe::{Expect, Group, Point};
+use crate::probe::{Expect, Group, Origin, Point};
 use crate::report::model::{
-    BackEnd, Cause, CausePlace, CausingRule, Cell, CellError, ClientRun, DhcpClient, DhcpClients,
-    ErrorKind, Failure, FilterInfo, Host, LearningPhase, Outcome, ProbeResult, RuleHits, RuleText,
-    Run, SCHEMA_VERSION, Skipped, Step, Timing, Verdict,
+    BackEnd, Cause, CausePlace, CausingRule, Cell, CellError, ClientRun, Decided, DhcpClient,
+    DhcpClients, ErrorKind, Failure, FilterInfo, Host, LearningPhase, Outcome, Points, ProbeFacts,
+    ProbeResult, RuleHits, RuleText, Run, SCHEMA_VERSION, Seen, Skipped, Step, Timing, Verdict,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -45,6 +45,44 @@ fn verdict() -> impl Strategy<Value = Verdict> {
     ]
 }
 
+fn points() -> impl Strategy<Value = Option<Points>> {
+    option::of(any::<u8>().prop_map(|bits| {
+        let place = |point: Point| Point::ALL.iter().position(|it| *it == point);
+        Points::where_seen(|point| place(point).is_some_and(|at| bits >> at & 1 == 1))
+    }))
+}
+
+fn seen() -> impl Strategy<Value = Seen> {
+    (points(), points(), points()).prop_map(|(control, filtered, first_frame)| Seen {
+        control,
+        filtered,
+        first_frame,
+    })
+}
+
+fn facts() -> impl Strategy<Value = ProbeFacts> {
+    let rule = (option::of(text()), option::of(any::<usize>()));
+    let decided = (select(&OUTCOMES[..]), rule, vec(text(), 0..3));
+    let decided = decided.prop_map(|(outcome, (filter, rule), trace)| Decided {
+        outcome,
+        filter,
+        rule,
+        trace,
+    });
+    let origins = vec![Origin::Guest, Origin::Peer, Origin::Gateway, Origin::Wan];
+    let frame = option::of(prop_oneof![4 => "([0-9a-f]{2}){0,80}", 1 => text()]);
+    let way = (select(origins), select(&Point::ALL[..]));
+    (text(), way, frame, option::of(decided)).prop_map(
+        |(id, (origin, received_at), frame, decided)| ProbeFacts {
+            id,
+            origin,
+            received_at,
+            frame,
+            decided,
+        },
+    )
+}
+
 fn probe() -> impl Strategy<Value = ProbeResult> {
     let names = (
         text(),
@@ -62,6 +100,7 @@ fn probe() -> impl Strategy<Value = ProbeResult> {
         verdict(),
         option::of(select(&POINTS[..])),
         option::of(text()),
+        option::of(seen()),
     );
     (names, outcomes, rest).prop_map(|(names, outcomes, rest)| ProbeResult {
         id: names.0,
@@ -74,6 +113,7 @@ fn probe() -> impl Strategy<Value = ProbeResult> {
         first_frame: outcomes.3,
         verdict: rest.0,
         last_seen: rest.1,
+        seen: rest.3,
         note: rest.2,
     })
 }
@@ -283,9 +323,14 @@ pub(super) fn run() -> impl Strategy<Value = Run> {
         );
     let texts = (text(), text(), option::of(text()));
     let skipped = (text(), text()).prop_map(|(name, reason)| Skipped { name, reason });
-    let cells = (vec(cell(), 0..5), vec(skipped, 0..3), vec(cause(), 0..3));
+    let cells = (
+        vec(cell(), 0..5),
+        vec(skipped, 0..3),
+        vec(cause(), 0..3),
+        vec(facts(), 0..4),
+    );
     (texts, filter, host(), cells, any::<u64>()).prop_map(
-        |(texts, filter, host, (cells, skipped, causes), wall_ms)| Run {
+        |(texts, filter, host, (cells, skipped, causes, probes), wall_ms)| Run {
             schema_version: SCHEMA_VERSION,
             version: texts.0,
             policy: texts.1,
@@ -294,6 +339,7 @@ pub(super) fn run() -> impl Strategy<Value = Run> {
             cells,
             causes,
             skipped,
+            probes,
             matrix: Vec::new(),
             inputs: None,
             wall_ms,

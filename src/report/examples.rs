@@ -163,6 +163,7 @@ pub(crate) fn green() -> Run {
         cells: vec![cell("pcnet", "pcnet32"), cell("virtio", "virtio_net")],
         causes: Vec::new(),
         skipped: Vec::new(),
+        probes: Vec::new(),
         matrix: Vec::new(),
         inputs: None,
         wall_ms: 15_432,
@@ -228,6 +229,7 @@ fn probe((id, group, summary, expect): (&str, Group, &str, Expect)) -> ProbeResu
         } else {
             Point::TapFromGuest
         }),
+        seen: None,
         note: known_gap.then(|| "set accept_source_route=0 on the router".into()),
     }
 }

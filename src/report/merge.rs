@@ -63,6 +63,12 @@ pub fn merge(reports: Vec<(String, Run)>) -> Result<Run, MergeError> {
         run.cells.extend(other.cells);
         run.skipped.extend(other.skipped);
         join(&mut run.causes, other.causes);
+        // Partitions with different kinds of guests have different probes.
+        for facts in other.probes {
+            if run.probes.iter().all(|known| known.id != facts.id) {
+                run.probes.push(facts);
+            }
+        }
         run.wall_ms = run.wall_ms.max(other.wall_ms);
         run.started = match (run.started.take(), other.started) {
             (Some(ours), Some(theirs)) => Some(ours.min(theirs)),

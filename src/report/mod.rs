@@ -10,6 +10,7 @@ pub mod color;
 pub mod findings;
 pub mod github;
 pub mod grid;
+pub mod html;
 pub mod json;
 pub mod junit;
 pub mod live;

@@ -1,11 +1,13 @@
 //! What a run found, as data: the source of every rendering.
 
 mod clients;
+mod facts;
 mod step;
 
 pub use crate::diagnosis::{Cause, CausePlace, CausingRule};
 pub use crate::verdict::{Failure, Outcome, Verdict};
 pub use clients::{ClientRun, DhcpClient, DhcpClients};
+pub use facts::{Decided, Points, ProbeFacts, Seen, UnknownPoint};
 pub use step::Step;
 
 use crate::nwfilter::Parameter;
@@ -42,6 +44,9 @@ pub struct ProbeResult {
     /// Where the frame was last seen with the filter; if the control failed, where it
     /// was last seen in the control.
     pub last_seen: Option<Point>,
+    /// Where it was seen in each pass; none where it is judged otherwise than by its frames.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Seen>,
     /// What to know about it: the reason of an inconclusive verdict, the remedy of a known gap.
     pub note: Option<String>,
 }
@@ -260,6 +265,9 @@ pub struct Run {
     /// Cells of the matrix that cannot run, in its order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skipped: Vec<Skipped>,
+    /// What all cells have in common of their probes, in catalogue order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub probes: Vec<ProbeFacts>,
     /// Names of the whole matrix in its order where the run is a partition of
     /// it, so that partitions can be joined and a missing one is noticed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -11,8 +11,10 @@ use crate::report::{grid, matrix, titles};
 use crate::verdict::Conclusion;
 use comfy_table::CellAlignment;
 pub use coverage::coverage;
-pub(super) use header::{accelerator_line, filter_line, host_line};
+pub(super) use coverage::{Unknown, hits};
+pub(super) use header::{accelerator_line, filter_line, host_line, parameters_line};
 use page::Page;
+pub(super) use sections::{blame, learning_line};
 use std::collections::BTreeSet;
 
 /// Width in columns where none is known: fits CI logs and README blocks.

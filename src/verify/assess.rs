@@ -2,7 +2,7 @@
 
 use super::record::{FilteredRecord, PassRecord, TrialRecord};
 use crate::probe::{Origin, Point, Probe};
-use crate::report::model::ProbeResult;
+use crate::report::model::{Points, ProbeResult, Seen};
 use crate::verdict::{
     Observation, Outcome, Verdict, control_outcome, filtered_outcome, judge, reason,
 };
@@ -86,7 +86,30 @@ fn result(record: &TrialRecord, index: usize, probe: &Probe) -> ProbeResult {
         first_frame: first_frame_outcome,
         verdict: worse.verdict,
         last_seen: worse.last_seen,
+        seen: Some(seen_in(record, index, probe)),
         note: worse.note,
+    }
+}
+
+/// Where the frames of the probe with this place in the catalogue were seen.
+fn seen_in(record: &TrialRecord, index: usize, probe: &Probe) -> Seen {
+    // What came late behind the filter belongs to the pass that sent it.
+    let with_filter = |run: &FilteredRecord| {
+        let own = &run.record.probes[index];
+        let in_time = run.record.sightings.points(own);
+        if !run.late.came_late(own) {
+            return in_time;
+        }
+        let late = run.late.points(own);
+        Points::where_seen(|point| in_time.has(point) || late.has(point))
+    };
+    let attached = record.attached.as_ref();
+    Seen {
+        control: record.control.as_ref().map(|it| it.sightings.points(probe)),
+        filtered: attached
+            .and_then(|it| it.filtered.as_ref())
+            .map(with_filter),
+        first_frame: record.first_frame.as_ref().map(with_filter),
     }
 }
 

@@ -12,6 +12,7 @@ mod diagnose;
 mod endpoint;
 mod error;
 mod evidence;
+mod explain;
 pub mod faults;
 mod filter;
 mod guests;

@@ -2,6 +2,7 @@
 
 use super::accel::{Decided, decide_accel};
 use super::cache::Cache;
+use super::explain::probe_facts;
 use super::job::{Attach, Job};
 use super::plan::{Plan, Times, longest_first};
 use super::pool::{Workers, run_cells};
@@ -109,6 +110,7 @@ pub fn run(request: Request, tell: &mut dyn FnMut(Option<&Event>)) -> Result<Run
         host.accel = job.accel.name().into();
     }
     let inputs = Some(inputs(&job));
+    let probes = probe_facts(&job);
     Ok(Run {
         schema_version: SCHEMA_VERSION,
         version: env!("CARGO_PKG_VERSION").into(),
@@ -118,6 +120,7 @@ pub fn run(request: Request, tell: &mut dyn FnMut(Option<&Event>)) -> Result<Run
         cells,
         causes: Vec::new(),
         skipped: plan.skipped,
+        probes,
         matrix: plan.matrix,
         inputs,
         wall_ms: u64::try_from(request.started.elapsed().as_millis()).unwrap_or(u64::MAX),

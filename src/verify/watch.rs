@@ -3,6 +3,7 @@
 use crate::frame::Tag;
 use crate::lab::{Direction, Lab, Sensor, Sighted};
 use crate::probe::{Expect, Origin, Point, Probe, Sighting, Stimulus};
+use crate::report::model::Points;
 use std::collections::HashMap;
 use std::time::Instant;
 
@@ -252,6 +253,11 @@ impl Sightings {
             && behind(probe.origin)
                 .iter()
                 .any(|point| self.at(*point, received))
+    }
+
+    /// Every point at which a frame of the probe was seen.
+    pub fn points(&self, probe: &Probe) -> Points {
+        Points::where_seen(|point| self.at(point, &probe.received) || self.at(point, &probe.sent))
     }
 
     /// The last point on the way at which the probe's frame was seen.

@@ -5,11 +5,10 @@ use crate::check::RuleCoverage;
 use crate::check::learning::LearningPhase;
 use crate::check::probes::Judged;
 use crate::cli::levels;
-use crate::cli::trace::trace;
 use crate::frame::to_hex;
-use crate::nwfilter::FilterTree;
 use crate::nwfilter::reach::TrafficClass;
 use crate::nwfilter::statements::{Held, Ruling};
+use crate::nwfilter::{FilterTree, trace};
 use serde::Serialize;
 use serde_json::json;
 

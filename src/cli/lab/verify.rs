@@ -6,14 +6,14 @@ use super::selection::Select;
 use crate::cli::failure::Failure;
 use crate::cli::guest::{Besides, GuestOptions, Meant};
 use crate::cli::options::{BackendOption, BindingOptions, PolicyOption, PolicySource, load};
-use crate::cli::output::{complain, say};
+use crate::cli::output::{complain, relative, say};
 use crate::lab::Shortcuts;
 use crate::nwfilter::{FilterTree, Strictness, generate};
 use crate::report::color;
 use crate::report::github;
 use crate::report::live::{Event, Live, Mode};
 use crate::report::model::Run;
-use crate::report::{json, junit, markdown, table, verdict_lines};
+use crate::report::{html, json, junit, markdown, table, verdict_lines};
 use crate::verdict::Exit;
 use crate::verify::faults::InjectedFault;
 use crate::verify::job::Job;
@@ -104,6 +104,12 @@ struct Output {
     /// Write the run as JUnit XML
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
+    /// Write the run as a page for a browser
+    ///
+    /// One file that needs no network: every probe with its frame, the rule that decided and
+    /// where it was seen. It links to the evidence of --out.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// Write one line for each verdict
     ///
     /// The file holds no times and no versions, so equal runs give equal files.
@@ -127,15 +133,11 @@ struct Output {
 }
 
 impl Output {
-    /// Checks that the files can be written, before anything is run.
+    /// That every file that is asked for can be written.
     fn writable(&self) -> Result<(), Failure> {
-        for file in [&self.json, &self.junit, &self.verdicts]
-            .into_iter()
-            .flatten()
-        {
-            paths::writable(file)?;
-        }
-        Ok(())
+        let files = [&self.json, &self.junit, &self.html, &self.verdicts];
+        let mut files = files.into_iter().flatten();
+        files.try_for_each(|file| paths::writable(file))
     }
 }
 
@@ -391,6 +393,14 @@ fn report(options: &Options, run: &Run) -> Exit {
     bad.extend(write(files.json.as_deref(), || Ok(json::to_json(run))).err());
     let junit = || junit::to_junit(run).map_err(Failure::host);
     bad.extend(write(files.junit.as_deref(), junit).err());
+    let page = || {
+        let evidence = files.html.as_deref().zip(files.out.as_deref());
+        let evidence = evidence
+            .map(|(page, out)| relative(page, out))
+            .transpose()?;
+        Ok(html::html(run, evidence.as_deref()))
+    };
+    bad.extend(write(files.html.as_deref(), page).err());
     let verdicts = || Ok(verdict_lines::verdict_lines(run));
     bad.extend(write(files.verdicts.as_deref(), verdicts).err());
     if std::env::var_os("GITHUB_ACTIONS").is_some() {

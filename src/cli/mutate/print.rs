@@ -3,11 +3,11 @@
 use super::report::Report;
 use crate::cli::heading::heading;
 use crate::cli::levels::WIDTH;
-use crate::cli::trace::trace;
 use crate::frame::{summary, to_hex};
 use crate::mutate::{Class, Example, Figures, Judged};
 use crate::nwfilter::evaluate::Decision;
 use crate::nwfilter::statements::Statement;
+use crate::nwfilter::trace;
 use crate::report::text::{plural, shorten, wrap};
 use comfy_table::{ContentLineStyle, LineStyle, Table, TableStyle};
 use std::fmt::Write as _;

@@ -64,13 +64,14 @@ pub fn coverage(run: &Run) -> String {
 
 /// Why nothing is known of the frames that a rule matched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Unknown {
+pub(in crate::report) enum Unknown {
     Layer3,
     NoRule,
 }
 
 impl Unknown {
-    fn of(text: &RuleText) -> Self {
+    /// Of a rule that no cell has a counter of.
+    pub(in crate::report) fn of(text: &RuleText) -> Self {
         let element = text.text.split_once('<').map_or("", |(_, element)| element);
         let is_name = |letter: char| letter.is_ascii_alphanumeric() || letter == '-';
         let end = element.find(|letter| !is_name(letter));
@@ -89,7 +90,8 @@ impl Unknown {
         }
     }
 
-    fn words(self) -> &'static str {
+    /// In a sentence.
+    pub(in crate::report) fn words(self) -> &'static str {
         match self {
             Self::Layer3 => {
                 "not known: libvirt makes several rules of one of layer 3, for the states of connections, and only the counters of layer 2 are read"
@@ -100,7 +102,7 @@ impl Unknown {
 }
 
 /// The frames that a rule matched in all cells; none where it is in no cell's layer 2.
-fn hits(run: &Run, text: &RuleText) -> Option<u64> {
+pub(in crate::report) fn hits(run: &Run, text: &RuleText) -> Option<u64> {
     let all = run.cells.iter().flat_map(|cell| &cell.rules);
     let own = all.filter(|hits| hits.filter == text.filter && hits.rule == text.rule);
     own.map(|hits| hits.frames).reduce(u64::saturating_add)

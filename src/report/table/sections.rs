@@ -129,7 +129,7 @@ fn learning(page: &mut Page, run: &Run) {
 }
 
 /// `filter there before the first frame: 12 of 40 frames to the WAN got out, in force after 1.2 s`.
-fn learning_line(phase: &LearningPhase) -> String {
+pub(in crate::report) fn learning_line(phase: &LearningPhase) -> String {
     let when = if phase.before_first_frame {
         "filter there before the first frame"
     } else {
@@ -272,7 +272,7 @@ fn skipped(page: &mut Page, run: &Run) {
 }
 
 /// Whose fault an error is, with the exit code it asks for.
-fn blame(kind: ErrorKind) -> String {
+pub(in crate::report) fn blame(kind: ErrorKind) -> String {
     let whose = match kind {
         ErrorKind::Usage => "wrong input",
         ErrorKind::Host => "unfit host",

@@ -106,6 +106,7 @@ mod tests {
             first_frame: None,
             verdict: Verdict::Pass,
             last_seen: None,
+            seen: None,
             note: None,
         };
         let wanted = wanted(job, &plan).expect("a catalogue");

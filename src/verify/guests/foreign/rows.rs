@@ -266,6 +266,7 @@ impl Row {
             first_frame: self.first_frame,
             verdict,
             last_seen: None,
+            seen: None,
             note,
         }
     }

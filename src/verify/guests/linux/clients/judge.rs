@@ -51,6 +51,7 @@ pub fn result(profile: &Profile, control: &Part<'_>, filtered: &Part<'_>) -> Opt
             .stuck
             .filter(|leg| leg.is_from_guest())
             .map(|_| Point::TapFromGuest),
+        seen: None,
         note: note.or_else(unsaid),
     })
 }

@@ -1,7 +1,7 @@
 //! What happened to a frame, in words.
 
-use crate::nwfilter::FilterTree;
-use crate::nwfilter::evaluate::{Evaluation, TraceStep};
+use super::evaluate::{Evaluation, TraceStep};
+use super::tree::FilterTree;
 
 /// What happened to a frame, a line an event.
 pub fn trace(tree: &FilterTree, outcome: &Evaluation) -> Vec<String> {
