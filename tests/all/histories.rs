@@ -162,21 +162,21 @@ fn run(host: &SmallHost, events: &[Event]) {
 }
 
 /// Histories for each run of the tests: each takes some seconds.
-const HISTORIES: usize = 4;
+const HISTORIES: u64 = 4;
 
-/// Names another number of histories, for a long run.
-const VARIABLE: &str = "LANFENCE_HISTORIES";
+/// Names another number of histories, for a long run, and other ones.
+const VARIABLES: [&str; 2] = ["LANFENCE_HISTORIES", "LANFENCE_HISTORIES_SEED"];
 
 #[test]
 fn whatever_happens_one_repair_fences_the_guest() {
     on_a_small_host(
         "histories::whatever_happens_one_repair_fences_the_guest",
         |host| {
-            let count = std::env::var(VARIABLE)
-                .ok()
-                .and_then(|text| text.parse().ok());
+            let [count, seed] = VARIABLES.map(|name| std::env::var(name).ok()?.parse::<u64>().ok());
             let config = Config::default();
-            let rng = TestRng::deterministic_rng(config.rng_algorithm);
+            let seed: [u8; 32] =
+                std::array::from_fn(|place| seed.unwrap_or_default().to_le_bytes()[place % 8]);
+            let rng = TestRng::from_seed(config.rng_algorithm, &seed);
             let mut runner = TestRunner::new_with_rng(config, rng);
             let strategy = proptest::collection::vec(event(), 1..8);
             for _ in 0..count.unwrap_or(HISTORIES) {

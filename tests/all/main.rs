@@ -38,6 +38,8 @@ mod apply;
 #[cfg(feature = "lab")]
 mod audit;
 #[cfg(feature = "lab")]
+mod bad_moments;
+#[cfg(feature = "lab")]
 mod coverage;
 #[cfg(feature = "lab")]
 mod crosscheck;

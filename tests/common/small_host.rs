@@ -10,8 +10,11 @@ use virt::domain::Domain;
 /// Set in the process that is on the host, with the name of its test.
 const MARK: &str = "LANFENCE_TEST_SMALL_HOST";
 
-/// Longest life of such a host.
+/// Longest life of such a host in seconds.
 const LIFE: &str = "600";
+
+/// Names another, for a long run.
+const LIFE_VARIABLE: &str = "LANFENCE_SMALL_HOST_LIFE";
 
 /// Runs the test of this name again on a small host and checks that it passes there; where it
 /// already runs there, does what it is to do.
@@ -24,7 +27,8 @@ pub fn on_a_small_host(test: &str, body: impl FnOnce(&SmallHost)) {
     command
         .args(["__host", &std::process::id().to_string()])
         .args(["--libvirt-cache", &cache().display().to_string()])
-        .args(["--", "timeout", LIFE]);
+        .args(["--", "timeout"])
+        .arg(std::env::var(LIFE_VARIABLE).unwrap_or_else(|_| LIFE.to_owned()));
     command
         .arg(std::env::current_exe().expect("the test's own program"))
         .args(["--exact", test, "--nocapture", "--include-ignored"])
