@@ -12,6 +12,7 @@ extern crate self as lanfence;
 pub mod check;
 pub mod diagnosis;
 pub mod domain;
+pub mod fix;
 pub mod hook;
 pub mod layout;
 pub mod mutate;

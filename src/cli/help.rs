@@ -5,7 +5,7 @@ use clap::Command;
 use std::fmt::Write as _;
 
 /// Command lines to begin with, by verb: the arguments, and what they do.
-pub const EXAMPLES: [(&str, &[(&str, &str)]); 21] = [
+pub const EXAMPLES: [(&str, &[(&str, &str)]); 22] = [
     (
         "generate",
         &[
@@ -61,6 +61,16 @@ pub const EXAMPLES: [(&str, &[(&str, &str)]); 21] = [
             (
                 "mutate my-filter.xml --json mutants.json",
                 "mutate your own filter, and keep a report",
+            ),
+        ],
+    ),
+    (
+        "fix",
+        &[
+            ("fix my-filter.xml", "print the change as a diff"),
+            (
+                "fix my-filter.xml -o fixed.xml --verify",
+                "write the fixed filter, and prove it with libvirt and the kernel",
             ),
         ],
     ),

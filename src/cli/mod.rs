@@ -5,6 +5,7 @@ mod completions;
 mod diff;
 mod explain;
 mod failure;
+mod fix;
 mod generate;
 mod guest;
 mod heading;
@@ -59,6 +60,12 @@ enum Verb {
     /// such mutant. An edit that changes what becomes of a frame and that nothing notices has
     /// survived.
     Mutate(mutate::Options),
+    /// Propose the smallest change of a filter's rules that makes `check` prove the policy
+    ///
+    /// lanfence aligns the filter's rules with those that the policy generates, and leaves out
+    /// every edit that the proof does not need. It prints a unified diff, which keeps the layout
+    /// and the comments of what stays, and names what no nwfilter can close.
+    Fix(fix::Options),
     /// Print what a filter does to frames, and by which rules
     Explain(explain::Options),
     /// Answer libvirt's hook: refuse to start a guest that the policy fences and that is open
@@ -91,6 +98,7 @@ impl Verb {
             Self::Lint(options) => lint::run(options),
             Self::Diff(options) => diff::run(options),
             Self::Mutate(options) => mutate::run(options),
+            Self::Fix(options) => fix::run(options),
             Self::Explain(options) => explain::run(options),
             Self::Hook(options) => hook::run(options),
             #[cfg(feature = "lab")]

@@ -36,6 +36,15 @@ pub struct PolicySource {
 }
 
 impl PolicyOption {
+    /// The arguments that name the same policy to another run of this program.
+    #[cfg(feature = "lab")]
+    pub fn arguments(&self) -> Vec<std::ffi::OsString> {
+        let given = self.policy.iter();
+        given
+            .flat_map(|path| ["--policy".into(), path.clone().into_os_string()])
+            .collect()
+    }
+
     /// Reads the file given, else lanfence.toml in this directory, else the example that is
     /// built in.
     ///

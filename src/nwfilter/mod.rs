@@ -35,4 +35,4 @@ pub use shipped::{SHIPPED_HINT, ShippedFilters};
 pub use trace::trace;
 pub use tree::{FilterTree, Source, TreeError};
 pub use vocabulary::{Action, Protocol, RuleDirection};
-pub use write::{canonical, element, write};
+pub use write::{canonical, canonical_rule, element, write};

@@ -48,14 +48,16 @@ impl Exit {
         match self {
             Self::Pass => "success: every probe passed (known gaps are listed)",
             Self::Fail => {
-                "a leak, or LAN traffic blocked (lint: an error; diff: a difference; mutate: a survivor or a mismatch; crosscheck: a mismatch; hook: a guest that may not start; audit: an interface that is not fenced; apply, remove, repair: a change that failed and was taken back)"
+                "a leak, or LAN traffic blocked (lint: an error; diff: a difference; mutate: a survivor or a mismatch; crosscheck: a mismatch; fix: a leak or a block that the tap test sees; hook: a guest that may not start; audit: an interface that is not fenced; apply, remove, repair: a change that failed and was taken back)"
             }
             Self::Usage => "the command line, the policy or a filter cannot be used",
             Self::Host => {
                 "this host cannot run the lab, or its libvirt cannot be reached; the message names the cure"
             }
             Self::Nothing => "no cell was selected",
-            Self::Inconclusive => "something was not proven either way",
+            Self::Inconclusive => {
+                "something was not proven either way (fix: not even the generated filter is)"
+            }
             Self::Internal => "a bug of lanfence",
             Self::Interrupted => "interrupted",
         }

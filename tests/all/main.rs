@@ -58,6 +58,8 @@ mod faults;
 #[cfg(feature = "lab")]
 mod firmware;
 #[cfg(feature = "lab")]
+mod fix;
+#[cfg(feature = "lab")]
 mod foreign;
 #[cfg(feature = "lab")]
 mod gate;

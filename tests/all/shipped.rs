@@ -5,13 +5,17 @@
 
 use crate::common::lanfence;
 use crate::kernel::{Answer, Case, GUEST, ask};
+use lanfence::check::Expectations;
+use lanfence::diagnosis::{Subject, causes_of};
+use lanfence::fix::{Binding, fix};
 use lanfence::frame::Tag;
 use lanfence::layout::Layout;
 use lanfence::nwfilter::evaluate::{Compiled, Decision, Way};
-use lanfence::nwfilter::{Filter, read, write};
+use lanfence::nwfilter::{Filter, FilterTree, ShippedFilters, Strictness, read, write};
 use lanfence::policy::Policy;
 use lanfence::probe::Pass;
 use lanfence::probe::catalogue;
+use lanfence::verdict::Verdict;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -297,4 +301,76 @@ fn the_page_is_what_explain_prints() {
         written == page,
         "{PAGE} is not what explain prints; first difference: {different:?}\n  cure: set {WRITE}=1 to write it anew"
     );
+}
+
+/// Each of them as a filter of its own, with what it refers to.
+fn trees() -> Vec<FilterTree> {
+    let shipped = ShippedFilters::in_directories(vec![directory()]);
+    let tree = |name: &&str| {
+        let file = directory().join(format!("{name}.xml"));
+        let tree = FilterTree::load(&[file], Some(name), Strictness::AsLibvirt, &shipped);
+        tree.expect("libvirt reads its own")
+    };
+    NAMES.iter().map(tree).collect()
+}
+
+/// Every probe that a shipped filter fails has one cause, which names a rule or a chain of it.
+#[test]
+fn every_failure_has_one_cause() {
+    let policy = Policy::example();
+    let layout = Layout::of(&policy).unwrap();
+    let own = [layout.guest.v4.into()];
+    let mut counted = 0;
+    for tree in trees() {
+        let bound = tree.bind(layout.guest.mac, layout.guest.v4, &[], Default::default());
+        let Ok(bound) = bound else { continue };
+        let expectations = Expectations::of(&policy, &layout, &own, Default::default());
+        let judgement = expectations.judge(&bound.filter);
+        let subject = Subject {
+            tree: &tree,
+            filter: &bound.filter,
+            rulings: expectations.rulings(),
+        };
+        let causes = causes_of(&subject, &judgement);
+        let mut told: Vec<&String> = causes.iter().flat_map(|cause| &cause.probes).collect();
+        let failed = judgement.probes.iter();
+        let failed = failed.filter(|judged| matches!(judged.verdict, Verdict::Fail(_)));
+        let mut failed: Vec<&String> = failed.map(|judged| &judged.probe.id).collect();
+        told.sort();
+        failed.sort();
+        assert_eq!(told, failed, "{}", tree.top);
+        assert!(causes.iter().all(|cause| cause.explained), "{causes:#?}");
+        assert!(
+            causes.iter().all(|cause| cause.place.is_some()),
+            "{causes:#?}"
+        );
+        assert!(causes.len() <= 30, "{}: {}", tree.top, causes.len());
+        counted += causes.len();
+    }
+    assert!(counted > 100, "{counted}");
+}
+
+/// Each can be mended, some of them by replacing all that they are.
+#[test]
+fn each_can_be_fixed() {
+    let policy = Policy::example();
+    let layout = Layout::of(&policy).unwrap();
+    let mut fixed = 0;
+    for tree in trees() {
+        let parameters = [("IP".to_owned(), layout.guest.v4.to_string())];
+        let own = [layout.guest.v4.into()];
+        let expectations = Expectations::of(&policy, &layout, &own, Default::default());
+        let binding = Binding {
+            layout: &layout,
+            expectations: &expectations,
+            parameters: &parameters,
+            backend: Default::default(),
+        };
+        let found = fix(&tree, &policy, binding);
+        let found = found.unwrap_or_else(|error| panic!("{}: {error}", tree.top));
+        assert!(!found.edits.is_empty() && found.after != found.before);
+        read(&found.after, &tree.top).unwrap_or_else(|error| panic!("{error}\n{}", found.after));
+        fixed += 1;
+    }
+    assert_eq!(fixed, NAMES.len());
 }
