@@ -9,7 +9,7 @@ use super::output::say;
 use crate::check::{Expectations, check};
 use crate::fix::{Binding, Edit, Fix, FixError, fix};
 use crate::layout::Layout;
-use crate::nwfilter::lint::Levels;
+use crate::nwfilter::lint::{self, Levels};
 use crate::nwfilter::{FilterTree, Strictness, document};
 use crate::policy::Policy;
 use crate::report::text::{plural, plurals, wrap};
@@ -69,7 +69,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let tree = load(&options.filters, bind, Strictness::Strict)?;
     let parameters = &options.binding.parameters.list;
     let layout = layout(&policy, options.mac.mac, tree.given_address(parameters))?;
-    let backend = options.backend.backend;
+    let backend = options.backend.with(None);
     let bound = tree
         .bind(layout.guest.mac, layout.guest.v4, parameters, backend)
         .map_err(Failure::usage)?;
@@ -137,8 +137,8 @@ fn checked(
     if checked.conclusion() != Conclusion::Pass {
         return Err(Failure::new(Exit::Internal, Broken::NotProven));
     }
+    let mut out = idle(tree, &fixed, binding);
     let gaps: Vec<_> = checked.judgement.with(Verdict::KnownGap).collect();
-    let mut out = String::new();
     if !gaps.is_empty() {
         let count = plural(gaps.len(), "probe");
         let _ = writeln!(out, "\nKnown gaps ({count}): no nwfilter can close them");
@@ -151,6 +151,33 @@ fn checked(
         }
     }
     Ok(out)
+}
+
+/// Rules that were left as before and that never act in the fixed filter: the proof does not need
+/// that they go, and they say what is not so.
+fn idle(tree: &FilterTree, fixed: &FilterTree, binding: Binding<'_>) -> String {
+    const NEVER_ACTS: [&str; 2] = ["never-acts", "redundant-rule"];
+    let Layout { guest, .. } = binding.layout;
+    let rules = |tree: &FilterTree| -> Vec<String> {
+        let bound = tree.bind(guest.mac, guest.v4, binding.parameters, binding.backend);
+        let Ok(bound) = bound else {
+            return Vec::new();
+        };
+        let findings = lint::lint(&tree.filters, &tree.top, &bound.filter).into_iter();
+        let findings = findings.filter(|finding| NEVER_ACTS.contains(&finding.lint));
+        let origins = findings.filter_map(|finding| finding.rule);
+        origins.map(|origin| tree.rule_text(&origin)).collect()
+    };
+    let before = rules(tree);
+    let new = rules(fixed).into_iter();
+    let mut out = String::new();
+    for rule in new.filter(|rule| !before.contains(rule)) {
+        let text = format!("this rule has nothing left to do and can go: {rule}");
+        for line in wrap("note    ", &text, WIDTH, 8) {
+            let _ = writeln!(out, "{line}");
+        }
+    }
+    out
 }
 
 /// What was done, in numbers.
@@ -200,11 +227,10 @@ fn difference(tree: &FilterTree, fix: &Fix) -> String {
     let path = tree.path().unwrap_or(&tree.top);
     let path = path.trim_start_matches("./").trim_start_matches('/');
     let diff = TextDiff::from_lines(&fix.before, &fix.after);
-    let mut diff = diff.unified_diff();
-    let diff = diff
+    let mut unified = diff.unified_diff();
+    unified
         .header(&format!("a/{path}"), &format!("b/{path}"))
-        .to_string();
-    diff
+        .to_string()
 }
 
 /// The tap test of the fixed filter, by this program's own `verify`, which prints its table.
@@ -221,7 +247,7 @@ fn verified(options: &Options, tree: &FilterTree, fix: &Fix) -> Result<ExitCode,
     let others = tree.given_paths().into_iter();
     command.args(others.filter(|path| Some(*path) != tree.path()));
     command.args(options.policy.arguments());
-    command.args(["--backend", options.backend.backend.word()]);
+    command.args(["--backend", options.backend.with(None).word()]);
     for (name, value) in &options.binding.parameters.list {
         command.arg("--param").arg(format!("{name}={value}"));
     }

@@ -4,7 +4,8 @@ use quick_xml::escape::escape;
 use std::ops::Range;
 
 /// An attribute in a tag.
-struct Found {
+struct Attribute<'t> {
+    name: &'t str,
     /// From the white space before its name to its closing quote.
     whole: Range<usize>,
     /// Between the quotes.
@@ -13,7 +14,8 @@ struct Found {
 
 /// The tag with an attribute of this value, or without it; none where the tag cannot be read.
 pub fn with(tag: &str, name: &str, value: Option<&str>) -> Option<String> {
-    let found = find(tag, name)?;
+    let attributes = attributes(tag)?;
+    let found = attributes.iter().find(|attribute| attribute.name == name);
     Some(match (found, value) {
         (None, None) => tag.to_owned(),
         (Some(found), None) => {
@@ -34,24 +36,25 @@ pub fn with(tag: &str, name: &str, value: Option<&str>) -> Option<String> {
     })
 }
 
-/// The attribute of a tag with this name; the outer none is for a tag that cannot be read.
-fn find(tag: &str, name: &str) -> Option<Option<Found>> {
+/// The attributes of a tag; none where it cannot be read.
+fn attributes(tag: &str) -> Option<Vec<Attribute<'_>>> {
     let bytes = tag.as_bytes();
     let space = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_whitespace);
     let mut at = tag.find(|c: char| c.is_ascii_whitespace() || c == '/' || c == '>')?;
+    let mut out = Vec::new();
     loop {
         let before = at;
         while space(at) {
             at += 1;
         }
         if matches!(bytes.get(at)?, b'/' | b'>') {
-            return Some(None);
+            return Some(out);
         }
         let start = at;
-        while !matches!(bytes.get(at)?, b'=') && !space(at) {
+        while *bytes.get(at)? != b'=' && !space(at) {
             at += 1;
         }
-        let own = &tag[start..at];
+        let name = &tag[start..at];
         while space(at) {
             at += 1;
         }
@@ -64,14 +67,13 @@ fn find(tag: &str, name: &str) -> Option<Option<Found>> {
         }
         let quote = *bytes.get(at)?;
         let value = at + 1;
-        let end = value + tag[value..].bytes().position(|byte| byte == quote)?;
+        let end = value + tag.get(value..)?.bytes().position(|byte| byte == quote)?;
         at = end + 1;
-        if own == name {
-            return Some(Some(Found {
-                whole: before..at,
-                value: value..end,
-            }));
-        }
+        out.push(Attribute {
+            name,
+            whole: before..at,
+            value: value..end,
+        });
     }
 }
 

@@ -33,6 +33,7 @@ fn the_articles_filter_is_fixed_and_check_proves_it() {
     for part in [
         "rules added",
         "the chain becomes root",
+        "this rule has nothing left to do and can go: drop out <ip match='no'",
         "Known gaps (9 probes)",
         "reflection/loose-route",
         "-    <ip dstipaddr='255.255.255.255' dstipmask='24'/>",

@@ -10,7 +10,7 @@ use lanfence::diagnosis::{Subject, causes_of};
 use lanfence::fix::{Binding, fix};
 use lanfence::frame::Tag;
 use lanfence::layout::Layout;
-use lanfence::nwfilter::evaluate::{Compiled, Decision, Way};
+use lanfence::nwfilter::evaluate::{Backend, Compiled, Decision, Way};
 use lanfence::nwfilter::{Filter, FilterTree, ShippedFilters, Strictness, read, write};
 use lanfence::policy::Policy;
 use lanfence::probe::Pass;
@@ -322,9 +322,9 @@ fn every_failure_has_one_cause() {
     let own = [layout.guest.v4.into()];
     let mut counted = 0;
     for tree in trees() {
-        let bound = tree.bind(layout.guest.mac, layout.guest.v4, &[], Default::default());
+        let bound = tree.bind(layout.guest.mac, layout.guest.v4, &[], Backend::default());
         let Ok(bound) = bound else { continue };
-        let expectations = Expectations::of(&policy, &layout, &own, Default::default());
+        let expectations = Expectations::of(&policy, &layout, &own, Backend::default());
         let judgement = expectations.judge(&bound.filter);
         let subject = Subject {
             tree: &tree,
@@ -359,12 +359,12 @@ fn each_can_be_fixed() {
     for tree in trees() {
         let parameters = [("IP".to_owned(), layout.guest.v4.to_string())];
         let own = [layout.guest.v4.into()];
-        let expectations = Expectations::of(&policy, &layout, &own, Default::default());
+        let expectations = Expectations::of(&policy, &layout, &own, Backend::default());
         let binding = Binding {
             layout: &layout,
             expectations: &expectations,
             parameters: &parameters,
-            backend: Default::default(),
+            backend: Backend::default(),
         };
         let found = fix(&tree, &policy, binding);
         let found = found.unwrap_or_else(|error| panic!("{}: {error}", tree.top));
