@@ -30,9 +30,27 @@ const OUTCOMES: [Outcome; 5] = [
     Outcome::Unknown,
 ];
 
+/// What a browser, a shell or a terminal would act on.
+const HOSTILE: [&str; 8] = [
+    "</script><script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "\"><svg onload=alert(1)>",
+    "' onmouseover='alert(1)",
+    "javascript:alert(1)",
+    "../../../etc/passwd",
+    "<!--",
+    "</style></title>&lt;b&#x3e;",
+];
+
 /// Any text: mostly short words, sometimes anything that Unicode has.
 fn text() -> impl Strategy<Value = String> {
-    prop_oneof![4 => "[a-z0-9/ |-]{0,24}", 1 => ".{0,80}", 1 => "[a-z]{90,120}", 1 => any::<String>()]
+    prop_oneof![
+        4 => "[a-z0-9/ |-]{0,24}",
+        1 => ".{0,80}",
+        1 => "[a-z]{90,120}",
+        1 => any::<String>(),
+        1 => select(&HOSTILE[..]).prop_map(str::to_owned),
+    ]
 }
 
 fn verdict() -> impl Strategy<Value = Verdict> {

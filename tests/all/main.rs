@@ -16,6 +16,9 @@ mod hook;
 mod language;
 
 #[cfg(feature = "lab")]
+#[path = "../common/browser.rs"]
+mod browser;
+#[cfg(feature = "lab")]
 #[path = "../common/mod.rs"]
 mod common;
 #[cfg(feature = "lab")]
@@ -73,6 +76,8 @@ mod learning;
 mod lease;
 #[cfg(feature = "lab")]
 mod libvirt_hook;
+#[cfg(feature = "lab")]
+mod page;
 #[cfg(feature = "lab")]
 mod partitions;
 #[cfg(feature = "lab")]

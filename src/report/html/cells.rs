@@ -150,7 +150,7 @@ fn evidence(view: &View<'_>, cell: &Cell) -> Markup {
                 @for path in &cell.evidence {
                     li {
                         @match view.evidence.and_then(|folder| link::file(folder, path)) {
-                            Some(href) => a href=(href) download { (clean(path)) },
+                            Some(href) => a href=(href) download { (name(path)) },
                             None => (clean(path)),
                         }
                     }
@@ -161,4 +161,9 @@ fn evidence(view: &View<'_>, cell: &Cell) -> Markup {
             }
         }
     }
+}
+
+/// The last part of a path.
+fn name(path: &str) -> String {
+    clean(path.rsplit('/').next().unwrap_or(path))
 }

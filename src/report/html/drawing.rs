@@ -88,14 +88,14 @@ fn way(origin: Origin) -> &'static [Point] {
 /// A point in few words.
 fn name(point: Point) -> &'static str {
     match point {
-        Point::TapFromGuest => "the tap (from the guest)",
-        Point::TapToGuest => "the tap (to the guest)",
-        Point::Peer => "the LAN peer",
-        Point::Gateway => "the router",
-        Point::Wan => "the WAN",
-        Point::FromPeer => "the LAN peer (sending)",
-        Point::FromGateway => "the router (sending)",
-        Point::FromWan => "the WAN (sending)",
+        Point::TapFromGuest => "tap (out)",
+        Point::TapToGuest => "tap (in)",
+        Point::Peer => "LAN peer",
+        Point::Gateway => "router",
+        Point::Wan => "WAN",
+        Point::FromPeer => "LAN peer (sending)",
+        Point::FromGateway => "router (sending)",
+        Point::FromWan => "WAN (sending)",
     }
 }
 
@@ -108,8 +108,8 @@ pub fn way_words(facts: &ProbeFacts) -> String {
         Origin::Wan => "the WAN",
     };
     let to = match facts.received_at {
-        Point::TapFromGuest | Point::TapToGuest => "the guest's tap",
+        Point::TapFromGuest | Point::TapToGuest => "guest's tap",
         other => name(other),
     };
-    format!("from {from}, delivered when seen at {to}")
+    format!("from {from}, delivered when seen at the {to}")
 }

@@ -2,13 +2,15 @@
 
 use super::view::{ProbeView, ResultView, Row, View};
 use super::words;
+use crate::report::causes;
 use crate::report::findings::{leak_check, reason};
-use crate::report::model::{Failure, Verdict};
+use crate::report::model::{Cause, Failure, Verdict};
 use crate::report::table::{blame, learning_line};
 use crate::report::text::{clean, plural};
 use crate::report::titles;
 use crate::verdict::Conclusion;
 use maud::{Markup, html};
+use std::collections::HashSet;
 
 /// From so many findings on the rows are closed at first, so that the page can be overlooked.
 const MANY: usize = 40;
@@ -85,8 +87,37 @@ fn failures(view: &View<'_>, why: Failure) -> Markup {
         @if !found.is_empty() {
             h3 { (title) }
             p class="remark" { (remark) }
-            @for row in &view.rows {
-                (row_of(view, *row, name, &found))
+            // Causes that lack a probe would hide it.
+            @if causes::are_complete(view.run, why) {
+                @for cause in causes::of(view.run, why) { (cause_of(view, cause, name, &found)) }
+            } @else {
+                @for row in &view.rows { (row_of(view, *row, name, &found)) }
+            }
+        }
+    }
+}
+
+/// A cause with its probes.
+fn cause_of(
+    view: &View<'_>,
+    cause: &Cause,
+    kind: &str,
+    found: &[(&ProbeView<'_>, &ResultView<'_>)],
+) -> Markup {
+    let ids: HashSet<&str> = cause.probes.iter().map(String::as_str).collect();
+    let own = found
+        .iter()
+        .filter(|(_, result)| ids.contains(result.result.id.as_str()));
+    html! {
+        details class=(format!("cause {kind}")) {
+            summary {
+                b class=(kind) { (cause.probes.len()) } " " (clean(&cause.text))
+                @if !cause.explained { " " b class="v inconclusive" { "not explained" } }
+                @if let Some(line) = causes::place_line(cause) { span class="why" { (line) } }
+                @if let Some(line) = causes::cells_line(view.run, cause) { span class="why" { (line) } }
+            }
+            ul class="findings" {
+                @for (probe, result) in own { (finding(view, probe, result, kind, false)) }
             }
         }
     }
@@ -105,14 +136,21 @@ fn row_of(
             details open[found.len() < MANY] class="rowlist" {
                 summary { b class=(kind) { (own.len()) } " " (titles::title(row.group)) }
                 ul class="findings" {
-                    @for (probe, result) in own { (finding(view, probe, result, kind)) }
+                    @for (probe, result) in own { (finding(view, probe, result, kind, true)) }
                 }
             }
         }
     }
 }
 
-fn finding(view: &View<'_>, probe: &ProbeView<'_>, result: &ResultView<'_>, kind: &str) -> Markup {
+/// `why` tells by which rule, where no cause does.
+fn finding(
+    view: &View<'_>,
+    probe: &ProbeView<'_>,
+    result: &ResultView<'_>,
+    kind: &str,
+    why: bool,
+) -> Markup {
     let decided = probe.facts.and_then(|facts| facts.decided.as_ref());
     let seen = result.result.last_seen.filter(|_| kind == "leak");
     html! {
@@ -121,7 +159,7 @@ fn finding(view: &View<'_>, probe: &ProbeView<'_>, result: &ResultView<'_>, kind
             @if view.labels.len() > 1 { " " span class="cells" { (view.cells(&result.cells)) } }
             @if let Some(point) = seen { ", seen at " (titles::place(point)) }
             @if let Some(note) = &result.result.note { "; " (clean(note)) }
-            @if let Some(step) = decided.and_then(|it| it.trace.last()) {
+            @if let Some(step) = decided.filter(|_| why).and_then(|it| it.trace.last()) {
                 div class="why" { (clean(step)) }
             }
         }
