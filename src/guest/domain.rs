@@ -19,6 +19,8 @@ pub enum DomainKind<'a> {
     Ipxe(&'a Path),
     /// GRUB, which iPXE starts with these words on its command line.
     Grub(&'a str),
+    /// U-Boot in place of the firmware.
+    Uboot,
     /// Whatever boots from the drive.
     Foreign(&'a Drive<'a>),
 }
@@ -79,7 +81,7 @@ pub fn domain_xml(spec: &DomainSpec<'_>, interface: Option<&Interface>) -> Strin
         xml.text("uuid", &[], &uuid.to_string());
         let memory = match spec.kind {
             DomainKind::Foreign(drive) => drive.manifest.memory_mib,
-            DomainKind::Linux | DomainKind::Ipxe(_) | DomainKind::Grub(_) => MEMORY_MIB,
+            _ => MEMORY_MIB,
         };
         xml.text("memory", &[("unit", "MiB")], &memory.to_string());
         xml.text("vcpu", &[], "1");
@@ -104,7 +106,7 @@ pub fn domain_xml(spec: &DomainSpec<'_>, interface: Option<&Interface>) -> Strin
 fn system(xml: &mut Xml, spec: &DomainSpec<'_>, interface: Option<&Interface>) {
     let machine = match spec.kind {
         DomainKind::Foreign(drive) => drive.machine(),
-        DomainKind::Linux | DomainKind::Ipxe(_) | DomainKind::Grub(_) => "pc",
+        _ => "pc",
     };
     xml.text("type", &[("arch", "x86_64"), ("machine", machine)], "hvm");
     let mut file = |name: &str, path: &Path| xml.text(name, &[], &path.to_string_lossy());
@@ -129,6 +131,10 @@ fn system(xml: &mut Xml, spec: &DomainSpec<'_>, interface: Option<&Interface>) {
             file("initrd", &spec.image.grub);
             xml.text("cmdline", &[], words);
             xml.empty("bios", &[("useserial", "yes")]);
+        }
+        DomainKind::Uboot => {
+            let attributes = [("readonly", "yes"), ("type", "rom")];
+            xml.text("loader", &attributes, &spec.image.uboot.to_string_lossy());
         }
         DomainKind::Foreign(drive) => xml.empty("boot", &[("dev", drive.boot())]),
     }
@@ -168,7 +174,7 @@ fn devices(xml: &mut Xml, spec: &DomainSpec<'_>, interface: Option<&Interface>) 
     let video = match spec.kind {
         // Windows does not start without a screen.
         DomainKind::Foreign(_) => "vga",
-        DomainKind::Linux | DomainKind::Ipxe(_) | DomainKind::Grub(_) => "none",
+        _ => "none",
     };
     xml.open("video", &[], |xml| xml.empty("model", &[("type", video)]));
 }
@@ -216,6 +222,7 @@ mod tests {
             initramfs: "/guest/initramfs.cpio".into(),
             ipxe: "/guest/ipxe.lkrn".into(),
             grub: "/guest/grub.0".into(),
+            uboot: "/guest/u-boot.rom".into(),
         }
     }
 
@@ -254,9 +261,14 @@ mod tests {
         insta::assert_snapshot!("ipxe", domain_xml(&ipxe, Some(&interface(None))));
         let grub = DomainSpec {
             kind: DomainKind::Grub("ifopen net0 && imgexec <INITRD>"),
-            ..spec
+            ..spec.clone()
         };
         insta::assert_snapshot!("grub", domain_xml(&grub, Some(&interface(None))));
+        let uboot = DomainSpec {
+            kind: DomainKind::Uboot,
+            ..spec
+        };
+        insta::assert_snapshot!("uboot", domain_xml(&uboot, Some(&interface(None))));
     }
 
     #[rstest]

@@ -14,6 +14,8 @@ pub struct Image {
     pub ipxe: PathBuf,
     /// GRUB with its script, for iPXE to start. An image made by hand may come without.
     pub grub: PathBuf,
+    /// U-Boot as a ROM. An image made by hand may come without.
+    pub uboot: PathBuf,
 }
 
 impl Image {
@@ -27,6 +29,7 @@ impl Image {
             initramfs: dir.join("initramfs.cpio"),
             ipxe: dir.join(IPXE),
             grub: dir.join(GRUB),
+            uboot: dir.join(UBOOT),
         };
         expect_magic(&image.kernel, b"\x7fELF", "an ELF kernel")?;
         expect_magic(&image.initramfs, b"070701", "a newc archive")?;
@@ -40,6 +43,9 @@ const IPXE: &str = "ipxe.lkrn";
 /// GRUB's file in the image.
 const GRUB: &str = "grub.0";
 
+/// U-Boot's file in the image.
+const UBOOT: &str = "u-boot.rom";
+
 /// What the image has of the things that some NIC models need.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ImageContents {
@@ -51,6 +57,8 @@ pub struct ImageContents {
     pub ipxe: bool,
     /// Whether it has GRUB.
     pub grub: bool,
+    /// Whether it has U-Boot.
+    pub uboot: bool,
 }
 
 /// How a firmware file's name begins in the archive.
@@ -85,6 +93,7 @@ impl ImageContents {
             firmware: firmware_names(&archive),
             ipxe: dir.join(IPXE).is_file(),
             grub: dir.join(GRUB).is_file(),
+            uboot: dir.join(UBOOT).is_file(),
         })
     }
 

@@ -6,7 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// What stands behind the filter in a cell. Read and written as one word: `linux`, `ipxe`,
-/// `grub`, `tap`, or the name in a foreign guest's manifest, which may be none of these.
+/// `grub`, `uboot`, `tap`, or the name in a foreign guest's manifest, which may be none of these.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum GuestKind {
@@ -16,6 +16,8 @@ pub enum GuestKind {
     Ipxe,
     /// GRUB with its own stack over iPXE's drivers.
     Grub,
+    /// U-Boot with its own stack and drivers.
+    Uboot,
     /// No guest: the lab itself holds the tap.
     Tap,
     /// The user's own disk image, by the name in its manifest.
@@ -24,10 +26,10 @@ pub enum GuestKind {
 
 impl GuestKind {
     /// The kinds that lanfence brings along. Their words are taken: no manifest may use one.
-    pub const OWN: [Self; 4] = [Self::Linux, Self::Ipxe, Self::Grub, Self::Tap];
+    pub const OWN: [Self; 5] = [Self::Linux, Self::Ipxe, Self::Grub, Self::Uboot, Self::Tap];
 
     /// Those of them that are a firmware or boot loader with a network stack of its own.
-    pub const FIRMWARE: [Self; 2] = [Self::Ipxe, Self::Grub];
+    pub const FIRMWARE: [Self; 3] = [Self::Ipxe, Self::Grub, Self::Uboot];
 
     /// The word for it.
     pub fn word(&self) -> &str {
@@ -35,6 +37,7 @@ impl GuestKind {
             Self::Linux => "linux",
             Self::Ipxe => "ipxe",
             Self::Grub => "grub",
+            Self::Uboot => "uboot",
             Self::Tap => "tap",
             Self::Foreign(name) => name,
         }
@@ -45,10 +48,15 @@ impl GuestKind {
         !matches!(self, Self::Tap)
     }
 
+    /// Whether it is a firmware that fetches pages by HTTP. U-Boot has no TCP.
+    pub fn has_web_client(&self) -> bool {
+        matches!(self, Self::Ipxe | Self::Grub)
+    }
+
     /// Whether one cell of this kind is enough to show what happens when a filter is
     /// attached to a running guest. Foreign guests all differ, so each is tried.
     pub fn is_uniform(&self) -> bool {
-        matches!(self, Self::Linux | Self::Ipxe | Self::Grub)
+        matches!(self, Self::Linux | Self::Ipxe | Self::Grub | Self::Uboot)
     }
 }
 

@@ -20,6 +20,7 @@ mod ready;
 mod restore;
 mod silent;
 mod snapshot;
+mod typed;
 mod xml;
 
 pub use accel::Accel;
@@ -37,3 +38,4 @@ pub use obituary::{log_length, obituary};
 pub use restore::{Identity, RestoredGuest, restore, save};
 pub use silent::{begin as begin_silent, restore as restore_silent, screen_path};
 pub use snapshot::{Snapshot, SnapshotBuilder, SnapshotKey, Snapshots};
+pub use typed::{Talk, begin as begin_typed};

@@ -105,7 +105,7 @@ impl Evaluated {
             .while_learning
             .as_ref()
             .map(|_| learning_probe(policy, &layout, tag).0);
-        let firmware = firmware_catalogue(policy, &layout, str::to_owned).into_iter();
+        let firmware = firmware_catalogue(policy, &layout, true, str::to_owned).into_iter();
         Ok(Self {
             expectations: Expectations::of(policy, &layout, &own, backend),
             while_learning: learning.map(|probe| Trial::of(probe, &layout)),

@@ -1,6 +1,6 @@
 //! Guests that are firmware: network stacks that are not Linux's, judged by sensors alone.
 
-use crate::common::{example, verify};
+use crate::common::{example, guest_image, lanfence, verify};
 use lanfence::report::model::{Failure, Verdict};
 use rstest::rstest;
 
@@ -28,6 +28,91 @@ fn the_generated_filter_is_green(#[case] cell: &str) {
         "wan-ipv4/http-wan",
     ];
     assert_eq!(ids, expected);
+}
+
+/// U-Boot has no TCP: its cells say less, and no dash stands for what it cannot do.
+#[rstest]
+#[case::virtio("uboot/virtio-non-transitional")]
+fn the_generated_filter_is_green_for_a_stack_without_tcp(#[case] cell: &str) {
+    let done = verify(&["--cell", cell]);
+    assert_eq!(done.code, 0, "{}", done.printed());
+    let cell = &done.run().cells[0];
+    assert_eq!(
+        (cell.leak_check, cell.driver.as_deref()),
+        (Some(true), Some("U-Boot"))
+    );
+    let ids: Vec<&str> = cell.probes.iter().map(|probe| probe.id.as_str()).collect();
+    let expected = [
+        "dhcp/discover",
+        "dhcp/offer",
+        "dhcp/request",
+        "dhcp/ack",
+        "lan-unicast/tftp-lan",
+        "lan-inbound/tftp-answer",
+        "wan-ipv4/tftp-wan",
+    ];
+    assert_eq!(ids, expected);
+}
+
+/// A guest image whose boot loader is damaged: the guest never sends a frame.
+#[rstest]
+#[case::grub_that_lost_its_script("grub/pcnet", "grub.0", "GRUB over iPXE sent no frame")]
+#[case::a_rom_that_is_none(
+    "uboot/virtio-non-transitional",
+    "u-boot.rom",
+    "on the guest's console"
+)]
+fn a_damaged_boot_loader_is_inconclusive(
+    #[case] cell: &str,
+    #[case] damaged: &str,
+    #[case] why: &str,
+) {
+    let image = tempfile::tempdir().expect("a directory");
+    for file in std::fs::read_dir(guest_image())
+        .expect("an image")
+        .flatten()
+    {
+        let here = image.path().join(file.file_name());
+        std::os::unix::fs::symlink(file.path(), here).expect("a link");
+    }
+    let loader = image.path().join(damaged);
+    std::fs::remove_file(&loader).expect("the link");
+    // As long as a ROM has to be.
+    std::fs::write(&loader, vec![0x90; 1 << 20]).expect("a file");
+    let dir = image.path().display().to_string();
+    let done = verify(&["--cell", cell, "--guest-image", &dir]);
+    assert_eq!(done.code, 5, "{}", done.printed());
+    let error = done.run().cells[0].error.as_ref().expect("an error");
+    assert!(error.message.contains(why), "{}", error.message);
+}
+
+#[test]
+fn a_boot_loader_that_the_image_lacks_is_a_reason_to_skip() {
+    let image = tempfile::tempdir().expect("a directory");
+    for name in ["vmlinux", "initramfs.cpio", "manifest.json", "ipxe.lkrn"] {
+        let (there, here) = (guest_image().join(name), image.path().join(name));
+        std::os::unix::fs::symlink(there, here).expect("a link");
+    }
+    let dir = image.path().display().to_string();
+    let listed = lanfence()
+        .args([
+            "verify",
+            "--list",
+            "--cell",
+            "grub/pcnet",
+            "--cell",
+            "uboot/e1000",
+        ])
+        .args(["--guest-image", &dir])
+        .output()
+        .expect("lanfence can be started");
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    for (cell, what) in [("grub/pcnet", "GRUB"), ("uboot/e1000", "U-Boot")] {
+        let line = format!(
+            "{cell} skipped: the guest image holds no {what}; `cargo xtask image` makes one that does\n"
+        );
+        assert!(listed.contains(&line), "{listed}");
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Packages that only guests use: kernel, busybox, iPXE and GRUB. They are downloaded
+//! Packages that only guests use: kernel, busybox, iPXE and LOADERS. They are downloaded
 //! and unpacked into the cache and never installed, so the machine keeps its own
 //! kernel, its own busybox and its own boot menu (iPXE's package adds an entry).
 
@@ -24,9 +24,15 @@ fn ipxe(release: Release) -> &'static [&'static str] {
     }
 }
 
-/// The packages with GRUB for the PC BIOS: its modules, the program that makes an image of them,
-/// and the one library of that program which a machine may lack.
-const GRUB: [&str; 3] = ["grub-pc-bin", "grub-common", "libdevmapper1.02.1"];
+/// The packages with boot loaders that are guests. GRUB for the PC BIOS: its modules, the program
+/// that makes an image of them, and the one library of that program which a machine may lack. And
+/// U-Boot as a ROM for QEMU.
+const LOADERS: [&str; 4] = [
+    "grub-pc-bin",
+    "grub-common",
+    "libdevmapper1.02.1",
+    "u-boot-qemu",
+];
 
 /// Downloaded packages, as the cache remembers them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,8 +48,8 @@ pub struct GuestPackages {
     pub busybox_archive: PathBuf,
     /// Archives of iPXE.
     pub ipxe_archives: Vec<PathBuf>,
-    /// Archives of GRUB.
-    pub grub_archives: Vec<PathBuf>,
+    /// Archives of LOADERS.
+    pub loader_archives: Vec<PathBuf>,
 }
 
 impl GuestPackages {
@@ -51,7 +57,7 @@ impl GuestPackages {
     pub fn others(&self) -> impl Iterator<Item = &PathBuf> {
         std::iter::once(&self.busybox_archive)
             .chain(&self.ipxe_archives)
-            .chain(&self.grub_archives)
+            .chain(&self.loader_archives)
     }
 }
 
@@ -65,11 +71,11 @@ pub fn present(cache: &Cache, release: Release) -> Option<GuestPackages> {
     if ipxe_archives.len() != self::ipxe(release).len() {
         return None;
     }
-    let grub = fs::read_to_string(grub_record(cache, release)).ok()?;
-    let grub_archives = parse_grub_record(&grub, &directory)?;
+    let loaders = fs::read_to_string(loader_record(cache, release)).ok()?;
+    let loader_archives = parse_loader_record(&loaders, &directory)?;
     let packages = GuestPackages {
         ipxe_archives,
-        grub_archives,
+        loader_archives,
         ..parse_record(&text, &directory)?
     };
     let all_there = packages
@@ -83,14 +89,14 @@ pub fn present(cache: &Cache, release: Release) -> Option<GuestPackages> {
 /// What is missing, in a line for people.
 pub fn describe(release: Release) -> String {
     format!(
-        "  the guests' kernel, busybox, iPXE and GRUB (downloaded, not installed), packages {}, {BUSYBOX}, {}, {}\n",
+        "  the guests' kernel, busybox, iPXE, GRUB and U-Boot (downloaded, not installed), packages {}, {BUSYBOX}, {}, {}\n",
         release.kernel_package(),
         ipxe(release).join(", "),
-        GRUB.join(", ")
+        LOADERS.join(", ")
     )
 }
 
-/// Downloads the newest kernel, busybox, iPXE and GRUB of the release.
+/// Downloads the newest kernel, busybox, iPXE, GRUB and U-Boot of the release.
 ///
 /// # Errors
 ///
@@ -99,20 +105,20 @@ pub fn describe(release: Release) -> String {
 pub fn fetch(cache: &Cache, release: Release, lock: &Lock) -> Result<GuestPackages> {
     let once = || -> Result<Vec<Candidate>> {
         let mut wanted = kernel_candidates(release)?;
-        for package in [&[BUSYBOX], ipxe(release), &GRUB].concat() {
+        for package in [&[BUSYBOX], ipxe(release), &LOADERS].concat() {
             wanted.push(show(package, release)?);
         }
         download(cache, &wanted, lock)?;
         Ok(wanted)
     };
     let wanted = apt::refreshing("the guest's packages", cache, once)?;
-    let (others, grub) = wanted.split_at(wanted.len() - GRUB.len());
+    let (others, loaders) = wanted.split_at(wanted.len() - LOADERS.len());
     let (others, ipxe) = others.split_at(others.len() - ipxe(release).len());
     let directory = cache.path("packages");
     for (file, part) in [
         (record(cache, release), others),
         (ipxe_record(cache, release), ipxe),
-        (grub_record(cache, release), grub),
+        (loader_record(cache, release), loaders),
     ] {
         cache.replace(&file, write_record(part, &directory)?.as_bytes())?;
     }
@@ -189,9 +195,9 @@ fn ipxe_record(cache: &Cache, release: Release) -> PathBuf {
     cache.path(&format!("packages/{}-ipxe", release.codename()))
 }
 
-/// The same for GRUB.
-fn grub_record(cache: &Cache, release: Release) -> PathBuf {
-    cache.path(&format!("packages/{}-grub", release.codename()))
+/// The same for LOADERS.
+fn loader_record(cache: &Cache, release: Release) -> PathBuf {
+    cache.path(&format!("packages/{}-loaders", release.codename()))
 }
 
 /// One line an archive: package, version, file name; busybox last.
@@ -224,15 +230,15 @@ fn parse_ipxe_record(text: &str, directory: &Path) -> Option<Vec<PathBuf>> {
     files.filter(|files| !files.is_empty())
 }
 
-/// All of GRUB's archives, in the order of [`GRUB`].
-fn parse_grub_record(text: &str, directory: &Path) -> Option<Vec<PathBuf>> {
+/// All of the boot loaders' archives, in the order of [`LOADERS`].
+fn parse_loader_record(text: &str, directory: &Path) -> Option<Vec<PathBuf>> {
     let mut lines = text.lines().map(|line| line.split_whitespace());
     let file = |wanted: &&str| {
         let mut words = lines.next()?;
         words.next().filter(|package| package == wanted)?;
         Some(directory.join(words.nth(1)?))
     };
-    GRUB.iter().map(file).collect()
+    LOADERS.iter().map(file).collect()
 }
 
 /// The kernel's and busybox's part; what has a record of its own is left empty.
@@ -252,7 +258,7 @@ fn parse_record(text: &str, directory: &Path) -> Option<GuestPackages> {
             .collect(),
         busybox_archive: directory.join(busybox),
         ipxe_archives: Vec::new(),
-        grub_archives: Vec::new(),
+        loader_archives: Vec::new(),
     })
 }
 
@@ -263,7 +269,7 @@ fn forget_old_archives(cache: &Cache) {
     for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
         let text = fs::read_to_string(entry.path()).unwrap_or_default();
         used.extend(parse_ipxe_record(&text, &directory).unwrap_or_default());
-        used.extend(parse_grub_record(&text, &directory).unwrap_or_default());
+        used.extend(parse_loader_record(&text, &directory).unwrap_or_default());
         if let Some(packages) = parse_record(&text, &directory) {
             used.insert(packages.busybox_archive);
             used.extend(packages.kernel_archives);
@@ -349,9 +355,9 @@ mod tests {
     #[case::cut("grub-pc-bin 2 p.deb\ngrub-common 2\n", false)]
     #[case::another_record("ipxe 1.0 i.deb\n", false)]
     #[case::empty("", false)]
-    fn grub_has_a_record_of_its_own(#[case] text: &str, #[case] good: bool) {
-        let files = parse_grub_record(text, Path::new("/x"));
-        let names = ["/x/p.deb", "/x/c.deb", "/x/d.deb"].map(PathBuf::from);
+    fn boot_loaders_have_a_record_of_its_own(#[case] text: &str, #[case] good: bool) {
+        let files = parse_loader_record(text, Path::new("/x"));
+        let names = ["/x/p.deb", "/x/c.deb", "/x/d.deb", "/x/u.deb"].map(PathBuf::from);
         assert_eq!(files, good.then(|| names.to_vec()));
     }
 
@@ -367,9 +373,9 @@ mod tests {
         let others = "linux-image-6 6.1 k.deb\nbusybox-static 1 b.deb\n";
         fs::write(record(&cache, release), others).expect("record");
         fs::write(ipxe_record(&cache, release), ipxe).expect("record");
-        let grub = GRUB.map(|package| format!("{package} 2 {package}.deb\n"));
-        fs::write(grub_record(&cache, release), grub.concat()).expect("record");
-        for package in GRUB {
+        let grub = LOADERS.map(|package| format!("{package} 2 {package}.deb\n"));
+        fs::write(loader_record(&cache, release), loaders.concat()).expect("record");
+        for package in LOADERS {
             fs::write(packages.join(format!("{package}.deb")), "").expect("file");
         }
         (directory, cache)

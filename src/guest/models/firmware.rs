@@ -3,18 +3,108 @@
 use super::quirks::Quirk;
 use crate::guest::image::ImageContents;
 use crate::guest::kind::GuestKind;
+use crate::report::model::BackEnd;
+
+/// The models that Debian's U-Boot for machine `pc` has drivers for (measured:
+/// docs/measurements.md#M54).
+const UBOOT: [&str; 4] = [
+    "virtio-non-transitional",
+    "e1000",
+    "e1000-82544gc",
+    "e1000-82545em",
+];
 
 /// Why the firmware cannot use the model here; none where it can.
 pub fn unfit(kind: &GuestKind, quirk: &Quirk, image: &ImageContents) -> Option<String> {
     let missing = |what: &str| {
         format!("the guest image holds no {what}; `cargo xtask image` makes one that does")
     };
-    if let Some(reason) = quirk.unfit.or(quirk.no_ipxe) {
+    let driver = if *kind == GuestKind::Uboot {
+        no_uboot(quirk)
+    } else {
+        // GRUB has iPXE's drivers.
+        quirk.no_ipxe
+    };
+    if let Some(reason) = quirk.unfit.or(driver) {
         return Some(reason.to_owned());
     }
-    if !image.ipxe {
-        return Some(missing("iPXE"));
+    match kind {
+        GuestKind::Uboot => (!image.uboot).then(|| missing("U-Boot")),
+        _ if !image.ipxe => Some(missing("iPXE")),
+        GuestKind::Grub => (!image.grub).then(|| missing("GRUB")),
+        _ => None,
     }
-    // GRUB has iPXE's drivers.
-    (*kind == GuestKind::Grub && !image.grub).then(|| missing("GRUB"))
+}
+
+/// Why U-Boot cannot use the model.
+fn no_uboot(quirk: &Quirk) -> Option<&'static str> {
+    if UBOOT.contains(&quirk.name) {
+        return None;
+    }
+    Some(match quirk.name {
+        "e1000e" => "U-Boot finds it and says \"No valid MAC\" (measured with Debian 12's U-Boot)",
+        "virtio" | "virtio-transitional" => {
+            "Debian 12's U-Boot takes 52:52:52:52:52:52 for the MAC of a NIC that speaks old virtio too: `virtio-non-transitional` is tested"
+        }
+        _ if quirk.back_end == Some(BackEnd::VhostNet) => {
+            "vhost-net is tried with the Linux guest only"
+        }
+        _ if quirk.back_end == Some(BackEnd::Qemu) => {
+            "QEMU's own back end is pinned for the Linux guest only"
+        }
+        _ => "U-Boot for this machine has no driver for it",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guest::quirk;
+    use rstest::rstest;
+
+    fn image() -> ImageContents {
+        ImageContents {
+            ipxe: true,
+            grub: true,
+            uboot: true,
+            ..ImageContents::default()
+        }
+    }
+
+    #[rstest]
+    #[case::grub_has_ipxes_drivers(GuestKind::Grub, "i82551", None)]
+    #[case::and_its_gaps(GuestKind::Grub, "igb", Some("link come up"))]
+    #[case::an_old_nic(GuestKind::Uboot, "pcnet", Some("no driver"))]
+    #[case::its_own_driver(GuestKind::Uboot, "e1000", None)]
+    #[case::no_mac(GuestKind::Uboot, "e1000e", Some("No valid MAC"))]
+    #[case::a_wrong_mac(GuestKind::Uboot, "virtio", Some("52:52:52:52:52:52"))]
+    #[case::a_new_virtio(GuestKind::Uboot, "virtio-non-transitional", None)]
+    #[case::a_back_end(GuestKind::Uboot, "virtio-vhost", Some("vhost-net"))]
+    #[case::not_for_libvirt(GuestKind::Uboot, "rocker", Some("switch"))]
+    fn each_model_runs_or_says_why_not(
+        #[case] kind: GuestKind,
+        #[case] model: &str,
+        #[case] reason: Option<&str>,
+    ) {
+        let found = unfit(&kind, &quirk(model), &image());
+        assert_eq!(found.is_some(), reason.is_some(), "{found:?}");
+        let expected = reason.unwrap_or_default();
+        assert!(
+            found.is_none_or(|found| found.contains(expected)),
+            "{expected}"
+        );
+    }
+
+    #[rstest]
+    #[case(GuestKind::Ipxe, "iPXE")]
+    #[case(GuestKind::Grub, "GRUB")]
+    #[case(GuestKind::Uboot, "U-Boot")]
+    fn an_image_that_lacks_it_is_named(#[case] kind: GuestKind, #[case] what: &str) {
+        let lacks = ImageContents {
+            ipxe: kind != GuestKind::Ipxe,
+            ..ImageContents::default()
+        };
+        let reason = unfit(&kind, &quirk("e1000"), &lacks).expect("a reason");
+        assert!(reason.contains(&format!("no {what};")), "{reason}");
+    }
 }

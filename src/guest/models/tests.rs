@@ -28,6 +28,7 @@ fn image(absent: &[&str], firmware: &[&str]) -> ImageContents {
         firmware: own(firmware),
         ipxe: true,
         grub: true,
+        uboot: true,
     }
 }
 

@@ -17,10 +17,12 @@ pub const TFTP_PORT: u16 = 69;
 pub const HTTP_PORT: u16 = 80;
 
 /// The probes of a guest that is a boot firmware. `file` makes the name of the file
-/// that the guest fetches in this pass: `lan` and `wan` by TFTP, `lan-web` by HTTP.
+/// that the guest fetches in this pass: `lan` and `wan` by TFTP, and where it `has_web_client`
+/// `lan-web` by HTTP.
 pub fn firmware_catalogue(
     policy: &Policy,
     layout: &Layout,
+    has_web_client: bool,
     file: impl Fn(&str) -> String,
 ) -> Vec<Probe> {
     // Firmware cannot be made to send tags: file names take their place.
@@ -32,7 +34,9 @@ pub fn firmware_catalogue(
     let mut book = Book::new(policy, layout, &no_tag);
     add_lease(&mut book);
     add_tftp(&mut book, &file);
-    add_http(&mut book, &file);
+    if has_web_client {
+        add_http(&mut book, &file);
+    }
     book.finish()
 }
 

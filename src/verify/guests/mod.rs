@@ -9,6 +9,7 @@ mod grub;
 mod ipxe;
 mod linux;
 mod tap;
+mod uboot;
 
 use super::cell::{CellContext, CellRun};
 use super::job::CellPlan;
@@ -31,6 +32,7 @@ impl Guests {
             GuestKind::Linux => linux::run(run, &self.linux, number).await,
             GuestKind::Ipxe => firmware::run::<ipxe::Ipxe>(run, &self.firmware, number).await,
             GuestKind::Grub => firmware::run::<grub::Grub>(run, &self.firmware, number).await,
+            GuestKind::Uboot => firmware::run::<uboot::Uboot>(run, &self.firmware, number).await,
             GuestKind::Tap => tap::run(run, number).await,
             GuestKind::Foreign(name) => foreign::run(run, name, number).await,
         })

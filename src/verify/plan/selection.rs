@@ -47,7 +47,9 @@ impl Selection {
         let glob = |text| glob::Pattern::new(text).expect("a good glob");
         Self {
             matrix: Some(Matrix::Full),
-            cells: ["linux/*", "ipxe/*", "grub/*"].map(glob).to_vec(),
+            cells: ["linux/*", "ipxe/*", "grub/*", "uboot/*"]
+                .map(glob)
+                .to_vec(),
             ..Self::default()
         }
     }

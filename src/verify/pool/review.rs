@@ -48,8 +48,14 @@ fn wanted(job: &Job, plan: &CellPlan) -> Option<Vec<Probe>> {
         GuestKind::Linux | GuestKind::Tap => {
             Some(catalogue::probes(job, &policy, &layout, (0, Pass::Control)))
         }
-        GuestKind::Ipxe | GuestKind::Grub => {
-            Some(firmware_catalogue(&policy, &layout, str::to_owned))
+        GuestKind::Ipxe | GuestKind::Grub | GuestKind::Uboot => {
+            let has_web_client = plan.guest.has_web_client();
+            Some(firmware_catalogue(
+                &policy,
+                &layout,
+                has_web_client,
+                str::to_owned,
+            ))
         }
         GuestKind::Foreign(_) => None,
     }

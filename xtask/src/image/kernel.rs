@@ -13,7 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Raised when the same package has to be unpacked into something else.
-const FORMAT: u32 = 4;
+const FORMAT: u32 = 5;
 
 /// Trees of the kernel package that hold no NIC driver and most of its bytes.
 const SKIPPED: [&str; 9] = [
@@ -28,10 +28,13 @@ const SKIPPED: [&str; 9] = [
     "*/usr/share",
 ];
 
+/// U-Boot for QEMU's machine `pc`.
+pub const UBOOT: &str = "u-boot.rom";
+
 /// An unpacked kernel in the cache.
 #[derive(Debug)]
 pub struct Kernel {
-    /// Holds `vmlinux`, `release`, `order`, `pci`, `absent`, `modules/`, `busybox`, `ipxe.lkrn`, `ipxe.iso` and, where it could be made, `grub.0`.
+    /// Holds `vmlinux`, `release`, `order`, `pci`, `absent`, `modules/`, `busybox`, `ipxe.lkrn`, `ipxe.iso` and, where they could be made or found, `grub.0` and `u-boot.rom`.
     pub directory: PathBuf,
 }
 
@@ -146,6 +149,11 @@ fn unpack(packages: &GuestPackages, scratch: &Path) -> Result<()> {
         // The other guests do without it, and its cells say what is missing.
         Err(error) => eprintln!("no {} for the cells of GRUB: {error:#}", grub::FILE),
     }
+    // The other guests do without it too.
+    match fs::read(root.join("usr/lib/u-boot/qemu-x86").join(UBOOT)) {
+        Ok(rom) => write_readable(&target.join(UBOOT), &rom)?,
+        Err(error) => eprintln!("no {UBOOT} for the cells of U-Boot: {error}"),
+    }
     write_selection(&selection, &target)
 }
 
@@ -205,7 +213,7 @@ mod tests {
             kernel_archives: Vec::new(),
             busybox_archive: busybox.into(),
             ipxe_archives: vec!["/a/ipxe_1.deb".into()],
-            grub_archives: vec!["/a/grub_1.deb".into()],
+            loader_archives: vec!["/a/grub_1.deb".into()],
         }
     }
 

@@ -1,5 +1,5 @@
-//! The guest image: `guest/KEY/{vmlinux,vmlinuz,initramfs.cpio,ipxe.lkrn,grub.0,opaque.iso,manifest.json}` in
-//! the cache. The key is a hash over everything that goes in, so an image is built
+//! The guest image: `guest/KEY/{vmlinux,vmlinuz,initramfs.cpio,ipxe.lkrn,grub.0,u-boot.rom,opaque.iso,manifest.json}`
+//! in the cache. The key is a hash over everything that goes in, so an image is built
 //! once and never changes afterwards.
 //!
 //! What the agent finds in the guest:
@@ -42,7 +42,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 /// Raised when the same ingredients have to give another image.
-const FORMAT: u64 = 4;
+const FORMAT: u64 = 5;
 /// Images that stay besides those used lately.
 const KEPT_IMAGES: usize = 4;
 /// An image used within this time is never removed: a run may still need it.
@@ -186,11 +186,7 @@ fn write_image(ready: &Ready, from: &Ingredients, key: &str, image: &Path) -> Re
     let kernel = from.kernel.path("vmlinux");
     let ipxe = read(&from.kernel.path("ipxe.lkrn"))?;
     write_readable(&image.join("ipxe.lkrn"), &ipxe)?;
-    let grub = from.kernel.path(grub::FILE);
-    let grub = grub.exists().then(|| read(&grub)).transpose()?;
-    if let Some(grub) = &grub {
-        write_readable(&image.join(grub::FILE), grub)?;
-    }
+    let loaders = boot_loaders(&from.kernel, image)?;
     match opaque::image(&read(&from.kernel.path("ipxe.iso"))?) {
         Ok(opaque) => write_readable(&image.join("opaque.iso"), &opaque)?,
         Err(error) => eprintln!("no opaque.iso for the tests of foreign guests: {error:#}"),
@@ -199,7 +195,7 @@ fn write_image(ready: &Ready, from: &Ingredients, key: &str, image: &Path) -> Re
     sums.push(("vmlinux".into(), ready.cache.hash(&kernel)?));
     sums.push(("initramfs.cpio".into(), hex_sum(&initramfs)));
     sums.push(("ipxe.lkrn".into(), hex_sum(&ipxe)));
-    sums.extend(grub.map(|grub| (grub::FILE.into(), hex_sum(&grub))));
+    sums.extend(loaders);
     let manifest = Manifest::default()
         .number("format", FORMAT)
         .text("key", key)
@@ -210,6 +206,20 @@ fn write_image(ready: &Ready, from: &Ingredients, key: &str, image: &Path) -> Re
         .object("sha256", sums);
     write_readable(&image.join("manifest.json"), manifest.json().as_bytes())?;
     Ok(())
+}
+
+/// Puts those boot loaders into the image that the packages had; their names and hashes.
+fn boot_loaders(kernel: &Kernel, image: &Path) -> Result<Vec<(String, String)>> {
+    let mut sums = Vec::new();
+    for name in [grub::FILE, kernel::UBOOT] {
+        let file = kernel.path(name);
+        if file.exists() {
+            let bytes = read(&file)?;
+            write_readable(&image.join(name), &bytes)?;
+            sums.push((name.to_owned(), hex_sum(&bytes)));
+        }
+    }
+    Ok(sums)
 }
 
 /// The guest's root file system.

@@ -18,7 +18,7 @@ pub use fetches::{At, END, fetches, number};
 pub use snapshot::SavedGuests;
 
 use crate::frame::DhcpStep;
-use crate::guest::{DomainKind, Machine, quirk};
+use crate::guest::{DomainKind, Machine, Talk, quirk};
 use crate::lab::{Http, Lab, LabError, Sensor, Shortcut, Tftp};
 use crate::layout::wan::WAN4;
 use crate::layout::{Lan, Layout};
@@ -76,6 +76,8 @@ pub enum Told {
     Script(PathBuf, String),
     /// The settings that iPXE hands on to GRUB, on its command line.
     Settings(String),
+    /// What is typed on U-Boot's console.
+    Typed(Talk),
 }
 
 impl Told {
@@ -84,13 +86,23 @@ impl Told {
         match self {
             Self::Script(path, _) => DomainKind::Ipxe(path),
             Self::Settings(words) => DomainKind::Grub(words),
+            Self::Typed(_) => DomainKind::Uboot,
         }
     }
 
     /// Its text.
-    fn text(&self) -> &str {
+    fn text(&self) -> String {
         match self {
-            Self::Script(_, text) | Self::Settings(text) => text,
+            Self::Script(_, text) | Self::Settings(text) => text.clone(),
+            Self::Typed(talk) => talk.typed(),
+        }
+    }
+
+    /// What is to be typed, if anything.
+    fn talk(&self) -> Option<&Talk> {
+        match self {
+            Self::Typed(talk) => Some(talk),
+            Self::Script(..) | Self::Settings(_) => None,
         }
     }
 }
@@ -150,6 +162,7 @@ pub async fn run<F: Firmware>(
         machine,
         layout,
         rounds,
+        has_web_client: run.plan.guest.has_web_client(),
         goes_on: false,
     };
     let attach = run.plan.attach;
@@ -164,6 +177,8 @@ struct FirmwareGuest<'a> {
     machine: Machine,
     layout: Layout,
     rounds: Rounds<'a>,
+    /// Whether it fetches pages.
+    has_web_client: bool,
     /// Whether a round has been judged, so that the next pass needs a new one.
     goes_on: bool,
 }
@@ -217,9 +232,9 @@ impl TestSubject for FirmwareGuest<'_> {
         if can_be_suspended(&machine.interface().model) {
             machine.pause()?;
         }
-        let mut probes = firmware_catalogue(self.context.policy, &self.layout, |place| {
-            fetches::file(run, place, round)
-        });
+        let file = |name: &str| fetches::file(run, name, round);
+        let (policy, has_web_client) = (self.context.policy, self.has_web_client);
+        let mut probes = firmware_catalogue(policy, &self.layout, has_web_client, file);
         if pass == Pass::LeakCheck {
             probes.retain(Probe::in_leak_check);
         }

@@ -9,7 +9,7 @@
 use super::fetches::{END, asked};
 use crate::frame::l4::{flag, tcp_answer};
 use crate::frame::{Ip4, Link, View, ethertype, protocol};
-use crate::lab::{LabError, PacketSocket, Slowness};
+use crate::lab::{Direction, LabError, PacketSocket, Sensor, Slowness};
 use crate::layout::wan::WAN4;
 use nix::poll::{PollFd, PollFlags, poll};
 use std::collections::{HashMap, HashSet};
@@ -43,15 +43,23 @@ pub struct StandIn {
 }
 
 impl StandIn {
-    /// Begins to listen at the tap.
+    /// Begins to listen at the tap. What its sensor has seen before counts too: a guest may be
+    /// quick.
     ///
     /// # Errors
     /// When there is no such device.
-    pub fn start(tap: &str, slowness: Slowness) -> Result<Self, LabError> {
+    pub fn start(tap: &str, sensor: &Sensor, slowness: Slowness) -> Result<Self, LabError> {
         let socket = PacketSocket::open(tap)?;
+        let mut talks = Talks::default();
+        for seen in sensor.since(0) {
+            let outgoing = seen.direction == Direction::Out;
+            if let Some(answer) = talks.answer(&seen.frame, outgoing, Instant::now(), slowness) {
+                let _ = socket.send(&answer);
+            }
+        }
         let end = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&end);
-        let thread = std::thread::spawn(move || listen(&socket, slowness, &told));
+        let thread = std::thread::spawn(move || listen(&socket, talks, slowness, &told));
         Ok(Self {
             end,
             thread: Some(thread),
@@ -70,8 +78,7 @@ impl Drop for StandIn {
 
 /// Ends when told to or with the tap. A guest that gets no answer here waits longer: it is no
 /// worse off than without.
-fn listen(socket: &PacketSocket, slowness: Slowness, end: &AtomicBool) {
-    let mut talks = Talks::default();
+fn listen(socket: &PacketSocket, mut talks: Talks, slowness: Slowness, end: &AtomicBool) {
     while !end.load(Ordering::Acquire) {
         let mut polled = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
         // A timeout is a look at `end`, and so is an error.

@@ -5,7 +5,7 @@ use super::snapshot::{self, FirmwareSnapshot, SavedGuests};
 use super::stand_in::StandIn;
 use super::{Firmware, SAVED, Told};
 use crate::guest::{
-    DomainSpec, FilterRef, GuestError, Interface, Machine, begin_silent, domain_xml,
+    DomainSpec, FilterRef, GuestError, Interface, Machine, begin_silent, begin_typed, domain_xml,
 };
 use crate::lab::Tftp;
 use crate::report::model::Step;
@@ -72,7 +72,8 @@ impl<'a: 'b, 'b, F: Firmware> Start<'_, 'a, 'b, F> {
 
     fn stand_in(&self, machine: &Machine) -> Result<Option<StandIn>, VerifyError> {
         let lab = self.run.context.lab;
-        let stand_in = F::WAITS.then(|| StandIn::start(&machine.interface().tap, lab.slowness));
+        let stand_in =
+            F::WAITS.then(|| StandIn::start(&machine.interface().tap, &machine.tap, lab.slowness));
         Ok(stand_in.transpose()?)
     }
 
@@ -128,7 +129,7 @@ impl<'a: 'b, 'b, F: Firmware> Start<'_, 'a, 'b, F> {
         self.run
             .know_domain((name.clone(), domain_xml(&spec, Some(&bare))));
         let enter = |step| self.run.enter(step);
-        let found = match FirmwareSnapshot::find(context, &spec, &bare, told.text(), enter).await {
+        let found = match FirmwareSnapshot::find(context, &spec, &bare, &told.text(), enter).await {
             Ok(Some(found)) => found,
             Ok(None) => return Ok(None),
             Err(error) => {
@@ -163,7 +164,10 @@ impl<'a: 'b, 'b, F: Firmware> Start<'_, 'a, 'b, F> {
         let interface = interface(context, plan, number, self.first_filter());
         self.run
             .know_domain((name.clone(), domain_xml(&spec, Some(&interface))));
-        Ok(begin_silent(context.lab, &spec, &interface).await?)
+        Ok(match told.talk() {
+            Some(talk) => begin_typed(context.lab, &spec, &interface, talk).await?,
+            None => begin_silent(context.lab, &spec, &interface).await?,
+        })
     }
 
     fn spec<'s>(&self, name: &'s str, told: &'s Told) -> Result<DomainSpec<'s>, VerifyError>
