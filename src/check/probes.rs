@@ -88,6 +88,12 @@ impl Trial {
         }
     }
 
+    /// Whether lanfence can make a frame that is recognised as the probe's. Only the guest can
+    /// make some of those of a firmware.
+    pub fn has_frame(&self) -> bool {
+        !self.frames.is_empty()
+    }
+
     fn back(&self) -> Way {
         match self.way {
             Way::FromGuest => Way::ToGuest,
@@ -158,8 +164,7 @@ impl Trial {
 /// firmware makes.
 pub fn judge_one(probe: &Probe, layout: &Layout, filter: &Compiled) -> Option<Judged> {
     let trial = Trial::of(probe.clone(), layout);
-    let has_frame = !trial.frames.is_empty();
-    has_frame.then(|| trial.judged(filter))
+    trial.has_frame().then(|| trial.judged(filter))
 }
 
 /// The first frame that a probe is recognised by. None for a probe whose frames a guest's

@@ -109,7 +109,10 @@ impl Evaluated {
         Ok(Self {
             expectations: Expectations::of(policy, &layout, &own, backend),
             while_learning: learning.map(|probe| Trial::of(probe, &layout)),
-            firmware: firmware.map(|probe| Trial::of(probe, &layout)).collect(),
+            firmware: firmware
+                .map(|probe| Trial::of(probe, &layout))
+                .filter(Trial::has_frame)
+                .collect(),
             bound,
         })
     }

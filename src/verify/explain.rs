@@ -46,7 +46,7 @@ fn probes(job: &Job, policy: &Policy, layout: &Layout) -> Vec<Probe> {
         all.extend(catalogue::probes(job, policy, layout, (0, Pass::Filtered)));
     }
     if has(&GuestKind::Ipxe) {
-        all.extend(firmware_catalogue(policy, layout, str::to_owned));
+        all.extend(firmware_catalogue(policy, layout, true, str::to_owned));
     }
     all
 }

@@ -76,28 +76,43 @@ fn add_tftp(book: &mut Book<'_>, file: &dyn Fn(&str) -> String) {
     let (policy, layout) = (book.policy, book.layout);
     let (guest, peer, wan) = (layout.guest.v4, layout.peer.v4, layout.wan4);
     let seen = |place: &str| Sighting::Tftp { name: file(place) };
-    let fetch = |to: Ipv4Addr| Stimulus::Udp {
+    let message = |to: Ipv4Addr, payload: Vec<u8>| Stimulus::Udp {
         source_port: 0,
         to: SocketAddr::new(to.into(), TFTP_PORT),
-        payload: Vec::new(),
+        payload,
     };
+    // What the firmware and the lab's server send, for whoever evaluates a filter.
+    let fetch = |to: Ipv4Addr, place: &str| {
+        let request = [b"\0\x01", file(place).as_bytes(), b"\0octet\0"].concat();
+        message(to, request)
+    };
+    let block = |place: &str| [b"\0\x03\0\x01", file(place).as_bytes()].concat();
     let expect = rules::outbound(policy, guest, peer);
     let words = "TFTP request to a LAN host";
     book.row(Group::LanUnicast, expect, Point::Peer).push(
         "tftp-lan",
         words,
-        fetch(peer),
+        fetch(peer, "lan"),
         seen("lan"),
     );
     let expect = rules::inbound(policy, peer);
     let words = "a LAN host's TFTP answer reaches the guest";
     book.row(Group::LanInbound, expect, Point::TapToGuest)
         .from(Origin::Peer)
-        .push("tftp-answer", words, fetch(guest), seen("lan"));
+        .push(
+            "tftp-answer",
+            words,
+            message(guest, block("lan")),
+            seen("lan"),
+        );
     let expect = rules::outbound(policy, guest, wan);
     let words = "TFTP request to a WAN host";
-    book.row(Group::WanIpv4, expect, Point::Wan)
-        .push("tftp-wan", words, fetch(wan), seen("wan"));
+    book.row(Group::WanIpv4, expect, Point::Wan).push(
+        "tftp-wan",
+        words,
+        fetch(wan, "wan"),
+        seen("wan"),
+    );
 }
 
 /// TCP: where the SYN is stopped there will be no request.
