@@ -5,7 +5,7 @@ use clap::Command;
 use std::fmt::Write as _;
 
 /// Command lines to begin with, by verb: the arguments, and what they do.
-pub const EXAMPLES: [(&str, &[(&str, &str)]); 22] = [
+pub const EXAMPLES: [(&str, &[(&str, &str)]); 23] = [
     (
         "generate",
         &[
@@ -102,6 +102,19 @@ pub const EXAMPLES: [(&str, &[(&str, &str)]); 22] = [
         )],
     ),
     (
+        "bless",
+        &[
+            (
+                "bless run.json --baseline lanfence-baseline.toml",
+                "begin a baseline, or take over what is fixed or new and good",
+            ),
+            (
+                "bless run.json --baseline lanfence-baseline.toml --accept wan-ipv6/* --reason IPv6-comes-later",
+                "accept leaks by name",
+            ),
+        ],
+    ),
+    (
         "report",
         &[
             (
@@ -111,6 +124,14 @@ pub const EXAMPLES: [(&str, &[(&str, &str)]); 22] = [
             (
                 "report html run.json -o run.html",
                 "make the page of a run from its report",
+            ),
+            (
+                "report diff main.json branch.json",
+                "print what the branch changed, and what may be why",
+            ),
+            (
+                "report sarif run.json",
+                "print a run for a code-scanning page",
             ),
         ],
     ),

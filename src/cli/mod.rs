@@ -1,5 +1,7 @@
 //! The command line: one file a verb, each of which parses, calls and prints.
 
+mod baseline;
+mod bless;
 mod check;
 mod completions;
 mod diff;
@@ -82,6 +84,11 @@ enum Verb {
     #[cfg(feature = "lab")]
     #[command(flatten)]
     Host(host::HostVerb),
+    /// Accept what a finished run found, into the baseline that others are compared with
+    ///
+    /// What is as the policy wants it is taken over. A leak, a block or a probe that is not
+    /// proven is accepted only where --accept names it, and --reason says why.
+    Bless(bless::Options),
     /// Work with the reports of finished runs
     Report(report::Options),
     /// Print a completion script for a shell
@@ -105,6 +112,7 @@ impl Verb {
             Self::Lab(verb) => verb.run(),
             #[cfg(feature = "lab")]
             Self::Host(verb) => verb.run(),
+            Self::Bless(options) => bless::run(options),
             Self::Report(options) => report::run(options),
             Self::Completions(options) => completions::run(options, command()),
             Self::Man(options) => man::run(options, command()),

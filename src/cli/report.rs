@@ -1,12 +1,18 @@
 //! `lanfence report`: work with the reports of finished runs.
 
+mod diff;
+mod reading;
+mod views;
+
+use super::baseline::BaselineOptions;
 use super::failure::Failure;
 use super::output::{relative, say};
+use crate::report::baseline::Observed;
 use crate::report::merge::merge;
-use crate::report::model::Run;
 use crate::report::{html, json, table};
 use crate::verdict::Exit;
 use clap::{Args, Subcommand};
+use reading::read;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -17,24 +23,22 @@ pub struct Options {
     verb: Verb,
 }
 
-/// A file that is no report.
-#[derive(Debug, thiserror::Error)]
-#[error("{file}: {source}")]
-struct Unreadable {
-    file: String,
-    source: json::JsonError,
-}
-
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Join the reports of the partitions of a run; the exit code is that of the whole run
-    Merge {
-        /// Reports that `verify --json` wrote
-        #[arg(required = true, value_name = "FILE")]
-        files: Vec<PathBuf>,
-        /// Write the whole run as JSON
-        #[arg(long, value_name = "FILE", help_heading = "Output")]
-        json: Option<PathBuf>,
+    Merge(Merge),
+    /// Print what a run changed against an earlier one, and what may be why
+    ///
+    /// The runs may be of two commits, two hosts or two releases, but of one filter and one
+    /// policy by name. Worse than the earlier run is exit code 1; what was proven and is not
+    /// now is 5.
+    Diff {
+        /// Report of the earlier run, as `verify --json` writes it
+        #[arg(value_name = "A.json")]
+        before: PathBuf,
+        /// Report of the later run
+        #[arg(value_name = "B.json")]
+        now: PathBuf,
     },
     /// Make the page of a run from its report, as `verify --html` does
     ///
@@ -50,13 +54,36 @@ enum Verb {
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
     },
+    /// Print a run as Markdown, as the step summary of GitHub shows it
+    Markdown(views::File),
+    /// Print a run as JUnit XML
+    Junit(views::File),
+    /// Print a run's leaks, blocks and unproven probes as SARIF 2.1.0, for code-scanning pages
+    Sarif(views::File),
 }
 
-/// Reads and writes.
+/// Options of `report merge`.
+#[derive(Debug, Args)]
+struct Merge {
+    /// Reports that `verify --json` wrote
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Write the whole run as JSON
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    json: Option<PathBuf>,
+    #[command(flatten)]
+    baseline: BaselineOptions,
+}
+
+/// Reads, joins, compares, prints.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     match &options.verb {
-        Verb::Merge { files, json } => join(files, json.as_deref()),
+        Verb::Merge(options) => merged(options),
         Verb::Html { file, output, out } => page(file, output, out.as_deref()),
+        Verb::Diff { before, now } => diff::run(before, now),
+        Verb::Markdown(file) => views::markdown(file),
+        Verb::Junit(file) => views::junit(file),
+        Verb::Sarif(file) => views::sarif(file),
     }
 }
 
@@ -69,23 +96,25 @@ fn page(file: &Path, output: &Path, out: Option<&Path>) -> Result<ExitCode, Fail
     Ok(Exit::Pass.into())
 }
 
-/// Joins and prints.
-fn join(files: &[PathBuf], json: Option<&Path>) -> Result<ExitCode, Failure> {
-    let reports = files.iter().map(|file| read(file));
+fn merged(options: &Merge) -> Result<ExitCode, Failure> {
+    let baseline = options.baseline.load()?;
+    let reports = options.files.iter().map(|file| read(file));
     let run = merge(reports.collect::<Result<_, _>>()?).map_err(Failure::usage)?;
-    say(&table::table(&run, None, false))?;
-    if let Some(path) = json {
+    let (text, exit) = match &baseline {
+        Some(baseline) => {
+            let observed = Observed::of(&run, "the whole run").map_err(Failure::usage)?;
+            let cells = run.cells.iter().map(|cell| cell.name.as_str());
+            baseline.check(&observed.subject, cells)?;
+            let found = baseline.compare(&observed);
+            let against = baseline.against();
+            let exit = found.conclusion(against.strict).exit();
+            (table::compared(&run, &found, against, false), exit)
+        }
+        None => (table::table(&run, None, false), run.exit()),
+    };
+    say(&text)?;
+    if let Some(path) = &options.json {
         std::fs::write(path, json::to_json(&run)).map_err(|error| Failure::file(path, error))?;
     }
-    Ok(run.exit().into())
-}
-
-fn read(file: &Path) -> Result<(String, Run), Failure> {
-    let name = file.display().to_string();
-    let text = std::fs::read_to_string(file).map_err(|error| Failure::file(file, error))?;
-    let run = json::from_json(&text).map_err(|source| {
-        let file = name.clone();
-        Failure::usage(Unreadable { file, source })
-    })?;
-    Ok((name, run))
+    Ok(exit.into())
 }

@@ -11,18 +11,28 @@ use std::fmt::Write as _;
 /// Where the format is described.
 const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
 
-/// Rules besides the lints: what a check finds by evaluating.
-const VERDICTS: [(&str, &str); 2] = [
-    ("leak", "traffic that the policy wants stopped gets through"),
+/// Rules besides the lints: what a check finds by evaluating, and a run by sending.
+const VERDICTS: [(&str, &str, &str); 3] = [
+    (
+        "leak",
+        "traffic that the policy wants stopped gets through",
+        "error",
+    ),
     (
         "blocked",
         "traffic that the policy wants through is stopped",
+        "error",
+    ),
+    (
+        "inconclusive",
+        "nothing is proven of this traffic",
+        "warning",
     ),
 ];
 
 /// One result.
 pub struct Result {
-    /// Name of the rule: a lint, `leak` or `blocked`.
+    /// Name of the rule: a lint, `leak`, `blocked` or `inconclusive`.
     pub rule: String,
     /// `error`, `warning` or `note`.
     pub level: &'static str,
@@ -54,7 +64,7 @@ pub fn document(results: &[Result]) -> String {
         .iter()
         .map(|lint| rule(lint.name, lint.summary, lint.severity.word()))
         .collect();
-    rules.extend(VERDICTS.map(|(name, summary)| rule(name, summary, "error")));
+    rules.extend(VERDICTS.map(|(name, summary, level)| rule(name, summary, level)));
     let index = |name: &str| rules.iter().position(|rule| rule["id"] == name);
     let results: Vec<Value> = results
         .iter()

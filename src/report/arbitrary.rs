@@ -6,8 +6,9 @@ use crate::nwfilter::{Parameter, ParameterSource};
 use crate::probe::{Expect, Group, Origin, Point};
 use crate::report::model::{
     BackEnd, Cause, CausePlace, CausingRule, Cell, CellError, ClientRun, Decided, DhcpClient,
-    DhcpClients, ErrorKind, Failure, FilterInfo, Host, LearningPhase, Outcome, Points, ProbeFacts,
-    ProbeResult, RuleHits, RuleText, Run, SCHEMA_VERSION, Seen, Skipped, Step, Timing, Verdict,
+    DhcpClients, ErrorKind, Failure, FilterInfo, Host, Identity, LearningPhase, Outcome, Points,
+    ProbeFacts, ProbeResult, RuleHits, RuleText, Run, SCHEMA_VERSION, Seen, Skipped, Step, Timing,
+    Verdict,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -275,7 +276,7 @@ fn cell() -> impl Strategy<Value = Cell> {
 }
 
 fn host() -> impl Strategy<Value = Host> {
-    (vec(text(), 7), vec(text(), 0..4)).prop_map(|(mut texts, sysctls)| {
+    (vec(text(), 10), vec(text(), 0..4)).prop_map(|(mut texts, sysctls)| {
         let mut next = || texts.pop().unwrap_or_default();
         Host {
             accel: next(),
@@ -283,6 +284,8 @@ fn host() -> impl Strategy<Value = Host> {
             kernel: next(),
             libvirt: next(),
             backend: next(),
+            iptables: next(),
+            nft: next(),
             qemu: next(),
             guest_kernel: next(),
             privilege: next(),
@@ -347,8 +350,16 @@ pub(super) fn run() -> impl Strategy<Value = Run> {
         vec(cause(), 0..3),
         vec(facts(), 0..4),
     );
-    (texts, filter, host(), cells, any::<u64>()).prop_map(
-        |(texts, filter, host, (cells, skipped, causes, probes), wall_ms)| Run {
+    let identity = option::of(vec(text(), 3)).prop_map(|texts| {
+        texts.map(|texts| Identity {
+            policy: texts[0].clone(),
+            lan: vec!["192.168.0.0/16".parse().expect("a prefix")],
+            policy_sha256: texts[1].clone(),
+            filter_sha256: texts[2].clone(),
+        })
+    });
+    (texts, filter, host(), cells, (any::<u64>(), identity)).prop_map(
+        |(texts, filter, host, (cells, skipped, causes, probes), (wall_ms, identity))| Run {
             schema_version: SCHEMA_VERSION,
             version: texts.0,
             policy: texts.1,
@@ -360,6 +371,7 @@ pub(super) fn run() -> impl Strategy<Value = Run> {
             probes,
             matrix: Vec::new(),
             inputs: None,
+            identity,
             wall_ms,
             started: texts.2,
         },

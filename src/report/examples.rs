@@ -4,7 +4,7 @@ use crate::frame::Checksum;
 use crate::probe::{Expect, Group, Point};
 use crate::report::model::{
     BackEnd, Cell, CellError, ClientRun, DhcpClient, DhcpClients, ErrorKind, Failure, FilterInfo,
-    Host, Outcome, ProbeResult, Run, SCHEMA_VERSION, Step, Timing, Verdict,
+    Host, Identity, Outcome, ProbeResult, Run, SCHEMA_VERSION, Step, Timing, Verdict,
 };
 
 /// Id, group, summary and expectation of each probe.
@@ -151,6 +151,8 @@ pub(crate) fn green() -> Run {
             kernel: "6.1.0-41-amd64".into(),
             libvirt: "11.3.0".into(),
             backend: "ebtables".into(),
+            iptables: "iptables v1.8.11 (nf_tables)".into(),
+            nft: "nftables v1.1.3 (Commodore Bullmoose #4)".into(),
             qemu: "10.0.2".into(),
             guest_kernel: "6.1.158-1".into(),
             privilege: "user namespace".into(),
@@ -166,8 +168,21 @@ pub(crate) fn green() -> Run {
         probes: Vec::new(),
         matrix: Vec::new(),
         inputs: None,
+        identity: Some(identity("5f")),
         wall_ms: 15_432,
         started: None,
+    }
+}
+
+/// The shipped policy and a filter whose digest begins so.
+pub(crate) fn identity(filter: &str) -> Identity {
+    Identity {
+        policy: "lan-only".into(),
+        lan: ["192.168.0.0/16", "fd00::/8"]
+            .map(|net| net.parse().expect("a prefix"))
+            .to_vec(),
+        policy_sha256: "3a".repeat(32),
+        filter_sha256: filter.repeat(32),
     }
 }
 

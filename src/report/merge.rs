@@ -199,6 +199,8 @@ fn hosts(ours: &Host, theirs: &Host) -> Host {
         kernel: both(&ours.kernel, &theirs.kernel),
         libvirt: both(&ours.libvirt, &theirs.libvirt),
         backend: both(&ours.backend, &theirs.backend),
+        iptables: both(&ours.iptables, &theirs.iptables),
+        nft: both(&ours.nft, &theirs.nft),
         qemu: both(&ours.qemu, &theirs.qemu),
         guest_kernel: both(&ours.guest_kernel, &theirs.guest_kernel),
         privilege: both(&ours.privilege, &theirs.privilege),

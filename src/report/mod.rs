@@ -4,6 +4,7 @@
 //! every other module turns it into something to read: no renderer judges. What each
 //! prints is fixed by a snapshot beside it.
 
+pub mod baseline;
 pub mod causes;
 pub mod clients;
 pub mod color;

@@ -2,12 +2,14 @@
 
 mod clients;
 mod facts;
+mod identity;
 mod step;
 
 pub use crate::diagnosis::{Cause, CausePlace, CausingRule};
 pub use crate::verdict::{Failure, Outcome, Verdict};
 pub use clients::{ClientRun, DhcpClient, DhcpClients};
 pub use facts::{Decided, Points, ProbeFacts, Seen, UnknownPoint};
+pub use identity::Identity;
 pub use step::Step;
 
 use crate::nwfilter::Parameter;
@@ -232,6 +234,12 @@ pub struct Host {
     /// was a choice.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub backend: String,
+    /// What `iptables --version` says; empty where it was not asked.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub iptables: String,
+    /// What `nft --version` says; empty where it was not asked.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub nft: String,
     /// QEMU's version.
     pub qemu: String,
     /// Guest kernel release.
@@ -276,6 +284,10 @@ pub struct Run {
     /// digits: partitions of one run have the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inputs: Option<String>,
+    /// What tells policy and filter apart from others, each by itself; none in reports from
+    /// before it was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<Identity>,
     /// Wall time of the whole run in milliseconds.
     pub wall_ms: u64,
     /// When it started, RFC 3339 in UTC ([`super::text::rfc3339`]); none keeps reports comparable.

@@ -1,5 +1,6 @@
 //! The run for a terminal: header, grid, what to know, time, verdict.
 
+mod comparison;
 mod coverage;
 mod header;
 mod page;
@@ -10,6 +11,7 @@ use crate::report::text::{plural, plurals, seconds};
 use crate::report::{grid, matrix, titles};
 use crate::verdict::Conclusion;
 use comfy_table::CellAlignment;
+pub use comparison::{Against, changes, compared, comparison};
 pub use coverage::coverage;
 pub(super) use coverage::{Unknown, hits};
 pub(super) use header::{accelerator_line, filter_line, host_line, parameters_line};

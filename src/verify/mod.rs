@@ -40,4 +40,4 @@ pub use error::VerifyError;
 pub use faults::Reporter;
 pub use filter::{FilterText, FilterUnderTest};
 pub use pool::{Gathered, Message, Numbered, WORKER, Workers, run_cells, run_worker};
-pub use run::{AccelChoice, Request, RunError, run};
+pub use run::{AccelChoice, Request, RunError, identity, run};

@@ -9,8 +9,9 @@ use super::pool::{Workers, run_cells};
 use crate::frame::to_hex;
 use crate::guest::Accel;
 use crate::lab::covered;
+use crate::policy::Policy;
 use crate::report::live::Event;
-use crate::report::model::{Cell, FilterInfo, Run, SCHEMA_VERSION};
+use crate::report::model::{Cell, FilterInfo, Identity, Run, SCHEMA_VERSION};
 use sha2::{Digest as _, Sha256};
 use std::path::PathBuf;
 use std::time::Instant;
@@ -111,6 +112,7 @@ pub fn run(request: Request, tell: &mut dyn FnMut(Option<&Event>)) -> Result<Run
     }
     let inputs = Some(inputs(&job));
     let probes = probe_facts(&job);
+    let identity = identity(&job);
     Ok(Run {
         schema_version: SCHEMA_VERSION,
         version: env!("CARGO_PKG_VERSION").into(),
@@ -123,9 +125,19 @@ pub fn run(request: Request, tell: &mut dyn FnMut(Option<&Event>)) -> Result<Run
         probes,
         matrix: plan.matrix,
         inputs,
+        identity,
         wall_ms: u64::try_from(request.started.elapsed().as_millis()).unwrap_or(u64::MAX),
         started: None,
     })
+}
+
+/// What tells the policy and the filter of a job apart from others; none where the policy is
+/// none, which every worker then says.
+pub fn identity(job: &Job) -> Option<Identity> {
+    let policy = Policy::parse(&job.policy, &job.policy_origin).ok()?;
+    let filters = job.filters.iter();
+    let filters = filters.map(|filter| (filter.name.as_str(), filter.xml.as_str()));
+    Some(Identity::of(&policy, &job.policy, filters))
 }
 
 /// What a job verifies, as a number that tells it from another with the same names.

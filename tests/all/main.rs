@@ -43,6 +43,8 @@ mod audit;
 #[cfg(feature = "lab")]
 mod bad_moments;
 #[cfg(feature = "lab")]
+mod baseline;
+#[cfg(feature = "lab")]
 mod coverage;
 #[cfg(feature = "lab")]
 mod crosscheck;

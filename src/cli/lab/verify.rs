@@ -3,12 +3,14 @@
 use super::guest_image::GuestImageOption;
 use super::paths;
 use super::selection::Select;
+use crate::cli::baseline::{BaselineOptions, Loaded};
 use crate::cli::failure::Failure;
 use crate::cli::guest::{Besides, GuestOptions, Meant};
 use crate::cli::options::{BackendOption, BindingOptions, PolicyOption, PolicySource, load};
 use crate::cli::output::{complain, relative, say};
 use crate::lab::Shortcuts;
 use crate::nwfilter::{FilterTree, Strictness, generate};
+use crate::report::baseline::{Observed, Subject};
 use crate::report::color;
 use crate::report::github;
 use crate::report::live::{Event, Live, Mode};
@@ -17,7 +19,10 @@ use crate::report::{html, json, junit, markdown, table, verdict_lines};
 use crate::verdict::Exit;
 use crate::verify::faults::InjectedFault;
 use crate::verify::job::Job;
-use crate::verify::{AccelChoice, Binding, Cache, FilterUnderTest, Request, Workers, diagnose};
+use crate::verify::plan::Plan;
+use crate::verify::{
+    AccelChoice, Binding, Cache, FilterUnderTest, Request, Workers, diagnose, identity,
+};
 use clap::{Args, ValueEnum};
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -84,8 +89,10 @@ pub struct Options {
     #[command(flatten)]
     backend: BackendOption,
     /// Run without a filter, to see that leaks are found; such a run always fails
-    #[arg(long, help_heading = "Filter", conflicts_with_all = ["filters", "more_filters"])]
+    #[arg(long, help_heading = "Filter", conflicts_with_all = ["filters", "more_filters", "baseline"])]
     no_filter: bool,
+    #[command(flatten)]
+    baseline: BaselineOptions,
     #[command(flatten)]
     select: Select,
     #[command(flatten)]
@@ -133,11 +140,15 @@ struct Output {
 }
 
 impl Output {
-    /// That every file that is asked for can be written.
-    fn writable(&self) -> Result<(), Failure> {
+    /// Makes the directory for evidence, and refuses files that cannot be written.
+    fn prepare(&self) -> Result<Option<PathBuf>, Failure> {
+        let out = self.out.as_deref().map(paths::output).transpose()?;
         let files = [&self.json, &self.junit, &self.html, &self.verdicts];
-        let mut files = files.into_iter().flatten();
-        files.try_for_each(|file| paths::writable(file))
+        files
+            .into_iter()
+            .flatten()
+            .try_for_each(|file| paths::writable(file))?;
+        Ok(out)
     }
 }
 
@@ -186,6 +197,7 @@ impl Lab {
 /// Runs the cells and reports.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let started = Instant::now();
+    let baseline = options.baseline.load()?;
     let guest = named(options)?;
     let nic = guest.as_ref().and_then(|(_, meant)| meant.nic.as_deref());
     let select = options.select.with_nic(nic);
@@ -201,13 +213,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let (filter, tree) = filter(options, &source, meant.as_ref())?;
     let filter = filter.leaving_out(&source.policy);
     let cache = Cache::open().map_err(Failure::host)?;
-    let out = options
-        .output
-        .out
-        .as_deref()
-        .map(paths::output)
-        .transpose()?;
-    options.output.writable()?;
+    let out = options.output.prepare()?;
     let job = Job {
         foreign: select.foreign(&plan)?,
         out,
@@ -221,6 +227,9 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         parameters: meant.map_or(job.parameters, |meant| meant.parameters),
         ..job
     };
+    if let Some(baseline) = &baseline {
+        suits(baseline, &job, &plan)?;
+    }
     let (parameters, mac, backend) = (job.parameters.clone(), job.mac, job.backend);
     let request = Request {
         job,
@@ -239,7 +248,15 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         backend,
     };
     run.causes = diagnose(&run, &source.policy, &binding);
-    Ok(report(options, &run).into())
+    Ok(report(options, &run, baseline.as_ref()).into())
+}
+
+/// Checks that a baseline is about what is to be run.
+fn suits(baseline: &Loaded, job: &Job, plan: &Plan) -> Result<(), Failure> {
+    let name = job.bind.as_deref().zip(identity(job));
+    let subject = name.map(|(name, identity)| Subject::of(name, &identity));
+    let cells = plan.matrix.iter().map(String::as_str);
+    subject.map_or(Ok(()), |subject| baseline.check(&subject, cells))
 }
 
 /// The guest that the options name, with the policy.
@@ -376,14 +393,19 @@ fn paint(options: &Options, terminal: bool) -> bool {
 
 /// Prints the table and writes the files: each of them, whatever became of the
 /// others, and a file that cannot be written never hides what was proven.
-fn report(options: &Options, run: &Run) -> Exit {
+fn report(options: &Options, run: &Run, baseline: Option<&Loaded>) -> Exit {
     let terminal = std::io::stdout().is_terminal();
     let mut bad = Vec::new();
-    let paint = paint(options, terminal);
-    let text = if options.output.verbose {
-        table::with_probes(run, None, paint)
-    } else {
-        table::table(run, None, paint)
+    let color = paint(options, terminal);
+    let compared = baseline.and_then(|baseline| {
+        let observed = Observed::of(run, "this run").map_err(Failure::usage);
+        let observed = observed.map_err(|failure| bad.push(failure)).ok()?;
+        Some((baseline.against(), baseline.compare(&observed)))
+    });
+    let text = match &compared {
+        Some((against, found)) => table::compared(run, found, *against, color),
+        None if options.output.verbose => table::with_probes(run, None, color),
+        None => table::table(run, None, color),
     };
     bad.extend(say(&text).err());
     if options.output.coverage {
@@ -409,7 +431,11 @@ fn report(options: &Options, run: &Run) -> Exit {
     for failure in &bad {
         complain(failure);
     }
-    match run.exit() {
+    let exit = match &compared {
+        Some((against, found)) => found.conclusion(against.strict).exit(),
+        None => run.exit(),
+    };
+    match exit {
         Exit::Pass if !bad.is_empty() => Exit::Host,
         exit => exit,
     }

@@ -41,5 +41,5 @@ pub enum Event {
         cell: Box<Cell>,
     },
     /// What the run runs on is known.
-    Host(Host),
+    Host(Box<Host>),
 }

@@ -27,7 +27,7 @@ fn script() -> Vec<(u64, Event)> {
                 cells: vec!["linux/pcnet".into(), "linux/virtio".into()],
             },
         ),
-        (10, Event::Host(run.host.clone())),
+        (10, Event::Host(Box::new(run.host.clone()))),
         (20, step("linux/pcnet", Step::Lab)),
         (30, step("linux/virtio", Step::Lab)),
         (940, done("linux/pcnet", Step::Lab, 920)),
@@ -163,7 +163,7 @@ proptest! {
     fn events_survive_their_line(run in arbitrary::run(), ms: u64, text: String) {
         let mut events = vec![
             Event::Started { cells: run.cells.iter().map(|cell| cell.name.clone()).collect() },
-            Event::Host(run.host),
+            Event::Host(Box::new(run.host)),
             Event::Note { cell: Some(text.clone()), text: text.clone() },
             Event::StepDone { cell: text, step: Step::Boot, ms },
         ];

@@ -208,7 +208,7 @@ fn inconclusive(page: &mut Page, run: &Run) {
     }
 }
 
-fn errors(page: &mut Page, run: &Run) {
+pub(super) fn errors(page: &mut Page, run: &Run) {
     let failed: Vec<_> = run
         .cells
         .iter()
@@ -232,7 +232,7 @@ fn errors(page: &mut Page, run: &Run) {
     }
 }
 
-fn flaky(page: &mut Page, run: &Run) {
+pub(super) fn flaky(page: &mut Page, run: &Run) {
     let found: Vec<_> = run
         .cells
         .iter()
@@ -250,7 +250,7 @@ fn flaky(page: &mut Page, run: &Run) {
     }
 }
 
-fn skipped(page: &mut Page, run: &Run) {
+pub(super) fn skipped(page: &mut Page, run: &Run) {
     if run.skipped.is_empty() {
         return;
     }
@@ -282,7 +282,7 @@ pub(in crate::report) fn blame(kind: ErrorKind) -> String {
     format!("{whose} ({})", Conclusion::from(kind).exit().code())
 }
 
-fn print_leak_check(page: &mut Page, run: &Run) {
+pub(super) fn print_leak_check(page: &mut Page, run: &Run) {
     if run.cells.is_empty() {
         return;
     }
@@ -297,7 +297,7 @@ fn print_leak_check(page: &mut Page, run: &Run) {
     }
 }
 
-fn evidence(page: &mut Page, run: &Run) {
+pub(super) fn evidence(page: &mut Page, run: &Run) {
     if run.cells.iter().all(|cell| cell.evidence.is_empty()) {
         return;
     }

@@ -268,11 +268,11 @@ impl<'t> Coordinator<'t> {
         let Event::Host(new) = event else {
             return (self.tell)(Some(&event));
         };
-        if !new.guest_kernel.is_empty() && self.host.as_ref() != Some(&new) {
+        if !new.guest_kernel.is_empty() && self.host.as_ref() != Some(&*new) {
             (self.tell)(Some(&Event::Host(new.clone())));
         }
         if !new.guest_kernel.is_empty() || self.host.is_none() {
-            self.host = Some(new);
+            self.host = Some(*new);
         }
     }
 }

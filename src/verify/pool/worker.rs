@@ -57,7 +57,7 @@ async fn run_cells(
     define_filters(&lab, job)?;
     let host = host(&lab, job);
     let order = coverage::order(job);
-    tell(&Event::Host(host.clone()));
+    tell(&Event::Host(Box::new(host.clone())));
     let mut lab_ms = u64::try_from(started.elapsed().as_millis()).ok();
     let guests = Guests::default();
     let context = CellContext {
@@ -127,6 +127,8 @@ fn host(lab: &Lab, job: &Job) -> Host {
         kernel: read("/proc/sys/kernel/osrelease"),
         libvirt: lab.libvirt.version(),
         backend: lab.libvirt.backend().word().into(),
+        iptables: version("iptables"),
+        nft: version("nft"),
         // libvirt would look at QEMU only now, which takes seconds the first time.
         qemu: if job.has_machine() {
             lab.libvirt.qemu_version()
@@ -142,6 +144,18 @@ fn host(lab: &Lab, job: &Job) -> Host {
         .into(),
         sysctls: bridge_sysctls(Path::new("/proc/sys/net/bridge")),
     }
+}
+
+/// The first line that a tool prints about its version, in which iptables names its variant too;
+/// empty where there is no such tool.
+fn version(tool: &str) -> String {
+    let output = std::process::Command::new(tool)
+        .arg("--version")
+        .env("PATH", pool::search_path())
+        .output();
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    let text = text.unwrap_or_default();
+    text.lines().next().unwrap_or_default().trim().to_owned()
 }
 
 /// What br_netfilter's sysctls in this directory say, or that the module has made none.

@@ -172,7 +172,7 @@ async fn greet(context: &CellContext<'_>, agent: &mut AgentClient) -> Result<Str
             guest_kernel: kernel,
             ..context.host.clone()
         };
-        (context.tell)(&Event::Host(host));
+        (context.tell)(&Event::Host(Box::new(host)));
     }
     match agent.ask(Op::Ssh, ANSWER).await? {
         Answer::Ssh { host_key } => Ok(host_key),

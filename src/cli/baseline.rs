@@ -1,0 +1,108 @@
+//! `--baseline` and `--strict`, and what they do for every verb that has them.
+
+use super::failure::Failure;
+use crate::report::baseline::{
+    Baseline, BaselineError, Comparison, Date, Known, Observed, Subject,
+};
+use crate::report::table::Against;
+use clap::Args;
+use std::path::{Path, PathBuf};
+
+/// `--baseline` and `--strict`.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Baseline")]
+pub struct BaselineOptions {
+    /// Compare with what was accepted, and print only what changed
+    ///
+    /// `lanfence bless` writes the file. Worse than the baseline is exit code 1, as before or
+    /// better is 0, and what was proven before and is not now is 5.
+    #[arg(long, value_name = "FILE")]
+    pub baseline: Option<PathBuf>,
+    /// Fail also where the baseline accepts what is fixed, or lacks what is new
+    #[arg(long, requires = "baseline")]
+    pub strict: bool,
+}
+
+/// A baseline that was read.
+pub struct Loaded {
+    /// Its file's name.
+    pub name: String,
+    /// What it says.
+    pub baseline: Baseline,
+    strict: bool,
+}
+
+impl BaselineOptions {
+    /// Reads the baseline, where one is named.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn load(&self) -> Result<Option<Loaded>, Failure> {
+        let Some(path) = &self.baseline else {
+            return Ok(None);
+        };
+        let (name, baseline) = read(path)?;
+        Ok(Some(Loaded {
+            name,
+            baseline,
+            strict: self.strict,
+        }))
+    }
+}
+
+/// Reads a baseline.
+///
+/// # Errors
+/// When it is none.
+pub fn read(path: &Path) -> Result<(String, Baseline), Failure> {
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|error| Failure::file(path, error))?;
+    let baseline = Baseline::parse(&text, &name).map_err(Failure::usage)?;
+    Ok((name, baseline))
+}
+
+impl Loaded {
+    /// Checks that the baseline is about this, and has one of these cells.
+    ///
+    /// # Errors
+    /// When it is about something else.
+    pub fn check<'a>(
+        &self,
+        subject: &Subject,
+        cells: impl Iterator<Item = &'a str>,
+    ) -> Result<(), Failure> {
+        let checked = self.baseline.subject.check(&self.name, subject);
+        checked.map_err(Failure::usage)?;
+        let mut cells: Vec<&str> = cells.collect();
+        if cells
+            .iter()
+            .any(|cell| self.baseline.cells.contains_key(*cell))
+        {
+            return Ok(());
+        }
+        cells.truncate(NAMED);
+        let ours = self.baseline.cells.keys().take(NAMED);
+        Err(Failure::usage(BaselineError::NoCommonCell {
+            what: self.name.clone(),
+            ours: ours.cloned().collect::<Vec<_>>().join(", "),
+            cells: cells.join(", "),
+        }))
+    }
+
+    /// What changed.
+    pub fn compare(&self, observed: &Observed) -> Comparison {
+        let known = Known::baseline(&self.baseline, Date::today());
+        crate::report::baseline::compare(&known, observed)
+    }
+
+    /// For the views.
+    pub fn against(&self) -> Against<'_> {
+        Against {
+            name: &self.name,
+            strict: self.strict,
+        }
+    }
+}
+
+/// Most cells that a message names.
+const NAMED: usize = 8;
