@@ -53,16 +53,13 @@ pub async fn begin(
     for (prompt, line) in &talk.0 {
         let started = Instant::now();
         let typed = type_line(&mut console, &mut shown, (prompt, line));
-        let typed = match tokio::time::timeout(longest, typed).await {
-            Ok(typed) => typed,
-            Err(_) => {
-                return Err(GuestError::Deadline {
-                    waiting: format!("`{prompt}` on the guest's console"),
-                    deadline_ms: started.elapsed().as_millis(),
-                    slowness: lab.slowness,
-                    last: ends(&last_line(&shown)),
-                });
-            }
+        let Ok(typed) = tokio::time::timeout(longest, typed).await else {
+            return Err(GuestError::Deadline {
+                waiting: format!("`{prompt}` on the guest's console"),
+                deadline_ms: started.elapsed().as_millis(),
+                slowness: lab.slowness,
+                last: ends(&last_line(&shown)),
+            });
         };
         typed.map_err(|source| LabError::File {
             path: path.clone().into(),

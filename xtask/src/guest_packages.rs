@@ -373,7 +373,7 @@ mod tests {
         let others = "linux-image-6 6.1 k.deb\nbusybox-static 1 b.deb\n";
         fs::write(record(&cache, release), others).expect("record");
         fs::write(ipxe_record(&cache, release), ipxe).expect("record");
-        let grub = LOADERS.map(|package| format!("{package} 2 {package}.deb\n"));
+        let loaders = LOADERS.map(|package| format!("{package} 2 {package}.deb\n"));
         fs::write(loader_record(&cache, release), loaders.concat()).expect("record");
         for package in LOADERS {
             fs::write(packages.join(format!("{package}.deb")), "").expect("file");
