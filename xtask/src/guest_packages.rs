@@ -348,14 +348,17 @@ mod tests {
 
     #[rstest]
     #[case::whole(
-        "grub-pc-bin 2 p.deb\ngrub-common 2 c.deb\nlibdevmapper1.02.1 1 d.deb\n",
+        "grub-pc-bin 2 p.deb\ngrub-common 2 c.deb\nlibdevmapper1.02.1 1 d.deb\nu-boot-qemu 3 u.deb\n",
         true
     )]
-    #[case::without_a_package("grub-pc-bin 2 p.deb\ngrub-common 2 c.deb\n", false)]
+    #[case::written_before_u_boot(
+        "grub-pc-bin 2 p.deb\ngrub-common 2 c.deb\nlibdevmapper1.02.1 1 d.deb\n",
+        false
+    )]
     #[case::cut("grub-pc-bin 2 p.deb\ngrub-common 2\n", false)]
     #[case::another_record("ipxe 1.0 i.deb\n", false)]
     #[case::empty("", false)]
-    fn boot_loaders_have_a_record_of_its_own(#[case] text: &str, #[case] good: bool) {
+    fn boot_loaders_have_a_record_of_their_own(#[case] text: &str, #[case] good: bool) {
         let files = parse_loader_record(text, Path::new("/x"));
         let names = ["/x/p.deb", "/x/c.deb", "/x/d.deb", "/x/u.deb"].map(PathBuf::from);
         assert_eq!(files, good.then(|| names.to_vec()));

@@ -13,15 +13,17 @@ mod rounds;
 mod snapshot;
 mod stand_in;
 mod start;
+mod told;
 
 pub use fetches::{At, END, fetches, number};
 pub use snapshot::SavedGuests;
+pub use told::{Firmware, SAVED, Told};
 
 use crate::frame::DhcpStep;
-use crate::guest::{DomainKind, Machine, Talk, quirk};
-use crate::lab::{Http, Lab, LabError, Sensor, Shortcut, Tftp};
+use crate::guest::{Machine, quirk};
+use crate::lab::{Http, Lab, Sensor, Shortcut, Tftp};
+use crate::layout::Layout;
 use crate::layout::wan::WAN4;
-use crate::layout::{Lan, Layout};
 use crate::probe::{Pass, Point, Probe, Sighting, firmware_catalogue};
 use crate::verify::cell::{CellContext, CellRun};
 use crate::verify::faults::Moment;
@@ -36,76 +38,10 @@ use rounds::Rounds;
 use start::{Start, Started};
 use std::collections::HashMap;
 use std::marker::PhantomData;
-use std::net::Ipv4Addr;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// Longest wait for a request that has left the guest to arrive.
 const ARRIVAL: Duration = Duration::from_millis(1500);
-
-/// The word of the READY line before a guest is saved.
-pub const SAVED: &str = "saved";
-
-/// What is peculiar about a firmware.
-pub trait Firmware {
-    /// What it is called in reports.
-    const NAME: &'static str;
-
-    /// Whether it can be saved before it opens the NIC, and be told the run's number later.
-    const IS_SAVED: bool;
-
-    /// Whether it waits for a server for longer than a cell is to take, and knows no other way.
-    /// What nobody answers is then answered in the server's name.
-    const WAITS: bool;
-
-    /// Whether it takes a file from a TFTP server only after it was told the size.
-    const ASKS_SIZE: bool;
-
-    /// Prepares what the guest in the domain of this name is told. DHCP keeps the address for it.
-    /// A guest that is to be saved gets no number of a run.
-    ///
-    /// # Errors
-    /// When a file cannot be written.
-    fn tell(name: &str, lan: &Lan, address: Ipv4Addr, run: Option<u32>) -> Result<Told, LabError>;
-}
-
-/// What a guest is told to do, and how.
-#[derive(Debug)]
-pub enum Told {
-    /// iPXE's script: where it is, and what it says.
-    Script(PathBuf, String),
-    /// The settings that iPXE hands on to GRUB, on its command line.
-    Settings(String),
-    /// What is typed on U-Boot's console.
-    Typed(Talk),
-}
-
-impl Told {
-    /// What the domain is made of.
-    fn domain(&self) -> DomainKind<'_> {
-        match self {
-            Self::Script(path, _) => DomainKind::Ipxe(path),
-            Self::Settings(words) => DomainKind::Grub(words),
-            Self::Typed(_) => DomainKind::Uboot,
-        }
-    }
-
-    /// Its text.
-    fn text(&self) -> String {
-        match self {
-            Self::Script(_, text) | Self::Settings(text) => text.clone(),
-            Self::Typed(talk) => talk.typed(),
-        }
-    }
-
-    /// What is to be typed, if anything.
-    fn talk(&self) -> Option<&Talk> {
-        match self {
-            Self::Typed(talk) => Some(talk),
-            Self::Script(..) | Self::Settings(_) => None,
-        }
-    }
-}
 
 /// Runs the whole cell: the guest's rounds with the filter and without it.
 ///

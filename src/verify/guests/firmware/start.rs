@@ -3,7 +3,7 @@
 use super::rounds::{Rounds, Stuck};
 use super::snapshot::{self, FirmwareSnapshot, SavedGuests};
 use super::stand_in::StandIn;
-use super::{Firmware, SAVED, Told};
+use super::told::{Firmware, SAVED, Told};
 use crate::guest::{
     DomainSpec, FilterRef, GuestError, Interface, Machine, begin_silent, begin_typed, domain_xml,
 };

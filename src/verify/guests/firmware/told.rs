@@ -1,0 +1,71 @@
+//! What is peculiar about a firmware, and what it is told to do.
+
+use crate::guest::{DomainKind, Talk};
+use crate::lab::LabError;
+use crate::layout::Lan;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+
+/// The word of the READY line before a guest is saved.
+pub const SAVED: &str = "saved";
+
+/// What is peculiar about a firmware.
+pub trait Firmware {
+    /// What it is called in reports.
+    const NAME: &'static str;
+
+    /// Whether it can be saved before it opens the NIC, and be told the run's number later.
+    const IS_SAVED: bool;
+
+    /// Whether it waits for a server for longer than a cell is to take, and knows no other way.
+    /// What nobody answers is then answered in the server's name.
+    const WAITS: bool;
+
+    /// Whether it takes a file from a TFTP server only after it was told the size.
+    const ASKS_SIZE: bool;
+
+    /// Prepares what the guest in the domain of this name is told. DHCP keeps the address for it.
+    /// A guest that is to be saved gets no number of a run.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    fn tell(name: &str, lan: &Lan, address: Ipv4Addr, run: Option<u32>) -> Result<Told, LabError>;
+}
+
+/// What a guest is told to do, and how.
+#[derive(Debug)]
+pub enum Told {
+    /// iPXE's script: where it is, and what it says.
+    Script(PathBuf, String),
+    /// The settings that iPXE hands on to GRUB, on its command line.
+    Settings(String),
+    /// What is typed on U-Boot's console.
+    Typed(Talk),
+}
+
+impl Told {
+    /// What the domain is made of.
+    pub fn domain(&self) -> DomainKind<'_> {
+        match self {
+            Self::Script(path, _) => DomainKind::Ipxe(path),
+            Self::Settings(words) => DomainKind::Grub(words),
+            Self::Typed(_) => DomainKind::Uboot,
+        }
+    }
+
+    /// Its text.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Script(_, text) | Self::Settings(text) => text.clone(),
+            Self::Typed(talk) => talk.typed(),
+        }
+    }
+
+    /// What is to be typed, if anything.
+    pub fn talk(&self) -> Option<&Talk> {
+        match self {
+            Self::Typed(talk) => Some(talk),
+            Self::Script(..) | Self::Settings(_) => None,
+        }
+    }
+}
