@@ -1,8 +1,9 @@
 //! Workflow commands that mark a run on GitHub.
 
+use crate::report::baseline::{Change, Comparison, Weight};
 use crate::report::causes;
 use crate::report::findings::{findings, leak_check, place};
-use crate::report::model::{Cause, Failure, Run, Verdict};
+use crate::report::model::{Cause, CausePlace, Failure, Run, Verdict};
 use crate::report::text::clean;
 
 /// GitHub shows ten error annotations a step and drops the rest unsaid.
@@ -46,6 +47,48 @@ pub fn annotations(run: &Run) -> Vec<String> {
     all
 }
 
+/// What a run changed against a baseline: `::error` for what got worse or is not proven any more,
+/// `::notice` for the rest, ten lines at most. What is accepted is not mentioned.
+pub fn changes(run: &Run, found: &Comparison) -> Vec<String> {
+    let line = |change: &Change| {
+        let (one, _) = change.kind.words();
+        let was = change
+            .before
+            .map(|before| format!("; it was: {}", before.word()));
+        let note = change
+            .note
+            .as_ref()
+            .map(|note| format!("; {}", clean(note)));
+        let text = format!(
+            "{} [{}]{}{}",
+            clean(&change.summary),
+            clean(&change.cell),
+            was.unwrap_or_default(),
+            note.unwrap_or_default()
+        );
+        let title = format!("{one}: {}", clean(&change.probe));
+        let level = match change.kind.weight() {
+            Weight::Worse | Weight::Unproven => "error",
+            Weight::Better => "notice",
+        };
+        let cause = run
+            .causes
+            .iter()
+            .find(|cause| cause.probes.contains(&change.probe));
+        match cause.and_then(|cause| cause.place.as_ref()) {
+            Some(place) if level == "error" => at(place, &title, &text),
+            _ => annotation(level, &title, &text),
+        }
+    };
+    let mut all: Vec<String> = found.changes.iter().map(line).collect();
+    if all.len() > MOST {
+        let left = all.len() - (MOST - 1);
+        all.truncate(MOST - 1);
+        all.push(command("more", &format!("the run changed {left} more")));
+    }
+    all
+}
+
 /// One cause, at its line of the filter.
 fn of_cause(cause: &Cause, word: &str) -> String {
     let (title, text) = (word.to_owned(), causes::message(cause));
@@ -53,15 +96,20 @@ fn of_cause(cause: &Cause, word: &str) -> String {
     let text = format!("{text}{}", line.unwrap_or_default());
     match &cause.place {
         None => command(&title, &text),
-        Some(place) => format!(
-            "::error file={},line={},col={},title={}::{}",
-            escape_property(&clean(&place.file)),
-            place.line,
-            place.column,
-            escape_property(&format!("lanfence {title}")),
-            escape(&text)
-        ),
+        Some(place) => at(place, &title, &text),
     }
+}
+
+/// An error at a place of the filter.
+fn at(place: &CausePlace, title: &str, text: &str) -> String {
+    format!(
+        "::error file={},line={},col={},title={}::{}",
+        escape_property(&clean(&place.file)),
+        place.line,
+        place.column,
+        escape_property(&format!("lanfence {title}")),
+        escape(text)
+    )
 }
 
 fn of_verdict(run: &Run, verdict: Verdict, word: &str) -> Vec<String> {
@@ -79,8 +127,13 @@ fn of_verdict(run: &Run, verdict: Verdict, word: &str) -> Vec<String> {
 
 /// One command with its parts escaped as the runner unescapes them.
 fn command(title: &str, message: &str) -> String {
+    annotation("error", title, message)
+}
+
+/// The same of another level.
+fn annotation(level: &str, title: &str, message: &str) -> String {
     format!(
-        "::error title={}::{}",
+        "::{level} title={}::{}",
         escape_property(&format!("lanfence {title}")),
         escape(message)
     )

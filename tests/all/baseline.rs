@@ -129,6 +129,54 @@ impl Done {
 
 const ONE_MORE: &str = "<rule action='accept' direction='out' priority='70'><ip dstipaddr='8.8.8.8'/></rule>\n</filter>";
 
+/// As on a runner of GitHub: annotations, JUnit and the page tell what changed, not what is accepted.
+#[test]
+fn what_is_accepted_is_red_in_no_view() {
+    let repository = Repository::blessed();
+    let as_on_github = |exit: i32| {
+        let output = lanfence()
+            .args([
+                "verify",
+                "--tap",
+                "filter.xml",
+                "--baseline",
+                "baseline.toml",
+            ])
+            .args(["--junit", "junit.xml", "--html", "page.html"])
+            .current_dir(repository.0.path())
+            .env("GITHUB_ACTIONS", "true")
+            .env("GITHUB_STEP_SUMMARY", repository.path("summary.md"))
+            .env_remove("LANFENCE_GUEST")
+            .output();
+        let done = Done(output.expect("lanfence can be started"));
+        done.is(exit);
+        done
+    };
+    let green = as_on_github(0);
+    assert!(!green.text().contains("::error"), "{}", green.text());
+    let junit = repository.read("junit.xml");
+    assert!(
+        !junit.contains("<failure") && !junit.contains("<error"),
+        "{junit}"
+    );
+    assert!(junit.contains("name=\"accepted\""));
+    assert!(repository.read("page.html").contains("Nothing changed"));
+
+    repository.edit("filter.xml", "</filter>", ONE_MORE);
+    let red = as_on_github(1);
+    let text = red.text();
+    let errors: Vec<&str> = text
+        .lines()
+        .filter(|line| line.starts_with("::error"))
+        .collect();
+    assert_eq!(errors.len(), 1, "{errors:#?}");
+    assert!(errors[0].contains("file=filter.xml,line="), "{}", errors[0]);
+    assert!(errors[0].contains("wan-edges/dns-8-8-8-8"), "{}", errors[0]);
+    assert_eq!(repository.read("junit.xml").matches("<failure").count(), 1);
+    assert!(repository.read("page.html").contains("new leak"));
+    assert!(repository.read("summary.md").contains("New leaks (1)"));
+}
+
 #[test]
 fn blessed_once_it_is_green_and_one_more_leak_is_red() {
     let repository = Repository::blessed();

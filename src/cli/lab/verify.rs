@@ -10,7 +10,7 @@ use crate::cli::options::{BackendOption, BindingOptions, PolicyOption, PolicySou
 use crate::cli::output::{complain, relative, say};
 use crate::lab::Shortcuts;
 use crate::nwfilter::{FilterTree, Strictness, generate};
-use crate::report::baseline::{Observed, Subject};
+use crate::report::baseline::{Comparison, Observed, Subject};
 use crate::report::color;
 use crate::report::github;
 use crate::report::live::{Event, Live, Mode};
@@ -413,20 +413,21 @@ fn report(options: &Options, run: &Run, baseline: Option<&Loaded>) -> Exit {
     }
     let files = &options.output;
     bad.extend(write(files.json.as_deref(), || Ok(json::to_json(run))).err());
-    let junit = || junit::to_junit(run).map_err(Failure::host);
+    let found = compared.as_ref().map(|(_, found)| found);
+    let junit = || junit::compared(run, found).map_err(Failure::host);
     bad.extend(write(files.junit.as_deref(), junit).err());
     let page = || {
         let evidence = files.html.as_deref().zip(files.out.as_deref());
         let evidence = evidence
             .map(|(page, out)| relative(page, out))
             .transpose()?;
-        Ok(html::html(run, evidence.as_deref()))
+        Ok(html::compared(run, evidence.as_deref(), found))
     };
     bad.extend(write(files.html.as_deref(), page).err());
     let verdicts = || Ok(verdict_lines::verdict_lines(run));
     bad.extend(write(files.verdicts.as_deref(), verdicts).err());
     if std::env::var_os("GITHUB_ACTIONS").is_some() {
-        bad.extend(to_github(run).err());
+        bad.extend(to_github(run, compared.as_ref()).err());
     }
     for failure in &bad {
         complain(failure);
@@ -450,8 +451,15 @@ fn write(
     std::fs::write(path, text()?).map_err(|error| Failure::file(path, error))
 }
 
-fn to_github(run: &Run) -> Result<(), Failure> {
-    let lines: Vec<String> = github::annotations(run)
+fn to_github(
+    run: &Run,
+    compared: Option<&(table::Against<'_>, Comparison)>,
+) -> Result<(), Failure> {
+    let annotations = match compared {
+        Some((_, found)) => github::changes(run, found),
+        None => github::annotations(run),
+    };
+    let lines: Vec<String> = annotations
         .into_iter()
         .map(|line| format!("{line}\n"))
         .collect();
@@ -459,10 +467,15 @@ fn to_github(run: &Run) -> Result<(), Failure> {
     let Some(path) = std::env::var_os("GITHUB_STEP_SUMMARY") else {
         return Ok(());
     };
+    let mut text = markdown::markdown(run);
+    if let Some((against, found)) = compared {
+        let changes = table::comparison(found, *against, false);
+        text = format!("```text\n{}\n```\n\n{text}", changes.trim());
+    }
     std::fs::File::options()
         .append(true)
         .create(true)
         .open(&path)
-        .and_then(|mut summary| summary.write_all(markdown::markdown(run).as_bytes()))
+        .and_then(|mut summary| summary.write_all(text.as_bytes()))
         .map_err(|error| Failure::file(Path::new(&path), error))
 }

@@ -192,6 +192,14 @@ impl Comparison {
         worst.unwrap_or(Conclusion::Pass)
     }
 
+    /// Whether what is wrong with a probe, or with the cell as a whole, was known and is accepted.
+    pub fn is_as_before(&self, cell: &str, probe: &str) -> bool {
+        let same = |change: &Change| {
+            change.cell == cell && (change.probe == probe || change.probe == CELL)
+        };
+        !self.changes.iter().any(same)
+    }
+
     /// The changes of a kind.
     pub fn of(&self, kind: Kind) -> impl Iterator<Item = &Change> {
         let changes = self.changes.iter();

@@ -5,6 +5,7 @@
 //! script by their hashes, so that nothing else can run whatever a report holds. The script only
 //! filters, searches and opens what is there.
 
+mod against;
 mod cells;
 mod decode;
 mod drawing;
@@ -19,6 +20,7 @@ mod view;
 mod words;
 mod wrong;
 
+use crate::report::baseline::Comparison;
 use crate::report::model::Run;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use view::View;
@@ -29,8 +31,26 @@ const SCRIPT: &str = include_str!("page.js");
 /// The page. `evidence` is the folder that the files of the evidence lie in, as a path from
 /// the page; without it they are named and not linked.
 pub fn html(run: &Run, evidence: Option<&str>) -> String {
+    compared(run, evidence, None)
+}
+
+/// The same, with what the run changed against a baseline first.
+pub fn compared(run: &Run, evidence: Option<&str>, found: Option<&Comparison>) -> String {
     let view = View::of(run, evidence);
-    let sections = sections(&view);
+    let mut sections = sections(&view);
+    if let Some(found) = found {
+        let body = against::section(&view, found);
+        let title = "Against the baseline".to_owned();
+        let anchor = "against";
+        sections.insert(
+            0,
+            Section {
+                anchor,
+                title,
+                body,
+            },
+        );
+    }
     page(&view, &sections).into_string()
 }
 
