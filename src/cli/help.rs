@@ -144,6 +144,10 @@ pub const EXAMPLES: [(&str, &[(&str, &str)]); 23] = [
                 "verify --matrix full --json run.json --out evidence",
                 "prove every NIC model, keep a report and evidence",
             ),
+            (
+                "verify --replay evidence",
+                "run the same again, and say whether the verdicts are the same",
+            ),
             ("verify --tap", "prove without a guest, on a tap device"),
             (
                 "verify --cell linux/e1000* --list",

@@ -11,7 +11,7 @@ use crate::report::text::{plural, plurals, seconds};
 use crate::report::{grid, matrix, titles};
 use crate::verdict::Conclusion;
 use comfy_table::CellAlignment;
-pub use comparison::{Against, changes, compared, comparison};
+pub use comparison::{Against, changes, compared, comparison, differences};
 pub use coverage::coverage;
 pub(super) use coverage::{Unknown, hits};
 pub(super) use header::{accelerator_line, filter_line, host_line, parameters_line};

@@ -50,7 +50,7 @@ impl Exit {
                 "success: every probe passed (known gaps are listed; with a baseline: nothing is worse)"
             }
             Self::Fail => {
-                "a leak, or LAN traffic blocked (with a baseline: one that it does not accept; bless: something left that is not accepted; lint: an error; diff: a difference; mutate: a survivor or a mismatch; crosscheck: a mismatch; fix: a leak or a block that the tap test sees; hook: a guest that may not start; audit: an interface that is not fenced; apply, remove, repair: a change that failed and was taken back)"
+                "a leak, or LAN traffic blocked (with a baseline: one that it does not accept; with --replay: another verdict than before; bless: something left that is not accepted; lint: an error; diff: a difference; mutate: a survivor or a mismatch; crosscheck: a mismatch; fix: a leak or a block that the tap test sees; hook: a guest that may not start; audit: an interface that is not fenced; apply, remove, repair: a change that failed and was taken back)"
             }
             Self::Usage => "the command line, the policy or a filter cannot be used",
             Self::Host => {

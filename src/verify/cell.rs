@@ -7,6 +7,7 @@ use super::coverage;
 use super::evidence::{self, Own};
 use super::faults;
 use super::job::{CellPlan, Job};
+use super::random;
 use super::record::TrialRecord;
 use super::watch::{Marks, Sightings, Watch};
 use crate::guest::{Accel, Image, log_length, obituary, quirk, serial_log};
@@ -52,6 +53,12 @@ impl<'a> CellContext<'a> {
     /// The catalogue as it is sent in a pass.
     pub fn probes(&self, layout: &Layout, run: u32, pass: Pass) -> Vec<Probe> {
         faults::catalogue(self.job, self.policy, layout, (run, pass))
+    }
+
+    /// The number that the frames of a cell carry: that of no other cell of this lab, and the same
+    /// in a replay.
+    pub fn frame_number(&self, plan: &CellPlan) -> u32 {
+        random::of(self.job.seed, &plan.name)
     }
 
     /// The image of a cell's guest.

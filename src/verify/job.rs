@@ -3,6 +3,7 @@
 use super::cache::{Cache, CacheError};
 use super::faults::InjectedFault;
 use super::filter::{FilterText, FilterUnderTest};
+use super::random;
 use crate::frame::Mac;
 use crate::guest::Accel;
 use crate::guest::GuestKind;
@@ -161,6 +162,9 @@ pub struct Job {
     pub shortcuts: Shortcuts,
     /// Tells the messages of this run's workers from others'; set where they are started.
     pub run: u32,
+    /// What the numbers that the frames carry are made from, cell by cell, where the lab chooses
+    /// them: Linux guests and taps. A replay has that of its run.
+    pub seed: u32,
     /// What to break.
     pub inject: Option<InjectedFault>,
     /// How many workers share the host's cores; set where they are started.
@@ -203,6 +207,7 @@ impl Job {
             backend: Backend::default(),
             shortcuts: Shortcuts::all(),
             run: 0,
+            seed: random::number(),
             inject: None,
             workers: 1,
             rootless: !nix::unistd::geteuid().is_root(),

@@ -25,6 +25,7 @@ pub mod plan;
 mod pool;
 mod random;
 mod record;
+pub mod replay;
 mod restore_failures;
 mod run;
 mod sentinels;

@@ -141,7 +141,7 @@ pub fn identity(job: &Job) -> Option<Identity> {
 }
 
 /// What a job verifies, as a number that tells it from another with the same names.
-fn inputs(job: &Job) -> String {
+pub(super) fn inputs(job: &Job) -> String {
     let all = (
         &job.policy,
         &job.filters,

@@ -83,6 +83,8 @@ mod page;
 #[cfg(feature = "lab")]
 mod partitions;
 #[cfg(feature = "lab")]
+mod replay;
+#[cfg(feature = "lab")]
 mod restore;
 #[cfg(feature = "lab")]
 mod shipped;

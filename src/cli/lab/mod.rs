@@ -10,6 +10,8 @@ mod kernel;
 mod matrix;
 pub mod mutants;
 mod paths;
+mod replay;
+mod reporting;
 mod selection;
 mod small_host;
 mod verify;

@@ -39,6 +39,13 @@ pub fn comparison(found: &Comparison, against: Against<'_>, color: bool) -> Stri
     page.finish()
 }
 
+/// The changes with their suspects.
+pub fn differences(found: &Comparison, against: Against<'_>) -> String {
+    let mut page = Page::new(DEFAULT_WIDTH, false);
+    explained(&mut page, found, against);
+    page.finish()
+}
+
 /// The changes alone.
 pub fn changes(found: &Comparison) -> String {
     let mut page = Page::new(DEFAULT_WIDTH, false);

@@ -7,6 +7,7 @@ use crate::verify::VerifyError;
 use crate::verify::cell::CellContext;
 use crate::verify::guests::Guests;
 use crate::verify::job::{CellPlan, Job};
+use crate::verify::random;
 
 /// Runs a cell, and again as often as the job allows until it is green.
 pub async fn run(
@@ -43,6 +44,8 @@ async fn attempt(
     let dir = format!("retry-{again}");
     let job = Job {
         out: context.job.out.as_ref().map(|out| out.join(&dir)),
+        // A late frame of the try before must not count for this one.
+        seed: random::number(),
         ..context.job.clone()
     };
     let context = CellContext {

@@ -87,7 +87,8 @@ async fn exercise(
         attach,
         clients: PlayedClients::default(),
     };
-    let record = trial::run(random::number(), attach, &mut subject, |step| {
+    let frames = context.frame_number(run.plan);
+    let record = trial::run(frames, attach, &mut subject, |step| {
         run.enter(step);
     });
     let record = record.await?;

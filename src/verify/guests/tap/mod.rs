@@ -24,7 +24,7 @@ use crate::verify::record::PassRecord;
 use crate::verify::sentinels::{Bounds, Order};
 use crate::verify::trial::{self, TestSubject};
 use crate::verify::watch::Watch;
-use crate::verify::{VerifyError, learning, pass, random};
+use crate::verify::{VerifyError, learning, pass};
 use endpoint::TapEndpoint;
 use lease::Client;
 use responder::Responder;
@@ -41,8 +41,8 @@ pub async fn run(run: &mut CellRun<'_>, number: u8) -> Result<(), VerifyError> {
     run.enter(Step::Tap);
     let mut subject = TapGuest::open(run.context, number)?;
     subject.lease().await;
-    let attach = run.plan.attach;
-    let record = trial::run(random::number(), attach, &mut subject, |step| {
+    let (attach, frames) = (run.plan.attach, run.context.frame_number(run.plan));
+    let record = trial::run(frames, attach, &mut subject, |step| {
         run.enter(step);
     });
     let record = record.await;
