@@ -1,16 +1,13 @@
 //! A run is repeated from the directory that `--out` wrote. The runs are real, on a tap.
 
 use crate::common::{Verified, example, lanfence, verify_tap, verify_tap_policy};
-use lanfence::frame::Tag;
+use lanfence::frame::{TAG_LEN, Tag};
 use lanfence::report::json::to_json;
 use lanfence::report::model::{Failure, Run, Verdict};
 use rstest::rstest;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Output;
-
-/// How long a tag is in a frame.
-const LEN: usize = 16;
 
 fn bundle(done: &Verified) -> PathBuf {
     done.dir.path().join("out")
@@ -115,7 +112,7 @@ fn a_red_run_is_as_red_again_and_its_exit_code_stays() {
     told(&replay(&done, &["--out", out]), 1, &parts);
     let numbers = |dir: &Path| -> BTreeSet<u32> {
         let capture = std::fs::read(dir.join("tap-raw/frames.pcapng")).expect("the capture");
-        let tags = capture.windows(LEN).filter_map(Tag::find);
+        let tags = capture.windows(TAG_LEN).filter_map(Tag::find);
         tags.map(|tag| tag.run).collect()
     };
     let first = numbers(&bundle(&done));
