@@ -1,7 +1,7 @@
 //! `lanfence verify --replay`: the same cells and probes again.
 
-use super::reporting::{report, show};
-use super::verify::Options;
+use super::guest_image::GuestImageOption;
+use super::reporting::{Output, report, show};
 use crate::cli::failure::Failure;
 use crate::cli::output::say;
 use crate::policy::Policy;
@@ -11,13 +11,25 @@ use crate::report::text::plural;
 use crate::verdict::Exit;
 use crate::verify::job::Job;
 use crate::verify::replay::Bundle;
-use crate::verify::{Binding, Cache, FilterUnderTest, Request, diagnose};
+use crate::verify::{AccelChoice, Binding, Cache, FilterUnderTest, Request, Workers, diagnose};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
+/// What a replay takes from the command line.
+pub struct Here<'a> {
+    /// What it writes.
+    pub output: &'a Output,
+    /// Which accelerator.
+    pub accel: AccelChoice,
+    /// How the cells are shared out.
+    pub workers: Workers,
+    /// Where the guest image is.
+    pub guest: &'a GuestImageOption,
+}
+
 /// Reads the bundle, runs what went into it, reports as any run does, and compares.
-pub fn run(options: &Options, dir: &Path) -> Result<ExitCode, Failure> {
+pub fn run(here: &Here<'_>, dir: &Path) -> Result<ExitCode, Failure> {
     let started = Instant::now();
     let (bundle, before) = Bundle::read(dir).map_err(Failure::usage)?;
     let name = dir.display().to_string();
@@ -26,18 +38,18 @@ pub fn run(options: &Options, dir: &Path) -> Result<ExitCode, Failure> {
     let policy = Policy::parse(text, origin).map_err(Failure::usage)?;
     let tree = bundle.tree(dir).map_err(Failure::usage)?;
     let cache = Cache::open().map_err(Failure::host)?;
-    let job = bundle.job(here(options, &bundle, dir, &cache)?);
+    let job = bundle.job(here.job(&bundle, dir, &cache)?);
     let (parameters, mac, backend) = (job.parameters.clone(), job.mac, job.backend);
     let request = Request {
         job,
         plan: bundle.plan(),
         filter: bundle.filter,
-        accel: options.lab.accel.into(),
-        workers: options.lab.workers(),
+        accel: here.accel,
+        workers: here.workers,
         cache,
         started,
     };
-    let mut run = show(&options.output, request)?;
+    let mut run = show(here.output, request)?;
     let binding = Binding {
         tree: tree.as_ref(),
         parameters: &parameters,
@@ -45,34 +57,37 @@ pub fn run(options: &Options, dir: &Path) -> Result<ExitCode, Failure> {
         backend,
     };
     run.causes = diagnose(&run, &policy, &binding);
-    let own = report(&options.output, &run, None);
+    let own = report(here.output, &run, None);
     let is = Observed::of(&run, "this run").map_err(Failure::host)?;
     let found = compare(&Known::run(&was), &is);
     say(&told(&found, &name, own))?;
     Ok(exit(&found, own).into())
 }
 
-/// A job that says where things are on this machine; all else of it is the bundle's.
-fn here(options: &Options, bundle: &Bundle, dir: &Path, cache: &Cache) -> Result<Job, Failure> {
-    let image = if bundle.has_machine() {
-        Some(options.lab.guest.required()?)
-    } else {
-        None
-    };
-    let guest = image.map(std::path::absolute).transpose();
-    let out = options.output.prepare()?;
-    if out.is_some() && out == dir.canonicalize().ok() {
-        let name = dir.display();
-        return Err(Failure::usage(format!(
-            "--out {name} would overwrite the run that is replayed\n  cure: name another directory"
-        )));
+impl Here<'_> {
+    /// A job that says where things are on this machine; all else of it is the bundle's.
+    fn job(&self, bundle: &Bundle, dir: &Path, cache: &Cache) -> Result<Job, Failure> {
+        let image = if bundle.has_machine() {
+            Some(self.guest.required()?)
+        } else {
+            None
+        };
+        let guest = image.map(std::path::absolute).transpose();
+        let out = self.output.prepare()?;
+        if out.is_some() && out == dir.canonicalize().ok() {
+            let name = dir.display();
+            return Err(Failure::usage(format!(
+                "--out {name} would overwrite the run that is replayed\n  cure: name another directory"
+            )));
+        }
+        let job =
+            Job::new(bundle.policy(), &FilterUnderTest::none(), cache).map_err(Failure::host)?;
+        Ok(Job {
+            guest: guest.map_err(Failure::usage)?,
+            out,
+            ..job
+        })
     }
-    let job = Job::new(bundle.policy(), &FilterUnderTest::none(), cache).map_err(Failure::host)?;
-    Ok(Job {
-        guest: guest.map_err(Failure::usage)?,
-        out,
-        ..job
-    })
 }
 
 /// Other verdicts fail, better ones too; what is not proven in either of the runs is not said to be

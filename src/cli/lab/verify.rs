@@ -26,7 +26,7 @@ use std::time::Instant;
 
 /// `--accel`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum AccelOption {
+enum AccelOption {
     /// KVM if lanfence's own guest boots under it, else TCG
     Auto,
     /// KVM; exit code 3 if it does not work
@@ -117,18 +117,18 @@ pub struct Options {
     #[arg(long, value_name = "BUNDLE", help_heading = "Selection", conflicts_with_all = REPLAYED)]
     replay: Option<PathBuf>,
     #[command(flatten)]
-    pub output: Output,
+    output: Output,
     #[command(flatten)]
-    pub lab: Lab,
+    lab: Lab,
 }
 
 /// How the cells are run.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Lab")]
-pub struct Lab {
+struct Lab {
     /// Accelerator for the guests
     #[arg(long, value_enum, default_value_t = AccelOption::Auto)]
-    pub accel: AccelOption,
+    accel: AccelOption,
     /// Start guests from a snapshot or by a cold boot
     #[arg(long, value_enum, default_value_t = BootChoice::Restore)]
     boot: BootChoice,
@@ -144,7 +144,7 @@ pub struct Lab {
     #[arg(long, value_name = "N", default_value_t = 0)]
     retries: u32,
     #[command(flatten)]
-    pub guest: GuestImageOption,
+    guest: GuestImageOption,
     /// Turn off everything that only saves time but touches libvirtd, the rules or the guest
     ///
     /// The run takes longer; the verdicts are the same.
@@ -156,8 +156,7 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// How the cells are shared out.
-    pub fn workers(&self) -> Workers {
+    fn workers(&self) -> Workers {
         Workers {
             fail_fast: self.fail_fast,
             ..self.jobs.map_or_else(Workers::one_a_core, Workers::of)
@@ -165,10 +164,22 @@ impl Lab {
     }
 }
 
+impl Options {
+    /// What a replay takes from the command line.
+    fn here(&self) -> replay::Here<'_> {
+        replay::Here {
+            output: &self.output,
+            accel: self.lab.accel.into(),
+            workers: self.lab.workers(),
+            guest: &self.lab.guest,
+        }
+    }
+}
+
 /// Runs the cells and reports.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     if let Some(bundle) = &options.replay {
-        return replay::run(options, bundle);
+        return replay::run(&options.here(), bundle);
     }
     let started = Instant::now();
     let baseline = options.baseline.load()?;
