@@ -9,7 +9,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 /// Far more than any of these needs, on a busy machine and without optimisation.
-const DEADLINE: Duration = Duration::from_secs(120);
+const DEADLINE: Duration = Duration::from_secs(300);
 
 /// KiB of address space that a run may take; the program itself maps some 100,000.
 const MEMORY: u32 = 1_500_000;
