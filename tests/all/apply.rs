@@ -1,6 +1,7 @@
 //! `apply`, `remove` and `repair` on a small host with real guests.
 
 use crate::small_host::{SmallHost, on_a_small_host, on_bridge, run};
+use lanfence::host::gate;
 
 /// A way to lose a filter, with its name.
 type Break = (&'static str, fn(&SmallHost));
@@ -41,7 +42,7 @@ fn rules_that_are_gone_are_made_anew() {
     on_a_small_host("apply::rules_that_are_gone_are_made_anew", |host| {
         host.start("web", &on_bridge(1, ""));
         host.lanfence(&["apply", "web"]).ended(0);
-        let breaks: [Break; 6] = [
+        let breaks: [Break; 7] = [
             ("flushed", |_| drop(run("ebtables", &["-t", "nat", "-F"]))),
             ("all flushed", |_| drop(run("nft", &["flush", "ruleset"]))),
             ("a jump gone", |_| {
@@ -58,6 +59,14 @@ fn rules_that_are_gone_are_made_anew() {
                 run("ebtables", &rule);
             }),
             ("a rule gone", |_| {
+                run(
+                    "ebtables",
+                    &["-t", "nat", "-D", "libvirt-I-vnet0", "-j", "DROP"],
+                );
+            }),
+            // As a watcher leaves it that was killed, or that could not mend it.
+            ("a rule gone, and the device closed", |_| {
+                gate::close(&["vnet0"]).expect("the gate can be closed");
                 run(
                     "ebtables",
                     &["-t", "nat", "-D", "libvirt-I-vnet0", "-j", "DROP"],

@@ -71,12 +71,11 @@ fn interface(
         plan,
         rebound: false,
     };
-    // The filter itself first: what is bound afterwards has its new content.
-    let content = |reason: &&Reason| is_content(reason);
-    for reason in report.reasons.iter().filter(content) {
-        mender.mend(reason);
-    }
-    for reason in report.reasons.iter().filter(|reason| !is_content(reason)) {
+    // The filter itself first: what is bound afterwards has its new content. A closed device is
+    // opened last: only what makes its rules anew can prove them.
+    let mut reasons: Vec<&Reason> = report.reasons.iter().collect();
+    reasons.sort_by_key(|reason| (!is_content(reason), matches!(reason, Reason::Closed)));
+    for reason in reasons {
         mender.mend(reason);
     }
     if report.running && !report.reasons.is_empty() && mender.plan.refusals.is_empty() {
