@@ -72,7 +72,7 @@ ip addr add 192.168.1.9/24 dev br0
 ip link set br0 up
 cat >/tmp/web.xml <<'X'
 <domain type='kvm'><name>web</name><memory unit='MiB'>32</memory>
-<os><type arch='x86_64' machine='pc'>hvm</type></os><devices>
+<os><type arch='x86_64' machine='pc'>hvm</type></os><features><acpi/></features><devices>
 <interface type='bridge'><mac address='52:54:00:00:00:01'/><source bridge='br0'/><model type='pcnet'/></interface>
 <memballoon model='none'/></devices></domain>
 X
