@@ -240,7 +240,7 @@ impl Bundle {
 /// Writes what a run came to beside what went into it.
 ///
 /// # Errors
-/// [`BundleError::File`].
+/// [`BundleError::Write`].
 pub fn write_report(out: &Path, run: &Run) -> Result<(), BundleError> {
     put(out.join(REPORT), &to_json(run))
 }
