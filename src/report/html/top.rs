@@ -1,7 +1,7 @@
 //! The head of the page: what the run comes to, and its figures.
 
 use super::view::View;
-use crate::report::model::Run;
+use crate::report::model::{Cell, Run};
 use crate::report::table::filter_line;
 use crate::report::text::{clean, plural, seconds};
 use crate::report::titles::known_gaps_open;
@@ -59,14 +59,16 @@ pub fn header(view: &View<'_>) -> Markup {
     }
 }
 
+/// How many cells are green.
+fn green(run: &Run) -> usize {
+    let passes = |cell: &&Cell| cell.conclusion() == Conclusion::Pass;
+    run.cells.iter().filter(passes).count()
+}
+
 /// The conclusion in words.
 fn sentence(run: &Run) -> String {
     let counts = run.counts();
-    let green = run
-        .cells
-        .iter()
-        .filter(|cell| cell.conclusion() == Conclusion::Pass)
-        .count();
+    let green = green(run);
     let cells = plural(run.cells.len(), "cell");
     match run.conclusion() {
         Conclusion::Pass => format!("every probe of {cells} came out as the policy wants"),
@@ -85,11 +87,7 @@ fn sentence(run: &Run) -> String {
 
 fn figures(run: &Run) -> Markup {
     let counts = run.counts();
-    let green = run
-        .cells
-        .iter()
-        .filter(|cell| cell.conclusion() == Conclusion::Pass)
-        .count();
+    let green = green(run);
     let figures = [
         (
             if green < run.cells.len() {
