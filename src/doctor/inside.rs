@@ -28,6 +28,7 @@ pub fn try_all(
         images: &[],
         kvm: false,
         libvirt_cache,
+        emulators: &[],
         shortcuts: Shortcuts::all(),
         parent,
     });

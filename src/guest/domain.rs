@@ -1,6 +1,7 @@
 //! The domain XML of a throwaway guest.
 
 use super::accel::Accel;
+use super::board::Board;
 use super::command_line::{agent_words, command_line};
 use super::drive::{self, Drive};
 use super::image::Image;
@@ -19,8 +20,8 @@ pub enum DomainKind<'a> {
     Ipxe(&'a Path),
     /// GRUB, which iPXE starts with these words on its command line.
     Grub(&'a str),
-    /// U-Boot in place of the firmware.
-    Uboot,
+    /// U-Boot in place of the firmware, on the machine that it is built for.
+    Uboot(Board),
     /// Whatever boots from the drive.
     Foreign(&'a Drive<'a>),
 }
@@ -50,6 +51,20 @@ const UUIDS: uuid::Uuid = uuid::uuid!("7d1c5a0e-6f0b-5c37-9a55-1b1e0e5a2f46");
 /// Memory of a guest in MiB: the kernel, 20 MB of initramfs and room to run.
 const MEMORY_MIB: u32 = 128;
 
+/// The same on MIPS Malta, where U-Boot counts on as much (its `configs/malta.h`) and says nothing
+/// more with less.
+const MALTA_MIB: u32 = 256;
+
+impl DomainKind<'_> {
+    /// The machine that it runs on.
+    fn board(&self) -> Board {
+        match self {
+            Self::Uboot(board) => *board,
+            _ => Board::Pc,
+        }
+    }
+}
+
 /// Socket of the serial console.
 pub fn console_path(name: &str) -> String {
     format!("{STATE}/{name}.console")
@@ -69,7 +84,7 @@ pub fn agent_path(name: &str) -> String {
 /// The whole domain, with its NIC or with none, to be plugged one later.
 pub fn domain_xml(spec: &DomainSpec<'_>, interface: Option<&Interface>) -> String {
     let mut xml = Xml::new();
-    let kind = if spec.accel == Accel::Kvm {
+    let kind = if spec.accel == Accel::Kvm && spec.kind.board() == Board::Pc {
         "kvm"
     } else {
         "qemu"
@@ -81,6 +96,7 @@ pub fn domain_xml(spec: &DomainSpec<'_>, interface: Option<&Interface>) -> Strin
         xml.text("uuid", &[], &uuid.to_string());
         let memory = match spec.kind {
             DomainKind::Foreign(drive) => drive.manifest.memory_mib,
+            DomainKind::Uboot(Board::Malta) => MALTA_MIB,
             _ => MEMORY_MIB,
         };
         xml.text("memory", &[("unit", "MiB")], &memory.to_string());
@@ -88,7 +104,9 @@ pub fn domain_xml(spec: &DomainSpec<'_>, interface: Option<&Interface>) -> Strin
         xml.open("os", &[], |xml| system(xml, spec, interface));
         // The machine has no hot-plug without ACPI, whether the guest uses it or not; foreign
         // guests also need it for an orderly power-off.
-        xml.open("features", &[], |xml| xml.empty("acpi", &[]));
+        if spec.kind.board() == Board::Pc {
+            xml.open("features", &[], |xml| xml.empty("acpi", &[]));
+        }
         if let DomainKind::Foreign(drive) = spec.kind {
             xml.empty("clock", &[("offset", drive.clock())]);
         }
@@ -104,11 +122,16 @@ pub fn domain_xml(spec: &DomainSpec<'_>, interface: Option<&Interface>) -> Strin
 
 /// What is booted.
 fn system(xml: &mut Xml, spec: &DomainSpec<'_>, interface: Option<&Interface>) {
+    let (architecture, machine) = spec.kind.board().names();
     let machine = match spec.kind {
         DomainKind::Foreign(drive) => drive.machine(),
-        _ => "pc",
+        _ => machine,
     };
-    xml.text("type", &[("arch", "x86_64"), ("machine", machine)], "hvm");
+    xml.text(
+        "type",
+        &[("arch", architecture), ("machine", machine)],
+        "hvm",
+    );
     let mut file = |name: &str, path: &Path| xml.text(name, &[], &path.to_string_lossy());
     match spec.kind {
         DomainKind::Linux => {
@@ -132,9 +155,13 @@ fn system(xml: &mut Xml, spec: &DomainSpec<'_>, interface: Option<&Interface>) {
             xml.text("cmdline", &[], words);
             xml.empty("bios", &[("useserial", "yes")]);
         }
-        DomainKind::Uboot => {
+        DomainKind::Uboot(board) => {
+            let rom = match board {
+                Board::Pc => &spec.image.uboot,
+                Board::Malta => &spec.image.uboot_malta,
+            };
             let attributes = [("readonly", "yes"), ("type", "rom")];
-            xml.text("loader", &attributes, &spec.image.uboot.to_string_lossy());
+            xml.text("loader", &attributes, &rom.to_string_lossy());
         }
         DomainKind::Foreign(drive) => xml.empty("boot", &[("dev", drive.boot())]),
     }
@@ -223,6 +250,7 @@ mod tests {
             ipxe: "/guest/ipxe.lkrn".into(),
             grub: "/guest/grub.0".into(),
             uboot: "/guest/u-boot.rom".into(),
+            uboot_malta: "/guest/u-boot-malta.bin".into(),
         }
     }
 
@@ -265,10 +293,16 @@ mod tests {
         };
         insta::assert_snapshot!("grub", domain_xml(&grub, Some(&interface(None))));
         let uboot = DomainSpec {
-            kind: DomainKind::Uboot,
-            ..spec
+            kind: DomainKind::Uboot(Board::Pc),
+            ..spec.clone()
         };
         insta::assert_snapshot!("uboot", domain_xml(&uboot, Some(&interface(None))));
+        let malta = DomainSpec {
+            kind: DomainKind::Uboot(Board::Malta),
+            accel: Accel::Kvm,
+            ..spec
+        };
+        insta::assert_snapshot!("uboot_malta", domain_xml(&malta, Some(&interface(None))));
     }
 
     #[rstest]

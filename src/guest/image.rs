@@ -16,6 +16,9 @@ pub struct Image {
     pub grub: PathBuf,
     /// U-Boot as a ROM. An image made by hand may come without.
     pub uboot: PathBuf,
+    /// U-Boot for MIPS Malta, its words in the order in which QEMU takes them. An image made by
+    /// hand may come without.
+    pub uboot_malta: PathBuf,
 }
 
 impl Image {
@@ -30,6 +33,7 @@ impl Image {
             ipxe: dir.join(IPXE),
             grub: dir.join(GRUB),
             uboot: dir.join(UBOOT),
+            uboot_malta: dir.join(UBOOT_MALTA),
         };
         expect_magic(&image.kernel, b"\x7fELF", "an ELF kernel")?;
         expect_magic(&image.initramfs, b"070701", "a newc archive")?;
@@ -46,7 +50,14 @@ const GRUB: &str = "grub.0";
 /// U-Boot's file in the image.
 const UBOOT: &str = "u-boot.rom";
 
+/// The file of U-Boot for MIPS Malta in the image.
+const UBOOT_MALTA: &str = "u-boot-malta.bin";
+
 /// What the image has of the things that some NIC models need.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one fact a file, all combinations occur"
+)]
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ImageContents {
     /// Modules that were looked for and that the kernel does not come with.
@@ -59,6 +70,8 @@ pub struct ImageContents {
     pub grub: bool,
     /// Whether it has U-Boot.
     pub uboot: bool,
+    /// Whether it has U-Boot for MIPS Malta.
+    pub uboot_malta: bool,
 }
 
 /// How a firmware file's name begins in the archive.
@@ -94,6 +107,7 @@ impl ImageContents {
             ipxe: dir.join(IPXE).is_file(),
             grub: dir.join(GRUB).is_file(),
             uboot: dir.join(UBOOT).is_file(),
+            uboot_malta: dir.join(UBOOT_MALTA).is_file(),
         })
     }
 

@@ -3,6 +3,7 @@
 mod accel;
 mod agent;
 mod back_end;
+mod board;
 mod boot;
 mod command_line;
 mod console;
@@ -25,6 +26,7 @@ mod xml;
 
 pub use accel::Accel;
 pub use agent::AgentClient;
+pub use board::Board;
 pub use boot::{Guest, Machine, boot};
 pub use command_line::command_line;
 pub use domain::{DomainKind, DomainSpec, domain_xml, serial_log};

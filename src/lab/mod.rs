@@ -60,7 +60,7 @@ pub use pair::Pair;
 pub use parts::{Hosts, filters_only, hosts, small_host, try_tap};
 pub use paths::{STATE, image_path, log_path};
 pub use process::Process;
-pub use programs::{EMULATOR, find as find_program};
+pub use programs::{EMULATOR, MIPS_EMULATOR, find as find_program};
 pub use sender::Sender;
 pub use sensor::{Direction, Impairment, Sensor, Sighted};
 pub use shortcuts::{Shortcut, Shortcuts};

@@ -62,7 +62,7 @@ pub fn make(options: &EnterOptions<'_>) -> Result<(), LabError> {
         None => tmpfs(LIBVIRT_CACHE)?,
     }
     if has(Shortcut::HideEmulators) {
-        hide::programs();
+        hide::programs(options.emulators);
     }
     // libvirt reads /sys/class/net and /proc/sys/net: both must be this namespace's.
     kernel_fs("proc", "/proc")?;

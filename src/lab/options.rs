@@ -13,6 +13,8 @@ pub struct EnterOptions<'a> {
     pub images: &'a [PathBuf],
     /// Whether guests are to run under KVM.
     pub kvm: bool,
+    /// Emulators that guests run in besides that of x86.
+    pub emulators: &'a [&'a str],
     /// What is done only to save time.
     pub shortcuts: Shortcuts,
     /// The process that started this one, by its number: the lab ends when it dies.

@@ -6,6 +6,7 @@ use super::filter::{FilterText, FilterUnderTest};
 use super::random;
 use crate::frame::Mac;
 use crate::guest::Accel;
+use crate::guest::Board;
 use crate::guest::GuestKind;
 use crate::guest::foreign::Manifest;
 use crate::lab::Shortcuts;
@@ -213,6 +214,20 @@ impl Job {
             rootless: !nix::unistd::geteuid().is_root(),
             boot_only: false,
         })
+    }
+
+    /// The emulators of guests that are no PCs, each once.
+    pub fn emulators(&self) -> Vec<&'static str> {
+        let boards = self
+            .cells
+            .iter()
+            .map(|cell| Board::of_cell(&cell.guest, &cell.nic));
+        let mut others: Vec<&str> = boards
+            .filter(|board| *board != Board::Pc)
+            .map(Board::emulator)
+            .collect();
+        others.dedup();
+        others
     }
 
     /// Whether a machine runs under QEMU in any cell.

@@ -21,6 +21,7 @@ mod shipped_filters;
 mod sources;
 mod tasks;
 mod tool;
+mod wishes;
 
 use anyhow::Result;
 use options::Options;

@@ -164,6 +164,14 @@ pub const NEEDS: &[Need] = {
     ]
 };
 
+/// What a few cells of the matrix need and everything else does without: the emulator of guests on
+/// MIPS.
+pub const MIPS: Need = need(
+    Proof::Program("qemu-system-mipsel"),
+    "runs U-Boot with pcnet",
+    Package::Named("qemu-system-mips"),
+);
+
 impl Need {
     /// What is looked for, in a few words.
     pub fn subject(&self) -> String {

@@ -7,6 +7,7 @@ use crate::image;
 use crate::options::Options;
 use crate::setup;
 use crate::tool;
+use crate::wishes;
 use anyhow::{Context as _, Result};
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -70,6 +71,9 @@ pub fn doctor(options: Options, arguments: Vec<OsString>) -> Result<()> {
 }
 
 fn lanfence(options: Options, verb: &str, arguments: Vec<OsString>) -> Result<()> {
+    for need in wishes::of(&arguments) {
+        setup::wish(options, need);
+    }
     let mut command = prepared(options)?;
     // Not --quiet: the first build takes a minute or two, and silence looks like a hang.
     command.args(["run", "--package", "lanfence", "--bin", "lanfence"]);
@@ -86,6 +90,9 @@ pub fn test(options: Options, arguments: Vec<OsString>) -> Result<()> {
     let mut command = prepared(options)?;
     if arguments.is_empty() {
         hosts::prepare_for_tests(options)?;
+        for need in wishes::all() {
+            setup::wish(options, need);
+        }
     }
     command.args(["test", "--workspace"]).args(arguments);
     hand_over(&mut command)

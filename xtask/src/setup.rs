@@ -73,7 +73,7 @@ pub fn ensure(options: Options, update_kernel: bool) -> Result<Ready> {
     let cache = Cache::open()?;
     let missing = needs::missing();
     if !missing.is_empty() {
-        install(options, &distro, &missing, &cache)?;
+        install(options, &distro, &missing, &cache, &needs::missing)?;
     }
     let Some(release) = distro.release else {
         bail!(unknown(&distro, &missing));
@@ -139,7 +139,14 @@ fn download(
     })
 }
 
-fn install(options: Options, distro: &Distro, missing: &[Need], cache: &Cache) -> Result<()> {
+/// `look` says what is missing once the packages are there.
+fn install(
+    options: Options,
+    distro: &Distro,
+    missing: &[Need],
+    cache: &Cache,
+    look: &dyn Fn() -> Vec<Need>,
+) -> Result<()> {
     let distro = distro.clone().with_form()?;
     let Some(release) = distro.release else {
         bail!(unknown(&distro, missing));
@@ -154,7 +161,7 @@ fn install(options: Options, distro: &Distro, missing: &[Need], cache: &Cache) -
     }
     eprint!("missing:\n{}", needs::describe(missing, release));
     apt::install(&names, release, cache)?;
-    let still = needs::missing();
+    let still = look();
     if !still.is_empty() {
         bail!(Unfit(format!(
             "these are still missing after their packages were installed:\n{}",
@@ -162,6 +169,30 @@ fn install(options: Options, distro: &Distro, missing: &[Need], cache: &Cache) -
         )));
     }
     Ok(())
+}
+
+/// Installs what only some cells need, where it is missing. A machine that cannot have it runs the
+/// other cells; those are skipped with the reason.
+pub fn wish(options: Options, need: &Need) {
+    if need.locate().is_some() {
+        return;
+    }
+    let install = || -> Result<()> {
+        let distro = distro::detect();
+        install(options, &distro, &[*need], &Cache::open()?, &|| {
+            if need.locate().is_some() {
+                Vec::new()
+            } else {
+                vec![*need]
+            }
+        })
+    };
+    if let Err(error) = install() {
+        eprintln!(
+            "{} is not there, and its cells are skipped: {error:#}",
+            short(need)
+        );
+    }
 }
 
 /// The exact list for a distribution whose package names are not known.

@@ -75,7 +75,8 @@ pub const TASKS: &[Task] = &[
         arguments: "[ARGUMENTS OF lanfence verify]",
         summary: "Run `lanfence verify`: prove a filter with real guests",
         details: "Runs `setup` and `image` first. All other arguments go to `lanfence verify`;\n\
-                  `cargo xtask verify --help` prints its options.",
+                  `cargo xtask verify --help` prints its options. With --matrix full, or a --cell\n\
+                  that matches uboot/pcnet, it also installs qemu-system-mips if it can.",
         passthrough: true,
         run: run::verify,
     },

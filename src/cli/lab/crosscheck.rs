@@ -137,6 +137,7 @@ pub fn work(options: &WorkerOptions) -> Result<ExitCode, Failure> {
         images: &[],
         kvm: false,
         libvirt_cache: None,
+        emulators: &[],
         shortcuts: task.shortcuts(),
         parent: options.parent,
     });

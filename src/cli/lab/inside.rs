@@ -29,6 +29,7 @@ pub fn answer<Asked: DeserializeOwned, Answer: Serialize>(
         images: &[],
         kvm: false,
         libvirt_cache: None,
+        emulators: &[],
         shortcuts: Shortcuts::all(),
         parent,
     })

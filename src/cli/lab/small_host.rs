@@ -32,6 +32,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         images: &[],
         kvm: false,
         libvirt_cache: options.libvirt_cache.as_deref(),
+        emulators: &[],
         shortcuts: Shortcuts::all(),
         parent: options.parent,
     })

@@ -38,10 +38,12 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         job.out = Some(format!("/proc/self/fd/{}", dir.as_raw_fd()).into());
     }
     let images: Vec<_> = job.foreign.iter().map(|one| one.image.clone()).collect();
+    let emulators = job.emulators();
     let entered = enter(EnterOptions {
         images: &images,
         kvm: job.accel == Accel::Kvm,
         libvirt_cache: job.libvirt_cache.as_deref(),
+        emulators: &emulators,
         shortcuts: job.shortcuts,
         parent: options.parent,
     });

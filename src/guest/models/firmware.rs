@@ -1,8 +1,10 @@
 //! Which NIC models a firmware has drivers for.
 
 use super::quirks::Quirk;
+use crate::guest::board::Board;
 use crate::guest::image::ImageContents;
 use crate::guest::kind::GuestKind;
+use crate::lab::{MIPS_EMULATOR, find_program};
 use crate::report::model::BackEnd;
 
 /// The models that Debian's U-Boot for machine `pc` has drivers for (measured:
@@ -29,6 +31,9 @@ pub fn unfit(kind: &GuestKind, quirk: &Quirk, image: &ImageContents) -> Option<S
         return Some(reason.to_owned());
     }
     match kind {
+        GuestKind::Uboot if Board::of_nic(quirk.name) == Board::Malta => (!image.uboot_malta)
+            .then(|| missing("U-Boot for MIPS Malta"))
+            .or_else(|| no_mips(find_program(MIPS_EMULATOR).is_some())),
         GuestKind::Uboot => (!image.uboot).then(|| missing("U-Boot")),
         _ if !image.ipxe => Some(missing("iPXE")),
         GuestKind::Grub => (!image.grub).then(|| missing("GRUB")),
@@ -36,9 +41,18 @@ pub fn unfit(kind: &GuestKind, quirk: &Quirk, image: &ImageContents) -> Option<S
     }
 }
 
+/// Why no guest on MIPS can run here.
+fn no_mips(installed: bool) -> Option<String> {
+    (!installed).then(|| {
+        format!(
+            "U-Boot drives it on MIPS Malta only, and {MIPS_EMULATOR} is not installed: `apt-get install --no-install-recommends qemu-system-mips`, which `cargo xtask verify --cell uboot/pcnet` does"
+        )
+    })
+}
+
 /// Why U-Boot cannot use the model.
 fn no_uboot(quirk: &Quirk) -> Option<&'static str> {
-    if UBOOT.contains(&quirk.name) {
+    if UBOOT.contains(&quirk.name) || Board::of_nic(quirk.name) == Board::Malta {
         return None;
     }
     Some(match quirk.name {
@@ -67,6 +81,7 @@ mod tests {
             ipxe: true,
             grub: true,
             uboot: true,
+            uboot_malta: true,
             ..ImageContents::default()
         }
     }
@@ -74,7 +89,7 @@ mod tests {
     #[rstest]
     #[case::grub_has_ipxes_drivers(GuestKind::Grub, "i82551", None)]
     #[case::and_its_gaps(GuestKind::Grub, "igb", Some("link come up"))]
-    #[case::an_old_nic(GuestKind::Uboot, "pcnet", Some("no driver"))]
+    #[case::an_old_nic(GuestKind::Uboot, "rtl8139", Some("no driver"))]
     #[case::its_own_driver(GuestKind::Uboot, "e1000", None)]
     #[case::no_mac(GuestKind::Uboot, "e1000e", Some("No valid MAC"))]
     #[case::a_wrong_mac(GuestKind::Uboot, "virtio", Some("52:52:52:52:52:52"))]
@@ -99,12 +114,25 @@ mod tests {
     #[case(GuestKind::Ipxe, "iPXE")]
     #[case(GuestKind::Grub, "GRUB")]
     #[case(GuestKind::Uboot, "U-Boot")]
+    #[case(GuestKind::Uboot, "U-Boot for MIPS Malta")]
     fn an_image_that_lacks_it_is_named(#[case] kind: GuestKind, #[case] what: &str) {
+        let model = if what.ends_with("Malta") {
+            "pcnet"
+        } else {
+            "e1000"
+        };
         let lacks = ImageContents {
             ipxe: kind != GuestKind::Ipxe,
             ..ImageContents::default()
         };
-        let reason = unfit(&kind, &quirk("e1000"), &lacks).expect("a reason");
+        let reason = unfit(&kind, &quirk(model), &lacks).expect("a reason");
         assert!(reason.contains(&format!("no {what};")), "{reason}");
+    }
+
+    #[test]
+    fn the_other_emulator_is_asked_for_by_its_package() {
+        assert_eq!(no_mips(true), None);
+        let reason = no_mips(false).expect("a reason");
+        assert!(reason.contains("apt-get install --no-install-recommends qemu-system-mips`"));
     }
 }

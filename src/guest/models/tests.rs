@@ -29,6 +29,7 @@ fn image(absent: &[&str], firmware: &[&str]) -> ImageContents {
         ipxe: true,
         grub: true,
         uboot: true,
+        uboot_malta: true,
     }
 }
 

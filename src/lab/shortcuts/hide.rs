@@ -36,11 +36,12 @@ pub fn kvm(dir: &Path) {
     }
 }
 
-/// Hides programs in this mount namespace. One that cannot be hidden is only slow.
-pub fn programs() {
+/// Hides programs in this mount namespace, but for emulators that guests `also` run in. One that
+/// cannot be hidden is only slow.
+pub fn programs(also: &[&str]) {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let dirs: Vec<PathBuf> = std::env::split_paths(&path).collect();
-    for program in idle(&dirs) {
+    for program in idle(&dirs, also) {
         let _ = bind(Path::new("/dev/null"), &program.to_string_lossy());
     }
 }
@@ -48,10 +49,11 @@ pub fn programs() {
 /// The programs in these directories that are to be hidden. No links: a mount on a link is
 /// one on what it leads to, which may be the one that is needed; nor what the emulator is
 /// itself a link to.
-fn idle(dirs: &[PathBuf]) -> Vec<PathBuf> {
+fn idle(dirs: &[PathBuf], also: &[&str]) -> Vec<PathBuf> {
+    let emulators = || also.iter().chain([&EMULATOR]);
     let needed = dirs
         .iter()
-        .filter_map(|dir| dir.join(EMULATOR).canonicalize().ok());
+        .flat_map(|dir| emulators().filter_map(|name| dir.join(name).canonicalize().ok()));
     let needed: Vec<PathBuf> = needed.collect();
     let entries = dirs.iter().filter_map(|dir| std::fs::read_dir(dir).ok());
     entries
@@ -91,11 +93,17 @@ mod tests {
             std::fs::write(dir.path().join(file), "").expect("a file");
         }
         std::os::unix::fs::symlink(EMULATOR, dir.path().join("qemu-system-amd64")).expect("a link");
-        let mut hidden = idle(&[dir.path().into()]);
+        let mut hidden = idle(&[dir.path().into()], &[]);
         hidden.sort();
         assert_eq!(
             hidden,
             ["dmidecode", "qemu-system-i386"].map(|name| dir.path().join(name))
+        );
+        let hidden = idle(&[dir.path().into()], &["qemu-system-i386"]);
+        assert_eq!(
+            hidden,
+            [dir.path().join("dmidecode")],
+            "another that guests run in"
         );
     }
 
@@ -107,11 +115,11 @@ mod tests {
         let links = tempfile::tempdir().expect("a directory");
         std::os::unix::fs::symlink(dir.path().join(real), links.path().join(EMULATOR))
             .expect("a link");
-        assert!(idle(&[links.path().into(), dir.path().into()]).is_empty());
+        assert!(idle(&[links.path().into(), dir.path().into()], &[]).is_empty());
     }
 
     #[test]
     fn a_directory_that_is_not_there_hides_nothing() {
-        assert!(idle(&["/nonexistent".into()]).is_empty());
+        assert!(idle(&["/nonexistent".into()], &[]).is_empty());
     }
 }

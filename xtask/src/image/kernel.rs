@@ -4,6 +4,7 @@
 use super::bzimage;
 use super::grub;
 use super::modules::{self, Selection, Tree};
+use super::uboot;
 use crate::apt;
 use crate::cache::{Cache, hex_sum, make_directory, write_readable};
 use crate::guest_packages::GuestPackages;
@@ -13,7 +14,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Raised when the same package has to be unpacked into something else.
-const FORMAT: u32 = 5;
+const FORMAT: u32 = 6;
 
 /// Trees of the kernel package that hold no NIC driver and most of its bytes.
 const SKIPPED: [&str; 9] = [
@@ -28,13 +29,10 @@ const SKIPPED: [&str; 9] = [
     "*/usr/share",
 ];
 
-/// U-Boot for QEMU's machine `pc`.
-pub const UBOOT: &str = "u-boot.rom";
-
 /// An unpacked kernel in the cache.
 #[derive(Debug)]
 pub struct Kernel {
-    /// Holds `vmlinux`, `release`, `order`, `pci`, `absent`, `modules/`, `busybox`, `ipxe.lkrn`, `ipxe.iso` and, where they could be made or found, `grub.0` and `u-boot.rom`.
+    /// Holds `vmlinux`, `release`, `order`, `pci`, `absent`, `modules/`, `busybox`, `ipxe.lkrn`, `ipxe.iso` and, where they could be made or found, `grub.0`, `u-boot.rom` and `u-boot-malta.bin`.
     pub directory: PathBuf,
 }
 
@@ -149,11 +147,7 @@ fn unpack(packages: &GuestPackages, scratch: &Path) -> Result<()> {
         // The other guests do without it, and its cells say what is missing.
         Err(error) => eprintln!("no {} for the cells of GRUB: {error:#}", grub::FILE),
     }
-    // The other guests do without it too.
-    match fs::read(root.join("usr/lib/u-boot/qemu-x86").join(UBOOT)) {
-        Ok(rom) => write_readable(&target.join(UBOOT), &rom)?,
-        Err(error) => eprintln!("no {UBOOT} for the cells of U-Boot: {error}"),
-    }
+    uboot::put(&root, &target)?;
     write_selection(&selection, &target)
 }
 

@@ -1,4 +1,4 @@
-//! The guest image: `guest/KEY/{vmlinux,vmlinuz,initramfs.cpio,ipxe.lkrn,grub.0,u-boot.rom,opaque.iso,manifest.json}`
+//! The guest image: `guest/KEY/{vmlinux,vmlinuz,initramfs.cpio,ipxe.lkrn,grub.0,u-boot.rom,u-boot-malta.bin,opaque.iso,manifest.json}`
 //! in the cache. The key is a hash over everything that goes in, so an image is built
 //! once and never changes afterwards.
 //!
@@ -22,6 +22,7 @@ mod libs;
 mod manifest;
 mod modules;
 mod opaque;
+mod uboot;
 
 pub use agent::{build_lanfence, build_pure, cargo, workspace};
 
@@ -211,7 +212,7 @@ fn write_image(ready: &Ready, from: &Ingredients, key: &str, image: &Path) -> Re
 /// Puts those boot loaders into the image that the packages had; their names and hashes.
 fn boot_loaders(kernel: &Kernel, image: &Path) -> Result<Vec<(String, String)>> {
     let mut sums = Vec::new();
-    for name in [grub::FILE, kernel::UBOOT] {
+    for name in [grub::FILE, uboot::PC, uboot::MALTA] {
         let file = kernel.path(name);
         if file.exists() {
             let bytes = read(&file)?;

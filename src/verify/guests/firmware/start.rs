@@ -123,7 +123,7 @@ impl<'a: 'b, 'b, F: Firmware> Start<'_, 'a, 'b, F> {
         let lan = &context.lab.lan;
         let number = snapshot::number(lan, &plan.nic);
         let name = base_name(plan);
-        let told = F::tell(&name, lan, lan.lease(number), None)?;
+        let told = F::tell((&name, &plan.nic), lan, lan.lease(number), None)?;
         let spec = self.spec(&name, &told)?;
         let bare = interface(context, plan, number, None);
         self.run
@@ -159,7 +159,7 @@ impl<'a: 'b, 'b, F: Firmware> Start<'_, 'a, 'b, F> {
         let (context, plan) = (self.run.context, self.run.plan);
         let lan = &context.lab.lan;
         let name = domain_name(plan, number);
-        let told = F::tell(&name, lan, lan.lease(number), Some(self.tag))?;
+        let told = F::tell((&name, &plan.nic), lan, lan.lease(number), Some(self.tag))?;
         let spec = self.spec(&name, &told)?;
         let interface = interface(context, plan, number, self.first_filter());
         self.run

@@ -1,6 +1,6 @@
 //! What is peculiar about a firmware, and what it is told to do.
 
-use crate::guest::{DomainKind, Talk};
+use crate::guest::{Board, DomainKind, Talk};
 use crate::lab::LabError;
 use crate::layout::Lan;
 use std::net::Ipv4Addr;
@@ -24,12 +24,18 @@ pub trait Firmware {
     /// Whether it takes a file from a TFTP server only after it was told the size.
     const ASKS_SIZE: bool;
 
-    /// Prepares what the guest in the domain of this name is told. DHCP keeps the address for it.
+    /// Prepares what the guest in the domain of this name, with a NIC of this model, is told. DHCP
+    /// keeps the address for it.
     /// A guest that is to be saved gets no number of a run.
     ///
     /// # Errors
     /// When a file cannot be written.
-    fn tell(name: &str, lan: &Lan, address: Ipv4Addr, run: Option<u32>) -> Result<Told, LabError>;
+    fn tell(
+        names: (&str, &str),
+        lan: &Lan,
+        address: Ipv4Addr,
+        run: Option<u32>,
+    ) -> Result<Told, LabError>;
 }
 
 /// What a guest is told to do, and how.
@@ -39,8 +45,8 @@ pub enum Told {
     Script(PathBuf, String),
     /// The settings that iPXE hands on to GRUB, on its command line.
     Settings(String),
-    /// What is typed on U-Boot's console.
-    Typed(Talk),
+    /// What is typed on U-Boot's console, and the machine that it runs on.
+    Typed(Board, Talk),
 }
 
 impl Told {
@@ -49,7 +55,7 @@ impl Told {
         match self {
             Self::Script(path, _) => DomainKind::Ipxe(path),
             Self::Settings(words) => DomainKind::Grub(words),
-            Self::Typed(_) => DomainKind::Uboot,
+            Self::Typed(board, _) => DomainKind::Uboot(*board),
         }
     }
 
@@ -57,14 +63,14 @@ impl Told {
     pub fn text(&self) -> String {
         match self {
             Self::Script(_, text) | Self::Settings(text) => text.clone(),
-            Self::Typed(talk) => talk.typed(),
+            Self::Typed(_, talk) => talk.typed(),
         }
     }
 
     /// What is to be typed, if anything.
     pub fn talk(&self) -> Option<&Talk> {
         match self {
-            Self::Typed(talk) => Some(talk),
+            Self::Typed(_, talk) => Some(talk),
             Self::Script(..) | Self::Settings(_) => None,
         }
     }

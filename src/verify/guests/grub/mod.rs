@@ -22,7 +22,12 @@ impl Firmware for Grub {
     // It waits for the answer to its options (GRUB 2.06, `tftp_open` in net/tftp.c).
     const ASKS_SIZE: bool = true;
 
-    fn tell(_: &str, lan: &Lan, address: Ipv4Addr, run: Option<u32>) -> Result<Told, LabError> {
+    fn tell(
+        _: (&str, &str),
+        lan: &Lan,
+        address: Ipv4Addr,
+        run: Option<u32>,
+    ) -> Result<Told, LabError> {
         Ok(Told::Settings(settings(lan, address, run.unwrap_or(0))))
     }
 }

@@ -18,7 +18,12 @@ impl Firmware for Ipxe {
     const WAITS: bool = false;
     const ASKS_SIZE: bool = false;
 
-    fn tell(name: &str, lan: &Lan, address: Ipv4Addr, run: Option<u32>) -> Result<Told, LabError> {
+    fn tell(
+        (name, _): (&str, &str),
+        lan: &Lan,
+        address: Ipv4Addr,
+        run: Option<u32>,
+    ) -> Result<Told, LabError> {
         let path = PathBuf::from(format!("{STATE}/{name}.ipxe"));
         let text = script::script(lan, address, run);
         match std::fs::write(&path, &text) {

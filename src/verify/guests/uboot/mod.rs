@@ -3,13 +3,13 @@
 //! told what to do on its console, line by line; then nobody types any more.
 
 use super::firmware::{END, Firmware, Told, fetches, number};
-use crate::guest::Talk;
+use crate::guest::{Board, Talk};
 use crate::lab::LabError;
 use crate::layout::Lan;
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 
-/// U-Boot for machine `pc`.
+/// U-Boot for machine `pc`, and for MIPS Malta where only that one has a driver.
 #[derive(Debug)]
 pub enum Uboot {}
 
@@ -21,16 +21,50 @@ impl Firmware for Uboot {
     const WAITS: bool = true;
     const ASKS_SIZE: bool = false;
 
-    fn tell(_: &str, lan: &Lan, address: Ipv4Addr, run: Option<u32>) -> Result<Told, LabError> {
-        Ok(Told::Typed(talk(lan, address, run.unwrap_or(0))))
+    fn tell(
+        (_, nic): (&str, &str),
+        lan: &Lan,
+        address: Ipv4Addr,
+        run: Option<u32>,
+    ) -> Result<Told, LabError> {
+        let board = Board::of_nic(nic);
+        let talk = talk(board, lan, address, run.unwrap_or(0));
+        Ok(Told::Typed(board, talk))
     }
 }
 
-/// What U-Boot shows while any key keeps it from looking for a disk.
+/// What U-Boot shows on a PC while any key keeps it from looking for a disk.
 const COUNTDOWN: &str = "stop autoboot";
 
-/// Its prompt.
-const PROMPT: &str = "=> ";
+/// What is peculiar about U-Boot on a machine.
+struct Traits {
+    /// Its prompt.
+    prompt: &'static str,
+    /// Where a file is put: free memory that is mapped.
+    load: &'static str,
+    /// What it says and is told before it is at its prompt.
+    before: Option<&'static str>,
+    /// What it has to look for itself.
+    first: &'static str,
+}
+
+fn traits(board: Board) -> Traits {
+    match board {
+        Board::Pc => Traits {
+            prompt: "=> ",
+            load: "1000000",
+            before: Some(COUNTDOWN),
+            first: "virtio scan; ",
+        },
+        // It waits for no key, and its NIC is there.
+        Board::Malta => Traits {
+            prompt: "maltael # ",
+            load: "81000000",
+            before: None,
+            first: "",
+        },
+    }
+}
 
 /// How many rounds it can go through. No cell needs more than some of these.
 const ROUNDS: u32 = 64;
@@ -46,12 +80,20 @@ const SETTINGS: [(&str, &str); 5] = [
     ("tftptimeoutcountmax", "20"),
 ];
 
-/// Where a file is put: free memory of any machine with 128 MiB.
-const LOAD: &str = "1000000";
-
-/// The lines, each shorter than the 512 characters that U-Boot takes.
-fn talk(lan: &Lan, address: Ipv4Addr, run: u32) -> Talk {
-    let mut settings = "virtio scan".to_owned();
+/// The lines, each shorter than the 256 characters that U-Boot takes.
+fn talk(board: Board, lan: &Lan, address: Ipv4Addr, run: u32) -> Talk {
+    let Traits {
+        prompt,
+        load,
+        before,
+        first,
+    } = traits(board);
+    let typed = |words: &[(&str, &str)]| {
+        let set = words
+            .iter()
+            .map(|(name, value)| format!("setenv {name} {value}"));
+        set.collect::<Vec<_>>().join("; ")
+    };
     let (netmask, gateway) = (lan.lan4.netmask().to_string(), lan.gateway.v4.to_string());
     let address = address.to_string();
     let addresses = [
@@ -59,13 +101,13 @@ fn talk(lan: &Lan, address: Ipv4Addr, run: u32) -> Talk {
         ("netmask", &netmask),
         ("gatewayip", &gateway),
     ];
-    for (name, value) in SETTINGS.into_iter().chain(addresses) {
-        let _ = write!(settings, "; setenv {name} {value}");
-    }
-    let mut lines = vec![(COUNTDOWN, String::new()), (PROMPT, settings)];
+    let before = before.map(|shown| (shown, String::new()));
+    let mut lines: Vec<(&str, String)> = before.into_iter().collect();
+    lines.push((prompt, format!("{first}{}", typed(&SETTINGS))));
+    lines.push((prompt, typed(&addresses)));
     let run = number(run);
     let mut round = "run lease".to_owned();
-    lines.push((PROMPT, "setenv lease dhcp".to_owned()));
+    lines.push((prompt, "setenv lease dhcp".to_owned()));
     for (name, at, scheme) in fetches() {
         // It asks for the router's link-layer address in each command, and each command takes a
         // second and more where a driver negotiates the link.
@@ -75,13 +117,14 @@ fn talk(lan: &Lan, address: Ipv4Addr, run: u32) -> Talk {
         let server = at.address(lan);
         // A hyphen would be part of no variable's name.
         let variable = name.replace('-', "_");
-        let file = format!("tftpboot {LOAD} {server}:{run}-{name}-${{n}}");
-        lines.push((PROMPT, format!("setenv {variable} '{file}'")));
+        let file = format!("tftpboot {load} {server}:{run}-{name}-${{n}}");
+        lines.push((prompt, format!("setenv {variable} '{file}'")));
         let _ = write!(round, "; run {variable}");
     }
     let numbers: Vec<String> = (1..=ROUNDS).map(|round| round.to_string()).collect();
     let numbers = numbers.join(" ");
-    lines.push((PROMPT, format!("for n in {numbers}; do {round}; done")));
+    lines.push((prompt, format!("setenv rounds '{numbers}'")));
+    lines.push((prompt, format!("for n in ${{rounds}}; do {round}; done")));
     debug_assert!(
         round.ends_with(END),
         "the last file is the one that is held back"
@@ -93,12 +136,15 @@ fn talk(lan: &Lan, address: Ipv4Addr, run: u32) -> Talk {
 mod tests {
     use super::*;
     use crate::policy::Policy;
+    use rstest::rstest;
 
-    #[test]
-    fn what_is_typed() {
+    #[rstest]
+    #[case::on_a_pc("pc", Board::Pc)]
+    #[case::on_malta("malta", Board::Malta)]
+    fn what_is_typed(#[case] name: &str, #[case] board: Board) {
         let lan = Lan::of(&Policy::example()).expect("the example has room");
-        let typed = talk(&lan, Ipv4Addr::new(192, 168, 1, 110), 0xffff_ffff).typed();
-        assert!(typed.lines().all(|line| line.len() < 512), "{typed}");
-        insta::assert_snapshot!(typed);
+        let typed = talk(board, &lan, Ipv4Addr::new(192, 168, 1, 110), 0xffff_ffff).typed();
+        assert!(typed.lines().all(|line| line.len() < 256), "{typed}");
+        insta::assert_snapshot!(name, typed);
     }
 }
