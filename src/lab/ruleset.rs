@@ -10,7 +10,7 @@ mod settle;
 mod tool;
 
 pub use change::change;
-pub use counters::{CountedChain, CountedRule, counters};
+pub use counters::{Come, CountedChain, CountedRule, come, counters};
 pub use settle::settled;
 pub use tool::Installed;
 use tool::{dump, dumps};

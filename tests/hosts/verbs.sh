@@ -43,6 +43,18 @@ lose() {
     mend "$what"
 }
 
+# Something that lanfence does not take away by itself: audit must find it, and must find it gone
+# after the command that undoes it.
+past() {
+    local what=$1 undo=$2
+    shift 2
+    "$@" > /tmp/lose.out 2>&1 || { fail "$what: $* ended with $?"; cat /tmp/lose.out; }
+    expect "$what" open bypass
+    bash -ec "$undo" || fail "$what: it cannot be undone"
+    expect "$what, undone" fenced
+    echo "$what: found"
+}
+
 systemctl start libvirtd
 ip link add br0 type bridge
 ip addr add 192.168.1.9/24 dev br0
@@ -70,12 +82,37 @@ expect "applied" fenced
 lanfence apply web | grep -q "nothing was changed" || fail "a second apply changed something"
 
 lose "nft flush ruleset" open rules-missing nft flush ruleset
+lose "systemctl restart nftables" open rules-missing systemctl restart nftables
 if ebtables-save | grep -q libvirt-I-vnet0; then
     lose "ebtables -t nat -F" open rules-missing ebtables -t nat -F
     lose "a jump deleted" open rules-unhooked ebtables -t nat -D PREROUTING -i vnet0 -j libvirt-I-vnet0
     lose "an ACCEPT in front" open bypass ebtables -t nat -I PREROUTING -i vnet0 -j ACCEPT
-    lose "a rule deleted" drifted rules-differ ebtables -t nat -D libvirt-I-vnet0 -j DROP
+    lose "a rule deleted" open rules-differ ebtables -t nat -D libvirt-I-vnet0 -j DROP
+    lose "an ACCEPT in its chain" open rules-differ ebtables -t nat -I libvirt-I-vnet0 -j ACCEPT
+    lose "nft delete table" open rules-missing nft delete table bridge nat
+    printf '*nat\n:PREROUTING ACCEPT\n:OUTPUT ACCEPT\n:POSTROUTING ACCEPT\nCOMMIT\n' > /tmp/empty.rules
+    lose "ebtables-restore of none" open rules-missing sh -c "ebtables-restore < /tmp/empty.rules"
+    nft list ruleset > /tmp/saved.nft
+    lose "a saved ruleset loaded on top" open rules-differ nft -f /tmp/saved.nft
+    past "a dormant table" "nft add table bridge nat" nft 'add table bridge nat { flags dormant; }'
+else
+    base=libvirt_nwfilter_ethernet
+    lose "an element deleted" open rules-unhooked nft delete element bridge $base vmap-iif '{ "vnet0" }'
+    lose "a chain flushed" open rules-differ nft flush chain bridge $base vnet0-out
+    lose "nft delete table" open rules-missing nft delete table bridge $base
+    past "an accept before the lookup" \
+        "nft delete rule bridge $base prerouting handle \$(nft -a list chain bridge $base prerouting | sed -n 's/.*accept # handle //p' | head -1)" \
+        nft insert rule bridge $base prerouting iifname vnet0 accept
+    past "a dormant table" "nft add table bridge $base" nft "add table bridge $base { flags dormant; }"
 fi
+past "tc sends frames elsewhere" "tc qdisc del dev vnet0 ingress" sh -c \
+    "tc qdisc add dev vnet0 ingress && tc filter add dev vnet0 ingress matchall action mirred egress redirect dev br0"
+past "nft sends frames elsewhere" "nft delete table netdev x" nft \
+    'table netdev x { chain y { type filter hook ingress device "vnet0" priority 0; fwd to "br0"; }; }'
+lose "the filter's file removed" drifted filter-file rm /etc/libvirt/nwfilter/lan-only.xml
+ip link add br9 type bridge
+lose "tap in another bridge" drifted other-bridge ip link set vnet0 master br9
+ip link del br9
 lose "binding deleted" open no-binding virsh nwfilter-binding-delete vnet0
 # Before Linux 6.2 a device that is up keeps its name.
 if ip link set vnet0 name odd0 2> /dev/null; then
@@ -116,6 +153,20 @@ expect "saved without it" open no-filter
 mend "saved without it"
 virsh start web > /dev/null
 expect "restored" fenced
+
+# An image that is restored with another definition runs by that one.
+virsh save web /tmp/web.image > /dev/null
+sed '/<filterref/d' <(virsh save-image-dumpxml /tmp/web.image) > /tmp/without.xml
+virsh restore /tmp/web.image --xml /tmp/without.xml > /dev/null || fail "restore"
+expect "restored without it" open no-filter
+mend "restored without it"
+
+# A second NIC, plugged in without the filter.
+echo "<interface type='bridge'><mac address='52:54:00:00:00:02'/><source bridge='br0'/><model type='pcnet'/></interface>" > /tmp/second.xml
+virsh attach-device web /tmp/second.xml --config > /dev/null || fail "a second NIC"
+lanfence audit web > /tmp/second.out && fail "a second NIC without the filter is called fenced"
+grep -q "52:54:00:00:00:02.*open\|52:54:00:00:00:02.*drifted" /tmp/second.out || { fail "a second NIC"; cat /tmp/second.out; }
+virsh detach-device web /tmp/second.xml --config > /dev/null
 
 # The article's guest is taken over while it runs.
 lanfence remove web > /dev/null || fail "remove before the article"

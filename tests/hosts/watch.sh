@@ -81,7 +81,8 @@ virsh dumpxml --inactive web >/tmp/config.before
 
 cd /etc/lanfence || exit 1
 lanfence init --domain web || fail "init"
-grep -q '^\[fence\]' lanfence.toml || printf '\n[fence]\nbridges = ["br0"]\n' >>lanfence.toml
+sed -i 's/^# bridges = /bridges = /' lanfence.toml
+grep -qx 'bridges = \["br0"\]' lanfence.toml || fail "init names no bridge to fence"
 lanfence apply web || fail "apply"
 mark
 systemctl enable --now lanfence-watch.service lanfence-audit.timer || fail "the units do not start"

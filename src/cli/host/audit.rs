@@ -5,7 +5,7 @@ use crate::cli::failure::Failure;
 use crate::cli::options::PolicyOption;
 use crate::cli::output::{note, say};
 use crate::host::audit::{Audit, Reason, Scope, audit, bridge};
-use crate::host::prove::prove;
+use crate::host::prove::{look, prove};
 use crate::host::reference::References;
 use crate::host::report::{json, junit, metrics, sarif, text};
 use crate::host::{Access, HostError, Inventory, Libvirt};
@@ -101,7 +101,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
 }
 
 /// Proves every filter of a running guest, once for each bridge and set of parameters, and adds
-/// what it came to.
+/// what it came to, and what each guest's own rules counted meanwhile.
 fn prove_all(
     libvirt: &Libvirt,
     policy: &Policy,
@@ -110,6 +110,12 @@ fn prove_all(
     found: &mut Audit,
 ) {
     let mut known: HashMap<(Option<String>, FilterRef), Vec<Reason>> = HashMap::new();
+    let mut devices: Vec<String> = Vec::new();
+    let subjects = scope.subjects(inventory);
+    for live in subjects.iter().filter_map(|subject| subject.live) {
+        devices.extend(live.filterref().and(live.target.clone()));
+    }
+    let before = look(&devices, inventory.backend, false);
     for subject in scope.subjects(inventory) {
         let Some((live, reference)) = subject
             .live
@@ -133,6 +139,13 @@ fn prove_all(
             });
         for reason in reasons.iter() {
             report.add(reason.clone());
+        }
+    }
+    let after = look(&devices, inventory.backend, true);
+    for report in &mut found.interfaces {
+        let own = report.device.clone();
+        if let Some(device) = own.filter(|own| devices.contains(own)) {
+            report.add(after.since(&before, &device));
         }
     }
 }

@@ -10,8 +10,9 @@ mod rules;
 mod scope;
 mod state;
 mod types;
+mod words;
 
-pub use reason::{Definition, Reason, quoted};
+pub use reason::{Definition, Reason};
 pub use scope::{Scope, Subject, bridge};
 pub use state::State;
 pub use types::{Audit, InterfaceReport};

@@ -3,6 +3,7 @@
 use super::state::State;
 use crate::domain::Unfilterable;
 use crate::host::kernel::{Bypass, Difference};
+use crate::shell::quoted;
 use std::fmt;
 
 /// Which definition of a guest is meant.
@@ -121,6 +122,14 @@ pub enum Reason {
         /// Frames that it was to let through.
         passed: usize,
     },
+    /// Frames came to the rules of the guest's own device while a proof ran, as the kernel counts;
+    /// none where nothing leads to rules in that direction.
+    Counted {
+        /// To the guest.
+        to_guest: Option<u64>,
+        /// From the guest.
+        from_guest: Option<u64>,
+    },
     /// Nothing was proven in place.
     Unproven(String),
     /// The guest is on a bridge that the policy fences, and nobody has fenced it.
@@ -139,14 +148,13 @@ impl Reason {
         };
         match self {
             Self::NoFilter(definition) | Self::Leaks { definition, .. } => of(definition),
-            Self::OtherFilter(..) | Self::Proven { .. } => State::Fenced,
+            Self::OtherFilter(..) | Self::Proven { .. } | Self::Counted { .. } => State::Fenced,
             Self::UnknownFilter { definition, .. } => match of(definition) {
                 State::Open => State::Unknown,
                 other => other,
             },
             Self::Unfilterable(_) | Self::SecondWay(_) => State::Unfilterable,
-            Self::Rules(difference) if difference.opens() => State::Open,
-            Self::Bypass(bypass) if bypass.whole => State::Open,
+            Self::Rules(difference) if difference.may_open() => State::Open,
             Self::SeveralFilters(_)
             | Self::MissingFilter(..)
             | Self::FilterDiffers { .. }
@@ -157,9 +165,9 @@ impl Reason {
             | Self::Unnamed(_)
             | Self::Closed
             | Self::Blocked(_)
-            | Self::Rules(_)
-            | Self::Bypass(_) => State::Drifted,
-            Self::NoBridge(_)
+            | Self::Rules(_) => State::Drifted,
+            Self::Bypass(_)
+            | Self::NoBridge(_)
             | Self::NoBridgeNetfilter(_)
             | Self::NoDevice(_)
             | Self::Leaked(_) => State::Open,
@@ -204,6 +212,7 @@ impl Reason {
             Self::Blocked(_) => "blocked",
             Self::Unproven(_) => "unproven",
             Self::Proven { .. } => "proven",
+            Self::Counted { .. } => "counted",
         }
     }
 
@@ -236,7 +245,7 @@ impl Reason {
             | Self::OtherBinding(_)
             | Self::Rules(_)
             | Self::Closed => format!("lanfence repair {guest}"),
-            Self::Bypass(bypass) => bypass.cure(),
+            Self::Bypass(bypass) => bypass.cure.clone(),
             Self::Unfilterable(_) => {
                 "put the interface on a Linux bridge (lanfence apply prints how)".to_owned()
             }
@@ -254,135 +263,8 @@ impl Reason {
             Self::Leaked(_) | Self::Blocked(_) => {
                 "`lanfence check` and `lanfence verify` say more of the filter".to_owned()
             }
-            Self::Proven { .. } => String::new(),
+            Self::Proven { .. } | Self::Counted { .. } => String::new(),
             Self::Unseen(_) => "run it as root, or as a member of the group libvirt".to_owned(),
         }
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoFilter(definition) => write!(f, "{definition} has no filter"),
-            Self::Leaks {
-                definition,
-                filter,
-                example,
-                count,
-            } => write!(
-                f,
-                "{definition} has the filter {filter}, which lets through what the policy forbids ({count} kinds of frames, such as {example})"
-            ),
-            Self::OtherFilter(definition, filter) => write!(
-                f,
-                "{definition} has the filter {filter}, which is not lanfence's but keeps to the policy"
-            ),
-            Self::UnknownFilter {
-                definition,
-                filter,
-                why,
-            } => {
-                write!(
-                    f,
-                    "{definition} has the filter {filter}, and it is not known what that does: {why}"
-                )
-            }
-            Self::MissingFilter(definition, filter) => {
-                write!(
-                    f,
-                    "{definition} names the filter {filter}, which libvirt does not have: the guest would not start"
-                )
-            }
-            Self::FilterDiffers { filter, difference } => {
-                write!(
-                    f,
-                    "the filter {filter} does not say what the policy says: {difference}"
-                )
-            }
-            Self::SeveralFilters(definition) => {
-                write!(f, "{definition} has more than one filterref")
-            }
-            Self::Unfilterable(why) => write!(f, "{why}"),
-            Self::NoBinding => {
-                f.write_str("libvirt has no binding for it, though its definition has a filter")
-            }
-            Self::OtherBinding(what) => {
-                write!(f, "libvirt's binding is not that of its definition: {what}")
-            }
-            Self::Rules(difference) => write!(f, "{difference}"),
-            Self::Bypass(bypass) => write!(
-                f,
-                "a rule of others lets its frames past the filter: {bypass}"
-            ),
-            Self::RulesUnseen(why) => write!(f, "the kernel's rules were not seen: {why}"),
-            Self::NoReference(why) => write!(f, "its rules could not be judged: {why}"),
-            Self::Rebuilding => f.write_str("libvirt is just making its rules"),
-            Self::NoDevice(device) => write!(
-                f,
-                "there is no device {device}: it was renamed, so no rule matches its frames"
-            ),
-            Self::NoBridge(device) => write!(
-                f,
-                "{device} is in no Linux bridge, so no rule sees its frames"
-            ),
-            Self::OtherBridge { is, wanted } => write!(
-                f,
-                "its device is in the bridge {is}, its definition says {wanted}"
-            ),
-            Self::NoBridgeNetfilter(sysctl) => write!(
-                f,
-                "its filter has rules of layer 3, and {sysctl} is not 1, so the kernel does not apply them"
-            ),
-            Self::FilterFile { path, fault } => {
-                write!(f, "{path} {fault}: libvirtd would not start again")
-            }
-            Self::SecondWay(way) => write!(f, "the guest has another way out: {way}"),
-            Self::Unseen(what) => write!(f, "not looked at: {what}"),
-            Self::Leaked(what) => write!(
-                f,
-                "sent through it in place, these frames came out: {}",
-                what.join(", ")
-            ),
-            Self::Blocked(what) => write!(
-                f,
-                "sent through it in place, these frames were stopped: {}",
-                what.join(", ")
-            ),
-            Self::Proven { stopped, passed } => write!(
-                f,
-                "proven in place: {stopped} frames were stopped that must be, and {passed} passed that must"
-            ),
-            Self::Unproven(why) => write!(f, "not proven in place: {why}"),
-            Self::Closed => f.write_str("lanfence has closed its device, and nothing passes"),
-            Self::Unnamed(network) => write!(
-                f,
-                "it is on {network}, which the policy fences, and nobody has fenced it"
-            ),
-        }
-    }
-}
-
-/// A word as a shell takes it.
-pub fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:/@%+=,".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', "'\\''"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use rstest::rstest;
-
-    #[rstest]
-    #[case::plain("web-1", "web-1")]
-    #[case::blank("my guest", "'my guest'")]
-    #[case::quote("it's", "'it'\\''s'")]
-    #[case::command("$(reboot)", "'$(reboot)'")]
-    #[case::empty("", "''")]
-    fn a_cure_can_be_pasted(#[case] name: &str, #[case] word: &str) {
-        assert_eq!(quoted(name), word);
     }
 }

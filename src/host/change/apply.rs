@@ -3,10 +3,11 @@
 use super::plan::Plan;
 use super::step::{Change, Step, Target};
 use crate::domain::Interface;
-use crate::host::audit::{Audit, Reason, Scope, Subject, quoted};
+use crate::host::audit::{Audit, Reason, Scope, Subject};
 use crate::host::inventory::Inventory;
 use crate::nwfilter::{Filter, FilterRef, as_libvirt, difference, generate, write};
 use crate::policy::Policy;
+use crate::shell::quoted;
 
 /// What the user asked for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

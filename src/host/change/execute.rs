@@ -150,7 +150,7 @@ impl Executor<'_> {
             Step::Live(change) => self.live(change),
             Step::Saved(change) => self.saved(change),
             Step::Rebind(target) => self.rebind(target),
-            Step::Unbypass(_, bypass) => tools::run(&bypass.cure()),
+            Step::Unbypass(_, bypass) => tools::run(&bypass.cure),
             Step::Rename { target, from, to } => {
                 gate::close(&[from, to])?;
                 tools::run(&format!("ip link set {from} name {to}"))?;

@@ -3,17 +3,17 @@
 use super::tables::{Rule, Tables};
 use std::fmt;
 
-/// A rule that stands before the jump into an interface's chains and can accept its frames.
+/// Something of others that can take an interface's frames past its filter.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Bypass {
-    /// Which tool shows the rule.
+    /// Which tool shows it.
     pub tool: &'static str,
-    /// Its table and chain.
+    /// Where it is, in the tool's words, such as table and chain.
     pub place: String,
     /// The rule.
     pub rule: String,
-    /// Whether it has every frame of the interface, and not only some.
-    pub whole: bool,
+    /// The command that takes it away.
+    pub cure: String,
 }
 
 impl fmt::Display for Bypass {
@@ -26,18 +26,45 @@ impl fmt::Display for Bypass {
 }
 
 impl Bypass {
-    /// Whether the rule names this device, and so is for no other guest.
-    pub fn is_of(&self, device: Option<&str>) -> bool {
-        let mut words = self.rule.split_whitespace();
-        self.tool != "nft"
-            && !self.rule.contains('"')
-            && device.is_some_and(|device| words.any(|word| word == device))
+    /// A rule that the tools of iptables show in a chain.
+    fn xtables(tool: &'static str, table: &str, chain: &str, rule: &str) -> Self {
+        Self {
+            tool,
+            place: format!("{table} {chain}"),
+            rule: rule.to_owned(),
+            cure: format!("{tool} -t {table} -D {chain} {rule}"),
+        }
     }
 
-    /// The command that takes the rule away.
-    pub fn cure(&self) -> String {
-        let (table, chain) = self.place.split_once(' ').unwrap_or(("nat", &self.place));
-        format!("{} -t {table} -D {chain} {}", self.tool, self.rule)
+    /// A rule that nft shows in a table; nft deletes by a number, which it prints when asked.
+    pub(super) fn nft(table: &str, chain: &str, rule: &str) -> Self {
+        Self {
+            tool: "nft",
+            place: format!("{table} {chain}").trim_end().to_owned(),
+            rule: rule.to_owned(),
+            cure: format!(
+                "nft -a list table {table}, then nft delete rule {table} CHAIN handle NUMBER"
+            ),
+        }
+    }
+
+    /// A table whose rules nft shows, and the kernel does not apply.
+    pub(super) fn dormant(table: &str) -> Self {
+        Self {
+            tool: "nft",
+            place: format!("bridge {table}"),
+            rule: "flags dormant: the kernel applies none of its rules".to_owned(),
+            cure: format!("nft add table bridge {table}"),
+        }
+    }
+
+    /// Whether it is a rule that names this device, and so is for no other guest, and that its
+    /// cure takes away as it stands.
+    pub fn is_of(&self, device: Option<&str>) -> bool {
+        let mut words = self.rule.split_whitespace();
+        ["ebtables", "iptables", "ip6tables"].contains(&self.tool)
+            && !self.rule.contains('"')
+            && device.is_some_and(|device| words.any(|word| word == device))
     }
 }
 
@@ -69,13 +96,8 @@ impl Way<'_> {
         let rules = self.tables.chain(self.table, self.chain).iter();
         let rules = rules.take(before);
         let past = rules.filter(|rule| self.may_let_past(rule, device, bridge, 0));
-        past.map(|rule| Bypass {
-            tool: self.tool,
-            place: format!("{} {}", self.table, self.chain),
-            rule: rule.text.clone(),
-            whole: self.is_whole(rule),
-        })
-        .collect()
+        past.map(|rule| Bypass::xtables(self.tool, self.table, self.chain, &rule.text))
+            .collect()
     }
 
     fn may_let_past(&self, rule: &Rule, device: &str, bridge: Option<&str>, depth: usize) -> bool {
@@ -111,18 +133,6 @@ impl Way<'_> {
         names(self.device_option, device)
             && bridge.is_none_or(|bridge| names(self.bridge_option, bridge))
     }
-
-    /// Whether nothing but devices limits the rule, which leads straight to its verdict.
-    fn is_whole(&self, rule: &Rule) -> bool {
-        let known = [self.device_option, self.bridge_option, "-j", "-g"];
-        let mut options = rule.text.split_whitespace();
-        let only_known = options.all(|word| !word.starts_with('-') || known.contains(&word));
-        only_known
-            && !rule.text.contains('!')
-            && rule
-                .target()
-                .is_some_and(|target| self.lets_past.contains(&target))
-    }
 }
 
 /// Whether a rule's device name, which may end with `+` for any, is that of a device.
@@ -138,7 +148,7 @@ mod tests {
     use super::*;
     use rstest::rstest;
 
-    fn found(rules: &str, device: &str) -> Vec<(String, bool)> {
+    fn found(rules: &str, device: &str) -> Vec<Bypass> {
         let tables = Tables::of(&format!("*nat\n:PREROUTING ACCEPT\n:F ACCEPT\n{rules}"));
         let way = Way {
             tables: &tables,
@@ -149,28 +159,44 @@ mod tests {
             bridge_option: "--logical-in",
             lets_past: &["ACCEPT", "RETURN"],
         };
-        let found = way.bypasses(9, device, Some("br0"));
-        found.into_iter().map(|one| (one.rule, one.whole)).collect()
+        way.bypasses(9, device, Some("br0"))
     }
 
     #[rstest]
-    #[case::of_all("-j ACCEPT", Some(true))]
-    #[case::of_this("-i vnet0 -j ACCEPT", Some(true))]
-    #[case::of_another("-i vnet1 -j ACCEPT", None)]
-    #[case::of_all_but_this("-i ! vnet0 -j ACCEPT", Some(false))]
-    #[case::of_some("-i vnet+ -j ACCEPT", Some(true))]
-    #[case::of_its_bridge("--logical-in br0 -j ACCEPT", Some(true))]
-    #[case::of_another_bridge("--logical-in br1 -j ACCEPT", None)]
-    #[case::of_some_frames("-p ARP -j ACCEPT", Some(false))]
-    #[case::a_drop("-i vnet0 -j DROP", None)]
-    #[case::a_mark_that_goes_on("-j mark --mark-set 0x1 --mark-target CONTINUE", None)]
-    #[case::a_mark_that_accepts("-j mark --mark-set 0x1 --mark-target ACCEPT", Some(false))]
-    #[case::a_redirect("-j redirect", Some(false))]
-    #[case::a_chain_that_accepts("-j F\n-A F -p ARP -j ACCEPT", Some(false))]
-    #[case::a_chain_that_drops("-j F\n-A F -p ARP -j DROP", None)]
-    #[case::a_circle("-j F\n-A F -j F", None)]
-    fn what_lets_frames_past(#[case] rule: &str, #[case] whole: Option<bool>) {
+    #[case::of_all("-j ACCEPT", 1)]
+    #[case::of_this("-i vnet0 -j ACCEPT", 1)]
+    #[case::of_another("-i vnet1 -j ACCEPT", 0)]
+    #[case::of_all_but_this("-i ! vnet0 -j ACCEPT", 1)]
+    #[case::of_some("-i vnet+ -j ACCEPT", 1)]
+    #[case::of_its_bridge("--logical-in br0 -j ACCEPT", 1)]
+    #[case::of_another_bridge("--logical-in br1 -j ACCEPT", 0)]
+    #[case::of_some_frames("-p ARP -j ACCEPT", 1)]
+    #[case::a_drop("-i vnet0 -j DROP", 0)]
+    #[case::a_mark_that_goes_on("-j mark --mark-set 0x1 --mark-target CONTINUE", 0)]
+    #[case::a_mark_that_accepts("-j mark --mark-set 0x1 --mark-target ACCEPT", 1)]
+    #[case::a_redirect("-j redirect", 1)]
+    #[case::a_chain_that_accepts("-j F\n-A F -p ARP -j ACCEPT", 1)]
+    #[case::a_chain_that_drops("-j F\n-A F -p ARP -j DROP", 0)]
+    #[case::a_circle("-j F\n-A F -j F", 0)]
+    fn what_lets_frames_past(#[case] rule: &str, #[case] count: usize) {
         let found = found(&format!("-A PREROUTING {rule}\n"), "vnet0");
-        assert_eq!(found.first().map(|one| one.1), whole, "{found:?}");
+        assert_eq!(found.len(), count, "{found:?}");
+    }
+
+    /// What `repair` runs must take away what it says, and of this guest alone.
+    #[rstest]
+    #[case::of_this("-i vnet0 -j ACCEPT", true)]
+    #[case::of_all("-j ACCEPT", false)]
+    #[case::of_some("-i vnet+ -j ACCEPT", false)]
+    fn only_a_rule_of_this_device_is_its_own(#[case] rule: &str, #[case] own: bool) {
+        let found = found(&format!("-A PREROUTING {rule}\n"), "vnet0");
+        assert_eq!(found[0].is_of(Some("vnet0")), own);
+        assert_eq!(
+            found[0].cure,
+            format!("ebtables -t nat -D PREROUTING {rule}")
+        );
+        assert!(
+            !Bypass::nft("bridge nat", "PREROUTING", "iifname vnet0 accept").is_of(Some("vnet0"))
+        );
     }
 }

@@ -81,9 +81,20 @@ impl fmt::Display for Difference {
 }
 
 impl Difference {
-    /// Whether frames that the filter stops pass for certain.
-    pub fn opens(&self) -> bool {
-        matches!(self, Self::Nothing | Self::Unhooked(_))
+    /// Whether frames may pass that the filter stops: all but a rule that accepts and is missing,
+    /// or one that drops and is too many.
+    pub fn may_open(&self) -> bool {
+        let ends = |rule: &str, verdict: &str| {
+            let last = rule.split_whitespace().next_back();
+            last.is_some_and(|last| last.eq_ignore_ascii_case(verdict))
+        };
+        match self {
+            Self::Nothing | Self::Unhooked(_) | Self::Order(_) => true,
+            Self::Missing(rule) => !ends(rule, "accept"),
+            Self::Foreign(rule) => !ends(rule, "drop"),
+            // The chains that it leads to are compared by themselves.
+            Self::Hooked(_) => false,
+        }
     }
 }
 
@@ -110,30 +121,40 @@ impl InterfaceRules {
         self.chains.sort_by_key(chain);
     }
 
-    /// The first difference from the rules that it should have; none where there is none.
+    /// A difference from the rules that it should have, one that may open it before all others;
+    /// none where there is none.
     pub fn difference(&self, wanted: &Self) -> Option<Difference> {
+        let all = self.differences(wanted);
+        let opens = all.iter().find(|one| one.may_open());
+        opens.or(all.first()).cloned()
+    }
+
+    fn differences(&self, wanted: &Self) -> Vec<Difference> {
         if self.chains.is_empty() && self.hooks.is_empty() && !wanted.chains.is_empty() {
-            return Some(Difference::Nothing);
+            return vec![Difference::Nothing];
         }
         let text = |(_, rule): &(Layer, String)| rule.clone();
+        // The rules of one that the other lacks, each as often as it does.
         let lacks = |has: &[(Layer, String)], of: &[(Layer, String)]| {
             let mut left = has.to_vec();
-            let missing = of.iter().find(|rule| {
+            let missing = of.iter().filter(|rule| {
                 let at = left.iter().position(|other| other == *rule);
                 at.map(|at| left.swap_remove(at)).is_none()
             });
-            missing.map(text)
+            missing.map(text).collect::<Vec<_>>()
         };
-        lacks(&self.hooks, &wanted.hooks)
-            .map(Difference::Unhooked)
-            .or_else(|| lacks(&self.chains, &wanted.chains).map(Difference::Missing))
-            .or_else(|| lacks(&wanted.chains, &self.chains).map(Difference::Foreign))
-            .or_else(|| lacks(&wanted.hooks, &self.hooks).map(Difference::Hooked))
-            .or_else(|| {
-                let pairs = self.chains.iter().zip(&wanted.chains);
-                let at = pairs.clone().find(|(is, wanted)| is != wanted);
-                at.map(|(is, _)| Difference::Order(text(is)))
-            })
+        let of = |kind: fn(String) -> Difference, rules: Vec<String>| rules.into_iter().map(kind);
+        let mut out: Vec<Difference> =
+            of(Difference::Unhooked, lacks(&self.hooks, &wanted.hooks)).collect();
+        out.extend(of(Difference::Missing, lacks(&self.chains, &wanted.chains)));
+        out.extend(of(Difference::Foreign, lacks(&wanted.chains, &self.chains)));
+        out.extend(of(Difference::Hooked, lacks(&wanted.hooks, &self.hooks)));
+        if out.is_empty() {
+            let mut pairs = self.chains.iter().zip(&wanted.chains);
+            let at = pairs.find(|(is, wanted)| is != wanted);
+            out.extend(at.map(|(is, _)| Difference::Order(text(is))));
+        }
+        out
     }
 }
 

@@ -6,6 +6,7 @@
 //! MAC are replaced by words that stand for any.
 
 mod bypass;
+mod early;
 mod interface;
 mod read;
 mod tables;
@@ -17,6 +18,7 @@ pub use read::{RuleTexts, read};
 use crate::frame::Mac;
 use crate::lab::ruleset::nftables;
 use bypass::Way;
+use early::Early;
 use interface::{Layer, Names};
 use std::collections::{HashMap, HashSet};
 use tables::{Rule, Tables};
@@ -30,6 +32,7 @@ pub struct Ruleset {
     nftables: nftables::Tables,
     jumps: HashMap<String, Vec<Jump>>,
     sets_broute: Vec<String>,
+    early: Early,
 }
 
 /// A jump from a base chain into the chains of one interface.
@@ -71,6 +74,7 @@ impl Ruleset {
             nftables: nftables::Tables::of(&texts.nftables),
             jumps: HashMap::new(),
             sets_broute: Vec::new(),
+            early: Early::of(&texts.early),
         };
         let broute = texts.nftables.lines().map(str::trim);
         let broute = broute.filter(|line| line.contains("meta broute set 1"));
@@ -211,12 +215,19 @@ impl Ruleset {
             ..brouting
         };
         out.extend(brouting.bypasses(usize::MAX, device, bridge));
-        out.extend(self.sets_broute.iter().map(|rule| Bypass {
-            tool: "nft",
-            place: "bridge".into(),
-            rule: rule.clone(),
-            whole: false,
-        }));
+        let broute = self.sets_broute.iter();
+        out.extend(broute.map(|rule| Bypass::nft("bridge", "", rule)));
+        out.extend(self.early.of_device(device).cloned());
+        out.extend(self.dormant(rules));
+        if rules.has(Layer::Nftables) {
+            let before = self.nftables.before_lookup();
+            let own = before.filter(|(_, _, rule)| may_let_past(rule, device));
+            out.extend(
+                own.map(|(table, chain, rule)| {
+                    Bypass::nft(&format!("bridge {table}"), chain, rule)
+                }),
+            );
+        }
         for (layer, tool) in LAYER3 {
             if rules.has(layer) {
                 let way = self.forwarding(layer, tool);
@@ -227,6 +238,16 @@ impl Ruleset {
             }
         }
         out
+    }
+
+    /// The tables that hold rules of the interface, and that the kernel does not apply.
+    fn dormant(&self, rules: &InterfaceRules) -> impl Iterator<Item = Bypass> {
+        let (ebtables, nftables) = (rules.has(Layer::Ebtables), rules.has(Layer::Nftables));
+        let own = self.nftables.dormant().iter().filter(move |table| {
+            // ebtables keeps its tables under their own names.
+            (ebtables && *table == "nat") || (nftables && table.starts_with("libvirt_nwfilter"))
+        });
+        own.map(|table| Bypass::dormant(table))
     }
 
     /// What a frame from the interface and one to it come through at layer 2.
@@ -268,6 +289,22 @@ impl Ruleset {
             .min()
             .unwrap_or(usize::MAX)
     }
+}
+
+/// Whether a rule of nft may let frames of a device past what follows: not where it names another
+/// device, nor where its verdict ends their way, or says nothing of it.
+fn may_let_past(rule: &str, device: &str) -> bool {
+    let words: Vec<&str> = rule.split_whitespace().collect();
+    let other = words.windows(2).any(|pair| {
+        let names = ["iif", "iifname", "oif", "oifname"].contains(&pair[0]);
+        // A set, a negation and a name with `*` may mean this one.
+        names
+            && pair[1].starts_with('"')
+            && !pair[1].contains('*')
+            && pair[1].trim_matches('"') != device
+    });
+    let verdicts = ["accept", "return", "jump", "goto", "vmap", "queue"];
+    !other && words.iter().any(|word| verdicts.contains(word))
 }
 
 /// The layers whose packets the kernel takes from the bridge to iptables.

@@ -1,6 +1,8 @@
 //! Asks the tools that show rules whole.
 
+use super::early::{EarlyTexts, with_ingress};
 use crate::host::error::HostError;
+use crate::host::links;
 use std::process::{Child, Command, Stdio};
 
 /// What the tools print.
@@ -14,14 +16,19 @@ pub struct RuleTexts {
     pub ip6tables: String,
     /// `nft list ruleset bridge`
     pub nftables: String,
+    /// What has frames before the bridge.
+    pub early: EarlyTexts,
 }
 
 /// The tools, and what each is told.
-const TOOLS: [(&str, &[&str]); 4] = [
+const TOOLS: [(&str, &[&str]); 7] = [
     ("ebtables-save", &[]),
     ("iptables-save", &[]),
     ("ip6tables-save", &[]),
     ("nft", &["list", "ruleset", "bridge"]),
+    ("nft", &["list", "ruleset", "netdev"]),
+    ("ip", &["-j", "link", "show"]),
+    ("tc", &["-j", "qdisc", "show"]),
 ];
 
 /// Reads the rules of the caller's network namespace: one dump for all interfaces.
@@ -30,14 +37,35 @@ const TOOLS: [(&str, &[&str]); 4] = [
 /// When a tool is missing, lacks the right, or cannot show the rules.
 pub fn read() -> Result<RuleTexts, HostError> {
     let running = TOOLS.map(|(program, options)| (program, start(program, options)));
-    let [layer2, layer3, of_ip6, nft] =
+    let [layer2, layer3, of_ip6, nft, netdev, links, qdiscs] =
         running.map(|(program, child)| child.and_then(|child| finish(program, child)));
     Ok(RuleTexts {
         ebtables: layer2?,
         iptables: layer3?,
         ip6tables: of_ip6?,
         nftables: nft?,
+        early: EarlyTexts {
+            netdev: netdev?,
+            links: links?,
+            filters: filters(&qdiscs?)?,
+        },
     })
+}
+
+/// The filters of tc on the devices that have a place for them. tc names no device in what it
+/// prints, so each device is asked for by itself.
+fn filters(qdiscs: &str) -> Result<Vec<(String, String)>, HostError> {
+    let show = |device: String| {
+        let child = start("tc", &["filter", "show", "dev", &device, "ingress"])?;
+        match finish("tc", child) {
+            Ok(text) => Ok(Some((device, text))),
+            // It may be gone meanwhile.
+            Err(_) if !links::exists(&device) => Ok(None),
+            Err(error) => Err(error),
+        }
+    };
+    let shown = with_ingress(qdiscs).into_iter().map(show);
+    shown.filter_map(Result::transpose).collect()
 }
 
 fn start(program: &'static str, options: &[&str]) -> Result<Child, HostError> {

@@ -20,6 +20,12 @@ const WAN4: [Ipv4Addr; 3] = [
 ];
 const WAN6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
 
+/// The EtherType for local experiments (IEEE 802).
+const EXPERIMENT: u16 = 0x88b5;
+
+/// To all.
+const BROADCAST: Mac = [0xff; 6];
+
 /// The discard service (RFC 863).
 const DISCARD: u16 = 9;
 
@@ -121,6 +127,14 @@ impl Nonce {
         let tag = Tag::find(frame)?;
         (self.tag(tag.index) == tag).then_some(tag.index)
     }
+}
+
+/// A frame that a bridge sends out of all its ports, each guest's among them, and that no host
+/// takes: its EtherType is for local experiments (IEEE 802).
+pub fn to_all(nonce: Nonce) -> Vec<u8> {
+    let all = Link::new(ELSEWHERE, BROADCAST);
+    let payload = nonce.tag(u16::MAX).to_bytes();
+    all.stacked(&[], EXPERIMENT, &payload)
 }
 
 /// The frames for a policy, those that must be dropped first. `own` is the guest's address where
@@ -238,8 +252,7 @@ fn foreign(own: Ipv4Addr, other: Ipv4Addr, out: &mut Vec<Shot>) {
     let bare = Body {
         link: link(from),
         tags: Vec::new(),
-        // For local experiments (IEEE 802).
-        kind: 0x88b5,
+        kind: EXPERIMENT,
         packet: Packet::Bare,
     };
     out.push(shot("a frame of another EtherType", from, false, bare));

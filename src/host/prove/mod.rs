@@ -5,6 +5,9 @@
 //! without the filter first: one that does not arrive then proves nothing afterwards.
 
 mod frames;
+mod own;
+
+pub use own::{Look, look};
 
 use super::audit::Reason;
 use super::change::Target;
@@ -17,7 +20,7 @@ use crate::nwfilter::FilterRef;
 use crate::nwfilter::learning::given_address;
 use crate::nwfilter::vocabulary::variables;
 use crate::policy::Policy;
-use frames::{Direction, GUEST, Nonce, Shot, shots};
+use frames::{Direction, GUEST, Nonce, Shot, shots, to_all};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
@@ -103,6 +106,7 @@ pub fn prove(libvirt: &Libvirt, policy: &Policy, live: &Interface) -> Result<Pro
     let before = stage.pass(1, &shots)?;
     stage.bind(reference, &shots)?;
     let after = stage.pass(2, &shots)?;
+    stage.send_to_all()?;
     Ok(judge(&shots, &before, &after))
 }
 
@@ -184,6 +188,22 @@ impl<'a> Stage<'a> {
             std::thread::sleep(LOOK);
         }
         Ok(seen)
+    }
+
+    /// Sends what must come to the rules of every guest on the bridge.
+    fn send_to_all(&self) -> Result<(), HostError> {
+        let nonce = Nonce {
+            run: self.run,
+            pass: 3,
+        };
+        for _ in 0..own::TO_ALL {
+            let sent = self.behind.write(&to_all(nonce));
+            sent.map_err(|source| HostError::File {
+                path: format!("/sys/class/net/{}", self.behind.name()).into(),
+                source,
+            })?;
+        }
+        Ok(())
     }
 
     /// Takes in what has come out at both ends.

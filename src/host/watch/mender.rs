@@ -221,6 +221,7 @@ fn standing_of(reason: &Reason) -> Standing {
         Reason::Closed
         | Reason::OtherFilter(..)
         | Reason::Proven { .. }
+        | Reason::Counted { .. }
         | Reason::Unseen(_)
         | Reason::NoFilter(Definition::Snapshot(_))
         | Reason::Leaks {

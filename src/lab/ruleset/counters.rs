@@ -3,6 +3,7 @@
 use super::tool::dump;
 use super::{LabError, nftables};
 use crate::nwfilter::evaluate::{Backend, Way};
+use std::collections::HashMap;
 
 /// A rule's counter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +34,73 @@ pub fn counters(interface: &str, backend: Backend) -> Result<Vec<CountedChain>, 
     match backend {
         Backend::Nftables => Ok(of_nftables(&nftables::read()?, interface)),
         Backend::Ebtables => Ok(of_ebtables(&dump("ebtables-save", &["-c"])?, interface)),
+    }
+}
+
+/// How many frames have come to an interface's rules of layer 2; none where nothing leads to any, or
+/// nothing counts.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Come {
+    /// From the guest.
+    pub from_guest: Option<u64>,
+    /// To the guest.
+    pub to_guest: Option<u64>,
+}
+
+/// The frames that have come to the rules of each interface, in the caller's namespace: one dump for
+/// all.
+///
+/// # Errors
+/// When a tool cannot be started or fails.
+pub fn come(interfaces: &[String], backend: Backend) -> Result<HashMap<String, Come>, LabError> {
+    match backend {
+        Backend::Nftables => {
+            let tables = nftables::read()?;
+            let come = |one: &String| (one.clone(), summed(&tables, one));
+            Ok(interfaces.iter().map(come).collect())
+        }
+        Backend::Ebtables => {
+            let dump = dump("ebtables-save", &["-c"])?;
+            let come = |one: &String| (one.clone(), jumped(&dump, one));
+            Ok(interfaces.iter().map(come).collect())
+        }
+    }
+}
+
+/// The counters of the jumps into an interface's chains.
+fn jumped(dump: &str, interface: &str) -> Come {
+    let count = |chain: &str, option: &str, target: &str| {
+        let rule = format!(" -A {chain} {option} {interface} -j {target}-{interface}");
+        let line = dump.lines().find_map(|line| line.strip_suffix(&rule))?;
+        line.trim_start_matches('[').split(':').next()?.parse().ok()
+    };
+    Come {
+        from_guest: count("PREROUTING", "-i", "libvirt-I"),
+        to_guest: count("POSTROUTING", "-o", "libvirt-O"),
+    }
+}
+
+/// The sum of all counters of a direction: a rule that ends a frame's way counts it once, and libvirt's
+/// jumps have no counter. Only where the last rule is for every frame is each one counted.
+fn summed(tables: &nftables::Tables, interface: &str) -> Come {
+    let chains = of_nftables(tables, interface);
+    let of = |way: Way, end: &str| {
+        let root = format!("{interface}-{end}");
+        let rules = tables.layer2(interface).filter(|(chain, _)| *chain == root);
+        let counts_all = |(_, rule): (&str, &str)| rule.starts_with("counter packets");
+        rules.last().filter(|last| counts_all(*last))?;
+        let own = chains.iter().filter(|chain| chain.way == way);
+        let rules = own.flat_map(|chain| &chain.rules);
+        Some(
+            rules
+                .filter(|rule| !rule.is_jump)
+                .map(|rule| rule.frames)
+                .sum(),
+        )
+    };
+    Come {
+        from_guest: of(Way::FromGuest, "out"),
+        to_guest: of(Way::ToGuest, "in"),
     }
 }
 
@@ -130,6 +198,14 @@ mod tests {
                             [7:9] -A libvirt-I-tap11 -j DROP\n\
                             [1:2] -A libvirt-O-tap1 -j ACCEPT\n\
                             [5:6] -A libvirt-J-tap1 -j ACCEPT\n";
+
+    #[test]
+    fn frames_come_to_the_rules_by_a_jump() {
+        let of = |name| jumped(EBTABLES, name);
+        assert_eq!(of("tap1").from_guest, Some(308));
+        assert_eq!(of("tap1").to_guest, None);
+        assert_eq!(of("tap11"), Come::default());
+    }
 
     #[test]
     fn counters_of_one_interface() {

@@ -36,6 +36,8 @@ pub struct Tables {
     chains: Vec<Chain>,
     /// Table, map, interface and the chain that it leads to.
     jumps: Vec<[String; 4]>,
+    /// Tables that the kernel keeps and does not apply (`flags dormant` in nft(8)).
+    dormant: Vec<String>,
 }
 
 /// Reads the tables of the caller's namespace.
@@ -84,6 +86,9 @@ impl Tables {
                 ("map", ..) => map = Some(word(1)),
                 ("}", Some(_), _) => out.chains.extend(chain.take()),
                 ("}", None, Some(_)) => map = None,
+                ("flags", None, None) if line.contains("dormant") => {
+                    out.dormant.push(table.to_owned());
+                }
                 // The head of a base chain, and what is in neither chain nor map.
                 ("type", Some(_), _) | (_, None, None) => {}
                 (_, Some(chain), _) => chain.rules.push(line.to_owned()),
@@ -147,6 +152,29 @@ impl Tables {
             out.extend(looks_up);
         }
         out
+    }
+
+    /// The tables of the bridge family that the kernel keeps and does not apply.
+    pub fn dormant(&self) -> &[String] {
+        &self.dormant
+    }
+
+    /// The rules that a frame meets in libvirt's base chains before the interface is looked up,
+    /// each with table and chain. libvirt makes none.
+    pub fn before_lookup(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+        let bases = self.chains.iter().filter_map(|chain| {
+            let libvirts = [LAYER2, LAYER3].contains(&chain.table.as_str());
+            let (_, map, _) = WAYS.iter().find(|(base, ..)| chain.name == *base)?;
+            libvirts.then_some((chain, map))
+        });
+        bases.flat_map(|(chain, map)| {
+            let end = format!("vmap @{map}");
+            let rules = chain
+                .rules
+                .iter()
+                .take_while(move |rule| !rule.ends_with(&end));
+            rules.map(|rule| (chain.table.as_str(), chain.name.as_str(), rule.as_str()))
+        })
     }
 
     pub(super) fn installed(&self, interface: &str) -> Installed {
@@ -262,6 +290,22 @@ mod tests {
             [LAYER2, LAYER3]
                 .map(|table| format!("{table} tap01-out counter packets 0 bytes 0 drop"))
         );
+    }
+
+    #[test]
+    fn what_stands_before_the_lookup_is_of_others() {
+        assert_eq!(Tables::of(&both()).before_lookup().count(), 0);
+        let text = both().replacen("iif vmap", "iifname \"tap0\" accept\n\t\tiif vmap", 1);
+        let tables = Tables::of(&text);
+        let found: Vec<_> = tables.before_lookup().collect();
+        assert_eq!(found, [(LAYER2, "prerouting", "iifname \"tap0\" accept")]);
+    }
+
+    #[test]
+    fn a_dormant_table_is_told() {
+        assert!(Tables::of(&both()).dormant().is_empty());
+        let text = ONE.replacen("TABLE { # comment", "nat {\n\tflags dormant\n", 1);
+        assert_eq!(Tables::of(&text).dormant(), ["nat"]);
     }
 
     /// A rule that no frame comes to is as good as none.
