@@ -22,6 +22,8 @@ pub enum DomainKind<'a> {
     Grub(&'a str),
     /// U-Boot in place of the firmware, on the machine that it is built for.
     Uboot(Board),
+    /// EDK2 with the disk that has its script.
+    Edk2(&'a Path),
     /// Whatever boots from the drive.
     Foreign(&'a Drive<'a>),
 }
@@ -76,6 +78,11 @@ pub fn serial_log(name: &str) -> String {
     format!("{STATE}/{name}.serial")
 }
 
+/// Where EDK2 keeps its variables, which libvirt copies from the image's at the first start.
+pub fn variables_path(name: &str) -> String {
+    format!("{STATE}/{name}.vars")
+}
+
 /// Socket of the agent's port.
 pub fn agent_path(name: &str) -> String {
     format!("{STATE}/{name}.agent")
@@ -125,6 +132,7 @@ fn system(xml: &mut Xml, spec: &DomainSpec<'_>, interface: Option<&Interface>) {
     let (architecture, machine) = spec.kind.board().names();
     let machine = match spec.kind {
         DomainKind::Foreign(drive) => drive.machine(),
+        DomainKind::Edk2(_) => "q35",
         _ => machine,
     };
     xml.text(
@@ -132,6 +140,9 @@ fn system(xml: &mut Xml, spec: &DomainSpec<'_>, interface: Option<&Interface>) {
         &[("arch", architecture), ("machine", machine)],
         "hvm",
     );
+    if let DomainKind::Edk2(_) = spec.kind {
+        return flash(xml, spec);
+    }
     let mut file = |name: &str, path: &Path| xml.text(name, &[], &path.to_string_lossy());
     match spec.kind {
         DomainKind::Linux => {
@@ -163,8 +174,19 @@ fn system(xml: &mut Xml, spec: &DomainSpec<'_>, interface: Option<&Interface>) {
             let attributes = [("readonly", "yes"), ("type", "rom")];
             xml.text("loader", &attributes, &rom.to_string_lossy());
         }
+        DomainKind::Edk2(_) => {}
         DomainKind::Foreign(drive) => xml.empty("boot", &[("dev", drive.boot())]),
     }
+}
+
+/// The flash that the firmware is in, and a copy of its variables.
+fn flash(xml: &mut Xml, spec: &DomainSpec<'_>) {
+    let attributes = [("readonly", "yes"), ("type", "pflash")];
+    let code = spec.image.ovmf_code.to_string_lossy();
+    xml.text("loader", &attributes, &code);
+    let template = spec.image.ovmf_vars.to_string_lossy();
+    let own = variables_path(spec.name);
+    xml.text("nvram", &[("template", &template)], &own);
 }
 
 fn devices(xml: &mut Xml, spec: &DomainSpec<'_>, interface: Option<&Interface>) {
@@ -175,8 +197,10 @@ fn devices(xml: &mut Xml, spec: &DomainSpec<'_>, interface: Option<&Interface>) 
     };
     xml.empty("controller", &[("type", "usb"), ("model", usb)]);
     xml.empty("memballoon", &[("model", "none")]);
-    if let DomainKind::Foreign(drive) = spec.kind {
-        drive::write(xml, drive);
+    match spec.kind {
+        DomainKind::Foreign(drive) => drive::write(xml, drive),
+        DomainKind::Edk2(disk) => edk2_devices(xml, disk),
+        _ => {}
     }
     if let Some(interface) = interface {
         interface.write(xml);
@@ -204,6 +228,21 @@ fn devices(xml: &mut Xml, spec: &DomainSpec<'_>, interface: Option<&Interface>) 
         _ => "none",
     };
     xml.open("video", &[], |xml| xml.empty("model", &[("type", video)]));
+}
+
+/// The disk with the script, which is looked at first and so in place of the network, and the
+/// source of randomness without which newer releases load no network driver.
+fn edk2_devices(xml: &mut Xml, disk: &Path) {
+    xml.open("disk", &[("type", "file"), ("device", "disk")], |xml| {
+        let driver = [("name", "qemu"), ("type", "raw"), ("cache", "unsafe")];
+        xml.empty("driver", &driver);
+        xml.empty("source", &[("file", &disk.to_string_lossy())]);
+        xml.empty("target", &[("dev", "vda"), ("bus", "virtio")]);
+        xml.empty("boot", &[("order", "1")]);
+    });
+    xml.open("rng", &[("model", "virtio")], |xml| {
+        xml.text("backend", &[("model", "random")], "/dev/urandom");
+    });
 }
 
 /// Room for the agent's channel and for port 0, which is a console's (QEMU,
@@ -239,6 +278,7 @@ mod tests {
             mac,
             tap: "tap1".into(),
             link: true,
+            rom: None,
             filter,
         }
     }
@@ -251,6 +291,9 @@ mod tests {
             grub: "/guest/grub.0".into(),
             uboot: "/guest/u-boot.rom".into(),
             uboot_malta: "/guest/u-boot-malta.bin".into(),
+            ovmf_code: "/guest/ovmf-code.fd".into(),
+            ovmf_vars: "/guest/ovmf-vars.fd".into(),
+            roms: "/guest".into(),
         }
     }
 
@@ -300,9 +343,18 @@ mod tests {
         let malta = DomainSpec {
             kind: DomainKind::Uboot(Board::Malta),
             accel: Accel::Kvm,
-            ..spec
+            ..spec.clone()
         };
         insta::assert_snapshot!("uboot_malta", domain_xml(&malta, Some(&interface(None))));
+        let edk2 = DomainSpec {
+            kind: DomainKind::Edk2(Path::new("/run/lanfence/edk2-pcnet.img")),
+            ..spec
+        };
+        let with_rom = Interface {
+            rom: Some("/guest/efi-pcnet.rom".into()),
+            ..interface(None)
+        };
+        insta::assert_snapshot!("edk2", domain_xml(&edk2, Some(&with_rom)));
     }
 
     #[rstest]

@@ -19,6 +19,12 @@ pub struct Image {
     /// U-Boot for MIPS Malta, its words in the order in which QEMU takes them. An image made by
     /// hand may come without.
     pub uboot_malta: PathBuf,
+    /// EDK2's code in a flash. An image made by hand may come without.
+    pub ovmf_code: PathBuf,
+    /// Its variables before the first boot. An image made by hand may come without.
+    pub ovmf_vars: PathBuf,
+    /// Where ROMs with EDK2's drivers are.
+    pub roms: PathBuf,
 }
 
 impl Image {
@@ -34,6 +40,9 @@ impl Image {
             grub: dir.join(GRUB),
             uboot: dir.join(UBOOT),
             uboot_malta: dir.join(UBOOT_MALTA),
+            ovmf_code: dir.join(OVMF_CODE),
+            ovmf_vars: dir.join(OVMF_VARS),
+            roms: dir.to_owned(),
         };
         expect_magic(&image.kernel, b"\x7fELF", "an ELF kernel")?;
         expect_magic(&image.initramfs, b"070701", "a newc archive")?;
@@ -52,6 +61,9 @@ const UBOOT: &str = "u-boot.rom";
 
 /// The file of U-Boot for MIPS Malta in the image.
 const UBOOT_MALTA: &str = "u-boot-malta.bin";
+/// EDK2's files in the image.
+const OVMF_CODE: &str = "ovmf-code.fd";
+const OVMF_VARS: &str = "ovmf-vars.fd";
 
 /// What the image has of the things that some NIC models need.
 #[expect(
@@ -72,6 +84,10 @@ pub struct ImageContents {
     pub uboot: bool,
     /// Whether it has U-Boot for MIPS Malta.
     pub uboot_malta: bool,
+    /// Whether it has EDK2.
+    pub edk2: bool,
+    /// ROMs that it has.
+    pub roms: Vec<String>,
 }
 
 /// How a firmware file's name begins in the archive.
@@ -108,6 +124,8 @@ impl ImageContents {
             grub: dir.join(GRUB).is_file(),
             uboot: dir.join(UBOOT).is_file(),
             uboot_malta: dir.join(UBOOT_MALTA).is_file(),
+            edk2: dir.join(OVMF_CODE).is_file() && dir.join(OVMF_VARS).is_file(),
+            roms: roms(dir),
         })
     }
 
@@ -115,6 +133,15 @@ impl ImageContents {
     pub fn has_firmware(&self, file: &str) -> bool {
         self.firmware.iter().any(|name| name == file)
     }
+}
+
+/// The names of the ROMs in the image's directory.
+fn roms(dir: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names
+        .filter(|name| name.starts_with("efi-") && name.ends_with(".rom"))
+        .collect()
 }
 
 /// Names below `/lib/firmware` in a newc archive: a header of 110 bytes, the

@@ -5,6 +5,7 @@ use super::xml::Xml;
 use crate::frame::{Mac, mac_text};
 use crate::lab::BRIDGE;
 use crate::report::model::BackEnd;
+use std::path::PathBuf;
 
 /// A filter on an interface, with parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub struct Interface {
     pub tap: String,
     /// Whether its link is up.
     pub link: bool,
+    /// The file of its option ROM, if it has one.
+    pub rom: Option<PathBuf>,
     /// The filter, if any.
     pub filter: Option<FilterRef>,
 }
@@ -54,14 +57,18 @@ impl Interface {
                 xml.empty("driver", &[("name", name)]);
             }
             xml.empty("link", &[("state", if self.link { "up" } else { "down" })]);
-            // The guest never boots from the network; a boot ROM only costs time.
+            // The guest never boots from the network; a boot ROM only costs time, unless the
+            // firmware takes its driver from there.
             // libvirt refuses to hear of a ROM where there is no PCI.
-            match quirk.bus {
-                Bus::Pci => xml.empty("rom", &[("enabled", "no")]),
+            match (quirk.bus, &self.rom) {
+                (Bus::Pci, Some(rom)) => xml.empty("rom", &[("file", &rom.to_string_lossy())]),
+                (Bus::Pci, None) => xml.empty("rom", &[("enabled", "no")]),
                 // libvirt 9.0 looks for a PCI slot unless told the port (measured:
                 // docs/measurements.md#M26).
-                Bus::Usb => xml.empty("address", &[("type", "usb"), ("bus", "0"), ("port", "1")]),
-                Bus::Isa | Bus::None => {}
+                (Bus::Usb, _) => {
+                    xml.empty("address", &[("type", "usb"), ("bus", "0"), ("port", "1")])
+                }
+                (Bus::Isa | Bus::None, _) => {}
             }
             if let Some(filter) = &self.filter {
                 xml.open("filterref", &[("filter", &filter.filter)], |xml| {

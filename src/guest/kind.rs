@@ -1,12 +1,13 @@
 //! The kinds of guests that a cell can have.
 
+use crate::probe::Shows;
 use serde::{Deserialize, Serialize};
 use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
 
 /// What stands behind the filter in a cell. Read and written as one word: `linux`, `ipxe`,
-/// `grub`, `uboot`, `tap`, or the name in a foreign guest's manifest, which may be none of these.
+/// `grub`, `uboot`, `edk2`, `tap`, or the name in a foreign guest's manifest, which may be none of these.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum GuestKind {
@@ -18,6 +19,8 @@ pub enum GuestKind {
     Grub,
     /// U-Boot with its own stack and drivers.
     Uboot,
+    /// EDK2, the firmware of UEFI machines.
+    Edk2,
     /// No guest: the lab itself holds the tap.
     Tap,
     /// The user's own disk image, by the name in its manifest.
@@ -26,10 +29,17 @@ pub enum GuestKind {
 
 impl GuestKind {
     /// The kinds that lanfence brings along. Their words are taken: no manifest may use one.
-    pub const OWN: [Self; 5] = [Self::Linux, Self::Ipxe, Self::Grub, Self::Uboot, Self::Tap];
+    pub const OWN: [Self; 6] = [
+        Self::Linux,
+        Self::Ipxe,
+        Self::Grub,
+        Self::Uboot,
+        Self::Edk2,
+        Self::Tap,
+    ];
 
     /// Those of them that are a firmware or boot loader with a network stack of its own.
-    pub const FIRMWARE: [Self; 3] = [Self::Ipxe, Self::Grub, Self::Uboot];
+    pub const FIRMWARE: [Self; 4] = [Self::Ipxe, Self::Grub, Self::Uboot, Self::Edk2];
 
     /// The word for it.
     pub fn word(&self) -> &str {
@@ -38,6 +48,7 @@ impl GuestKind {
             Self::Ipxe => "ipxe",
             Self::Grub => "grub",
             Self::Uboot => "uboot",
+            Self::Edk2 => "edk2",
             Self::Tap => "tap",
             Self::Foreign(name) => name,
         }
@@ -48,15 +59,19 @@ impl GuestKind {
         !matches!(self, Self::Tap)
     }
 
-    /// Whether it is a firmware that fetches pages by HTTP. U-Boot has no TCP.
-    pub fn has_web_client(&self) -> bool {
-        matches!(self, Self::Ipxe | Self::Grub)
+    /// What its stack can show where it is a firmware. U-Boot has no TCP.
+    pub fn shows(&self) -> Shows {
+        Shows {
+            web: matches!(self, Self::Ipxe | Self::Grub | Self::Edk2),
+            echo: *self == Self::Edk2,
+            ipv6: *self == Self::Edk2,
+        }
     }
 
     /// Whether one cell of this kind is enough to show what happens when a filter is
     /// attached to a running guest. Foreign guests all differ, so each is tried.
     pub fn is_uniform(&self) -> bool {
-        matches!(self, Self::Linux | Self::Ipxe | Self::Grub | Self::Uboot)
+        !matches!(self, Self::Tap | Self::Foreign(_))
     }
 }
 

@@ -37,8 +37,7 @@ pub async fn begin(
 }
 
 /// Goes on from the state in the file, which [`save`](super::save) has made of the same
-/// domain without the filter, and types the word that the guest waits for, which it
-/// repeats in a READY line. The filter is there before the guest goes on; QEMU has
+/// domain without the filter, and types what the guest waits for. It repeats the word in a READY line. The filter is there before the guest goes on; QEMU has
 /// announced the guest's MAC by then, as it does after every migration, in RARP frames.
 ///
 /// # Errors
@@ -49,7 +48,7 @@ pub async fn restore(
     spec: &DomainSpec<'_>,
     interface: &Interface,
     file: &Path,
-    word: &str,
+    (typed, word): (&str, &str),
 ) -> Result<Machine, GuestError> {
     forgotten(lab, spec.name).await?;
     let try_with = |interface: &Interface| {
@@ -65,7 +64,7 @@ pub async fn restore(
     let console = Console::read(reader);
     // At each tick of its clock (55 ms) the firmware takes a character, or all that is
     // there (measured: docs/measurements.md#M41).
-    let typed = writer.write_all(format!("{word}\r").as_bytes()).await;
+    let typed = writer.write_all(format!("{typed}\r").as_bytes()).await;
     typed.map_err(|source| LabError::File {
         path: path.into(),
         source,

@@ -4,8 +4,8 @@ use super::{Sighting, Stimulus};
 use crate::frame::dhcp::{self, MessageType};
 use crate::frame::group::{igmp_reported, mld_reported};
 use crate::frame::l4::flag;
-use crate::frame::{Mac, Tag, Upper, View, names, protocol};
-use std::net::{IpAddr, Ipv4Addr};
+use crate::frame::{Mac, Tag, Upper, View, names, nd, protocol};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 impl Sighting {
     /// Whether the frame, as captured with its VLAN tags in place, is one of
@@ -26,7 +26,11 @@ impl Sighting {
         match self {
             Self::Tag(_) | Self::Dns { .. } | Self::Tftp { .. } | Self::Http { .. } => true,
             Self::TcpSyn { source_port, .. } => source_port.is_some(),
-            Self::Igmp { .. } | Self::Mld { .. } | Self::Dhcp { .. } => false,
+            Self::Igmp { .. }
+            | Self::Mld { .. }
+            | Self::Echo { .. }
+            | Self::Dad { .. }
+            | Self::Dhcp { .. } => false,
         }
     }
 
@@ -50,6 +54,8 @@ impl Sighting {
                 let icmp6 = upper.protocol == protocol::ICMPV6 && upper.has_header;
                 icmp6 && mld_reported(upper.payload).contains(group)
             }
+            Self::Echo { from, to, answer } => is_echo(upper, (*from, *to), *answer),
+            Self::Dad { target } => looks_for(upper, *target),
             Self::Dhcp {
                 message,
                 client,
@@ -147,6 +153,26 @@ fn is_web(upper: &Upper<'_>, name: &str) -> bool {
     [request, body].contains(&Some(name.as_bytes()))
 }
 
+fn is_echo(upper: &Upper<'_>, ends: (IpAddr, IpAddr), answer: bool) -> bool {
+    let kind = match (upper.protocol, answer) {
+        (protocol::ICMP, false) => 8,
+        (protocol::ICMP, true) => 0,
+        (protocol::ICMPV6, false) => 128,
+        (protocol::ICMPV6, true) => 129,
+        _ => return false,
+    };
+    upper.has_header && upper.payload.first() == Some(&kind) && (upper.src, upper.dst) == ends
+}
+
+/// Type, code, checksum and four bytes come before the address.
+fn looks_for(upper: &Upper<'_>, target: Ipv6Addr) -> bool {
+    let solicits = upper.protocol == protocol::ICMPV6
+        && upper.has_header
+        && upper.payload.first() == Some(&nd::kind::NEIGHBOUR_SOLICIT);
+    let looked_for = upper.payload.get(8..24);
+    solicits && upper.src.is_unspecified() && looked_for == Some(&target.octets()[..])
+}
+
 fn is_dhcp(upper: &Upper<'_>, kind: MessageType, client: Mac, to: Option<Ipv4Addr>) -> bool {
     const PORTS: [u16; 2] = [dhcp::SERVER_PORT, dhcp::CLIENT_PORT];
     let ports = upper
@@ -168,7 +194,6 @@ mod tests {
     use crate::probe::Pass;
     use proptest::prelude::*;
     use rstest::rstest;
-    use std::net::Ipv6Addr;
 
     const LINK: Link = Link::new([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]);
     const TAG: Tag = Tag {
@@ -243,6 +268,22 @@ mod tests {
         LINK.frame(ethertype::IPV6, &ip.icmp(group::mld::REPORT_V2, 0, &body))
     }
 
+    const OWN6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 7);
+
+    fn solicitation(from: Ipv6Addr) -> Vec<u8> {
+        let body = nd::solicit(OWN6, None, TAG);
+        let ip = Ip6::new(from, GROUP6);
+        LINK.frame(
+            ethertype::IPV6,
+            &ip.icmp(nd::kind::NEIGHBOUR_SOLICIT, 0, &body),
+        )
+    }
+
+    fn echo(from: Ipv4Addr, to: Ipv4Addr, answer: bool) -> Sighting {
+        let (from, to) = (from.into(), to.into());
+        Sighting::Echo { from, to, answer }
+    }
+
     fn igmp_frame() -> Vec<u8> {
         v4(&Ip4::new(A, B).packet(protocol::IGMP, &group::igmp3_report(4, B, &[])))
     }
@@ -272,6 +313,13 @@ mod tests {
     #[case::other_group(Sighting::Igmp { group: A }, igmp_frame(), false)]
     #[case::mld(Sighting::Mld { group: GROUP6 }, mld_frame(), true)]
     #[case::other_group6(Sighting::Mld { group: Ipv6Addr::LOCALHOST }, mld_frame(), false)]
+    #[case::echo(echo(A, B, false), v4(&Ip4::new(A, B).echo(b"")), true)]
+    #[case::an_echo_from_elsewhere(echo(B, A, false), v4(&Ip4::new(A, B).echo(b"")), false)]
+    #[case::no_answer(echo(A, B, true), v4(&Ip4::new(A, B).echo(b"")), false)]
+    #[case::its_answer(echo(A, B, true), v4(&Ip4::new(A, B).icmp(0, 0, [0; 4], b"")), true)]
+    #[case::a_first_look(Sighting::Dad { target: OWN6 }, solicitation(Ipv6Addr::UNSPECIFIED), true)]
+    #[case::a_look_for_a_neighbour(Sighting::Dad { target: OWN6 }, solicitation(Ipv6Addr::LOCALHOST), false)]
+    #[case::a_look_for_another(Sighting::Dad { target: GROUP6 }, solicitation(Ipv6Addr::UNSPECIFIED), false)]
     #[case::request(lease(message::REQUEST, None), request(), true)]
     #[case::request_to(lease(message::REQUEST, Some(B)), request(), true)]
     #[case::request_to_all(lease(message::REQUEST, Some(Ipv4Addr::BROADCAST)), request(), false)]

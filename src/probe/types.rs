@@ -143,6 +143,21 @@ pub enum Sighting {
         /// Group.
         group: Ipv6Addr,
     },
+    /// An echo request between these addresses, or the answer to one (RFC 792, RFC 4443 section 4).
+    Echo {
+        /// Source.
+        from: IpAddr,
+        /// Destination.
+        to: IpAddr,
+        /// Whether it is an answer.
+        answer: bool,
+    },
+    /// A neighbour solicitation from `::` for this address: duplicate address detection
+    /// (RFC 4862 section 5.4.2).
+    Dad {
+        /// The address that is looked for.
+        target: Ipv6Addr,
+    },
     /// A `DHCPv4` message between the ports 67 and 68 (RFC 2131 section 4.1).
     Dhcp {
         /// Its type, option 53 (RFC 2132 section 9.6).

@@ -10,7 +10,7 @@ use crate::nwfilter::FilterTree;
 use crate::nwfilter::evaluate::Backend;
 use crate::nwfilter::learning::Bound;
 use crate::policy::Policy;
-use crate::probe::{firmware_catalogue, learning_probe};
+use crate::probe::{Shows, firmware_catalogue, learning_probe};
 use crate::report::model::{Cause, Failure, Run, Verdict};
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -105,7 +105,7 @@ impl Evaluated {
             .while_learning
             .as_ref()
             .map(|_| learning_probe(policy, &layout, tag).0);
-        let firmware = firmware_catalogue(policy, &layout, true, str::to_owned).into_iter();
+        let firmware = firmware_catalogue(policy, &layout, Shows::ALL, str::to_owned).into_iter();
         Ok(Self {
             expectations: Expectations::of(policy, &layout, &own, backend),
             while_learning: learning.map(|probe| Trial::of(probe, &layout)),

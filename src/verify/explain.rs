@@ -11,7 +11,7 @@ use crate::nwfilter::learning::given_address;
 use crate::nwfilter::vocabulary::variables;
 use crate::nwfilter::{self, Filter, FilterTree, trace};
 use crate::policy::Policy;
-use crate::probe::{Pass, Probe, firmware_catalogue};
+use crate::probe::{Pass, Probe, Shows, firmware_catalogue};
 use crate::report::model::{Decided, ProbeFacts};
 use crate::verdict::Outcome;
 
@@ -45,8 +45,10 @@ fn probes(job: &Job, policy: &Policy, layout: &Layout) -> Vec<Probe> {
     if has(&GuestKind::Linux) || has(&GuestKind::Tap) {
         all.extend(catalogue::probes(job, policy, layout, (0, Pass::Filtered)));
     }
-    if has(&GuestKind::Ipxe) {
-        all.extend(firmware_catalogue(policy, layout, true, str::to_owned));
+    let firmware = GuestKind::FIRMWARE.iter().filter(|kind| has(kind));
+    let shows = firmware.map(GuestKind::shows).reduce(Shows::or);
+    if let Some(shows) = shows {
+        all.extend(firmware_catalogue(policy, layout, shows, str::to_owned));
     }
     all
 }

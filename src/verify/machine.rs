@@ -4,7 +4,8 @@ use super::VerifyError;
 use super::cell::CellContext;
 use super::faults::{self, InjectedFault, Moment, Place};
 use super::job::CellPlan;
-use crate::guest::{FilterRef, Interface, Machine};
+use crate::guest::{FilterRef, GuestKind, Interface, Machine, edk2_rom};
+use std::path::PathBuf;
 
 /// The name of a cell's domain without the guest's number.
 pub fn base_name(plan: &CellPlan) -> String {
@@ -14,6 +15,13 @@ pub fn base_name(plan: &CellPlan) -> String {
 /// The name of the domain of the guest with this number.
 pub fn domain_name(plan: &CellPlan, number: u8) -> String {
     format!("{}-{number}", base_name(plan))
+}
+
+/// The ROM with the driver of the cell's NIC, where its guest takes it from there.
+fn rom(context: &CellContext<'_>, plan: &CellPlan) -> Option<PathBuf> {
+    let edk2 = plan.guest == GuestKind::Edk2;
+    let name = edk2_rom(&plan.nic).filter(|_| edk2)?;
+    Some(context.image?.roms.join(name))
 }
 
 /// The NIC of the guest with this number.
@@ -28,6 +36,7 @@ pub fn interface(
         mac: context.layout(plan, number).guest.mac,
         tap: format!("tap{number}"),
         link: context.job.inject != Some(InjectedFault::NoLink),
+        rom: rom(context, plan),
         filter,
     }
 }

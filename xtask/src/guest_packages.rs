@@ -25,13 +25,15 @@ fn ipxe(release: Release) -> &'static [&'static str] {
 }
 
 /// The packages with boot loaders that are guests. GRUB for the PC BIOS: its modules, the program
-/// that makes an image of them, and the one library of that program which a machine may lack. And
-/// U-Boot as a ROM for QEMU.
-const LOADERS: [&str; 4] = [
+/// that makes an image of them, and the one library of that program which a machine may lack.
+/// U-Boot as a ROM for QEMU. EDK2 for virtual machines, and ROMs with its drivers of NICs.
+const LOADERS: [&str; 6] = [
     "grub-pc-bin",
     "grub-common",
     "libdevmapper1.02.1",
     "u-boot-qemu",
+    "ovmf",
+    "ipxe-qemu",
 ];
 
 /// Downloaded packages, as the cache remembers them.
@@ -89,14 +91,14 @@ pub fn present(cache: &Cache, release: Release) -> Option<GuestPackages> {
 /// What is missing, in a line for people.
 pub fn describe(release: Release) -> String {
     format!(
-        "  the guests' kernel, busybox, iPXE, GRUB and U-Boot (downloaded, not installed), packages {}, {BUSYBOX}, {}, {}\n",
+        "  the guests' kernel, busybox, iPXE, GRUB, U-Boot and EDK2 (downloaded, not installed), packages {}, {BUSYBOX}, {}, {}\n",
         release.kernel_package(),
         ipxe(release).join(", "),
         LOADERS.join(", ")
     )
 }
 
-/// Downloads the newest kernel, busybox, iPXE, GRUB and U-Boot of the release.
+/// Downloads the newest kernel, busybox, iPXE, GRUB, U-Boot and EDK2 of the release.
 ///
 /// # Errors
 ///
@@ -348,11 +350,11 @@ mod tests {
 
     #[rstest]
     #[case::whole(
-        "grub-pc-bin 2 p.deb\ngrub-common 2 c.deb\nlibdevmapper1.02.1 1 d.deb\nu-boot-qemu 3 u.deb\n",
+        "grub-pc-bin 2 p.deb\ngrub-common 2 c.deb\nlibdevmapper1.02.1 1 d.deb\nu-boot-qemu 3 u.deb\novmf 4 o.deb\nipxe-qemu 5 r.deb\n",
         true
     )]
-    #[case::written_before_u_boot(
-        "grub-pc-bin 2 p.deb\ngrub-common 2 c.deb\nlibdevmapper1.02.1 1 d.deb\n",
+    #[case::written_before_edk2(
+        "grub-pc-bin 2 p.deb\ngrub-common 2 c.deb\nlibdevmapper1.02.1 1 d.deb\nu-boot-qemu 3 u.deb\n",
         false
     )]
     #[case::cut("grub-pc-bin 2 p.deb\ngrub-common 2\n", false)]
@@ -360,7 +362,8 @@ mod tests {
     #[case::empty("", false)]
     fn boot_loaders_have_a_record_of_their_own(#[case] text: &str, #[case] good: bool) {
         let files = parse_loader_record(text, Path::new("/x"));
-        let names = ["/x/p.deb", "/x/c.deb", "/x/d.deb", "/x/u.deb"].map(PathBuf::from);
+        let names = ["p", "c", "d", "u", "o", "r"];
+        let names = names.map(|name| PathBuf::from(format!("/x/{name}.deb")));
         assert_eq!(files, good.then(|| names.to_vec()));
     }
 

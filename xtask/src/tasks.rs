@@ -34,8 +34,8 @@ pub const TASKS: &[Task] = &[
         arguments: "",
         summary: "Install what this machine lacks",
         details: "Prints what is missing, then installs it with apt (as root or through sudo) and\n\
-                  downloads the guests' kernel, busybox, iPXE, GRUB and U-Boot into the cache. Installs\n\
-                  no kernel and leaves no service running. Prints nothing but the kernel's version if\n\
+                  downloads the guests' kernel, busybox, iPXE, GRUB, U-Boot and EDK2 into the cache.\n\
+                  Installs no kernel and leaves no service running. Prints nothing but the kernel's version if\n\
                   nothing is missing.",
         passthrough: false,
         run: setup::setup_task,

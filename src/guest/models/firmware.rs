@@ -16,16 +16,35 @@ const UBOOT: [&str; 4] = [
     "e1000-82545em",
 ];
 
+/// The models whose driver EDK2 takes from a ROM, and the file in the guest image. The ROM is
+/// iPXE's for UEFI; of it EDK2 uses the driver alone (measured: docs/measurements.md#M57).
+const ROMS: [(&str, &str); 7] = [
+    ("pcnet", "efi-pcnet.rom"),
+    ("rtl8139", "efi-rtl8139.rom"),
+    ("ne2k_pci", "efi-ne2k_pci.rom"),
+    ("i82551", "efi-eepro100.rom"),
+    ("e1000", "efi-e1000.rom"),
+    ("e1000e", "efi-e1000e.rom"),
+    ("vmxnet3", "efi-vmxnet3.rom"),
+];
+
+/// The file in the guest image with EDK2's driver for the model; none where it has its own or there is
+/// none.
+pub fn edk2_rom(model: &str) -> Option<&'static str> {
+    let found = ROMS.iter().find(|(name, _)| *name == model);
+    found.map(|(_, file)| *file)
+}
+
 /// Why the firmware cannot use the model here; none where it can.
 pub fn unfit(kind: &GuestKind, quirk: &Quirk, image: &ImageContents) -> Option<String> {
     let missing = |what: &str| {
         format!("the guest image holds no {what}; `cargo xtask image` makes one that does")
     };
-    let driver = if *kind == GuestKind::Uboot {
-        no_uboot(quirk)
-    } else {
+    let driver = match kind {
+        GuestKind::Uboot => no_uboot(quirk),
+        GuestKind::Edk2 => no_edk2(quirk),
         // GRUB has iPXE's drivers.
-        quirk.no_ipxe
+        _ => quirk.no_ipxe,
     };
     if let Some(reason) = quirk.unfit.or(driver) {
         return Some(reason.to_owned());
@@ -35,6 +54,11 @@ pub fn unfit(kind: &GuestKind, quirk: &Quirk, image: &ImageContents) -> Option<S
             .then(|| missing("U-Boot for MIPS Malta"))
             .or_else(|| no_mips(find_program(MIPS_EMULATOR).is_some())),
         GuestKind::Uboot => (!image.uboot).then(|| missing("U-Boot")),
+        GuestKind::Edk2 if !image.edk2 => Some(missing("EDK2")),
+        GuestKind::Edk2 => {
+            let rom = edk2_rom(quirk.name)?;
+            (!image.roms.iter().any(|name| name == rom)).then(|| missing(rom))
+        }
         _ if !image.ipxe => Some(missing("iPXE")),
         GuestKind::Grub => (!image.grub).then(|| missing("GRUB")),
         _ => None,
@@ -47,6 +71,19 @@ fn no_mips(installed: bool) -> Option<String> {
         format!(
             "U-Boot drives it on MIPS Malta only, and {MIPS_EMULATOR} is not installed: `apt-get install --no-install-recommends qemu-system-mips`, which `cargo xtask verify --cell uboot/pcnet` does"
         )
+    })
+}
+
+/// Why EDK2 cannot use the model.
+fn no_edk2(quirk: &Quirk) -> Option<&'static str> {
+    let own = quirk.has_back_ends() && quirk.back_end.is_none();
+    if own || edk2_rom(quirk.name).is_some() {
+        return None;
+    }
+    Some(if quirk.has_back_ends() {
+        "its back end is pinned for the Linux guest only"
+    } else {
+        "EDK2 has no driver for it, and Debian ships no ROM for UEFI that would bring one"
     })
 }
 
@@ -82,6 +119,8 @@ mod tests {
             grub: true,
             uboot: true,
             uboot_malta: true,
+            edk2: true,
+            roms: vec!["efi-pcnet.rom".into()],
             ..ImageContents::default()
         }
     }
@@ -95,6 +134,11 @@ mod tests {
     #[case::a_wrong_mac(GuestKind::Uboot, "virtio", Some("52:52:52:52:52:52"))]
     #[case::a_new_virtio(GuestKind::Uboot, "virtio-non-transitional", None)]
     #[case::a_back_end(GuestKind::Uboot, "virtio-vhost", Some("vhost-net"))]
+    #[case::edk2s_own_driver(GuestKind::Edk2, "virtio", None)]
+    #[case::a_driver_in_a_rom(GuestKind::Edk2, "pcnet", None)]
+    #[case::a_rom_that_the_image_lacks(GuestKind::Edk2, "e1000", Some("efi-e1000.rom"))]
+    #[case::no_rom(GuestKind::Edk2, "tulip", Some("no ROM for UEFI"))]
+    #[case::a_back_end_of_edk2(GuestKind::Edk2, "virtio-qemu", Some("Linux guest only"))]
     #[case::not_for_libvirt(GuestKind::Uboot, "rocker", Some("switch"))]
     fn each_model_runs_or_says_why_not(
         #[case] kind: GuestKind,
@@ -115,6 +159,7 @@ mod tests {
     #[case(GuestKind::Grub, "GRUB")]
     #[case(GuestKind::Uboot, "U-Boot")]
     #[case(GuestKind::Uboot, "U-Boot for MIPS Malta")]
+    #[case(GuestKind::Edk2, "EDK2")]
     fn an_image_that_lacks_it_is_named(#[case] kind: GuestKind, #[case] what: &str) {
         let model = if what.ends_with("Malta") {
             "pcnet"

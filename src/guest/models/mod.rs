@@ -5,6 +5,7 @@ mod firmware;
 mod qemu;
 mod quirks;
 
+pub use firmware::edk2_rom;
 pub use qemu::{Device, devices};
 pub use quirks::{Bus, Quirk, place, quirk};
 

@@ -30,6 +30,12 @@ fn image(absent: &[&str], firmware: &[&str]) -> ImageContents {
         grub: true,
         uboot: true,
         uboot_malta: true,
+        edk2: true,
+        roms: [
+            "pcnet", "rtl8139", "ne2k_pci", "eepro100", "e1000", "e1000e", "vmxnet3",
+        ]
+        .map(|name| format!("efi-{name}.rom"))
+        .to_vec(),
     }
 }
 

@@ -8,7 +8,7 @@ use crate::layout::Layout;
 use crate::policy::Policy;
 use crate::probe::Pass;
 use crate::probe::{Group, Origin, Point, Probe, Sighting, Stimulus};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// UDP port of TFTP servers (RFC 1350).
 pub const TFTP_PORT: u16 = 69;
@@ -16,13 +16,43 @@ pub const TFTP_PORT: u16 = 69;
 /// TCP port of web servers (RFC 1945).
 pub const HTTP_PORT: u16 = 80;
 
+/// What a firmware's stack can show besides a lease and files by TFTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shows {
+    /// It fetches pages by HTTP.
+    pub web: bool,
+    /// It sends echo requests by itself.
+    pub echo: bool,
+    /// It speaks IPv6.
+    pub ipv6: bool,
+}
+
+impl Shows {
+    /// All that any stack can show.
+    pub const ALL: Self = Self {
+        web: true,
+        echo: true,
+        ipv6: true,
+    };
+
+    /// What one of the two can show.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            web: self.web || other.web,
+            echo: self.echo || other.echo,
+            ipv6: self.ipv6 || other.ipv6,
+        }
+    }
+}
+
 /// The probes of a guest that is a boot firmware. `file` makes the name of the file
-/// that the guest fetches in this pass: `lan` and `wan` by TFTP, and where it `has_web_client`
+/// that the guest fetches in this pass: `lan` and `wan` by TFTP, and where its stack `shows` the web
 /// `lan-web` by HTTP.
 pub fn firmware_catalogue(
     policy: &Policy,
     layout: &Layout,
-    has_web_client: bool,
+    shows: Shows,
     file: impl Fn(&str) -> String,
 ) -> Vec<Probe> {
     // Firmware cannot be made to send tags: file names take their place.
@@ -34,8 +64,14 @@ pub fn firmware_catalogue(
     let mut book = Book::new(policy, layout, &no_tag);
     add_lease(&mut book);
     add_tftp(&mut book, &file);
-    if has_web_client {
+    if shows.web {
         add_http(&mut book, &file);
+    }
+    if shows.echo {
+        add_echo(&mut book);
+    }
+    if shows.ipv6 {
+        ipv6::add(&mut book);
     }
     book.finish()
 }
@@ -151,4 +187,190 @@ fn add_http(book: &mut Book<'_>, file: &dyn Fn(&str) -> String) {
     let words = "TCP SYN to a WAN host's web server";
     book.row(Group::WanIpv4, expect, Point::Wan)
         .push("http-wan", words, fetch(wan), syn(wan));
+}
+
+/// ICMP: the stack numbers its echo requests as it likes, so they are told by their ends.
+fn add_echo(book: &mut Book<'_>) {
+    let (policy, layout) = (book.policy, book.layout);
+    let (guest, peer, wan) = (layout.guest.v4, layout.peer.v4, layout.wan4);
+    let expect = rules::outbound(policy, guest, peer);
+    let words = "the firmware's ping to a LAN host";
+    book.row(Group::LanUnicast, expect, Point::Peer).push(
+        "echo-lan",
+        words,
+        ping(peer),
+        asked(guest, peer),
+    );
+    let expect = rules::inbound(policy, peer);
+    let words = "a LAN host's echo reply reaches the firmware";
+    book.row(Group::LanInbound, expect, Point::TapToGuest)
+        .from(Origin::Peer)
+        .push("echo-answer", words, ping(guest), answered(peer, guest));
+    let expect = rules::outbound(policy, guest, wan);
+    let words = "the firmware's ping to a WAN host";
+    book.row(Group::WanIpv4, expect, Point::Wan).push(
+        "echo-wan",
+        words,
+        ping(wan),
+        asked(guest, wan),
+    );
+}
+
+/// An echo request, for whoever evaluates a filter.
+fn ping(to: impl Into<IpAddr>) -> Stimulus {
+    Stimulus::Ping {
+        to: to.into(),
+        payload: Vec::new(),
+    }
+}
+
+fn asked(from: impl Into<IpAddr>, to: impl Into<IpAddr>) -> Sighting {
+    Sighting::Echo {
+        from: from.into(),
+        to: to.into(),
+        answer: false,
+    }
+}
+
+fn answered(from: impl Into<IpAddr>, to: impl Into<IpAddr>) -> Sighting {
+    Sighting::Echo {
+        from: from.into(),
+        to: to.into(),
+        answer: true,
+    }
+}
+
+/// IPv6 of a stack that makes its link-local address by itself and is given another one and a
+/// router. Its router solicitations and multicast go to groups of the link, which no router
+/// forwards: what could leak is what it sends to hosts.
+mod ipv6 {
+    use super::{answered, asked, ping, rules};
+    use crate::frame::group::{mld, mld1_body};
+    use crate::frame::nd::{kind, solicit};
+    use crate::frame::{Ext, Ip6, Link, Tag, ethertype, group_mac6, solicited_node};
+    use crate::layout::Host;
+    use crate::probe::catalogue::book::Book;
+    use crate::probe::{Group, Origin, Pass, Point, Sighting, Stimulus};
+    use std::net::Ipv6Addr;
+
+    /// Adds the probes.
+    pub(super) fn add(book: &mut Book<'_>) {
+        let (policy, layout) = (book.policy, book.layout);
+        let (guest, peer) = (&layout.guest, &layout.peer);
+        // From `::` until the address is its own, and so without an address that a policy names.
+        let expect = !policy.lan6.is_empty();
+        let mut row = book.row(Group::Ipv6Control, expect, Point::Peer);
+        let words = "the firmware looks whether its address is taken";
+        let seen = Sighting::Dad { target: guest.v6 };
+        row.push("own-dad", words, Stimulus::Frames(vec![dad(guest)]), seen);
+        // Its first report may be from `::` or not: where those differ nothing is proven.
+        if rules::nd(policy, layout) && !policy.lan6.is_empty() {
+            let words = "the firmware reports that it listens to its address's group";
+            let group = solicited_node(guest.v6);
+            let stimulus = Stimulus::Frames(vec![report(guest, group)]);
+            row.push("own-mld", words, stimulus, Sighting::Mld { group });
+        }
+        add_echo(book, (guest.link_local, peer.link_local));
+        let (own, wan) = (guest.v6, layout.wan6);
+        let expect = rules::outbound(policy, own, wan);
+        let words = "the firmware's ping to an IPv6 WAN host";
+        book.row(Group::WanIpv6, expect, Point::Wan).push(
+            "echo-wan",
+            words,
+            ping(wan),
+            asked(own, wan),
+        );
+    }
+
+    /// Between link-local addresses.
+    fn add_echo(book: &mut Book<'_>, (guest, peer): (Ipv6Addr, Ipv6Addr)) {
+        let policy = book.policy;
+        let expect = rules::outbound(policy, guest, peer);
+        let words = "the firmware's ping to a LAN host, link-local";
+        book.row(Group::LanUnicast, expect, Point::Peer).push(
+            "echo6-lan",
+            words,
+            ping(peer),
+            asked(guest, peer),
+        );
+        let expect = rules::inbound(policy, peer);
+        let words = "a LAN host's link-local echo reply reaches the firmware";
+        book.row(Group::LanInbound, expect, Point::TapToGuest)
+            .from(Origin::Peer)
+            .push("echo6-answer", words, ping(guest), answered(peer, guest));
+    }
+
+    /// Duplicate address detection (RFC 4862 section 5.4.2).
+    fn dad(guest: &Host) -> Vec<u8> {
+        let tag = Tag {
+            run: 0,
+            pass: Pass::Control.number(),
+            index: 0,
+        };
+        let group = solicited_node(guest.v6);
+        let packet = Ip6::new(Ipv6Addr::UNSPECIFIED, group).hops(255).icmp(
+            kind::NEIGHBOUR_SOLICIT,
+            0,
+            &solicit(guest.v6, None, tag),
+        );
+        Link::new(guest.mac, group_mac6(group)).frame(ethertype::IPV6, &packet)
+    }
+
+    /// A report of version 1, with hop limit 1 and router alert (RFC 2710 section 3).
+    fn report(guest: &Host, group: Ipv6Addr) -> Vec<u8> {
+        let packet = Ip6::new(guest.link_local, group)
+            .hops(1)
+            .ext(Ext::router_alert())
+            .icmp(mld::REPORT_V1, 0, &mld1_body(group, b""));
+        Link::new(guest.mac, group_mac6(group)).frame(ethertype::IPV6, &packet)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever judges a filter without a lab takes these frames for the firmware's.
+    #[test]
+    fn what_stands_for_the_firmwares_frames_is_recognised() {
+        let policy = Policy::example();
+        let layout = Layout::of(&policy).expect("the example has room");
+        for probe in firmware_catalogue(&policy, &layout, Shows::ALL, str::to_owned) {
+            let wire = probe.wire(&layout);
+            let told = !matches!(probe.sent, Sighting::Http { .. })
+                && !(probe.origin == Origin::Peer && probe.id.contains("echo"));
+            let seen = wire.frames.iter().any(|frame| probe.sent.matches(frame));
+            assert_eq!(seen, told, "{}", probe.id);
+        }
+    }
+
+    #[test]
+    fn a_stack_is_asked_for_nothing_that_it_cannot_show() {
+        let policy = Policy::example();
+        let layout = Layout::of(&policy).expect("the example has room");
+        let ids = |shows| {
+            let probes = firmware_catalogue(&policy, &layout, shows, str::to_owned);
+            let ids = probes.into_iter().map(|probe| probe.id);
+            ids.collect::<Vec<String>>().join(" ")
+        };
+        let none = Shows {
+            web: false,
+            echo: false,
+            ipv6: false,
+        };
+        let least = ids(none);
+        assert!(
+            !least.contains("http") && !least.contains("echo"),
+            "{least}"
+        );
+        let most = ids(Shows::ALL);
+        for id in [
+            "wan-ipv4/echo-wan",
+            "wan-ipv6/echo-wan",
+            "ipv6-control/own-dad",
+        ] {
+            assert!(most.contains(id) && !least.contains(id), "{id} in {most}");
+        }
+        assert_eq!(none.or(Shows::ALL), Shows::ALL);
+    }
 }

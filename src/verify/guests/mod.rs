@@ -3,6 +3,7 @@
 //! A new kind of guest takes a folder here, a variant of [`GuestKind`], an arm of the match
 //! below and a line in the planner.
 
+mod edk2;
 mod firmware;
 mod foreign;
 mod grub;
@@ -33,6 +34,7 @@ impl Guests {
             GuestKind::Ipxe => firmware::run::<ipxe::Ipxe>(run, &self.firmware, number).await,
             GuestKind::Grub => firmware::run::<grub::Grub>(run, &self.firmware, number).await,
             GuestKind::Uboot => firmware::run::<uboot::Uboot>(run, &self.firmware, number).await,
+            GuestKind::Edk2 => firmware::run::<edk2::Edk2>(run, &self.firmware, number).await,
             GuestKind::Tap => tap::run(run, number).await,
             GuestKind::Foreign(name) => foreign::run(run, name, number).await,
         })

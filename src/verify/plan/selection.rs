@@ -47,7 +47,7 @@ impl Selection {
         let glob = |text| glob::Pattern::new(text).expect("a good glob");
         Self {
             matrix: Some(Matrix::Full),
-            cells: ["linux/*", "ipxe/*", "grub/*", "uboot/*"]
+            cells: ["linux/*", "ipxe/*", "grub/*", "uboot/*", "edk2/*"]
                 .map(glob)
                 .to_vec(),
             ..Self::default()

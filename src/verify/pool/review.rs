@@ -48,14 +48,9 @@ fn wanted(job: &Job, plan: &CellPlan) -> Option<Vec<Probe>> {
         GuestKind::Linux | GuestKind::Tap => {
             Some(catalogue::probes(job, &policy, &layout, (0, Pass::Control)))
         }
-        GuestKind::Ipxe | GuestKind::Grub | GuestKind::Uboot => {
-            let has_web_client = plan.guest.has_web_client();
-            Some(firmware_catalogue(
-                &policy,
-                &layout,
-                has_web_client,
-                str::to_owned,
-            ))
+        GuestKind::Ipxe | GuestKind::Grub | GuestKind::Uboot | GuestKind::Edk2 => {
+            let shows = plan.guest.shows();
+            Some(firmware_catalogue(&policy, &layout, shows, str::to_owned))
         }
         GuestKind::Foreign(_) => None,
     }

@@ -2,6 +2,7 @@
 //! modules, both out of the distribution's package.
 
 use super::bzimage;
+use super::edk2;
 use super::grub;
 use super::modules::{self, Selection, Tree};
 use super::uboot;
@@ -14,7 +15,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Raised when the same package has to be unpacked into something else.
-const FORMAT: u32 = 6;
+const FORMAT: u32 = 7;
 
 /// Trees of the kernel package that hold no NIC driver and most of its bytes.
 const SKIPPED: [&str; 9] = [
@@ -29,10 +30,13 @@ const SKIPPED: [&str; 9] = [
     "*/usr/share",
 ];
 
+/// How the names of archives begin that have what is wanted below /usr/share.
+const WHOLE: [&str; 2] = ["ovmf_", "ipxe-qemu_"];
+
 /// An unpacked kernel in the cache.
 #[derive(Debug)]
 pub struct Kernel {
-    /// Holds `vmlinux`, `release`, `order`, `pci`, `absent`, `modules/`, `busybox`, `ipxe.lkrn`, `ipxe.iso` and, where they could be made or found, `grub.0`, `u-boot.rom` and `u-boot-malta.bin`.
+    /// Holds `vmlinux`, `release`, `order`, `pci`, `absent`, `modules/`, `busybox`, `ipxe.lkrn`, `ipxe.iso` and, where they could be made or found, `grub.0`, `u-boot.rom`, `u-boot-malta.bin`, `ovmf-*.fd` and `efi-*.rom`.
     pub directory: PathBuf,
 }
 
@@ -121,7 +125,7 @@ fn unpack(packages: &GuestPackages, scratch: &Path) -> Result<()> {
         apt::unpack(archive, &root, &skipped)?;
     }
     for archive in packages.others() {
-        apt::unpack(archive, &root, &["--exclude=*/usr/share".into()])?;
+        apt::unpack(archive, &root, &skipped_of(archive))?;
     }
     let (release, tree) = module_tree(&root)?;
     let image = root.join(format!("boot/vmlinuz-{release}"));
@@ -148,7 +152,19 @@ fn unpack(packages: &GuestPackages, scratch: &Path) -> Result<()> {
         Err(error) => eprintln!("no {} for the cells of GRUB: {error:#}", grub::FILE),
     }
     uboot::put(&root, &target)?;
+    if let Err(error) = edk2::copy(&root, &target) {
+        eprintln!("no firmware for the cells of EDK2: {error:#}");
+    }
     write_selection(&selection, &target)
+}
+
+/// What is not unpacked of a package besides the kernel's: manuals and the like, but EDK2's
+/// files are there.
+fn skipped_of(archive: &Path) -> Vec<String> {
+    let name = archive.file_name().unwrap_or_default().to_string_lossy();
+    let whole = WHOLE.iter().any(|package| name.starts_with(package));
+    let skipped = (!whole).then(|| "--exclude=*/usr/share".to_owned());
+    skipped.into_iter().collect()
 }
 
 /// What a boot loader starts of iPXE. Debian 13 has it in another place than Debian 12,

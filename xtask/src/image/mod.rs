@@ -1,4 +1,4 @@
-//! The guest image: `guest/KEY/{vmlinux,vmlinuz,initramfs.cpio,ipxe.lkrn,grub.0,u-boot.rom,u-boot-malta.bin,opaque.iso,manifest.json}`
+//! The guest image: `guest/KEY/{vmlinux,vmlinuz,initramfs.cpio,ipxe.lkrn,grub.0,u-boot.rom,u-boot-malta.bin,ovmf-*.fd,efi-*.rom,opaque.iso,manifest.json}`
 //! in the cache. The key is a hash over everything that goes in, so an image is built
 //! once and never changes afterwards.
 //!
@@ -15,6 +15,7 @@
 
 mod agent;
 mod bzimage;
+mod edk2;
 mod grub;
 mod initramfs;
 mod kernel;
@@ -212,12 +213,13 @@ fn write_image(ready: &Ready, from: &Ingredients, key: &str, image: &Path) -> Re
 /// Puts those boot loaders into the image that the packages had; their names and hashes.
 fn boot_loaders(kernel: &Kernel, image: &Path) -> Result<Vec<(String, String)>> {
     let mut sums = Vec::new();
-    for name in [grub::FILE, uboot::PC, uboot::MALTA] {
-        let file = kernel.path(name);
+    let names = [grub::FILE, uboot::PC, uboot::MALTA].map(str::to_owned);
+    for name in names.into_iter().chain(edk2::names(&kernel.directory)?) {
+        let file = kernel.path(&name);
         if file.exists() {
             let bytes = read(&file)?;
-            write_readable(&image.join(name), &bytes)?;
-            sums.push((name.to_owned(), hex_sum(&bytes)));
+            write_readable(&image.join(&name), &bytes)?;
+            sums.push((name, hex_sum(&bytes)));
         }
     }
     Ok(sums)

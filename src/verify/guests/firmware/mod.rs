@@ -24,7 +24,7 @@ use crate::guest::{Machine, quirk};
 use crate::lab::{Http, Lab, Sensor, Shortcut, Tftp};
 use crate::layout::Layout;
 use crate::layout::wan::WAN4;
-use crate::probe::{Pass, Point, Probe, Sighting, firmware_catalogue};
+use crate::probe::{Pass, Point, Probe, Shows, Sighting, firmware_catalogue};
 use crate::verify::cell::{CellContext, CellRun};
 use crate::verify::faults::Moment;
 use crate::verify::hearing::Hearing;
@@ -56,7 +56,7 @@ pub async fn run<F: Firmware>(
     let lab = context.lab;
     let network = &lab.network;
     let kept = F::IS_SAVED
-        .then(|| saved.wanted(context, &run.plan.nic))
+        .then(|| saved.wanted(context, &run.plan.name))
         .flatten();
     let tag = kept.unwrap_or_else(random::number);
     let peer = Tftp::start_holding(
@@ -89,7 +89,7 @@ pub async fn run<F: Firmware>(
     run.set_driver(F::NAME);
     let virtio = quirk(&run.plan.nic).has_back_ends();
     run.set_back_end(machine.back_end().filter(|_| virtio));
-    let mut layout = context.layout(run.plan, number);
+    let mut layout = F::settle(context.layout(run.plan, number));
     if let Some(v4) = rounds.address() {
         layout = layout.with_guest_address(v4);
     }
@@ -98,7 +98,7 @@ pub async fn run<F: Firmware>(
         machine,
         layout,
         rounds,
-        has_web_client: run.plan.guest.has_web_client(),
+        shows: run.plan.guest.shows(),
         goes_on: false,
     };
     let attach = run.plan.attach;
@@ -113,8 +113,8 @@ struct FirmwareGuest<'a> {
     machine: Machine,
     layout: Layout,
     rounds: Rounds<'a>,
-    /// Whether it fetches pages.
-    has_web_client: bool,
+    /// What its stack can show.
+    shows: Shows,
     /// Whether a round has been judged, so that the next pass needs a new one.
     goes_on: bool,
 }
@@ -169,8 +169,8 @@ impl TestSubject for FirmwareGuest<'_> {
             machine.pause()?;
         }
         let file = |name: &str| fetches::file(run, name, round);
-        let (policy, has_web_client) = (self.context.policy, self.has_web_client);
-        let mut probes = firmware_catalogue(policy, &self.layout, has_web_client, file);
+        let (policy, shows) = (self.context.policy, self.shows);
+        let mut probes = firmware_catalogue(policy, &self.layout, shows, file);
         if pass == Pass::LeakCheck {
             probes.retain(Probe::in_leak_check);
         }

@@ -26,22 +26,22 @@ pub fn number(lan: &Lan, nic: &str) -> u8 {
 /// The saved guests of one firmware, of a worker.
 #[derive(Debug, Default)]
 pub struct SavedGuests {
-    /// NIC models whose snapshot has been in use in this lab.
+    /// Cells whose snapshot has been in use in this lab.
     used: RefCell<HashSet<String>>,
     failures: RestoreFailures,
 }
 
 impl SavedGuests {
-    /// The number of the run where the guest with this NIC may be restored, which it may once
+    /// The number of the run where the guest of this cell may be restored, which it may once
     /// in a lab: it draws the same random numbers each time, and a server would take its
     /// second connection for the first. The number is no other run's in this lab, and short,
     /// since each character that is typed may take a tick of the guest's clock.
-    pub fn wanted(&self, context: &CellContext<'_>, nic: &str) -> Option<u32> {
+    pub fn wanted(&self, context: &CellContext<'_>, cell: &str) -> Option<u32> {
         if context.job.snapshots.is_none() || self.failures.given_up() {
             return None;
         }
         let mut used = self.used.borrow_mut();
-        let first = used.insert(nic.to_owned());
+        let first = used.insert(cell.to_owned());
         u32::try_from(used.len()).ok().filter(|_| first)
     }
 
@@ -49,6 +49,15 @@ impl SavedGuests {
     pub fn failed(&self, context: &CellContext<'_>, error: &VerifyError) {
         self.failures.count(context, error);
     }
+}
+
+/// What a snapshot is made of besides its domain.
+#[derive(Debug)]
+pub struct MadeOf<'a> {
+    /// The files that were booted.
+    pub files: Vec<&'a Path>,
+    /// The guest's script.
+    pub text: String,
 }
 
 /// The snapshot of a guest.
@@ -60,7 +69,7 @@ pub struct FirmwareSnapshot {
 
 impl FirmwareSnapshot {
     /// Finds the snapshot that was made of exactly what is here, or makes it. The interface
-    /// has no filter, and `text` is the guest's script. None where none are to be kept.
+    /// has no filter. None where none are to be kept.
     ///
     /// # Errors
     /// Why the guest could not be saved, or the file not written.
@@ -68,7 +77,7 @@ impl FirmwareSnapshot {
         context: &CellContext<'_>,
         spec: &DomainSpec<'_>,
         bare: &Interface,
-        text: &str,
+        made_of: &MadeOf<'_>,
         mut enter: impl FnMut(Step),
     ) -> Result<Option<Self>, VerifyError> {
         let Some(dir) = &context.job.snapshots else {
@@ -77,11 +86,11 @@ impl FirmwareSnapshot {
         let snapshots = Snapshots::open(dir, context.lab.slowness)?;
         let mut key = SnapshotKey::here(
             (spec.name.to_owned(), domain_xml(spec, Some(bare))),
-            &[&spec.image.ipxe],
+            &made_of.files,
             &context.host.qemu,
             &context.host.libvirt,
         );
-        key.others.push(text.to_owned());
+        key.others.push(made_of.text.clone());
         let file = if let Some(file) = snapshots.ready(&key) {
             file
         } else {
@@ -92,7 +101,7 @@ impl FirmwareSnapshot {
         Ok(Some(Self { snapshots, file }))
     }
 
-    /// Lets the guest go on from it, under the run's number.
+    /// Lets the guest go on from it, under the run's number, when this has been typed.
     ///
     /// # Errors
     /// [`GuestError::Filter`](crate::guest::GuestError::Filter), which a guest that boots
@@ -102,10 +111,10 @@ impl FirmwareSnapshot {
         context: &CellContext<'_>,
         spec: &DomainSpec<'_>,
         interface: &Interface,
-        run: u32,
+        (run, typed): (u32, String),
     ) -> Result<Machine, VerifyError> {
-        let word = fetches::number(run);
-        let restored = restore_silent(context.lab, spec, interface, &self.file, &word);
+        let words = (typed.as_str(), &*fetches::number(run));
+        let restored = restore_silent(context.lab, spec, interface, &self.file, words);
         Ok(restored.await?)
     }
 

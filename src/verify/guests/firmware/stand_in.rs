@@ -3,17 +3,20 @@
 //! TFTP server for 30 s, and can be told no other. What a good filter stops would cost that much
 //! in each round. So when the sensors have seen such a request leave the guest, a file is
 //! refused, and a connection is accepted and ended, by frames that go into the tap itself,
-//! behind the filter and through no port of the bridge. No probe looks for such an answer.
+//! behind the filter and through no port of the bridge. No probe looks for such an answer. EDK2
+//! waits 6 s for an echo and repeats a SYN after seconds: it is answered when a server's time is
+//! over, not only when it asks again. Of echoes only those to the WAN are answered, since one that
+//! a host on the LAN answers is a probe.
 //! GRUB 2.06 does not hear a connection refused: it goes on to ask, and may free memory twice.
 
 use super::fetches::{END, asked};
 use crate::frame::l4::{flag, tcp_answer};
-use crate::frame::{Ip4, Link, View, ethertype, protocol};
+use crate::frame::{Ip4, Ip6, Link, Upper, View, ethertype, protocol};
 use crate::lab::{Direction, LabError, PacketSocket, Sensor, Slowness};
-use crate::layout::wan::WAN4;
+use crate::layout::wan::{WAN4, WAN6};
 use nix::poll::{PollFd, PollFlags, poll};
 use std::collections::{HashMap, HashSet};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,6 +31,9 @@ const LAN: Duration = Duration::from_millis(1200);
 
 /// How long a web server on the WAN may. GRUB repeats itself after 400 ms.
 const WAN: Duration = Duration::from_millis(300);
+
+/// An echo that comes so much later than one of the same number is another.
+const ANOTHER: Duration = Duration::from_secs(3);
 
 /// An ERROR of code 1 with a text (RFC 1350 section 5): asking again is of no use.
 const TFTP_ERROR: &[u8] = b"\0\x05\0\x01nobody answers\0";
@@ -83,6 +89,9 @@ fn listen(socket: &PacketSocket, mut talks: Talks, slowness: Slowness, end: &Ato
         let mut polled = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
         // A timeout is a look at `end`, and so is an error.
         let _ = poll(&mut polled, LOOK_MS);
+        for answer in talks.due(Instant::now(), slowness) {
+            let _ = socket.send(&answer);
+        }
         loop {
             let seen = match socket.receive() {
                 Ok(Some(seen)) => seen,
@@ -97,8 +106,9 @@ fn listen(socket: &PacketSocket, mut talks: Talks, slowness: Slowness, end: &Ato
     }
 }
 
-/// The ends of a request: the guest's port, the server and its port.
-type Ends = (u16, Ipv4Addr, u16);
+/// The ends of a request: the guest's port, the server and its port. Of an echo the
+/// identifier and the number are in the ports' place.
+type Ends = (u16, IpAddr, u16);
 
 /// What has been asked.
 #[derive(Debug, Default)]
@@ -109,6 +119,8 @@ struct Talks {
     served: HashSet<Ends>,
     /// Connections that have been accepted here.
     taken: HashSet<Ends>,
+    /// Requests whose server still has time to answer, and until when.
+    waiting: Vec<(Instant, Vec<u8>)>,
 }
 
 impl Talks {
@@ -130,31 +142,63 @@ impl Talks {
             return None;
         }
         let ends = said.ends;
+        if said.what == What::Echo {
+            self.forget_old_echo(ends, now);
+        }
         let first = *self.since.entry(ends).or_insert(now);
-        let longest = match (said.what, ends.1 == WAN4) {
+        let is_wan = ends.1 == IpAddr::V4(WAN4) || ends.1 == IpAddr::V6(WAN6);
+        let longest = slowness.stretch(match (said.what, is_wan) {
             (What::File, true) => Duration::ZERO,
             (_, true) => WAN,
             (_, false) => LAN,
-        };
-        if self.served.contains(&ends) || now - first < slowness.stretch(longest) {
+        });
+        if self.served.contains(&ends) {
+            return None;
+        }
+        if now - first < longest {
+            if first == now {
+                self.waiting.push((now + longest, frame.to_vec()));
+            }
             return None;
         }
         match said.what {
-            What::File => Some(said.reply(|ip, ports| ip.udp(ports.0, ports.1, TFTP_ERROR))),
+            What::Echo if is_wan => said.echo(frame),
+            What::File => said.reply(|ip, ports| ip.udp(ports.0, ports.1, TFTP_ERROR)),
             What::Opens(sequence) => {
                 self.taken.insert(ends);
-                Some(said.segment(flag::SYN | flag::ACK, OURS, sequence.wrapping_add(1), b""))
+                said.segment(flag::SYN | flag::ACK, OURS, sequence.wrapping_add(1), b"")
             }
             What::Asks(next) if self.taken.contains(&ends) => {
                 let first = OURS.wrapping_add(1);
-                Some(said.segment(flag::ACK | flag::FIN, first, next, PAGE))
+                said.segment(flag::ACK | flag::FIN, first, next, PAGE)
             }
             // Else it would go on to say so.
             What::Ends(next) if self.taken.contains(&ends) => {
                 let last = u32::try_from(PAGE.len()).expect("a short page") + 2;
-                Some(said.segment(flag::ACK, OURS.wrapping_add(last), next, b""))
+                said.segment(flag::ACK, OURS.wrapping_add(last), next, b"")
             }
-            What::Asks(_) | What::Ends(_) | What::Accepts => None,
+            What::Echo | What::Echoes | What::Asks(_) | What::Ends(_) | What::Accepts => None,
+        }
+    }
+
+    /// The answers to requests whose server's time is over.
+    fn due(&mut self, now: Instant, slowness: Slowness) -> Vec<Vec<u8>> {
+        let waiting = std::mem::take(&mut self.waiting);
+        let (over, waiting) = waiting.into_iter().partition(|(until, _)| *until <= now);
+        self.waiting = waiting;
+        let over: Vec<(Instant, Vec<u8>)> = over;
+        let frames = over.iter().map(|(_, frame)| frame);
+        frames
+            .filter_map(|frame| self.answer(frame, false, now, slowness))
+            .collect()
+    }
+
+    /// A stack may number the echoes of each round alike.
+    fn forget_old_echo(&mut self, ends: Ends, now: Instant) {
+        let old = |first: &Instant| now - *first > ANOTHER;
+        if self.since.get(&ends).is_some_and(old) {
+            self.since.remove(&ends);
+            self.served.remove(&ends);
         }
     }
 }
@@ -167,6 +211,10 @@ const OURS: u32 = 0x6c61_6e66;
 enum What {
     /// A TFTP request.
     File,
+    /// An echo request.
+    Echo,
+    /// The answer to one.
+    Echoes,
     /// A segment that opens a connection, with this number.
     Opens(u32),
     /// A segment that accepts one.
@@ -181,7 +229,7 @@ enum What {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Said {
     link: Link,
-    from: Ipv4Addr,
+    from: IpAddr,
     ends: Ends,
     what: What,
 }
@@ -192,10 +240,21 @@ impl Said {
     fn read(frame: &[u8]) -> Option<Self> {
         let view = View::parse(frame).filter(|view| view.tags.is_empty())?;
         let upper = view.upper()?;
-        let (IpAddr::V4(from), IpAddr::V4(to)) = (upper.src, upper.dst) else {
-            return None;
+        let (from, to) = (upper.src, upper.dst);
+        let said = |ends, what| Self {
+            link: Link::new(view.dst, view.src),
+            from,
+            ends,
+            what,
         };
-        let (source, port) = upper.ports()?;
+        if let Some((what, identifier, number)) = echo(&upper) {
+            let ports = match what {
+                What::Echo => (identifier, to, number),
+                _ => (number, to, identifier),
+            };
+            return Some(said(ports, what));
+        }
+        let (source, port) = upper.ports().filter(|_| from.is_ipv4())?;
         let what = if let Some(flags) = upper.tcp_flags() {
             let number = u32::from_be_bytes(upper.payload.get(4..8)?.try_into().ok()?);
             let header = usize::from(upper.payload.get(12)? >> 4) * 4;
@@ -212,12 +271,7 @@ impl Said {
             asked(frame).filter(|name| !name.contains(&format!("-{END}-")))?;
             What::File
         };
-        Some(Self {
-            link: Link::new(view.dst, view.src),
-            from,
-            ends: (source, to, port),
-            what,
-        })
+        Some(said((source, to, port), what))
     }
 
     /// The ends of the request that this answers.
@@ -225,13 +279,34 @@ impl Said {
         (self.ends.2, self.from, self.ends.0)
     }
 
-    fn reply(&self, packet: impl FnOnce(Ip4, (u16, u16)) -> Vec<u8>) -> Vec<u8> {
-        let ip = Ip4::new(self.ends.1, self.from);
-        let packet = packet(ip, (self.ends.2, self.ends.0));
-        self.link.frame(ethertype::IPV4, &packet)
+    /// None but for IPv4, which alone has files and connections here.
+    fn reply(&self, packet: impl FnOnce(Ip4, (u16, u16)) -> Vec<u8>) -> Option<Vec<u8>> {
+        let (IpAddr::V4(server), IpAddr::V4(guest)) = (self.ends.1, self.from) else {
+            return None;
+        };
+        let packet = packet(Ip4::new(server, guest), (self.ends.2, self.ends.0));
+        Some(self.link.frame(ethertype::IPV4, &packet))
     }
 
-    fn segment(&self, flags: u8, sequence: u32, next: u32, data: &[u8]) -> Vec<u8> {
+    /// The answer to the echo in the frame.
+    fn echo(&self, frame: &[u8]) -> Option<Vec<u8>> {
+        let upper = View::parse(frame)?.upper()?;
+        let rest = upper.payload.get(4..)?;
+        Some(match (self.ends.1, self.from) {
+            (IpAddr::V4(server), IpAddr::V4(guest)) => {
+                let (head, data) = rest.split_first_chunk::<4>()?;
+                let packet = Ip4::new(server, guest).icmp(0, 0, *head, data);
+                self.link.frame(ethertype::IPV4, &packet)
+            }
+            (IpAddr::V6(server), IpAddr::V6(guest)) => {
+                let packet = Ip6::new(server, guest).icmp(129, 0, rest);
+                self.link.frame(ethertype::IPV6, &packet)
+            }
+            _ => return None,
+        })
+    }
+
+    fn segment(&self, flags: u8, sequence: u32, next: u32, data: &[u8]) -> Option<Vec<u8>> {
         self.reply(|ip, ports| {
             let segment = tcp_answer(ip.ends(), ports, flags, (sequence, next), data);
             ip.packet(protocol::TCP, &segment)
@@ -239,117 +314,17 @@ impl Said {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::super::fetches::tests::request;
-    use super::*;
-    use crate::frame::{Mac, summary};
-    use rstest::rstest;
-
-    const GUEST: Mac = [2, 0, 0, 0, 0, 1];
-    const ROUTER: Mac = [2, 0, 0, 0, 0, 2];
-    const HERE: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 77);
-    const PEER: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 10);
-
-    fn tcp(to: Ipv4Addr, flags: u8, data: &[u8]) -> Vec<u8> {
-        let packet = Ip4::new(HERE, to).tcp(21550, 80, flags, data);
-        Link::new(GUEST, ROUTER).frame(ethertype::IPV4, &packet)
-    }
-
-    fn syn_ack(from: Ipv4Addr) -> Vec<u8> {
-        let packet = Ip4::new(from, HERE).tcp(80, 21550, flag::SYN | flag::ACK, b"");
-        Link::new(ROUTER, GUEST).frame(ethertype::IPV4, &packet)
-    }
-
-    fn wan_file() -> Vec<u8> {
-        let payload = b"\0\x01/0a-wan-1\0octet\0tsize\x000\0";
-        let packet = Ip4::new(HERE, WAN4).udp(25300, 69, payload);
-        Link::new(GUEST, ROUTER).frame(ethertype::IPV4, &packet)
-    }
-
-    /// Whether the last of these frames, which the guest sends so long after the first, is
-    /// answered.
-    #[rstest]
-    #[case::a_file_on_the_wan(wan_file(), 0, true)]
-    #[case::a_file_on_the_lan_at_first(request("0a-lan-1"), 400, false)]
-    #[case::a_file_on_the_lan_at_last(request("0a-lan-1"), 1300, true)]
-    #[case::the_end_of_a_round(request("0a-end-1"), 9000, false)]
-    #[case::a_connection_to_the_wan_at_first(tcp(WAN4, flag::SYN, b""), 0, false)]
-    #[case::a_connection_to_the_wan_repeated(tcp(WAN4, flag::SYN, b""), 400, true)]
-    #[case::a_connection_to_the_lan_repeated(tcp(PEER, flag::SYN, b""), 400, false)]
-    #[case::a_connection_to_the_lan_at_last(tcp(PEER, flag::SYN, b""), 1300, true)]
-    #[case::data_of_somebody_elses(tcp(WAN4, flag::ACK, b"GET"), 9000, false)]
-    #[case::nothing(Vec::new(), 9000, false)]
-    fn who_is_answered_and_when(#[case] frame: Vec<u8>, #[case] ms: u64, #[case] answered: bool) {
-        let (mut talks, begin) = (Talks::default(), Instant::now());
-        if ms > 0 {
-            let at_once = talks.answer(&frame, false, begin, Slowness::NONE);
-            assert_eq!(at_once, None);
-        }
-        let now = begin + Duration::from_millis(ms);
-        let answer = talks.answer(&frame, false, now, Slowness::NONE);
-        assert_eq!(answer.is_some(), answered, "{answer:?}");
-        if let Some(answer) = answer {
-            let text = summary(&answer);
-            assert!(!text.contains("bad"), "{text}");
-            let (view, asked) = (View::parse(&answer), View::parse(&frame));
-            assert_eq!(view.expect("a frame").dst, asked.expect("a frame").src);
-        }
-    }
-
-    #[test]
-    fn a_connection_that_was_accepted_here_is_ended() {
-        let (mut talks, begin) = (Talks::default(), Instant::now());
-        let later = begin + Duration::from_millis(400);
-        let syn = tcp(WAN4, flag::SYN, b"");
-        assert_eq!(talks.answer(&syn, false, begin, Slowness::NONE), None);
-        let accepted = talks
-            .answer(&syn, false, later, Slowness::NONE)
-            .expect("accepted");
-        // It comes by on its way to the guest.
-        assert_eq!(talks.answer(&accepted, true, later, Slowness::NONE), None);
-        let page = talks.answer(
-            &tcp(WAN4, flag::ACK, b"GET /"),
-            false,
-            later,
-            Slowness::NONE,
-        );
-        let page = page.expect("a page");
-        let upper = View::parse(&page)
-            .and_then(|view| view.upper())
-            .expect("a segment");
-        assert_eq!(upper.tcp_flags(), Some(flag::ACK | flag::FIN));
-        assert!(upper.payload.ends_with(b"nobody answers"));
-        let fin = tcp(WAN4, flag::ACK | flag::FIN, b"");
-        let end = talks.answer(&fin, false, later, Slowness::NONE);
-        let upper = View::parse(end.as_deref().expect("an end")).and_then(|view| view.upper());
-        let numbers = &upper.expect("a segment").payload[4..12];
-        // Behind the page and its end, and behind the guest's end.
-        let ours = OURS + u32::try_from(PAGE.len()).expect("short") + 2;
-        let theirs = 0x6c61_6e66_u32 + 1;
-        assert_eq!(numbers, [ours.to_be_bytes(), theirs.to_be_bytes()].concat());
-    }
-
-    #[test]
-    fn who_is_answered_by_the_server_is_left_alone() {
-        let (mut talks, begin) = (Talks::default(), Instant::now());
-        let syn = tcp(WAN4, flag::SYN, b"");
-        assert_eq!(talks.answer(&syn, false, begin, Slowness::NONE), None);
-        assert_eq!(
-            talks.answer(&syn_ack(WAN4), true, begin, Slowness::NONE),
-            None
-        );
-        let later = begin + Duration::from_secs(9);
-        assert_eq!(talks.answer(&syn, false, later, Slowness::NONE), None);
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn no_frame_makes_it_panic(
-            bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200),
-            outgoing in proptest::prelude::any::<bool>(),
-        ) {
-            let _ = Talks::default().answer(&bytes, outgoing, Instant::now(), Slowness::NONE);
-        }
-    }
+/// What an ICMP message says of an echo, with its identifier and number.
+fn echo(upper: &Upper<'_>) -> Option<(What, u16, u16)> {
+    let kind = *upper.payload.first().filter(|_| upper.has_header)?;
+    let what = match (upper.protocol, kind) {
+        (protocol::ICMP, 8) | (protocol::ICMPV6, 128) => What::Echo,
+        (protocol::ICMP, 0) | (protocol::ICMPV6, 129) => What::Echoes,
+        _ => return None,
+    };
+    let [a, b, c, d] = *upper.payload.get(4..8)?.first_chunk::<4>()?;
+    Some((what, u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! How a guest comes to the end of its first round: restored from a snapshot or booted.
 
 use super::rounds::{Rounds, Stuck};
-use super::snapshot::{self, FirmwareSnapshot, SavedGuests};
+use super::snapshot::{self, FirmwareSnapshot, MadeOf, SavedGuests};
 use super::stand_in::StandIn;
 use super::told::{Firmware, SAVED, Told};
 use crate::guest::{
@@ -123,13 +123,18 @@ impl<'a: 'b, 'b, F: Firmware> Start<'_, 'a, 'b, F> {
         let lan = &context.lab.lan;
         let number = snapshot::number(lan, &plan.nic);
         let name = base_name(plan);
-        let told = F::tell((&name, &plan.nic), lan, lan.lease(number), None)?;
+        let guest = F::settle(context.layout(plan, number)).guest;
+        let told = F::tell((&name, &plan.nic), lan, &guest, None)?;
         let spec = self.spec(&name, &told)?;
         let bare = interface(context, plan, number, None);
         self.run
             .know_domain((name.clone(), domain_xml(&spec, Some(&bare))));
+        let made_of = MadeOf {
+            files: F::booted_from(spec.image),
+            text: told.text(),
+        };
         let enter = |step| self.run.enter(step);
-        let found = match FirmwareSnapshot::find(context, &spec, &bare, &told.text(), enter).await {
+        let found = match FirmwareSnapshot::find(context, &spec, &bare, &made_of, enter).await {
             Ok(Some(found)) => found,
             Ok(None) => return Ok(None),
             Err(error) => {
@@ -142,7 +147,10 @@ impl<'a: 'b, 'b, F: Firmware> Start<'_, 'a, 'b, F> {
             filter: self.first_filter(),
             ..bare
         };
-        match found.restore(context, &spec, &interface, self.tag).await {
+        match found
+            .restore(context, &spec, &interface, (self.tag, F::wakes(self.tag)))
+            .await
+        {
             Ok(machine) => Ok(Some((number, machine, found))),
             Err(error @ VerifyError::Guest(GuestError::Filter(_))) => Err(error),
             Err(error) => {
@@ -159,7 +167,8 @@ impl<'a: 'b, 'b, F: Firmware> Start<'_, 'a, 'b, F> {
         let (context, plan) = (self.run.context, self.run.plan);
         let lan = &context.lab.lan;
         let name = domain_name(plan, number);
-        let told = F::tell((&name, &plan.nic), lan, lan.lease(number), Some(self.tag))?;
+        let guest = F::settle(context.layout(plan, number)).guest;
+        let told = F::tell((&name, &plan.nic), lan, &guest, Some(self.tag))?;
         let spec = self.spec(&name, &told)?;
         let interface = interface(context, plan, number, self.first_filter());
         self.run

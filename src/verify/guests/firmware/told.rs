@@ -1,10 +1,10 @@
 //! What is peculiar about a firmware, and what it is told to do.
 
-use crate::guest::{Board, DomainKind, Talk};
+use super::fetches;
+use crate::guest::{Board, DomainKind, Image, Talk};
 use crate::lab::LabError;
-use crate::layout::Lan;
-use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use crate::layout::{Host, Lan, Layout};
+use std::path::{Path, PathBuf};
 
 /// The word of the READY line before a guest is saved.
 pub const SAVED: &str = "saved";
@@ -25,7 +25,7 @@ pub trait Firmware {
     const ASKS_SIZE: bool;
 
     /// Prepares what the guest in the domain of this name, with a NIC of this model, is told. DHCP
-    /// keeps the address for it.
+    /// keeps its address for it.
     /// A guest that is to be saved gets no number of a run.
     ///
     /// # Errors
@@ -33,9 +33,24 @@ pub trait Firmware {
     fn tell(
         names: (&str, &str),
         lan: &Lan,
-        address: Ipv4Addr,
+        guest: &Host,
         run: Option<u32>,
     ) -> Result<Told, LabError>;
+
+    /// What is typed to a guest that was saved, so that it begins its rounds with this number.
+    fn wakes(run: u32) -> String {
+        fetches::number(run)
+    }
+
+    /// The files of the guest image that a saved guest was made of.
+    fn booted_from(image: &Image) -> Vec<&Path> {
+        vec![&image.ipxe]
+    }
+
+    /// The hosts with the addresses that the guest gives itself.
+    fn settle(layout: Layout) -> Layout {
+        layout
+    }
 }
 
 /// What a guest is told to do, and how.
@@ -47,6 +62,8 @@ pub enum Told {
     Settings(String),
     /// What is typed on U-Boot's console, and the machine that it runs on.
     Typed(Board, Talk),
+    /// EDK2's disk, what the scripts on it say, and what is typed to have them run at once.
+    Disk(PathBuf, String, Talk),
 }
 
 impl Told {
@@ -56,13 +73,14 @@ impl Told {
             Self::Script(path, _) => DomainKind::Ipxe(path),
             Self::Settings(words) => DomainKind::Grub(words),
             Self::Typed(board, _) => DomainKind::Uboot(*board),
+            Self::Disk(path, ..) => DomainKind::Edk2(path),
         }
     }
 
     /// Its text.
     pub fn text(&self) -> String {
         match self {
-            Self::Script(_, text) | Self::Settings(text) => text.clone(),
+            Self::Script(_, text) | Self::Settings(text) | Self::Disk(_, text, _) => text.clone(),
             Self::Typed(_, talk) => talk.typed(),
         }
     }
@@ -70,7 +88,7 @@ impl Told {
     /// What is to be typed, if anything.
     pub fn talk(&self) -> Option<&Talk> {
         match self {
-            Self::Typed(_, talk) => Some(talk),
+            Self::Typed(_, talk) | Self::Disk(_, _, talk) => Some(talk),
             Self::Script(..) | Self::Settings(_) => None,
         }
     }

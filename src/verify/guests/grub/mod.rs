@@ -6,7 +6,7 @@
 
 use super::firmware::{At, Firmware, Told, number};
 use crate::lab::LabError;
-use crate::layout::Lan;
+use crate::layout::{Host, Lan};
 use std::net::Ipv4Addr;
 
 /// GRUB for the PC BIOS.
@@ -22,13 +22,8 @@ impl Firmware for Grub {
     // It waits for the answer to its options (GRUB 2.06, `tftp_open` in net/tftp.c).
     const ASKS_SIZE: bool = true;
 
-    fn tell(
-        _: (&str, &str),
-        lan: &Lan,
-        address: Ipv4Addr,
-        run: Option<u32>,
-    ) -> Result<Told, LabError> {
-        Ok(Told::Settings(settings(lan, address, run.unwrap_or(0))))
+    fn tell(_: (&str, &str), lan: &Lan, guest: &Host, run: Option<u32>) -> Result<Told, LabError> {
+        Ok(Told::Settings(settings(lan, guest.v4, run.unwrap_or(0))))
     }
 }
 

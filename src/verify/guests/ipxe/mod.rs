@@ -4,8 +4,7 @@ mod script;
 
 use super::firmware::{Firmware, Told};
 use crate::lab::{LabError, STATE};
-use crate::layout::Lan;
-use std::net::Ipv4Addr;
+use crate::layout::{Host, Lan};
 use std::path::PathBuf;
 
 /// iPXE with its own drivers and stack.
@@ -21,11 +20,11 @@ impl Firmware for Ipxe {
     fn tell(
         (name, _): (&str, &str),
         lan: &Lan,
-        address: Ipv4Addr,
+        guest: &Host,
         run: Option<u32>,
     ) -> Result<Told, LabError> {
         let path = PathBuf::from(format!("{STATE}/{name}.ipxe"));
-        let text = script::script(lan, address, run);
+        let text = script::script(lan, guest.v4, run);
         match std::fs::write(&path, &text) {
             Ok(()) => Ok(Told::Script(path, text)),
             Err(source) => Err(LabError::File { path, source }),

@@ -5,7 +5,7 @@
 use super::firmware::{END, Firmware, Told, fetches, number};
 use crate::guest::{Board, Talk};
 use crate::lab::LabError;
-use crate::layout::Lan;
+use crate::layout::{Host, Lan};
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 
@@ -24,11 +24,11 @@ impl Firmware for Uboot {
     fn tell(
         (_, nic): (&str, &str),
         lan: &Lan,
-        address: Ipv4Addr,
+        guest: &Host,
         run: Option<u32>,
     ) -> Result<Told, LabError> {
         let board = Board::of_nic(nic);
-        let talk = talk(board, lan, address, run.unwrap_or(0));
+        let talk = talk(board, lan, guest.v4, run.unwrap_or(0));
         Ok(Told::Typed(board, talk))
     }
 }

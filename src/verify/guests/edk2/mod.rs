@@ -1,0 +1,89 @@
+//! The EDK2 guest: the firmware of UEFI machines, which has a network stack of its own, IPv6
+//! included, and a driver for virtio's NIC; for other NICs it takes the driver from the NIC's
+//! ROM. Its shell finds a script on a small disk.
+
+mod disk;
+mod script;
+
+use super::firmware::{Firmware, Told, number};
+use crate::guest::{Image, Talk, variables_path};
+use crate::lab::{LabError, STATE};
+use crate::layout::{Host, Lan, Layout};
+use std::net::Ipv6Addr;
+use std::path::{Path, PathBuf};
+
+/// EDK2's shell.
+#[derive(Debug)]
+pub enum Edk2 {}
+
+/// What the shell shows while any key but one makes it run its script at once.
+const COUNTDOWN: &str = "any other key to continue";
+
+/// What the last but one group of the guest's own IPv6 address is, so that its solicited-node
+/// group is not that of its link-local address, which the stack has joined already.
+const GROUP: u16 = 0x0ed2;
+
+impl Firmware for Edk2 {
+    const NAME: &'static str = "EDK2";
+    const IS_SAVED: bool = true;
+    // 6 s for an echo, longer for a connection.
+    const WAITS: bool = true;
+    // It asks for a file's size and then anew for the file.
+    const ASKS_SIZE: bool = true;
+
+    fn tell(
+        (name, _): (&str, &str),
+        lan: &Lan,
+        guest: &Host,
+        run: Option<u32>,
+    ) -> Result<Told, LabError> {
+        let path = PathBuf::from(format!("{STATE}/{name}.img"));
+        let startup = script::startup(run);
+        let rounds = script::rounds(lan, guest);
+        let files = [("STARTUP", "NSH", &*startup), ("GO", "NSH", &*rounds)];
+        // What an earlier guest of this name has changed is no business of this one.
+        let _ = std::fs::remove_file(variables_path(name));
+        match disk::write(&path, &files) {
+            Ok(()) => Ok(Told::Disk(path, startup.clone() + &rounds, wake())),
+            Err(source) => Err(LabError::File { path, source }),
+        }
+    }
+
+    /// Empty lines come first: the shell may lose what is typed in its first moment.
+    fn wakes(run: u32) -> String {
+        format!("\r\rgo {}", number(run))
+    }
+
+    fn booted_from(image: &Image) -> Vec<&Path> {
+        vec![&image.ovmf_code, &image.ovmf_vars]
+    }
+
+    fn settle(layout: Layout) -> Layout {
+        let [a, b, c, d, e, f, _, h] = layout.guest.v6.segments();
+        let mut layout = layout;
+        layout.guest.v6 = Ipv6Addr::new(a, b, c, d, e, f, GROUP, h);
+        layout
+    }
+}
+
+fn wake() -> Talk {
+    Talk::new(vec![(COUNTDOWN, String::new())])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::solicited_node;
+    use crate::policy::Policy;
+
+    #[test]
+    fn its_own_address_has_a_group_of_its_own_and_stays_in_the_prefix() {
+        let lan = Lan::of(&Policy::example()).expect("the example has room");
+        let layout = Edk2::settle(lan.layout(7, None));
+        let guest = &layout.guest;
+        assert!(lan.lan6.contains(&guest.v6));
+        assert_ne!(solicited_node(guest.v6), solicited_node(guest.link_local));
+        let other = Edk2::settle(lan.layout(8, None));
+        assert_ne!(other.guest.v6, guest.v6);
+    }
+}

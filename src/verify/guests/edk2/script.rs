@@ -1,0 +1,97 @@
+//! What EDK2's shell is told to do: rounds of a lease, IPv6 and fetches.
+
+use crate::layout::wan::{WAN4, WAN6};
+use crate::layout::{Host, Lan};
+use crate::verify::guests::firmware::{END, SAVED, fetches, number};
+use lanfence_agent::READY;
+use std::fmt::Write as _;
+
+/// How many rounds it can go through. No cell needs more than some of these.
+const ROUNDS: u32 = 64;
+
+/// How often the shell looks for a lease, and how long it waits in between, in microseconds. The
+/// client collects offers for 4 s and takes the lease then; the DISCOVER is repeated after that.
+const LOOKS: u32 = 120;
+const LOOK_US: u32 = 100_000;
+
+/// Seconds after which a request for a file is repeated, and how often it is sent. The answer to
+/// the last one of a round is held back until the filter has come or gone.
+const REPEAT_S: u32 = 1;
+const TIMES: u32 = 5;
+const TIMES_OF_END: u32 = 30;
+
+/// Seconds that a page is waited for.
+const PAGE_S: u32 = 5;
+
+/// The script that the shell runs by itself: the rounds, or where the guest is to be saved
+/// first, nothing but a line.
+pub fn startup(run: Option<u32>) -> String {
+    let rest = run.map_or_else(
+        || format!("echo {READY} {SAVED}\n"),
+        |run| format!("go {}\n", number(run)),
+    );
+    format!("echo -off\nfs0:\n{rest}")
+}
+
+/// The script with the rounds. Its argument is the number of the run. No file that it fetches is
+/// looked at: the sensors tell what arrived.
+pub fn rounds(lan: &Lan, guest: &Host) -> String {
+    let (gateway, peer) = (&lan.gateway, &lan.peer);
+    let (mine, local) = (guest.v6, guest.link_local);
+    let mut text = format!(
+        "echo -off\nset -v run %1\nconnect -r\necho {READY} %run%\nfor %n run (1 {ROUNDS})\n"
+    );
+    // The lease is waited for in the background, for 4 s, and IPv6 takes 3 s of that. To go back to
+    // automatic makes the address new, and so looked for before it is used.
+    let _ = write!(
+        text,
+        "  ifconfig -r eth0\n  ifconfig -l eth0 > y\n  ifconfig6 -r eth0\n  \
+         ifconfig6 -s eth0 man host {mine} gw {}\n  \
+         ping6 -n 1 -s {local} {}\n  ping6 -n 1 -s {mine} {WAN6}\n",
+        gateway.link_local, peer.link_local
+    );
+    // Nothing in the shell says that there is a lease, but the list of addresses changes.
+    let _ = write!(
+        text,
+        "  for %w run (1 {LOOKS})\n    ifconfig -l eth0 > x\n    comp x y > z\n    \
+         if not %lasterror% == 0x0 then\n      goto leased\n    endif\n    stall {LOOK_US}\n  endfor\n  \
+         ifconfig -s eth0 static {} {} {}\n  :leased\n",
+        guest.v4,
+        lan.lan4.netmask(),
+        gateway.v4
+    );
+    for (name, at, scheme) in fetches() {
+        let (server, file) = (at.address(lan), format!("%run%-{name}-%n"));
+        let times = if name == END { TIMES_OF_END } else { TIMES };
+        let _ = match scheme {
+            "http" => writeln!(text, "  http -t {PAGE_S} http://{server}/{file} x"),
+            _ => writeln!(text, "  tftp -c {times} -t {REPEAT_S} {server} {file} x"),
+        };
+        if name == "wan" {
+            let _ = writeln!(text, "  ping -n 1 {}\n  ping -n 1 {WAN4}", peer.v4);
+        }
+    }
+    text + "endfor\nreset -s\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Policy;
+
+    #[test]
+    fn what_the_shell_is_told() {
+        let lan = Lan::of(&Policy::example()).expect("the example has room");
+        let guest = lan.layout(1, None).guest;
+        insta::assert_snapshot!(rounds(&lan, &guest));
+    }
+
+    #[test]
+    fn a_guest_that_is_to_be_saved_waits_to_be_told_the_run() {
+        assert_eq!(
+            startup(None),
+            "echo -off\nfs0:\necho LANFENCE READY saved\n"
+        );
+        assert_eq!(startup(Some(10)), "echo -off\nfs0:\ngo 0a\n");
+    }
+}
