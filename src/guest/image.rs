@@ -138,9 +138,9 @@ impl ImageContents {
 /// The names of the ROMs in the image's directory.
 fn roms(dir: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
-    names
-        .filter(|name| name.starts_with("efi-") && name.ends_with(".rom"))
+    let paths = entries.map(|entry| entry.path());
+    let roms = paths.filter(|path| path.extension().is_some_and(|ends| ends == "rom"));
+    roms.filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()))
         .collect()
 }
 

@@ -66,7 +66,7 @@ impl Interface {
                 // libvirt 9.0 looks for a PCI slot unless told the port (measured:
                 // docs/measurements.md#M26).
                 (Bus::Usb, _) => {
-                    xml.empty("address", &[("type", "usb"), ("bus", "0"), ("port", "1")])
+                    xml.empty("address", &[("type", "usb"), ("bus", "0"), ("port", "1")]);
                 }
                 (Bus::Isa | Bus::None, _) => {}
             }

@@ -73,7 +73,8 @@ fn roms(root: &Path) -> Vec<PathBuf> {
 }
 
 fn is_rom(name: &str) -> bool {
-    name.starts_with(ROM) && name.ends_with(".rom")
+    let ends = Path::new(name).extension();
+    name.starts_with(ROM) && ends.is_some_and(|ends| ends == "rom")
 }
 
 #[cfg(test)]

@@ -59,9 +59,9 @@ impl Firmware for Edk2 {
     }
 
     fn settle(layout: Layout) -> Layout {
-        let [a, b, c, d, e, f, _, h] = layout.guest.v6.segments();
+        let bits = layout.guest.v6.to_bits() | u128::from(GROUP) << 16;
         let mut layout = layout;
-        layout.guest.v6 = Ipv6Addr::new(a, b, c, d, e, f, GROUP, h);
+        layout.guest.v6 = Ipv6Addr::from_bits(bits);
         layout
     }
 }
