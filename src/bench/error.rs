@@ -39,6 +39,17 @@ pub enum BenchError {
     /// The guest did not boot outside of a lab.
     #[error("boot the guest without a lab: {0}")]
     BareBoot(#[from] BareBootError),
+    /// What this libvirt makes of the policy's filter is not known.
+    #[error("the rules of the policy's filter: {0}")]
+    Reference(String),
+    /// Figures of an audit that finds something else say nothing.
+    #[error("the audit found only {count} of {of} interfaces as they are")]
+    Audit {
+        /// Those that it found.
+        count: usize,
+        /// All.
+        of: usize,
+    },
     /// No cell came to an end.
     #[error("no cell was run")]
     NoCell,

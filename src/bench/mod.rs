@@ -1,5 +1,6 @@
 //! Where the time goes, measured side by side in one run: what `lanfence bench` prints.
 
+mod audit;
 mod cells;
 mod error;
 mod figures;
@@ -12,6 +13,7 @@ mod shortcuts;
 mod soak;
 mod tap;
 
+pub use audit::table as audit;
 pub use cells::all as cells;
 pub use error::BenchError;
 pub use figures::{REFERENCE, bare, table};

@@ -55,6 +55,12 @@ pub fn index(device: &str) -> Option<u32> {
     text.trim().parse().ok()
 }
 
+/// The name of the device with this number; none where it is gone.
+pub fn name_of(index: u32) -> Option<String> {
+    let name = nix::net::if_::if_indextoname(index).ok()?;
+    name.into_string().ok()
+}
+
 /// The taps that have this MAC. A bridge takes over that of one of its ports.
 pub fn taps_with_mac(mac: Mac) -> Vec<String> {
     let wanted = mac_text(mac);
@@ -94,5 +100,7 @@ mod tests {
     #[test]
     fn the_loopback_is_in_no_bridge() {
         assert!(exists("lo") && bridge_of("lo").is_none());
+        assert_eq!(index("lo").and_then(name_of).as_deref(), Some("lo"));
+        assert_eq!(name_of(0), None);
     }
 }

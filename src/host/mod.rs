@@ -21,5 +21,6 @@ pub mod watch;
 
 pub use error::HostError;
 pub use inventory::{Defined, Guest, Inventory};
+pub use kernel::{InterfaceRules, RuleTexts, Ruleset};
 pub use libvirt::{Access, Libvirt};
 pub use links::{free_bridge, main_nic};

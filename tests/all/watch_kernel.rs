@@ -177,10 +177,13 @@ fn every_way_to_lose_rules_is_seen_and_names_who_did_it() {
 fn build_nftables(nft: &mut dyn FnMut(&str) -> Look) -> Look {
     nft("add table TABLE");
     for (base, hook, map, name) in [
-        ("prerouting", "prerouting", "vmap-iif", "iifname"),
-        ("postrouting", "postrouting", "vmap-oif", "oifname"),
+        ("prerouting", "prerouting", "vmap-iif", "iif"),
+        ("postrouting", "postrouting", "vmap-oif", "oif"),
     ] {
-        nft(&format!("add map TABLE {map} {{ type ifname : verdict; }}"));
+        // Its keys are numbers of devices, not names.
+        nft(&format!(
+            "add map TABLE {map} {{ type iface_index : verdict; }}"
+        ));
         nft(&format!(
             "add chain TABLE {base} {{ type filter hook {hook} priority 0; }}"
         ));
@@ -207,6 +210,9 @@ fn build_nftables(nft: &mut dyn FnMut(&str) -> Look) -> Look {
 fn the_rules_of_the_nftables_back_end_are_followed_through_its_maps() {
     if !entered("watch_kernel::the_rules_of_the_nftables_back_end_are_followed_through_its_maps") {
         return;
+    }
+    for tap in ["vnet0", "vnet5"] {
+        run("ip", &["tuntap", "add", tap, "mode", "tap"]);
     }
     let mut events = RuleEvents::listen().expect("a socket");
     let mut tables = Tables::read().expect("read");
@@ -254,6 +260,20 @@ fn the_rules_of_the_nftables_back_end_are_followed_through_its_maps() {
     nft(&format!("delete rule TABLE prerouting handle {handle}"));
     nft("delete chain TABLE vnet0-out");
     assert_eq!(nft("rename chain TABLE n-vnet0-out vnet0-out"), proven);
+    // What stands before the lookup may let its frames past, or those of another.
+    for (name, concerns) in [("vnet0", true), ("vnet5", false)] {
+        let now = nft(&format!("insert rule TABLE prerouting iif {name} accept"));
+        assert_eq!(now != proven, concerns, "{name}");
+        run(
+            "sh",
+            &[
+                "-ec",
+                "nft delete rule bridge libvirt_nwfilter_ethernet prerouting handle \
+            $(nft -a list chain bridge libvirt_nwfilter_ethernet prerouting | sed -n 's/.*accept # handle //p')",
+            ],
+        );
+    }
+    assert_eq!(nft("add chain TABLE vnet6-out"), proven);
     // And it is lost.
     let lost = nft("delete element TABLE vmap-oif { vnet0 }");
     assert_eq!(

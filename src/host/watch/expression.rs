@@ -1,11 +1,16 @@
 //! One rule as the kernel's netlink messages have it, read as far as a watcher needs it.
 
+use crate::host::links;
 use crate::host::netlink::{Attributes, text};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 /// Attributes of the kernel's rules (linux/netfilter/nf_tables.h).
 const EXPRESSION_NAME: u16 = 1;
 const EXPRESSION_DATA: u16 = 2;
+/// What `meta` loads of a frame's port: its number, and behind both of those its name.
+const IIF: u32 = 4;
+const OIF: u32 = 5;
+const OIFNAME: u32 = 7;
 /// Verdicts of the kernel.
 const DROP: i32 = 0;
 const ACCEPT: i32 = 1;
@@ -63,8 +68,8 @@ impl Rule {
     pub fn of(expressions: &[u8]) -> Self {
         let mut print = DefaultHasher::new();
         let (mut verdict, mut interface) = (Verdict::Next, None);
-        // The register that an interface's name has been loaded into.
-        let mut name_in = None;
+        // The register that a port's name or number has been loaded into, and which of both.
+        let (mut port_in, mut is_number) = (None, false);
         for (_, expression) in Attributes::within(expressions) {
             let expression = Attributes::within(expression);
             let kind = expression
@@ -76,9 +81,12 @@ impl Rule {
             match kind.as_str() {
                 // Counters change with every frame.
                 "counter" => continue,
-                "meta" if matches!(fields.number(2), Some(6 | 7)) => name_in = fields.number(1),
-                "cmp" if name_in.is_some() && fields.number(1) == name_in => {
-                    interface = pattern(&fields).or(interface);
+                "meta" if matches!(fields.number(2), Some(IIF..=OIFNAME)) => {
+                    port_in = fields.number(1);
+                    is_number = matches!(fields.number(2), Some(IIF | OIF));
+                }
+                "cmp" if port_in.is_some() && fields.number(1) == port_in => {
+                    interface = pattern(&fields, is_number).or(interface);
                 }
                 "immediate" if fields.number(1) == Some(0) => {
                     verdict = immediate(&fields);
@@ -116,13 +124,17 @@ impl Rule {
     }
 }
 
-/// The name of a comparison for equality.
-fn pattern(comparison: &Attributes<'_>) -> Option<Pattern> {
+/// The name of a comparison for equality; none for a number that no device has.
+fn pattern(comparison: &Attributes<'_>, is_number: bool) -> Option<Pattern> {
     const EQUAL: u32 = 0;
     if comparison.number(2) != Some(EQUAL) {
         return None;
     }
     let value = Attributes::within(comparison.find(3)?).find(1)?;
+    if is_number {
+        let index = u32::from_ne_bytes(*value.first_chunk()?);
+        return links::name_of(index).map(Pattern::Exactly);
+    }
     // A name that is compared whole has its zero with it.
     Some(if value.contains(&0) {
         Pattern::Exactly(text(value))

@@ -3,7 +3,8 @@
 
 use super::expression::{Rule, Verdict, verdict};
 use crate::host::gate;
-use crate::host::netlink::{Attributes, DUMP, Incoming, Message, REQUEST, Socket};
+use crate::host::links;
+use crate::host::netlink::{Attributes, DUMP, Incoming, Message, REQUEST, Socket, text};
 use nix::sys::socket::SockProtocol;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -294,9 +295,18 @@ fn rule(message: &Incoming<'_>, place: Place) -> (String, Option<Rule>) {
     (fields.text(2).unwrap_or_default(), rule)
 }
 
+/// The name in a map's key. libvirt's maps have the kernel's number of the device (`iface_index`,
+/// measured: docs/measurements.md#M47), which a rename does not change; a name fills 16 bytes.
+fn device(key: &[u8]) -> Option<String> {
+    match <[u8; 4]>::try_from(key) {
+        Ok(index) => links::name_of(u32::from_ne_bytes(index)),
+        Err(_) => Some(text(key)),
+    }
+}
+
 /// The interface and the chain of a map's element.
 fn jump(element: &Attributes<'_>) -> Option<(String, String)> {
-    let interface = Attributes::within(element.find(1)?).text(1)?;
+    let interface = device(Attributes::within(element.find(1)?).find(1)?)?;
     let data = Attributes::within(element.find(2)?);
     match verdict(&Attributes::within(data.find(2)?)) {
         Verdict::Chain(chain) => Some((interface, chain)),

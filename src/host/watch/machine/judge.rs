@@ -4,7 +4,7 @@ use super::{
     ABANDONED, Action, Device, Job, Level, Machine, Millis, Nic, Phase, RETRY, UNCLAIMED, backoff,
 };
 use crate::host::watch::judged::{Judged, Standing};
-use crate::host::watch::look::Look;
+use crate::host::watch::look::{Look, Ways};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Machine {
@@ -62,6 +62,8 @@ impl Machine {
             _ if !device.wanted => device.phase = Phase::Unwanted,
             (Standing::Holds | Standing::HoldsForNow, Some(look)) => {
                 let mended = device.phase == Phase::Fallen;
+                let is_blind = look.ways == Ways::default();
+                let is_new = !matches!(device.phase, Phase::Fenced(_));
                 device.phase = Phase::Fenced(look);
                 device.blemish = judged.standing == Standing::HoldsForNow;
                 if !device.blemish {
@@ -72,6 +74,10 @@ impl Machine {
                 if mended {
                     let message = "its rules are proven again";
                     out.push(self.note(Level::Info, "fenced", name, message));
+                }
+                if is_blind && is_new {
+                    let message = "its rules are proven, but nothing is seen that leads to them: only an audit, which comes at intervals, will notice when they are lost";
+                    out.push(self.note(Level::Warning, "blind", name, message));
                 }
                 self.open([name.clone()], out);
             }
