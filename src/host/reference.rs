@@ -113,22 +113,32 @@ impl Prepared {
     }
 }
 
-/// Whether the filters treat all guests alike but for their MAC: none names this one, and none
-/// masks it.
+/// Whether the filters treat all guests alike but for their MAC: none names this one or the one
+/// that stands for any, and none masks the guest's own, since a masked MAC cannot be told from
+/// another.
 fn is_plain(filters: &[Filter], mac: Mac) -> bool {
-    let own = crate::frame::mac_text(mac);
+    let literal = [mac, ANY_MAC].map(crate::frame::mac_text);
     let elements = filters
         .iter()
         .flat_map(Filter::rules)
         .flat_map(|rule| &rule.elements);
     elements.into_iter().all(|element| {
-        let attributes = || element.attributes.iter();
-        let names = attributes().any(|(_, value)| value.eq_ignore_ascii_case(&own));
-        let asks = attributes().any(|(_, value)| value.contains(variables::MAC));
-        let masks = attributes().any(|(name, _)| name.ends_with("macmask"));
-        !(names || asks && masks)
+        element.attributes.iter().all(|(name, value)| {
+            let names = literal.iter().any(|mac| value.eq_ignore_ascii_case(mac));
+            let variable = value.strip_prefix('$');
+            let asks = variable.is_some_and(|it| it.starts_with(variables::MAC));
+            let mask = name.replace("macaddr", "macmask");
+            let masks = || {
+                let mut masks = element.attributes.iter();
+                masks.any(|(name, value)| *name == mask && !value.eq_ignore_ascii_case(WHOLE))
+            };
+            !names && !(asks && masks())
+        })
     })
 }
+
+/// The mask under which a MAC stays as it is.
+const WHOLE: &str = "ff:ff:ff:ff:ff:ff";
 
 fn collect(
     filters: &HashMap<String, String>,
@@ -354,4 +364,49 @@ fn bound(pair: &Pair, wanted: &Wanted) -> Result<InterfaceRules, String> {
     let read = read().map_err(|error: HostError| error.to_string());
     Binding::remove(binding).map_err(text)?;
     Ok(Ruleset::of(&read?).interface(device, Some(wanted.mac)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nwfilter::generate;
+    use crate::policy::Policy;
+    use rstest::rstest;
+
+    const OWN: Mac = [0x52, 0x54, 0, 0, 0, 9];
+
+    fn wanted(xml: &str, mac: Mac) -> Wanted {
+        let filters = HashMap::from([("f".to_owned(), xml.to_owned())]);
+        Prepared::of(&filters, "f", &[])
+            .expect("it is defined")
+            .wanted(mac)
+    }
+
+    /// A thousand guests with one filter need one lab binding, not a thousand.
+    #[test]
+    fn the_generated_filter_is_asked_for_once() {
+        let mut policy = Policy::example();
+        policy.name = "f".into();
+        let xml = write(&generate(&policy));
+        assert_eq!(wanted(&xml, OWN), wanted(&xml, [0x52, 0x54, 0, 0, 0, 8]));
+    }
+
+    #[rstest]
+    #[case::no_mac("<mac protocolid='arp'/>", false)]
+    #[case::own("<mac srcmacaddr='$MAC'/>", false)]
+    #[case::own_whole("<mac srcmacaddr='$MAC' srcmacmask='FF:ff:ff:ff:ff:ff'/>", false)]
+    #[case::own_masked("<mac srcmacaddr='$MAC' srcmacmask='ff:ff:ff:00:00:00'/>", true)]
+    #[case::another_masked(
+        "<mac srcmacaddr='$MAC' dstmacaddr='1:0:5e:0:0:0' dstmacmask='ff:ff:ff:0:0:0'/>",
+        false
+    )]
+    #[case::named("<mac srcmacaddr='52:54:00:00:00:09'/>", true)]
+    #[case::another_named("<mac srcmacaddr='52:54:00:00:00:08'/>", false)]
+    #[case::the_one_for_any("<mac srcmacaddr='52:54:00:6c:66:01'/>", true)]
+    fn a_guest_of_its_own(#[case] element: &str, #[case] own: bool) {
+        let xml = format!(
+            "<filter name='f' chain='root'><rule action='drop' direction='out'>{element}</rule></filter>"
+        );
+        assert_eq!(wanted(&xml, OWN).mac, if own { OWN } else { ANY_MAC });
+    }
 }
