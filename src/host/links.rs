@@ -58,7 +58,8 @@ pub fn index(device: &str) -> Option<u32> {
 /// The name of the device with this number; none where it is gone.
 pub fn name_of(index: u32) -> Option<String> {
     let name = nix::net::if_::if_indextoname(index).ok()?;
-    name.into_string().ok()
+    // nix does not tell that there is none.
+    name.into_string().ok().filter(|name| !name.is_empty())
 }
 
 /// The taps that have this MAC. A bridge takes over that of one of its ports.

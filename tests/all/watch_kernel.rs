@@ -274,6 +274,10 @@ fn the_rules_of_the_nftables_back_end_are_followed_through_its_maps() {
         );
     }
     assert_eq!(nft("add chain TABLE vnet6-out"), proven);
+    // The kernel keeps the rules of a dormant table, and applies none of them.
+    let dormant = nft("add table TABLE { flags dormant; }");
+    assert_eq!(dormant.ways, Ways::default());
+    assert_eq!(nft("add table TABLE"), proven);
     // And it is lost.
     let lost = nft("delete element TABLE vmap-oif { vnet0 }");
     assert_eq!(

@@ -97,6 +97,10 @@ if ebtables-save 2>/dev/null | grep -q libvirt-I-vnet0; then
     lose "a jump deleted" ebtables -t nat -D PREROUTING -i vnet0 -j libvirt-I-vnet0
     lose "an ACCEPT in front" ebtables -t nat -I PREROUTING -i vnet0 -j ACCEPT
     lose "a rule deleted" ebtables -t nat -D libvirt-I-vnet0 -j DROP
+else
+    base=libvirt_nwfilter_ethernet
+    lose "an element deleted" nft delete element bridge $base vmap-iif '{ "vnet0" }'
+    lose "a chain flushed" nft flush chain bridge $base vnet0-out
 fi
 lose "binding deleted" virsh -q nwfilter-binding-delete vnet0
 lose "update-device without it" virsh -q update-device web --live <(

@@ -53,6 +53,10 @@ impl fmt::Display for Reason {
                 write!(f, "libvirt's binding is not that of its definition: {what}")
             }
             Self::Rules(difference) => write!(f, "{difference}"),
+            Self::Bypass(bypass) if bypass.is_early => write!(
+                f,
+                "something of others has its frames before the bridge, where neither the filter nor a closed tap holds them: {bypass}"
+            ),
             Self::Bypass(bypass) => write!(
                 f,
                 "something of others takes its frames past the filter: {bypass}"

@@ -14,6 +14,8 @@ pub struct Bypass {
     pub rule: String,
     /// The command that takes it away.
     pub cure: String,
+    /// It has the frames before the bridge does, so that a closed tap does not hold them either.
+    pub is_early: bool,
 }
 
 impl fmt::Display for Bypass {
@@ -33,6 +35,7 @@ impl Bypass {
             place: format!("{table} {chain}"),
             rule: rule.to_owned(),
             cure: format!("{tool} -t {table} -D {chain} {rule}"),
+            is_early: false,
         }
     }
 
@@ -45,6 +48,7 @@ impl Bypass {
             cure: format!(
                 "nft -a list table {table}, then nft delete rule {table} CHAIN handle NUMBER"
             ),
+            is_early: false,
         }
     }
 
@@ -55,6 +59,7 @@ impl Bypass {
             place: format!("bridge {table}"),
             rule: "flags dormant: the kernel applies none of its rules".to_owned(),
             cure: format!("nft add table bridge {table}"),
+            is_early: false,
         }
     }
 

@@ -38,6 +38,7 @@ impl Early {
                 place: format!("link {device}"),
                 rule: "an XDP program has its frames first".to_owned(),
                 cure: format!("ip link set dev {device} xdp off"),
+                is_early: true,
             };
             out.add(device, bypass);
         }
@@ -100,6 +101,7 @@ fn of_tc(device: &str, text: &str) -> Vec<Bypass> {
                 "tc filter del dev {device} ingress protocol {} pref {}",
                 head.protocol, head.priority
             ),
+            is_early: true,
         });
     };
     for line in text.lines() {
@@ -173,7 +175,10 @@ fn of_netdev(text: &str) -> Vec<(String, Bypass)> {
             if words.clone().next() == Some("chain") {
                 chain = words.nth(1).unwrap_or_default();
             } else if words.any(|word| ["fwd", "dup"].contains(&word)) {
-                let bypass = Bypass::nft(&format!("netdev {name}"), chain, line);
+                let bypass = Bypass {
+                    is_early: true,
+                    ..Bypass::nft(&format!("netdev {name}"), chain, line)
+                };
                 out.extend(
                     devices
                         .iter()

@@ -11,12 +11,16 @@ use std::io;
 
 /// nftables' part of netfilter's messages, and the kinds of messages in it.
 pub const NFTABLES: u16 = 10;
+const GET_TABLE: u16 = 1;
 const GET_CHAIN: u16 = 4;
 const GET_RULE: u16 = 7;
 const GET_SET: u16 = 10;
 const GET_ELEMENTS: u16 = 13;
 /// Length of the fixed part of netfilter's messages.
 pub const FIXED: usize = 4;
+
+/// The flag of a table that the kernel keeps and does not apply (`NFT_TABLE_F_DORMANT`).
+const DORMANT: u32 = 1;
 
 /// `NFPROTO_BRIDGE`, `NFPROTO_IPV4`, `NFPROTO_IPV6`.
 const BRIDGE: u8 = 7;
@@ -192,8 +196,17 @@ impl Tables {
         self.read_one(GATE)
     }
 
+    /// A table; none where there is none, or where the kernel applies none of its rules.
     fn read_one(&self, place: Place) -> io::Result<Option<Table>> {
-        let mut table = Table::default();
+        let (mut table, mut is_dormant) = (Table::default(), false);
+        self.dump(&request(place, GET_TABLE), |message| {
+            let found = message.attributes(FIXED);
+            let is_it = found.text(1).as_deref() == Some(place.table);
+            is_dormant |= is_it && found.number(2).is_some_and(|flags| flags & DORMANT != 0);
+        })?;
+        if is_dormant {
+            return Ok(None);
+        }
         self.dump(&request(place, GET_CHAIN).text(1, place.table), |message| {
             let chain = message.attributes(FIXED);
             if chain.text(1).as_deref() == Some(place.table) {
