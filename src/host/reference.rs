@@ -132,7 +132,7 @@ fn is_plain(filters: &[Filter], mac: Mac) -> bool {
                 let mut masks = element.attributes.iter();
                 masks.any(|(name, value)| *name == mask && !value.eq_ignore_ascii_case(WHOLE))
             };
-            !names && !(asks && masks())
+            !(names || asks && masks())
         })
     })
 }
