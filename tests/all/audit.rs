@@ -74,48 +74,49 @@ fn a_filter_is_proven_in_place() {
 /// takes it away where the cure that is printed holds a place for a number.
 type WayPast = (&'static str, &'static str, Option<&'static str>);
 
+const WAYS_PAST: [WayPast; 6] = [
+    (
+        "tc sends every frame elsewhere",
+        "tc qdisc add dev vnet0 ingress && tc filter add dev vnet0 parent ffff: protocol all \
+         u32 match u32 0 0 action mirred egress redirect dev $BRIDGE",
+        None,
+    ),
+    (
+        "tc sends a copy elsewhere",
+        "tc filter add dev vnet0 parent ffff: protocol all u32 match u32 0 0 \
+         action mirred egress mirror dev $BRIDGE",
+        None,
+    ),
+    (
+        "nft sends frames elsewhere before the bridge",
+        "nft 'table netdev x { chain y { type filter hook ingress device \"vnet0\" priority 0; \
+         fwd to \"'$BRIDGE'\"; }; }'",
+        Some("nft delete table netdev x"),
+    ),
+    (
+        "the table is dormant",
+        "nft 'add table bridge nat { flags dormant; }'",
+        None,
+    ),
+    (
+        "an accept of some frames in front",
+        "ebtables -t nat -I PREROUTING -p ARP -i vnet0 -j ACCEPT",
+        None,
+    ),
+    (
+        "an accept in its own chain",
+        "ebtables -t nat -I libvirt-I-vnet0 -j ACCEPT",
+        Some("ebtables -t nat -D libvirt-I-vnet0 -j ACCEPT"),
+    ),
+];
+
 #[test]
 fn what_takes_frames_past_the_filter_is_open_and_its_cure_cures() {
     let name = "audit::what_takes_frames_past_the_filter_is_open_and_its_cure_cures";
     on_a_small_host(name, |host| {
         host.start("web", &on_bridge(1, ""));
         host.lanfence(&["apply", "web"]).ended(0);
-        let ways: [WayPast; 6] = [
-            (
-                "tc sends every frame elsewhere",
-                "tc qdisc add dev vnet0 ingress && tc filter add dev vnet0 parent ffff: protocol all \
-                 u32 match u32 0 0 action mirred egress redirect dev $BRIDGE",
-                None,
-            ),
-            (
-                "tc sends a copy elsewhere",
-                "tc filter add dev vnet0 parent ffff: protocol all u32 match u32 0 0 \
-                 action mirred egress mirror dev $BRIDGE",
-                None,
-            ),
-            (
-                "nft sends frames elsewhere before the bridge",
-                "nft 'table netdev x { chain y { type filter hook ingress device \"vnet0\" priority 0; \
-                 fwd to \"'$BRIDGE'\"; }; }'",
-                Some("nft delete table netdev x"),
-            ),
-            (
-                "the table is dormant",
-                "nft 'add table bridge nat { flags dormant; }'",
-                None,
-            ),
-            (
-                "an accept of some frames in front",
-                "ebtables -t nat -I PREROUTING -p ARP -i vnet0 -j ACCEPT",
-                None,
-            ),
-            (
-                "an accept in its own chain",
-                "ebtables -t nat -I libvirt-I-vnet0 -j ACCEPT",
-                Some("ebtables -t nat -D libvirt-I-vnet0 -j ACCEPT"),
-            ),
-        ];
-        for (what, command, undo) in ways {
+        for (what, command, undo) in WAYS_PAST {
             let bridge = run("ip", &["-br", "link", "show", "type", "bridge"]);
             let bridge = bridge.split_whitespace().next().unwrap_or_default();
             let command = command.replace("$BRIDGE", bridge);
