@@ -53,10 +53,19 @@ pub struct Head {
     pub ttl: u8,
     /// IP type of service.
     pub tos: u8,
+    /// IP identification.
+    pub id: u16,
+    /// Whether no router may cut it up.
+    pub whole: bool,
+    /// Whether it goes without a UDP checksum.
+    pub unsummed: bool,
 }
 
+/// The flag "don't fragment" in the third word of an IP header (RFC 791 3.1).
+const DONT_FRAGMENT: u16 = 0x4000;
+
 impl Head {
-    /// A frame with this datagram, both checksums finished.
+    /// A frame with this datagram, both checksums finished, but for that which it goes without.
     ///
     /// # Panics
     /// For a payload that does not fit into an IPv4 packet (65,507 bytes).
@@ -70,11 +79,18 @@ impl Head {
         segment.extend(payload);
         let sum = self.ends().checksum(protocol::UDP, &segment);
         // A sum of zero is sent as its other form: zero means "none" (RFC 768).
-        let sum = if sum == 0 { 0xffff } else { sum };
+        let sum = match sum {
+            _ if self.unsummed => 0,
+            0 => 0xffff,
+            sum => sum,
+        };
         segment[6..8].copy_from_slice(&sum.to_be_bytes());
         let mut packet = vec![0x45, self.tos];
         packet.extend(length(IPV4 + segment.len()).to_be_bytes());
-        packet.extend([0, 0, 0, 0, self.ttl, protocol::UDP, 0, 0]);
+        packet.extend(self.id.to_be_bytes());
+        let flags = if self.whole { DONT_FRAGMENT } else { 0 };
+        packet.extend(flags.to_be_bytes());
+        packet.extend([self.ttl, protocol::UDP, 0, 0]);
         packet.extend(self.ips.0.octets());
         packet.extend(self.ips.1.octets());
         let sum = checksum(&packet);
@@ -144,6 +160,22 @@ impl<'a> Datagram<'a> {
     }
 }
 
+impl Datagram<'_> {
+    /// The same frame with its UDP checksum left to an offload that nobody does: the field holds
+    /// the pseudo header's sum. None for what is no such frame.
+    pub fn unfinished(frame: &[u8]) -> Option<Vec<u8>> {
+        let read = Datagram::read(frame, false)?;
+        let header = usize::from(frame[ETHERNET] & 0x0f) * 4;
+        let ends = Ends::V4(read.from, read.to);
+        let seed = ends.pseudo_header(protocol::UDP, UDP + read.payload.len());
+        let mut left = frame.to_vec();
+        let at = ETHERNET + header + 6;
+        left.get_mut(at..at + 2)?
+            .copy_from_slice(&seed.folded().to_be_bytes());
+        Some(left)
+    }
+}
+
 fn worth(ends: Ends, segment: &[u8], pending: bool) -> Option<Checksum> {
     let field = short(segment, 6)?;
     let pseudo = ends.pseudo_header(protocol::UDP, segment.len());
@@ -175,6 +207,9 @@ mod tests {
         ports: (SERVER_PORT, CLIENT_PORT),
         ttl: 64,
         tos: 0,
+        id: 0,
+        whole: false,
+        unsummed: false,
     };
 
     /// Offset of the UDP checksum in a frame without IP options.
@@ -214,6 +249,28 @@ mod tests {
     ) {
         let frame = change(HEAD.frame(b"an answer"));
         assert_eq!(Datagram::read(&frame, pending).unwrap().checksum, expected);
+    }
+
+    #[test]
+    fn what_a_header_is_to_say_stands_in_it() {
+        let head = Head {
+            id: 0x2401,
+            whole: true,
+            unsummed: true,
+            ..HEAD
+        };
+        let frame = head.frame(b"hi");
+        assert_eq!(frame[18..22], [0x24, 0x01, 0x40, 0x00]);
+        let read = Datagram::read(&frame, false).expect("a whole datagram");
+        assert_eq!(read.checksum, Checksum::Zero);
+    }
+
+    #[test]
+    fn an_unfinished_sum_is_the_pseudo_headers() {
+        let frame = HEAD.frame(b"an answer");
+        let left = Datagram::unfinished(&frame).expect("a datagram");
+        assert_eq!(left, unfinished(frame));
+        assert_eq!(Datagram::unfinished(&left[..30]), None);
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub const MIN_MESSAGE: usize = 300;
 const COOKIE: [u8; 4] = [99, 130, 83, 99];
 /// Length of the fixed fields in bytes (RFC 2131 figure 1).
 const FIXED: usize = 236;
+/// Where the name of a boot file stands (RFC 2131 figure 1).
+const FILE: usize = 108;
 /// The broadcast bit of the flags (RFC 2131 figure 2).
 const BROADCAST_FLAG: u16 = 0x8000;
 
@@ -156,6 +158,15 @@ impl Writer {
         let length = u8::try_from(value.len()).expect("an option's value is under 256 bytes");
         self.0.extend([code, length]);
         self.0.extend(value);
+    }
+
+    /// Names a file to boot, as a client does that has one in mind (`file`).
+    ///
+    /// # Panics
+    /// For a name of more than 127 bytes.
+    pub fn boot_file(&mut self, name: &str) {
+        assert!(name.len() < 128, "a boot file's name is short");
+        self.0[FILE..FILE + name.len()].copy_from_slice(name.as_bytes());
     }
 
     /// The message with its end mark, padded with zeros to this length in bytes.

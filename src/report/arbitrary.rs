@@ -162,13 +162,16 @@ fn took() -> impl Strategy<Value = ClientRun> {
 }
 
 fn client() -> impl Strategy<Value = DhcpClient> {
-    let runs = (took(), option::of(took()));
-    (text(), text(), any::<bool>(), runs).prop_map(|(name, system, strict, runs)| DhcpClient {
+    let runs = (took(), option::of(took()), option::of(took()));
+    let facts = (any::<bool>(), any::<bool>());
+    (text(), text(), facts, runs).prop_map(|(name, system, facts, runs)| DhcpClient {
         name,
         system,
-        strict,
+        strict: facts.0,
+        real: facts.1,
         control: runs.0,
         filtered: runs.1,
+        unfinished: runs.2,
     })
 }
 

@@ -11,8 +11,8 @@ use crate::report::text::clean;
 pub const TITLE: &str = "DHCP clients of other systems";
 
 /// What to know to read the grid.
-pub const REMARK: &str =
-    "milliseconds to get the lease + to renew it; in parentheses: without the filter";
+pub const REMARK: &str = "milliseconds to get the lease + to renew it; in parentheses: without the filter; real: the \
+     software itself, the others are played";
 
 /// What the NIC's owner can do.
 const CURE: &str = "The cure is pcnet, rtl8139 or e1000, or <driver name='qemu'/>.";
@@ -37,11 +37,11 @@ pub struct Grid {
 /// cell had clients.
 pub fn grid(run: &Run) -> Option<Grid> {
     let cells = cells(run);
-    let (_, longest) = cells.iter().max_by_key(|(_, of)| of.clients.len())?;
-    let columns: Vec<Vec<String>> = cells.iter().map(|(_, of)| entries(of, longest)).collect();
+    let all = all(&cells)?;
+    let columns: Vec<Vec<String>> = cells.iter().map(|(_, of)| entries(of, &all)).collect();
     let labels = cells.iter().map(|(label, _)| label.clone());
     if matrix::suits(run) {
-        let names = longest.clients.iter().map(|client| clean(&client.name));
+        let names = all.iter().map(|client| clean(&client.name));
         return Some(Grid {
             corner: "cell",
             columns: names.chain(["tap".into(), "guest".into()]).collect(),
@@ -49,7 +49,7 @@ pub fn grid(run: &Run) -> Option<Grid> {
         });
     }
     let sums = ["checksums at the tap", "checksums at the guest"];
-    let names = longest.clients.iter().map(heading);
+    let names = all.iter().copied().map(heading);
     let names = names.chain(sums.map(str::to_owned)).enumerate();
     let row = |at: usize| columns.iter().map(|column| column[at].clone()).collect();
     Some(Grid {
@@ -67,26 +67,44 @@ fn cells(run: &Run) -> Vec<(String, &DhcpClients)> {
         .collect()
 }
 
+/// Every client once: those of the cell with most of them, then those of the others.
+fn all<'a>(cells: &[(String, &'a DhcpClients)]) -> Option<Vec<&'a DhcpClient>> {
+    let (_, longest) = cells.iter().max_by_key(|(_, of)| of.clients.len())?;
+    let others = cells.iter().flat_map(|(_, of)| &of.clients);
+    let mut all: Vec<&DhcpClient> = Vec::new();
+    for client in longest.clients.iter().chain(others) {
+        if all.iter().all(|known| known.name != client.name) {
+            all.push(client);
+        }
+    }
+    Some(all)
+}
+
 fn heading(client: &DhcpClient) -> String {
     let how = if client.strict { ", checks sums" } else { "" };
     format!("{}{how}", clean(&client.system))
 }
 
 /// A cell's entries: one a client of `like`, then the checksums.
-fn entries(of: &DhcpClients, like: &DhcpClients) -> Vec<String> {
-    let entry = |wanted: &DhcpClient| {
+fn entries(of: &DhcpClients, like: &[&DhcpClient]) -> Vec<String> {
+    let entry = |wanted: &&DhcpClient| {
         let found = of.clients.iter().find(|client| client.name == wanted.name);
         found.map_or_else(|| "-".into(), entry)
     };
-    let mut all: Vec<String> = like.clients.iter().map(entry).collect();
+    let mut all: Vec<String> = like.iter().map(entry).collect();
     all.extend([of.at_tap(), of.at_guest()].map(|sum| sum.map_or("-", word).to_owned()));
     all
 }
 
 fn entry(client: &DhcpClient) -> String {
-    match &client.filtered {
+    let figures = match &client.filtered {
         Some(run) => figures(run),
         None => format!("({})", figures(&client.control)),
+    };
+    if client.real {
+        format!("real: {figures}")
+    } else {
+        figures
     }
 }
 
@@ -103,7 +121,11 @@ fn figures(run: &ClientRun) -> String {
     if run.failure.is_some() {
         return "failed".into();
     }
-    format!("{} + {}", ms(run.bound_us), ms(run.renewed_us))
+    match run.renewed_us {
+        Some(_) => format!("{} + {}", ms(run.bound_us), ms(run.renewed_us)),
+        // It does not renew, or there is nothing to renew.
+        None => ms(run.bound_us),
+    }
 }
 
 /// A checksum in words.
@@ -150,6 +172,12 @@ fn of_cell(cell: &Cell) -> Vec<String> {
             "the server's answers reach the guest with UDP checksums that do not add up ({state}). \
              A client that checks checksums ignores them. {CURE}"
         ));
+    } else if of.clients.iter().any(|client| client.real) {
+        texts.extend(
+            of.clients
+                .iter()
+                .filter_map(|client| of_real(client, cell.back_end)),
+        );
     } else if unfinished(of.at_tap()) && of.vhost.is_empty() {
         texts.push(
             "the server's answers reach the tap with unfinished UDP checksums, and QEMU's model of \
@@ -177,6 +205,32 @@ fn of_cell(cell: &Cell) -> Vec<String> {
         )
     }));
     texts
+}
+
+/// What real software made of unfinished checksums: those that reach its NIC in any case, and those
+/// that it was given.
+fn of_real(client: &DhcpClient, back_end: Option<BackEnd>) -> Option<String> {
+    let system = clean(&client.system);
+    if client.control.refused && back_end == Some(BackEnd::VhostNet) {
+        return Some(format!(
+            "vhost-net carries the NIC, and {system} itself refused the server's answers, whose UDP \
+             checksums are unfinished. {WHERE} {CURE}"
+        ));
+    }
+    let run = client.unfinished.as_ref()?;
+    Some(match (run.refused, run.bound_us, &run.failure) {
+        (true, ..) => format!(
+            "{system} itself refused an offer with an unfinished UDP checksum, as vhost-net hands it to a \
+             guest whose virtio driver has said that it finishes checksums"
+        ),
+        (_, Some(_), None) => format!(
+            "{system} itself took an offer with an unfinished UDP checksum: it does not check them"
+        ),
+        (.., why) => format!(
+            "what {system} itself makes of an unfinished UDP checksum is not known: {}",
+            clean(why.as_deref().unwrap_or("nothing was seen"))
+        ),
+    })
 }
 
 /// What was seen on a tap as vhost-net reads it.
@@ -207,6 +261,7 @@ mod tests {
     #[rstest]
     #[case::done(ClientRun { bound_us: Some(12_345), renewed_us: Some(950), ..ClientRun::default() }, "12.3 + 0.9")]
     #[case::refused(ClientRun { refused: true, failure: Some("x".into()), ..ClientRun::default() }, "refused")]
+    #[case::no_renewal(ClientRun { bound_us: Some(204_950), ..ClientRun::default() }, "204.9")]
     #[case::failed(ClientRun { bound_us: Some(1), failure: Some("x".into()), ..ClientRun::default() }, "failed")]
     fn entries_are_short(#[case] run: ClientRun, #[case] expected: &str) {
         assert_eq!(figures(&run), expected);
@@ -235,6 +290,51 @@ mod tests {
             told.contains("reach the guest") && told.contains(CURE),
             "{told}"
         );
+    }
+
+    /// GRUB itself beside a cell in which others are played.
+    fn with_grub(unfinished: ClientRun) -> Run {
+        let mut run = examples::clients();
+        let took = ClientRun {
+            bound_us: Some(208_000),
+            at_tap: Some(Checksum::Complete),
+            ..ClientRun::default()
+        };
+        run.cells[1].name = "grub/pcnet".into();
+        run.cells[1].dhcp = Some(DhcpClients {
+            clients: vec![DhcpClient {
+                name: "grub".into(),
+                system: "GRUB".into(),
+                strict: true,
+                real: true,
+                control: took.clone(),
+                filtered: Some(took),
+                unfinished: Some(unfinished),
+            }],
+            vhost: Vec::new(),
+        });
+        run
+    }
+
+    #[test]
+    fn real_software_stands_beside_what_is_played_and_is_marked() {
+        let grid = grid(&with_grub(ClientRun::default())).expect("a grid");
+        let names: Vec<&str> = grid.rows.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names[2], "GRUB, checks sums", "{names:?}");
+        assert_eq!(grid.rows[2].1, ["-", "real: 208.0"]);
+        assert_eq!(grid.rows[0].1[1], "-", "Windows is not played there");
+    }
+
+    #[rstest]
+    #[case::refused(ClientRun { refused: true, failure: Some("x".into()), ..ClientRun::default() }, "GRUB itself refused an offer")]
+    #[case::taken(ClientRun { bound_us: Some(1), ..ClientRun::default() }, "GRUB itself took an offer")]
+    #[case::neither(ClientRun { failure: Some("it sent no DISCOVER".into()), ..ClientRun::default() }, "not known: it sent no DISCOVER")]
+    fn what_real_software_makes_of_an_unfinished_sum_is_said(
+        #[case] unfinished: ClientRun,
+        #[case] words: &str,
+    ) {
+        let told = consequences(&with_grub(unfinished)).join("\n");
+        assert!(told.contains(words), "{told}");
     }
 
     #[test]

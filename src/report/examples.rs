@@ -411,7 +411,9 @@ pub(super) fn clients() -> Run {
             system: system.into(),
             strict,
             control: took(1),
+            real: false,
             filtered: Some(took(2)),
+            unfinished: None,
         };
         let windows = client("windows-2003", "Windows Server 2003 and XP", true);
         let busybox = client("busybox", "busybox udhcpc", false);

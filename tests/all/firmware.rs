@@ -170,20 +170,25 @@ fn what_reaches_the_wan_is_a_leak(#[case] cell: &str, #[case] arguments: &[&str]
     assert_eq!(ids, expected, "{}", done.printed());
 }
 
+/// What stops a client's questions.
+const NO_DHCP: &str = "<ip protocol='udp' srcportstart='68' dstportstart='67'/>";
+
 #[rstest]
-#[case::dhcp(
-    "<ip protocol='udp' srcportstart='68' dstportstart='67'/>",
-    "dhcp/discover"
-)]
-#[case::all_ipv4("<mac protocolid='ipv4'/>", "lan-unicast/tftp-lan")]
-fn a_filter_that_stops_the_lan_is_red(#[case] stopped: &str, #[case] blocked: &str) {
+#[case::dhcp("ipxe/pcnet", NO_DHCP, "dhcp/discover")]
+#[case::all_ipv4("ipxe/pcnet", "<mac protocolid='ipv4'/>", "lan-unicast/tftp-lan")]
+#[case::dhcp_of_u_boot("uboot/virtio-non-transitional", NO_DHCP, "dhcp/discover")]
+fn a_filter_that_stops_the_lan_is_red(
+    #[case] cell: &str,
+    #[case] stopped: &str,
+    #[case] blocked: &str,
+) {
     let dir = tempfile::tempdir().expect("a directory");
     let filter = dir.path().join("f.xml");
     let text =
         format!("<filter name='f'><rule action='drop' direction='out'>{stopped}</rule></filter>");
     std::fs::write(&filter, text).expect("a filter");
     let filter = filter.display().to_string();
-    let done = verify(&["--cell", "ipxe/pcnet", "--filter", &filter]);
+    let done = verify(&["--cell", cell, "--filter", &filter]);
     assert_eq!(done.code, 1, "{}", done.printed());
     let found = done.with(Verdict::Fail(Failure::Blocked));
     let named = found.iter().any(|probe| probe.id == blocked);

@@ -6,6 +6,8 @@ mod bad_input;
 mod check;
 #[cfg(feature = "lab")]
 mod ci_action;
+#[cfg(feature = "lab")]
+mod client_profiles;
 mod documents;
 mod examples;
 mod fuzz;

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 /// The DHCP clients of one cell.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DhcpClients {
-    /// Those that were played through the guest's NIC, in the order of the table of clients.
+    /// Those that were played through the guest's NIC, in the order of the table of clients; or
+    /// the one that the guest itself is.
     pub clients: Vec<DhcpClient>,
     /// The same server heard on a tap as vhost-net reads it, without a guest; empty
     /// where vhost-net cannot carry the NIC or the answers reach its tap finished.
@@ -23,10 +24,17 @@ pub struct DhcpClient {
     pub system: String,
     /// Whether it adds up UDP checksums itself.
     pub strict: bool,
+    /// Whether it is the software itself, and not a client that is played.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub real: bool,
     /// Without the filter.
     pub control: ClientRun,
     /// With the filter; none where the policy wants no DHCP, or when not reached.
     pub filtered: Option<ClientRun>,
+    /// Without the filter, and with a server whose answers have unfinished checksums; only of
+    /// real software, and only where that was tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unfinished: Option<ClientRun>,
 }
 
 /// What came of a client once.

@@ -44,6 +44,8 @@ pub enum Step {
     Unbind,
     /// The probes that must be stopped, with the filter taken away again.
     LeakCheck,
+    /// The guest's own DHCP client is offered an address with an unfinished checksum.
+    Client,
     /// The worker that ran the cell ended before it could report.
     Worker,
     /// Reports of partitions are merged.
@@ -52,7 +54,7 @@ pub enum Step {
 
 impl Step {
     /// All of them in order.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Plan,
         Self::Namespaces,
         Self::Lab,
@@ -70,6 +72,7 @@ impl Step {
         Self::Filtered,
         Self::Unbind,
         Self::LeakCheck,
+        Self::Client,
         Self::Worker,
         Self::Merge,
     ];
@@ -94,6 +97,7 @@ impl Step {
             Self::Filtered => "filtered",
             Self::Unbind => "unbind",
             Self::LeakCheck => "leak-check",
+            Self::Client => "client",
             Self::Worker => "worker",
             Self::Merge => "merge",
         }

@@ -11,6 +11,7 @@ mod profiles;
 #[cfg(feature = "client")]
 mod socket;
 
+pub use message::{Facts, frame};
 pub use play::{Arrived, Order, Played, Step, Taken, Wire, nth, play, xid};
 pub use profiles::{Claim, PROFILES, Profile, Sums, profile};
 #[cfg(feature = "client")]

@@ -4,11 +4,11 @@
 //! where they wait for four, and it does not wait for others to object in ARP. The frames are
 //! the same.
 
-use super::message::{Facts, write};
+use super::message::{Facts, frame};
 use super::profiles::{Claim, Profile, Sums};
 use lanfence_frame::arp::{self, Arp};
-use lanfence_frame::datagram::{Checksum, Datagram, Head};
-use lanfence_frame::dhcp::{CLIENT_PORT, Message, MessageType, SERVER_PORT, message};
+use lanfence_frame::datagram::{Checksum, Datagram};
+use lanfence_frame::dhcp::{CLIENT_PORT, Message, MessageType, message};
 use lanfence_frame::{BROADCAST, Link, Mac};
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -129,7 +129,7 @@ pub fn nth(first: u32, place: u32) -> u32 {
     first.wrapping_add(place.wrapping_mul(STEPS))
 }
 
-/// Plays the profile: bind, renew, inform where its system does, release. A step that fails
+/// Plays the profile: bind, then renew, inform and release where its system does. A step that fails
 /// is part of the result.
 ///
 /// # Errors
@@ -141,10 +141,17 @@ pub fn play(wire: &mut impl Wire, order: &Order) -> io::Result<Played> {
         lease: None,
         heard: Vec::new(),
         refused: 0,
+        sent: 0,
     };
     let mut steps = Vec::new();
     for step in [Step::Bind, Step::Renew, Step::Inform, Step::Release] {
-        if step == Step::Inform && order.profile.inform.is_empty() {
+        let said = match step {
+            Step::Bind => order.profile.discover,
+            Step::Renew => order.profile.renew,
+            Step::Inform => order.profile.inform,
+            Step::Release => order.profile.release,
+        };
+        if said.is_empty() {
             continue;
         }
         let start = Instant::now();
@@ -181,6 +188,8 @@ struct Client<'a, W> {
     lease: Option<Lease>,
     heard: Vec<Checksum>,
     refused: usize,
+    /// Messages sent.
+    sent: u16,
 }
 
 /// A step's outcome: done, or why not. An error of the wire is an `io::Error` instead.
@@ -337,14 +346,10 @@ impl<W: Wire> Client<'_, W> {
             server: to.lease.map_or(Ipv4Addr::UNSPECIFIED, |lease| lease.server),
             bound: !to.from.is_unspecified(),
         };
-        let head = Head {
-            link: Link::new(self.order.mac, to.mac),
-            ips: (to.from, to.ip),
-            ports: (CLIENT_PORT, SERVER_PORT),
-            ttl: profile.ttl,
-            tos: profile.tos,
-        };
-        self.wire.send(&head.frame(&write(profile, kind, &facts)))
+        let way = (Link::new(self.order.mac, to.mac), (to.from, to.ip));
+        let nth = self.sent;
+        self.sent = nth.wrapping_add(1);
+        self.wire.send(&frame(profile, kind, &facts, way, nth))
     }
 
     fn await_answer(&mut self, xid: u32, wanted: &[MessageType]) -> io::Result<Option<Message>> {
@@ -369,8 +374,11 @@ impl<W: Wire> Client<'_, W> {
     }
 
     fn takes(&self, checksum: Checksum, pending: bool) -> bool {
-        let trusts = self.order.profile.sums == Sums::Trusting;
-        checksum.adds_up() || (trusts && pending)
+        match self.order.profile.sums {
+            Sums::Strict => checksum.adds_up(),
+            Sums::Trusting => checksum.adds_up() || pending,
+            Sums::Careless => true,
+        }
     }
 
     /// A server's message to this client in a frame that its NIC lets through.

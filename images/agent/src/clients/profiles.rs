@@ -13,6 +13,8 @@ pub enum Sums {
     Strict,
     /// It asks the kernel first (`PACKET_AUXDATA`) and takes a sum left to offload.
     Trusting,
+    /// It does not look at sums.
+    Careless,
 }
 
 /// What a client says in ARP once it has an address.
@@ -61,6 +63,22 @@ pub struct Profile {
     pub claim: Claim,
     /// Least length of a message in bytes; shorter ones are padded with zeros.
     pub least: usize,
+    /// IP identification of its first packet, and by how much it grows with each.
+    pub ids: (u16, u16),
+    /// Whether its packets may not be cut up.
+    pub whole: bool,
+    /// Whether it sends UDP without checksums.
+    pub unsummed: bool,
+    /// The boot file that it names; empty for none.
+    pub boot_file: &'static str,
+    /// Values of options that no other client has.
+    pub own: &'static [(u8, &'static [u8])],
+    /// Milliseconds from one DISCOVER to the next where nobody answers, until it gives up; empty
+    /// where that depends on the machine, or is not known.
+    pub retries: &'static [u16],
+    /// The cell of the matrix in which the software itself runs, against which the profile is
+    /// held; empty for a client that is only played.
+    pub cell: &'static str,
     /// Where the facts are from, and what is not certain.
     pub source: &'static str,
 }
@@ -85,8 +103,49 @@ const WINDOWS: Profile = Profile {
     release: &[53, 54, 61],
     claim: Claim::Gratuitous,
     least: BOOTP,
+    ids: (0, 0),
+    whole: false,
+    unsummed: false,
+    boot_file: "",
+    own: &[],
+    retries: &[],
+    cell: "",
     source: "",
 };
+
+/// A boot loader: it takes a lease, and says nothing more about it.
+const LOADER: Profile = Profile {
+    ttl: 255,
+    vendor: "",
+    inform_list: &[],
+    renew: &[],
+    inform: &[],
+    release: &[],
+    claim: Claim::Nothing,
+    ..WINDOWS
+};
+
+const UBOOT: Profile = Profile {
+    sums: Sums::Careless,
+    vendor: "U-Boot",
+    discover: &[53, 57, 94, 60, 55],
+    request: &[53, 57, 54, 50, 94, 60, 55],
+    ids: (0, 1),
+    whole: true,
+    unsummed: true,
+    // An undefined network interface of version 0.0 (RFC 4578 2.2).
+    own: &[(94, &[1, 0, 0])],
+    ..LOADER
+};
+
+/// What iPXE says of itself: its version of the script language, its NIC (PCI 1022:2000, which is
+/// pcnet) and what it can do.
+const IPXE_FEATURES: &[u8] = &[
+    0xb1, 0x05, 0x01, 0x10, 0x22, 0x20, 0x00, 0xeb, 0x03, 0x01, 0x00, 0x00, 0x17, 0x01, 0x01, 0x22,
+    0x01, 0x01, 0x13, 0x01, 0x01, 0x11, 0x01, 0x01, 0x27, 0x01, 0x01, 0x19, 0x01, 0x01, 0x29, 0x01,
+    0x01, 0x10, 0x01, 0x02, 0x21, 0x01, 0x01, 0x15, 0x01, 0x01, 0x18, 0x01, 0x01, 0x1b, 0x01, 0x01,
+    0x12, 0x01, 0x01,
+];
 
 const ISC: Profile = Profile {
     vendor: "",
@@ -178,6 +237,63 @@ pub const PROFILES: &[Profile] = &[
         source: "PRADS Ubuntu 10.04; trusting since 2014 (projectcalico/calico pull request 6857)",
         ..ISC
     },
+    Profile {
+        name: "grub",
+        system: "GRUB",
+        discover: &[53],
+        request: &[53, 54, 50, 55],
+        list: &[1, 3, 6, 15, 12, 17, 18, 60],
+        ids: (9217, 1),
+        retries: &[400, 800, 1600, 3200],
+        cell: "grub/pcnet",
+        source: "Debian 12's GRUB 2.06, captured in its own cell, and its net/bootp.c; `secs`, which it \
+                 takes from its clock, is left out",
+        ..LOADER
+    },
+    Profile {
+        name: "u-boot",
+        system: "U-Boot (x86)",
+        list: &[1, 3, 6, 12, 13, 17],
+        boot_file: "bzImage",
+        cell: "uboot/virtio-non-transitional",
+        source: "Debian 12's U-Boot 2023.01 for machine pc, captured in its own cell",
+        ..UBOOT
+    },
+    Profile {
+        name: "u-boot-malta",
+        system: "U-Boot (MIPS)",
+        list: &[1, 3, 6, 12, 17],
+        cell: "uboot/pcnet",
+        source: "Debian 12's U-Boot 2023.01 for MIPS Malta, captured in its own cell",
+        ..UBOOT
+    },
+    Profile {
+        name: "ipxe",
+        system: "iPXE",
+        ttl: 64,
+        vendor: "PXEClient:Arch:00000:UNDI:002001",
+        list: &[
+            1, 3, 6, 7, 12, 15, 17, 26, 43, 60, 66, 67, 119, 128, 129, 130, 131, 132, 133, 134,
+            135, 175, 203,
+        ],
+        discover: &[53, 57, 93, 94, 60, 77, 55, 175, 61, 97],
+        request: &[53, 57, 93, 94, 60, 77, 55, 175, 61, 97, 54, 50],
+        least: 0,
+        ids: (0x0100, 0x0101),
+        own: &[
+            (57, &[0x05, 0xc0]),
+            (93, &[0, 0]),
+            (94, &[1, 2, 1]),
+            (77, b"iPXE"),
+            (175, IPXE_FEATURES),
+            (97, &[0; 17]),
+        ],
+        cell: "ipxe/pcnet",
+        source: "Debian 12's iPXE 1.0.0+git-20190125, captured in its own cell; `secs` and the UUID of \
+                 option 97 are left out; it asks for broadcast answers once it has had an address, which \
+                 is not played",
+        ..LOADER
+    },
 ];
 
 /// The client of this name.
@@ -202,7 +318,8 @@ mod tests {
     fn messages_carry_what_the_standard_wants() {
         for one in PROFILES {
             let name = one.name;
-            for options in [one.discover, one.request, one.renew, one.release] {
+            let told = [one.discover, one.request, one.renew, one.release];
+            for options in told.into_iter().filter(|options| !options.is_empty()) {
                 assert_eq!(options.first(), Some(&53), "{name}");
                 assert!(!options.contains(&60) || !one.vendor.is_empty(), "{name}");
             }
@@ -215,7 +332,7 @@ mod tests {
                 "{name}"
             );
             assert!(
-                one.release.contains(&54) && !one.release.contains(&50),
+                one.release.is_empty() || (one.release.contains(&54) && !one.release.contains(&50)),
                 "{name}"
             );
             assert!(

@@ -8,12 +8,14 @@
 //! time, which under emulation takes a whole CPU, so where they can be they are suspended until
 //! then.
 
+mod client;
 mod fetches;
 mod rounds;
 mod snapshot;
 mod stand_in;
 mod start;
 mod told;
+mod unfinished;
 
 pub use fetches::{At, END, fetches, number};
 pub use snapshot::SavedGuests;
@@ -25,11 +27,13 @@ use crate::lab::{Http, Lab, Sensor, Shortcut, Tftp};
 use crate::layout::Layout;
 use crate::layout::wan::WAN4;
 use crate::probe::{Pass, Point, Probe, Shows, Sighting, firmware_catalogue};
+use crate::report::model::{ClientRun, DhcpClients, Step};
 use crate::verify::cell::{CellContext, CellRun};
 use crate::verify::faults::Moment;
 use crate::verify::hearing::Hearing;
+use crate::verify::job::CellPlan;
 use crate::verify::machine::inject;
-use crate::verify::record::PassRecord;
+use crate::verify::record::{PassRecord, TrialRecord};
 use crate::verify::sentinels::{Bounds, Order, Pace, bound_from_outside};
 use crate::verify::trial::{self, TestSubject};
 use crate::verify::watch::Watch;
@@ -103,6 +107,16 @@ pub async fn run<F: Firmware>(
     };
     let attach = run.plan.attach;
     let record = trial::run(tag, attach, &mut subject, |step| run.enter(step)).await;
+    if let Ok(record) = &record {
+        let offer = subject.offer(run.plan, record);
+        if offer.is_some() {
+            run.enter(Step::Client);
+        }
+        let found = subject.own_client(run.plan, record, offer).await;
+        found
+            .into_iter()
+            .for_each(|found| run.add_clients(found, Vec::new()));
+    }
     run.describe_domain(subject.machine.xml());
     run.conclude_machine(record, &subject.machine.tap)
 }
@@ -131,6 +145,39 @@ fn can_be_suspended(nic: &str) -> bool {
 }
 
 impl FirmwareGuest<'_> {
+    /// What its own DHCP client is offered once more when the trial is over. None where it would
+    /// show nothing: in all but the first cell of a kind, which shows it for all, and where the
+    /// NIC is deaf for a while, so that an answer that was not heard would pass for one refused.
+    fn offer(&self, plan: &CellPlan, record: &TrialRecord) -> Option<Vec<u8>> {
+        let hears = quirk(&plan.nic).rx_blackout_ms == 0;
+        let whole = record.stopped.is_none() && self.context.job.inject.is_none();
+        let wanted = plan.attach.to_running() && hears && whole;
+        client::offer(record, self.layout.guest.mac).filter(|_| wanted)
+    }
+
+    /// What its own DHCP client showed, with or without that offer.
+    async fn own_client(
+        &mut self,
+        plan: &CellPlan,
+        record: &TrialRecord,
+        offer: Option<Vec<u8>>,
+    ) -> Option<DhcpClients> {
+        let mac = self.layout.guest.mac;
+        let unfinished = match offer {
+            None => None,
+            Some(offer) => {
+                let tried = unfinished::try_it(self, mac, &offer).await;
+                Some(tried.unwrap_or_else(|error| ClientRun {
+                    failure: Some(format!("it could not be tried: {error}")),
+                    ..ClientRun::default()
+                }))
+            }
+        };
+        let cell = (&plan.guest, plan.nic.as_str());
+        let expected = self.context.policy.dhcp.client;
+        client::conclude(cell, record, mac, expected, unfinished)
+    }
+
     /// Lets the guest run where it was suspended.
     fn resume(&self) -> Result<(), VerifyError> {
         if can_be_suspended(&self.machine.interface().model) {

@@ -71,13 +71,13 @@ const ROUNDS: u32 = 64;
 
 /// Settings of U-Boot (its doc/usage/environment.rst): a lease alone is taken, no file with it;
 /// the address that DHCP keeps for it is used where it gets no lease; a request is repeated
-/// after a second and 20 times, and nothing is begun anew; a lease is given up after 4 s.
+/// every quarter of a second and 200 times, by its clock, which is off on some machines, and nothing is begun anew; a lease is given up after 4 s.
 const SETTINGS: [(&str, &str); 5] = [
     ("autoload", "no"),
     ("netretry", "no"),
     ("bootpretryperiod", "4000"),
-    ("tftptimeout", "1000"),
-    ("tftptimeoutcountmax", "20"),
+    ("tftptimeout", "250"),
+    ("tftptimeoutcountmax", "200"),
 ];
 
 /// The lines, each shorter than the 256 characters that U-Boot takes.
@@ -107,7 +107,9 @@ fn talk(board: Board, lan: &Lan, address: Ipv4Addr, run: u32) -> Talk {
     lines.push((prompt, typed(&addresses)));
     let run = number(run);
     let mut round = "run lease".to_owned();
-    lines.push((prompt, "setenv lease dhcp".to_owned()));
+    // A DHCP client that gets no lease has forgotten the address that it had.
+    let lease = format!("setenv lease 'dhcp || setenv ipaddr {address}'");
+    lines.push((prompt, lease));
     for (name, at, scheme) in fetches() {
         // It asks for the router's link-layer address in each command, and each command takes a
         // second and more where a driver negotiates the link.

@@ -50,8 +50,10 @@ fn client(profile: &Profile) -> DhcpClient {
         name: profile.name.into(),
         system: profile.system.into(),
         strict: profile.sums == Sums::Strict,
+        real: false,
         control: ClientRun::default(),
         filtered: None,
+        unfinished: None,
     }
 }
 
