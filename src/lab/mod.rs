@@ -65,7 +65,7 @@ pub use programs::{EMULATOR, MIPS_EMULATOR, find as find_program};
 pub use sender::Sender;
 pub use sensor::{Direction, Impairment, Sensor, Sighted};
 pub use shortcuts::{Shortcut, Shortcuts};
-pub use silence::Silence;
+pub use silence::{Silence, set_silence};
 pub use slowness::Slowness;
 pub use tap::{LARGEST as LARGEST_FRAME, Tap};
 pub use tftp::Tftp;

@@ -23,14 +23,26 @@ impl<'a> Silence<'a> {
     /// # Errors
     /// When `nft` cannot be run or refuses the rule.
     pub fn of_dhcp(router: &'a Netns) -> Result<Self, LabError> {
-        nft(router, RULES)?;
+        set_silence(router, true)?;
         Ok(Self { router })
+    }
+}
+
+/// Begins the silence of a router, or ends it.
+///
+/// # Errors
+/// When `nft` cannot be run or refuses the rule.
+pub fn set_silence(router: &Netns, silent: bool) -> Result<(), LabError> {
+    if silent {
+        nft(router, RULES)
+    } else {
+        nft(router, &format!("delete table {TABLE}"))
     }
 }
 
 impl Drop for Silence<'_> {
     fn drop(&mut self) {
-        let _ = nft(self.router, &format!("delete table {TABLE}"));
+        let _ = set_silence(self.router, false);
     }
 }
 

@@ -69,6 +69,7 @@ fn written(name: &str) -> Option<i32> {
 #[case::sends_old("sends-old")]
 #[case::sends_from_mac("sends-from-mac")]
 #[case::claims_dhcp("claims-dhcp")]
+#[case::deaf_server("deaf-server")]
 #[case::peer_dead("peer-dead")]
 #[case::gateway_dead("gateway-dead")]
 #[case::wan_dead("wan-dead")]

@@ -195,6 +195,52 @@ fn a_filter_that_stops_the_lan_is_red(
     assert!(named, "{}", done.printed());
 }
 
+/// The filter is no reason why nobody answers: the client asks in vain, and goes on with the address
+/// that is kept for it, so that the rest is judged.
+#[rstest]
+#[case::grub("grub/pcnet")]
+#[case::u_boot("uboot/virtio-non-transitional")]
+fn a_server_that_does_not_answer_in_time_is_not_the_filters_fault(#[case] cell: &str) {
+    let done = verify(&["--cell", cell, "--inject", "deaf-server"]);
+    assert_eq!(done.code, 5, "{}", done.printed());
+    let cell = &done.run().cells[0];
+    assert_eq!(cell.error, None, "{}", done.printed());
+    let inconclusive = done.with(Verdict::Inconclusive).into_iter();
+    let ids: Vec<&str> = inconclusive.map(|probe| probe.id.as_str()).collect();
+    assert_eq!(
+        ids,
+        ["dhcp/offer", "dhcp/request", "dhcp/ack"],
+        "{}",
+        done.printed()
+    );
+    let real = &cell.dhcp.as_ref().expect("its client").clients[0];
+    let filtered = real.filtered.as_ref().expect("with the filter");
+    assert!(
+        !filtered.refused && filtered.bound_us.is_none(),
+        "{filtered:?}"
+    );
+}
+
+/// GRUB's connections come from the same ports in each boot. Guests that share an address have
+/// the same ends, and a server that still held those of the boot before would not answer.
+#[test]
+fn a_connection_of_the_boot_before_does_not_keep_a_server_from_answering() {
+    let done = verify(&[
+        "--cell",
+        "grub/pcnet",
+        "--cell",
+        "grub/rtl8139",
+        "--jobs",
+        "1",
+        "--param",
+        "IP=192.168.1.57",
+        "--attach",
+        "before-first-frame",
+    ]);
+    assert_eq!(done.code, 0, "{}", done.printed());
+    assert_eq!(done.run().cells.len(), 2);
+}
+
 #[rstest]
 #[case::a_dead_sensor("ipxe/pcnet", "sensor")]
 #[case::a_link_that_is_down("ipxe/pcnet", "link")]

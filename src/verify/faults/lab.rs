@@ -3,7 +3,7 @@
 use super::sensors::impair;
 use super::{InjectedFault, Moment};
 use crate::frame::{Mac, mac_text};
-use crate::lab::{BindingSpec, Lab, LabError, Sensor, ruleset, tamper};
+use crate::lab::{BindingSpec, Lab, LabError, Sensor, ruleset, set_silence, tamper};
 use crate::probe::Pass;
 use crate::verify::job::Job;
 
@@ -53,6 +53,7 @@ fn network(fault: InjectedFault, place: Place<'_>, broken: bool) -> Result<(), L
     let link_of = |port: &str| tamper::ip(&[], &format!("link set {port} {link}\n"));
     let no_way = format!("rule {add} iif eth0 pref 1 blackhole\n");
     match fault {
+        InjectedFault::DeafServer => set_silence(&place.lab.network.gateway, broken),
         InjectedFault::PeerDead => link_of("lan0"),
         InjectedFault::GatewayDead => link_of("gw0"),
         InjectedFault::WanDead => {

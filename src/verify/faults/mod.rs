@@ -168,6 +168,8 @@ faults! {
     SendsFromMac "sends-from-mac",
     /// The guest does no step of DHCP and claims to have done all.
     ClaimsDhcp "claims-dhcp",
+    /// In the filtered pass the DHCP server hears no question.
+    DeafServer "deaf-server",
     /// In the filtered pass the LAN peer is off the bridge.
     PeerDead "peer-dead",
     /// In the filtered pass the router is off the bridge.

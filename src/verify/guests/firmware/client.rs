@@ -49,8 +49,9 @@ pub fn conclude(
 }
 
 /// The server's first OFFER to the guest in the pass without the filter, for one more that differs
-/// in its checksum only.
-pub fn offer(record: &TrialRecord, mac: Mac) -> Option<Vec<u8>> {
+/// in its checksum only. None for software without a profile, of which nothing would be said.
+pub fn offer((kind, nic): (&GuestKind, &str), record: &TrialRecord, mac: Mac) -> Option<Vec<u8>> {
+    profile(kind, nic)?;
     let frames = record.control.as_ref()?.sightings.frames();
     let mut there = frames.filter(|(at, _)| *at == Point::TapToGuest);
     let is_offer = |frame: &[u8]| {

@@ -108,17 +108,23 @@ pub async fn run<F: Firmware>(
     let attach = run.plan.attach;
     let record = trial::run(tag, attach, &mut subject, |step| run.enter(step)).await;
     if let Ok(record) = &record {
-        let offer = subject.offer(run.plan, record);
-        if offer.is_some() {
-            run.enter(Step::Client);
-        }
-        let found = subject.own_client(run.plan, record, offer).await;
-        found
-            .into_iter()
-            .for_each(|found| run.add_clients(found, Vec::new()));
+        note_client(run, &mut subject, record).await;
     }
     run.describe_domain(subject.machine.xml());
     run.conclude_machine(record, &subject.machine.tap)
+}
+
+/// Notes what the guest's own DHCP client showed, and has it show what it makes of an unfinished
+/// checksum where that is to be tried.
+async fn note_client(run: &mut CellRun<'_>, subject: &mut FirmwareGuest<'_>, record: &TrialRecord) {
+    let offer = subject.offer(run.plan, record);
+    if offer.is_some() {
+        run.enter(Step::Client);
+    }
+    let found = subject.own_client(run.plan, record, offer).await;
+    if let Some(found) = found {
+        run.add_clients(found, Vec::new());
+    }
 }
 
 /// A guest that goes through its rounds.
@@ -152,7 +158,8 @@ impl FirmwareGuest<'_> {
         let hears = quirk(&plan.nic).rx_blackout_ms == 0;
         let whole = record.stopped.is_none() && self.context.job.inject.is_none();
         let wanted = plan.attach.to_running() && hears && whole;
-        client::offer(record, self.layout.guest.mac).filter(|_| wanted)
+        let cell = (&plan.guest, plan.nic.as_str());
+        client::offer(cell, record, self.layout.guest.mac).filter(|_| wanted)
     }
 
     /// What its own DHCP client showed, with or without that offer.

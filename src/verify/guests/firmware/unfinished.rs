@@ -62,9 +62,8 @@ pub async fn try_it(
             (Some(message::REQUEST), Some(_)) => break Some(true),
             (Some(message::DISCOVER), Some(at)) if !crossed(at) => break Some(false),
             (Some(message::DISCOVER), _) => {
-                let answer = match with_transaction(offer, said.xid) {
-                    Some(answer) => answer,
-                    None => break None,
+                let Some(answer) = with_transaction(offer, said.xid) else {
+                    break None;
                 };
                 let sent = tap.send(&answer);
                 sent.map_err(|source| LabError::system("offer an address at the tap", source))?;
