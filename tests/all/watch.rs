@@ -163,6 +163,37 @@ fn a_fence_that_falls_is_closed_within_milliseconds_and_comes_back() {
     );
 }
 
+/// libvirt's rules do not change, and no rule of the gate sees such a frame either.
+#[test]
+fn frames_that_are_taken_before_the_bridge_are_told_of_at_once() {
+    let name = "watch::frames_that_are_taken_before_the_bridge_are_told_of_at_once";
+    on_a_small_host(name, |host| {
+        fenced_guest(host);
+        let mut watcher = Watcher::start(host, &[]);
+        watcher.until_status(FENCED);
+        for (take, give_back) in [
+            (
+                "tc qdisc add dev vnet0 ingress && tc filter add dev vnet0 parent ffff: protocol all \
+                 u32 match u32 0 0 action mirred egress redirect dev lo",
+                "tc qdisc del dev vnet0 ingress",
+            ),
+            (
+                "nft 'table netdev x { chain y { type filter hook ingress device \"vnet0\" priority 0; \
+                 fwd to \"lo\"; }; }'",
+                "nft delete table netdev x",
+            ),
+        ] {
+            run("sh", &["-ec", take]);
+            let fell = watcher.until_event(&["fell"]).to_string();
+            assert!(fell.contains("before the bridge"), "{fell}");
+            run("sh", &["-ec", give_back]);
+            watcher.until_event(&["fenced"]);
+            watcher.until_status(FENCED);
+        }
+        watcher.end();
+    });
+}
+
 #[test]
 fn a_watcher_that_is_killed_leaves_closed_what_it_closed_and_the_next_one_takes_over() {
     on_a_small_host(

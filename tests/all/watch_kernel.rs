@@ -331,6 +331,26 @@ fn lost_notifications_lead_to_a_look_at_everything() {
 }
 
 #[test]
+fn what_tc_does_with_a_taps_frames_is_heard_of() {
+    if !entered("watch_kernel::what_tc_does_with_a_taps_frames_is_heard_of") {
+        return;
+    }
+    bridge();
+    let _tap = Tap::open("vnet0").expect("a tap");
+    let mut links = Links::listen().expect("a socket");
+    let early = || LinkEvent::Early {
+        tap: "vnet0".into(),
+    };
+    run("tc", &["qdisc", "add", "dev", "vnet0", "ingress"]);
+    assert_eq!(links.changes().expect("events"), []);
+    let filter = "filter add dev vnet0 parent ffff: protocol all u32 match u32 0 0 action mirred egress redirect dev br0";
+    run("tc", &filter.split(' ').collect::<Vec<_>>());
+    assert!(links.changes().expect("events").contains(&early()));
+    run("tc", &["qdisc", "del", "dev", "vnet0", "ingress"]);
+    assert!(links.changes().expect("events").contains(&early()));
+}
+
+#[test]
 fn taps_are_heard_of_when_they_join_leave_and_change_their_names() {
     if !entered("watch_kernel::taps_are_heard_of_when_they_join_leave_and_change_their_names") {
         return;

@@ -7,11 +7,15 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
-/// `RTMGRP_LINK`.
-const GROUP: u32 = 1;
+/// `RTMGRP_LINK` and `RTMGRP_TC`.
+const GROUPS: u32 = 1 | 8;
 const NEW_LINK: u16 = 16;
 const DELETE_LINK: u16 = 17;
 const GET_LINK: u16 = 18;
+/// What tc changes: a queueing discipline goes with its filters, without a word of them.
+const DELETE_QDISC: u16 = 37;
+const NEW_FILTER: u16 = 44;
+const DELETE_FILTER: u16 = 45;
 /// Length of the fixed part of the messages.
 const FIXED: usize = 16;
 /// Attributes of a device (linux/if_link.h).
@@ -19,6 +23,9 @@ const NAME: u16 = 3;
 const MASTER: u16 = 10;
 const LINK_INFO: u16 = 18;
 const COUNTERS: u16 = 23;
+const XDP: u16 = 43;
+/// How an XDP program is attached; 0 where there is none.
+const XDP_ATTACHED: u16 = 2;
 const INFO_KIND: u16 = 1;
 const BUFFER: usize = 4 << 20;
 const TRIES: usize = 20;
@@ -34,6 +41,8 @@ pub struct Link {
     pub is_tap: bool,
     /// Frames and bytes that came from the guest, and went to it, as of the last dump.
     pub counters: Counters,
+    /// An XDP program has its frames first.
+    pub has_xdp: bool,
 }
 
 /// What a tap has carried.
@@ -87,6 +96,11 @@ pub enum LinkEvent {
         /// The bridge that it is a port of.
         bridge: Option<String>,
     },
+    /// What has its frames before the bridge was changed: a filter of tc, or an XDP program.
+    Early {
+        /// The tap.
+        tap: String,
+    },
     /// It is gone.
     Gone {
         /// The tap.
@@ -115,7 +129,7 @@ impl Links {
     /// # Errors
     /// The operating system's error.
     pub fn listen() -> io::Result<Self> {
-        let events = Socket::open(SockProtocol::NetlinkRoute, GROUP)?;
+        let events = Socket::open(SockProtocol::NetlinkRoute, GROUPS)?;
         events.grow(BUFFER);
         let mut links = Self {
             events,
@@ -221,6 +235,10 @@ impl Links {
     }
 
     fn take(&mut self, message: &Incoming<'_>, events: &mut Vec<LinkEvent>) {
+        if [DELETE_QDISC, NEW_FILTER, DELETE_FILTER].contains(&message.kind) {
+            events.extend(self.filtered(message));
+            return;
+        }
         // Messages of other families tell of a bridge's port, not of a device.
         let Some((index, link)) = read(message) else {
             return;
@@ -230,6 +248,14 @@ impl Links {
             DELETE_LINK => self.remove(index, events),
             _ => {}
         }
+    }
+
+    /// The tap that a message about tc is of (`tcmsg` in linux/rtnetlink.h).
+    fn filtered(&self, message: &Incoming<'_>) -> Option<LinkEvent> {
+        let index = message.payload.get(4..)?.first_chunk().copied()?;
+        let link = self.known.get(&u32::from_ne_bytes(index))?;
+        let tap = link.name.clone();
+        link.is_tap.then_some(LinkEvent::Early { tap })
     }
 
     fn insert(&mut self, index: u32, link: Link, events: &mut Vec<LinkEvent>) {
@@ -248,6 +274,10 @@ impl Links {
                 to: link.name.clone(),
                 bridge: bridge.clone(),
             });
+        }
+        if before.has_xdp != link.has_xdp {
+            let tap = link.name.clone();
+            events.push(LinkEvent::Early { tap });
         }
         match (before.master == link.master, bridge) {
             (true, _) => {}
@@ -283,6 +313,10 @@ fn read(message: &Incoming<'_>) -> Option<(u32, Link)> {
         master: attributes.find(MASTER).and_then(number),
         is_tap: kind.as_deref() == Some("tun"),
         counters: attributes.find(COUNTERS).map(counters).unwrap_or_default(),
+        has_xdp: attributes.find(XDP).is_some_and(|xdp| {
+            let attached = Attributes::within(xdp).find(XDP_ATTACHED);
+            attached.is_some_and(|how| how.iter().any(|byte| *byte != 0))
+        }),
     };
     Some((number(&fixed[4..])?, link))
 }

@@ -11,6 +11,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 /// `NFNLGRP_NFTABLES`, as a bit of the mask.
 const GROUP: u32 = 1 << 6;
+/// `NFPROTO_NETDEV`.
+const NETDEV: u8 = 5;
 /// Kinds of notifications.
 const NEW_TABLE: u16 = 0;
 const DELETE_TABLE: u16 = 2;
@@ -43,6 +45,10 @@ impl std::fmt::Display for Culprit {
 }
 
 /// What a bunch of notifications comes to.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, and all combinations occur"
+)]
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Changes {
     /// What has to be read again.
@@ -51,6 +57,8 @@ pub struct Changes {
     pub gate: bool,
     /// Who made changes that concern libvirt's filters or the gate.
     pub culprits: BTreeSet<Culprit>,
+    /// Rules were changed that have frames before the bridge: nft's family `netdev`.
+    pub early: bool,
     /// Notifications were lost.
     pub overrun: bool,
     /// Chains that were made or renamed, some of which may be gone again.
@@ -89,6 +97,7 @@ impl Changes {
             }
             return;
         }
+        self.early |= *family == NETDEV;
         let table = attributes.text(1).unwrap_or_default();
         if table == gate::TABLE {
             (self.gate, self.counts) = (true, true);

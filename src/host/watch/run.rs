@@ -298,6 +298,9 @@ impl Watcher {
             let whole = self.hands.gate_is_whole(&self.tables);
             self.step(Seen::Gate(gate::closed()?, whole), first)?;
         }
+        if changes.early {
+            self.step(Seen::Guest, first)?;
+        }
         if !changes.is_empty() {
             self.rest_until = Instant::now() + first.elapsed() * REST;
         }

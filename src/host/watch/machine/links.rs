@@ -19,7 +19,7 @@ impl Machine {
                 }
                 self.changed(now);
             }
-            LinkEvent::Left { .. } => self.changed(now),
+            LinkEvent::Left { .. } | LinkEvent::Early { .. } => self.changed(now),
             LinkEvent::Renamed { from, to, .. } if from == to => {}
             LinkEvent::Renamed { from, to, bridge } => {
                 self.renamed(now, &from, to, bridge.unwrap_or_default(), out);

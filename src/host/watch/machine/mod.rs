@@ -56,7 +56,7 @@ pub enum Seen {
     },
     /// Something happened to a tap. Whether the policy covers its bridge.
     Link(LinkEvent, bool),
-    /// libvirt told of a change of a guest.
+    /// libvirt told of a change of a guest, or rules were changed that have frames before the bridge.
     Guest,
     /// An audit came to its end: what it says, and the looks when it began and ended.
     Judged {

@@ -28,13 +28,14 @@ fn anything() -> impl Strategy<Value = Seen> {
         ][..],
     );
     let one = (device(), standing).prop_map(|(device, standing)| judged(&device, standing));
-    let link = (device(), device(), 0..4).prop_map(|(tap, to, kind)| match kind {
+    let link = (device(), device(), 0..5).prop_map(|(tap, to, kind)| match kind {
         0 => LinkEvent::Joined {
             tap,
             bridge: "br0".into(),
         },
         1 => LinkEvent::Left { tap },
-        2 => LinkEvent::Renamed {
+        2 => LinkEvent::Early { tap },
+        3 => LinkEvent::Renamed {
             from: tap,
             to,
             bridge: Some("br0".into()),
