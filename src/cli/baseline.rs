@@ -71,8 +71,7 @@ impl Loaded {
         subject: &Subject,
         cells: impl Iterator<Item = &'a str>,
     ) -> Result<(), Failure> {
-        let checked = self.baseline.subject.check(&self.name, subject);
-        checked.map_err(Failure::usage)?;
+        self.suits(subject)?;
         let mut cells: Vec<&str> = cells.collect();
         if cells
             .iter()
@@ -87,6 +86,25 @@ impl Loaded {
             ours: ours.cloned().collect::<Vec<_>>().join(", "),
             cells: cells.join(", "),
         }))
+    }
+
+    /// Checks that the baseline is about this.
+    ///
+    /// # Errors
+    /// When it is about something else.
+    pub fn suits(&self, subject: &Subject) -> Result<(), Failure> {
+        let checked = self.baseline.subject.check(&self.name, subject);
+        checked.map_err(Failure::usage)
+    }
+
+    /// What changed, where the baseline is about this at all.
+    ///
+    /// # Errors
+    /// When it is about something else.
+    pub fn hold(&self, observed: &Observed) -> Result<Comparison, Failure> {
+        let cells = observed.cells.keys().chain(observed.skipped.keys());
+        self.check(&observed.subject, cells.map(String::as_str))?;
+        Ok(self.compare(observed))
     }
 
     /// What changed.

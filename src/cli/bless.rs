@@ -1,4 +1,4 @@
-//! `lanfence bless`: what people accept of a finished run, into a baseline.
+//! `lanfence bless`: what people accept of a finished run, check or mutation, into a baseline.
 
 use super::baseline;
 use super::failure::Failure;
@@ -15,8 +15,9 @@ use std::process::ExitCode;
 /// Options of `bless`.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// Report of the run, as `verify --json` writes it
-    #[arg(value_name = "RUN.json")]
+    /// Report, as `verify --json`, `check --format json`, `mutate --json` or `cargo xtask hosts test
+    /// --json` writes it
+    #[arg(value_name = "REPORT.json")]
     run: PathBuf,
     /// The baseline to write
     #[arg(long, value_name = "FILE", help_heading = "Baseline")]

@@ -1,9 +1,11 @@
 //! `lanfence check`: a filter held against the policy, without a guest.
 
+mod compare;
 mod json;
 mod print;
 mod report;
 
+use super::baseline::BaselineOptions;
 use super::failure::Failure;
 use super::guest::{Besides, GuestOptions, Meant};
 use super::levels::{self, Format};
@@ -16,14 +18,16 @@ use super::sarif::{self, Result as SarifResult};
 use crate::check::learning::LearningPhase;
 use crate::check::probes::left_out;
 use crate::check::{Checked, Expectations, check};
-use crate::diagnosis::{Subject, causes_of};
+use crate::diagnosis::{Cause, Subject, causes_of};
 use crate::frame::Mac;
 use crate::nwfilter::evaluate::Compiled;
 use crate::nwfilter::examples::EXAMPLE_MAC;
-use crate::nwfilter::lint::{self, Finding};
+use crate::nwfilter::lint::{self, Finding, Levels};
 use crate::nwfilter::{FilterTree, Parameter};
 use crate::policy::Policy;
+use crate::report::baseline::Comparison;
 use crate::report::causes;
+use crate::report::model::Identity;
 use crate::verdict::Verdict;
 use clap::Args;
 use report::Report;
@@ -56,6 +60,8 @@ pub struct Options {
     lenient: LenientOption,
     #[command(flatten)]
     levels: levels::LevelOptions,
+    #[command(flatten)]
+    baseline: BaselineOptions,
     /// Format of the output
     #[arg(long, value_enum, help_heading = "Output", default_value_t)]
     format: Format,
@@ -67,7 +73,12 @@ pub struct Options {
 /// Checks and prints.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let levels = options.levels.levels()?;
-    let PolicySource { policy, origin, .. } = options.policy.read()?;
+    let baseline = options.baseline.load()?;
+    let PolicySource {
+        policy,
+        origin,
+        text,
+    } = options.policy.read()?;
     let meant = meant(options, &policy)?;
     let backend = options.backend.with(meant.backend);
     let (tree, parameters) = (meant.tree, &meant.parameters);
@@ -97,7 +108,11 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         filter,
         rulings: expectations.rulings(),
     };
+    let identity = Identity::of_tree(&policy, &text, &tree).map_err(Failure::usage)?;
     let report = Report {
+        identity,
+        bridge_nf: !options.no_bridge_nf,
+        denied: denied(&checked, &levels),
         causes: causes_of(&subject, &checked.judgement),
         verbose: options.verbose,
         checked,
@@ -108,13 +123,23 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         backend,
         tree,
     };
+    if let Some(baseline) = &baseline {
+        return compare::run(&report, baseline, options.format);
+    }
     let text = match options.format {
         Format::Text => print::text(&report),
-        Format::Sarif => sarif::document(&results(&report)),
+        Format::Sarif => sarif::document(&results(&report, None)),
         Format::Json => format!("{}\n", json::json(&report)),
     };
     say(&text)?;
     Ok(report.checked.conclusion().exit().into())
+}
+
+/// Names of the lints that are denied and have findings.
+fn denied(checked: &crate::check::Checked, levels: &Levels) -> Vec<String> {
+    let denied = checked.lint.iter().map(|finding| finding.lint);
+    let denied = denied.filter(|lint| levels.denies(lint));
+    denied.map(str::to_owned).collect()
 }
 
 /// What the lints find that does not hang on an example.
@@ -161,12 +186,15 @@ fn meant(options: &Options, policy: &Policy) -> Result<Meant, Failure> {
     })
 }
 
-/// Findings of the lints, and the causes of what is wrong, each where it stands.
-fn results(report: &Report) -> Vec<SarifResult> {
+/// Findings of the lints, and the causes of what is wrong, each where it stands; compared with a
+/// baseline, only the causes of what changed.
+fn results(report: &Report, found: Option<&Comparison>) -> Vec<SarifResult> {
     let tree = &report.tree;
     let lints = report.checked.lint.iter();
     let lints = lints.map(|finding| SarifResult::of(tree, finding));
-    let causes = report.causes.iter().map(|cause| SarifResult {
+    let is_new = |cause: &&Cause| found.is_none_or(|found| compare::explains(found, cause));
+    let causes = report.causes.iter().filter(is_new);
+    let causes = causes.map(|cause| SarifResult {
         rule: Verdict::Fail(cause.failure).word().to_owned(),
         level: "error",
         message: causes::message(cause),

@@ -62,6 +62,10 @@ pub const EXAMPLES: [(&str, &[(&str, &str)]); 23] = [
                 "mutate my-filter.xml --json mutants.json",
                 "mutate your own filter, and keep a report",
             ),
+            (
+                "mutate my-filter.xml --baseline mutants-baseline.toml",
+                "print only which edits nothing notices any more",
+            ),
         ],
     ),
     (
@@ -111,6 +115,10 @@ pub const EXAMPLES: [(&str, &[(&str, &str)]); 23] = [
             (
                 "bless run.json --baseline lanfence-baseline.toml --accept wan-ipv6/* --reason IPv6-comes-later",
                 "accept leaks by name",
+            ),
+            (
+                "bless check.json --baseline check-baseline.toml",
+                "the same for what `check --format json` prints",
             ),
         ],
     ),

@@ -4,6 +4,7 @@ mod json;
 mod print;
 mod report;
 
+use super::baseline::{BaselineOptions, Loaded};
 use super::failure::Failure;
 use super::options::{
     BackendOption, BindingOptions, MacOption, PolicyOption, PolicySource, layout, load, own,
@@ -15,8 +16,11 @@ use crate::mutate::{Binding, mutate};
 use crate::nwfilter::vocabulary::variables;
 #[cfg(feature = "lab")]
 use crate::nwfilter::{Filter, Rule};
-use crate::nwfilter::{FilterTree, Strictness, generate};
+use crate::nwfilter::{FilterTree, Parameter, Strictness, generate};
 use crate::policy::Policy;
+use crate::report::baseline::{Subject, Verb, read};
+use crate::report::model::Identity;
+use crate::report::table;
 use crate::verdict::Exit;
 use clap::Args;
 use report::Report;
@@ -38,6 +42,8 @@ pub struct Options {
     mac: MacOption,
     #[command(flatten)]
     backend: BackendOption,
+    #[command(flatten)]
+    baseline: BaselineOptions,
     /// Write every mutant and what became of it to FILE as JSON
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     json: Option<PathBuf>,
@@ -48,7 +54,12 @@ pub struct Options {
 
 /// Judges every mutant and prints.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
-    let PolicySource { policy, origin, .. } = options.policy.read()?;
+    let baseline = options.baseline.load()?;
+    let PolicySource {
+        policy,
+        origin,
+        text,
+    } = options.policy.read()?;
     let tree = if options.filters.is_empty() {
         FilterTree::generated(generate(&policy))
     } else {
@@ -62,6 +73,10 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         .bind(mac, address, parameters, options.backend.with(None))
         .map_err(Failure::usage)?;
     let own = own(parameters, &bound, address);
+    let identity = Identity::of_tree(&policy, &text, &tree).map_err(Failure::usage)?;
+    if let Some(baseline) = &baseline {
+        baseline.suits(&subject(&tree, &identity))?;
+    }
     let binding = Binding {
         parameters,
         own: &own,
@@ -69,16 +84,15 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     };
     let mutants = mutate(&tree, &policy, &layout, binding).map_err(Failure::usage)?;
     let report = Report {
+        identity,
+        parameters: Parameter::all(parameters, bound.address, Some(address)),
         policy: origin,
         backend: binding.backend,
         tree,
         mutants,
     };
-    say(&print::text(&report))?;
-    let exit = worse(
-        report.mutants.exit(),
-        kernel(options, &policy, &layout, &report)?,
-    );
+    let own = print(&report, baseline.as_ref())?;
+    let exit = worse(own, kernel(options, &policy, &layout, &report)?);
     let Some(path) = &options.json else {
         return Ok(exit.into());
     };
@@ -91,6 +105,27 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         }
         Ok(()) => Ok(exit.into()),
     }
+}
+
+/// What a baseline must be about.
+fn subject(tree: &FilterTree, identity: &Identity) -> Subject {
+    Subject {
+        verb: Verb::Mutate,
+        ..Subject::of(&tree.top, identity)
+    }
+}
+
+/// Prints the mutants, or what changed against a baseline.
+fn print(report: &Report, baseline: Option<&Loaded>) -> Result<Exit, Failure> {
+    let Some(baseline) = baseline else {
+        say(&print::text(report))?;
+        return Ok(report.mutants.exit());
+    };
+    let observed = read(&json::json(report), "these mutants").map_err(Failure::host)?;
+    let (found, against) = (baseline.hold(&observed)?, baseline.against());
+    let changes = table::comparison(&found, against, false);
+    say(&format!("{}\n{changes}", print::head(report)))?;
+    Ok(found.conclusion(against.strict).exit())
 }
 
 /// What of the two counts for more: a failure, then what is not proven.

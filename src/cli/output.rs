@@ -30,6 +30,11 @@ pub fn complain(error: &dyn Display) {
     let _ = writeln!(std::io::stderr(), "error: {error}");
 }
 
+/// Prints beside what standard output is for.
+pub fn remark(text: &str) {
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
 /// Prints what the user should know.
 #[cfg(feature = "lab")]
 pub fn note(message: &str) {

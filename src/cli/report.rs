@@ -1,5 +1,6 @@
 //! `lanfence report`: work with the reports of finished runs.
 
+mod compare;
 mod diff;
 mod reading;
 mod views;
@@ -27,6 +28,11 @@ pub struct Options {
 enum Verb {
     /// Join the reports of the partitions of a run; the exit code is that of the whole run
     Merge(Merge),
+    /// Print what a finished run, check, mutation or table of hosts changed against a baseline
+    ///
+    /// The exit code is that of the verb with --baseline: worse is 1, as before or better 0, and what was
+    /// proven and is not now is 5.
+    Compare(compare::Compare),
     /// Print what a run changed against an earlier one, and what may be why
     ///
     /// The runs may be of two commits, two hosts or two releases, but of one filter and one
@@ -80,6 +86,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     match &options.verb {
         Verb::Merge(options) => merged(options),
         Verb::Html { file, output, out } => page(file, output, out.as_deref()),
+        Verb::Compare(options) => compare::run(options),
         Verb::Diff { before, now } => diff::run(before, now),
         Verb::Markdown(file) => views::markdown(file),
         Verb::Junit(file) => views::junit(file),

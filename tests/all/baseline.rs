@@ -1,10 +1,8 @@
 //! A filter that is not perfect in CI: blessed once with reasons, then every run tells only what
 //! changed. The runs are real, on a tap.
 
-use crate::common::{example, lanfence};
-use std::path::PathBuf;
-use std::process::Output;
-use tempfile::TempDir;
+use crate::common::lanfence;
+use crate::repository::{Done, ONE_MORE, Repository};
 
 /// The rows in which the article's filter fails, with why somebody may live with that.
 const REASONS: [(&str, &str); 12] = [
@@ -22,49 +20,7 @@ const REASONS: [(&str, &str); 12] = [
     ("reflection/*", "the router stops it"),
 ];
 
-/// A repository with a policy, a filter of its own and a baseline.
-struct Repository(TempDir);
-
 impl Repository {
-    fn new() -> Self {
-        let dir = tempfile::tempdir().expect("a folder");
-        let policy = concat!(env!("CARGO_MANIFEST_DIR"), "/lanfence.toml");
-        std::fs::copy(policy, dir.path().join("lanfence.toml")).expect("the policy");
-        let filter = example("no-out-traffic.xml");
-        std::fs::copy(filter, dir.path().join("filter.xml")).expect("the filter");
-        Self(dir)
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn read(&self, name: &str) -> String {
-        std::fs::read_to_string(self.path(name)).expect("a file of the repository")
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        std::fs::write(self.path(name), text).expect("a file of the repository");
-    }
-
-    /// One text of a file in the place of another.
-    fn edit(&self, name: &str, from: &str, to: &str) {
-        let text = self.read(name);
-        assert!(text.contains(from), "{name} lacks {from}");
-        self.write(name, &text.replacen(from, to, 1));
-    }
-
-    fn run(&self, arguments: &[&str]) -> Done {
-        let output = lanfence()
-            .args(arguments)
-            .current_dir(self.0.path())
-            .env("CI", "true")
-            .env_remove("LANFENCE_GUEST")
-            .env_remove("GITHUB_ACTIONS")
-            .output();
-        Done(output.expect("lanfence can be started"))
-    }
-
     fn verify(&self, more: &[&str]) -> Done {
         let arguments = ["verify", "--tap", "filter.xml", "--json", "run.json"];
         self.run(&[&arguments, more].concat())
@@ -90,44 +46,6 @@ impl Repository {
         repository
     }
 }
-
-/// A verb that has ended.
-struct Done(Output);
-
-impl Done {
-    fn text(&self) -> String {
-        let output = &self.0;
-        [&output.stdout, &output.stderr]
-            .map(|bytes| String::from_utf8_lossy(bytes).into_owned())
-            .concat()
-    }
-
-    /// The paragraphs of standard output with their lines joined.
-    fn sections(&self) -> Vec<String> {
-        let text = String::from_utf8_lossy(&self.0.stdout).into_owned();
-        let joined = |part: &str| part.split_whitespace().collect::<Vec<_>>().join(" ");
-        text.split("\n\n").map(joined).collect()
-    }
-
-    fn section(&self, title: &str) -> Option<String> {
-        let mut sections = self.sections().into_iter();
-        sections.find(|section| section.starts_with(title))
-    }
-
-    #[track_caller]
-    fn is(&self, code: i32) -> &Self {
-        assert_eq!(self.0.status.code(), Some(code), "{}", self.text());
-        self
-    }
-
-    #[track_caller]
-    fn says(&self, word: &str) -> &Self {
-        assert!(self.text().contains(word), "{word} in {}", self.text());
-        self
-    }
-}
-
-const ONE_MORE: &str = "<rule action='accept' direction='out' priority='70'><ip dstipaddr='8.8.8.8'/></rule>\n</filter>";
 
 /// As on a runner of GitHub: annotations, JUnit and the page tell what changed, not what is accepted.
 #[test]

@@ -2,6 +2,7 @@
 //! is as good a filter (`cargo xtask test --test all -- verdicts::`). `matrix` and
 //! `lint_claims` stand beside it, because they list their tests themselves.
 
+mod accepted;
 mod bad_input;
 mod check;
 #[cfg(feature = "lab")]
@@ -13,6 +14,9 @@ mod examples;
 mod fuzz;
 mod guest;
 mod hook;
+
+#[path = "../common/repository.rs"]
+mod repository;
 
 #[path = "../../src/testdata/language.rs"]
 mod language;

@@ -109,7 +109,9 @@ pub const TASKS: &[Task] = &[
                   code and files come back\n  \
                   shell NAME                    a terminal in it\n  \
                   test [--scenario S]... NAME...\n                                \
-                  the whole product in these hosts, or in --all\n  \
+                  the whole product in these hosts, or in --all;\n                                \
+                  --json FILE writes the table, --baseline FILE [--strict]\n                                \
+                  tells only what changed (docs/baselines.md)\n  \
                   compare A B -- ...            run a command in two hosts, print what differs\n  \
                   bench [--rounds N] NAME       how long a boot and a restoration take\n\n\
                   Hosts are described in images/hosts/*.toml; NAME may be the path of a manifest\n\

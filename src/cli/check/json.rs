@@ -9,20 +9,23 @@ use crate::frame::to_hex;
 use crate::nwfilter::reach::TrafficClass;
 use crate::nwfilter::statements::{Held, Ruling};
 use crate::nwfilter::{FilterTree, trace};
+use crate::report::baseline::CHECK_SCHEMA;
 use serde::Serialize;
 use serde_json::json;
-
-/// Grows when a field changes its meaning or goes away.
-const SCHEMA_VERSION: u32 = 2;
 
 /// The document.
 pub fn json(report: &Report) -> String {
     let (tree, checked) = (&report.tree, &report.checked);
     let document = json!({
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": CHECK_SCHEMA,
+        "verb": "check",
         "version": env!("CARGO_PKG_VERSION"),
         "filter": tree.top,
         "files": tree.paths(),
+        "rules": tree.rule_count(),
+        "identity": report.identity,
+        "bridge_nf": report.bridge_nf,
+        "denied": report.denied,
         "policy": report.policy,
         "guest": report.guest,
         "parameters": report.parameters,
@@ -90,8 +93,20 @@ fn learning(phase: &LearningPhase) -> impl Serialize {
         "learning": phase.learning,
         "verdict": phase.conclusion().word(),
         "probes": phase.probes.len(),
+        "judged": phase.probes.iter().map(verdict).collect::<Vec<_>>(),
         "known_gaps": phase.known_gaps().map(|judged| &judged.probe.id).collect::<Vec<_>>(),
         "leaks": phase.leaks().map(|judged| &judged.probe.id).collect::<Vec<_>>(),
+    })
+}
+
+/// A probe without its frame.
+fn verdict(judged: &Judged) -> impl Serialize {
+    json!({
+        "id": judged.probe.id,
+        "summary": judged.probe.summary,
+        "expect": judged.probe.expect,
+        "verdict": judged.verdict.word(),
+        "note": judged.note,
     })
 }
 

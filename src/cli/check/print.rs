@@ -12,7 +12,7 @@ use crate::nwfilter::{Parameter, trace};
 use crate::probe::{Expect, Group};
 use crate::report::causes;
 use crate::report::grid::counts_text;
-use crate::report::text::{plural, wrap};
+use crate::report::text::{plural, plurals, wrap};
 use crate::report::titles::{self, title};
 use crate::verdict::{Counts, Failure, Verdict};
 use comfy_table::{ContentLineStyle, LineStyle, Table, TableStyle};
@@ -27,11 +27,7 @@ const STYLE: TableStyle = TableStyle::new()
 /// The whole text.
 pub fn text(report: &Report) -> String {
     let checked = &report.checked;
-    let mut out = heading("static check", &report.tree, &report.policy, report.backend);
-    if let Some(guest) = &report.guest {
-        let _ = writeln!(out, "guest   {guest}");
-    }
-    parameters(&mut out, report);
+    let mut out = head(report);
     lint(&mut out, report);
     out.push('\n');
     for line in table(checked).lines() {
@@ -59,6 +55,35 @@ pub fn text(report: &Report) -> String {
     statements(&mut out, report);
     sets(&mut out, checked);
     closing(&mut out, checked);
+    out
+}
+
+/// What was checked.
+fn head(report: &Report) -> String {
+    let mut out = heading("static check", &report.tree, &report.policy, report.backend);
+    if let Some(guest) = &report.guest {
+        let _ = writeln!(out, "guest   {guest}");
+    }
+    parameters(&mut out, report);
+    out
+}
+
+/// What stands above a comparison with a baseline.
+pub fn above(report: &Report) -> String {
+    let mut out = head(report);
+    let denied = report.denied.len();
+    if denied > 0 {
+        let of = plurals(
+            denied,
+            "finding of a denied lint",
+            "findings of denied lints",
+        );
+        let words = format!(
+            "{of}, which no baseline accepts ({}): mend it, or do not deny it",
+            report.denied.join(", ")
+        );
+        paragraph(&mut out, "lint    ", &words, 8);
+    }
     out
 }
 

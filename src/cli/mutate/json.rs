@@ -5,20 +5,23 @@ use crate::frame::{summary, to_hex};
 use crate::mutate::{Class, Figures, Judged};
 use crate::nwfilter::evaluate::Decision;
 use crate::nwfilter::statements::Statement;
+use crate::report::baseline::MUTATE_SCHEMA;
 use serde_json::{Value, json};
-
-/// Grows when a field changes its meaning or goes away.
-const SCHEMA_VERSION: u32 = 1;
 
 /// The document.
 pub fn json(report: &Report) -> String {
     let figures = report.mutants.figures();
-    let mutants = report.mutants.all.iter().map(mutant);
+    let mutants = report.mutants.all.iter();
+    let mutants = mutants.map(|judged| mutant(report, judged));
     let document = json!({
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": MUTATE_SCHEMA,
+        "verb": "mutate",
         "version": env!("CARGO_PKG_VERSION"),
         "filter": report.tree.top,
         "files": report.tree.paths(),
+        "rules": report.tree.rule_count(),
+        "parameters": report.parameters,
+        "identity": report.identity,
         "policy": report.policy,
         "backend": report.backend.word(),
         "exit_code": report.mutants.exit().code(),
@@ -50,7 +53,7 @@ fn ids(statements: &[Statement]) -> Vec<&'static str> {
     statements.iter().map(|statement| statement.id()).collect()
 }
 
-fn mutant(judged: &Judged) -> Value {
+fn mutant(report: &Report, judged: &Judged) -> Value {
     let mutant = &judged.mutant;
     let note = match &judged.class {
         Class::Refused(why) | Class::Unproven(why) => Some(why.as_str()),
@@ -78,6 +81,7 @@ fn mutant(judged: &Judged) -> Value {
         "operator": mutant.operator.word(),
         "filter": mutant.filter,
         "rule": mutant.rule.as_ref().map(|rule| rule.rule),
+        "text": mutant.rule.as_ref().map(|rule| report.tree.rule_text(rule)),
         "edit": mutant.edit,
         "class": judged.class.word(),
         "probes": judged.probes,

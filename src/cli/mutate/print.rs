@@ -23,12 +23,7 @@ const RULE: usize = 48;
 
 /// The whole text.
 pub fn text(report: &Report) -> String {
-    let mut out = heading(
-        "every slip in a filter against its check",
-        &report.tree,
-        &report.policy,
-        report.backend,
-    );
+    let mut out = head(report);
     out.push('\n');
     for line in table(report).lines() {
         let _ = writeln!(out, "{}", line.trim_end());
@@ -38,6 +33,16 @@ pub fn text(report: &Report) -> String {
     unproven(&mut out, report);
     closing(&mut out, report);
     out
+}
+
+/// What was mutated.
+pub fn head(report: &Report) -> String {
+    heading(
+        "every slip in a filter against its check",
+        &report.tree,
+        &report.policy,
+        report.backend,
+    )
 }
 
 fn table(report: &Report) -> Table {

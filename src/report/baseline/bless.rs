@@ -7,6 +7,7 @@ use super::file::{Baseline, Entry};
 use super::known::Known;
 use super::observed::{CELL, LEAK_CHECK, Observed, Probe};
 use super::standing::Standing;
+use super::within::within;
 use std::collections::BTreeMap;
 
 /// Why a known gap is accepted unasked: a run without a baseline is green with it too.
@@ -51,6 +52,7 @@ pub fn bless(
     today: Date,
 ) -> Blessed {
     let start = old.cloned().unwrap_or_else(|| fresh(observed));
+    let observed = &within(observed, &Known::baseline(&start, today));
     let mut new = Baseline {
         subject: observed.subject.clone(),
         ..start.clone()
@@ -113,6 +115,7 @@ fn one(
 ) {
     let name = (cell.to_owned(), id.to_owned());
     let is_own = [CELL, LEAK_CHECK].contains(&id);
+    let is_found = new.subject.verb.is_found(id);
     let was = old.cells.get(cell);
     let was_there = was.is_some_and(|probes| is_own || probes.contains_key(id));
     let entry = old.accepted.get(&name);
@@ -133,7 +136,9 @@ fn one(
         };
         new.accepted.insert(name, entry);
     } else if !needs_entry(probe) {
-        judged(new, probe.expect);
+        if !is_found {
+            judged(new, probe.expect);
+        }
         new.accepted.remove(&name);
     } else if is_same {
         judged(new, probe.expect);

@@ -4,6 +4,8 @@ use super::facts::Suspect;
 use super::known::{Known, KnownProbe};
 use super::observed::{CELL, LEAK_CHECK, Observed, Probe};
 use super::standing::Standing;
+use super::verb::Verb;
+use super::within::within;
 use crate::probe::Expect;
 use crate::verdict::Conclusion;
 use std::collections::BTreeMap;
@@ -19,6 +21,8 @@ pub enum Kind {
     NewGap,
     /// A mutant survives that did not.
     NewSurvivor,
+    /// A scenario does not end as it must, and did.
+    NewFailure,
     /// It is as it was, and the time for which that was accepted is over.
     Expired,
     /// It is not proven, and it was or is not accepted to be so.
@@ -50,11 +54,12 @@ pub enum Weight {
 
 impl Kind {
     /// All of them, the gravest first.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::NewLeak,
         Self::NewBlock,
         Self::NewGap,
         Self::NewSurvivor,
+        Self::NewFailure,
         Self::Expired,
         Self::NewlyInconclusive,
         Self::NotRun,
@@ -68,12 +73,20 @@ impl Kind {
     /// What it counts for.
     pub fn weight(self) -> Weight {
         match self {
-            Self::NewLeak | Self::NewBlock | Self::NewGap | Self::NewSurvivor | Self::Expired => {
-                Weight::Worse
-            }
+            Self::NewLeak
+            | Self::NewBlock
+            | Self::NewGap
+            | Self::NewSurvivor
+            | Self::NewFailure
+            | Self::Expired => Weight::Worse,
             Self::NewlyInconclusive | Self::NotRun | Self::Gone => Weight::Unproven,
             Self::OtherWish | Self::Added | Self::Fixed | Self::NowProven => Weight::Better,
         }
+    }
+
+    /// Whether it is no change for the better.
+    pub fn is_bad(self) -> bool {
+        self.weight() != Weight::Better
     }
 
     /// One of them and many, in words.
@@ -83,6 +96,7 @@ impl Kind {
             Self::NewBlock => ("new block", "new blocks"),
             Self::NewGap => ("known gap newly open", "known gaps newly open"),
             Self::NewSurvivor => ("new survivor", "new survivors"),
+            Self::NewFailure => ("new failure", "new failures"),
             Self::Expired => ("expired entry", "expired entries"),
             Self::NewlyInconclusive => ("newly inconclusive", "newly inconclusive"),
             Self::NotRun => ("cell not run", "cells not run"),
@@ -131,12 +145,14 @@ pub struct Comparison {
     pub elsewhere: usize,
     /// Whether what was known had been accepted by people, or comes from another run.
     pub is_blessed: bool,
+    verb: Verb,
     error: Option<Conclusion>,
     is_empty: bool,
 }
 
 /// What differs between what was known and what is observed.
 pub fn compare(known: &Known, observed: &Observed) -> Comparison {
+    let observed = &within(observed, known);
     let mut out = Comparison {
         changes: Vec::new(),
         suspects: known.facts.suspects(&observed.facts),
@@ -146,6 +162,7 @@ pub fn compare(known: &Known, observed: &Observed) -> Comparison {
         unproven_as_before: 0,
         elsewhere: 0,
         is_blessed: known.is_blessed,
+        verb: observed.subject.verb,
         error: observed.error,
         is_empty: observed.is_empty(),
     };
@@ -261,13 +278,16 @@ impl Comparison {
             return self.not_run(cell, why);
         }
         for (id, probe) in probes {
-            self.probe((cell, id), known.get(id), probe);
+            let found = self.verb.is_found(id).then_some(&NOT_THERE);
+            self.probe((cell, id), known.get(id).or(found), probe);
         }
         if !is_judged && may_break {
             return;
         }
         for (id, was) in known {
-            if !is_own(id) && !probes.contains_key(id) {
+            if !is_own(id) && !probes.contains_key(id) && self.verb.is_found(id) {
+                self.not_found(cell, id, was);
+            } else if !is_own(id) && !probes.contains_key(id) {
                 let unused = was.reason.as_ref();
                 self.changes.push(Change {
                     kind: Kind::Gone,
@@ -279,6 +299,19 @@ impl Comparison {
                 });
             }
         }
+    }
+
+    /// What is there only where it is wrong, and is not there now: looked for, and not found.
+    fn not_found(&mut self, cell: &str, id: &str, was: &KnownProbe) {
+        let Some(reason) = &was.reason else { return };
+        self.changes.push(Change {
+            kind: Kind::Fixed,
+            cell: cell.to_owned(),
+            probe: id.to_owned(),
+            before: Some(was.standing),
+            summary: "it was looked for, and is not there".to_owned(),
+            note: Some(format!("its entry is unused: {reason}")),
+        });
     }
 
     fn probe(&mut self, (cell, id): (&str, &str), known: Option<&KnownProbe>, probe: &Probe) {
@@ -327,6 +360,14 @@ impl Comparison {
     }
 }
 
+/// What is there only where it is wrong, and was not.
+const NOT_THERE: KnownProbe = KnownProbe {
+    expect: None,
+    standing: Standing::Pass,
+    reason: None,
+    expired: None,
+};
+
 /// How many probes pass.
 fn passing(observed: &Observed) -> usize {
     let all = observed.cells.values().flatten();
@@ -346,6 +387,7 @@ fn kind(was: Option<Standing>, now: Standing) -> Option<Kind> {
         (_, Standing::Leak) => Kind::NewLeak,
         (_, Standing::Blocked) => Kind::NewBlock,
         (_, Standing::Survived) => Kind::NewSurvivor,
+        (_, Standing::Failed) => Kind::NewFailure,
         (_, Standing::Inconclusive) => Kind::NewlyInconclusive,
         (Some(Standing::Pass), Standing::KnownGap) => Kind::NewGap,
         (None, Standing::Pass | Standing::KnownGap) => Kind::Added,

@@ -1,5 +1,6 @@
 //! Why a baseline cannot be used, where in its file, and the cure.
 
+use super::verb::Verb;
 use crate::place::shown;
 use crate::report::text::clean;
 use thiserror::Error;
@@ -58,6 +59,21 @@ pub enum BaselineError {
         /// What the other is about.
         theirs: String,
     },
+    /// Another verb found what it accepts.
+    #[error(
+        "{what} accepts findings of `{ours}`, and these are of `{theirs}`: they are not compared\n  cure: \
+         name a baseline of `{theirs}`; `{report}` writes the report from which `lanfence bless` makes \
+         one",
+        ours = .ours.command(), theirs = .theirs.command(), report = .theirs.report()
+    )]
+    OtherVerb {
+        /// What is compared with.
+        what: String,
+        /// The verb whose findings it accepts.
+        ours: Verb,
+        /// The verb that is held against it.
+        theirs: Verb,
+    },
     /// No cell is in both.
     #[error(
         "{what} has none of the cells {cells}: there is nothing to compare\n  cure: select cells \
@@ -83,10 +99,13 @@ pub enum BaselineError {
     /// A report from before runs told what they are about.
     #[error(
         "{run} does not say which policy and filter it is about: an earlier lanfence wrote it\n  \
-         cure: run `lanfence verify` again"
+         cure: write it again: `{report}`",
+        report = .verb.report()
     )]
     NoIdentity {
         /// The run.
         run: String,
+        /// Which verb wrote it.
+        verb: Verb,
     },
 }

@@ -1,8 +1,9 @@
 //! What a run was made of: what it is about, and what may explain that it differs.
 
 use super::error::BaselineError;
+use super::verb::Verb;
 use crate::nwfilter::Parameter;
-use crate::report::model::{FilterInfo, Host, Identity};
+use crate::report::model::{Host, Identity};
 use crate::report::text::{clean, plural};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,9 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Subject {
+    /// Which verb found what is accepted.
+    #[serde(default, skip_serializing_if = "Verb::is_verify")]
+    pub verb: Verb,
     /// Name of the filter that is bound.
     pub filter: String,
     /// Name of the policy.
@@ -21,20 +25,22 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// Of the filter with this name.
+    /// Of a run with the filter of this name.
     pub fn of(filter: &str, identity: &Identity) -> Self {
         Self {
+            verb: Verb::Verify,
             filter: filter.to_owned(),
             policy: identity.policy.clone(),
             lan: identity.lan.clone(),
         }
     }
 
-    /// Checks that both are about one filter and one policy: their names are the same, and their
+    /// Checks that both were found by one verb and are about one filter and one policy: their names are the same, and their
     /// LANs have addresses in common. That their content has changed is what comparing is for.
     ///
     /// # Errors
-    /// [`BaselineError::Differs`] with `what` holds this subject, a file's name for example.
+    /// [`BaselineError::OtherVerb`] and [`BaselineError::Differs`] with `what` holds this subject, a
+    /// file's name for example.
     pub fn check(&self, what: &str, now: &Self) -> Result<(), BaselineError> {
         let lan = |subject: &Self| {
             let lan: Vec<String> = subject.lan.iter().map(ToString::to_string).collect();
@@ -52,6 +58,13 @@ impl Subject {
             theirs,
         };
         let named = |word: &str, name: &str| format!("the {word} `{}`", clean(name));
+        if self.verb != now.verb {
+            return Err(BaselineError::OtherVerb {
+                what: what.to_owned(),
+                ours: self.verb,
+                theirs: now.verb,
+            });
+        }
         if self.filter != now.filter {
             return Err(differs(
                 named("filter", &self.filter),
@@ -101,6 +114,8 @@ pub enum Fact {
     GuestKernel,
     /// As root or in a user namespace.
     Privilege,
+    /// What throwaway hosts were made of.
+    Hosts,
     /// Version of lanfence.
     Lanfence,
 }
@@ -122,6 +137,7 @@ impl Fact {
             Self::Sysctls => "sysctls",
             Self::GuestKernel => "guest kernel",
             Self::Privilege => "privilege",
+            Self::Hosts => "hosts",
             Self::Lanfence => "lanfence",
         }
     }
@@ -133,10 +149,11 @@ impl Fact {
 pub struct Facts(pub BTreeMap<Fact, String>);
 
 impl Facts {
-    /// Of what was verified, checked or mutated: filter, policy and version.
-    pub fn of(filter: &FilterInfo, identity: &Identity, version: &str) -> Self {
-        let rules = plural(filter.rules, "rule");
-        let parameters: Vec<String> = filter.parameters.iter().map(Parameter::text).collect();
+    /// Of what was verified, checked or mutated: number of rules, parameters, filter, policy and
+    /// version.
+    pub fn of(rules: usize, parameters: &[Parameter], identity: &Identity, version: &str) -> Self {
+        let rules = plural(rules, "rule");
+        let parameters: Vec<String> = parameters.iter().map(Parameter::text).collect();
         let mut facts = Self::default();
         facts.add(
             Fact::Filter,

@@ -5,6 +5,7 @@ use super::error::{BaselineError, SCHEMA_VERSION};
 use super::facts::{Facts, Subject};
 use super::observed::{CELL, LEAK_CHECK};
 use super::standing::Standing;
+use super::verb::Verb;
 use crate::place::place;
 use crate::probe::Expect;
 use crate::report::text::clean;
@@ -59,7 +60,7 @@ impl Baseline {
         let mut accepted = BTreeMap::new();
         for entry in file.accepted {
             let span = entry.span();
-            let (name, entry) = reader.entry(entry, &cells)?;
+            let (name, entry) = reader.entry(entry, file.subject.verb, &cells)?;
             if accepted.insert(name, entry).is_some() {
                 return Err(reader.nonsense(
                     span,
@@ -198,6 +199,7 @@ impl Reader<'_> {
     fn entry(
         &self,
         entry: Spanned<RawEntry>,
+        verb: Verb,
         cells: &BTreeMap<String, BTreeMap<String, Expect>>,
     ) -> Result<((String, String), Entry), BaselineError> {
         let entry = entry.into_inner();
@@ -208,7 +210,7 @@ impl Reader<'_> {
             let what = format!("{} is not one of the [cells]", named(&entry.cell));
             return Err(self.nonsense(entry.cell.span(), what, unknown));
         };
-        let own = [CELL, LEAK_CHECK].contains(&entry.probe.get_ref().as_str());
+        let own = verb.is_verify() && [CELL, LEAK_CHECK].contains(&entry.probe.get_ref().as_str());
         let standing = *entry.verdict.get_ref();
         let expect = probes.get(entry.probe.get_ref());
         if !own && expect.is_none() {
@@ -219,15 +221,7 @@ impl Reader<'_> {
             );
             return Err(self.nonsense(entry.probe.span(), what, unknown));
         }
-        let is_possible = match (standing, expect) {
-            (Standing::Leak, Some(expect)) => *expect == Expect::Drop,
-            (Standing::Blocked, Some(expect)) => *expect == Expect::Pass,
-            (Standing::Inconclusive, _) | (Standing::KnownGap | Standing::Survived, Some(_)) => {
-                true
-            }
-            (Standing::Pass, _) | (_, None) => false,
-        };
-        if !is_possible {
+        if !is_possible(verb, standing, expect.copied()) {
             let what = format!(
                 "{} of the cell {} cannot be accepted as `{}`",
                 named(&entry.probe),
@@ -265,5 +259,20 @@ impl Reader<'_> {
                 "an entry expires at the end of a day in UTC",
             )
         })
+    }
+}
+
+/// Whether a verb can find this of something that the policy wants so.
+fn is_possible(verb: Verb, standing: Standing, expect: Option<Expect>) -> bool {
+    let sends = matches!(verb, Verb::Verify | Verb::Check);
+    match (standing, expect) {
+        (Standing::Pass, _) => false,
+        (Standing::Inconclusive, _) => true,
+        (Standing::Leak, Some(expect)) => sends && expect == Expect::Drop,
+        (Standing::Blocked, Some(expect)) => sends && expect == Expect::Pass,
+        (Standing::KnownGap, Some(_)) => sends,
+        (Standing::Survived, Some(_)) => verb == Verb::Mutate,
+        (Standing::Failed, Some(_)) => verb == Verb::Hosts,
+        (_, None) => false,
     }
 }

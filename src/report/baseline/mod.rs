@@ -11,12 +11,17 @@ mod date;
 mod error;
 mod facts;
 mod file;
+mod found;
+mod hosts;
 mod known;
 mod observed;
+mod reach;
 mod source;
 mod standing;
 #[cfg(test)]
 mod tests;
+mod verb;
+mod within;
 mod write;
 
 pub use accept::{Accept, AcceptError};
@@ -28,5 +33,6 @@ pub use facts::{Fact, Facts, Subject, Suspect};
 pub use file::{Baseline, Entry};
 pub use known::Known;
 pub use observed::{CELL, LEAK_CHECK, Observed, Probe};
-pub use source::{SourceError, read};
+pub use source::{CHECK_SCHEMA, MUTATE_SCHEMA, SourceError, read};
 pub use standing::Standing;
+pub use verb::Verb;

@@ -3,6 +3,7 @@
 use super::error::BaselineError;
 use super::facts::{Facts, Subject};
 use super::standing::Standing;
+use super::verb::Verb;
 use crate::probe::Expect;
 use crate::report::findings::reason;
 use crate::report::model::{Cell, Outcome, ProbeResult, Run, Verdict};
@@ -61,7 +62,10 @@ impl Observed {
             return Err(BaselineError::NoFilter { run: name() });
         };
         let Some(identity) = &run.identity else {
-            return Err(BaselineError::NoIdentity { run: name() });
+            return Err(BaselineError::NoIdentity {
+                run: name(),
+                verb: Verb::Verify,
+            });
         };
         let mut cells = BTreeMap::<String, BTreeMap<String, Probe>>::new();
         for cell in &run.cells {
@@ -79,7 +83,13 @@ impl Observed {
         let errors = errors.map(|error| Conclusion::from(error.kind));
         Ok(Self {
             subject: Subject::of(filter, identity),
-            facts: Facts::of(&run.filter, identity, &run.version).with_host(&run.host),
+            facts: Facts::of(
+                run.filter.rules,
+                &run.filter.parameters,
+                identity,
+                &run.version,
+            )
+            .with_host(&run.host),
             cells,
             skipped,
             elsewhere,

@@ -19,12 +19,17 @@ pub enum Standing {
     Inconclusive,
     /// A mutant that nothing notices.
     Survived,
+    /// A scenario that does not end as it must.
+    Failed,
 }
 
 impl Standing {
     /// Whether it is proven that something is wrong that a filter can mend.
     pub fn is_failure(self) -> bool {
-        matches!(self, Self::Leak | Self::Blocked | Self::Survived)
+        matches!(
+            self,
+            Self::Leak | Self::Blocked | Self::Survived | Self::Failed
+        )
     }
 
     /// The word for it, the same as in every report.
@@ -36,6 +41,7 @@ impl Standing {
             Self::KnownGap => "known-gap",
             Self::Inconclusive => "inconclusive",
             Self::Survived => "survived",
+            Self::Failed => "failed",
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use super::error::SCHEMA_VERSION;
 use super::file::{Baseline, Entry};
+use super::verb::Verb;
 use crate::probe::Expect;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -12,17 +13,36 @@ const HEADER: &str = "\
 # `lanfence verify --baseline` holds a run against it: docs/baselines.md of lanfence.
 ";
 
+/// The same for other verbs.
+fn header(verb: Verb) -> String {
+    match verb {
+        Verb::Verify => HEADER.to_owned(),
+        _ => format!(
+            "# What is accepted of the findings of one verb. `lanfence bless` writes this file, and\n\
+             # `{} --baseline` compares with it: docs/baselines.md of lanfence.\n",
+            verb.command()
+        ),
+    }
+}
+
 impl Baseline {
     /// The text of the file. Equal baselines give equal bytes, and
     /// [`parse`](Self::parse) gives the baseline back. What is accepted stands first; a text
     /// that is cut anywhere is none.
     pub fn text(&self) -> String {
-        let mut out = format!("{HEADER}schema_version = {SCHEMA_VERSION}\n\n");
+        let mut out = format!(
+            "{}schema_version = {SCHEMA_VERSION}\n\n",
+            header(self.subject.verb)
+        );
         list(&mut out, "accepted", self.accepted.iter().map(entry));
         let subject = &self.subject;
+        let verb = match serde_json::to_value(subject.verb) {
+            Ok(word) if !subject.verb.is_verify() => format!("verb = {word}\n"),
+            _ => String::new(),
+        };
         let _ = write!(
             out,
-            "\n[subject]\nfilter = {}\npolicy = {}\n",
+            "\n[subject]\n{verb}filter = {}\npolicy = {}\n",
             quoted(&subject.filter),
             quoted(&subject.policy)
         );

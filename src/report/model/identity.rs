@@ -1,6 +1,7 @@
 //! What tells the policy and the filter of a run apart from others.
 
 use crate::frame::to_hex;
+use crate::nwfilter::{FilterTree, TreeError, write};
 use crate::policy::Policy;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -38,6 +39,24 @@ impl Identity {
             policy_sha256: digest(&meaning(text)),
             filter_sha256: digest(&filters),
         }
+    }
+}
+
+impl Identity {
+    /// Of a policy with its text, and of a tree as `verify` hands it to libvirt.
+    ///
+    /// # Errors
+    /// [`TreeError`] where filters refer to each other in a circle.
+    pub fn of_tree(policy: &Policy, text: &str, tree: &FilterTree) -> Result<Self, TreeError> {
+        let filters = tree.in_definition_order()?.into_iter();
+        let filters = filters.map(|(filter, source)| {
+            let shipped = source.filter(|source| source.is_shipped);
+            let xml = shipped.map_or_else(|| write(filter), |source| source.text.clone());
+            (filter.name.as_str(), xml)
+        });
+        let filters: Vec<(&str, String)> = filters.collect();
+        let filters = filters.iter().map(|(name, xml)| (*name, xml.as_str()));
+        Ok(Self::of(policy, text, filters))
     }
 }
 

@@ -123,7 +123,11 @@ fn section(page: &mut Page, found: &Comparison, kind: Kind) {
 fn was(change: &Change) -> Option<String> {
     let new = matches!(
         change.kind,
-        Kind::NewLeak | Kind::NewBlock | Kind::NewSurvivor | Kind::NewlyInconclusive
+        Kind::NewLeak
+            | Kind::NewBlock
+            | Kind::NewSurvivor
+            | Kind::NewFailure
+            | Kind::NewlyInconclusive
     );
     match change.before {
         None if new => Some("it was not judged before".to_owned()),
@@ -181,6 +185,7 @@ fn titles(kind: Kind, is_blessed: bool) -> (&'static str, &'static str) {
             "New survivors",
             "edits of the filter that no check would notice",
         ),
+        Kind::NewFailure => ("New failures", "these scenarios did not end as they must"),
         Kind::Expired => ("Expired", "these are as before and accepted no more"),
         Kind::NewlyInconclusive => (
             "Newly inconclusive",

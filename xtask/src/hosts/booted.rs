@@ -100,6 +100,12 @@ impl Booted {
         })
     }
 
+    /// The name of its directory: other packages, settings or QEMU give another.
+    pub fn key(&self) -> Option<String> {
+        let name = self.directory.file_name()?;
+        Some(name.to_string_lossy().into_owned())
+    }
+
     /// The saved machine.
     pub fn state(&self) -> PathBuf {
         self.directory.join("state")

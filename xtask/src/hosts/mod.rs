@@ -2,6 +2,7 @@
 //! systemd, libvirt, QEMU and KVM; lanfence runs in it as its users run it.
 
 mod accelerator;
+mod baseline;
 mod bench;
 mod booted;
 mod channel;
@@ -29,9 +30,11 @@ use crate::image;
 use crate::options::Options;
 use crate::setup;
 use anyhow::{Context as _, Result, bail};
+use baseline::Wanted;
 use host::{Handed, Host, Job, Output};
 use machine::Ended;
 use manifest::Manifest;
+use run_directory::RunDirectory;
 use scenarios::Scenario;
 use std::env;
 use std::ffi::OsString;
@@ -143,35 +146,27 @@ fn shell(options: Options, mut words: Words) -> Result<()> {
 }
 
 fn test(options: Options, mut words: Words) -> Result<()> {
-    let all = words.flag("--all");
+    let mut all = words.flag("--all");
     let mut scenarios: Vec<&'static Scenario> = Vec::new();
-    while let Some(title) = words.value("--scenario")? {
-        let known = || {
-            let titles: Vec<&str> = scenarios::ALL
-                .iter()
-                .map(|scenario| scenario.title)
-                .collect();
-            usage(&format!(
-                "there is no scenario `{title}`; there are: {}",
-                titles.join(", ")
-            ))
-        };
-        scenarios.push(Scenario::titled(&title).ok_or_else(known)?);
+    let mut wanted = Wanted::default();
+    loop {
+        if let Some(title) = words.value("--scenario")? {
+            scenarios.push(scenario(&title)?);
+        } else if words.first_is("--all") {
+            all = true;
+        } else if !wanted.take(&mut words)? {
+            break;
+        }
     }
     if scenarios.is_empty() {
         scenarios.extend(scenarios::ALL);
     }
-    let hosts = words.rest()?;
-    let directory = manifest::directory();
-    let manifests = match (all, hosts.is_empty()) {
-        (true, true) => manifest::all(&directory)?,
-        (false, false) => {
-            let read = hosts.iter().map(|name| manifest::read(&directory, name));
-            read.collect::<Result<_>>()?
-        }
-        _ => bail!(usage("test wants names of hosts, or --all")),
-    };
+    let manifests = manifests(all, &words.rest()?)?;
     let ready = ready(options)?;
+    let programs = &ready.handed.programs;
+    let names: Vec<&str> = manifests.iter().map(|it| it.name.as_str()).collect();
+    let scratch = RunDirectory::new(&ready.cache)?;
+    wanted.check(programs, &names, scratch.path())?;
     image::build_pure(options.offline)?;
     let work = image::workspace();
     let mut records = Vec::new();
@@ -186,11 +181,40 @@ fn test(options: Options, mut words: Words) -> Result<()> {
         };
         records.push(record);
     }
+    if wanted.finish(programs, &records, scratch.path())? {
+        return Ok(());
+    }
     print!("{}", test::table(&records, &scenarios));
     if records.iter().any(test::HostRecord::failed) {
         bail!(CommandFailed(1));
     }
     Ok(())
+}
+
+/// The scenario of a title.
+fn scenario(title: &str) -> Result<&'static Scenario> {
+    let known = || {
+        let titles = scenarios::ALL.iter().map(|scenario| scenario.title);
+        let titles: Vec<&str> = titles.collect();
+        usage(&format!(
+            "there is no scenario `{title}`; there are: {}",
+            titles.join(", ")
+        ))
+    };
+    Ok(Scenario::titled(title).ok_or_else(known)?)
+}
+
+/// The hosts that are named, or all.
+fn manifests(all: bool, hosts: &[String]) -> Result<Vec<Manifest>> {
+    let directory = manifest::directory();
+    match (all, hosts.is_empty()) {
+        (true, true) => manifest::all(&directory),
+        (false, false) => {
+            let read = hosts.iter().map(|name| manifest::read(&directory, name));
+            read.collect()
+        }
+        _ => bail!(usage("test wants names of hosts, or --all")),
+    }
 }
 
 fn compare(options: Options, mut words: Words) -> Result<()> {

@@ -36,6 +36,8 @@ pub enum Outcome {
 pub struct HostRecord {
     /// The host's name.
     pub host: String,
+    /// What tells the saved host apart from others; none where it could not be made.
+    pub key: Option<String>,
     /// In the order of the columns.
     pub outcomes: Vec<(&'static str, Outcome)>,
 }
@@ -74,6 +76,7 @@ pub fn in_host(
     }
     Ok(HostRecord {
         host: booted.manifest.name.clone(),
+        key: booted.key(),
         outcomes,
     })
 }
@@ -82,6 +85,7 @@ pub fn in_host(
 pub fn skipped(manifest: &Manifest, why: &str) -> HostRecord {
     HostRecord {
         host: manifest.name.clone(),
+        key: None,
         outcomes: ALL
             .iter()
             .map(|scenario| (scenario.title, Outcome::Skipped(why.to_owned())))
@@ -274,6 +278,7 @@ mod tests {
         let records = [
             HostRecord {
                 host: "one".into(),
+                key: None,
                 outcomes: vec![
                     ("tap", Outcome::Passed(Duration::from_secs(7))),
                     ("pcnet", Outcome::Failed("it left no report".into())),
@@ -281,6 +286,7 @@ mod tests {
             },
             HostRecord {
                 host: "two".into(),
+                key: None,
                 outcomes: vec![
                     ("tap", Outcome::Skipped("no mirror".into())),
                     ("pcnet", Outcome::Skipped("no mirror".into())),

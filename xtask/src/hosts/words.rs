@@ -53,6 +53,15 @@ impl Words {
         false
     }
 
+    /// Whether the flag stands at the front; it is taken then.
+    pub fn first_is(&mut self, flag: &str) -> bool {
+        let is_first = self.left.front().is_some_and(|word| word == flag);
+        if is_first {
+            self.left.pop_front();
+        }
+        is_first
+    }
+
     /// The value of an option that stands at the front.
     ///
     /// # Errors

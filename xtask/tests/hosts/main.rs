@@ -2,6 +2,7 @@
 //! did. Skipped, with the reason, where an ordinary user's machine cannot make one.
 
 mod bad;
+mod baseline;
 
 use nix::unistd::Uid;
 use rstest::rstest;

@@ -3,7 +3,7 @@
 use super::{accept, blessed, day, observed, red, today};
 use crate::probe::Expect;
 use crate::report::baseline::{
-    Accept, Baseline, BaselineError, Entry, Fact, Facts, Observed, Standing, Subject, bless,
+    Accept, Baseline, BaselineError, Entry, Fact, Facts, Observed, Standing, Subject, Verb, bless,
 };
 use crate::report::examples;
 use proptest::collection::{btree_map, vec};
@@ -157,6 +157,7 @@ fn a_baseline_of_something_else_is_refused(
         }
     };
     let now = Subject {
+        verb: ours.verb,
         filter: swap(&ours.filter),
         policy: swap(&ours.policy),
         lan: lan
@@ -297,6 +298,7 @@ fn baseline() -> impl Strategy<Value = Baseline> {
             let lan = vec!["10.0.0.0/8".parse().expect("a prefix")];
             Baseline {
                 subject: Subject {
+                    verb: Verb::Verify,
                     filter,
                     policy,
                     lan,
