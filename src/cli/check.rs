@@ -191,7 +191,17 @@ fn meant(options: &Options, policy: &Policy) -> Result<Meant, Failure> {
 fn results(report: &Report, found: Option<&Comparison>) -> Vec<SarifResult> {
     let tree = &report.tree;
     let lints = report.checked.lint.iter();
-    let lints = lints.map(|finding| SarifResult::of(tree, finding));
+    // A generated filter has no file: its policy has.
+    let policy = Some(report.policy.as_str()).filter(|it| *it != Policy::EXAMPLE_ORIGIN);
+    let home = tree.given_paths().first().copied().or(policy);
+    let home = home.map(str::to_owned);
+    let lints = lints.map(|finding| {
+        let lint = SarifResult::of(tree, finding);
+        SarifResult {
+            path: lint.path.clone().or_else(|| home.clone()),
+            ..lint
+        }
+    });
     let is_new = |cause: &&Cause| found.is_none_or(|found| compare::explains(found, cause));
     let causes = report.causes.iter().filter(is_new);
     let causes = causes.map(|cause| SarifResult {
@@ -202,7 +212,7 @@ fn results(report: &Report, found: Option<&Comparison>) -> Vec<SarifResult> {
             .place
             .as_ref()
             .map(|place| place.file.clone())
-            .or_else(|| tree.paths().first().map(|path| (*path).to_owned())),
+            .or_else(|| home.clone()),
         place: cause.place.as_ref().map(|place| (place.line, place.column)),
     });
     lints.chain(causes).collect()

@@ -1,27 +1,29 @@
 //! `lanfence fix`: the smallest change of a filter that makes `check` prove the policy.
 
+mod json;
+mod print;
+mod report;
+#[cfg(feature = "lab")]
+mod tap;
+
 use super::failure::Failure;
-use super::heading::heading;
+use super::guest::{Besides, DEFINITION, GuestOptions};
 use super::options::{
     BackendOption, BindingOptions, MacOption, PolicyOption, PolicySource, layout, load, own,
 };
 use super::output::say;
 use crate::check::{Expectations, check};
-use crate::fix::{Binding, Edit, Fix, FixError, fix};
+use crate::fix::{Binding, Fix, FixError, fix};
 use crate::layout::Layout;
 use crate::nwfilter::lint::{self, Levels};
-use crate::nwfilter::{FilterTree, Strictness, document};
+use crate::nwfilter::{FilterTree, Parameter, Strictness, document};
 use crate::policy::Policy;
-use crate::report::text::{plural, plurals, wrap};
+use crate::report::model::Identity;
 use crate::verdict::{Conclusion, Exit, Verdict};
 use clap::Args;
-use similar::TextDiff;
-use std::fmt::Write as _;
-use std::path::PathBuf;
+use report::{Gap, Report};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-
-/// Width of the text.
-const WIDTH: usize = 100;
 
 /// Options of `fix`.
 #[derive(Debug, Args)]
@@ -29,13 +31,15 @@ pub struct Options {
     /// Filter: a file, or several of which one refers to the others; the one that is bound is fixed
     #[arg(
         value_name = "FILTER",
-        required = true,
+        required_unless_present = DEFINITION,
         help_heading = "Filter",
         display_order = 0
     )]
     filters: Vec<PathBuf>,
     #[command(flatten)]
     policy: PolicyOption,
+    #[command(flatten)]
+    guest: GuestOptions,
     #[command(flatten)]
     binding: BindingOptions,
     #[command(flatten)]
@@ -45,6 +49,9 @@ pub struct Options {
     /// Write the fixed filter to a file
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     output: Option<PathBuf>,
+    /// Write every edit, and the filter before and after, to FILE as JSON
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    json: Option<PathBuf>,
     /// Prove the fixed filter in the tap test as well, with a real libvirt and kernel
     #[cfg(feature = "lab")]
     #[arg(long, help_heading = "Output")]
@@ -64,12 +71,25 @@ enum Broken {
 
 /// Searches and prints.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
-    let PolicySource { policy, origin, .. } = options.policy.read()?;
+    let PolicySource {
+        policy,
+        origin,
+        text,
+    } = options.policy.read()?;
+    let besides = Besides {
+        filters: &options.filters,
+        binding: &options.binding,
+        mac: options.mac.mac,
+        backend: options.backend.given(),
+        strictness: Strictness::Strict,
+        policy: Some(&policy),
+    };
     let bind = options.binding.bind.as_deref();
-    let tree = load(&options.filters, bind, Strictness::Strict)?;
-    let parameters = &options.binding.parameters.list;
-    let layout = layout(&policy, options.mac.mac, tree.given_address(parameters))?;
-    let backend = options.backend.with(None);
+    let own_tree = || load(&options.filters, bind, Strictness::Strict);
+    let meant = options.guest.meant(besides, own_tree)?;
+    let backend = options.backend.with(meant.backend);
+    let (tree, parameters) = (meant.tree, &meant.parameters);
+    let layout = layout(&policy, meant.mac, tree.given_address(parameters))?;
     let bound = tree
         .bind(layout.guest.mac, layout.guest.v4, parameters, backend)
         .map_err(Failure::usage)?;
@@ -81,38 +101,57 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         parameters,
         backend,
     };
-    let found = fix(&tree, &policy, binding).map_err(|error| {
-        let exit = match error {
-            FixError::NoFile(_) => Exit::Usage,
-            FixError::NotProvable(_) => Exit::Inconclusive,
-        };
-        Failure::new(exit, error)
-    })?;
-    let gaps = checked(&tree, &found, &policy, binding)?;
-    if let Some(path) = &options.output {
-        std::fs::write(path, &found.after).map_err(|error| Failure::file(path, error))?;
-    }
-    let mut out = heading("fix", &tree, &origin, backend);
-    out.push_str(&summary(&found));
-    out.push_str(&gaps);
-    if !found.edits.is_empty() {
-        let _ = write!(out, "\n{}", difference(&tree, &found));
-    }
-    say(&out)?;
+    let found = fix(&tree, &policy, binding).map_err(not_found)?;
+    let (idle, gaps) = checked(&tree, &found, &policy, binding)?;
+    let report = Report {
+        identity: Identity::of_tree(&policy, &text, &tree).map_err(Failure::usage)?,
+        parameters: Parameter::all(parameters, bound.address, Some(layout.guest.v4)),
+        policy: origin,
+        guest: meant.guest,
+        backend,
+        tree,
+        fix: found,
+        idle,
+        gaps,
+    };
+    write(options.output.as_deref(), &report.fix.after)?;
+    write(options.json.as_deref(), &json::json(&report))?;
+    say(&print::text(&report))?;
     #[cfg(feature = "lab")]
     if options.verify {
-        return verified(options, &tree, &found);
+        let bound = tap::Bound {
+            policy: options.policy.arguments(),
+            parameters,
+            mac: meant.mac,
+        };
+        return tap::verified(&report, bound);
     }
     Ok(Exit::Pass.into())
 }
 
-/// Checks the text that is printed as `check` does, by reading it anew; the known gaps in words.
+/// That there is no fix.
+fn not_found(error: FixError) -> Failure {
+    let exit = match error {
+        FixError::NoFile(_) => Exit::Usage,
+        FixError::NotProvable(_) => Exit::Inconclusive,
+    };
+    Failure::new(exit, error)
+}
+
+/// Writes a file that was asked for.
+fn write(path: Option<&Path>, text: &str) -> Result<(), Failure> {
+    let Some(path) = path else { return Ok(()) };
+    std::fs::write(path, text).map_err(|error| Failure::file(path, error))
+}
+
+/// Checks the text that is printed as `check` does, by reading it anew; rules that never act then, and
+/// the known gaps.
 fn checked(
     tree: &FilterTree,
     fix: &Fix,
     policy: &Policy,
     binding: Binding<'_>,
-) -> Result<String, Failure> {
+) -> Result<(Vec<String>, Vec<Gap>), Failure> {
     let read = document(&fix.after, &tree.top)
         .map_err(|error| Failure::new(Exit::Internal, Broken::from(error)))?;
     let mut fixed = tree.clone();
@@ -137,25 +176,17 @@ fn checked(
     if checked.conclusion() != Conclusion::Pass {
         return Err(Failure::new(Exit::Internal, Broken::NotProven));
     }
-    let mut out = idle(tree, &fixed, binding);
-    let gaps: Vec<_> = checked.judgement.with(Verdict::KnownGap).collect();
-    if !gaps.is_empty() {
-        let count = plural(gaps.len(), "probe");
-        let _ = writeln!(out, "\nKnown gaps ({count}): no nwfilter can close them");
-    }
-    for judged in gaps {
-        let remedy = judged.probe.known_gap.unwrap_or_default();
-        let text = format!("{}; {remedy}", judged.probe.summary);
-        for line in wrap(&format!("  {:<26} ", judged.probe.id), &text, WIDTH, 29) {
-            let _ = writeln!(out, "{line}");
-        }
-    }
-    Ok(out)
+    let gaps = checked.judgement.with(Verdict::KnownGap).map(|judged| Gap {
+        id: judged.probe.id.clone(),
+        summary: judged.probe.summary.clone(),
+        remedy: judged.probe.known_gap.unwrap_or_default(),
+    });
+    Ok((idle(tree, &fixed, binding), gaps.collect()))
 }
 
 /// Rules that were left as before and that never act in the fixed filter: the proof does not need
 /// that they go, and they say what is not so.
-fn idle(tree: &FilterTree, fixed: &FilterTree, binding: Binding<'_>) -> String {
+fn idle(tree: &FilterTree, fixed: &FilterTree, binding: Binding<'_>) -> Vec<String> {
     const NEVER_ACTS: [&str; 2] = ["never-acts", "redundant-rule"];
     let Layout { guest, .. } = binding.layout;
     let rules = |tree: &FilterTree| -> Vec<String> {
@@ -170,111 +201,5 @@ fn idle(tree: &FilterTree, fixed: &FilterTree, binding: Binding<'_>) -> String {
     };
     let before = rules(tree);
     let new = rules(fixed).into_iter();
-    let mut out = String::new();
-    for rule in new.filter(|rule| !before.contains(rule)) {
-        let text = format!("this rule has nothing left to do and can go: {rule}");
-        for line in wrap("note    ", &text, WIDTH, 8) {
-            let _ = writeln!(out, "{line}");
-        }
-    }
-    out
-}
-
-/// What was done, in numbers.
-fn summary(fix: &Fix) -> String {
-    if fix.edits.is_empty() {
-        return "fix     nothing: the policy is proven of this filter already\n".to_owned();
-    }
-    let count = |test: fn(&Edit) -> bool| fix.edits.iter().filter(|edit| test(edit)).count();
-    let parts = [
-        (count(|edit| matches!(edit, Edit::Insert(..))), "added"),
-        (count(|edit| matches!(edit, Edit::Replace(..))), "changed"),
-        (count(|edit| matches!(edit, Edit::Remove(_))), "removed"),
-    ];
-    let parts = parts.into_iter().filter(|(count, _)| *count > 0);
-    let mut parts: Vec<String> = parts
-        .map(|(count, what)| format!("{} {what}", plurals(count, "rule", "rules")))
-        .collect();
-    if fix.edits.contains(&Edit::ToRoot) {
-        parts.push("the chain becomes root, which sees every frame".to_owned());
-    }
-    let mut out = String::new();
-    let kept = if fix.replaces_all() {
-        "no rule is left as it was, so this is the filter that the policy generates, under this name".to_owned()
-    } else {
-        format!(
-            "{} left as before",
-            plurals(fix.kept, "rule is", "rules are")
-        )
-    };
-    let text = format!("{}; {kept}", parts.join(", "));
-    for line in wrap("fix     ", &text, WIDTH, 8) {
-        let _ = writeln!(out, "{line}");
-    }
-    let tried = plural(fix.tried, "filter");
-    let _ = writeln!(out, "proof   `check` proves the policy; {tried} tried");
-    if fix.rewritten {
-        let _ = writeln!(
-            out,
-            "note    the file is written anew, without its comments"
-        );
-    }
-    out
-}
-
-/// The change as `patch -p1` takes it.
-fn difference(tree: &FilterTree, fix: &Fix) -> String {
-    let path = tree.path().unwrap_or(&tree.top);
-    let path = path.trim_start_matches("./").trim_start_matches('/');
-    let diff = TextDiff::from_lines(&fix.before, &fix.after);
-    let mut unified = diff.unified_diff();
-    unified
-        .header(&format!("a/{path}"), &format!("b/{path}"))
-        .to_string()
-}
-
-/// The tap test of the fixed filter, by this program's own `verify`, which prints its table.
-#[cfg(feature = "lab")]
-fn verified(options: &Options, tree: &FilterTree, fix: &Fix) -> Result<ExitCode, Failure> {
-    let folder = Folder::new().map_err(Failure::host)?;
-    let file = folder.0.join(format!("{}.xml", tree.top));
-    std::fs::write(&file, &fix.after).map_err(|error| Failure::file(&file, error))?;
-    let program = std::env::current_exe().map_err(Failure::host)?;
-    let mut command = std::process::Command::new(program);
-    command
-        .args(["verify", "--tap", "--bind", &tree.top])
-        .arg(&file);
-    let others = tree.given_paths().into_iter();
-    command.args(others.filter(|path| Some(*path) != tree.path()));
-    command.args(options.policy.arguments());
-    command.args(["--backend", options.backend.with(None).word()]);
-    for (name, value) in &options.binding.parameters.list {
-        command.arg("--param").arg(format!("{name}={value}"));
-    }
-    say("\n")?;
-    let status = command.status().map_err(Failure::host)?;
-    // A process that was killed proves nothing.
-    let code = status.code().and_then(|code| u8::try_from(code).ok());
-    Ok(code.map_or(Exit::Inconclusive.into(), ExitCode::from))
-}
-
-/// A folder for the time of a test.
-#[cfg(feature = "lab")]
-struct Folder(PathBuf);
-
-#[cfg(feature = "lab")]
-impl Folder {
-    fn new() -> std::io::Result<Self> {
-        let path = std::env::temp_dir().join(format!("lanfence-fix-{}", std::process::id()));
-        std::fs::create_dir(&path)?;
-        Ok(Self(path))
-    }
-}
-
-#[cfg(feature = "lab")]
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // Nothing is lost where it stays.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
+    new.filter(|rule| !before.contains(rule)).collect()
 }

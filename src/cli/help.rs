@@ -76,6 +76,10 @@ pub const EXAMPLES: [(&str, &[(&str, &str)]); 23] = [
                 "fix my-filter.xml -o fixed.xml --verify",
                 "write the fixed filter, and prove it with libvirt and the kernel",
             ),
+            (
+                "fix my-filter.xml --domain-xml web.xml --json fix.json",
+                "fix the filter of a guest, and keep the edits for a program",
+            ),
         ],
     ),
     (

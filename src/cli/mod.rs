@@ -5,6 +5,7 @@ mod bless;
 mod check;
 mod completions;
 mod diff;
+mod evidence;
 mod explain;
 mod failure;
 mod fix;
@@ -25,6 +26,7 @@ mod options;
 mod output;
 mod report;
 mod sarif;
+mod sarif_of_run;
 
 use crate::verdict::Exit;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};

@@ -60,7 +60,7 @@ impl PolicyOption {
             ),
             None => (
                 Policy::EXAMPLE.to_owned(),
-                "the built-in example".to_owned(),
+                Policy::EXAMPLE_ORIGIN.to_owned(),
             ),
         };
         let policy = Policy::parse(&text, &origin).map_err(Failure::usage)?;

@@ -6,8 +6,9 @@ mod reading;
 mod views;
 
 use super::baseline::BaselineOptions;
+use super::evidence;
 use super::failure::Failure;
-use super::output::{relative, say};
+use super::output::say;
 use crate::report::baseline::Observed;
 use crate::report::merge::merge;
 use crate::report::{html, json, table};
@@ -56,7 +57,8 @@ enum Verb {
         /// Where the page is written
         #[arg(long, short, value_name = "FILE")]
         output: PathBuf,
-        /// Folder that `verify --out` wrote, to link its files
+        /// Folder that `verify --out` wrote: its small files become part of the page, the others are
+        /// linked
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
     },
@@ -97,8 +99,8 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
 /// Writes the page of a run.
 fn page(file: &Path, output: &Path, out: Option<&Path>) -> Result<ExitCode, Failure> {
     let (_, run) = read(file)?;
-    let evidence = out.map(|folder| relative(output, folder)).transpose()?;
-    std::fs::write(output, html::html(&run, evidence.as_deref()))
+    let evidence = evidence::read(&run, output, out)?;
+    std::fs::write(output, html::html(&run, &evidence))
         .map_err(|error| Failure::file(output, error))?;
     Ok(Exit::Pass.into())
 }

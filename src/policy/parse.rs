@@ -9,6 +9,9 @@ impl Policy {
     /// The shipped example: the LAN of the article.
     pub const EXAMPLE: &'static str = include_str!("../../lanfence.toml");
 
+    /// What stands for the name of a file where the example is used.
+    pub const EXAMPLE_ORIGIN: &'static str = "the built-in example";
+
     /// Parses and checks a policy. `origin` names the text in messages, as a path does.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! Causes of leaks and blocks in words, for every rendering.
 
-use crate::report::model::{Cause, Cell, Failure, Run};
+use crate::policy::Policy;
+use crate::report::model::{Cause, Cell, Failure, FilterInfo, Run};
 use crate::report::text::{clean, plural};
 
 /// The causes of a run with this failure, in their order.
@@ -19,6 +20,22 @@ pub fn are_complete(run: &Run, failure: Failure) -> bool {
     failed.all(|probe| causes.iter().any(|cause| cause.probes.contains(&probe.id)))
 }
 
+/// The file to look at where no rule is to blame: the filter's own, or that of the policy which it
+/// is generated from. None where neither is a file.
+pub fn home<'a>(filter: &'a FilterInfo, policy: &'a str) -> Option<&'a str> {
+    let source = filter.source.split(", ").next().unwrap_or_default();
+    let is_own = source != "none" && !source.starts_with("generated from ");
+    if is_own {
+        return Some(source).filter(|source| !source.is_empty());
+    }
+    Some(policy).filter(|policy| ![Policy::EXAMPLE_ORIGIN, ""].contains(policy))
+}
+
+/// What is the matter, in one sentence.
+pub fn why(cause: &Cause) -> String {
+    clean(&cause.text).trim_end_matches('.').to_owned()
+}
+
 /// `115 probes`, those of all causes.
 pub fn probes(causes: &[&Cause]) -> String {
     plural(causes.iter().map(|cause| cause.probes.len()).sum(), "probe")
@@ -34,8 +51,7 @@ pub fn message(cause: &Cause) -> String {
         ),
         (probes, _) => plural(probes, "probe"),
     };
-    let text = clean(&cause.text);
-    format!("{}: {count}", text.trim_end_matches('.'))
+    format!("{}: {count}", why(cause))
 }
 
 /// Where the rule stands and what it says, or where the filter does.

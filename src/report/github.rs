@@ -19,7 +19,7 @@ pub fn annotations(run: &Run) -> Vec<String> {
     ] {
         if causes::are_complete(run, failure) {
             let found = causes::of(run, failure).into_iter();
-            all.extend(found.map(|cause| of_cause(cause, word)));
+            all.extend(found.map(|cause| of_cause(run, cause, word)));
         } else {
             all.extend(of_verdict(run, Verdict::Fail(failure), word));
         }
@@ -75,8 +75,8 @@ pub fn changes(run: &Run, found: &Comparison) -> Vec<String> {
             .causes
             .iter()
             .find(|cause| cause.probes.contains(&change.probe));
-        match cause.and_then(|cause| cause.place.as_ref()) {
-            Some(place) if level == "error" => at(place, &title, &text),
+        match cause.and_then(|cause| place_of(run, cause)) {
+            Some(place) if level == "error" => at(&place, &title, &text),
             _ => annotation(level, &title, &text),
         }
     };
@@ -90,14 +90,25 @@ pub fn changes(run: &Run, found: &Comparison) -> Vec<String> {
 }
 
 /// One cause, at its line of the filter.
-fn of_cause(cause: &Cause, word: &str) -> String {
+fn of_cause(run: &Run, cause: &Cause, word: &str) -> String {
     let (title, text) = (word.to_owned(), causes::message(cause));
     let line = causes::place_line(cause).map(|line| format!(" ({line})"));
     let text = format!("{text}{}", line.unwrap_or_default());
-    match &cause.place {
+    match place_of(run, cause) {
         None => command(&title, &text),
-        Some(place) => at(place, &title, &text),
+        Some(place) => at(&place, &title, &text),
     }
+}
+
+/// Where the rule stands; else the beginning of the filter's file, or of the policy's.
+fn place_of(run: &Run, cause: &Cause) -> Option<CausePlace> {
+    let beginning = |file: &str| CausePlace {
+        file: file.to_owned(),
+        line: 1,
+        column: 1,
+    };
+    let home = causes::home(&run.filter, &run.policy);
+    cause.place.clone().or_else(|| home.map(beginning))
 }
 
 /// An error at a place of the filter.

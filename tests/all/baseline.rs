@@ -60,7 +60,14 @@ fn what_is_accepted_is_red_in_no_view() {
                 "--baseline",
                 "baseline.toml",
             ])
-            .args(["--junit", "junit.xml", "--html", "page.html"])
+            .args([
+                "--junit",
+                "junit.xml",
+                "--html",
+                "page.html",
+                "--sarif",
+                "run.sarif",
+            ])
             .current_dir(repository.0.path())
             .env("GITHUB_ACTIONS", "true")
             .env("GITHUB_STEP_SUMMARY", repository.path("summary.md"))
@@ -72,6 +79,12 @@ fn what_is_accepted_is_red_in_no_view() {
     };
     let green = as_on_github(0);
     assert!(!green.text().contains("::error"), "{}", green.text());
+    let sarif = || -> serde_json::Value {
+        let document = serde_json::from_str(&repository.read("run.sarif"));
+        let document: serde_json::Value = document.expect("SARIF");
+        document["runs"][0]["results"].clone()
+    };
+    assert_eq!(sarif(), serde_json::json!([]));
     let junit = repository.read("junit.xml");
     assert!(
         !junit.contains("<failure") && !junit.contains("<error"),
@@ -92,6 +105,11 @@ fn what_is_accepted_is_red_in_no_view() {
     assert!(errors[0].contains("wan-edges/dns-8-8-8-8"), "{}", errors[0]);
     assert_eq!(repository.read("junit.xml").matches("<failure").count(), 1);
     assert!(repository.read("page.html").contains("new leak"));
+    let results = sarif();
+    assert_eq!(results.as_array().map(Vec::len), Some(1), "{results:#}");
+    let place = &results[0]["locations"][0]["physicalLocation"];
+    assert_eq!(place["artifactLocation"]["uri"], "filter.xml");
+    assert_eq!(place["region"]["startLine"], 18);
     assert!(repository.read("summary.md").contains("New leaks (1)"));
 }
 
@@ -247,6 +265,25 @@ fn two_runs_are_told_apart_and_each_view_is_made_later() {
         let file = &result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"];
         assert_eq!(file, "filter.xml");
     }
+    // Each stands at the rule that decides: the mask of 255.255.255.255 is in line 10.
+    let at = |probe: &str| {
+        let text = |it: &&serde_json::Value| {
+            let text = it["message"]["text"].as_str().expect("a message");
+            text.starts_with(&format!("{probe}: "))
+        };
+        let result = results.iter().find(text).expect("the probe");
+        let region = &result["locations"][0]["physicalLocation"]["region"];
+        (
+            region["startLine"].clone(),
+            result["message"]["text"].to_string(),
+        )
+    };
+    let (line, text) = at("wan-edges/class-e");
+    assert_eq!(line, 9);
+    assert!(text.contains("rule 3 of no-out-traffic"), "{text}");
+    let (line, text) = at("wan-ipv6/udp-53");
+    assert_eq!(line, 1);
+    assert!(text.contains("chain='ipv4'"), "{text}");
     repository.edit("filter.xml", "</filter>", ONE_MORE);
     repository.verify(&[]).is(1);
     let worse = repository.run(&["report", "diff", "main.json", "run.json"]);

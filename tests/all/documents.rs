@@ -344,6 +344,44 @@ fn what_mutate_writes_fits_its_schema() {
 }
 
 #[test]
+fn what_fix_writes_fits_its_schema() {
+    let schema = serde_json::from_str(&read(Path::new("docs/fix.schema.json"))).expect("JSON");
+    let validator = jsonschema::draft202012::new(&schema).expect("a schema");
+    let folder = tempfile::tempdir().expect("a folder");
+    let (file, fixed) = (folder.path().join("fix.json"), folder.path().join("f.xml"));
+    let fix = |filter: &Path| -> serde_json::Value {
+        let output = Command::new(env!("CARGO_BIN_EXE_lanfence"))
+            .current_dir(ROOT)
+            .arg("fix")
+            .arg(filter)
+            .arg("--json")
+            .arg(&file)
+            .arg("-o")
+            .arg(&fixed)
+            .output()
+            .expect("lanfence can be started");
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let text = std::fs::read_to_string(&file).expect("it was written");
+        let document = serde_json::from_str(&text).expect("JSON");
+        let errors = validator.iter_errors(&document);
+        let errors: Vec<String> = errors.map(|error| error.to_string()).collect();
+        assert_eq!(errors, Vec::<String>::new());
+        document
+    };
+    let document = fix(Path::new("examples/no-out-traffic.xml"));
+    let edits = document["edits"].as_array().expect("edits");
+    let of = |word: &str| edits.iter().filter(|edit| edit["edit"] == word).count();
+    assert_eq!(of("to-root"), 1, "{edits:#?}");
+    assert!(of("insert") > 10, "{edits:#?}");
+    let text = std::fs::read_to_string(&fixed).expect("the fixed filter");
+    assert_eq!(document["after"], text.as_str());
+    // One that is proven already has no edits and no difference.
+    let again = fix(&fixed);
+    assert_eq!(again["edits"], serde_json::json!([]));
+    assert!(again["diff"].is_null());
+}
+
+#[test]
 fn what_check_prints_fits_its_schema() {
     let schema = serde_json::from_str(&read(Path::new("docs/check.schema.json"))).expect("JSON");
     let validator = jsonschema::draft202012::new(&schema).expect("a schema");

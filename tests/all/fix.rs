@@ -75,6 +75,35 @@ fn the_difference_is_one_that_patch_takes() {
     assert_eq!(text("mine.xml"), text("fixed.xml"));
 }
 
+/// Filter, MAC address and parameters of a guest's interface, as `check` takes them.
+#[test]
+fn the_filter_of_a_guest_is_fixed_for_that_guest() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let (own, guest, fixed) = (path("own.xml"), path("web.xml"), path("fixed.xml"));
+    let filter = "<filter name='own'>\n  <!-- the guest's own MAC only -->\n  \
+        <rule action='drop' direction='out' priority='-500'><mac match='no' srcmacaddr='52:54:00:aa:bb:02'/></rule>\n  \
+        <rule action='drop' direction='out'><ip match='no' dstipaddr='$NET' dstipmask='24'/></rule>\n</filter>\n";
+    let domain = "<domain type='kvm'><name>web</name><devices><interface type='bridge'>\
+        <mac address='52:54:00:aa:bb:02'/><source bridge='br0'/><filterref filter='own'>\
+        <parameter name='NET' value='192.168.1.0'/></filterref></interface></devices></domain>";
+    std::fs::write(&own, filter).unwrap();
+    std::fs::write(&guest, domain).unwrap();
+    let of_guest = ["--domain-xml", &guest, "--policy", POLICY];
+    let words = [&["fix", &own, "-o", &fixed, "--verify"], &of_guest[..]].concat();
+    let (code, stdout, stderr) = lanfence(&words);
+    assert_eq!(code, 0, "{stdout}{stderr}");
+    assert!(
+        stdout.contains("guest   web, interface 52:54:00:aa:bb:02"),
+        "{stdout}"
+    );
+    assert!(stdout.contains("PASS: 1 of 1 cell green"), "{stdout}");
+    let check = lanfence(&[&["check", &fixed], &of_guest[..]].concat());
+    assert_eq!(check.0, 0, "{}", check.1);
+    let text = std::fs::read_to_string(&fixed).unwrap();
+    assert!(text.contains("<filter name='own'"), "{text}");
+}
+
 /// A real libvirt, kernel and sensors.
 #[rstest]
 #[case::the_articles(ARTICLE)]
@@ -94,6 +123,8 @@ fn the_tap_test_proves_it(#[case] filter: &str) {
 
 #[rstest]
 #[case::no_filter(&["fix"], 2, "FILTER")]
+#[case::no_guest(&["fix", "--domain-xml", "/nonexistent.xml"], 2, "/nonexistent.xml")]
+#[case::no_json(&["fix", ARTICLE, "--json", "/nonexistent/x.json"], 2, "/nonexistent")]
 #[case::no_file(&["fix", "/nonexistent.xml"], 2, "nonexistent")]
 #[case::a_policy(&["fix", POLICY], 2, "lanfence.toml")]
 #[case::no_directory(&["fix", ARTICLE, "-o", "/nonexistent/x.xml"], 2, "/nonexistent")]

@@ -177,6 +177,32 @@ impl Browser {
         );
     }
 
+    /// Runs a script that saves a file, and gives what was saved.
+    pub fn save(&mut self, script: &str, folder: &Path) -> Vec<u8> {
+        let folder = folder.join("saved");
+        std::fs::create_dir_all(&folder).expect("a folder for what is saved");
+        let allow = json!({
+            "behavior": "allowAndName", "downloadPath": folder, "eventsEnabled": true
+        });
+        self.ask("Browser.setDownloadBehavior", &allow);
+        self.eval(&format!("void ({script})"));
+        let mut at = 0;
+        loop {
+            while at == self.events.len() {
+                let message = self.hear("a file that is saved");
+                self.events.push(message);
+            }
+            let event = &self.events[at];
+            let state = event["params"]["state"].as_str();
+            if event["method"] == "Browser.downloadProgress" && state == Some("completed") {
+                let name = event["params"]["guid"].as_str().expect("a name");
+                return std::fs::read(folder.join(name)).expect("what was saved");
+            }
+            assert_ne!(state, Some("canceled"), "{event}");
+            at += 1;
+        }
+    }
+
     /// Presses a key that writes this text.
     pub fn key(&mut self, key: &str) {
         let text = if key == "Enter" { "\r" } else { key };

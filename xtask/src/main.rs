@@ -2,6 +2,7 @@
 //! commands that need both. It never links libvirt, so it compiles on a bare machine.
 
 mod apt;
+mod browser;
 mod cache;
 mod distro;
 mod elf;

@@ -1,6 +1,7 @@
 //! The tasks that set up, build the image and then hand over to another
 //! command, whose exit code is theirs.
 
+use crate::browser;
 use crate::cache::Cache;
 use crate::hosts;
 use crate::image;
@@ -89,6 +90,7 @@ fn lanfence(options: Options, verb: &str, arguments: Vec<OsString>) -> Result<()
 pub fn test(options: Options, arguments: Vec<OsString>) -> Result<()> {
     let mut command = prepared(options)?;
     if arguments.is_empty() {
+        browser::prepare_for_tests(options);
         hosts::prepare_for_tests(options)?;
         for need in wishes::all() {
             setup::wish(options, need);

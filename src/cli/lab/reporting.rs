@@ -2,8 +2,11 @@
 
 use super::paths;
 use crate::cli::baseline::Loaded;
+use crate::cli::evidence;
 use crate::cli::failure::Failure;
-use crate::cli::output::{complain, relative, say};
+use crate::cli::output::{complain, say};
+use crate::cli::sarif;
+use crate::cli::sarif_of_run::results;
 use crate::report::baseline::{Comparison, Observed};
 use crate::report::color;
 use crate::report::github;
@@ -39,10 +42,16 @@ pub struct Output {
     /// Write the run as JUnit XML
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
+    /// Write what is wrong in the run as SARIF 2.1.0, for code-scanning pages
+    ///
+    /// Each leak and block stands at the rule of the filter that it comes from; with --baseline what is
+    /// accepted is left out.
+    #[arg(long, value_name = "FILE")]
+    sarif: Option<PathBuf>,
     /// Write the run as a page for a browser
     ///
     /// One file that needs no network: every probe with its frame, the rule that decided and
-    /// where it was seen. It links to the evidence of --out.
+    /// where it was seen. Small files of the evidence of --out are part of it, the others are linked.
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
     /// Write one line for each verdict
@@ -71,7 +80,13 @@ impl Output {
     /// Makes the directory for evidence, and refuses files that cannot be written.
     pub fn prepare(&self) -> Result<Option<PathBuf>, Failure> {
         let out = self.out.as_deref().map(paths::output).transpose()?;
-        let files = [&self.json, &self.junit, &self.html, &self.verdicts];
+        let files = [
+            &self.json,
+            &self.junit,
+            &self.sarif,
+            &self.html,
+            &self.verdicts,
+        ];
         files
             .into_iter()
             .flatten()
@@ -156,12 +171,12 @@ pub fn report(output: &Output, run: &Run, baseline: Option<&Loaded>) -> Exit {
     let found = compared.as_ref().map(|(_, found)| found);
     let junit = || junit::compared(run, found).map_err(Failure::host);
     bad.extend(write(files.junit.as_deref(), junit).err());
+    let sarif = || Ok(sarif::document(&results(run, found)));
+    bad.extend(write(files.sarif.as_deref(), sarif).err());
     let page = || {
-        let evidence = files.html.as_deref().zip(files.out.as_deref());
-        let evidence = evidence
-            .map(|(page, out)| relative(page, out))
-            .transpose()?;
-        Ok(html::compared(run, evidence.as_deref(), found))
+        let page = files.html.as_deref().unwrap_or(Path::new("."));
+        let evidence = evidence::read(run, page, files.out.as_deref())?;
+        Ok(html::compared(run, &evidence, found))
     };
     bad.extend(write(files.html.as_deref(), page).err());
     let verdicts = || Ok(verdict_lines::verdict_lines(run));

@@ -3,10 +3,9 @@
 use super::reading::read;
 use crate::cli::failure::Failure;
 use crate::cli::output::say;
-use crate::cli::sarif::{Result as SarifResult, document};
-use crate::report::findings::{Finding, findings, place};
-use crate::report::model::{Failure as Wrong, FilterInfo, Run, Verdict};
-use crate::report::{junit as xml, markdown as summary, titles};
+use crate::cli::sarif::document;
+use crate::cli::sarif_of_run::results;
+use crate::report::{junit as xml, markdown as summary};
 use crate::verdict::Exit;
 use clap::Args;
 use std::path::PathBuf;
@@ -37,64 +36,6 @@ pub fn junit(file: &File) -> Result<ExitCode, Failure> {
 /// Prints what is wrong in the run as SARIF.
 pub fn sarif(file: &File) -> Result<ExitCode, Failure> {
     let (_, run) = read(&file.run)?;
-    say(&document(&results(&run)))?;
+    say(&document(&results(&run, None)))?;
     Ok(Exit::Pass.into())
-}
-
-/// A result for each probe that leaks, is blocked or is not proven, all cells in one; and for each
-/// cell that did not come to its end.
-fn results(run: &Run) -> Vec<SarifResult> {
-    let path = path(&run.filter);
-    let result = |rule: &str, level, message| SarifResult {
-        rule: rule.to_owned(),
-        level,
-        message,
-        path: path.clone(),
-        place: None,
-    };
-    let mut out = Vec::new();
-    for verdict in [
-        Verdict::Fail(Wrong::Leak),
-        Verdict::Fail(Wrong::Blocked),
-        Verdict::Inconclusive,
-    ] {
-        let level = match verdict {
-            Verdict::Inconclusive => "warning",
-            _ => "error",
-        };
-        let found = findings(run, verdict).into_iter();
-        out.extend(found.map(|finding| result(verdict.word(), level, message(&finding, run))));
-    }
-    let errors = run
-        .cells
-        .iter()
-        .filter_map(|cell| Some((cell, cell.error.as_ref()?)));
-    out.extend(errors.map(|(cell, error)| {
-        let message = format!("{}, step {}: {}", cell.name, error.step, error.message);
-        result(Verdict::Inconclusive.word(), "warning", message)
-    }));
-    out
-}
-
-fn message(finding: &Finding, run: &Run) -> String {
-    let mut text = format!(
-        "{}: {} {}",
-        finding.id,
-        finding.summary,
-        place(finding, run)
-    );
-    if let Some(point) = finding.last_seen {
-        text = format!("{text}, last seen at {}", titles::place(point));
-    }
-    match &finding.note {
-        Some(note) => format!("{text}: {note}"),
-        None => text,
-    }
-}
-
-/// The filter's file; none where it has none of its own.
-fn path(filter: &FilterInfo) -> Option<String> {
-    let source = filter.source.split(", ").next().unwrap_or_default();
-    let is_file = source != "none" && !source.starts_with("generated from ");
-    is_file.then(|| source.to_owned())
 }

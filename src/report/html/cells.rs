@@ -1,6 +1,6 @@
 //! Every cell: its time line, what stopped it, what only it found, its evidence.
 
-use super::link;
+use super::evidence;
 use super::view::{View, gravity};
 use super::words;
 use crate::report::model::{Cell, Step, Timing, Verdict};
@@ -46,7 +46,7 @@ fn entry(view: &View<'_>, at: usize, open: bool) -> Markup {
             (facts(cell))
             (time_line(&cell.timings))
             (findings(view, at))
-            (evidence(view, cell))
+            (evidence::of_cell(view.evidence, &view.inside, cell))
         }
     }
 }
@@ -140,30 +140,4 @@ fn findings(view: &View<'_>, at: usize) -> Markup {
             }
         }
     }
-}
-
-fn evidence(view: &View<'_>, cell: &Cell) -> Markup {
-    html! {
-        @if !cell.evidence.is_empty() {
-            h4 { "Evidence" }
-            ul class="files" {
-                @for path in &cell.evidence {
-                    li {
-                        @match view.evidence.and_then(|folder| link::file(folder, path)) {
-                            Some(href) => a href=(href) download { (name(path)) },
-                            None => (clean(path)),
-                        }
-                    }
-                }
-            }
-            @if view.evidence.is_none() {
-                p class="remark" { "The files lie in the folder that --out named." }
-            }
-        }
-    }
-}
-
-/// The last part of a path.
-fn name(path: &str) -> String {
-    clean(path.rsplit('/').next().unwrap_or(path))
 }

@@ -38,11 +38,13 @@ pub fn slug(kind: &str, name: &str) -> String {
 
 /// The link to a file of the evidence in a folder; none for a path that leads out of it.
 pub fn file(folder: &str, path: &str) -> Option<String> {
+    is_within(path).then(|| format!("{}/{}", encoded(folder), encoded(path)))
+}
+
+/// Whether a path does not lead out of the folder that it starts from.
+pub fn is_within(path: &str) -> bool {
     let within = |part: &str| !part.is_empty() && !matches!(part, "." | "..");
-    if !path.split('/').all(within) || path.contains(['\\', '\0']) {
-        return None;
-    }
-    Some(format!("{}/{}", encoded(folder), encoded(path)))
+    path.split('/').all(within) && !path.contains(['\\', '\0'])
 }
 
 /// A path as a relative link; a scheme cannot begin in it, since colons are encoded.

@@ -9,6 +9,7 @@ mod against;
 mod cells;
 mod decode;
 mod drawing;
+mod evidence;
 mod grid;
 mod link;
 mod probes;
@@ -20,6 +21,8 @@ mod view;
 mod words;
 mod wrong;
 
+pub use evidence::{Evidence, LARGEST};
+
 use crate::report::baseline::Comparison;
 use crate::report::model::Run;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -28,18 +31,29 @@ use view::View;
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
-/// The page. `evidence` is the folder that the files of the evidence lie in, as a path from
-/// the page; without it they are named and not linked.
-pub fn html(run: &Run, evidence: Option<&str>) -> String {
+/// The page. Files of the evidence are part of it as long as it has less than 1 MB, the smallest
+/// first; the others are linked where their folder is known, else named.
+pub fn html(run: &Run, evidence: &Evidence) -> String {
     compared(run, evidence, None)
 }
 
 /// The same, with what the run changed against a baseline first.
-pub fn compared(run: &Run, evidence: Option<&str>, found: Option<&Comparison>) -> String {
-    let view = View::of(run, evidence);
-    let mut sections = sections(&view);
+pub fn compared(run: &Run, evidence: &Evidence, found: Option<&Comparison>) -> String {
+    let mut view = View::of(run, evidence);
+    let page = made(&view, found);
+    view.inside = evidence.fitting(page.len());
+    if view.inside.is_empty() {
+        page
+    } else {
+        made(&view, found)
+    }
+}
+
+/// The page of a view.
+fn made(view: &View<'_>, found: Option<&Comparison>) -> String {
+    let mut sections = sections(view);
     if let Some(found) = found {
-        let body = against::section(&view, found);
+        let body = against::section(view, found);
         let title = "Against the baseline".to_owned();
         let anchor = "against";
         sections.insert(
@@ -51,7 +65,7 @@ pub fn compared(run: &Run, evidence: Option<&str>, found: Option<&Comparison>) -
             },
         );
     }
-    page(&view, &sections).into_string()
+    page(view, &sections).into_string()
 }
 
 /// A part of the page.

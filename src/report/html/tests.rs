@@ -19,7 +19,7 @@ fn a_small_run() {
         });
     }
     // Style and script stand in files of their own.
-    let page = html(&run, Some("out"));
+    let page = html(&run, &Evidence::linked("out"));
     let page = page.replace(STYLE, "[style]").replace(SCRIPT, "[script]");
     let hashes = [STYLE, SCRIPT].map(link::hash);
     let page = page
@@ -38,7 +38,7 @@ fn a_small_run() {
 #[case::many_cells(examples::matrix(), "it is a switch, not a NIC")]
 #[case::dhcp_clients(examples::clients(), "Windows Server 2003 and XP")]
 fn says_what_the_report_says(#[case] run: Run, #[case] words: &str) {
-    let page = html(&run, None);
+    let page = html(&run, &Evidence::default());
     assert!(page.contains(words), "{page}");
 }
 
@@ -59,7 +59,7 @@ fn a_red_grid_of_51_cells_has_less_than_a_megabyte() {
         cell.probes = probes.iter().map(result).collect();
         run.cells.push(cell);
     }
-    let page = html(&run, Some("evidence"));
+    let page = html(&run, &Evidence::linked("evidence"));
     assert!(page.len() < 1_000_000, "{} bytes", page.len());
     assert!(page.contains("all 51 cells"));
 }
@@ -168,7 +168,7 @@ fn is_tame(page: &str) -> Result<(), TestCaseError> {
 proptest! {
     #[test]
     fn nothing_that_a_report_says_is_run(run in arbitrary::run()) {
-        is_tame(&html(&run, Some("out")))?;
+        is_tame(&html(&run, &Evidence::linked("out")))?;
     }
 }
 

@@ -1,6 +1,7 @@
 //! The run as the page shows it: every probe once, with the cells gathered in which it came out
 //! the same.
 
+use super::evidence::Evidence;
 use super::link::Slugs;
 use crate::probe::{Expect, Group};
 use crate::report::findings::labels;
@@ -22,8 +23,10 @@ pub struct View<'a> {
     pub probes: Vec<ProbeView<'a>>,
     /// Rows of the table: group, expectation, and the anchor of its probes.
     pub rows: Vec<Row>,
-    /// The folder of the evidence as a link from the page, where that is known.
-    pub evidence: Option<&'a str>,
+    /// The files of the evidence.
+    pub evidence: &'a Evidence,
+    /// Those of them that are part of the page.
+    pub inside: BTreeSet<&'a str>,
 }
 
 /// A row of the table.
@@ -157,7 +160,7 @@ pub fn gravity(verdict: Verdict) -> u8 {
 
 impl<'a> View<'a> {
     /// Gathers the results of all cells.
-    pub fn of(run: &'a Run, evidence: Option<&'a str>) -> Self {
+    pub fn of(run: &'a Run, evidence: &'a Evidence) -> Self {
         let facts: HashMap<&str, &ProbeFacts> =
             run.probes.iter().map(|it| (it.id.as_str(), it)).collect();
         let mut slugs = Slugs::default();
@@ -180,6 +183,7 @@ impl<'a> View<'a> {
             probes,
             rows,
             evidence,
+            inside: BTreeSet::new(),
         }
     }
 

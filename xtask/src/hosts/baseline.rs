@@ -46,15 +46,24 @@ impl Wanted {
         Ok(true)
     }
 
+    /// Checks that the options go together.
+    ///
+    /// # Errors
+    ///
+    /// [`crate::failure::Usage`] otherwise.
+    pub fn fit(&self) -> Result<()> {
+        if self.strict && self.baseline.is_none() {
+            bail!(usage("--strict wants a --baseline"));
+        }
+        Ok(())
+    }
+
     /// Checks what can be checked before hosts run: that the baseline is one, and of these hosts.
     ///
     /// # Errors
     ///
-    /// [`CommandFailed`] after lanfence has said what is wrong, and wrong options.
+    /// [`CommandFailed`] after lanfence has said what is wrong.
     pub fn check(&self, programs: &Path, hosts: &[&str], work: &Path) -> Result<()> {
-        if self.strict && self.baseline.is_none() {
-            bail!(usage("--strict wants a --baseline"));
-        }
         let Some(baseline) = &self.baseline else {
             return Ok(());
         };

@@ -158,6 +158,7 @@ fn test(options: Options, mut words: Words) -> Result<()> {
             break;
         }
     }
+    wanted.fit()?;
     if scenarios.is_empty() {
         scenarios.extend(scenarios::ALL);
     }
@@ -167,7 +168,9 @@ fn test(options: Options, mut words: Words) -> Result<()> {
     let names: Vec<&str> = manifests.iter().map(|it| it.name.as_str()).collect();
     let scratch = RunDirectory::new(&ready.cache)?;
     wanted.check(programs, &names, scratch.path())?;
-    image::build_pure(options.offline)?;
+    if scenarios.iter().any(|scenario| scenario.is_pure()) {
+        image::build_pure(options.offline)?;
+    }
     let work = image::workspace();
     let mut records = Vec::new();
     for manifest in &manifests {

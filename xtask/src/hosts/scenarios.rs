@@ -170,6 +170,11 @@ pub const ALL: &[Scenario] = &[
 ];
 
 impl Scenario {
+    /// Whether it runs the program that was built without the lab.
+    pub fn is_pure(&self) -> bool {
+        self.words.iter().any(|word| word.contains("/pure/"))
+    }
+
     /// The scenario of this title.
     pub fn titled(title: &str) -> Option<&'static Scenario> {
         ALL.iter().find(|scenario| scenario.title == title)

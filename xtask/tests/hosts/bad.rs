@@ -29,6 +29,7 @@ fn manifest(directory: &Path, keys: &str) -> String {
     UNFIT,
     "--offline forbids downloading"
 )]
+#[case::strict_about_nothing("test --strict debian-13", USAGE, "--strict wants a --baseline")]
 #[case::no_such_trial("test --scenario frob debian-13", USAGE, "there is no scenario `frob`")]
 fn what_cannot_be_is_refused(#[case] words: &str, #[case] code: i32, #[case] expected: &str) {
     let directory = tempfile::tempdir().expect("scratch directory");
