@@ -278,7 +278,7 @@ fn two_runs_are_told_apart_and_each_view_is_made_later() {
             result["message"]["text"].to_string(),
         )
     };
-    let (line, text) = at("wan-edges/class-e");
+    let (line, text) = at("wan-edges/class-e-last");
     assert_eq!(line, 9);
     assert!(text.contains("rule 3 of no-out-traffic"), "{text}");
     let (line, text) = at("wan-ipv6/udp-53");

@@ -43,7 +43,7 @@ impl Evidence {
     }
 
     /// Those that fit into a page that has so many bytes without them, the smallest first.
-    pub(super) fn fitting(&self, page: usize) -> BTreeSet<&str> {
+    pub(super) fn fitting(&self, run: &Run, page: usize) -> BTreeSet<&str> {
         let mut left = PAGE.saturating_sub(page);
         let mut files: Vec<(usize, &str)> = self
             .files
@@ -51,9 +51,15 @@ impl Evidence {
             .map(|(path, content)| (content.len(), path.as_str()))
             .collect();
         files.sort_unstable();
+        // A report may name one file for several cells.
+        let mut times: BTreeMap<&str, usize> = BTreeMap::new();
+        for path in run.cells.iter().flat_map(|cell| &cell.evidence) {
+            *times.entry(path).or_default() += 1;
+        }
         let mut out = BTreeSet::new();
         for (length, path) in files {
-            let cost = length.div_ceil(3) * 4 + path.len() * 2 + AROUND;
+            let once = length.div_ceil(3) * 4 + path.len() * 2 + AROUND;
+            let cost = once.saturating_mul(times.get(path).copied().unwrap_or_default());
             if cost > left {
                 break;
             }
@@ -136,6 +142,7 @@ fn name(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::examples;
 
     fn evidence(files: &[(&str, usize)]) -> Evidence {
         let files = files.iter();
@@ -149,11 +156,17 @@ mod tests {
     #[test]
     fn the_smallest_files_are_part_of_the_page_as_long_as_it_is_small() {
         let all = evidence(&[("a/frames.pcapng", 400_000), ("a/rules.txt", 1_500)]);
-        let names = |page| all.fitting(page).into_iter().collect::<Vec<_>>();
-        assert_eq!(names(100_000), ["a/frames.pcapng", "a/rules.txt"]);
-        assert_eq!(names(500_000), ["a/rules.txt"]);
-        assert_eq!(names(949_000), Vec::<&str>::new());
-        assert_eq!(names(2_000_000), Vec::<&str>::new());
+        let mut run = examples::red();
+        run.cells.truncate(1);
+        run.cells[0].evidence = ["a/frames.pcapng", "a/rules.txt"].map(str::to_owned).into();
+        let names = |run: &Run, page| all.fitting(run, page).into_iter().collect::<Vec<_>>();
+        assert_eq!(names(&run, 100_000), ["a/frames.pcapng", "a/rules.txt"]);
+        assert_eq!(names(&run, 500_000), ["a/rules.txt"]);
+        assert_eq!(names(&run, 949_000), Vec::<&str>::new());
+        assert_eq!(names(&run, 2_000_000), Vec::<&str>::new());
+        // Twice in the page it takes twice the room.
+        run.cells.push(run.cells[0].clone());
+        assert_eq!(names(&run, 100_000), ["a/rules.txt"]);
     }
 
     #[test]

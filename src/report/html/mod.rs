@@ -41,7 +41,7 @@ pub fn html(run: &Run, evidence: &Evidence) -> String {
 pub fn compared(run: &Run, evidence: &Evidence, found: Option<&Comparison>) -> String {
     let mut view = View::of(run, evidence);
     let page = made(&view, found);
-    view.inside = evidence.fitting(page.len());
+    view.inside = evidence.fitting(run, page.len());
     if view.inside.is_empty() {
         page
     } else {
