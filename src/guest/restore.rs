@@ -1,12 +1,14 @@
 //! A guest that was booted once, without a NIC, and goes on from there in every cell.
 
 use super::agent::AgentClient;
-use super::boot::{Attached, Guest, attach, blame, console, forgotten};
-use super::domain::{DomainSpec, domain_xml};
+use super::boot::{Attached, Guest, attach, blame, connect, forgotten};
+use super::console::Console;
+use super::domain::{DomainSpec, console_path, domain_xml};
 use super::error::GuestError;
 use super::interface::Interface;
 use super::owned::Owned;
 use super::ready::{Patience, ready};
+use super::typed::{Talk, say};
 use crate::frame::to_hex;
 use crate::lab::{Lab, Libvirt, PacketSocket, Sensor};
 use lanfence_agent::Op;
@@ -26,7 +28,8 @@ pub struct Identity<'a> {
     pub seed: [u8; 32],
 }
 
-/// Boots the guest, with a NIC or without, to READY and writes its state to the file.
+/// Boots the guest, with a NIC or without, to READY and writes its state to the file. What some
+/// guests have to be told on the way there is the talk.
 ///
 /// Nobody has opened the agent's port by then: a port that was open when the
 /// state was saved would be reported to the guest as closed and opened anew.
@@ -38,13 +41,18 @@ pub async fn save(
     lab: &Lab,
     spec: &DomainSpec<'_>,
     interface: Option<&Interface>,
+    talk: Option<&Talk>,
     file: &Path,
 ) -> Result<(), GuestError> {
     forgotten(lab, spec.name).await?;
     let domain = lab.libvirt.create_paused(&domain_xml(spec, interface))?;
     let domain = Owned::new(domain, lab.shortcuts);
-    let console = console(spec.name).await?;
+    let mut console = connect(&console_path(spec.name)).await?;
     domain.resume()?;
+    if let Some(talk) = talk {
+        say(lab, spec.name, &mut console, talk).await?;
+    }
+    let console = Console::read(console);
     let patience = Patience::of_boot(spec.accel, lab.slowness, &domain);
     ready(console.state(), spec.nonce, patience).await?;
     Ok(Libvirt::save(&domain, file)?)

@@ -23,7 +23,7 @@ const UNFINISHED: &str = "new";
 /// Bytes of snapshots that are kept, those used last: 70 MB for each accelerator and Linux
 /// image that is in use, as much again for USB NICs, and for all models of iPXE together, and 45 MB
 /// for each model of EDK2.
-const KEEP: u64 = 1 << 30;
+const KEEP: u64 = 1536 << 20;
 
 /// Longest wait for another worker that makes the same state: a boot under
 /// emulation on a busy machine and a write to disk.

@@ -15,17 +15,30 @@ const PROMPT: Duration = Duration::from_secs(20);
 
 /// What is typed, each time after the console has shown a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Talk(Vec<(&'static str, String)>);
+pub struct Talk {
+    lines: Vec<(&'static str, String)>,
+    /// Longest wait for what comes before a line, on a quick machine.
+    longest: Duration,
+}
 
 impl Talk {
     /// Pairs of what the console shows and what is then typed; each line is ended here.
     pub fn new(lines: Vec<(&'static str, String)>) -> Self {
-        Self(lines)
+        Self {
+            lines,
+            longest: PROMPT,
+        }
+    }
+
+    /// The same for a guest that takes so long at most until it shows what is waited for.
+    #[must_use]
+    pub fn within(self, longest: Duration) -> Self {
+        Self { longest, ..self }
     }
 
     /// All that is typed, a line each.
     pub fn typed(&self) -> String {
-        let lines = self.0.iter().map(|(_, line)| line.as_str());
+        let lines = self.lines.iter().map(|(_, line)| line.as_str());
         lines.collect::<Vec<_>>().join("\n")
     }
 }
@@ -45,14 +58,29 @@ pub async fn begin(
     forgotten(lab, spec.name).await?;
     let domain = create(lab, spec, interface)?;
     let tap = Sensor::start("tap", PacketSocket::open(&interface.tap)?)?;
-    let path = console_path(spec.name);
-    let mut console = connect(&path).await?;
+    let mut console = connect(&console_path(spec.name)).await?;
     domain.resume()?;
-    let longest = lab.slowness.stretch(PROMPT);
+    say(lab, spec.name, &mut console, talk).await?;
+    // Nobody listens any more; QEMU keeps the text.
+    Ok(Machine {
+        tap,
+        domain,
+        interface: interface.clone(),
+    })
+}
+
+/// Says all of the talk on the console of the domain. What is shown meanwhile is gone.
+pub(super) async fn say(
+    lab: &Lab,
+    domain: &str,
+    console: &mut UnixStream,
+    talk: &Talk,
+) -> Result<(), GuestError> {
+    let longest = lab.slowness.stretch(talk.longest);
     let mut shown = Vec::new();
-    for (prompt, line) in &talk.0 {
+    for (prompt, line) in &talk.lines {
         let started = Instant::now();
-        let typed = type_line(&mut console, &mut shown, (prompt, line));
+        let typed = type_line(console, &mut shown, (prompt, line));
         let Ok(typed) = tokio::time::timeout(longest, typed).await else {
             return Err(GuestError::Deadline {
                 waiting: format!("`{prompt}` on the guest's console"),
@@ -62,16 +90,11 @@ pub async fn begin(
             });
         };
         typed.map_err(|source| LabError::File {
-            path: path.clone().into(),
+            path: console_path(domain).into(),
             source,
         })?;
     }
-    // Nobody listens any more; QEMU keeps the text.
-    Ok(Machine {
-        tap,
-        domain,
-        interface: interface.clone(),
-    })
+    Ok(())
 }
 
 /// Types the line once the prompt has been shown, and waits for the guest to show it in turn: what

@@ -64,9 +64,71 @@ fn the_generated_filter_is_green_for_a_stack_without_tcp(#[case] cell: &str) {
     assert_eq!(ids, expected);
 }
 
+/// EDK2 has IPv6 too. Its one other NIC here is driven by the ROM of another project.
+#[rstest]
+#[case::its_own_driver("edk2/virtio")]
+#[case::a_driver_from_a_rom("edk2/pcnet")]
+fn the_generated_filter_is_green_for_a_stack_with_ipv6(#[case] cell: &str) {
+    let done = verify(&["--cell", cell]);
+    assert_eq!(done.code, 0, "{}", done.printed());
+    let cell = &done.run().cells[0];
+    assert_eq!(
+        (cell.leak_check, cell.driver.as_deref()),
+        (Some(true), Some("EDK2"))
+    );
+    let ids: Vec<&str> = cell.probes.iter().map(|probe| probe.id.as_str()).collect();
+    let expected = [
+        "dhcp/discover",
+        "dhcp/offer",
+        "dhcp/request",
+        "dhcp/ack",
+        "lan-unicast/tftp-lan",
+        "lan-inbound/tftp-answer",
+        "wan-ipv4/tftp-wan",
+        "lan-unicast/http-connect",
+        "lan-unicast/http-lan",
+        "lan-inbound/http-answer",
+        "wan-ipv4/http-wan",
+        "lan-unicast/echo-lan",
+        "lan-inbound/echo-answer",
+        "wan-ipv4/echo-wan",
+        "ipv6-control/own-dad",
+        "ipv6-control/own-mld",
+        "lan-unicast/echo6-lan",
+        "lan-inbound/echo6-answer",
+        "wan-ipv6/echo-wan",
+    ];
+    assert_eq!(ids, expected);
+}
+
+/// The article's filter sees IPv4 only. That leaks is shown by what no Linux sent, and how it asks
+/// for a lease is in the evidence: with the broadcast flag (RFC 2131 section 4.1).
+#[test]
+fn the_articles_filter_lets_ipv6_out_of_edk2() {
+    let filter = example("no-out-traffic.xml");
+    let done = verify(&["--cell", "edk2/virtio", "--filter", &filter]);
+    assert_eq!(done.code, 1, "{}", done.printed());
+    let leaks = done.with(Verdict::Fail(Failure::Leak));
+    let ids: Vec<&str> = leaks.iter().map(|leak| leak.id.as_str()).collect();
+    assert_eq!(ids, ["wan-ipv6/echo-wan"], "{}", done.printed());
+    let blocked = done.with(Verdict::Fail(Failure::Blocked));
+    assert!(blocked.is_empty(), "{}", done.printed());
+    let frames = done.dir.path().join("out/edk2-virtio/frames.pcapng");
+    let frames = std::fs::read(&frames).expect("the frames of a red cell");
+    // Op, hardware, its length, hops; then the number of the exchange and the seconds.
+    let messages = frames
+        .windows(240)
+        .filter(|part| part.starts_with(&[1, 1, 6, 0]) && part[236..] == [99, 130, 83, 99]);
+    let flags: Vec<[u8; 2]> = messages.map(|part| [part[10], part[11]]).collect();
+    assert!(!flags.is_empty(), "a lease was asked for");
+    assert!(flags.iter().all(|flags| *flags == [0x80, 0]), "{flags:?}");
+}
+
 /// A guest image whose boot loader is damaged: the guest never sends a frame.
 #[rstest]
 #[case::grub_that_lost_its_script("grub/pcnet", "grub.0", "GRUB over iPXE sent no frame")]
+#[case::a_firmware_that_is_none("edk2/virtio", "ovmf-code.fd", "on the guest's console")]
+#[case::a_driver_that_is_none("edk2/pcnet", "efi-pcnet.rom", "it has no driver for the NIC")]
 #[case::a_rom_that_is_none(
     "uboot/virtio-non-transitional",
     "u-boot.rom",
@@ -87,8 +149,10 @@ fn a_damaged_boot_loader_is_inconclusive(
     }
     let loader = image.path().join(damaged);
     std::fs::remove_file(&loader).expect("the link");
-    // As long as a ROM has to be.
-    std::fs::write(&loader, vec![0x90; 1 << 20]).expect("a file");
+    // As long as it has to be.
+    let length = std::fs::metadata(guest_image().join(damaged)).map_or(0, |data| data.len());
+    let length = usize::try_from(length.max(512)).expect("it fits");
+    std::fs::write(&loader, vec![0x90; length]).expect("a file");
     let dir = image.path().display().to_string();
     let done = verify(&["--cell", cell, "--guest-image", &dir]);
     assert_eq!(done.code, 5, "{}", done.printed());
@@ -112,12 +176,18 @@ fn a_boot_loader_that_the_image_lacks_is_a_reason_to_skip() {
             "grub/pcnet",
             "--cell",
             "uboot/e1000",
+            "--cell",
+            "edk2/virtio",
         ])
         .args(["--guest-image", &dir])
         .output()
         .expect("lanfence can be started");
     let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
-    for (cell, what) in [("grub/pcnet", "GRUB"), ("uboot/e1000", "U-Boot")] {
+    for (cell, what) in [
+        ("grub/pcnet", "GRUB"),
+        ("uboot/e1000", "U-Boot"),
+        ("edk2/virtio", "EDK2"),
+    ] {
         let line = format!(
             "{cell} skipped: the guest image holds no {what}; `cargo xtask image` makes one that does\n"
         );
@@ -246,6 +316,8 @@ fn a_connection_of_the_boot_before_does_not_keep_a_server_from_answering() {
 #[case::a_link_that_is_down("ipxe/pcnet", "link")]
 #[case::a_paused_guest("ipxe/pcnet", "pause")]
 #[case::a_dead_sensor_beside_grub("grub/pcnet", "sensor")]
+#[case::a_dead_sensor_beside_edk2("edk2/virtio", "sensor")]
+#[case::a_link_of_edk2_that_is_down("edk2/virtio", "link")]
 fn what_breaks_in_mid_run_is_inconclusive(#[case] cell: &str, #[case] part: &str) {
     let done = verify(&["--cell", cell, "--inject", part]);
     assert_eq!(done.code, 5, "{}", done.printed());

@@ -1,6 +1,6 @@
 //! Which NIC models a firmware has drivers for.
 
-use super::quirks::Quirk;
+use super::quirks::{Quirk, quirk};
 use crate::guest::board::Board;
 use crate::guest::image::ImageContents;
 use crate::guest::kind::GuestKind;
@@ -18,21 +18,26 @@ const UBOOT: [&str; 4] = [
 
 /// The models whose driver EDK2 takes from a ROM, and the file in the guest image. The ROM is
 /// iPXE's for UEFI; of it EDK2 uses the driver alone (measured: docs/measurements.md#M57).
-const ROMS: [(&str, &str); 7] = [
+const ROMS: [(&str, &str); 8] = [
     ("pcnet", "efi-pcnet.rom"),
     ("rtl8139", "efi-rtl8139.rom"),
     ("ne2k_pci", "efi-ne2k_pci.rom"),
-    ("i82551", "efi-eepro100.rom"),
     ("e1000", "efi-e1000.rom"),
+    ("e1000-82544gc", "efi-e1000.rom"),
+    ("e1000-82545em", "efi-e1000.rom"),
     ("e1000e", "efi-e1000e.rom"),
     ("vmxnet3", "efi-vmxnet3.rom"),
 ];
+
+/// The ROM of Intel's 100 Mbit/s family, of all whose models it drives.
+const I8255X: &str = "efi-eepro100.rom";
 
 /// The file in the guest image with EDK2's driver for the model; none where it has its own or there is
 /// none.
 pub fn edk2_rom(model: &str) -> Option<&'static str> {
     let found = ROMS.iter().find(|(name, _)| *name == model);
-    found.map(|(_, file)| *file)
+    let family = (quirk(model).driver == "e100").then_some(I8255X);
+    found.map(|(_, file)| *file).or(family)
 }
 
 /// Why the firmware cannot use the model here; none where it can.

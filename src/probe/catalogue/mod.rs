@@ -27,7 +27,7 @@ mod wan4;
 mod wan6;
 
 pub(super) use book::{Draft, source_port};
-pub use firmware::{Shows, firmware_catalogue};
+pub use firmware::{Shows, TFTP_PORT, firmware_catalogue};
 pub use learning::learning_probe;
 
 use super::Probe;

@@ -11,6 +11,7 @@ use crate::lab::{LabError, STATE};
 use crate::layout::{Host, Lan, Layout};
 use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// EDK2's shell.
 #[derive(Debug)]
@@ -18,6 +19,9 @@ pub enum Edk2 {}
 
 /// What the shell shows while any key but one makes it run its script at once.
 const COUNTDOWN: &str = "any other key to continue";
+
+/// Longest wait for the countdown: the boot takes 4 s of a CPU, and half a minute of a busy machine.
+const BOOT: Duration = Duration::from_secs(60);
 
 /// What the last but one group of the guest's own IPv6 address is, so that its solicited-node
 /// group is not that of its link-local address, which the stack has joined already.
@@ -67,7 +71,7 @@ impl Firmware for Edk2 {
 }
 
 fn wake() -> Talk {
-    Talk::new(vec![(COUNTDOWN, String::new())])
+    Talk::new(vec![(COUNTDOWN, String::new())]).within(BOOT)
 }
 
 #[cfg(test)]

@@ -20,6 +20,10 @@ const REPEAT_S: u32 = 1;
 const TIMES: u32 = 5;
 const TIMES_OF_END: u32 = 30;
 
+/// What the shell's commands end with where there is no such NIC, and what it then says and ends.
+const NOT_FOUND: &str = "0xE";
+const NO_NIC: &str = "it has no driver for the NIC";
+
 /// Seconds that a page is waited for.
 const PAGE_S: u32 = 5;
 
@@ -39,7 +43,8 @@ pub fn rounds(lan: &Lan, guest: &Host) -> String {
     let (gateway, peer) = (&lan.gateway, &lan.peer);
     let (mine, local) = (guest.v6, guest.link_local);
     let mut text = format!(
-        "echo -off\nset -v run %1\nconnect -r\necho {READY} %run%\nfor %n run (1 {ROUNDS})\n"
+        "echo -off\nset -v run %1\necho {READY} %run%\nconnect -r\nifconfig -l eth0 > x\n\
+         if %lasterror% == {NOT_FOUND} then\n  reset -s \"{NO_NIC}\"\nendif\nfor %n run (1 {ROUNDS})\n"
     );
     // The lease is waited for in the background, for 4 s, and IPv6 takes 3 s of that. To go back to
     // automatic makes the address new, and so looked for before it is used.
@@ -47,7 +52,7 @@ pub fn rounds(lan: &Lan, guest: &Host) -> String {
         text,
         "  ifconfig -r eth0\n  ifconfig -l eth0 > y\n  ifconfig6 -r eth0\n  \
          ifconfig6 -s eth0 man host {mine} gw {}\n  \
-         ping6 -n 1 -s {local} {}\n  ping6 -n 1 -s {mine} {WAN6}\n",
+         ping6 -n 1 -s {mine} {WAN6}\n  ping6 -n 1 -s {local} {}\n",
         gateway.link_local, peer.link_local
     );
     // Nothing in the shell says that there is a lease, but the list of addresses changes.

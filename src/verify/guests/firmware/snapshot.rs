@@ -4,7 +4,8 @@
 
 use super::fetches;
 use crate::guest::{
-    DomainSpec, Interface, Machine, SnapshotKey, Snapshots, domain_xml, place, restore_silent, save,
+    DomainSpec, Interface, Machine, SnapshotKey, Snapshots, Talk, domain_xml, place,
+    restore_silent, save,
 };
 use crate::layout::Lan;
 use crate::report::model::Step;
@@ -58,6 +59,8 @@ pub struct MadeOf<'a> {
     pub files: Vec<&'a Path>,
     /// The guest's script.
     pub text: String,
+    /// What it is told so that it comes to where it is saved.
+    pub talk: Option<&'a Talk>,
 }
 
 /// The snapshot of a guest.
@@ -95,7 +98,9 @@ impl FirmwareSnapshot {
             file
         } else {
             enter(Step::Save);
-            let make = async |file: &Path| Ok(save(context.lab, spec, Some(bare), file).await?);
+            let make = async |file: &Path| {
+                Ok(save(context.lab, spec, Some(bare), made_of.talk, file).await?)
+            };
             snapshots.obtain::<VerifyError>(&key, make).await?
         };
         Ok(Some(Self { snapshots, file }))

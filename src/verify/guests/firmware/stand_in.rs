@@ -14,6 +14,7 @@ use crate::frame::l4::{flag, tcp_answer};
 use crate::frame::{Ip4, Ip6, Link, Upper, View, ethertype, protocol};
 use crate::lab::{Direction, LabError, PacketSocket, Sensor, Slowness};
 use crate::layout::wan::{WAN4, WAN6};
+use crate::probe::TFTP_PORT;
 use nix::poll::{PollFd, PollFlags, poll};
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -90,9 +91,6 @@ fn listen(socket: &PacketSocket, mut talks: Talks, slowness: Slowness, end: &Ato
         let mut polled = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
         // A timeout is a look at `end`, and so is an error.
         let _ = poll(&mut polled, LOOK_MS);
-        for answer in talks.due(Instant::now(), slowness) {
-            let _ = socket.send(&answer);
-        }
         loop {
             let seen = match socket.receive() {
                 Ok(Some(seen)) => seen,
@@ -103,6 +101,10 @@ fn listen(socket: &PacketSocket, mut talks: Talks, slowness: Slowness, end: &Ato
             if let Some(answer) = answer {
                 let _ = socket.send(&answer);
             }
+        }
+        // Not before all that a server has answered by then has been seen.
+        for answer in talks.due(Instant::now(), slowness) {
+            let _ = socket.send(&answer);
         }
     }
 }
@@ -178,7 +180,12 @@ impl Talks {
                 let last = u32::try_from(PAGE.len()).expect("a short page") + 2;
                 said.segment(flag::ACK, OURS.wrapping_add(last), next, b"")
             }
-            What::Echo | What::Echoes | What::Asks(_) | What::Ends(_) | What::Accepts => None,
+            What::Echo
+            | What::Echoes
+            | What::Asks(_)
+            | What::Ends(_)
+            | What::Accepts
+            | What::Gives => None,
         }
     }
 
@@ -212,6 +219,8 @@ const OURS: u32 = 0x6c61_6e66;
 enum What {
     /// A TFTP request.
     File,
+    /// What a TFTP server says.
+    Gives,
     /// An echo request.
     Echo,
     /// The answer to one.
@@ -268,6 +277,10 @@ impl Said {
                 _ if data > 0 => What::Asks(next),
                 _ => return None,
             }
+        } else if source == TFTP_PORT {
+            // One's own refusal is no server's, and may be lost.
+            upper.udp_payload().filter(|said| *said != TFTP_ERROR)?;
+            What::Gives
         } else {
             asked(frame).filter(|name| !name.contains(&format!("-{END}-")))?;
             What::File

@@ -132,6 +132,7 @@ impl<'a: 'b, 'b, F: Firmware> Start<'_, 'a, 'b, F> {
         let made_of = MadeOf {
             files: F::booted_from(spec.image),
             text: told.text(),
+            talk: told.talk(),
         };
         let enter = |step| self.run.enter(step);
         let found = match FirmwareSnapshot::find(context, &spec, &bare, &made_of, enter).await {

@@ -147,7 +147,7 @@ async fn find(
         return Ok(Known::At(snapshots, file));
     }
     enter(Step::Save);
-    let make = async |file: &Path| Ok(save(context.lab, &spec, None, file).await?);
+    let make = async |file: &Path| Ok(save(context.lab, &spec, None, None, file).await?);
     let file = snapshots.obtain::<VerifyError>(&key, make).await?;
     Ok(Known::At(snapshots, file))
 }

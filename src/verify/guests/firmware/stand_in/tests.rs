@@ -133,6 +133,30 @@ fn what_is_asked_once_is_answered_when_the_time_is_over(
 }
 
 #[test]
+fn a_file_that_its_server_gives_is_not_refused_when_the_time_is_over() {
+    let (mut talks, begin) = (Talks::default(), Instant::now());
+    let none = Slowness::NONE;
+    let asks = request("0a-lan-1");
+    assert_eq!(talks.answer(&asks, false, begin, none), None);
+    let (guest, server) = (Ipv4Addr::new(10, 0, 0, 7), Ipv4Addr::new(10, 0, 0, 1));
+    let gives = |payload: &[u8]| {
+        let packet = Ip4::new(server, guest).udp(69, 2070, payload);
+        Link::new(ROUTER, GUEST).frame(ethertype::IPV4, &packet)
+    };
+    let later = begin + Duration::from_millis(1300);
+    assert_eq!(talks.answer(&gives(TFTP_ERROR), true, begin, none), None);
+    let refused = talks.due(later, none);
+    assert_eq!(refused.len(), 1, "one's own refusal is no answer");
+    let mut talks = Talks::default();
+    assert_eq!(talks.answer(&asks, false, begin, none), None);
+    assert_eq!(
+        talks.answer(&gives(b"\0\x03\0\x010a-lan-1"), true, begin, none),
+        None
+    );
+    assert!(talks.due(later, none).is_empty());
+}
+
+#[test]
 fn an_echo_is_answered_with_its_own_numbers_and_data() {
     let said = Said::read(&echo6()).expect("an echo");
     let answer = said.echo(&echo6()).expect("an answer");
