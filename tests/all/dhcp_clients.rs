@@ -84,7 +84,7 @@ fn every_client_lives_through_a_lease_behind_the_filter() {
 /// The article's tip, shown by software that nobody here wrote: it gets a lease on pcnet, where
 /// checksums are finished, and refuses the same offer with an unfinished one, or does not look.
 #[rstest]
-#[case::strict("grub/pcnet", Checksum::Complete, true)]
+#[case::strict("grub/rtl8139", Checksum::Complete, true)]
 #[case::another_strict_one("ipxe/pcnet", Checksum::Complete, true)]
 #[case::careless("uboot/virtio-non-transitional", Checksum::Complete, false)]
 fn real_clients_stand_beside_the_played_ones(

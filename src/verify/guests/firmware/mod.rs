@@ -108,7 +108,7 @@ pub async fn run<F: Firmware>(
     let attach = run.plan.attach;
     let record = trial::run(tag, attach, &mut subject, |step| run.enter(step)).await;
     if let Ok(record) = &record {
-        note_client(run, &mut subject, record).await;
+        note_client(run, &subject, record).await;
     }
     run.describe_domain(subject.machine.xml());
     run.conclude_machine(record, &subject.machine.tap)
@@ -116,7 +116,7 @@ pub async fn run<F: Firmware>(
 
 /// Notes what the guest's own DHCP client showed, and has it show what it makes of an unfinished
 /// checksum where that is to be tried.
-async fn note_client(run: &mut CellRun<'_>, subject: &mut FirmwareGuest<'_>, record: &TrialRecord) {
+async fn note_client(run: &mut CellRun<'_>, subject: &FirmwareGuest<'_>, record: &TrialRecord) {
     let offer = subject.offer(run.plan, record);
     if offer.is_some() {
         run.enter(Step::Client);
@@ -164,7 +164,7 @@ impl FirmwareGuest<'_> {
 
     /// What its own DHCP client showed, with or without that offer.
     async fn own_client(
-        &mut self,
+        &self,
         plan: &CellPlan,
         record: &TrialRecord,
         offer: Option<Vec<u8>>,
@@ -211,7 +211,7 @@ impl TestSubject for FirmwareGuest<'_> {
         &self.machine.interface().tap
     }
 
-    /// Leaves the guest suspended where it can be.
+    /// Leaves the guest suspended where it can be, and where a filter is to come or go after it.
     async fn pass(&mut self, run: u32, pass: Pass) -> Result<PassRecord, VerifyError> {
         let machine = &self.machine;
         let (round, watch) = if std::mem::replace(&mut self.goes_on, true) {
@@ -219,7 +219,7 @@ impl TestSubject for FirmwareGuest<'_> {
         } else {
             self.rounds.seen_first(machine)
         };
-        if can_be_suspended(&machine.interface().model) {
+        if pass != Pass::LeakCheck && can_be_suspended(&machine.interface().model) {
             machine.pause()?;
         }
         let file = |name: &str| fetches::file(run, name, round);

@@ -15,7 +15,7 @@ use crate::verify::watch::Watch;
 use std::time::{Duration, Instant};
 
 /// Longest wait for the guest to begin its round, and to say what it thinks of the offer.
-const PATIENCE: Duration = Duration::from_secs(12);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A DISCOVER that comes so soon after the offer may have left before it came.
 const CROSSED: Duration = Duration::from_millis(100);
@@ -33,9 +33,9 @@ pub fn message(frame: &[u8], mac: Mac) -> Option<Message> {
 /// unfinished. It has been without a filter before, and is of no more use after.
 ///
 /// # Errors
-/// When the router cannot be silenced or the guest not be let go on.
+/// When the router cannot be silenced, or the tap cannot be opened or is full.
 pub async fn try_it(
-    guest: &mut FirmwareGuest<'_>,
+    guest: &FirmwareGuest<'_>,
     mac: Mac,
     offer: &[u8],
 ) -> Result<ClientRun, VerifyError> {
@@ -43,11 +43,9 @@ pub async fn try_it(
     let silence = Silence::of_dhcp(&lab.network.gateway)?;
     let tap = PacketSocket::open(&guest.machine.interface().tap)?;
     let mut watch = Watch::start(lab, &guest.machine.tap);
-    guest.resume()?;
     let end = Instant::now() + lab.slowness.stretch(PATIENCE);
-    // It repeats the request that ended its round once it has taken in what came to it while it was
-    // suspended: one frame more at that time can be more than its NIC has room for.
-    watch.wait_for(Point::TapFromGuest, end, |_| true).await;
+    // It has not been suspended since its last round, so that it has taken in all that came to it.
+    // GRUB on pcnet does not always come to a fifth round (measured: docs/measurements.md#M55).
     guest.rounds.go_on();
     let began = Instant::now();
     let mut offered = None;
