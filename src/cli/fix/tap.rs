@@ -43,17 +43,14 @@ pub fn verified(report: &Report, bound: Bound<'_>) -> Result<ExitCode, Failure> 
     }
     command.args(bound.policy);
     command.args(["--backend", report.backend.word()]);
-    match bound.mac {
-        Some(mac) => {
-            let guest = domain(&tree.top, mac, bound.parameters);
-            let file = written("domain".to_owned(), &guest)?;
-            command.arg("--domain-xml").arg(file);
-        }
-        None => {
-            command.args(["--bind", &tree.top]);
-            for (name, value) in bound.parameters {
-                command.arg("--param").arg(format!("{name}={value}"));
-            }
+    if let Some(mac) = bound.mac {
+        let guest = domain(&tree.top, mac, bound.parameters);
+        let file = written("domain".to_owned(), &guest)?;
+        command.arg("--domain-xml").arg(file);
+    } else {
+        command.args(["--bind", &tree.top]);
+        for (name, value) in bound.parameters {
+            command.arg("--param").arg(format!("{name}={value}"));
         }
     }
     say("\n")?;

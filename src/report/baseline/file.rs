@@ -266,13 +266,12 @@ impl Reader<'_> {
 fn is_possible(verb: Verb, standing: Standing, expect: Option<Expect>) -> bool {
     let sends = matches!(verb, Verb::Verify | Verb::Check);
     match (standing, expect) {
-        (Standing::Pass, _) => false,
         (Standing::Inconclusive, _) => true,
+        (Standing::Pass, _) | (_, None) => false,
         (Standing::Leak, Some(expect)) => sends && expect == Expect::Drop,
         (Standing::Blocked, Some(expect)) => sends && expect == Expect::Pass,
         (Standing::KnownGap, Some(_)) => sends,
         (Standing::Survived, Some(_)) => verb == Verb::Mutate,
         (Standing::Failed, Some(_)) => verb == Verb::Hosts,
-        (_, None) => false,
     }
 }

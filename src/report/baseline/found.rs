@@ -43,7 +43,7 @@ pub(super) struct Check {
     denied: Vec<String>,
     learning: Option<Learning>,
     probes: Vec<JudgedProbe>,
-    statements: Vec<Statement>,
+    statements: Vec<Ruled>,
     classes: Vec<Class>,
 }
 
@@ -67,7 +67,7 @@ struct Learning {
 }
 
 #[derive(Deserialize)]
-struct Statement {
+struct Ruled {
     id: String,
     statement: String,
     requires: bool,
@@ -183,7 +183,7 @@ impl JudgedProbe {
     }
 }
 
-impl Statement {
+impl Ruled {
     fn add_to(self, all: &mut BTreeMap<String, Probe>) {
         let (expect, wrong) = if self.requires {
             (Expect::Pass, Standing::Blocked)

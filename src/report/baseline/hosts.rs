@@ -13,19 +13,19 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Deserialize)]
 pub(super) struct Hosts {
     version: String,
-    hosts: Vec<Host>,
+    hosts: Vec<Tested>,
 }
 
 #[derive(Deserialize)]
-struct Host {
+struct Tested {
     host: String,
     /// What made the host; none where it could not be made.
     key: Option<String>,
-    scenarios: Vec<Scenario>,
+    scenarios: Vec<Trial>,
 }
 
 #[derive(Deserialize)]
-struct Scenario {
+struct Trial {
     scenario: String,
     outcome: Outcome,
     why: Option<String>,
@@ -53,9 +53,9 @@ impl Hosts {
         facts.add(Fact::Hosts, &keys.collect::<Vec<_>>().join(", "));
         facts.add(Fact::Lanfence, &self.version);
         for host in self.hosts {
-            let was_run = |scenario: &Scenario| scenario.outcome != Outcome::Skipped;
+            let was_run = |scenario: &Trial| scenario.outcome != Outcome::Skipped;
             if host.scenarios.iter().any(was_run) {
-                let probes = host.scenarios.into_iter().map(Scenario::named);
+                let probes = host.scenarios.into_iter().map(Trial::named);
                 cells.insert(host.host, probes.collect::<BTreeMap<_, _>>());
             } else {
                 let why = host.scenarios.into_iter().find_map(|it| it.why);
@@ -80,7 +80,7 @@ impl Hosts {
     }
 }
 
-impl Scenario {
+impl Trial {
     fn named(self) -> (String, Probe) {
         let standing = match self.outcome {
             Outcome::Passed | Outcome::Refused => Standing::Pass,
