@@ -13,7 +13,11 @@ fail() {
 }
 
 journal() { journalctl -q -o cat -u lanfence-watch --after-cursor "$cursor" 2>/dev/null; }
-mark() { cursor=$(journalctl -q -n 1 --show-cursor -o cat | sed -n 's/^-- cursor: //p'); }
+# A line of the unit itself: systemd 252 leaves out the first line of a unit that follows another's.
+mark() {
+    cursor=$(journalctl -q -u lanfence-watch -n 1 --show-cursor -o cat | sed -n 's/^-- cursor: //p')
+    [ -n "$cursor" ] || cursor=$(journalctl -q -n 1 --show-cursor -o cat | sed -n 's/^-- cursor: //p')
+}
 
 # Waits until a command succeeds: at most so many seconds, of which an emulated host needs many.
 until_true() {
