@@ -126,13 +126,17 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     if let Some(baseline) = &baseline {
         return compare::run(&report, baseline, options.format);
     }
-    let text = match options.format {
-        Format::Text => print::text(&report),
-        Format::Sarif => sarif::document(&results(&report, None)),
-        Format::Json => format!("{}\n", json::json(&report)),
-    };
-    say(&text)?;
+    say(&rendered(&report, options.format))?;
     Ok(report.checked.conclusion().exit().into())
+}
+
+/// The report as the user asked for it.
+fn rendered(report: &Report, format: Format) -> String {
+    match format {
+        Format::Text => print::text(report),
+        Format::Sarif => sarif::document(&results(report, None)),
+        Format::Json => format!("{}\n", json::json(report)),
+    }
 }
 
 /// Names of the lints that are denied and have findings.

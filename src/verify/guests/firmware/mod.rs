@@ -93,10 +93,7 @@ pub async fn run<F: Firmware>(
     run.set_driver(F::NAME);
     let virtio = quirk(&run.plan.nic).has_back_ends();
     run.set_back_end(machine.back_end().filter(|_| virtio));
-    let mut layout = F::settle(context.layout(run.plan, number));
-    if let Some(v4) = rounds.address() {
-        layout = layout.with_guest_address(v4);
-    }
+    let layout = settled(F::settle(context.layout(run.plan, number)), &rounds);
     let mut subject = FirmwareGuest {
         context,
         machine,
@@ -112,6 +109,14 @@ pub async fn run<F: Firmware>(
     }
     run.describe_domain(subject.machine.xml());
     run.conclude_machine(record, &subject.machine.tap)
+}
+
+/// The layout with the address that the guest has been given.
+fn settled(layout: Layout, rounds: &Rounds<'_>) -> Layout {
+    match rounds.address() {
+        Some(v4) => layout.with_guest_address(v4),
+        None => layout,
+    }
 }
 
 /// Notes what the guest's own DHCP client showed, and has it show what it makes of an unfinished
