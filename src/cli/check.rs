@@ -4,6 +4,7 @@ mod compare;
 mod json;
 mod print;
 mod report;
+mod results;
 
 use super::baseline::BaselineOptions;
 use super::failure::Failure;
@@ -14,23 +15,21 @@ use super::options::{
     load, own,
 };
 use super::output::say;
-use super::sarif::{self, Result as SarifResult};
+use super::sarif;
 use crate::check::learning::LearningPhase;
 use crate::check::probes::left_out;
 use crate::check::{Checked, Expectations, check};
-use crate::diagnosis::{Cause, Subject, causes_of};
+use crate::diagnosis::{Subject, causes_of};
 use crate::frame::Mac;
 use crate::nwfilter::evaluate::Compiled;
 use crate::nwfilter::examples::EXAMPLE_MAC;
 use crate::nwfilter::lint::{self, Finding, Levels};
 use crate::nwfilter::{FilterTree, Parameter};
 use crate::policy::Policy;
-use crate::report::baseline::Comparison;
-use crate::report::causes;
 use crate::report::model::Identity;
-use crate::verdict::Verdict;
 use clap::Args;
 use report::Report;
+use results::results;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -188,36 +187,4 @@ fn meant(options: &Options, policy: &Policy) -> Result<Meant, Failure> {
             besides.strictness,
         )
     })
-}
-
-/// Findings of the lints, and the causes of what is wrong, each where it stands; compared with a
-/// baseline, only the causes of what changed.
-fn results(report: &Report, found: Option<&Comparison>) -> Vec<SarifResult> {
-    let tree = &report.tree;
-    let lints = report.checked.lint.iter();
-    // A generated filter has no file: its policy has.
-    let policy = Some(report.policy.as_str()).filter(|it| *it != Policy::EXAMPLE_ORIGIN);
-    let home = tree.given_paths().first().copied().or(policy);
-    let home = home.map(str::to_owned);
-    let lints = lints.map(|finding| {
-        let lint = SarifResult::of(tree, finding);
-        SarifResult {
-            path: lint.path.clone().or_else(|| home.clone()),
-            ..lint
-        }
-    });
-    let is_new = |cause: &&Cause| found.is_none_or(|found| compare::explains(found, cause));
-    let causes = report.causes.iter().filter(is_new);
-    let causes = causes.map(|cause| SarifResult {
-        rule: Verdict::Fail(cause.failure).word().to_owned(),
-        level: "error",
-        message: causes::message(cause),
-        path: cause
-            .place
-            .as_ref()
-            .map(|place| place.file.clone())
-            .or_else(|| home.clone()),
-        place: cause.place.as_ref().map(|place| (place.line, place.column)),
-    });
-    lints.chain(causes).collect()
 }

@@ -1,14 +1,14 @@
 //! A check held against a baseline.
 
 use super::report::Report;
-use super::{json, print, results};
+use super::results::results;
+use super::{json, print};
 use crate::cli::baseline::Loaded;
 use crate::cli::failure::Failure;
 use crate::cli::levels::Format;
 use crate::cli::output::{remark, say};
 use crate::cli::sarif;
-use crate::diagnosis::Cause;
-use crate::report::baseline::{Comparison, read};
+use crate::report::baseline::read;
 use crate::report::table;
 use std::process::ExitCode;
 
@@ -32,16 +32,4 @@ pub fn run(report: &Report, baseline: &Loaded, format: Format) -> Result<ExitCod
         }
     }
     Ok(found.conclusion(baseline.against().strict).exit().into())
-}
-
-/// Whether a cause has a part in what got worse.
-pub fn explains(found: &Comparison, cause: &Cause) -> bool {
-    let mut worse = found.changes.iter().filter(|change| change.kind.is_bad());
-    worse.any(|change| {
-        let of_statement = |id: &String| {
-            let kind = change.probe.strip_prefix(id.as_str());
-            kind.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
-        cause.probes.contains(&change.probe) || cause.statements.iter().any(of_statement)
-    })
 }

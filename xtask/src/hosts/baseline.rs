@@ -2,7 +2,7 @@
 //! lanfence itself compares.
 
 use super::test::{HostRecord, Outcome};
-use super::words::{Words, usage};
+use super::words::{LANFENCE, Words, usage};
 use crate::failure::CommandFailed;
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
@@ -112,7 +112,7 @@ impl Wanted {
 }
 
 fn compare(programs: &Path, table: &Path, baseline: &Path, strict: bool) -> Command {
-    let mut command = Command::new(programs.join(super::LANFENCE));
+    let mut command = Command::new(programs.join(LANFENCE));
     command.args(["report", "compare"]).arg(table);
     command.arg("--baseline").arg(baseline);
     if strict {

@@ -40,13 +40,10 @@ use std::env;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
-use words::{Words, usage};
+use words::{LANFENCE, Words, usage};
 
 /// Names a directory with lanfence in it, which is then not built.
 const PROGRAMS: &str = "LANFENCE_PROGRAMS";
-
-/// The program that is run in hosts.
-const LANFENCE: &str = "lanfence";
 
 /// The host whose disk is made before the tests, which boot it.
 const TESTED: &str = "debian-13";

@@ -5,6 +5,9 @@ use anyhow::{Result, bail};
 use std::collections::VecDeque;
 use std::ffi::OsString;
 
+/// The program that is run in hosts.
+pub const LANFENCE: &str = "lanfence";
+
 /// What is left of the command line.
 #[derive(Debug)]
 pub struct Words {

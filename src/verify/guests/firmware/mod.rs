@@ -178,7 +178,8 @@ impl FirmwareGuest<'_> {
         let unfinished = match offer {
             None => None,
             Some(offer) => {
-                let tried = unfinished::try_it(self, mac, &offer).await;
+                let guest = (&self.machine, &self.rounds);
+                let tried = unfinished::try_it(self.context.lab, guest, mac, &offer).await;
                 Some(tried.unwrap_or_else(|error| ClientRun {
                     failure: Some(format!("it could not be tried: {error}")),
                     ..ClientRun::default()

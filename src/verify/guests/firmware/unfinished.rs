@@ -4,10 +4,11 @@
 //! of the checksum, as a guest behind vhost-net gets it whose virtio driver offers to finish
 //! checksums. No firmware's driver does, so none would get it in another way.
 
-use super::FirmwareGuest;
+use super::rounds::Rounds;
 use crate::frame::dhcp::{Message, message};
 use crate::frame::{Checksum, Datagram, Mac};
-use crate::lab::{LabError, PacketSocket, Silence};
+use crate::guest::Machine;
+use crate::lab::{Lab, LabError, PacketSocket, Silence};
 use crate::probe::Point;
 use crate::report::model::ClientRun;
 use crate::verify::VerifyError;
@@ -35,18 +36,18 @@ pub fn message(frame: &[u8], mac: Mac) -> Option<Message> {
 /// # Errors
 /// When the router cannot be silenced, or the tap cannot be opened or is full.
 pub async fn try_it(
-    guest: &FirmwareGuest<'_>,
+    lab: &Lab,
+    (machine, rounds): (&Machine, &Rounds<'_>),
     mac: Mac,
     offer: &[u8],
 ) -> Result<ClientRun, VerifyError> {
-    let lab = guest.context.lab;
     let silence = Silence::of_dhcp(&lab.network.gateway)?;
-    let tap = PacketSocket::open(&guest.machine.interface().tap)?;
-    let mut watch = Watch::start(lab, &guest.machine.tap);
+    let tap = PacketSocket::open(&machine.interface().tap)?;
+    let mut watch = Watch::start(lab, &machine.tap);
     let end = Instant::now() + lab.slowness.stretch(PATIENCE);
     // It has not been suspended since its last round, so that it has taken in all that came to it.
     // GRUB on pcnet does not always come to a fifth round (measured: docs/measurements.md#M55).
-    guest.rounds.go_on();
+    rounds.go_on();
     let began = Instant::now();
     let mut offered = None;
     let taken = loop {
