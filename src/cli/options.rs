@@ -29,7 +29,6 @@ pub struct PolicySource {
     /// The checked policy.
     pub policy: Policy,
     /// Its text, read once: the file may be a pipe.
-    #[cfg_attr(not(feature = "lab"), expect(dead_code, reason = "verify reads it"))]
     pub text: String,
     /// Where the text came from, for messages.
     pub origin: String,
