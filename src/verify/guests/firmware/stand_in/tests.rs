@@ -116,7 +116,7 @@ fn echo6() -> Vec<u8> {
 #[rstest]
 #[case::of_the_wan(echo4(WAN4), 400, true)]
 #[case::of_the_wan_over_ipv6(echo6(), 400, true)]
-#[case::of_the_wan_at_first(echo6(), 100, false)]
+#[case::of_the_wan_at_first(echo6(), 50, false)]
 #[case::of_the_lan(echo4(PEER), 2000, false)]
 #[case::a_syn_that_is_not_repeated(tcp(WAN4, flag::SYN, b""), 400, true)]
 fn what_is_asked_once_is_answered_when_the_time_is_over(
