@@ -213,7 +213,7 @@ impl Sensor {
         &self,
         mark: usize,
         deadline: Instant,
-        wanted: impl Fn(&Sighted) -> bool,
+        mut wanted: impl FnMut(&Sighted) -> bool,
     ) -> bool {
         let mut from = mark;
         loop {
@@ -222,7 +222,7 @@ impl Sensor {
             news.as_mut().enable();
             {
                 let record = self.shared.record();
-                if record.since(from).iter().any(&wanted) {
+                if record.since(from).iter().any(&mut wanted) {
                     return true;
                 }
                 from = from.max(record.mark());

@@ -5,9 +5,10 @@ use super::hearing::Hearing;
 use super::record::PassRecord;
 use super::sentinels::{Order, bound};
 use super::watch::Watch;
-use crate::frame::DhcpStep;
+use crate::frame::{DhcpStep, Tag};
 use crate::guest::GuestError;
-use crate::probe::{Origin, Pass, Point, Probe, Stimulus};
+use crate::probe::{Origin, Pass, Point, Probe, Sighting, Stimulus};
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 /// Longest wait for the frames of a pass to leave. They are on their way when
@@ -87,11 +88,48 @@ fn dhcp_steps(probes: &[Probe]) -> Vec<DhcpStep> {
 /// deadline is reached: what never left is judged as never sent.
 async fn departed(watch: &Watch<'_>, probes: &[Probe], longest: Duration) {
     let deadline = Instant::now() + longest;
-    for probe in probes.iter().filter(|probe| probe.origin == Origin::Guest) {
+    let mut missing = Missing::of(probes);
+    if !missing.is_empty() {
+        let last = |frame: &[u8]| {
+            missing.remove(frame);
+            missing.is_empty()
+        };
         watch
-            .wait_for(Point::TapFromGuest, deadline, |frame| {
-                probe.sent.matches(frame)
-            })
+            .wait_for(Point::TapFromGuest, deadline, last)
             .await;
+    }
+}
+
+/// Frames that have not been seen leaving yet. Each frame that leaves is looked at once: there
+/// are hundreds of both.
+struct Missing<'a> {
+    tags: HashSet<Tag>,
+    others: Vec<&'a Sighting>,
+}
+
+impl<'a> Missing<'a> {
+    fn of(probes: &'a [Probe]) -> Self {
+        let guests = probes.iter().filter(|probe| probe.origin == Origin::Guest);
+        let (mut tags, mut others) = (HashSet::new(), Vec::new());
+        for probe in guests {
+            match &probe.sent {
+                Sighting::Tag(tag) => {
+                    tags.insert(*tag);
+                }
+                other => others.push(other),
+            }
+        }
+        Self { tags, others }
+    }
+
+    fn remove(&mut self, frame: &[u8]) {
+        if let Some(tag) = Tag::find(frame) {
+            self.tags.remove(&tag);
+        }
+        self.others.retain(|sighting| !sighting.matches(frame));
+    }
+
+    fn is_empty(&self) -> bool {
+        self.tags.is_empty() && self.others.is_empty()
     }
 }

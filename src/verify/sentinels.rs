@@ -156,7 +156,7 @@ pub async fn bound(
         let first = (series * ROUNDS + round) * PER_ROUND;
         let slowness = hosts.lab.slowness;
         let round = Round {
-            watch,
+            watch: watch.afresh(),
             run,
             first,
             slowness,
@@ -170,14 +170,15 @@ pub async fn bound(
 pub const AFTER_FIRST_FRAME: u16 = Pass::FirstFrame.number() as u16 + 1;
 
 /// The sentinels of one round.
-struct Round<'a, 'b> {
-    watch: &'a Watch<'b>,
+struct Round<'a> {
+    /// Begun with the round: none of its sentinels came earlier.
+    watch: Watch<'a>,
     run: u32,
     first: u16,
     slowness: Slowness,
 }
 
-impl Round<'_, '_> {
+impl Round<'_> {
     /// The tag of a sentinel on a path.
     fn tag(&self, path: &Range<u16>, index: u16) -> Tag {
         Tag {
@@ -230,7 +231,7 @@ impl Round<'_, '_> {
 async fn sentinel_round(
     endpoint: &mut impl Endpoint,
     hosts: Hosts<'_>,
-    round: &Round<'_, '_>,
+    round: &Round<'_>,
     before: Bounds,
 ) -> Result<Bounds, GuestError> {
     let Hosts { lab, layout } = hosts;
@@ -289,7 +290,7 @@ pub async fn bound_from_outside(
         let first = (series * ROUNDS + round) * PER_ROUND;
         let slowness = lab.slowness;
         let round = Round {
-            watch,
+            watch: watch.afresh(),
             run,
             first,
             slowness,
@@ -303,7 +304,7 @@ pub async fn bound_from_outside(
 async fn from_outside(
     lab: &Lab,
     layout: &Layout,
-    round: &Round<'_, '_>,
+    round: &Round<'_>,
     (before, pace): (Bounds, Pace),
 ) -> Result<Bounds, GuestError> {
     let mut after = Bounds::default();

@@ -71,12 +71,13 @@ impl<'a> Watch<'a> {
         self.sensors.iter().find_map(|(sensor, ..)| sensor.fault())
     }
 
-    /// Waits until a frame that satisfies the predicate is seen at the point.
+    /// Waits until a frame that satisfies the predicate is seen at the point. Asks it of
+    /// each frame once, in the order in which they came.
     pub async fn wait_for(
         &self,
         point: Point,
         deadline: Instant,
-        wanted: impl Fn(&[u8]) -> bool,
+        mut wanted: impl FnMut(&[u8]) -> bool,
     ) -> bool {
         for (sensor, mark, points) in &self.sensors {
             if let Some((direction, _)) = points.iter().find(|(_, candidate)| *candidate == point) {
