@@ -31,6 +31,9 @@ const NESTED: u16 = 0x8000;
 /// The largest message that the kernel makes for a dump is 32 KiB.
 const LARGEST: usize = 64 << 10;
 
+/// How often a dump is asked for again that a change disturbed.
+const TRIES: usize = 20;
+
 /// A message that is being built.
 #[derive(Debug, Clone)]
 pub struct Message(Vec<u8>);
@@ -325,6 +328,38 @@ impl Socket {
             }
         }
         Err(io::ErrorKind::UnexpectedEof.into())
+    }
+
+    /// Dumps until no change disturbs it, and gives every message of that dump to `each`. What
+    /// is gone has nothing in it.
+    ///
+    /// # Errors
+    /// The kernel's error; [`io::ErrorKind::Interrupted`] when changes never end.
+    pub fn dump_whole(
+        &self,
+        request: &Message,
+        mut each: impl FnMut(&Incoming<'_>),
+    ) -> io::Result<()> {
+        let request = request.clone().finish();
+        for _ in 0..TRIES {
+            // What a disturbed dump gave is thrown away.
+            let mut found: Vec<(u16, Vec<u8>)> = Vec::new();
+            let done = self.dump(&request, |message| {
+                found.push((message.kind, message.payload.to_vec()));
+            });
+            match done {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.raw_os_error() == Some(libc::ENOENT) => return Ok(()),
+                Err(error) => return Err(error),
+                Ok(()) => {
+                    for (kind, payload) in &found {
+                        each(&Incoming::of(*kind, payload));
+                    }
+                    return Ok(());
+                }
+            }
+        }
+        Err(io::ErrorKind::Interrupted.into())
     }
 }
 

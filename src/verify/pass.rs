@@ -94,9 +94,7 @@ async fn departed(watch: &Watch<'_>, probes: &[Probe], longest: Duration) {
             missing.remove(frame);
             missing.is_empty()
         };
-        watch
-            .wait_for(Point::TapFromGuest, deadline, last)
-            .await;
+        watch.wait_for(Point::TapFromGuest, deadline, last).await;
     }
 }
 

@@ -110,6 +110,8 @@ past "tc sends frames elsewhere" "tc qdisc del dev vnet0 ingress" sh -c \
     "tc qdisc add dev vnet0 ingress && tc filter add dev vnet0 ingress matchall action mirred egress redirect dev br0"
 past "nft sends frames elsewhere" "nft delete table netdev x" nft \
     'table netdev x { chain y { type filter hook ingress device "vnet0" priority 0; fwd to "br0"; }; }'
+past "a flow table" "nft delete table ip x" nft \
+    'table ip x { flowtable f { hook ingress priority 0; devices = { vnet0 }; }; }'
 lose "the filter's file removed" drifted filter-file rm /etc/libvirt/nwfilter/lan-only.xml
 ip link add br9 type bridge
 lose "tap in another bridge" drifted other-bridge ip link set vnet0 master br9

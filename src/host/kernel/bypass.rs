@@ -56,9 +56,9 @@ impl Bypass {
     pub(super) fn dormant(table: &str) -> Self {
         Self {
             tool: "nft",
-            place: format!("bridge {table}"),
+            place: table.to_owned(),
             rule: "flags dormant: the kernel applies none of its rules".to_owned(),
-            cure: format!("nft add table bridge {table}"),
+            cure: format!("nft add table {table}"),
             is_early: false,
         }
     }

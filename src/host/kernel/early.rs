@@ -1,17 +1,18 @@
 //! What takes a device's frames before the bridge does, so that no rule of a filter sees them:
-//! XDP, tc with a redirect, and nft's family `netdev`.
+//! XDP, TCX, tc with a redirect, nft's family `netdev` and its flow tables.
 //!
-//! All three stand before the bridge's hooks in the kernel's way of a frame
+//! All of them stand before the bridge's hooks in the kernel's way of a frame
 //! (`__netif_receive_skb_core` in its `net/core/dev.c`).
 
 use super::bypass::Bypass;
+use super::nf_tables::FlowTable;
 use std::collections::HashMap;
 
 /// The actions of tc after which a frame goes its usual way, or none: `libvirt`'s own
 /// `<bandwidth>` takes `police` (tc-police(8)), and `gact` passes or drops (tc(8)).
 const HARMLESS: [&str; 2] = ["police", "gact"];
 
-/// What the tools print of it.
+/// What the tools print of it, and what the kernel says itself.
 #[derive(Debug, Default, Clone)]
 pub struct EarlyTexts {
     /// `ip -j link show`
@@ -20,6 +21,8 @@ pub struct EarlyTexts {
     pub netdev: String,
     /// For each device with a hook for tc: `tc filter show dev DEVICE ingress`.
     pub filters: Vec<(String, String)>,
+    /// The devices on which programs hang by TCX.
+    pub tcx: Vec<String>,
 }
 
 /// What was found, by device.
@@ -29,8 +32,8 @@ pub struct Early {
 }
 
 impl Early {
-    /// Of what the tools print.
-    pub fn of(texts: &EarlyTexts) -> Self {
+    /// Of what the tools print and what the kernel says.
+    pub fn of(texts: &EarlyTexts, flow_tables: &[FlowTable]) -> Self {
         let mut out = Self::default();
         for device in with_xdp(&texts.links) {
             let bypass = Bypass {
@@ -41,6 +44,21 @@ impl Early {
                 is_early: true,
             };
             out.add(device, bypass);
+        }
+        for device in &texts.tcx {
+            let bypass = Bypass {
+                tool: "bpftool",
+                place: format!("net show dev {device}"),
+                rule: "a TCX program has its frames first".to_owned(),
+                cure: format!(
+                    "find the program with bpftool net show dev {device}, then stop what loaded it, or bpftool net detach tcx_ingress dev {device}"
+                ),
+                is_early: true,
+            };
+            out.add(device.clone(), bypass);
+        }
+        for one in flow_tables {
+            out.add(one.device.clone(), one.bypass());
         }
         for (device, text) in &texts.filters {
             for bypass in of_tc(device, text) {
@@ -66,6 +84,17 @@ impl Early {
         });
         own.flat_map(|(_, found)| found)
     }
+}
+
+/// The devices that there are, with their numbers.
+pub(super) fn devices(links: &str) -> Vec<(u32, String)> {
+    let links: serde_json::Value = serde_json::from_str(links).unwrap_or_default();
+    let links = links.as_array().into_iter().flatten();
+    let known = links.filter_map(|link| {
+        let index = u32::try_from(link["ifindex"].as_u64()?).ok()?;
+        Some((index, link["ifname"].as_str()?.to_owned()))
+    });
+    known.collect()
 }
 
 /// The devices with an XDP program: iproute2 prints its mode and number under `xdp`.
@@ -237,7 +266,7 @@ filter protocol ip pref 7 bpf chain 0 handle 0x1 prog.o:[classifier] direct-acti
             filters: vec![("vnet0".to_owned(), text.to_owned())],
             ..EarlyTexts::default()
         };
-        Early::of(&texts).of_device("vnet0").cloned().collect()
+        Early::of(&texts, &[]).of_device("vnet0").cloned().collect()
     }
 
     #[rstest]
@@ -270,7 +299,7 @@ filter protocol ip pref 7 bpf chain 0 handle 0x1 prog.o:[classifier] direct-acti
             links: links.to_owned(),
             ..EarlyTexts::default()
         };
-        let early = Early::of(&texts);
+        let early = Early::of(&texts, &[]);
         assert_eq!(early.of_device("vnet0").count(), 1);
         assert_eq!(early.of_device("vnet1").count(), 0);
     }
@@ -311,7 +340,7 @@ table netdev w {
             netdev: NETDEV.to_owned(),
             ..EarlyTexts::default()
         };
-        let early = Early::of(&texts);
+        let early = Early::of(&texts, &[]);
         let found: Vec<_> = early.of_device(device).collect();
         assert_eq!(found.len(), count, "{found:?}");
     }

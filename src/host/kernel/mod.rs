@@ -8,11 +8,14 @@
 mod bypass;
 mod early;
 mod interface;
+mod nf_tables;
 mod read;
 mod tables;
+mod tcx;
 
 pub use bypass::Bypass;
 pub use interface::{Difference, InterfaceRules};
+pub use nf_tables::DORMANT;
 pub use read::{RuleTexts, read};
 
 use crate::frame::Mac;
@@ -32,6 +35,7 @@ pub struct Ruleset {
     nftables: nftables::Tables,
     jumps: HashMap<String, Vec<Jump>>,
     sets_broute: Vec<String>,
+    dormant: Vec<String>,
     early: Early,
 }
 
@@ -74,7 +78,8 @@ impl Ruleset {
             nftables: nftables::Tables::of(&texts.nftables),
             jumps: HashMap::new(),
             sets_broute: Vec::new(),
-            early: Early::of(&texts.early),
+            dormant: texts.tables.dormant.clone(),
+            early: Early::of(&texts.early, &texts.tables.flow_tables),
         };
         let broute = texts.nftables.lines().map(str::trim);
         let broute = broute.filter(|line| line.contains("meta broute set 1"));
@@ -242,10 +247,20 @@ impl Ruleset {
 
     /// The tables that hold rules of the interface, and that the kernel does not apply.
     fn dormant(&self, rules: &InterfaceRules) -> impl Iterator<Item = Bypass> {
-        let (ebtables, nftables) = (rules.has(Layer::Ebtables), rules.has(Layer::Nftables));
-        let own = self.nftables.dormant().iter().filter(move |table| {
-            // ebtables keeps its tables under their own names.
-            (ebtables && *table == "nat") || (nftables && table.starts_with("libvirt_nwfilter"))
+        // The tools of iptables keep their tables under their own names.
+        let places = [
+            (Layer::Ebtables, "bridge nat"),
+            (Layer::Iptables, "ip filter"),
+            (Layer::Ip6tables, "ip6 filter"),
+            (Layer::Nftables, "bridge libvirt_nwfilter"),
+        ]
+        .map(|(layer, place)| rules.has(layer).then_some(place));
+        let own = self.dormant.iter().filter(move |table| {
+            let mut places = places.into_iter().flatten();
+            places.any(|place| {
+                let rest = table.strip_prefix(place);
+                rest.is_some_and(|rest| rest.is_empty() || place.ends_with("libvirt_nwfilter"))
+            })
         });
         own.map(|table| Bypass::dormant(table))
     }

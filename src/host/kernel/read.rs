@@ -1,8 +1,11 @@
 //! Asks the tools that show rules whole.
 
-use super::early::{EarlyTexts, with_ingress};
+use super::early::{EarlyTexts, devices, with_ingress};
+use super::nf_tables::NfTables;
+use super::tcx;
 use crate::host::error::HostError;
 use crate::host::links;
+use std::io;
 use std::process::{Child, Command, Stdio};
 
 /// What the tools print.
@@ -16,6 +19,8 @@ pub struct RuleTexts {
     pub ip6tables: String,
     /// `nft list ruleset bridge`
     pub nftables: String,
+    /// What the kernel says of its tables beside their rules.
+    pub tables: NfTables,
     /// What has frames before the bridge.
     pub early: EarlyTexts,
 }
@@ -39,15 +44,18 @@ pub fn read() -> Result<RuleTexts, HostError> {
     let running = TOOLS.map(|(program, options)| (program, start(program, options)));
     let [layer2, layer3, of_ip6, nft, netdev, links, qdiscs] =
         running.map(|(program, child)| child.and_then(|child| finish(program, child)));
+    let links = links?;
     Ok(RuleTexts {
         ebtables: layer2?,
         iptables: layer3?,
         ip6tables: of_ip6?,
         nftables: nft?,
+        tables: NfTables::read().map_err(|error| unseen("nft", &error))?,
         early: EarlyTexts {
             netdev: netdev?,
-            links: links?,
             filters: filters(&qdiscs?)?,
+            tcx: with_tcx(&links)?,
+            links,
         },
     })
 }
@@ -66,6 +74,25 @@ fn filters(qdiscs: &str) -> Result<Vec<(String, String)>, HostError> {
     };
     let shown = with_ingress(qdiscs).into_iter().map(show);
     shown.filter_map(Result::transpose).collect()
+}
+
+/// The devices on which programs hang by TCX.
+fn with_tcx(links: &str) -> Result<Vec<String>, HostError> {
+    let mut out = Vec::new();
+    for (index, name) in devices(links) {
+        if tcx::programs(index).map_err(|error| unseen("bpf", &error))? > 0 {
+            out.push(name);
+        }
+    }
+    Ok(out)
+}
+
+/// What the kernel itself does not tell, in the words of the tool that would ask it.
+fn unseen(program: &'static str, error: &io::Error) -> HostError {
+    HostError::Rules {
+        program,
+        said: error.to_string(),
+    }
 }
 
 fn start(program: &'static str, options: &[&str]) -> Result<Child, HostError> {

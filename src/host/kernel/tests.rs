@@ -1,6 +1,7 @@
 //! Rules of interfaces, as the tools of Debian print them.
 
 use super::interface::{Difference, Layer};
+use super::nf_tables::{FlowTable, NfTables};
 use super::{InterfaceRules, RuleTexts, Ruleset};
 use crate::frame::Mac;
 use rstest::rstest;
@@ -118,45 +119,105 @@ fn what_stands_before_the_jump_may_let_frames_past(
     assert_eq!(found.len(), count, "{found:?}");
 }
 
-/// With the nftables back end nothing of others belongs before libvirt's lookup, and in any table
-/// rules may be there that the kernel does not apply.
+/// With the nftables back end nothing of others belongs before libvirt's lookup.
 #[rstest]
-#[case::accepted("", "iifname \"vnet0\" accept", 1)]
-#[case::of_all("", "ip saddr 10.0.0.1 accept", 1)]
-#[case::a_jump("", "jump mine", 1)]
-#[case::of_another("", "iifname \"vnet1\" accept", 0)]
-#[case::of_others_by_number("", "iif != \"vnet1\" accept", 1)]
-#[case::a_drop("", "iifname \"vnet0\" drop", 0)]
-#[case::dormant("flags dormant", "", 1)]
-#[case::nothing("", "", 0)]
-fn ways_past_the_nftables_back_end(#[case] flags: &str, #[case] rule: &str, #[case] count: usize) {
-    let nftables = format!(
-        "table bridge libvirt_nwfilter_ethernet {{\n\t{flags}\n\tmap vmap-iif {{\n\t\telements = {{ \"vnet0\" : jump vnet0-out }}\n\t}}\n\
-         \tchain prerouting {{\n\t\ttype filter hook prerouting priority filter; policy accept;\n\t\t{rule}\n\t\tiif vmap @vmap-iif\n\t}}\n\
-         \tchain vnet0-out {{\n\t\tcounter packets 0 bytes 0 drop\n\t}}\n}}\n"
-    )
-    .replace("\t\t\n", "");
-    let ruleset = Ruleset::of(&RuleTexts {
-        nftables,
-        ..RuleTexts::default()
-    });
-    let rules = ruleset.interface("vnet0", Some(MAC));
+#[case::accepted("iifname \"vnet0\" accept", 1)]
+#[case::of_all("ip saddr 10.0.0.1 accept", 1)]
+#[case::a_jump("jump mine", 1)]
+#[case::of_another("iifname \"vnet1\" accept", 0)]
+#[case::of_others_by_number("iif != \"vnet1\" accept", 1)]
+#[case::a_drop("iifname \"vnet0\" drop", 0)]
+#[case::nothing("", 0)]
+fn ways_past_the_nftables_back_end(#[case] rule: &str, #[case] count: usize) {
+    let (ruleset, rules) = nftables(rule, "");
     let found = ruleset.bypasses("vnet0", Some("br0"), &rules);
     assert_eq!(found.len(), count, "{found:?}");
 }
 
-/// ebtables-save shows the rules of a dormant table as it does others.
-#[test]
-fn rules_in_a_dormant_table_are_none() {
-    let ruleset = Ruleset::of(&RuleTexts {
-        ebtables: ebtables(),
-        nftables: "table bridge nat {\n\tflags dormant\n\n\tchain PREROUTING {\n\t}\n}\n".into(),
+/// Of the nftables back end, with a rule before the lookup and a dormant table.
+fn nftables(rule: &str, dormant: &str) -> (Ruleset, InterfaceRules) {
+    let nftables = format!(
+        "table bridge libvirt_nwfilter_ethernet {{\n\tmap vmap-iif {{\n\t\telements = {{ \"vnet0\" : jump vnet0-out }}\n\t}}\n\
+         \tchain prerouting {{\n\t\ttype filter hook prerouting priority filter; policy accept;\n\t\t{rule}\n\t\tiif vmap @vmap-iif\n\t}}\n\
+         \tchain vnet0-out {{\n\t\tcounter packets 0 bytes 0 drop\n\t}}\n}}\n"
+    )
+    .replace("\t\t\n", "");
+    let texts = RuleTexts {
+        nftables,
         ..RuleTexts::default()
-    });
+    };
+    of_texts(texts, dormant)
+}
+
+fn of_texts(texts: RuleTexts, dormant: &str) -> (Ruleset, InterfaceRules) {
+    let tables = NfTables {
+        dormant: vec![dormant.to_owned()],
+        ..NfTables::default()
+    };
+    let ruleset = Ruleset::of(&RuleTexts { tables, ..texts });
     let rules = ruleset.interface("vnet0", Some(MAC));
+    (ruleset, rules)
+}
+
+/// The tools show the rules of a table that the kernel does not apply as they do others.
+#[rstest]
+#[case::ebtables(ebtables(), "", "bridge nat", true)]
+#[case::a_table_of_others(ebtables(), "", "bridge filter", false)]
+#[case::no_rules_at_layer_3(ebtables(), "", "ip filter", false)]
+#[case::iptables(ebtables(), IPTABLES, "ip filter", true)]
+#[case::another_family(ebtables(), IPTABLES, "ip6 filter", false)]
+fn rules_in_a_dormant_table_are_none(
+    #[case] ebtables: String,
+    #[case] iptables: &str,
+    #[case] dormant: &str,
+    #[case] found: bool,
+) {
+    let texts = RuleTexts {
+        ebtables,
+        iptables: iptables.to_owned(),
+        ..RuleTexts::default()
+    };
+    let (ruleset, rules) = of_texts(texts, dormant);
+    let cures = ruleset.bypasses("vnet0", Some("br0"), &rules);
+    let cures: Vec<_> = cures.into_iter().map(|bypass| bypass.cure).collect();
+    let wanted = format!("nft add table {dormant}");
+    assert_eq!(cures, Vec::from_iter(found.then_some(wanted)));
+}
+
+#[test]
+fn a_dormant_table_of_the_nftables_back_end_holds_no_rules() {
+    let table = "bridge libvirt_nwfilter_ethernet";
+    let (ruleset, rules) = nftables("", table);
     let found = ruleset.bypasses("vnet0", Some("br0"), &rules);
     assert_eq!(found.len(), 1, "{found:?}");
-    assert_eq!(found[0].cure, "nft add table bridge nat");
+    assert_eq!(found[0].place, table);
+}
+
+#[test]
+fn flow_tables_and_programs_of_tcx_are_those_of_their_device() {
+    let flow_tables = vec![FlowTable {
+        table: "inet filter".into(),
+        name: "fast".into(),
+        device: "vnet0".into(),
+    }];
+    let mut texts = RuleTexts {
+        ebtables: ebtables(),
+        tables: NfTables {
+            flow_tables,
+            ..NfTables::default()
+        },
+        ..RuleTexts::default()
+    };
+    texts.early.tcx = vec!["vnet1".into()];
+    let ruleset = Ruleset::of(&texts);
+    let places = |device| {
+        let rules = ruleset.interface(device, None);
+        let found = ruleset.bypasses(device, Some("br0"), &rules);
+        assert!(found.iter().all(|bypass| bypass.is_early), "{found:?}");
+        found.into_iter().map(|it| it.place).collect::<Vec<_>>()
+    };
+    assert_eq!(places("vnet0"), ["flowtable inet filter fast"]);
+    assert_eq!(places("vnet1"), ["net show dev vnet1"]);
 }
 
 /// It may let through what the filter stops unless the rules that differ only stop more.

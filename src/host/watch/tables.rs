@@ -3,6 +3,7 @@
 
 use super::expression::{Rule, Verdict, verdict};
 use crate::host::gate;
+use crate::host::kernel::DORMANT;
 use crate::host::links;
 use crate::host::netlink::{Attributes, DUMP, Incoming, Message, REQUEST, Socket, text};
 use nix::sys::socket::SockProtocol;
@@ -19,16 +20,10 @@ const GET_ELEMENTS: u16 = 13;
 /// Length of the fixed part of netfilter's messages.
 pub const FIXED: usize = 4;
 
-/// The flag of a table that the kernel keeps and does not apply (`NFT_TABLE_F_DORMANT`).
-const DORMANT: u32 = 1;
-
 /// `NFPROTO_BRIDGE`, `NFPROTO_IPV4`, `NFPROTO_IPV6`.
 const BRIDGE: u8 = 7;
 const IP4: u8 = 2;
 const IP6: u8 = 10;
-
-/// How often a dump is asked for again that a change disturbed.
-const TRIES: usize = 20;
 
 /// A table of the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -199,32 +194,35 @@ impl Tables {
     /// A table; none where there is none, or where the kernel applies none of its rules.
     fn read_one(&self, place: Place) -> io::Result<Option<Table>> {
         let (mut table, mut is_dormant) = (Table::default(), false);
-        self.dump(&request(place, GET_TABLE), |message| {
-            let found = message.attributes(FIXED);
-            let is_it = found.text(1).as_deref() == Some(place.table);
-            is_dormant |= is_it && found.number(2).is_some_and(|flags| flags & DORMANT != 0);
-        })?;
+        self.socket
+            .dump_whole(&request(place, GET_TABLE), |message| {
+                let found = message.attributes(FIXED);
+                let is_it = found.text(1).as_deref() == Some(place.table);
+                is_dormant |= is_it && found.number(2).is_some_and(|flags| flags & DORMANT != 0);
+            })?;
         if is_dormant {
             return Ok(None);
         }
-        self.dump(&request(place, GET_CHAIN).text(1, place.table), |message| {
-            let chain = message.attributes(FIXED);
-            if chain.text(1).as_deref() == Some(place.table) {
-                let is_base = chain.find(4).is_some();
-                let name = chain.text(3).unwrap_or_default();
-                let rules = Vec::new();
-                table.chains.insert(name, Chain { is_base, rules });
-            }
-        })?;
+        self.socket
+            .dump_whole(&request(place, GET_CHAIN).text(1, place.table), |message| {
+                let chain = message.attributes(FIXED);
+                if chain.text(1).as_deref() == Some(place.table) {
+                    let is_base = chain.find(4).is_some();
+                    let name = chain.text(3).unwrap_or_default();
+                    let rules = Vec::new();
+                    table.chains.insert(name, Chain { is_base, rules });
+                }
+            })?;
         if table.chains.is_empty() {
             return Ok(None);
         }
-        self.dump(&request(place, GET_RULE).text(1, place.table), |message| {
-            let (chain, rule) = rule(message, place);
-            if let (Some(chain), Some(rule)) = (table.chains.get_mut(&chain), rule) {
-                chain.rules.push(rule);
-            }
-        })?;
+        self.socket
+            .dump_whole(&request(place, GET_RULE).text(1, place.table), |message| {
+                let (chain, rule) = rule(message, place);
+                if let (Some(chain), Some(rule)) = (table.chains.get_mut(&chain), rule) {
+                    chain.rules.push(rule);
+                }
+            })?;
         if place.is_of_nftables() {
             table.jumps = self.read_maps(place)?;
         }
@@ -234,7 +232,7 @@ impl Tables {
     fn read_rules(&mut self, place: Place, name: &str) -> io::Result<()> {
         let mut rules = Vec::new();
         let ask = request(place, GET_RULE).text(1, place.table).text(2, name);
-        self.dump(&ask, |message| {
+        self.socket.dump_whole(&ask, |message| {
             let (chain, rule) = rule(message, place);
             rules.extend(rule.filter(|_| chain == name));
         })?;
@@ -249,18 +247,19 @@ impl Tables {
 
     fn read_maps(&self, place: Place) -> io::Result<BTreeSet<(String, String, String)>> {
         let (mut names, mut jumps) = (BTreeSet::new(), BTreeSet::new());
-        self.dump(&request(place, GET_SET).text(1, place.table), |message| {
-            let set = message.attributes(FIXED);
-            // Only a map has data.
-            if set.text(1).as_deref() == Some(place.table) && set.find(6).is_some() {
-                names.extend(set.text(2));
-            }
-        })?;
+        self.socket
+            .dump_whole(&request(place, GET_SET).text(1, place.table), |message| {
+                let set = message.attributes(FIXED);
+                // Only a map has data.
+                if set.text(1).as_deref() == Some(place.table) && set.find(6).is_some() {
+                    names.extend(set.text(2));
+                }
+            })?;
         for name in names {
             let ask = request(place, GET_ELEMENTS)
                 .text(1, place.table)
                 .text(2, &name);
-            self.dump(&ask, |message| {
+            self.socket.dump_whole(&ask, |message| {
                 let list = message.attributes(FIXED).find(3).unwrap_or_default();
                 let jump = |(_, element)| jump(&Attributes::within(element));
                 let found = Attributes::within(list).filter_map(jump);
@@ -268,30 +267,6 @@ impl Tables {
             })?;
         }
         Ok(jumps)
-    }
-
-    /// Dumps until no change disturbs it. What is gone has nothing in it.
-    fn dump(&self, request: &Message, mut each: impl FnMut(&Incoming<'_>)) -> io::Result<()> {
-        let request = request.clone().finish();
-        for _ in 0..TRIES {
-            // What a disturbed dump gave is thrown away.
-            let mut found: Vec<(u16, Vec<u8>)> = Vec::new();
-            let done = self.socket.dump(&request, |message| {
-                found.push((message.kind, message.payload.to_vec()));
-            });
-            match done {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.raw_os_error() == Some(libc::ENOENT) => return Ok(()),
-                Err(error) => return Err(error),
-                Ok(()) => {
-                    for (kind, payload) in &found {
-                        each(&Incoming::of(*kind, payload));
-                    }
-                    return Ok(());
-                }
-            }
-        }
-        Err(io::ErrorKind::Interrupted.into())
     }
 }
 

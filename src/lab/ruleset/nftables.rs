@@ -36,8 +36,6 @@ pub struct Tables {
     chains: Vec<Chain>,
     /// Table, map, interface and the chain that it leads to.
     jumps: Vec<[String; 4]>,
-    /// Tables that the kernel keeps and does not apply (`flags dormant` in nft(8)).
-    dormant: Vec<String>,
 }
 
 /// Reads the tables of the caller's namespace.
@@ -86,9 +84,6 @@ impl Tables {
                 ("map", ..) => map = Some(word(1)),
                 ("}", Some(_), _) => out.chains.extend(chain.take()),
                 ("}", None, Some(_)) => map = None,
-                ("flags", None, None) if line.contains("dormant") => {
-                    out.dormant.push(table.to_owned());
-                }
                 // The head of a base chain, and what is in neither chain nor map.
                 ("type", Some(_), _) | (_, None, None) => {}
                 (_, Some(chain), _) => chain.rules.push(line.to_owned()),
@@ -152,11 +147,6 @@ impl Tables {
             out.extend(looks_up);
         }
         out
-    }
-
-    /// The tables of the bridge family that the kernel keeps and does not apply.
-    pub fn dormant(&self) -> &[String] {
-        &self.dormant
     }
 
     /// The rules that a frame meets in libvirt's base chains before the interface is looked up,
@@ -299,13 +289,6 @@ mod tests {
         let tables = Tables::of(&text);
         let found: Vec<_> = tables.before_lookup().collect();
         assert_eq!(found, [(LAYER2, "prerouting", "iifname \"tap0\" accept")]);
-    }
-
-    #[test]
-    fn a_dormant_table_is_told() {
-        assert!(Tables::of(&both()).dormant().is_empty());
-        let text = ONE.replacen("TABLE { # comment", "nat {\n\tflags dormant\n", 1);
-        assert_eq!(Tables::of(&text).dormant(), ["nat"]);
     }
 
     /// A rule that no frame comes to is as good as none.
