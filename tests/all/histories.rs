@@ -23,6 +23,10 @@ enum Event {
     WeakenFilter,
     Restart,
     SaveAndRestore,
+    /// Back to a snapshot that was taken before the guest had a filter, and on from there.
+    Revert,
+    /// Another NIC for the running guest.
+    Attach,
     /// An `apply` that is killed after so many milliseconds.
     KilledApply(u16),
     /// A `repair` that is killed.
@@ -41,6 +45,8 @@ fn event() -> impl Strategy<Value = Event> {
         1 => Just(Event::WeakenFilter),
         1 => Just(Event::Restart),
         1 => Just(Event::SaveAndRestore),
+        1 => Just(Event::Revert),
+        1 => Just(Event::Attach),
         2 => (0..1500_u16).prop_map(Event::KilledApply),
         2 => (0..1500_u16).prop_map(Event::KilledRepair),
     ]
@@ -106,9 +112,35 @@ fn happen(host: &SmallHost, guest: &Domain, bare: &str, event: Event) {
             guest.managed_save(0).expect("it is saved");
             guest.create().expect("it goes on");
         }
+        Event::Revert => revert(guest, bare),
+        Event::Attach => {
+            let [live, _] = host.definitions(guest);
+            if live.matches("<interface ").count() == 1 {
+                let another = on_bridge(2, "");
+                guest
+                    .attach_device_flags(&another, sys::VIR_DOMAIN_AFFECT_LIVE)
+                    .expect("libvirt takes it");
+            }
+        }
         Event::KilledApply(after) => killed(host, &["apply", "web"], after),
         Event::KilledRepair(after) => killed(host, &["repair", "web"], after),
     }
+}
+
+/// The snapshot is of the guest while it was off: then it needs no disk that could hold it.
+fn revert(guest: &Domain, bare: &str) {
+    let xml = format!(
+        "<domainsnapshot><name>before</name><state>shutoff</state>\
+         <creationTime>1</creationTime>{bare}</domainsnapshot>"
+    );
+    let snapshot = guest
+        .create_snapshot_xml(&xml, sys::VIR_DOMAIN_SNAPSHOT_CREATE_REDEFINE)
+        .expect("libvirt takes it");
+    snapshot.revert(0).expect("libvirt goes back");
+    snapshot
+        .delete(sys::VIR_DOMAIN_SNAPSHOT_DELETE_METADATA_ONLY)
+        .expect("nothing else knows it");
+    guest.create().expect("QEMU starts it");
 }
 
 fn is_fenced(host: &SmallHost) -> bool {

@@ -71,7 +71,7 @@ impl SmallHost {
     pub fn define(&self, name: &str, interfaces: &str) -> Domain {
         let xml = format!(
             "<domain type='qemu'><name>{name}</name><memory unit='MiB'>16</memory>\
-             <os><type arch='x86_64' machine='pc'>hvm</type></os>\
+             <os><type arch='x86_64' machine='pc'>hvm</type></os><features><acpi/></features>\
              <devices><emulator>/usr/bin/qemu-system-x86_64</emulator>{interfaces}\
              <memballoon model='none'/></devices></domain>"
         );
