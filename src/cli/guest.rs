@@ -70,6 +70,9 @@ pub struct Meant {
     /// definition pins is a part of the name, as in a cell's.
     #[cfg_attr(not(feature = "lab"), expect(dead_code, reason = "verify reads it"))]
     pub nic: Option<String>,
+    /// The guest's machine type, where its definition names one.
+    #[cfg_attr(not(feature = "lab"), expect(dead_code, reason = "verify reads it"))]
+    pub machine: Option<String>,
     /// Guest and interface for a heading, where a guest is named.
     pub guest: Option<String>,
 }
@@ -77,6 +80,7 @@ pub struct Meant {
 /// An interface of a guest with the filter that holds it.
 struct Filtered {
     guest: String,
+    machine: Option<String>,
     interface: Interface,
     filterref: FilterRef,
     tree: FilterTree,
@@ -119,6 +123,7 @@ impl From<Filtered> for Meant {
         };
         Self {
             guest: Some(format!("{guest}, interface {}, {nic}", interface.label())),
+            machine: filtered.machine,
             mac: interface.mac,
             nic: Some(nic),
             backend: filtered.backend,
@@ -149,6 +154,7 @@ impl GuestOptions {
             mac: besides.mac,
             backend: None,
             nic: None,
+            machine: None,
             guest: None,
         })
     }
@@ -192,6 +198,7 @@ impl GuestOptions {
         Ok(Filtered {
             tree: besides.tree(&filterref.filter)?,
             guest: domain.name.clone(),
+            machine: domain.machine.clone(),
             interface: interface.clone(),
             filterref,
             backend: None,
@@ -238,6 +245,7 @@ impl GuestOptions {
             tree: tree
                 .map_err(|error| no_filter(error, &filterref.filter, GuestError::Undefined))?,
             guest: defined.name.clone(),
+            machine: defined.machine.clone(),
             interface: interface.clone(),
             filterref,
             backend: Some(takes),

@@ -2,6 +2,7 @@
 
 use super::accel::Accel;
 use super::board::Board;
+use super::chipset::Chipset;
 use super::command_line::{agent_words, command_line};
 use super::drive::{self, Drive};
 use super::image::Image;
@@ -14,8 +15,8 @@ use std::path::Path;
 /// What runs in a domain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DomainKind<'a> {
-    /// The project's Linux guest with its agent.
-    Linux,
+    /// The project's Linux guest with its agent, on this machine.
+    Linux(Chipset),
     /// iPXE with the script in the file.
     Ipxe(&'a Path),
     /// GRUB, which iPXE starts with these words on its command line.
@@ -132,7 +133,8 @@ fn system(xml: &mut Xml, spec: &DomainSpec<'_>, interface: Option<&Interface>) {
     let (architecture, machine) = spec.kind.board().names();
     let machine = match spec.kind {
         DomainKind::Foreign(drive) => drive.machine(),
-        DomainKind::Edk2(_) => "q35",
+        DomainKind::Linux(chipset) => chipset.machine(),
+        DomainKind::Edk2(_) => Chipset::Q35.machine(),
         _ => machine,
     };
     xml.text(
@@ -145,7 +147,7 @@ fn system(xml: &mut Xml, spec: &DomainSpec<'_>, interface: Option<&Interface>) {
     }
     let mut file = |name: &str, path: &Path| xml.text(name, &[], &path.to_string_lossy());
     match spec.kind {
-        DomainKind::Linux => {
+        DomainKind::Linux(_) => {
             file("kernel", &spec.image.kernel);
             file("initrd", &spec.image.initramfs);
             let agent_words = agent_words(spec.nic, interface.is_some());
@@ -216,7 +218,7 @@ fn devices(xml: &mut Xml, spec: &DomainSpec<'_>, interface: Option<&Interface>) 
         );
         xml.empty("target", &[("port", "0")]);
     });
-    if spec.kind == DomainKind::Linux {
+    if matches!(spec.kind, DomainKind::Linux(_)) {
         if spec.shortcuts.has(Shortcut::FewSerialPorts) {
             serial_ports(xml);
         }
@@ -301,7 +303,7 @@ mod tests {
     fn domain() {
         let image = image();
         let spec = DomainSpec {
-            kind: DomainKind::Linux,
+            kind: DomainKind::Linux(Chipset::Pc),
             name: "linux-pcnet",
             nic: "pcnet",
             accel: Accel::Tcg,

@@ -7,6 +7,7 @@ use super::random;
 use crate::frame::Mac;
 use crate::guest::Accel;
 use crate::guest::Board;
+use crate::guest::Chipset;
 use crate::guest::GuestKind;
 use crate::guest::foreign::Manifest;
 use crate::lab::Shortcuts;
@@ -135,6 +136,9 @@ pub struct Job {
     pub parameters: Vec<(String, String)>,
     /// The MAC address of the guests, where they stand for one that has it.
     pub mac: Option<Mac>,
+    /// The machine of the Linux guests.
+    #[serde(default)]
+    pub chipset: Chipset,
     /// What libvirt learns the guest's address from, where no parameter gives it and the
     /// filter asks for it.
     pub learning: Option<Learning>,
@@ -195,6 +199,7 @@ impl Job {
             bind: filter.info.name.clone(),
             parameters: Vec::new(),
             mac: None,
+            chipset: Chipset::default(),
             learning: filter.learning,
             address: filter.address,
             accel: Accel::Tcg,

@@ -104,6 +104,27 @@ fn check_takes_filter_mac_and_parameters_from_the_guest() {
     assert!(!passes(&other, "lan-unicast/tcp-peer"));
 }
 
+/// The guest of the cell has the machine that the definition names.
+#[test]
+fn verify_takes_the_machine_too() {
+    let folder = Folder::new();
+    let guest = GUEST.replace(
+        "<devices>",
+        "<os><type arch='x86_64' machine='pc-q35-7.2'>hvm</type></os><devices>",
+    );
+    std::fs::write(folder.path().join("web.xml"), guest).unwrap();
+    let mut arguments = web("verify", "vnet3", &["--nic", "virtio", "--out", "out"]);
+    // A cell that is not green keeps the definition of its guest.
+    arguments.extend(["--inject", "sensor"].map(str::to_owned));
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let (code, out, error) = folder.run(&arguments);
+    assert_eq!(code, 5, "{out}{error}");
+    assert!(out.contains("machine pc-q35-7.2"), "{out}");
+    let domain = folder.path().join("out/linux-virtio/domain.xml");
+    let domain = std::fs::read_to_string(domain).expect("evidence");
+    assert!(domain.contains("pc-q35-"), "{domain}");
+}
+
 #[rstest]
 #[case::explain("explain", &[], "$MAC") ]
 #[case::lint("lint", &[], "0 errors")]

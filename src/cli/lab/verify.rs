@@ -8,7 +8,8 @@ use crate::cli::baseline::{BaselineOptions, Loaded};
 use crate::cli::failure::Failure;
 use crate::cli::guest::{Besides, GuestOptions, Meant};
 use crate::cli::options::{BackendOption, BindingOptions, PolicyOption, PolicySource, load};
-use crate::cli::output::say;
+use crate::cli::output::{note, say};
+use crate::guest::Chipset;
 use crate::lab::Shortcuts;
 use crate::nwfilter::{FilterTree, Strictness, generate};
 use crate::report::baseline::Subject;
@@ -203,6 +204,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         foreign: select.foreign(&plan)?,
         out,
         mac: meant.as_ref().and_then(|meant| meant.mac),
+        chipset: meant.as_ref().map_or(Chipset::default(), chipset),
         backend: options
             .backend
             .with(meant.as_ref().and_then(|meant| meant.backend)),
@@ -234,6 +236,20 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     };
     run.causes = diagnose(&run, &source.policy, &binding);
     Ok(report(&options.output, &run, baseline.as_ref()).into())
+}
+
+/// The machine of the guest that is meant, or the lab's own where it has no such machine.
+fn chipset(meant: &Meant) -> Chipset {
+    let Some(machine) = &meant.machine else {
+        return Chipset::default();
+    };
+    Chipset::of_machine(machine).unwrap_or_else(|| {
+        let own = Chipset::default();
+        note(&format!(
+            "the guest's machine is {machine}; the guest of the cell has the machine {own} instead"
+        ));
+        own
+    })
 }
 
 /// Checks that a baseline is about what is to be run.
@@ -286,7 +302,9 @@ fn filter(
             filter.info.source = format!("generated from {origin}");
         }
         if let Some(guest) = &meant.guest {
-            filter.info.source = format!("{}, for {guest}", filter.info.source);
+            let machine = meant.machine.as_ref();
+            let machine = machine.map_or(String::new(), |machine| format!(", machine {machine}"));
+            filter.info.source = format!("{}, for {guest}{machine}", filter.info.source);
         }
         return Ok((filter, Some(meant.tree.clone())));
     }

@@ -11,7 +11,7 @@ pub use snapshot::SavedGuests;
 
 use crate::frame::{Mac, mac_text};
 use crate::guest::{
-    Accel, AgentClient, DomainKind, DomainSpec, FilterRef, Guest, boot, domain_xml, quirk,
+    Accel, AgentClient, Chipset, DomainKind, DomainSpec, FilterRef, Guest, boot, domain_xml, quirk,
 };
 use crate::lab::Shortcut;
 use crate::layout::Layout;
@@ -128,7 +128,10 @@ async fn begin(
 ) -> Result<(Guest, Option<String>), VerifyError> {
     let (context, plan) = (run.context, run.plan);
     let interface = interface(context, plan, number, filter);
-    if quirk(&plan.nic).hot_plug && !context.job.boot_only {
+    let chipset = context.job.chipset;
+    // The saved guests run on the other machine, where every NIC of PCI can be plugged in.
+    let plugs = quirk(&plan.nic).hot_plug && chipset == Chipset::Pc;
+    if plugs && !context.job.boot_only {
         run.know_domain(snapshot::domain(context, &plan.nic)?);
         let restored = saved.restore(context, &plan.nic, |step| run.enter(step));
         if let Some(restored) = restored.await {
@@ -141,7 +144,7 @@ async fn begin(
     run.enter(Step::Boot);
     let (name, nonce) = (domain_name(plan, number), random::nonce());
     let spec = DomainSpec {
-        kind: DomainKind::Linux,
+        kind: DomainKind::Linux(chipset),
         name: &name,
         nic: &plan.nic,
         accel: context.accel,

@@ -1,8 +1,8 @@
 //! Linux guests that are restored from a snapshot, to be given a NIC while they run.
 
 use crate::guest::{
-    Bus, DomainKind, DomainSpec, Identity, RestoredGuest, SnapshotKey, Snapshots, domain_xml,
-    quirk, restore, save,
+    Bus, Chipset, DomainKind, DomainSpec, Identity, RestoredGuest, SnapshotKey, Snapshots,
+    domain_xml, quirk, restore, save,
 };
 use crate::report::model::Step;
 use crate::verify::cell::CellContext;
@@ -108,7 +108,7 @@ impl SavedGuests {
 
 fn spec<'a>(context: &CellContext<'a>, nic: &'a str) -> Result<DomainSpec<'a>, VerifyError> {
     Ok(DomainSpec {
-        kind: DomainKind::Linux,
+        kind: DomainKind::Linux(Chipset::Pc),
         name: name(nic),
         nic,
         accel: context.accel,
