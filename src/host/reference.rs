@@ -7,7 +7,7 @@ use super::error::HostError;
 use super::inventory::Inventory;
 use super::kernel::{InterfaceRules, Ruleset, read};
 use super::rule_cache::RuleCache;
-use crate::frame::Mac;
+use crate::frame::{Mac, to_hex};
 use crate::lab::{Binding, BindingSpec, LabError, Pair, Shortcuts};
 use crate::nwfilter::evaluate::Backend;
 use crate::nwfilter::vocabulary::variables;
@@ -253,8 +253,21 @@ fn learnt_address(wanted: &InterfaceRules, has: &InterfaceRules, place: &str) ->
 }
 
 fn with_address(mut rules: InterfaceRules, place: &str, address: &str) -> InterfaceRules {
+    // nft shows raw payload, such as that of RARP, as a number.
+    let number = |text: &str| {
+        let address: Option<Ipv4Addr> = text.parse().ok();
+        address.map(|address| to_hex(&address.octets()))
+    };
+    let numbers = number(place).zip(number(address));
     for (_, rule) in &mut rules.chains {
         *rule = rule.replace(place, address);
+        if let Some((place, address)) = &numbers {
+            let words = rule.split(' ').map(|word| match word.strip_prefix("0x") {
+                Some(digits) => format!("0x{}", digits.replace(place, address)),
+                None => word.to_owned(),
+            });
+            *rule = words.collect::<Vec<_>>().join(" ");
+        }
     }
     rules
 }
@@ -369,6 +382,7 @@ fn bound(pair: &Pair, wanted: &Wanted) -> Result<InterfaceRules, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::kernel::Layer;
     use crate::nwfilter::generate;
     use crate::policy::Policy;
     use rstest::rstest;
@@ -380,6 +394,18 @@ mod tests {
         Prepared::of(&filters, "f", &[])
             .expect("it is defined")
             .wanted(mac)
+    }
+
+    /// A learnt address stands in numbers of raw payload too, which nft shows for RARP.
+    #[test]
+    fn a_learnt_address_is_put_into_every_rule() {
+        let text = |rule: &str| InterfaceRules {
+            chains: vec![(Layer::Nftables, rule.to_owned())],
+            ..InterfaceRules::default()
+        };
+        let rules = text("DEVICE-out ip saddr 192.0.2.77 @nh,112,64 0x0003c000024d accept");
+        let wanted = text("DEVICE-out ip saddr 10.0.0.9 @nh,112,64 0x00030a000009 accept");
+        assert_eq!(with_address(rules, "192.0.2.77", "10.0.0.9"), wanted);
     }
 
     /// A thousand guests with one filter need one lab binding, not a thousand.

@@ -16,6 +16,9 @@ const VARIABLE: &str = "LANFENCE_CACHE";
 /// What makes rules beside libvirt: other versions may make or print others.
 const TOOLS: [(&str, &str); 2] = [("iptables", "--version"), ("nft", "--version")];
 
+/// Grows with each change of how rules are written down here: older ones are asked for anew.
+const FORMAT: u32 = 2;
+
 /// The cache; without a directory it keeps nothing.
 #[derive(Debug, Default, Clone)]
 pub struct RuleCache {
@@ -26,7 +29,8 @@ pub struct RuleCache {
 impl RuleCache {
     /// The cache of this user for a libvirt of this version.
     pub fn of_host(libvirt: u32) -> Self {
-        let mut makers = format!("{} libvirt {libvirt}\n", env!("CARGO_PKG_VERSION"));
+        let version = env!("CARGO_PKG_VERSION");
+        let mut makers = format!("{version} format {FORMAT} libvirt {libvirt}\n");
         makers += &std::fs::read_to_string("/proc/version").unwrap_or_default();
         for (program, option) in TOOLS {
             let output = Command::new(program)

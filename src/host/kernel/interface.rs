@@ -1,6 +1,6 @@
 //! The rules of one interface, such that those of two interfaces can be compared.
 
-use crate::frame::{Mac, mac_text};
+use crate::frame::{Mac, mac_text, to_hex};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -211,14 +211,43 @@ impl Names<'_> {
     pub fn replaced(&self, text: &str) -> String {
         let mut out: Vec<String> = Vec::new();
         let mut words = text.split_whitespace();
+        // Bits of the raw payload that a number stands for.
+        let mut raw = None;
         while let Some(word) = words.next() {
             if ["packets", "bytes"].contains(&word) {
                 words.next();
                 continue;
             }
-            out.push(self.word(word));
+            raw = raw_bits(word).or(raw);
+            out.push(match raw {
+                Some(bits) if word.starts_with("0x") => self.number(word, bits),
+                _ => self.word(word),
+            });
         }
         out.join(" ")
+    }
+
+    /// A number of raw payload, `@nh,48,96 0x352540000…`: nft joins fields that lie side by side,
+    /// so that the MAC stands between others, and leaves leading zeros out.
+    fn number(&self, word: &str, bits: usize) -> String {
+        let (digits, end) = match word.strip_suffix(',') {
+            Some(word) => (&word[2..], ","),
+            None => (&word[2..], ""),
+        };
+        let mut text = format!("{digits:0>width$}", width = bits / 4);
+        if let Some(mac) = self.mac {
+            let mac = to_hex(&mac);
+            let mut from = 0;
+            while let Some(found) = text[from..].find(&mac) {
+                let at = from + found;
+                // Only whole octets are a MAC.
+                if at % 2 == 0 {
+                    text.replace_range(at..at + mac.len(), "MAC_OF_GUEST");
+                }
+                from = at + 1;
+            }
+        }
+        format!("0x{text}{end}")
     }
 
     fn word(&self, word: &str) -> String {
@@ -247,6 +276,12 @@ impl Names<'_> {
     }
 }
 
+/// How many bits a word such as `@nh,48,96` stands for; none where they are not whole octets.
+fn raw_bits(word: &str) -> Option<usize> {
+    let bits = word.strip_prefix('@')?.rsplit_once(',')?.1.parse().ok()?;
+    (bits % 8 == 0).then_some(bits)
+}
+
 /// A MAC as one of the tools prints it: some leave leading zeros out.
 fn as_mac(word: &str) -> Option<Mac> {
     let octets: Option<Vec<u8>> = word
@@ -258,4 +293,50 @@ fn as_mac(word: &str) -> Option<Mac> {
         })
         .collect();
     octets?.try_into().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    /// nft joins the fields of RARP that lie side by side: operation, MAC and address.
+    #[rstest]
+    #[case::between_others(
+        [0x52, 0x54, 0, 0, 0, 1],
+        "@nh,0,16 0x1 @nh,48,96 0x352540000000100000000 counter packets 3 bytes 84 accept",
+        "@nh,0,16 0x0001 @nh,48,96 0x0003MAC_OF_GUEST00000000 counter accept"
+    )]
+    #[case::first([0x52, 0x54, 0, 0, 0, 1], "@nh,144,80 0x52540000000100000000", "@nh,144,80 0xMAC_OF_GUEST00000000")]
+    #[case::behind_zeros_that_are_left_out([2, 0, 0, 0, 0, 0x0a], "@nh,144,80 0x2000000000a00000000", "@nh,144,80 0xMAC_OF_GUEST00000000")]
+    #[case::in_a_set([2, 0, 0, 0, 0, 0x0a], "@nh,144,48 { 0x20000000001, 0x2000000000a }", "@nh,144,48 { 0x020000000001, 0xMAC_OF_GUEST }")]
+    #[case::across_octets([0x20, 0, 0, 0, 0, 0xa0], "@nh,0,56 0x02000000000a00", "@nh,0,56 0x02000000000a00")]
+    #[case::a_few_bits([2, 0, 0, 0, 0, 1], "@nh,4,4 0x2 counter", "@nh,4,4 0x2 counter")]
+    #[case::a_number_of_no_payload([2, 0, 0, 0, 0, 1], "ether type 0x8035", "ether type 0x8035")]
+    fn the_mac_in_numbers(#[case] mac: Mac, #[case] rule: &str, #[case] replaced: &str) {
+        let names = Names {
+            device: "vnet0",
+            mac: Some(mac),
+        };
+        assert_eq!(names.replaced(rule), replaced);
+    }
+
+    proptest::proptest! {
+        /// Two guests have the same rules, whatever their MACs are.
+        #[test]
+        fn no_rule_tells_one_guest_from_another(macs: [Mac; 2], before: u16, after: u32) {
+            let text = |mac: Mac| {
+                let hex = format!("{before:04x}{}{after:08x}", to_hex(&mac));
+                let digits = hex.trim_start_matches('0');
+                let digits = if digits.is_empty() { "0" } else { digits };
+                let rule = format!("@nh,48,96 0x{digits} ether saddr {} accept", mac_text(mac));
+                Names { device: "vnet0", mac: Some(mac) }.replaced(&rule)
+            };
+            let [one, other] = macs.map(text);
+            // By chance a MAC may stand in what lies around it too.
+            let once = |text: &str| text.matches("MAC_OF_GUEST").count() == 1;
+            proptest::prop_assume!(once(&one) && once(&other));
+            proptest::prop_assert_eq!(one, other);
+        }
+    }
 }

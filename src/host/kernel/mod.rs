@@ -14,7 +14,7 @@ mod tables;
 mod tcx;
 
 pub use bypass::Bypass;
-pub use interface::{Difference, InterfaceRules};
+pub use interface::{Difference, InterfaceRules, Layer};
 pub use nf_tables::DORMANT;
 pub use read::{RuleTexts, read};
 
@@ -22,7 +22,7 @@ use crate::frame::Mac;
 use crate::lab::ruleset::nftables;
 use bypass::Way;
 use early::Early;
-use interface::{Layer, Names};
+use interface::Names;
 use std::collections::{HashMap, HashSet};
 use tables::{Rule, Tables};
 
