@@ -93,7 +93,10 @@ if ebtables-save | grep -q libvirt-I-vnet0; then
     printf '*nat\n:PREROUTING ACCEPT\n:OUTPUT ACCEPT\n:POSTROUTING ACCEPT\nCOMMIT\n' > /tmp/empty.rules
     lose "ebtables-restore of none" open rules-missing sh -c "ebtables-restore < /tmp/empty.rules"
     nft list ruleset > /tmp/saved.nft
-    lose "a saved ruleset loaded on top" open rules-differ nft -f /tmp/saved.nft
+    # nft 1.0.6 cannot read what it has printed of some rules of ebtables.
+    if nft --check -f /tmp/saved.nft 2> /dev/null; then
+        lose "a saved ruleset loaded on top" open rules-differ nft -f /tmp/saved.nft
+    fi
     past "a dormant table" "nft add table bridge nat" nft 'add table bridge nat { flags dormant; }'
 else
     base=libvirt_nwfilter_ethernet
