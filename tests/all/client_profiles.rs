@@ -97,7 +97,15 @@ fn expected(profile: &Profile, kind: MessageType, real: &Left, nth: usize) -> Ve
         (Ipv4Addr::UNSPECIFIED, Ipv4Addr::BROADCAST),
     );
     let nth = u16::try_from(nth).expect("a few");
-    frame(profile, kind, &facts, way, nth)
+    let (first, step) = profile.ids;
+    let id = first.wrapping_add(step.wrapping_mul(nth));
+    let found = u16::from_be_bytes([real.frame[18], real.frame[19]]);
+    let vary = profile.ids_vary;
+    let profile = Profile {
+        ids: (id & !vary | found & vary, 0),
+        ..*profile
+    };
+    frame(&profile, kind, &facts, way, nth)
 }
 
 #[rstest]
@@ -105,6 +113,7 @@ fn expected(profile: &Profile, kind: MessageType, real: &Left, nth: usize) -> Ve
 #[case("u-boot")]
 #[case("u-boot-malta")]
 #[case("ipxe")]
+#[case("edk2")]
 fn a_profile_is_what_the_real_client_sends(#[case] name: &str) {
     let profile = profile(name).expect("a profile");
     if name == "u-boot-malta" && lanfence::lab::find_program("qemu-system-mipsel").is_none() {
@@ -139,7 +148,7 @@ fn a_profile_is_what_the_real_client_sends(#[case] name: &str) {
 /// Every profile of software that can be had is held against it above.
 #[test]
 fn no_profile_of_real_software_is_left_out() {
-    let held = ["grub", "u-boot", "u-boot-malta", "ipxe"];
+    let held = ["grub", "u-boot", "u-boot-malta", "ipxe", "edk2"];
     let real = PROFILES.iter().filter(|profile| !profile.cell.is_empty());
     let real: Vec<&str> = real.map(|profile| profile.name).collect();
     assert_eq!(real, held);

@@ -86,6 +86,7 @@ fn every_client_lives_through_a_lease_behind_the_filter() {
 #[rstest]
 #[case::strict("grub/rtl8139", Checksum::Complete, true)]
 #[case::another_strict_one("ipxe/pcnet", Checksum::Complete, true)]
+#[case::one_that_collects_offers("edk2/virtio", Checksum::Complete, true)]
 #[case::careless("uboot/virtio-non-transitional", Checksum::Complete, false)]
 fn real_clients_stand_beside_the_played_ones(
     #[case] name: &str,

@@ -65,6 +65,8 @@ pub struct Profile {
     pub least: usize,
     /// IP identification of its first packet, and by how much it grows with each.
     pub ids: (u16, u16),
+    /// The bits of that number that are others in each run.
+    pub ids_vary: u16,
     /// Whether its packets may not be cut up.
     pub whole: bool,
     /// Whether it sends UDP without checksums.
@@ -104,6 +106,7 @@ const WINDOWS: Profile = Profile {
     claim: Claim::Gratuitous,
     least: BOOTP,
     ids: (0, 0),
+    ids_vary: 0,
     whole: false,
     unsummed: false,
     boot_file: "",
@@ -280,6 +283,8 @@ pub const PROFILES: &[Profile] = &[
         request: &[53, 57, 93, 94, 60, 77, 55, 175, 61, 97, 54, 50],
         least: 0,
         ids: (0x0100, 0x0101),
+        // How many frames it has heard.
+        ids_vary: 0x00ff,
         own: &[
             (57, &[0x05, 0xc0]),
             (93, &[0, 0]),
@@ -292,6 +297,23 @@ pub const PROFILES: &[Profile] = &[
         source: "Debian 12's iPXE 1.0.0+git-20190125, captured in its own cell; `secs` and the UUID of \
                  option 97 are left out; it asks for broadcast answers once it has had an address, which \
                  is not played",
+        ..LOADER
+    },
+    Profile {
+        name: "edk2",
+        system: "EDK2 (UEFI shell)",
+        broadcast: true,
+        ttl: 64,
+        list: &[1, 3, 6],
+        discover: &[53, 57, 55],
+        request: &[53, 54, 50, 57, 55],
+        least: 0,
+        ids: (0, 1),
+        ids_vary: 0xffff,
+        own: &[(57, &[0xff, 0x00])],
+        cell: "edk2/virtio",
+        source: "Debian 12's EDK2 2022.11, captured in its own cell; it draws its first IP identification, and \
+                 collects offers for 4 s, which is not played",
         ..LOADER
     },
 ];

@@ -15,8 +15,11 @@ use crate::verify::VerifyError;
 use crate::verify::watch::Watch;
 use std::time::{Duration, Instant};
 
-/// Longest wait for the guest to begin its round, and to say what it thinks of the offer.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Longest wait for the guest to begin its round.
+const BEGINS: Duration = Duration::from_secs(5);
+
+/// Longest wait for what it thinks of the offer. EDK2 collects offers for 4 s before it says that.
+const PATIENCE: Duration = Duration::from_secs(8);
 
 /// A DISCOVER that comes so soon after the offer may have left before it came.
 const CROSSED: Duration = Duration::from_millis(100);
@@ -44,7 +47,7 @@ pub async fn try_it(
     let silence = Silence::of_dhcp(&lab.network.gateway)?;
     let tap = PacketSocket::open(&machine.interface().tap)?;
     let mut watch = Watch::start(lab, &machine.tap);
-    let end = Instant::now() + lab.slowness.stretch(PATIENCE);
+    let mut end = Instant::now() + lab.slowness.stretch(BEGINS);
     // It has not been suspended since its last round, so that it has taken in all that came to it.
     // GRUB on pcnet does not always come to a fifth round (measured: docs/measurements.md#M55).
     rounds.go_on();
@@ -67,6 +70,7 @@ pub async fn try_it(
                 let sent = tap.send(&answer);
                 sent.map_err(|source| LabError::system("offer an address at the tap", source))?;
                 offered = Some(Instant::now());
+                end = Instant::now() + lab.slowness.stretch(PATIENCE);
             }
             _ => {}
         }
