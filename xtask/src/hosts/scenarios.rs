@@ -132,6 +132,18 @@ pub const ALL: &[Scenario] = &[
         ..PLAIN
     },
     Scenario {
+        title: "watch",
+        words: &["bash", "tests/hosts/watch.sh"],
+        says: &["watch and its units are as they must be"],
+        ..PLAIN
+    },
+    Scenario {
+        title: "GRUB's leases",
+        words: &["bash", "tests/hosts/grub.sh"],
+        says: &["GRUB's leases are as they must be"],
+        ..PLAIN
+    },
+    Scenario {
         title: "article's filter",
         words: &[
             "lanfence",
@@ -170,6 +182,12 @@ pub const ALL: &[Scenario] = &[
 ];
 
 impl Scenario {
+    /// Why it was not tried in the host, where it is a script that says so.
+    pub fn untried<'a>(&self, said: &'a str) -> Option<&'a str> {
+        let mut lines = said.lines().filter(|_| self.words.first() == Some(&"bash"));
+        lines.find_map(|line| line.strip_prefix("skipped: "))
+    }
+
     /// Whether it runs the program that was built without the lab.
     pub fn is_pure(&self) -> bool {
         self.words.iter().any(|word| word.contains("/pure/"))
@@ -233,5 +251,34 @@ mod tests {
                 .any(|pair| pair == ["--backend", "nftables"]);
             assert_eq!(found, named, "{}", scenario.title);
         }
+    }
+
+    #[test]
+    fn only_what_a_script_says_of_itself_skips_it() {
+        let said = "PASS\nskipped: this host has no sudo\ndone\n";
+        let of = |title| Scenario::titled(title).expect("a scenario").untried(said);
+        assert_eq!(of("CI action"), Some("this host has no sudo"));
+        assert_eq!(of("tap"), None);
+    }
+
+    /// A script that no scenario runs proves nothing any more.
+    #[test]
+    fn every_script_for_hosts_is_run_and_says_what_it_must() {
+        let scripts = manifest::directory().join("../../tests/hosts");
+        let scripts = std::fs::read_dir(scripts).expect("the scripts");
+        let mut count = 0;
+        for script in scripts.flatten() {
+            let name = script.file_name().into_string().expect("a name in UTF-8");
+            let path = format!("tests/hosts/{name}");
+            let mut all = ALL.iter();
+            let found = all.find(|it| it.words.contains(&path.as_str()));
+            let found = found.unwrap_or_else(|| panic!("no scenario runs {path}"));
+            let text = std::fs::read_to_string(script.path()).expect("a script");
+            for says in found.says {
+                assert!(text.contains(says), "{path} never says `{says}`");
+            }
+            count += 1;
+        }
+        assert!(count >= 4, "{count}");
     }
 }

@@ -93,7 +93,7 @@ pub fn skipped(manifest: &Manifest, why: &str) -> HostRecord {
     }
 }
 
-/// One scenario; none if it ended as it must.
+/// One scenario; none if it ended as it must, and [`Unfit`] where it was not tried.
 fn attempt(
     cache: &Cache,
     booted: &Booted,
@@ -121,7 +121,12 @@ fn attempt(
         Some(difference) => other_end(difference, ended, &said),
         None => fault(scenario, ended, &said, report.as_deref()),
     };
-    Ok(fault.map(|fault| format!("{fault}; the end of its output:\n{}", last_lines(&said))))
+    match (fault, scenario.untried(&said)) {
+        (None, Some(why)) => Err(Unfit(why.to_owned()).into()),
+        (fault, _) => Ok(
+            fault.map(|fault| format!("{fault}; the end of its output:\n{}", last_lines(&said)))
+        ),
+    }
 }
 
 /// What is not as the scenario demands.
