@@ -7,7 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// What stands behind the filter in a cell. Read and written as one word: `linux`, `ipxe`,
-/// `grub`, `uboot`, `edk2`, `tap`, or the name in a foreign guest's manifest, which may be none of these.
+/// `grub`, `uboot`, `edk2`, `edk2-pxe`, `edk2-http`, `tap`, or the name in a foreign guest's manifest, which may be none of these.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum GuestKind {
@@ -21,6 +21,10 @@ pub enum GuestKind {
     Uboot,
     /// EDK2, the firmware of UEFI machines.
     Edk2,
+    /// The PXE client of EDK2.
+    Edk2Pxe,
+    /// The HTTP boot client of EDK2.
+    Edk2Http,
     /// No guest: the lab itself holds the tap.
     Tap,
     /// The user's own disk image, by the name in its manifest.
@@ -29,17 +33,26 @@ pub enum GuestKind {
 
 impl GuestKind {
     /// The kinds that lanfence brings along. Their words are taken: no manifest may use one.
-    pub const OWN: [Self; 6] = [
+    pub const OWN: [Self; 8] = [
         Self::Linux,
         Self::Ipxe,
         Self::Grub,
         Self::Uboot,
         Self::Edk2,
+        Self::Edk2Pxe,
+        Self::Edk2Http,
         Self::Tap,
     ];
 
     /// Those of them that are a firmware or boot loader with a network stack of its own.
-    pub const FIRMWARE: [Self; 4] = [Self::Ipxe, Self::Grub, Self::Uboot, Self::Edk2];
+    pub const FIRMWARE: [Self; 6] = [
+        Self::Ipxe,
+        Self::Grub,
+        Self::Uboot,
+        Self::Edk2,
+        Self::Edk2Pxe,
+        Self::Edk2Http,
+    ];
 
     /// The word for it.
     pub fn word(&self) -> &str {
@@ -49,6 +62,8 @@ impl GuestKind {
             Self::Grub => "grub",
             Self::Uboot => "uboot",
             Self::Edk2 => "edk2",
+            Self::Edk2Pxe => "edk2-pxe",
+            Self::Edk2Http => "edk2-http",
             Self::Tap => "tap",
             Self::Foreign(name) => name,
         }
@@ -59,10 +74,22 @@ impl GuestKind {
         !matches!(self, Self::Tap)
     }
 
-    /// What its stack can show where it is a firmware. U-Boot has no TCP.
+    /// Whether EDK2 runs in it.
+    pub fn is_edk2(&self) -> bool {
+        matches!(self, Self::Edk2 | Self::Edk2Pxe | Self::Edk2Http)
+    }
+
+    /// Whether there is a cell of it with this model: the boot clients of EDK2 stand above what
+    /// drives the NIC, so EDK2's own driver and one from a ROM are enough for them.
+    pub fn is_tried_with(&self, nic: &str) -> bool {
+        let above = matches!(self, Self::Edk2Pxe | Self::Edk2Http);
+        !above || matches!(nic, "virtio" | "pcnet")
+    }
+
+    /// What its stack can show where it is a firmware. U-Boot has no TCP, and PXE none either.
     pub fn shows(&self) -> Shows {
         Shows {
-            web: matches!(self, Self::Ipxe | Self::Grub | Self::Edk2),
+            web: matches!(self, Self::Ipxe | Self::Grub | Self::Edk2 | Self::Edk2Http),
             echo: *self == Self::Edk2,
             ipv6: *self == Self::Edk2,
         }

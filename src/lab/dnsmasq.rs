@@ -27,6 +27,9 @@ const SOUGHT: [&str; 8] = [
     "freedos.org",
 ];
 
+/// dnsmasq's mark of PXE clients of UEFI on x86-64 (RFC 4578 2.1).
+const UEFI: &str = "uefi";
+
 /// Starts it. It is ready once its DHCP socket is bound; see [`ready`].
 pub fn start(lan: &Lan, gateway: &Netns) -> Result<Daemon, LabError> {
     let mut command = Command::new("dnsmasq");
@@ -64,6 +67,12 @@ pub fn start(lan: &Lan, gateway: &Netns) -> Result<Daemon, LabError> {
         .arg("--dhcp-ignore=tag:bootp")
         // Tells iPXE, which alone asks for it, not to wait seconds for a second server.
         .arg("--dhcp-option=encap:175,176,1b")
+        // EDK2's PXE client takes no offer that names no file (`PxeBcSelectDhcp4Offer` in its
+        // NetworkPkg/UefiPxeBcDxe/PxeBcDhcp4.c); it is told one, and fetches others.
+        .arg(format!(
+            "--dhcp-vendorclass=set:{UEFI},PXEClient:Arch:00007"
+        ))
+        .arg(format!("--dhcp-boot=tag:{UEFI},boot.efi"))
         // What it does not know it asks the WAN, as a home router does.
         .arg(format!("--server={WAN4}"))
         .arg(format!("--address=/{DOMAIN}/{}/{WAN4}", SOUGHT.join("/")));

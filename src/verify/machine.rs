@@ -4,7 +4,7 @@ use super::VerifyError;
 use super::cell::CellContext;
 use super::faults::{self, InjectedFault, Moment, Place};
 use super::job::CellPlan;
-use crate::guest::{FilterRef, GuestKind, Interface, Machine, edk2_rom};
+use crate::guest::{FilterRef, Interface, Machine, edk2_rom};
 use std::path::PathBuf;
 
 /// The name of a cell's domain without the guest's number.
@@ -19,8 +19,7 @@ pub fn domain_name(plan: &CellPlan, number: u8) -> String {
 
 /// The ROM with the driver of the cell's NIC, where its guest takes it from there.
 fn rom(context: &CellContext<'_>, plan: &CellPlan) -> Option<PathBuf> {
-    let edk2 = plan.guest == GuestKind::Edk2;
-    let name = edk2_rom(&plan.nic).filter(|_| edk2)?;
+    let name = edk2_rom(&plan.nic).filter(|_| plan.guest.is_edk2())?;
     Some(context.image?.roms.join(name))
 }
 

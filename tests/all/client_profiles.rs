@@ -114,6 +114,8 @@ fn expected(profile: &Profile, kind: MessageType, real: &Left, nth: usize) -> Ve
 #[case("u-boot-malta")]
 #[case("ipxe")]
 #[case("edk2")]
+#[case("edk2-pxe")]
+#[case("edk2-http")]
 fn a_profile_is_what_the_real_client_sends(#[case] name: &str) {
     let profile = profile(name).expect("a profile");
     if name == "u-boot-malta" && lanfence::lab::find_program("qemu-system-mipsel").is_none() {
@@ -124,6 +126,7 @@ fn a_profile_is_what_the_real_client_sends(#[case] name: &str) {
     }
     // A cell that is not green keeps its capture.
     let done = verify(&["--cell", profile.cell, "--no-filter", "--attach", "running"]);
+    assert_eq!(done.code, 1, "{}", done.printed());
     let left = left(&done);
     let packets: Vec<&Left> = left
         .iter()
@@ -148,7 +151,15 @@ fn a_profile_is_what_the_real_client_sends(#[case] name: &str) {
 /// Every profile of software that can be had is held against it above.
 #[test]
 fn no_profile_of_real_software_is_left_out() {
-    let held = ["grub", "u-boot", "u-boot-malta", "ipxe", "edk2"];
+    let held = [
+        "grub",
+        "u-boot",
+        "u-boot-malta",
+        "ipxe",
+        "edk2",
+        "edk2-pxe",
+        "edk2-http",
+    ];
     let real = PROFILES.iter().filter(|profile| !profile.cell.is_empty());
     let real: Vec<&str> = real.map(|profile| profile.name).collect();
     assert_eq!(real, held);

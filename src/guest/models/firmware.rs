@@ -47,7 +47,7 @@ pub fn unfit(kind: &GuestKind, quirk: &Quirk, image: &ImageContents) -> Option<S
     };
     let driver = match kind {
         GuestKind::Uboot => no_uboot(quirk),
-        GuestKind::Edk2 => no_edk2(quirk),
+        kind if kind.is_edk2() => no_edk2(quirk),
         // GRUB has iPXE's drivers.
         _ => quirk.no_ipxe,
     };
@@ -59,8 +59,11 @@ pub fn unfit(kind: &GuestKind, quirk: &Quirk, image: &ImageContents) -> Option<S
             .then(|| missing("U-Boot for MIPS Malta"))
             .or_else(|| no_mips(find_program(MIPS_EMULATOR).is_some())),
         GuestKind::Uboot => (!image.uboot).then(|| missing("U-Boot")),
-        GuestKind::Edk2 if !image.edk2 => Some(missing("EDK2")),
-        GuestKind::Edk2 => {
+        kind if kind.is_edk2() && !image.edk2 => Some(missing("EDK2")),
+        GuestKind::Edk2Pxe | GuestKind::Edk2Http if !cfg!(target_arch = "x86_64") => {
+            Some("the program that asks EDK2's boot clients is made on x86-64 only".to_owned())
+        }
+        kind if kind.is_edk2() => {
             let rom = edk2_rom(quirk.name)?;
             (!image.roms.iter().any(|name| name == rom)).then(|| missing(rom))
         }

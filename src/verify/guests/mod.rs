@@ -35,6 +35,10 @@ impl Guests {
             GuestKind::Grub => firmware::run::<grub::Grub>(run, &self.firmware, number).await,
             GuestKind::Uboot => firmware::run::<uboot::Uboot>(run, &self.firmware, number).await,
             GuestKind::Edk2 => firmware::run::<edk2::Edk2>(run, &self.firmware, number).await,
+            GuestKind::Edk2Pxe => firmware::run::<edk2::Pxe>(run, &self.firmware, number).await,
+            GuestKind::Edk2Http => {
+                firmware::run::<edk2::HttpBoot>(run, &self.firmware, number).await
+            }
             GuestKind::Tap => tap::run(run, number).await,
             GuestKind::Foreign(name) => foreign::run(run, name, number).await,
         })

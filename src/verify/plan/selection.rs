@@ -47,7 +47,7 @@ impl Selection {
         let glob = |text| glob::Pattern::new(text).expect("a good glob");
         Self {
             matrix: Some(Matrix::Full),
-            cells: ["linux/*", "ipxe/*", "grub/*", "uboot/*", "edk2/*"]
+            cells: ["linux/*", "ipxe/*", "grub/*", "uboot/*", "edk2*/*"]
                 .map(glob)
                 .to_vec(),
             ..Self::default()
@@ -109,7 +109,8 @@ impl Selection {
         if full {
             let mut entries: Vec<Entry> = all.iter().map(linux).collect();
             for kind in GuestKind::FIRMWARE {
-                entries.extend(all.iter().map(|nic| firmware(&kind, nic)));
+                let tried = all.iter().filter(|nic| kind.is_tried_with(&nic.name));
+                entries.extend(tried.map(|nic| firmware(&kind, nic)));
             }
             entries.extend(foreign::entries(&manifests, all)?);
             return Ok(entries);

@@ -48,7 +48,12 @@ fn wanted(job: &Job, plan: &CellPlan) -> Option<Vec<Probe>> {
         GuestKind::Linux | GuestKind::Tap => {
             Some(catalogue::probes(job, &policy, &layout, (0, Pass::Control)))
         }
-        GuestKind::Ipxe | GuestKind::Grub | GuestKind::Uboot | GuestKind::Edk2 => {
+        GuestKind::Ipxe
+        | GuestKind::Grub
+        | GuestKind::Uboot
+        | GuestKind::Edk2
+        | GuestKind::Edk2Pxe
+        | GuestKind::Edk2Http => {
             let shows = plan.guest.shows();
             Some(firmware_catalogue(&policy, &layout, shows, str::to_owned))
         }

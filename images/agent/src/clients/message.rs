@@ -84,7 +84,11 @@ fn order(profile: &Profile, kind: MessageType, bound: bool) -> &'static [u8] {
 }
 
 fn value(profile: &Profile, kind: MessageType, code: u8, facts: &Facts) -> Vec<u8> {
-    if let Some((_, own)) = profile.own.iter().find(|(own, _)| *own == code) {
+    let requests = profile.own_request.iter();
+    let mut own = requests
+        .filter(|_| kind == message::REQUEST)
+        .chain(profile.own);
+    if let Some((_, own)) = own.find(|(own, _)| *own == code) {
         return own.to_vec();
     }
     match code {

@@ -75,6 +75,8 @@ pub struct Profile {
     pub boot_file: &'static str,
     /// Values of options that no other client has.
     pub own: &'static [(u8, &'static [u8])],
+    /// The same of a REQUEST, where it says there otherwise than before.
+    pub own_request: &'static [(u8, &'static [u8])],
     /// Milliseconds from one DISCOVER to the next where nobody answers, until it gives up; empty
     /// where that depends on the machine, or is not known.
     pub retries: &'static [u16],
@@ -111,6 +113,7 @@ const WINDOWS: Profile = Profile {
     unsummed: false,
     boot_file: "",
     own: &[],
+    own_request: &[],
     retries: &[],
     cell: "",
     source: "",
@@ -149,6 +152,16 @@ const IPXE_FEATURES: &[u8] = &[
     0x01, 0x10, 0x01, 0x02, 0x21, 0x01, 0x01, 0x15, 0x01, 0x01, 0x18, 0x01, 0x01, 0x1b, 0x01, 0x01,
     0x12, 0x01, 0x01,
 ];
+
+/// What all DHCP clients of EDK2 have in common.
+const EDK2: Profile = Profile {
+    broadcast: true,
+    ttl: 64,
+    least: 0,
+    ids: (0, 1),
+    ids_vary: 0xffff,
+    ..LOADER
+};
 
 const ISC: Profile = Profile {
     vendor: "",
@@ -302,19 +315,56 @@ pub const PROFILES: &[Profile] = &[
     Profile {
         name: "edk2",
         system: "EDK2 (UEFI shell)",
-        broadcast: true,
-        ttl: 64,
         list: &[1, 3, 6],
         discover: &[53, 57, 55],
         request: &[53, 54, 50, 57, 55],
-        least: 0,
-        ids: (0, 1),
-        ids_vary: 0xffff,
         own: &[(57, &[0xff, 0x00])],
         cell: "edk2/virtio",
         source: "Debian 12's EDK2 2022.11, captured in its own cell; it draws its first IP identification, and \
                  collects offers for 4 s, which is not played",
-        ..LOADER
+        ..EDK2
+    },
+    Profile {
+        name: "edk2-pxe",
+        system: "EDK2 (PXE)",
+        vendor: "PXEClient:Arch:00007:UNDI:003000",
+        list: &[
+            1, 2, 3, 4, 5, 6, 12, 13, 15, 17, 18, 22, 23, 28, 40, 41, 42, 43, 50, 51, 54, 58, 59,
+            60, 66, 67, 97, 128, 129, 130, 131, 132, 133, 134, 135,
+        ],
+        discover: &[53, 57, 55, 97, 94, 93, 60],
+        request: &[53, 54, 50, 57, 55, 97, 94, 93, 60],
+        own: &[
+            (57, &[0x05, 0xc0]),
+            (97, &[0; 17]),
+            (94, &[1, 3, 0]),
+            (93, &[0, 7]),
+        ],
+        own_request: &[(57, &[0xff, 0x00])],
+        cell: "edk2-pxe/virtio",
+        source: "Debian 12's EDK2 2022.11, captured in its own cell; as its shell's, and the UUID of option 97 is \
+                 left out",
+        ..EDK2
+    },
+    Profile {
+        name: "edk2-http",
+        system: "EDK2 (HTTP boot)",
+        vendor: "HTTPClient:Arch:00016:UNDI:003000",
+        list: &[
+            1, 2, 3, 4, 5, 6, 12, 13, 15, 17, 18, 22, 23, 28, 40, 41, 42, 43, 50, 51, 54, 58, 59,
+            60, 235, 67, 97,
+        ],
+        discover: &[53, 57, 55, 97, 94, 93, 60],
+        request: &[53, 54, 50, 57, 55, 97, 94, 93, 60],
+        own: &[
+            (57, &[0x05, 0xc0]),
+            (97, &[0; 17]),
+            (94, &[1, 3, 0]),
+            (93, &[0, 16]),
+        ],
+        cell: "edk2-http/virtio",
+        source: "Debian 12's EDK2 2022.11, captured in its own cell; as its PXE client's",
+        ..EDK2
     },
 ];
 

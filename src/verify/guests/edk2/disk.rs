@@ -31,8 +31,9 @@ const END: u16 = 0xfff;
 /// Bit of an entry's attributes: archive.
 const ARCHIVE: u8 = 0x20;
 
-/// A file: its name in capitals, eight characters and three of the extension at most, and its text.
-pub type File<'a> = (&'a str, &'a str, &'a str);
+/// A file: its name in capitals, eight characters and three of the extension at most, and what is in
+/// it.
+pub type File<'a> = (&'a str, &'a str, &'a [u8]);
 
 /// The disk with these files.
 ///
@@ -42,15 +43,15 @@ pub fn image(files: &[File<'_>]) -> Vec<u8> {
     let mut disk = vec![0; SECTOR * usize::from(SECTORS)];
     disk[..SECTOR].copy_from_slice(&boot_sector());
     let mut table = vec![0xff00 | u16::from(MEDIA), END];
-    for (place, (stem, extension, text)) in files.iter().enumerate() {
+    for (place, (stem, extension, bytes)) in files.iter().enumerate() {
         let first = u16::try_from(table.len()).expect("a floppy has few clusters");
-        let clusters = text.len().div_ceil(SECTOR).max(1);
-        let last = first + u16::try_from(clusters).expect("a short text") - 1;
+        let clusters = bytes.len().div_ceil(SECTOR).max(1);
+        let last = first + u16::try_from(clusters).expect("a short file") - 1;
         table.extend((first..last).map(|cluster| cluster + 1).chain([END]));
         let data = (DATA + usize::from(first) - 2) * SECTOR;
-        disk[data..data + text.len()].copy_from_slice(text.as_bytes());
+        disk[data..data + bytes.len()].copy_from_slice(bytes);
         let entry = ROOT * SECTOR + place * ENTRY;
-        let size = u32::try_from(text.len()).expect("a short text");
+        let size = u32::try_from(bytes.len()).expect("a short file");
         disk[entry..entry + ENTRY].copy_from_slice(&directory_entry(
             (stem, extension),
             first,
@@ -150,20 +151,24 @@ mod tests {
         let files: Vec<File<'_>> = names
             .iter()
             .zip(&texts)
-            .map(|(stem, text)| (*stem, "NSH", text.as_str()))
+            .map(|(stem, text)| (*stem, "NSH", text.as_bytes()))
             .collect();
         let disk = image(&files);
         assert_eq!(disk.len(), 1_474_560);
         for (stem, _, text) in files {
             let mut name = *b"        NSH";
             name[..stem.len()].copy_from_slice(stem.as_bytes());
-            assert_eq!(read(&disk, &name).as_deref(), Some(text), "{stem}");
+            assert_eq!(
+                read(&disk, &name).as_deref().map(str::as_bytes),
+                Some(text),
+                "{stem}"
+            );
         }
     }
 
     #[test]
     fn both_tables_are_alike_and_the_sector_is_signed() {
-        let disk = image(&[("A", "B", "c")]);
+        let disk = image(&[("A", "B", b"c")]);
         let length = usize::from(TABLE) * SECTOR;
         let (first, second) = (SECTOR, SECTOR + length);
         assert_eq!(disk[first..first + length], disk[second..second + length]);

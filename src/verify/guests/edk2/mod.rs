@@ -2,26 +2,24 @@
 //! included, and a driver for virtio's NIC; for other NICs it takes the driver from the NIC's
 //! ROM. Its shell finds a script on a small disk.
 
+mod boot_clients;
 mod disk;
+mod program;
 mod script;
+mod told;
 
-use super::firmware::{Firmware, Told, number};
-use crate::guest::{Image, Talk, variables_path};
-use crate::lab::{LabError, STATE};
+pub use boot_clients::{HttpBoot, Pxe};
+
+use super::firmware::{Firmware, Told};
+use crate::guest::Image;
+use crate::lab::LabError;
 use crate::layout::{Host, Lan, Layout};
 use std::net::Ipv6Addr;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
 /// EDK2's shell.
 #[derive(Debug)]
 pub enum Edk2 {}
-
-/// What the shell shows while any key but one makes it run its script at once.
-const COUNTDOWN: &str = "any other key to continue";
-
-/// Longest wait for the countdown: the boot takes 4 s of a CPU, and half a minute of a busy machine.
-const BOOT: Duration = Duration::from_secs(60);
 
 /// What the last but one group of the guest's own IPv6 address is, so that its solicited-node
 /// group is not that of its link-local address, which the stack has joined already.
@@ -41,25 +39,15 @@ impl Firmware for Edk2 {
         guest: &Host,
         run: Option<u32>,
     ) -> Result<Told, LabError> {
-        let path = PathBuf::from(format!("{STATE}/{name}.img"));
-        let startup = script::startup(run);
-        let rounds = script::rounds(lan, guest);
-        let files = [("STARTUP", "NSH", &*startup), ("GO", "NSH", &*rounds)];
-        // What an earlier guest of this name has changed is no business of this one.
-        let _ = std::fs::remove_file(variables_path(name));
-        match disk::write(&path, &files) {
-            Ok(()) => Ok(Told::Disk(path, startup.clone() + &rounds, wake())),
-            Err(source) => Err(LabError::File { path, source }),
-        }
+        told::told(name, run, &script::rounds(lan, guest), &[])
     }
 
-    /// Empty lines come first: the shell may lose what is typed in its first moment.
     fn wakes(run: u32) -> String {
-        format!("\r\rgo {}", number(run))
+        told::wakes(run)
     }
 
     fn booted_from(image: &Image) -> Vec<&Path> {
-        vec![&image.ovmf_code, &image.ovmf_vars]
+        told::booted_from(image)
     }
 
     fn settle(layout: Layout) -> Layout {
@@ -68,10 +56,6 @@ impl Firmware for Edk2 {
         layout.guest.v6 = Ipv6Addr::from_bits(bits);
         layout
     }
-}
-
-fn wake() -> Talk {
-    Talk::new(vec![(COUNTDOWN, String::new())]).within(BOOT)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use crate::layout::wan::{WAN4, WAN6};
 use crate::layout::{Host, Lan};
-use crate::verify::guests::firmware::{END, SAVED, fetches, number};
+use crate::verify::guests::firmware::{END, Fetch, SAVED, fetches, number};
 use lanfence_agent::READY;
 use std::fmt::Write as _;
 
@@ -37,15 +37,39 @@ pub fn startup(run: Option<u32>) -> String {
     format!("echo -off\nfs0:\n{rest}")
 }
 
-/// The script with the rounds. Its argument is the number of the run. No file that it fetches is
-/// looked at: the sensors tell what arrived.
+/// What every script with rounds begins with. Its argument is the number of the run. No file that it
+/// fetches is looked at: the sensors tell what arrived.
+fn beginning() -> String {
+    format!(
+        "echo -off\nset -v run %1\necho {READY} %run%\nconnect -r\nifconfig -l eth0 > x\n\
+         if %lasterror% == {NOT_FOUND} then\n  reset -s \"{NO_NIC}\"\nendif\nfor %n run (1 {ROUNDS})\n"
+    )
+}
+
+/// The line that fetches a file with the shell's own command.
+fn fetch(lan: &Lan, (name, at, scheme): Fetch) -> String {
+    let (server, file) = (at.address(lan), format!("%run%-{name}-%n"));
+    let times = if name == END { TIMES_OF_END } else { TIMES };
+    match scheme {
+        "http" => format!("  http -t {PAGE_S} http://{server}/{file} x\n"),
+        _ => format!("  tftp -c {times} -t {REPEAT_S} {server} {file} x\n"),
+    }
+}
+
+/// The line that gives the shell the address that DHCP keeps for the guest.
+fn kept(lan: &Lan, guest: &Host) -> String {
+    let (netmask, gateway) = (lan.lan4.netmask(), lan.gateway.v4);
+    format!(
+        "  ifconfig -s eth0 static {} {netmask} {gateway}\n",
+        guest.v4
+    )
+}
+
+/// The script with the rounds of the shell's own commands.
 pub fn rounds(lan: &Lan, guest: &Host) -> String {
     let (gateway, peer) = (&lan.gateway, &lan.peer);
     let (mine, local) = (guest.v6, guest.link_local);
-    let mut text = format!(
-        "echo -off\nset -v run %1\necho {READY} %run%\nconnect -r\nifconfig -l eth0 > x\n\
-         if %lasterror% == {NOT_FOUND} then\n  reset -s \"{NO_NIC}\"\nendif\nfor %n run (1 {ROUNDS})\n"
-    );
+    let mut text = beginning();
     // The lease is waited for in the background, for 4 s, and IPv6 takes 3 s of that. To go back to
     // automatic makes the address new, and so looked for before it is used.
     let _ = write!(
@@ -59,24 +83,56 @@ pub fn rounds(lan: &Lan, guest: &Host) -> String {
     let _ = write!(
         text,
         "  for %w run (1 {LOOKS})\n    ifconfig -l eth0 > x\n    comp x y > z\n    \
-         if not %lasterror% == 0x0 then\n      goto leased\n    endif\n    stall {LOOK_US}\n  endfor\n  \
-         ifconfig -s eth0 static {} {} {}\n  :leased\n",
-        guest.v4,
-        lan.lan4.netmask(),
-        gateway.v4
+         if not %lasterror% == 0x0 then\n      goto leased\n    endif\n    stall {LOOK_US}\n  endfor\n{}  :leased\n",
+        kept(lan, guest)
     );
     for (name, at, scheme) in fetches() {
-        let (server, file) = (at.address(lan), format!("%run%-{name}-%n"));
-        let times = if name == END { TIMES_OF_END } else { TIMES };
-        let _ = match scheme {
-            "http" => writeln!(text, "  http -t {PAGE_S} http://{server}/{file} x"),
-            _ => writeln!(text, "  tftp -c {times} -t {REPEAT_S} {server} {file} x"),
-        };
+        text += &fetch(lan, (name, at, scheme));
         if name == "wan" {
             let _ = writeln!(text, "  ping -n 1 {}\n  ping -n 1 {WAN4}", peer.v4);
         }
     }
-    text + "endfor\nreset -s\n"
+    text + END_OF_ROUNDS
+}
+
+/// What every script with rounds ends with.
+const END_OF_ROUNDS: &str = "endfor\nreset -s\n";
+
+/// The script with rounds of the PXE client: a lease and its files, and then the bounds, which the
+/// shell fetches when that client has ended.
+pub fn rounds_of_pxe(lan: &Lan, guest: &Host) -> String {
+    let mut text = beginning() + "  lease.efi\n";
+    let (asked, bounds): (Vec<Fetch>, Vec<Fetch>) = fetches()
+        .filter(|(.., scheme)| *scheme == "tftp")
+        .partition(|(name, ..)| PXE_FILES.contains(name));
+    for (name, ..) in asked {
+        let _ = writeln!(text, "  {name}.efi %run%-{name}-%n");
+    }
+    text += "  stop.efi\n";
+    text += &kept(lan, guest);
+    for file in bounds {
+        text += &fetch(lan, file);
+    }
+    text + END_OF_ROUNDS
+}
+
+/// The files that the PXE client fetches: each has a program of its name.
+pub const PXE_FILES: [&str; 3] = ["lan", "router", "wan"];
+
+/// The script with rounds of the HTTP boot client: two pages, for each of which it takes a lease;
+/// what is fetched by TFTP the shell fetches then.
+pub fn rounds_of_http(lan: &Lan, guest: &Host) -> String {
+    let (pages, files): (Vec<Fetch>, Vec<Fetch>) =
+        fetches().partition(|(.., scheme)| *scheme == "http");
+    let mut text = beginning();
+    for (name, ..) in pages {
+        let _ = writeln!(text, "  {name}.efi %run%-{name}-%n");
+    }
+    text += &kept(lan, guest);
+    for file in files {
+        text += &fetch(lan, file);
+    }
+    text + END_OF_ROUNDS
 }
 
 #[cfg(test)]
@@ -89,6 +145,14 @@ mod tests {
         let lan = Lan::of(&Policy::example()).expect("the example has room");
         let guest = lan.layout(1, None).guest;
         insta::assert_snapshot!(rounds(&lan, &guest));
+    }
+
+    #[test]
+    fn what_the_boot_clients_are_told() {
+        let lan = Lan::of(&Policy::example()).expect("the example has room");
+        let guest = lan.layout(1, None).guest;
+        insta::assert_snapshot!("pxe", rounds_of_pxe(&lan, &guest));
+        insta::assert_snapshot!("http", rounds_of_http(&lan, &guest));
     }
 
     #[test]

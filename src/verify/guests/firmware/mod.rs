@@ -17,7 +17,7 @@ mod start;
 mod told;
 mod unfinished;
 
-pub use fetches::{At, END, fetches, number};
+pub use fetches::{At, END, Fetch, fetches, number};
 pub use snapshot::SavedGuests;
 pub use told::{Firmware, SAVED, Told};
 
