@@ -19,6 +19,17 @@ pub struct Daemon {
     child: Mutex<Child>,
 }
 
+/// A daemon that was stopped.
+#[derive(Debug)]
+pub struct Paused(Pid);
+
+impl Paused {
+    /// Lets it go on; one that is gone is no concern.
+    pub fn go_on(&self) {
+        let _ = killpg(self.0, Signal::SIGCONT);
+    }
+}
+
 /// How often a condition that has no event to wait for is looked at.
 const POLL: Duration = Duration::from_millis(4);
 
@@ -123,6 +134,22 @@ impl Daemon {
             let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
         }
         let _ = child.wait();
+    }
+
+    /// Stops it with all that it runs, until it is to [go on](Paused::go_on).
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn pause(&self) -> Result<Paused, LabError> {
+        let group = Pid::from_raw(self.child().id().cast_signed());
+        let stopped = killpg(group, Signal::SIGSTOP);
+        stopped.map_err(|error| LabError::system(format!("stop {}", self.name), error))?;
+        Ok(Paused(group))
+    }
+
+    /// Lets it go on where it was stopped.
+    pub fn go_on(&self) {
+        Paused(Pid::from_raw(self.child().id().cast_signed())).go_on();
     }
 
     fn child(&self) -> MutexGuard<'_, Child> {

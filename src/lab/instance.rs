@@ -12,7 +12,7 @@ use super::sensor::Sensor;
 use super::shortcuts::flush::flush_ruleset;
 use super::shortcuts::{Shortcut, Shortcuts};
 use super::slowness::Slowness;
-use super::{dnsmasq, ruleset, tap};
+use super::{dnsmasq, late, ruleset, tap};
 use crate::layout::Lan;
 use crate::nwfilter::evaluate::Backend;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -138,6 +138,19 @@ impl Lab {
         flush_ruleset(self.libvirt.backend())?;
         self.flushed.store(true, Ordering::Relaxed);
         ruleset::wait_for_rcu()
+    }
+
+    /// Has the DHCP server answer only when the guest at this tap has given up.
+    ///
+    /// # Errors
+    /// When there is no such device, or the server is gone.
+    pub fn delay_dhcp(&self, device: &str) -> Result<(), LabError> {
+        late::hold(&self.dnsmasq, device)
+    }
+
+    /// Ends that.
+    pub fn hasten_dhcp(&self) {
+        self.dnsmasq.go_on();
     }
 
     /// Why the lab can no longer be trusted; none while its daemons run.

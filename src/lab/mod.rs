@@ -18,6 +18,7 @@ mod forbidden;
 mod http;
 mod idmap;
 mod instance;
+mod late;
 mod libvirtd;
 mod links;
 mod mounts;

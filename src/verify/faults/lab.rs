@@ -54,6 +54,11 @@ fn network(fault: InjectedFault, place: Place<'_>, broken: bool) -> Result<(), L
     let no_way = format!("rule {add} iif eth0 pref 1 blackhole\n");
     match fault {
         InjectedFault::DeafServer => set_silence(&place.lab.network.gateway, broken),
+        InjectedFault::LateServer if broken => place.lab.delay_dhcp(place.device),
+        InjectedFault::LateServer => {
+            place.lab.hasten_dhcp();
+            Ok(())
+        }
         InjectedFault::PeerDead => link_of("lan0"),
         InjectedFault::GatewayDead => link_of("gw0"),
         InjectedFault::WanDead => {

@@ -80,8 +80,11 @@ impl FromStr for InjectedFault {
 impl InjectedFault {
     /// Whether it needs a machine that runs under QEMU.
     pub fn needs_machine(self) -> bool {
-        use InjectedFault::{FlushBeforeFirstFrame, NoLink, Pause, Reset};
-        matches!(self, FlushBeforeFirstFrame | NoLink | Pause | Reset)
+        use InjectedFault::{FlushBeforeFirstFrame, LateServer, NoLink, Pause, Reset};
+        matches!(
+            self,
+            FlushBeforeFirstFrame | LateServer | NoLink | Pause | Reset
+        )
     }
 }
 
@@ -170,6 +173,8 @@ faults! {
     ClaimsDhcp "claims-dhcp",
     /// In the filtered pass the DHCP server hears no question.
     DeafServer "deaf-server",
+    /// In the filtered pass the DHCP server answers when the guest has given up.
+    LateServer "late-server",
     /// In the filtered pass the LAN peer is off the bridge.
     PeerDead "peer-dead",
     /// In the filtered pass the router is off the bridge.

@@ -10,6 +10,7 @@ use crate::report::model::{ClientRun, DhcpClient, DhcpClients};
 use crate::verify::record::TrialRecord;
 use crate::verify::watch::Sightings;
 use lanfence_agent::clients::{PROFILES, Profile, Sums};
+use std::time::Duration;
 
 /// The profile that the guest of a cell is held against, which also names it.
 fn profile(kind: &GuestKind, nic: &str) -> Option<&'static Profile> {
@@ -117,6 +118,11 @@ fn run_of(said: &[Said]) -> ClientRun {
         Some("it asked again after every answer: the UDP checksum did not add up".to_owned())
     } else if began.is_none() {
         Some("it sent no DISCOVER".to_owned())
+    } else if let Some(took) = late(said).filter(|_| bound.is_none()) {
+        let seconds = took.as_secs_f64();
+        Some(format!(
+            "the server's first answer came after {seconds:.1} s, when it asked no more"
+        ))
     } else if bound.is_none() {
         let asked = if answers(message::REQUEST) {
             "REQUEST"
@@ -135,6 +141,17 @@ fn run_of(said: &[Said]) -> ClientRun {
         ..ClientRun::default()
     }
 }
+
+/// How long after the first question the first answer came, where nothing was said to any.
+fn late(said: &[Said]) -> Option<Duration> {
+    let answer = said.iter().position(|said| said.answer.is_some())?;
+    let silent = said[answer..].iter().all(|said| said.answer.is_some());
+    let asked = said.first().filter(|_| silent)?;
+    Some(Duration::from_nanos(said[answer].at_ns - asked.at_ns)).filter(|took| *took > LATE)
+}
+
+/// What comes sooner may find a NIC that is not awake yet.
+const LATE: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
@@ -158,6 +175,18 @@ mod tests {
             }
         };
         text.split_whitespace().enumerate().map(word).collect()
+    }
+
+    #[test]
+    fn a_server_that_answers_when_nobody_asks_any_more_is_late() {
+        let mut said = talk("discover discover offer offer", SUM[0]);
+        let words = |said: &[Said]| run_of(said).failure.unwrap_or_default();
+        assert!(words(&said).starts_with("no answer"), "in time");
+        said[2].at_ns += 6_000_000_000;
+        said[3].at_ns += 6_000_000_000;
+        assert!(words(&said).contains("first answer came after 6.0 s"));
+        said.extend(talk("request", SUM[0]));
+        assert!(words(&said).starts_with("no answer"), "it was taken");
     }
 
     #[rstest]
