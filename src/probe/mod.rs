@@ -30,7 +30,7 @@ mod sentinel;
 mod sighting;
 mod types;
 
-pub use catalogue::{Shows, TFTP_PORT, catalogue, firmware_catalogue, learning_probe};
+pub use catalogue::{Shows, TFTP_PORT, catalogue, firmware_catalogue, learning_probe, source_port};
 pub use frames::Wire;
 pub use hearing::{hearing, wan_hearing};
 pub use lookup::Lookup;

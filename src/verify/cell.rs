@@ -7,7 +7,7 @@ use super::coverage;
 use super::evidence::{self, Own};
 use super::faults;
 use super::job::{CellPlan, Job};
-use super::random;
+use super::random::Numbers;
 use super::record::TrialRecord;
 use super::watch::{Marks, Sightings, Watch};
 use crate::guest::{Accel, Image, log_length, obituary, quirk, serial_log};
@@ -55,10 +55,14 @@ impl<'a> CellContext<'a> {
         faults::catalogue(self.job, self.policy, layout, (run, pass))
     }
 
-    /// The number that the frames of a cell carry: that of no other cell of this lab, and the same
-    /// in a replay.
+    /// The numbers of a cell, which are the same in a replay.
+    pub fn numbers<'p>(&self, plan: &'p CellPlan) -> Numbers<'p> {
+        Numbers::new(self.job.seed, &plan.name)
+    }
+
+    /// The number that the frames of a cell carry: that of no other cell of this lab.
     pub fn frame_number(&self, plan: &CellPlan) -> u32 {
-        random::of(self.job.seed, &plan.name)
+        self.numbers(plan).number("frames")
     }
 
     /// The image of a cell's guest.

@@ -32,8 +32,8 @@ pub trait Endpoint {
     /// Takes note of neighbours that the filter keeps from being asked.
     async fn tell_forbidden_neighbours(&mut self, probes: &[Probe]) -> Result<(), GuestError>;
 
-    /// Lets the LAN peer begin to use its port 22.
-    fn ssh(&mut self) -> Result<Exchange, GuestError>;
+    /// Lets the LAN peer begin to use its port 22, from this port.
+    fn ssh(&mut self, port: u16) -> Result<Exchange, GuestError>;
 
     /// Joins the groups that probes are about, where they are to be joined at this moment
     /// of a pass.

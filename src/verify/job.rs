@@ -3,7 +3,7 @@
 use super::cache::{Cache, CacheError};
 use super::faults::InjectedFault;
 use super::filter::{FilterText, FilterUnderTest};
-use super::random;
+use super::random::{self, Numbers};
 use crate::frame::Mac;
 use crate::guest::Accel;
 use crate::guest::Board;
@@ -121,6 +121,9 @@ impl CellPlan {
     }
 }
 
+/// How many numbers have two hexadecimal digits at most.
+const TWO_DIGITS: u32 = 0x100;
+
 /// Everything a worker needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
@@ -167,8 +170,7 @@ pub struct Job {
     pub shortcuts: Shortcuts,
     /// Tells the messages of this run's workers from others'; set where they are started.
     pub run: u32,
-    /// What the numbers that the frames carry are made from, cell by cell, where the lab chooses
-    /// them: Linux guests and taps. A replay has that of its run.
+    /// What all numbers of the cells are made from. A replay has that of its run.
     pub seed: u32,
     /// What to break.
     pub inject: Option<InjectedFault>,
@@ -213,7 +215,7 @@ impl Job {
             backend: Backend::default(),
             shortcuts: Shortcuts::all(),
             run: 0,
-            seed: random::number(),
+            seed: random::fresh(),
             inject: None,
             workers: 1,
             rootless: !nix::unistd::geteuid().is_root(),
@@ -235,8 +237,105 @@ impl Job {
         others
     }
 
+    /// The cell's place among the names of the job's cells: what is counted from it is the same in a
+    /// replay, whatever worker has the cell and in whatever order they are begun.
+    fn place(&self, plan: &CellPlan) -> usize {
+        let before = self.cells.iter().filter(|cell| cell.name < plan.name);
+        before.count()
+    }
+
+    /// The number of the cell's guest on its `again`th other try, of those that the LAN has room for.
+    /// Its address must differ from those that the LAN's hosts still remember, where there is room.
+    pub fn guest_number(&self, plan: &CellPlan, again: u32, guests: u8) -> u8 {
+        let guests = usize::from(guests.max(1));
+        let cells = self.cells.len().max(1);
+        // Past those of all cells, and never the one of the try before.
+        let stride = cells + usize::from(cells.is_multiple_of(guests));
+        let again = usize::try_from(again).unwrap_or_default();
+        let place = (self.place(plan) + again * stride) % guests;
+        u8::try_from(place).unwrap_or_default() + 1
+    }
+
+    /// A number of few digits for the cell, that of no other: it is typed into guests, and each
+    /// character may take a tick of their clock.
+    pub fn short_number(&self, plan: &CellPlan) -> u32 {
+        let count = u32::try_from(self.cells.len()).unwrap_or(u32::MAX);
+        let all = count.max(TWO_DIGITS);
+        let place = u32::try_from(self.place(plan)).unwrap_or_default();
+        let first = Numbers::new(self.seed, "").number("short numbers") % all;
+        (first + place) % all
+    }
+
     /// Whether a machine runs under QEMU in any cell.
     pub fn has_machine(&self) -> bool {
         self.cells.iter().any(|cell| cell.guest.has_machine())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::HashSet;
+
+    fn job(seed: u32, cells: Vec<CellPlan>) -> Job {
+        let dir = tempfile::tempdir().expect("a directory");
+        let filter = FilterUnderTest::none();
+        let cache = Cache::at(dir.path());
+        let job = Job::new(("", "test"), &filter, &cache).expect("a job");
+        Job { cells, seed, ..job }
+    }
+
+    fn cells(count: u16) -> Vec<CellPlan> {
+        (0..count)
+            .map(|it| CellPlan::linux(&it.to_string()))
+            .collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// The longest cells are begun first, and how long they take differs from run to run.
+        #[test]
+        fn a_cell_has_its_numbers_in_whatever_order_the_cells_are_begun(
+            seed: u32,
+            count in 1..300_u16,
+            turned: u16,
+            guests in 1..=200_u8,
+            again in 0..3_u32,
+        ) {
+            let first = job(seed, cells(count));
+            let mut other = first.clone();
+            other.cells.rotate_left(usize::from(turned % count));
+            let numbers = |job: &Job, plan: &CellPlan| {
+                (job.guest_number(plan, again, guests), job.short_number(plan))
+            };
+            for plan in &first.cells {
+                prop_assert_eq!(numbers(&first, plan), numbers(&other, plan));
+            }
+        }
+
+        #[test]
+        fn no_two_cells_have_the_same_short_number_and_few_the_same_guest(
+            seed: u32,
+            count in 1..300_u16,
+            guests in 1..=200_u8,
+            again in 0..3_u32,
+        ) {
+            let job = job(seed, cells(count));
+            let short: HashSet<u32> = job.cells.iter().map(|it| job.short_number(it)).collect();
+            prop_assert_eq!(short.len(), usize::from(count));
+            prop_assert!(count > 256 || short.iter().all(|number| *number < 256));
+            let numbers = |again| -> Vec<u8> {
+                let number = |it| job.guest_number(it, again, guests);
+                job.cells.iter().map(number).collect()
+            };
+            let (now, next) = (numbers(again), numbers(again + 1));
+            prop_assert!(now.iter().all(|number| (1..=guests).contains(number)));
+            let different: HashSet<&u8> = now.iter().collect();
+            prop_assert_eq!(different.len(), usize::from(count).min(usize::from(guests)));
+            let others = now.iter().zip(&next).filter(|(now, next)| now != next).count();
+            prop_assert!(guests == 1 || others == usize::from(count));
+        }
     }
 }

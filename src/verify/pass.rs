@@ -7,13 +7,17 @@ use super::sentinels::{Order, bound};
 use super::watch::Watch;
 use crate::frame::{DhcpStep, Tag};
 use crate::guest::GuestError;
-use crate::probe::{Origin, Pass, Point, Probe, Sighting, Stimulus};
+use crate::probe::{Origin, Pass, Point, Probe, Sighting, Stimulus, source_port};
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 /// Longest wait for the frames of a pass to leave. They are on their way when
 /// the agent answers; what comes later waits for a neighbour that does not answer.
 const LEAVE: Duration = Duration::from_millis(1500);
+
+/// Where the LAN peer's use of port 22 stands among the probes, which have ports by their place:
+/// after all of them.
+const SSH: u16 = 8_000;
 
 /// Runs a pass with the probes that were built for it.
 ///
@@ -44,7 +48,8 @@ pub async fn run(
     }
     endpoint.meet_neighbours(pass).await?;
     let ssh = if probes.iter().any(|probe| probe.stimulus == Stimulus::Ssh) {
-        Some(endpoint.ssh()?)
+        let tag = pass.tag(run, SSH);
+        Some(endpoint.ssh(source_port(tag))?)
     } else {
         None
     };

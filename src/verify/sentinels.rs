@@ -8,8 +8,10 @@ use crate::guest::GuestError;
 use crate::lab::{Lab, LabError, Sender, Slowness};
 use crate::layout::Layout;
 use crate::layout::wan::WAN4;
-use crate::probe::{Origin, Pass, Point, Probe, SENTINEL, inbound_sentinels, sentinels};
-use std::net::UdpSocket;
+use crate::probe::{
+    Origin, Pass, Point, Probe, SENTINEL, inbound_sentinels, sentinels, source_port,
+};
+use std::net::{Ipv4Addr, UdpSocket};
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
@@ -330,7 +332,7 @@ async fn from_outside(
             .await?;
     }
     if before.wan {
-        to_wan_host(lab, &round.tag(&TO_WAN, 0).to_bytes())?;
+        to_wan_host(lab, round.tag(&TO_WAN, 0))?;
         after.wan = round.arrives(&TO_WAN, Point::Wan).await;
     }
     Ok(after)
@@ -345,10 +347,10 @@ fn as_gateway(layout: &Layout) -> Layout {
 }
 
 /// A datagram from the LAN peer through the router: the path behind the bridge works.
-fn to_wan_host(lab: &Lab, payload: &[u8]) -> Result<(), LabError> {
+fn to_wan_host(lab: &Lab, tag: Tag) -> Result<(), LabError> {
     let datagram = || -> std::io::Result<()> {
-        UdpSocket::bind("0.0.0.0:0")?
-            .send_to(payload, (WAN4, 9))
+        UdpSocket::bind((Ipv4Addr::UNSPECIFIED, source_port(tag)))?
+            .send_to(&tag.to_bytes(), (WAN4, 9))
             .map(drop)
     };
     let sent = tokio::task::block_in_place(|| lab.network.peer.run(datagram))?;

@@ -1,13 +1,16 @@
 //! Sockets that the standard library has no constructor for.
 
 use crate::layout::wan::{WAN4, WAN6};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrStorage, bind, sendto,
-    setsockopt, socket, sockopt,
+    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrStorage, bind, connect,
+    getsockopt, sendto, setsockopt, socket, sockopt,
 };
 use std::io;
-use std::net::{IpAddr, SocketAddr, SocketAddrV6};
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, SocketAddrV6, TcpStream};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::time::{Duration, Instant};
 
 /// Link-local destinations need the interface; every host's LAN side is eth0.
 pub fn scoped(to: SocketAddr) -> SocketAddr {
@@ -78,4 +81,35 @@ pub fn stream_socket(from: SocketAddr) -> io::Result<OwnedFd> {
     )?;
     bind(fd.as_raw_fd(), &SockaddrStorage::from(from))?;
     Ok(fd)
+}
+
+/// A connection from a port of one's own, opened within the deadline. Closing it resets it at once.
+///
+/// # Errors
+/// What the kernel says to the port or the connection, or that the time is over.
+pub fn connected(port: u16, to: SocketAddrV4, longest: Duration) -> io::Result<TcpStream> {
+    let end = Instant::now() + longest;
+    let socket = stream_socket((Ipv4Addr::UNSPECIFIED, port).into())?;
+    match connect(socket.as_raw_fd(), &SockaddrStorage::from(to)) {
+        Ok(()) | Err(Errno::EINPROGRESS) => {}
+        Err(errno) => return Err(errno.into()),
+    }
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        let mut watched = [PollFd::new(socket.as_fd(), PollFlags::POLLOUT)];
+        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO);
+        match poll(&mut watched, timeout) {
+            Ok(1..) => break,
+            Err(Errno::EINTR) if !left.is_zero() => {}
+            Ok(_) => return Err(io::ErrorKind::TimedOut.into()),
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    match getsockopt(&socket, sockopt::SocketError)? {
+        0 => {}
+        errno => return Err(io::Error::from_raw_os_error(errno)),
+    }
+    let stream = TcpStream::from(socket);
+    stream.set_nonblocking(false)?;
+    Ok(stream)
 }

@@ -112,7 +112,7 @@ pub struct Options {
     /// verdicts are the same
     ///
     /// BUNDLE is the directory that --out wrote. Policy, filters, parameters, cells, retries and the
-    /// seed of the frames come from there; guest image, accelerator and number of jobs from here.
+    /// seed of all random numbers come from there; guest image, accelerator and number of jobs from here.
     /// The same verdicts have the exit code of the run, other ones 1, and 5 says that not all could
     /// be compared.
     #[arg(long, value_name = "BUNDLE", help_heading = "Selection", conflicts_with_all = REPLAYED)]

@@ -26,7 +26,8 @@ mod unaddressed;
 mod wan4;
 mod wan6;
 
-pub(super) use book::{Draft, source_port};
+pub(super) use book::Draft;
+pub use book::source_port;
 pub use firmware::{Shows, TFTP_PORT, firmware_catalogue};
 pub use learning::learning_probe;
 

@@ -123,8 +123,8 @@ impl<E: Endpoint> Endpoint for Faulty<'_, E> {
         self.inner.tell_forbidden_neighbours(probes).await
     }
 
-    fn ssh(&mut self) -> Result<Exchange, GuestError> {
-        self.inner.ssh()
+    fn ssh(&mut self, port: u16) -> Result<Exchange, GuestError> {
+        self.inner.ssh(port)
     }
 
     async fn join(

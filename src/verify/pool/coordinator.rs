@@ -79,7 +79,7 @@ pub fn run_cells(
 ) -> std::io::Result<Gathered> {
     let job = Job {
         workers: workers.count.max(1).min(job.cells.len()),
-        run: random::number(),
+        run: random::fresh(),
         ..job.clone()
     };
     let tasks: Vec<&Job> = std::iter::repeat_n(&job, job.workers).collect();

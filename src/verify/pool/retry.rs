@@ -10,14 +10,12 @@ use crate::verify::job::{CellPlan, Job};
 use crate::verify::random;
 
 /// Runs a cell, and again as often as the job allows until it is green.
-pub async fn run(
-    context: &CellContext<'_>,
-    guests: &Guests,
-    plan: &CellPlan,
-    numbers: &mut impl Iterator<Item = u8>,
-) -> Cell {
+pub async fn run(context: &CellContext<'_>, guests: &Guests, plan: &CellPlan) -> Cell {
     let mut tries = Vec::new();
-    for (again, number) in (0..=context.job.retries).zip(numbers) {
+    for again in 0..=context.job.retries {
+        let number = context
+            .job
+            .guest_number(plan, again, context.lab.lan.guests());
         let cell = attempt(context, (guests, plan, number), again).await;
         let green = cell.conclusion() == Conclusion::Pass;
         tries.push(cell);
@@ -44,8 +42,7 @@ async fn attempt(
     let dir = format!("retry-{again}");
     let job = Job {
         out: context.job.out.as_ref().map(|out| out.join(&dir)),
-        // A late frame of the try before must not count for this one.
-        seed: random::number(),
+        seed: random::of_try(context.job.seed, again),
         ..context.job.clone()
     };
     let context = CellContext {

@@ -70,10 +70,8 @@ async fn run_cells(
         order: order.as_ref(),
         tell: &tell,
     };
-    // A guest's address must differ from those that the LAN's hosts still remember.
-    let mut numbers = (1..=lab.lan.guests()).cycle();
     while let Some(plan) = next(report, &mut cells) {
-        let mut cell = retry::run(&context, &guests, &plan, &mut numbers).await;
+        let mut cell = retry::run(&context, &guests, &plan).await;
         // The lab belongs to all cells; the first one carries its time.
         if let Some(ms) = lab_ms.take() {
             let step = Step::Lab;

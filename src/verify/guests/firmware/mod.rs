@@ -37,7 +37,7 @@ use crate::verify::record::{PassRecord, TrialRecord};
 use crate::verify::sentinels::{Bounds, Order, Pace, bound_from_outside};
 use crate::verify::trial::{self, TestSubject};
 use crate::verify::watch::Watch;
-use crate::verify::{VerifyError, bind, random};
+use crate::verify::{VerifyError, bind};
 use rounds::Rounds;
 use start::{Start, Started};
 use std::collections::HashMap;
@@ -60,9 +60,9 @@ pub async fn run<F: Firmware>(
     let lab = context.lab;
     let network = &lab.network;
     let kept = F::IS_SAVED
-        .then(|| saved.wanted(context, &run.plan.name))
+        .then(|| saved.wanted(context, run.plan))
         .flatten();
-    let tag = kept.unwrap_or_else(random::number);
+    let tag = kept.unwrap_or_else(|| context.frame_number(run.plan));
     let peer = Tftp::start_holding(
         &network.peer,
         lab.lan.peer.v4,

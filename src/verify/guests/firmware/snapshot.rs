@@ -11,6 +11,7 @@ use crate::layout::Lan;
 use crate::report::model::Step;
 use crate::verify::VerifyError;
 use crate::verify::cell::CellContext;
+use crate::verify::job::CellPlan;
 use crate::verify::restore_failures::RestoreFailures;
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -35,15 +36,13 @@ pub struct SavedGuests {
 impl SavedGuests {
     /// The number of the run where the guest of this cell may be restored, which it may once
     /// in a lab: it draws the same random numbers each time, and a server would take its
-    /// second connection for the first. The number is no other run's in this lab, and short,
-    /// since each character that is typed may take a tick of the guest's clock.
-    pub fn wanted(&self, context: &CellContext<'_>, cell: &str) -> Option<u32> {
+    /// second connection for the first.
+    pub fn wanted(&self, context: &CellContext<'_>, plan: &CellPlan) -> Option<u32> {
         if context.job.snapshots.is_none() || self.failures.given_up() {
             return None;
         }
-        let mut used = self.used.borrow_mut();
-        let first = used.insert(cell.to_owned());
-        u32::try_from(used.len()).ok().filter(|_| first)
+        let first = self.used.borrow_mut().insert(plan.name.clone());
+        first.then(|| context.job.short_number(plan))
     }
 
     /// Reports why a guest boots cold instead.

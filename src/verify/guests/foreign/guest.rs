@@ -14,12 +14,12 @@ use crate::lab::{Slowness, image_path};
 use crate::layout::mac;
 use crate::layout::wan::WAN4;
 use crate::probe::{Pass, Point};
+use crate::verify::VerifyError;
 use crate::verify::cell::CellContext;
 use crate::verify::job::{CellPlan, ForeignSource};
 use crate::verify::machine::{domain_name, interface};
 use crate::verify::sentinels::{Pace, bound_from_outside};
 use crate::verify::watch::{Marks, Sightings, Watch};
-use crate::verify::{VerifyError, random};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
@@ -101,7 +101,7 @@ impl<'a> ForeignCell<'a> {
                 ],
             },
             number,
-            run: random::number(),
+            run: context.frame_number(plan),
         })
     }
 

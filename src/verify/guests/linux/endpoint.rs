@@ -6,7 +6,7 @@ use crate::guest::{AgentClient, AgentWords, GuestError};
 use crate::probe::{Expect, Origin, Pass, Probe, Stimulus};
 use crate::verify::endpoint::{Endpoint, Exchange, Hosts, Moment, Refusals};
 use lanfence_agent::{Answer, Op};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddrV4};
 use std::time::Duration;
 
 /// Longest answer of the agent to a request without a deadline of its own.
@@ -292,15 +292,15 @@ impl Endpoint for LinuxEndpoint<'_> {
 
     /// Begins to log in and to run a command. The guest's CPU is busy with it for
     /// most of a pass, and the other probes need little CPU time.
-    fn ssh(&mut self) -> Result<Exchange, GuestError> {
+    fn ssh(&mut self, port: u16) -> Result<Exchange, GuestError> {
         let Hosts { lab, layout } = self.hosts;
-        let to = SocketAddr::new(layout.guest.v4.into(), 22);
+        let ends = (port, SocketAddrV4::new(layout.guest.v4, 22));
         let host_key = self.host_key.to_owned();
         let longest = lab.slowness.stretch(SSH);
         let begun = lab
             .network
             .peer
-            .begin(move || ssh::exchange(to, &host_key, longest));
+            .begin(move || ssh::exchange(ends, &host_key, longest));
         Ok(Exchange(begun?))
     }
 }

@@ -21,7 +21,7 @@ use crate::verify::cell::{CellContext, CellRun};
 use crate::verify::machine::{domain_name, interface};
 use crate::verify::record::TrialRecord;
 use crate::verify::watch::{Marks, Watch};
-use crate::verify::{VerifyError, bind, random, trial};
+use crate::verify::{VerifyError, bind, trial};
 use endpoint::ANSWER;
 use lanfence_agent::{Answer, Op};
 use std::time::Duration;
@@ -112,7 +112,7 @@ fn conclude_clients(
     };
     let (mut found, results) = clients::conclude(control, seen.filtered.as_ref(), mac);
     if stands_in && found.at_tap().is_some_and(|sum| !sum.adds_up()) {
-        found.vhost = clients::without_guest()?;
+        found.vhost = clients::without_guest(&run.context.numbers(run.plan))?;
     }
     run.add_clients(found, results);
     Ok(())
@@ -133,7 +133,7 @@ async fn begin(
     let plugs = quirk(&plan.nic).hot_plug && chipset == Chipset::Pc;
     if plugs && !context.job.boot_only {
         run.know_domain(snapshot::domain(context, &plan.nic)?);
-        let restored = saved.restore(context, &plan.nic, |step| run.enter(step));
+        let restored = saved.restore(context, plan, |step| run.enter(step));
         if let Some(restored) = restored.await {
             run.enter(Step::Plug);
             let greeted = restored.plug(&interface, async |agent| warmed(context, agent).await);
@@ -142,7 +142,8 @@ async fn begin(
         }
     }
     run.enter(Step::Boot);
-    let (name, nonce) = (domain_name(plan, number), random::nonce());
+    let name = domain_name(plan, number);
+    let nonce = context.numbers(plan).nonce("boot");
     let spec = DomainSpec {
         kind: DomainKind::Linux(chipset),
         name: &name,

@@ -5,9 +5,10 @@ use crate::guest::{
     domain_xml, quirk, restore, save,
 };
 use crate::report::model::Step;
+use crate::verify::VerifyError;
 use crate::verify::cell::CellContext;
+use crate::verify::job::CellPlan;
 use crate::verify::restore_failures::RestoreFailures;
-use crate::verify::{VerifyError, random};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -45,18 +46,18 @@ pub struct SavedGuests {
 }
 
 impl SavedGuests {
-    /// A restored guest that has no NIC yet and can be given one of this model; none
+    /// A restored guest that has no NIC yet and can be given that of the cell; none
     /// where guests are to boot cold or where restoring does not work, which is reported once.
     pub async fn restore(
         &self,
         context: &CellContext<'_>,
-        nic: &str,
+        plan: &CellPlan,
         enter: impl FnMut(Step),
     ) -> Option<RestoredGuest> {
-        match self.try_restore(context, nic, enter).await {
+        match self.try_restore(context, plan, enter).await {
             Ok(restored) => restored,
             Err(error) => {
-                self.let_go(context, name(nic), &error);
+                self.let_go(context, name(&plan.nic), &error);
                 None
             }
         }
@@ -65,9 +66,10 @@ impl SavedGuests {
     async fn try_restore(
         &self,
         context: &CellContext<'_>,
-        nic: &str,
+        plan: &CellPlan,
         mut enter: impl FnMut(Step),
     ) -> Result<Option<RestoredGuest>, VerifyError> {
+        let nic = plan.nic.as_str();
         let name = name(nic);
         let known = self.known.borrow_mut().remove(name).unwrap_or_default();
         let known = match known {
@@ -83,10 +85,11 @@ impl SavedGuests {
             return Ok(None);
         };
         enter(Step::Restore);
-        let nonce = random::nonce();
+        let numbers = context.numbers(plan);
+        let nonce = numbers.nonce("restored guest");
         let identity = Identity {
             nonce: &nonce,
-            seed: random::bytes(),
+            seed: numbers.bytes("randomness of the guest"),
         };
         Ok(Some(restore(context.lab, name, &file, &identity).await?))
     }

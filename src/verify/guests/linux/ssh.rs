@@ -1,9 +1,10 @@
 //! A login from the LAN peer into the guest and a command over it, with libssh2.
 
+use crate::verify::sockets::connected;
 use lanfence_agent::COMMAND_LINE;
 use ssh2::{CheckResult, KnownHostFileKind, Session};
 use std::io::Read as _;
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 
 /// What the guest is asked over SSH; the answer cannot come from anywhere else. The shell
@@ -15,7 +16,7 @@ fn command() -> String {
 /// Refuses a host that is not the guest: another host's answer would prove nothing.
 fn is_guest(
     session: &Session,
-    to: SocketAddr,
+    to: SocketAddrV4,
     line: &str,
 ) -> Result<(), Box<dyn std::error::Error>> {
     let host = to.ip().to_string();
@@ -28,12 +29,12 @@ fn is_guest(
     }
 }
 
-/// Connects, makes sure by its key (the line that the agent told outside the network) that
+/// Connects from the port, makes sure by its key (the line that the agent told outside the network) that
 /// this is the guest, logs in as root and runs the command; true when the guest answered.
-pub fn exchange(to: SocketAddr, host_key: &str, deadline: Duration) -> bool {
+pub fn exchange((port, to): (u16, SocketAddrV4), host_key: &str, deadline: Duration) -> bool {
     let end = Instant::now() + deadline;
     let answered = || -> Result<String, Box<dyn std::error::Error>> {
-        let stream = TcpStream::connect_timeout(&to, deadline)?;
+        let stream = connected(port, to, deadline)?;
         // libssh2 sends its key right after its offer. Without this the kernel holds the key
         // back until the guest has acknowledged the offer, which it does 40 ms later.
         stream.set_nodelay(true)?;

@@ -12,6 +12,7 @@ use crate::verify::endpoint::Hosts;
 use crate::verify::faults::Moment;
 use crate::verify::job::Attach;
 use crate::verify::machine::inject;
+use crate::verify::random::Numbers;
 use crate::verify::record::PassRecord;
 use crate::verify::sentinels::{self, AFTER_FIRST_FRAME, Bounds};
 use crate::verify::trial::TestSubject;
@@ -69,7 +70,10 @@ impl<'a> LinuxGuest<'a> {
 
     /// Plays the DHCP clients before the probes of a pass, with the filter once and
     /// only where the policy wants DHCP to work.
-    async fn play(&mut self, pass: Pass) -> Result<Option<clients::Act>, VerifyError> {
+    async fn play(
+        &mut self,
+        (run, pass): (u32, Pass),
+    ) -> Result<Option<clients::Act>, VerifyError> {
         let allowed = self.context.policy.dhcp.client;
         let wanted = match pass {
             Pass::Control => true,
@@ -81,7 +85,9 @@ impl<'a> LinuxGuest<'a> {
             return Ok(None);
         }
         let (agent, tap) = (&mut self.guest.agent, &self.guest.machine.tap);
-        let act = clients::act(agent, self.dev, self.context.lab, tap).await?;
+        // Late answers of one pass must not count for another.
+        let xid = Numbers::new(run, "DHCP clients").number(&pass.number().to_string());
+        let act = clients::act(agent, (self.dev, xid), self.context.lab, tap).await?;
         Ok(Some(act))
     }
 
@@ -128,7 +134,7 @@ impl<'a> LinuxGuest<'a> {
         let mut record =
             pass::run(&mut sender, hosts, watch, run, Pass::FirstFrame, probes).await?;
         record.learning = learning;
-        let act = self.play(Pass::FirstFrame).await?;
+        let act = self.play((run, Pass::FirstFrame)).await?;
         if act.is_some() {
             let (mut sender, tap) = self.sender();
             let watch = Watch::start(hosts.lab, tap);
@@ -165,7 +171,7 @@ impl TestSubject for LinuxGuest<'_> {
         let hosts = self.hosts();
         let began = Watch::start(hosts.lab, &self.guest.machine.tap).began();
         let learning = self.learn(run, pass, began).await?;
-        let act = self.play(pass).await?;
+        let act = self.play((run, pass)).await?;
         let (mut sender, tap) = self.sender();
         // What is seen while libvirt learns the address counts; what the clients did does not.
         let watch = match &learning {

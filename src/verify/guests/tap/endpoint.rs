@@ -7,11 +7,9 @@ use crate::guest::GuestError;
 use crate::lab::Tap;
 use crate::probe::{Origin, Pass, Probe, Stimulus};
 use crate::verify::endpoint::{Endpoint, Exchange, Hosts, Moment, Refusals};
-use crate::verify::sockets::stream_socket;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
-use std::os::fd::{AsFd as _, AsRawFd as _};
-use std::time::{Duration, Instant};
+use crate::verify::sockets::connected;
+use std::net::SocketAddrV4;
+use std::time::Duration;
 
 /// Longest wait for the LAN peer's connection. Milliseconds here; within it a
 /// lost SYN is sent once more.
@@ -57,15 +55,12 @@ impl Endpoint for TapEndpoint<'_> {
         Ok(())
     }
 
-    fn ssh(&mut self) -> Result<Exchange, GuestError> {
+    fn ssh(&mut self, port: u16) -> Result<Exchange, GuestError> {
         let Hosts { lab, layout } = self.hosts;
         let to = SocketAddrV4::new(layout.guest.v4, PORT);
         let longest = lab.slowness.stretch(CONNECT);
-        Ok(Exchange(
-            lab.network
-                .peer
-                .begin(move || connects(to.into(), longest))?,
-        ))
+        let opens = move || connected(port, to, longest).is_ok();
+        Ok(Exchange(lab.network.peer.begin(opens)?))
     }
 
     /// It joins by what it sends.
@@ -96,31 +91,4 @@ impl Endpoint for TapEndpoint<'_> {
         }
         Ok(())
     }
-}
-
-/// Whether a connection is opened within the deadline. It is reset at once.
-fn connects(to: SocketAddr, longest: Duration) -> bool {
-    let end = Instant::now() + longest;
-    let from = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
-    let Ok(socket) = stream_socket(from) else {
-        return false;
-    };
-    let address = nix::sys::socket::SockaddrStorage::from(to);
-    match nix::sys::socket::connect(socket.as_raw_fd(), &address) {
-        Ok(()) => return true,
-        Err(nix::Error::EINPROGRESS) => {}
-        Err(_) => return false,
-    }
-    loop {
-        let left = end.saturating_duration_since(Instant::now());
-        let mut watched = [PollFd::new(socket.as_fd(), PollFlags::POLLOUT)];
-        let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO);
-        match poll(&mut watched, timeout) {
-            Ok(1..) => break,
-            Err(nix::Error::EINTR) if !left.is_zero() => {}
-            _ => return false,
-        }
-    }
-    let error = nix::sys::socket::getsockopt(&socket, nix::sys::socket::sockopt::SocketError);
-    error == Ok(0)
 }

@@ -34,12 +34,13 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client without a lease, on a machine of this slowness.
-    pub fn new(mac: Mac, router: &Host, slowness: Slowness) -> Self {
+    /// A client without a lease, on a machine of this slowness. Its transactions are counted from
+    /// the number.
+    pub fn new(mac: Mac, router: &Host, slowness: Slowness, xid: u32) -> Self {
         Self {
             mac,
             router: router.mac,
-            xid: crate::verify::random::number(),
+            xid,
             lease: None,
             slowness,
         }

@@ -20,6 +20,7 @@ use crate::verify::cell::{CellContext, CellRun};
 use crate::verify::endpoint::{Hosts, Refusals};
 use crate::verify::evidence::Own;
 use crate::verify::faults::{self, Faulty, InjectedFault, Moment, Place};
+use crate::verify::job::CellPlan;
 use crate::verify::record::PassRecord;
 use crate::verify::sentinels::{Bounds, Order};
 use crate::verify::trial::{self, TestSubject};
@@ -39,7 +40,7 @@ const OPENS: &str = "TCP connection from a LAN host to port 22 opens";
 /// What ended the cell before its trial did, or the trial before its end.
 pub async fn run(run: &mut CellRun<'_>, number: u8) -> Result<(), VerifyError> {
     run.enter(Step::Tap);
-    let mut subject = TapGuest::open(run.context, number)?;
+    let mut subject = TapGuest::open(run.context, run.plan, number)?;
     subject.lease().await;
     let (attach, frames) = (run.plan.attach, run.context.frame_number(run.plan));
     let record = trial::run(frames, attach, &mut subject, |step| {
@@ -65,13 +66,18 @@ struct TapGuest<'a> {
 }
 
 impl<'a> TapGuest<'a> {
-    fn open(context: &'a CellContext<'a>, number: u8) -> Result<Self, VerifyError> {
+    fn open(
+        context: &'a CellContext<'a>,
+        plan: &CellPlan,
+        number: u8,
+    ) -> Result<Self, VerifyError> {
         let tap = Arc::new(Tap::open(&format!("tap{number}"))?);
         let sensor = Sensor::start("tap", PacketSocket::open(tap.name())?)?;
         let lan = &context.lab.lan;
         let layout = lan.layout(number, None).with_guest_address(lan.leases.0);
         let responder = Responder::start(&tap, layout.guest.clone())?;
-        let client = Client::new(layout.guest.mac, &layout.gateway, context.lab.slowness);
+        let xid = context.numbers(plan).number("lease");
+        let client = Client::new(layout.guest.mac, &layout.gateway, context.lab.slowness, xid);
         Ok(Self {
             context,
             tap,

@@ -7,7 +7,6 @@ use crate::lab::{Lab, Sensor};
 use crate::probe::Point;
 use crate::report::model::ClientRun;
 use crate::verify::guests::linux::endpoint::ANSWER;
-use crate::verify::random;
 use crate::verify::sentinels::Bounds;
 use crate::verify::watch::{Marks, Sightings, Watch};
 use lanfence_agent::clients::{PROFILES, Played, Step, nth};
@@ -50,18 +49,17 @@ pub struct Seen {
     pub fault: Option<String>,
 }
 
-/// Plays all clients through the device.
+/// Plays all clients through the device. Their transactions are counted from the number.
 ///
 /// # Errors
 /// When the guest does not answer at all.
 pub async fn act(
     agent: &mut AgentClient,
-    dev: &str,
+    (dev, xid): (&str, u32),
     lab: &Lab,
     tap: &Sensor,
 ) -> Result<Act, GuestError> {
     let marks = Watch::start(lab, tap).began();
-    let xid = random::number();
     let op = Op::DhcpClients {
         dev: dev.into(),
         profiles: PROFILES.iter().map(|profile| profile.name.into()).collect(),

@@ -11,7 +11,8 @@ use crate::frame::Mac;
 use crate::lab::{LabError, VhostTap};
 use crate::layout::mac;
 use crate::report::model::{ClientRun, DhcpClient, DhcpClients, ProbeResult};
-use crate::verify::{VerifyError, random};
+use crate::verify::VerifyError;
+use crate::verify::random::Numbers;
 use act::{DEADLINE, Part, told};
 use lanfence_agent::clients::{Order, PROFILES, Profile, Sums, play, profile};
 use std::time::Instant;
@@ -62,7 +63,7 @@ fn client(profile: &Profile) -> DhcpClient {
 ///
 /// # Errors
 /// When the tap cannot be opened or read.
-pub fn without_guest() -> Result<Vec<DhcpClient>, VerifyError> {
+pub fn without_guest(numbers: &Numbers<'_>) -> Result<Vec<DhcpClient>, VerifyError> {
     let mut tap = VhostTap::open("vhost0")?;
     let all = WITHOUT_GUEST.map(|name| profile(name).expect("a name of the table"));
     let mut clients = Vec::new();
@@ -70,7 +71,7 @@ pub fn without_guest() -> Result<Vec<DhcpClient>, VerifyError> {
         let order = Order {
             profile,
             mac: mac::STAND_IN,
-            xid: random::number(),
+            xid: numbers.number(profile.name),
             deadline: Instant::now() + DEADLINE,
         };
         let played = tokio::task::block_in_place(|| play(&mut tap, &order));
