@@ -8,6 +8,13 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io;
 
+/// Why it takes no baseline. Where the two hosts differ for good, each has its own verdicts, and one
+/// entry cannot accept both.
+pub const NO_BASELINE: &str = "compare has no --baseline: the first host is what the second is held \
+     against. What people accept of a host is compared by `hosts run NAME -- verify --baseline FILE`, \
+     with a file for each host, and what they accept of the scenarios by `hosts test --baseline FILE` \
+     (docs/baselines.md)";
+
 /// What the command came to in one host.
 #[derive(Debug, Clone)]
 pub struct Run {

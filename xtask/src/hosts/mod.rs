@@ -218,6 +218,9 @@ fn manifests(all: bool, hosts: &[String]) -> Result<Vec<Manifest>> {
 }
 
 fn compare(options: Options, mut words: Words) -> Result<()> {
+    if words.has_before_command(&["--baseline", "--strict"]) {
+        bail!(usage(compare::NO_BASELINE));
+    }
     let manifests = [named(&mut words)?, named(&mut words)?];
     let command = words.command("a command of lanfence, such as `-- verify`")?;
     let ready = ready(options)?;

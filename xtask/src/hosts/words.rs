@@ -65,6 +65,16 @@ impl Words {
         is_first
     }
 
+    /// Whether one of these options stands before the command, which has options of its own.
+    pub fn has_before_command(&self, options: &[&str]) -> bool {
+        let mut words = self.left.iter().take_while(|word| *word != "--");
+        words.any(|word| {
+            let word = word.to_string_lossy();
+            let name = word.split_once('=').map_or(&*word, |(name, _)| name);
+            options.contains(&name)
+        })
+    }
+
     /// The value of an option that stands at the front.
     ///
     /// # Errors
@@ -150,6 +160,14 @@ mod tests {
         assert!(words.flag("--fresh"));
         assert_eq!(words.next("a host").expect("there"), "debian-13");
         words.end().expect("nothing is left");
+    }
+
+    #[rstest]
+    #[case::first("--baseline f a b -- verify", true)]
+    #[case::with_an_equals_sign("a b --baseline=f -- verify", true)]
+    #[case::of_the_command("a b -- verify --baseline f", false)]
+    fn an_option_of_the_command_is_left_to_it(#[case] text: &str, #[case] has: bool) {
+        assert_eq!(words(text).has_before_command(&["--baseline"]), has);
     }
 
     #[rstest]
