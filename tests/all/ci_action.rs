@@ -227,6 +227,42 @@ fn a_red_run_is_red_and_leaves_its_evidence() {
     assert!(out.contains("::error"), "no annotation: {out}");
 }
 
+/// The rules of the results.
+fn sarif(runner: &Runner) -> Vec<String> {
+    let file = runner.path("lanfence-report/findings.sarif");
+    let text = std::fs::read_to_string(file).expect("the findings");
+    let document: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let results = document["runs"][0]["results"].as_array().expect("results");
+    let rules = results
+        .iter()
+        .map(|it| it["ruleId"].as_str().expect("a rule"));
+    rules.map(str::to_owned).collect()
+}
+
+/// The text of the filter is good; only what is sent shows that the kernel does not have it.
+#[test]
+fn what_code_scanning_gets_is_what_the_run_has_shown() {
+    let mut runner = Runner::new(&[("arguments", "--tap\n--inject\nflush")]);
+    let output = runner.prove();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert_eq!(runner.outputs["verify.sarif"], "true");
+    let rules = sarif(&runner);
+    assert!(rules.iter().any(|rule| rule == "leak"), "{rules:?}");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("::error"), "{said}");
+}
+
+/// A file without results would say that all findings of before are mended.
+#[test]
+fn where_nothing_was_run_code_scanning_gets_no_empty_list() {
+    let mut runner = Runner::new(&[("arguments", "--tap"), ("filter", "broken.xml")]);
+    std::fs::write(runner.path("broken.xml"), "<filter name='b'><rule").expect("a filter");
+    let output = runner.prove();
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(!runner.path("lanfence-report/findings.sarif").exists());
+    assert!(!runner.outputs.contains_key("verify.sarif"));
+}
+
 #[test]
 fn an_argument_is_an_argument_whatever_is_in_it() {
     let mut runner = Runner::new(&[("arguments", "--tap\n$(touch pwned)\n; touch pwned")]);

@@ -8,6 +8,8 @@ mod check;
 #[cfg(feature = "lab")]
 mod ci_action;
 #[cfg(feature = "lab")]
+mod ci_gitlab;
+#[cfg(feature = "lab")]
 mod client_profiles;
 mod documents;
 mod examples;
@@ -90,6 +92,8 @@ mod page;
 mod partitions;
 #[cfg(feature = "lab")]
 mod replay;
+#[cfg(feature = "lab")]
+mod replay_frames;
 #[cfg(feature = "lab")]
 mod restore;
 #[cfg(feature = "lab")]
