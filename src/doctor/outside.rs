@@ -96,12 +96,20 @@ fn in_namespaces(
         tell(Trial::fails(subject, happened, cure));
     }
     for subject in left {
-        tell(Trial::not_tried(
-            subject,
-            "it needs what failed before",
-            None,
-        ));
+        let closed = (subject == Subject::Tun).then(tun_is_closed).flatten();
+        tell(closed.unwrap_or_else(|| {
+            Trial::not_tried(subject, "it needs what failed before", None)
+        }));
     }
+}
+
+/// Where no tap can be made for want of namespaces, that the device is closed shows all the same, so
+/// that one look tells all cures.
+fn tun_is_closed() -> Option<Trial> {
+    let path = "/dev/net/tun";
+    let error = io_open(path).err()?;
+    let happened = format!("{path} cannot be opened: {error}");
+    Some(Trial::fails(Subject::Tun, happened, to_open(&error, path, "tun")))
 }
 
 /// The process in the namespaces: reads what it is told, and reports each trial.

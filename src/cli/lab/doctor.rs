@@ -95,7 +95,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     }
     if as_text
         && std::env::var_os("GITHUB_ACTIONS").is_some()
-        && let Some(step) = github::step(&trials)
+        && let Some(step) = github::step(&trials, needs_kvm)
     {
         say(&format!(
             "\nThis step before the others cures the runner:\n\n{step}"
