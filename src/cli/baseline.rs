@@ -29,6 +29,8 @@ pub struct Loaded {
     pub name: String,
     /// What it says.
     pub baseline: Baseline,
+    /// Where in its file it says what it is about.
+    subject_at: String,
     strict: bool,
 }
 
@@ -41,24 +43,25 @@ impl BaselineOptions {
         let Some(path) = &self.baseline else {
             return Ok(None);
         };
-        let (name, baseline) = read(path)?;
+        let (subject_at, baseline) = read(path)?;
         Ok(Some(Loaded {
-            name,
+            name: path.display().to_string(),
             baseline,
+            subject_at,
             strict: self.strict,
         }))
     }
 }
 
-/// Reads a baseline.
+/// Reads a baseline, and where in its file it says what it is about.
 ///
 /// # Errors
 /// When it is none.
 pub fn read(path: &Path) -> Result<(String, Baseline), Failure> {
     let name = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|error| Failure::file(path, error))?;
-    let baseline = Baseline::parse(&text, &name).map_err(Failure::usage)?;
-    Ok((name, baseline))
+    let bytes = std::fs::read(path).map_err(|error| Failure::file(path, error))?;
+    let (baseline, subject_at) = Baseline::read(&bytes, &name).map_err(Failure::usage)?;
+    Ok((subject_at, baseline))
 }
 
 impl Loaded {
@@ -93,7 +96,7 @@ impl Loaded {
     /// # Errors
     /// When it is about something else.
     pub fn suits(&self, subject: &Subject) -> Result<(), Failure> {
-        let checked = self.baseline.subject.check(&self.name, subject);
+        let checked = self.baseline.subject.check(&self.subject_at, subject);
         checked.map_err(Failure::usage)
     }
 

@@ -3,7 +3,7 @@
 use super::baseline;
 use super::failure::Failure;
 use super::output::say;
-use crate::report::baseline::{Accept, Blessed, Date, Weight, bless, read};
+use crate::report::baseline::{Accept, BaselineError, Blessed, Date, Weight, bless, read};
 use crate::report::table;
 use crate::report::text::{clean, plurals};
 use crate::verdict::Exit;
@@ -81,6 +81,12 @@ enum OptionsError {
          `verify` prints; a probe that passes needs no entry"
     )]
     Idle { glob: String },
+    /// An entry that is over when it is written accepts nothing.
+    #[error(
+        "--expires {day} is over: nothing would be accepted, and today is {today} (UTC)\n  cure: name \
+         the last day on which it is to be accepted"
+    )]
+    Over { day: Date, today: Date },
 }
 
 /// Reads, blesses, writes.
@@ -90,10 +96,13 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let text = std::fs::read_to_string(path).map_err(|error| Failure::file(path, error))?;
     let name = path.display().to_string();
     let observed = read(&text, &name).map_err(Failure::usage)?;
+    if observed.cells.is_empty() {
+        return Err(Failure::usage(BaselineError::NoCell { run: name }));
+    }
     let mut old = None;
     if !options.new && options.baseline.exists() {
-        let (name, mut baseline) = baseline::read(&options.baseline)?;
-        let checked = baseline.subject.check(&name, &observed.subject);
+        let (subject_at, mut baseline) = baseline::read(&options.baseline)?;
+        let checked = baseline.subject.check(&subject_at, &observed.subject);
         checked.map_err(Failure::usage)?;
         for glob in &options.forget {
             baseline.cells.retain(|cell, _| !glob.matches(cell));
@@ -129,6 +138,10 @@ fn accepts(options: &Options) -> Result<Vec<Accept>, Failure> {
     let (accepts, reasons) = (options.accept.len(), options.reason.len());
     if accepts != reasons {
         return Err(Failure::usage(OptionsError::Reasons { accepts, reasons }));
+    }
+    let today = Date::today();
+    if let Some(day) = options.expires.filter(|day| *day < today) {
+        return Err(Failure::usage(OptionsError::Over { day, today }));
     }
     let pairs = options.accept.iter().zip(&options.reason);
     let accept = |(glob, reason): (&String, &String)| {

@@ -1,6 +1,6 @@
 //! Why a verb could not do its work: an exit code, and an error with its causes.
 
-use crate::report::text::{clean, shorten};
+use crate::report::text::{clean, harmless, shorten};
 use crate::verdict::Exit;
 use std::error::Error;
 use std::fmt::{self, Display, Write as _};
@@ -65,7 +65,8 @@ impl Display for Failure {
             }
             cause = error.source();
         }
-        f.write_str(&text)
+        // What it quotes may be a report, a baseline or a filter that somebody else wrote.
+        f.write_str(&harmless(&text))
     }
 }
 
@@ -85,6 +86,14 @@ mod tests {
 
     fn io() -> std::io::Error {
         std::io::Error::other("no space left")
+    }
+
+    /// An escape sequence and a change of direction in what an error quotes.
+    #[test]
+    fn what_an_error_quotes_does_not_reach_the_terminal() {
+        let words = "bad `\u{1b}[2J\u{202e}x\r`\n  cure: none";
+        let failure = Failure::usage(std::io::Error::other(words));
+        assert_eq!(failure.to_string(), "bad ` [2J x `\n  cure: none");
     }
 
     #[test]

@@ -54,9 +54,9 @@ enum Verb {
         /// Report that `verify --json` wrote
         #[arg(value_name = "FILE")]
         file: PathBuf,
-        /// Where the page is written
+        /// Where the page is written [default: standard output]
         #[arg(long, short, value_name = "FILE")]
-        output: PathBuf,
+        output: Option<PathBuf>,
         /// Folder that `verify --out` wrote: its small files become part of the page, the others are
         /// linked
         #[arg(long, value_name = "DIR")]
@@ -87,7 +87,7 @@ struct Merge {
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     match &options.verb {
         Verb::Merge(options) => merged(options),
-        Verb::Html { file, output, out } => page(file, output, out.as_deref()),
+        Verb::Html { file, output, out } => page(file, output.as_deref(), out.as_deref()),
         Verb::Compare(options) => compare::run(options),
         Verb::Diff { before, now } => diff::run(before, now),
         Verb::Markdown(file) => views::markdown(file),
@@ -96,12 +96,11 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     }
 }
 
-/// Writes the page of a run.
-fn page(file: &Path, output: &Path, out: Option<&Path>) -> Result<ExitCode, Failure> {
+/// Writes the page of a run. One without a file of its own links to the evidence from here.
+fn page(file: &Path, output: Option<&Path>, out: Option<&Path>) -> Result<ExitCode, Failure> {
     let (_, run) = read(file)?;
-    let evidence = evidence::read(&run, output, out)?;
-    std::fs::write(output, html::html(&run, &evidence))
-        .map_err(|error| Failure::file(output, error))?;
+    let evidence = evidence::read(&run, output.unwrap_or(Path::new(".")), out)?;
+    views::put(output, &html::html(&run, &evidence))?;
     Ok(Exit::Pass.into())
 }
 

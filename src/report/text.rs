@@ -7,15 +7,23 @@ use std::time::Duration;
 /// Notes and messages hold what guests and libvirt said; an escape sequence in
 /// them must not reach the user's terminal, nor a line break tear a table.
 pub fn clean(text: &str) -> String {
-    let printable = text.chars().map(|c| {
-        if c.is_control() || is_bidi(c) || matches!(c, '\u{fffe}' | '\u{ffff}') {
-            ' '
-        } else {
-            c
-        }
-    });
-    let spaced: String = printable.collect();
+    let spaced: String = text.chars().map(printable).collect();
     spaced.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The text with its lines, and nothing else that a terminal would act on.
+pub fn harmless(text: &str) -> String {
+    let kept = |c| if c == '\n' { c } else { printable(c) };
+    text.chars().map(kept).collect()
+}
+
+/// The character, or a space for what a terminal would act on.
+fn printable(c: char) -> char {
+    if c.is_control() || is_bidi(c) || matches!(c, '\u{fffe}' | '\u{ffff}') {
+        ' '
+    } else {
+        c
+    }
 }
 
 /// Characters that make a terminal show text in another order than it is written.

@@ -215,6 +215,35 @@ fn an_entry_that_has_expired_counts_no_more(#[case] verb: &Verb) {
     assert!(expired.contains("accepted until 2020-01-31"), "{expired}");
 }
 
+/// An entry that is over when it is written would accept nothing.
+#[test]
+fn a_day_that_is_over_is_refused_and_the_file_stays() {
+    let repository = CHECK.blessed();
+    let before = repository.read("baseline.toml");
+    let over = ["--accept", "out/*", "--reason", "for now", "--expires", "2020-01-31"];
+    CHECK.bless(&repository, &over).is(2).says("2020-01-31 is over").says("cure: ");
+    assert_eq!(repository.read("baseline.toml"), before);
+}
+
+/// The line of its subject is named, and that of what is no text.
+#[test]
+fn a_baseline_that_is_of_something_else_is_shown_by_its_line() {
+    let repository = CHECK.blessed();
+    let text = repository.read("baseline.toml");
+    let before = text.split("[subject]").next().expect("a subject");
+    let line = before.lines().count() + 1;
+    let other = text.replace("filter = \"", "filter = \"another-");
+    repository.write("baseline.toml", &other);
+    let place = format!("baseline.toml:{line}:1 is about the filter");
+    CHECK.compare(&repository, &[]).is(2).says(&place).says("cure: ");
+    CHECK.bless(&repository, &[]).is(2).says(&place).says("cure: ");
+    let bytes = [before.as_bytes(), &[0xff, 0xfe], text.as_bytes()].concat();
+    let file = repository.path("baseline.toml");
+    std::fs::write(file, bytes).expect("bytes that are no text");
+    let place = format!("baseline.toml:{line}:1: the file is no text in UTF-8");
+    CHECK.compare(&repository, &[]).is(2).says(&place).says("cure: ");
+}
+
 #[test]
 fn a_baseline_of_another_verb_policy_or_filter_is_refused() {
     let check = CHECK.blessed();

@@ -284,6 +284,28 @@ fn two_runs_are_told_apart_and_each_view_is_made_later() {
 }
 
 #[test]
+fn each_view_is_printed_or_written_and_is_the_same() {
+    let repository = Repository::new();
+    repository.verify(&["--html", "run.html"]).is(1);
+    for view in ["html", "markdown", "junit", "sarif"] {
+        let printed = repository.run(&["report", view, "run.json"]);
+        let printed = String::from_utf8_lossy(&printed.is(0).0.stdout).into_owned();
+        repository.run(&["report", view, "run.json", "-o", "view"]).is(0);
+        assert_eq!(printed, repository.read("view"), "{view}");
+    }
+    repository.run(&["report", "html", "run.json", "-o", "view"]).is(0);
+    assert_eq!(repository.read("run.html"), repository.read("view"));
+    // A report in which nothing was begun says nothing that could be accepted.
+    let mut empty: serde_json::Value =
+        serde_json::from_str(&repository.read("run.json")).expect("a report");
+    empty["cells"] = serde_json::json!([]);
+    repository.write("empty.json", &empty.to_string());
+    let blessed = repository.run(&["bless", "empty.json", "--baseline", "new.toml"]);
+    blessed.is(2).says("no cell that was begun").says("cure: ");
+    assert!(!repository.path("new.toml").exists());
+}
+
+#[test]
 fn reports_that_cannot_be_compared_are_refused() {
     let repository = Repository::new();
     repository.verify(&[]).is(1);

@@ -23,6 +23,15 @@ pub enum BaselineError {
         /// What the TOML parser found.
         source: Box<toml::de::Error>,
     },
+    /// The file is no text.
+    #[error(
+        "{place}: the file is no text in UTF-8\n  cure: was it edited or converted? Take it from \
+         version control again, or write a new one with `lanfence bless --new`"
+    )]
+    NoText {
+        /// File, line and column.
+        place: String,
+    },
     /// Written by another version.
     #[error(
         "{place}: the baseline has schema version {found}, and this lanfence reads only version \
@@ -86,6 +95,15 @@ pub enum BaselineError {
         ours: String,
         /// The cells that there are now.
         cells: String,
+    },
+    /// A report of no cell.
+    #[error(
+        "{run} has no cell that was begun, so there is nothing to accept or to compare\n  cure: select \
+         cells that can run here (`lanfence verify --list` shows them)"
+    )]
+    NoCell {
+        /// The run.
+        run: String,
     },
     /// A run without a filter.
     #[error(

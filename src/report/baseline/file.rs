@@ -46,6 +46,26 @@ impl Entry {
 }
 
 impl Baseline {
+    /// Reads what is in a file, and says where in it its subject stands. `origin` names it in
+    /// messages, as a path does.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse), and for bytes that are no text.
+    pub fn read(bytes: &[u8], origin: &str) -> Result<(Self, String), BaselineError> {
+        #[derive(Deserialize)]
+        struct Part {
+            subject: Spanned<toml::Table>,
+        }
+        let text = std::str::from_utf8(bytes).map_err(|error| {
+            let whole = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
+            let place = place(origin, &whole, whole.len());
+            BaselineError::NoText { place }
+        })?;
+        let baseline = Self::parse(text, origin)?;
+        let subject = toml::from_str(text).map(|part: Part| part.subject.span().start);
+        Ok((baseline, place(origin, text, subject.unwrap_or_default())))
+    }
+
     /// Reads the text of a file. `origin` names it in messages, as a path does.
     ///
     /// # Errors
