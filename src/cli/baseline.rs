@@ -59,7 +59,12 @@ impl BaselineOptions {
 /// When it is none.
 pub fn read(path: &Path) -> Result<(String, Baseline), Failure> {
     let name = path.display().to_string();
-    let bytes = std::fs::read(path).map_err(|error| Failure::file(path, error))?;
+    let bytes = std::fs::read(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            Failure::usage(BaselineError::Missing { file: name.clone() })
+        }
+        _ => Failure::file(path, error),
+    })?;
     let (baseline, subject_at) = Baseline::read(&bytes, &name).map_err(Failure::usage)?;
     Ok((subject_at, baseline))
 }

@@ -8,8 +8,8 @@ use std::fmt::Write as _;
 pub fn step(trials: &[Trial], needs_kvm: bool) -> Option<String> {
     let line = |trial: &Trial| {
         let command = command(trial)?;
-        let needed = trial.subject.without().is_none()
-            || (needs_kvm && trial.subject == Subject::Kvm);
+        let needed =
+            trial.subject.without().is_none() || (needs_kvm && trial.subject == Subject::Kvm);
         let spared = if needed { "" } else { " || true" };
         Some(format!("{command}{spared}"))
     };
@@ -58,7 +58,13 @@ mod tests {
         ");
         assert_eq!(step(&trials[..1], true), None);
         let spared = step(&trials, false).unwrap();
-        assert!(spared.contains("sudo chmod 0666 /dev/kvm || true\n"), "{spared}");
-        assert!(spared.contains("sudo chmod 0666 /dev/net/tun\n"), "{spared}");
+        assert!(
+            spared.contains("sudo chmod 0666 /dev/kvm || true\n"),
+            "{spared}"
+        );
+        assert!(
+            spared.contains("sudo chmod 0666 /dev/net/tun\n"),
+            "{spared}"
+        );
     }
 }

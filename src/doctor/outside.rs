@@ -97,9 +97,10 @@ fn in_namespaces(
     }
     for subject in left {
         let closed = (subject == Subject::Tun).then(tun_is_closed).flatten();
-        tell(closed.unwrap_or_else(|| {
-            Trial::not_tried(subject, "it needs what failed before", None)
-        }));
+        tell(
+            closed
+                .unwrap_or_else(|| Trial::not_tried(subject, "it needs what failed before", None)),
+        );
     }
 }
 
@@ -109,7 +110,11 @@ fn tun_is_closed() -> Option<Trial> {
     let path = "/dev/net/tun";
     let error = io_open(path).err()?;
     let happened = format!("{path} cannot be opened: {error}");
-    Some(Trial::fails(Subject::Tun, happened, to_open(&error, path, "tun")))
+    Some(Trial::fails(
+        Subject::Tun,
+        happened,
+        to_open(&error, path, "tun"),
+    ))
 }
 
 /// The process in the namespaces: reads what it is told, and reports each trial.

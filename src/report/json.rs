@@ -9,6 +9,16 @@ pub enum JsonError {
     /// Not JSON, or not the layout of a report.
     #[error("the report cannot be read: {0}; write it again with `lanfence verify --json FILE`")]
     Layout(#[from] serde_json::Error),
+    /// A report of something else than a run.
+    #[error(
+        "this is a report of `{verb}`, and only runs of `lanfence verify` are taken here\n  cure: name \
+         what `lanfence verify --json FILE` wrote; reports of other verbs are held against a baseline by \
+         `lanfence report compare`"
+    )]
+    OtherVerb {
+        /// What wrote it.
+        verb: String,
+    },
     /// Written by another version.
     #[error(
         "the report has schema version {found}, and this lanfence reads only version {SCHEMA_VERSION}; read it with the lanfence that wrote it, or run `lanfence verify` again"
@@ -37,16 +47,23 @@ pub fn to_json(run: &Run) -> String {
 /// a report of another version is called that and not a malformed one.
 ///
 /// # Errors
-/// [`JsonError::Schema`] for a report of another schema version; any other text that is no
+/// [`JsonError::OtherVerb`] for a report of something else than a run, [`JsonError::Schema`] for one of
+/// another schema version; any other text that is no
 /// report, with its line and column.
 pub fn from_json(text: &str) -> Result<Run, JsonError> {
     #[derive(Deserialize)]
     struct Version {
         schema_version: u64,
+        verb: Option<String>,
     }
     let Version {
         schema_version: found,
+        verb,
     } = serde_json::from_str(text)?;
+    if let Some(verb) = verb {
+        let verb = crate::report::text::clean(&verb);
+        return Err(JsonError::OtherVerb { verb });
+    }
     if found != u64::from(SCHEMA_VERSION) {
         return Err(JsonError::Schema { found });
     }
@@ -86,6 +103,10 @@ mod tests {
     #[case::other_version(
         "{\"schema_version\": 7, \"cells\": 3}",
         "the report has schema version 7, and this lanfence reads only version 1; read it with the lanfence that wrote it, or run `lanfence verify` again"
+    )]
+    #[case::of_another_verb(
+        "{\"schema_version\": 2, \"verb\": \"check\"}",
+        "this is a report of `check`, and only runs of `lanfence verify` are taken here\n  cure: name what `lanfence verify --json FILE` wrote; reports of other verbs are held against a baseline by `lanfence report compare`"
     )]
     #[case::wrong_type(
         "{\"schema_version\": 1,\n \"version\": 3}",

@@ -220,8 +220,19 @@ fn an_entry_that_has_expired_counts_no_more(#[case] verb: &Verb) {
 fn a_day_that_is_over_is_refused_and_the_file_stays() {
     let repository = CHECK.blessed();
     let before = repository.read("baseline.toml");
-    let over = ["--accept", "out/*", "--reason", "for now", "--expires", "2020-01-31"];
-    CHECK.bless(&repository, &over).is(2).says("2020-01-31 is over").says("cure: ");
+    let over = [
+        "--accept",
+        "out/*",
+        "--reason",
+        "for now",
+        "--expires",
+        "2020-01-31",
+    ];
+    CHECK
+        .bless(&repository, &over)
+        .is(2)
+        .says("2020-01-31 is over")
+        .says("cure: ");
     assert_eq!(repository.read("baseline.toml"), before);
 }
 
@@ -235,13 +246,31 @@ fn a_baseline_that_is_of_something_else_is_shown_by_its_line() {
     let other = text.replace("filter = \"", "filter = \"another-");
     repository.write("baseline.toml", &other);
     let place = format!("baseline.toml:{line}:1 is about the filter");
-    CHECK.compare(&repository, &[]).is(2).says(&place).says("cure: ");
-    CHECK.bless(&repository, &[]).is(2).says(&place).says("cure: ");
+    CHECK
+        .compare(&repository, &[])
+        .is(2)
+        .says(&place)
+        .says("cure: ");
+    CHECK
+        .bless(&repository, &[])
+        .is(2)
+        .says(&place)
+        .says("cure: ");
+    std::fs::remove_file(repository.path("baseline.toml")).expect("the baseline");
+    let missing = CHECK.compare(&repository, &[]);
+    missing
+        .is(2)
+        .says("there is no baseline baseline.toml")
+        .says("cure: ");
     let bytes = [before.as_bytes(), &[0xff, 0xfe], text.as_bytes()].concat();
     let file = repository.path("baseline.toml");
     std::fs::write(file, bytes).expect("bytes that are no text");
     let place = format!("baseline.toml:{line}:1: the file is no text in UTF-8");
-    CHECK.compare(&repository, &[]).is(2).says(&place).says("cure: ");
+    CHECK
+        .compare(&repository, &[])
+        .is(2)
+        .says(&place)
+        .says("cure: ");
 }
 
 #[test]

@@ -290,10 +290,14 @@ fn each_view_is_printed_or_written_and_is_the_same() {
     for view in ["html", "markdown", "junit", "sarif"] {
         let printed = repository.run(&["report", view, "run.json"]);
         let printed = String::from_utf8_lossy(&printed.is(0).0.stdout).into_owned();
-        repository.run(&["report", view, "run.json", "-o", "view"]).is(0);
+        repository
+            .run(&["report", view, "run.json", "-o", "view"])
+            .is(0);
         assert_eq!(printed, repository.read("view"), "{view}");
     }
-    repository.run(&["report", "html", "run.json", "-o", "view"]).is(0);
+    repository
+        .run(&["report", "html", "run.json", "-o", "view"])
+        .is(0);
     assert_eq!(repository.read("run.html"), repository.read("view"));
     // A report in which nothing was begun says nothing that could be accepted.
     let mut empty: serde_json::Value =

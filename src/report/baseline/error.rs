@@ -23,6 +23,15 @@ pub enum BaselineError {
         /// What the TOML parser found.
         source: Box<toml::de::Error>,
     },
+    /// There is no file.
+    #[error(
+        "there is no baseline {file}\n  cure: write one from the report of a run: `lanfence bless \
+         RUN.json --baseline {file}`"
+    )]
+    Missing {
+        /// The file.
+        file: String,
+    },
     /// The file is no text.
     #[error(
         "{place}: the file is no text in UTF-8\n  cure: was it edited or converted? Take it from \
