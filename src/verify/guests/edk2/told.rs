@@ -7,6 +7,7 @@ use crate::frame::to_hex;
 use crate::guest::{Image, Talk, variables_path};
 use crate::lab::{LabError, STATE};
 use crate::verify::guests::firmware::{Told, number};
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -38,7 +39,7 @@ pub fn told(
     let mut text = format!("{startup}{rounds}");
     // A guest that was saved with another program is another one.
     for (name, _, bytes) in programs {
-        text += &format!("{name} {}\n", to_hex(bytes));
+        let _ = writeln!(text, "{name} {}", to_hex(bytes));
     }
     match disk::write(&path, &[&scripts, programs].concat()) {
         Ok(()) => Ok(Told::Disk(path, text, wake())),
