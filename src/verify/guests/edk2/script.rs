@@ -71,11 +71,13 @@ pub fn rounds(lan: &Lan, guest: &Host) -> String {
     let (mine, local) = (guest.v6, guest.link_local);
     let mut text = beginning();
     // The lease is waited for in the background, for 4 s, and IPv6 takes 3 s of that. To go back to
-    // automatic makes the address new, and so looked for before it is used.
+    // automatic makes the address new, and so looked for before it is used. Now and then the firmware is not done
+    // with the one before and takes no other yet.
     let _ = write!(
         text,
         "  ifconfig -r eth0\n  ifconfig -l eth0 > y\n  ifconfig6 -r eth0\n  \
-         ifconfig6 -s eth0 man host {mine} gw {}\n  \
+         for %v run (1 {TIMES})\n    ifconfig6 -s eth0 man host {mine} gw {}\n    \
+         if %lasterror% == 0x0 then\n      goto addressed\n    endif\n  endfor\n  :addressed\n  \
          ping6 -n 1 -s {mine} {WAN6}\n  ping6 -n 1 -s {local} {}\n",
         gateway.link_local, peer.link_local
     );
