@@ -72,13 +72,13 @@ pub fn rounds(lan: &Lan, guest: &Host) -> String {
     let mut text = beginning();
     // The lease is waited for in the background, for 4 s, and IPv6 takes 3 s of that. To go back to
     // automatic makes the address new, and so looked for before it is used. Now and then the firmware is not done
-    // with the one before and takes no other yet.
+    // with the one before and takes no other, which only a ping that is not answered tells.
     let _ = write!(
         text,
         "  ifconfig -r eth0\n  ifconfig -l eth0 > y\n  ifconfig6 -r eth0\n  \
          for %v run (1 {TIMES})\n    ifconfig6 -s eth0 man host {mine} gw {}\n    \
-         if %lasterror% == 0x0 then\n      goto addressed\n    endif\n  endfor\n  :addressed\n  \
-         ping6 -n 1 -s {mine} {WAN6}\n  ping6 -n 1 -s {local} {}\n",
+         ping6 -n 1 -s {local} {}\n    if %lasterror% == 0x0 then\n      goto addressed\n    endif\n  endfor\n  \
+         :addressed\n  ping6 -n 1 -s {mine} {WAN6}\n",
         gateway.link_local, peer.link_local
     );
     // Nothing in the shell says that there is a lease, but the list of addresses changes.
