@@ -13,8 +13,8 @@ use nix::sys::socket::SockProtocol;
 use std::collections::BTreeSet;
 use std::io;
 use thiserror::Error;
+pub use wire::TABLE;
 use wire::{Change, NAME_LENGTH};
-pub use wire::{NFTABLES, TABLE};
 
 /// How often something is tried again that another program's change has disturbed.
 const TRIES: usize = 50;

@@ -18,6 +18,13 @@ pub const CREATE: u16 = 0x400;
 /// The dump was disturbed by a change: what it says may belong to two moments.
 const DUMP_INTERRUPTED: u16 = 0x10;
 
+/// nftables' part of netfilter's messages (linux/netfilter/nfnetlink.h).
+pub const NFTABLES: u16 = 10;
+/// Length of the fixed part of netfilter's messages, whose first byte is the family.
+pub const NETFILTER: usize = 4;
+/// `NFPROTO_BRIDGE`.
+pub const BRIDGE: u8 = 7;
+
 /// Type of the kernel's answer that carries an error, or 0 for "done".
 const ERROR: u16 = 2;
 /// Type of the message that ends a dump.

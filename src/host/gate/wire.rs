@@ -11,15 +11,15 @@
 //! }
 //! ```
 
-use crate::host::netlink::{ACK, Attributes, CREATE, DUMP, Incoming, Message, Nest, REQUEST};
+use crate::host::netlink::{
+    ACK, Attributes, BRIDGE, CREATE, DUMP, Incoming, Message, NETFILTER, NFTABLES, Nest, REQUEST,
+};
 
 /// The only table that lanfence has.
 pub const TABLE: &str = "lanfence";
 /// The set of the interfaces that are closed.
 const SET: &str = "closed";
 
-/// nftables' part of netfilter's messages.
-pub const NFTABLES: u16 = 10;
 const BATCH_BEGIN: u16 = 0x10;
 const BATCH_END: u16 = 0x11;
 /// Messages that make, ask for and take away.
@@ -34,10 +34,6 @@ const GET_ELEMENTS: u16 = 13;
 const DELETE_ELEMENTS: u16 = 14;
 const GET_GENERATION: u16 = 16;
 
-/// `NFPROTO_BRIDGE`.
-pub const BRIDGE: u8 = 7;
-/// Length of the fixed part of netfilter's messages.
-pub const FIXED: usize = 4;
 /// nft's number for interface names; it only tells nft how to print the set.
 const IFNAME: u32 = 41;
 /// What nft keeps for itself with a set: the byte order of its keys, 1 for the host's.
@@ -177,7 +173,7 @@ pub fn ask_for_elements() -> Vec<u8> {
 
 /// The names in a message that answers it.
 pub fn names(message: &Incoming<'_>) -> Vec<[u8; NAME_LENGTH]> {
-    let Some(list) = message.attributes(FIXED).find(3) else {
+    let Some(list) = message.attributes(NETFILTER).find(3) else {
         return Vec::new();
     };
     let name = |(_, element)| {
@@ -194,5 +190,5 @@ pub fn ask_for_generation() -> Vec<u8> {
 
 /// The number in a message that answers it.
 pub fn generation(message: &Incoming<'_>) -> Option<u32> {
-    message.attributes(FIXED).number(1)
+    message.attributes(NETFILTER).number(1)
 }

@@ -3,16 +3,13 @@
 //! (linux/netfilter/nf_tables.h).
 
 use super::bypass::Bypass;
-use crate::host::netlink::{Attributes, DUMP, Message, REQUEST, Socket};
+use crate::host::netlink::{Attributes, DUMP, Message, NETFILTER, NFTABLES, REQUEST, Socket};
 use nix::sys::socket::SockProtocol;
 use std::io;
 
-/// nftables' part of netfilter's messages, and the kinds of messages in it.
-const NFTABLES: u16 = 10;
+/// Kinds of nftables' messages.
 const GET_TABLE: u16 = 1;
 const GET_FLOW_TABLE: u16 = 23;
-/// Length of the fixed part of netfilter's messages, whose first byte is the family.
-const FIXED: usize = 4;
 
 /// The flag of a table that the kernel keeps and does not apply (`NFT_TABLE_F_DORMANT`).
 pub const DORMANT: u32 = 1;
@@ -52,14 +49,14 @@ impl NfTables {
         let socket = Socket::open(SockProtocol::NetlinkNetFilter, 0)?;
         let mut out = Self::default();
         socket.dump_whole(&request(GET_TABLE), |message| {
-            let table = message.attributes(FIXED);
+            let table = message.attributes(NETFILTER);
             let flags = table.number(2).unwrap_or_default();
             if flags & DORMANT != 0 {
                 out.dormant.push(named(message.payload, &table, 1));
             }
         })?;
         socket.dump_whole(&request(GET_FLOW_TABLE), |message| {
-            let found = message.attributes(FIXED);
+            let found = message.attributes(NETFILTER);
             let table = named(message.payload, &found, FLOW_TABLE);
             let name = found.text(FLOW_NAME).unwrap_or_default();
             let hook = Attributes::within(found.find(FLOW_HOOK).unwrap_or_default());
@@ -94,7 +91,7 @@ impl FlowTable {
 
 /// Of all families.
 fn request(kind: u16) -> Message {
-    Message::new(NFTABLES << 8 | kind, REQUEST | DUMP, &[0; FIXED])
+    Message::new(NFTABLES << 8 | kind, REQUEST | DUMP, &[0; NETFILTER])
 }
 
 /// Family and name of a table, in nft's words (`NFPROTO_*` of linux/netfilter.h).

@@ -1,9 +1,9 @@
 //! The kernel's notifications of changes in its rules: what changed, and who did it.
 
 use super::look::is_temporary;
-use super::tables::{FIXED, NFTABLES, Part, Place};
+use super::tables::{Part, Place};
 use crate::host::gate;
-use crate::host::netlink::{Attributes, Socket, messages};
+use crate::host::netlink::{Attributes, NETFILTER, NFTABLES, Socket, messages};
 use nix::sys::socket::SockProtocol;
 use std::collections::BTreeSet;
 use std::io;
@@ -83,7 +83,7 @@ impl Changes {
     fn take(&mut self, kind: u16, payload: &[u8]) {
         let Some((family, attributes)) = payload
             .first()
-            .zip(payload.get(FIXED..).map(Attributes::within))
+            .zip(payload.get(NETFILTER..).map(Attributes::within))
         else {
             return;
         };

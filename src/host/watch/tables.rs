@@ -5,23 +5,21 @@ use super::expression::{Rule, Verdict, verdict};
 use crate::host::gate;
 use crate::host::kernel::DORMANT;
 use crate::host::links;
-use crate::host::netlink::{Attributes, DUMP, Incoming, Message, REQUEST, Socket, text};
+use crate::host::netlink::{
+    Attributes, BRIDGE, DUMP, Incoming, Message, NETFILTER, NFTABLES, REQUEST, Socket, text,
+};
 use nix::sys::socket::SockProtocol;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-/// nftables' part of netfilter's messages, and the kinds of messages in it.
-pub const NFTABLES: u16 = 10;
+/// Kinds of nftables' messages.
 const GET_TABLE: u16 = 1;
 const GET_CHAIN: u16 = 4;
 const GET_RULE: u16 = 7;
 const GET_SET: u16 = 10;
 const GET_ELEMENTS: u16 = 13;
-/// Length of the fixed part of netfilter's messages.
-pub const FIXED: usize = 4;
 
-/// `NFPROTO_BRIDGE`, `NFPROTO_IPV4`, `NFPROTO_IPV6`.
-const BRIDGE: u8 = 7;
+/// `NFPROTO_IPV4`, `NFPROTO_IPV6`.
 const IP4: u8 = 2;
 const IP6: u8 = 10;
 
@@ -196,7 +194,7 @@ impl Tables {
         let (mut table, mut is_dormant) = (Table::default(), false);
         self.socket
             .dump_whole(&request(place, GET_TABLE), |message| {
-                let found = message.attributes(FIXED);
+                let found = message.attributes(NETFILTER);
                 let is_it = found.text(1).as_deref() == Some(place.table);
                 is_dormant |= is_it && found.number(2).is_some_and(|flags| flags & DORMANT != 0);
             })?;
@@ -205,7 +203,7 @@ impl Tables {
         }
         self.socket
             .dump_whole(&request(place, GET_CHAIN).text(1, place.table), |message| {
-                let chain = message.attributes(FIXED);
+                let chain = message.attributes(NETFILTER);
                 if chain.text(1).as_deref() == Some(place.table) {
                     let is_base = chain.find(4).is_some();
                     let name = chain.text(3).unwrap_or_default();
@@ -249,7 +247,7 @@ impl Tables {
         let (mut names, mut jumps) = (BTreeSet::new(), BTreeSet::new());
         self.socket
             .dump_whole(&request(place, GET_SET).text(1, place.table), |message| {
-                let set = message.attributes(FIXED);
+                let set = message.attributes(NETFILTER);
                 // Only a map has data.
                 if set.text(1).as_deref() == Some(place.table) && set.find(6).is_some() {
                     names.extend(set.text(2));
@@ -260,7 +258,7 @@ impl Tables {
                 .text(1, place.table)
                 .text(2, &name);
             self.socket.dump_whole(&ask, |message| {
-                let list = message.attributes(FIXED).find(3).unwrap_or_default();
+                let list = message.attributes(NETFILTER).find(3).unwrap_or_default();
                 let jump = |(_, element)| jump(&Attributes::within(element));
                 let found = Attributes::within(list).filter_map(jump);
                 jumps.extend(found.map(|(interface, chain)| (name.clone(), interface, chain)));
@@ -277,7 +275,7 @@ fn request(place: Place, kind: u16) -> Message {
 
 /// The chain of a rule in this place, and the rule.
 fn rule(message: &Incoming<'_>, place: Place) -> (String, Option<Rule>) {
-    let fields = message.attributes(FIXED);
+    let fields = message.attributes(NETFILTER);
     let here = fields.text(1).as_deref() == Some(place.table);
     let rule = here.then(|| Rule::of(fields.find(4).unwrap_or_default()));
     (fields.text(2).unwrap_or_default(), rule)
