@@ -24,6 +24,9 @@ const TIMES_OF_END: u32 = 30;
 const NOT_FOUND: &str = "0xE";
 const NO_NIC: &str = "it has no driver for the NIC";
 
+/// An address of the guest's that it does not have (RFC 3849).
+const NOBODYS: &str = "2001:db8::bad";
+
 /// Seconds that a page is waited for.
 const PAGE_S: u32 = 5;
 
@@ -71,14 +74,16 @@ pub fn rounds(lan: &Lan, guest: &Host) -> String {
     let (mine, local) = (guest.v6, guest.link_local);
     let mut text = beginning();
     // The lease is waited for in the background, for 4 s, and IPv6 takes 3 s of that. To go back to
-    // automatic makes the address new, and so looked for before it is used. Now and then the firmware is not done
-    // with the one before and takes no other, which only a ping that is not answered tells.
+    // automatic makes the address new, and so looked for before it is used. Now and then the firmware
+    // is not done with the one before and takes no other. Neither command ends as if it had failed
+    // then; but the ping says what it says of an address that nobody has.
     let _ = write!(
         text,
         "  ifconfig -r eth0\n  ifconfig -l eth0 > y\n  ifconfig6 -r eth0\n  \
-         for %v run (1 {TIMES})\n    ifconfig6 -s eth0 man host {mine} gw {}\n    \
-         ping6 -n 1 -s {local} {}\n    if %lasterror% == 0x0 then\n      goto addressed\n    endif\n  endfor\n  \
-         :addressed\n  ping6 -n 1 -s {mine} {WAN6}\n",
+         ping6 -n 1 -s {NOBODYS} {WAN6} > u\n  for %v run (1 {TIMES})\n    \
+         ifconfig6 -s eth0 man host {mine} gw {}\n    ping6 -n 1 -s {mine} {WAN6} > v\n    \
+         comp u v > z\n    if not %lasterror% == 0x0 then\n      goto addressed\n    endif\n    \
+         stall {LOOK_US}\n  endfor\n  :addressed\n  type v\n  ping6 -n 1 -s {local} {}\n",
         gateway.link_local, peer.link_local
     );
     // Nothing in the shell says that there is a lease, but the list of addresses changes.
