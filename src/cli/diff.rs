@@ -1,5 +1,7 @@
 //! `lanfence diff`: the frames that two filters, or two back ends, treat differently.
 
+pub mod measured;
+
 use super::failure::Failure;
 use super::levels::WIDTH;
 use super::options::{BackendOption, LenientOption, MacOption, ParameterOptions, backend, load};
@@ -14,6 +16,7 @@ use crate::policy::Policy;
 use crate::report::text::{plural, wrap};
 use crate::verdict::Exit;
 use clap::{Args, ValueEnum};
+use measured::Measured;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
@@ -59,6 +62,9 @@ pub struct Options {
     parameters: ParameterOptions,
     #[command(flatten)]
     mac: MacOption,
+    #[cfg(feature = "lab")]
+    #[command(flatten)]
+    kernel: super::lab::differences::KernelOptions,
     /// Format of the output
     #[arg(long, value_enum, help_heading = "Output", default_value_t)]
     format: Format,
@@ -106,7 +112,8 @@ impl Side {
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     // Addresses of the shipped example make frames look like some.
     let layout = Layout::of(&Policy::example()).expect("the example has room for hosts");
-    let guest = options.mac.mac.unwrap_or(layout.guest.mac);
+    let guest = guest(options).unwrap_or(layout.guest.mac);
+    let layout = layout.with_guest_mac(guest);
     let other_backend = options.other_backend.unwrap_or(match options.other {
         Some(_) => options.backend.with(None),
         None => other(options.backend.with(None)),
@@ -131,12 +138,61 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         )?,
     ];
     let found = differences(&sides[0].filter, &sides[1].filter, &usual(&layout));
+    let measured = measure(options, &sides, &found, layout.guest.v4)?;
+    let exit = exit(&found, &measured);
     let printed = match options.format {
-        Format::Text => text(&sides, &found),
-        Format::Json => json(&sides, &found),
+        Format::Text => text(&sides, &found, &measured, exit),
+        Format::Json => json(&sides, &found, &measured, exit),
     };
     say(&printed)?;
-    Ok(exit(&found).into())
+    Ok(exit.into())
+}
+
+/// MAC address of the guest, where one is given or the kernel is asked.
+fn guest(options: &Options) -> Option<Mac> {
+    #[cfg(feature = "lab")]
+    if let Some(mac) = options.kernel.guest() {
+        return Some(mac);
+    }
+    options.mac.mac
+}
+
+/// What the kernel says to both, where that was asked for.
+#[cfg(feature = "lab")]
+fn measure(
+    options: &Options,
+    sides: &[Side; 2],
+    found: &Comparison,
+    address: Ipv4Addr,
+) -> Result<Vec<Measured>, Failure> {
+    use super::lab::differences::{Bound, measure};
+    if !options.kernel.kernel {
+        return Ok(Vec::new());
+    }
+    let differences = found.differences.iter();
+    let frames: Vec<Vec<u8>> = differences.map(|it| it.frame.clone()).collect();
+    let one = |side: &Side| {
+        let bound = Bound {
+            tree: &side.tree,
+            parameters: &options.parameters.list,
+            address,
+            backend: side.filter.backend(),
+        };
+        measure(&options.kernel, &bound, &frames)
+    };
+    sides.iter().map(one).collect()
+}
+
+/// Without the lab nothing is bound.
+#[cfg(not(feature = "lab"))]
+#[allow(clippy::unnecessary_wraps, reason = "as it is with the lab")]
+fn measure(
+    _: &Options,
+    _: &[Side; 2],
+    _: &Comparison,
+    _: Ipv4Addr,
+) -> Result<Vec<Measured>, Failure> {
+    Ok(Vec::new())
 }
 
 fn other(backend: Backend) -> Backend {
@@ -146,7 +202,10 @@ fn other(backend: Backend) -> Backend {
     }
 }
 
-fn exit(found: &Comparison) -> Exit {
+fn exit(found: &Comparison, measured: &[Measured]) -> Exit {
+    if measured.iter().any(|it| it.mismatch.is_some()) {
+        return Exit::Fail;
+    }
     match (found.differences.is_empty(), &found.inexact) {
         (false, _) => Exit::Fail,
         (true, Some(_)) => Exit::Inconclusive,
@@ -162,7 +221,7 @@ fn decision(difference: &Difference, side: usize) -> &'static str {
     }
 }
 
-fn text(sides: &[Side; 2], found: &Comparison) -> String {
+fn text(sides: &[Side; 2], found: &Comparison, measured: &[Measured], exit: Exit) -> String {
     let mut out = format!("A  {}\nB  {}\n", sides[0].title(), sides[1].title());
     for difference in found.differences.iter().take(SHOWN) {
         out.push('\n');
@@ -175,8 +234,14 @@ fn text(sides: &[Side; 2], found: &Comparison) -> String {
     if let Some(why) = &found.inexact {
         let _ = writeln!(out, "\nnot everything could be compared: {why}");
     }
-    let word = match exit(found) {
+    let kernel = measured.iter().zip(["A", "B"]);
+    let kernel: String = kernel.map(|(it, name)| it.text(name)).collect();
+    if !kernel.is_empty() {
+        let _ = write!(out, "\n{kernel}");
+    }
+    let word = match exit {
         Exit::Pass => "SAME",
+        Exit::Fail if found.differences.is_empty() => "FAIL",
         Exit::Fail => "DIFFERENT",
         _ => "INCONCLUSIVE",
     };
@@ -184,7 +249,7 @@ fn text(sides: &[Side; 2], found: &Comparison) -> String {
         out,
         "\n{word}: {} over all frames with complete headers, exit code {}",
         plural(found.differences.len(), "difference"),
-        exit(found).code()
+        exit.code()
     );
     out
 }
@@ -218,7 +283,7 @@ fn one(out: &mut String, sides: &[Side; 2], difference: &Difference) {
     }
 }
 
-fn json(sides: &[Side; 2], found: &Comparison) -> String {
+fn json(sides: &[Side; 2], found: &Comparison, measured: &[Measured], exit: Exit) -> String {
     let filter = |side: &Side| {
         json!({
             "filter": side.tree.top,
@@ -248,9 +313,11 @@ fn json(sides: &[Side; 2], found: &Comparison) -> String {
         "version": env!("CARGO_PKG_VERSION"),
         "a": filter(&sides[0]),
         "b": filter(&sides[1]),
-        "exit_code": exit(found).code(),
+        "exit_code": exit.code(),
         "differences": found.differences.iter().map(difference).collect::<Vec<_>>(),
         "inexact": found.inexact,
+        // Of A and of B; none where the kernel was not asked.
+        "kernel": measured,
     });
     let text = serde_json::to_string_pretty(&document).expect("strings and numbers only");
     text + "\n"

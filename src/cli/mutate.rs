@@ -12,10 +12,6 @@ use super::options::{
 use super::output::{complain, say};
 use crate::layout::Layout;
 use crate::mutate::{Binding, mutate};
-#[cfg(feature = "lab")]
-use crate::nwfilter::vocabulary::variables;
-#[cfg(feature = "lab")]
-use crate::nwfilter::{Filter, Rule};
 use crate::nwfilter::{FilterTree, Parameter, Strictness, generate};
 use crate::policy::Policy;
 use crate::report::baseline::{Subject, Verb, read};
@@ -145,13 +141,11 @@ fn kernel(
     layout: &Layout,
     report: &Report,
 ) -> Result<Exit, Failure> {
-    let mut parameters = options.binding.parameters.list.clone();
-    let knows_guest = report.tree.filters.iter().flat_map(Filter::rules);
-    if knows_guest.into_iter().any(Rule::knows_guest)
-        && !parameters.iter().any(|(name, _)| name == variables::IP)
-    {
-        parameters.push((variables::IP.to_owned(), layout.guest.v4.to_string()));
-    }
+    let parameters = super::lab::given::parameters(
+        &options.binding.parameters.list,
+        &report.tree,
+        layout.guest.v4,
+    );
     let original = super::lab::mutants::Original {
         tree: &report.tree,
         policy,

@@ -142,3 +142,60 @@ fn a_wrong_evaluator_is_found_out_by_a_mutant() {
     );
     assert!(done.stdout.contains("exit code 1\n"), "{}", done.stdout);
 }
+
+/// Two filters that treat some frames differently, and what the kernel says to both.
+fn diff(arguments: &[&str]) -> Done {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("a file");
+        path
+    };
+    let wider = RETURNS_IP
+        .replace("returns-ip", "wider")
+        .replace("return", "reject");
+    let output = lanfence()
+        .arg("diff")
+        .arg(file("ip.xml", RETURNS_IP))
+        .arg(file("wider.xml", &wider))
+        .args(arguments)
+        .output()
+        .expect("lanfence can be started");
+    Done {
+        code: output.status.code(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+    }
+}
+
+#[test]
+fn a_difference_is_as_the_kernel_says() {
+    let done = diff(&["--kernel"]);
+    assert_eq!(done.code, Some(1), "{}", done.stdout);
+    for side in ["A", "B"] {
+        let said = format!("kernel: {side} as it says here, ");
+        assert!(done.stdout.contains(&said), "{}", done.stdout);
+    }
+    let done = diff(&["--kernel", "--format", "json"]);
+    let document: serde_json::Value = serde_json::from_str(&done.stdout).expect("JSON");
+    let [a, b] = document["kernel"].as_array().expect("both").as_slice() else {
+        panic!("of two filters: {}", done.stdout);
+    };
+    for side in [a, b] {
+        assert!(side["compared"].as_u64() > Some(100), "{}", done.stdout);
+    }
+    // What only B stops.
+    assert_eq!(a["dropped"], 0, "{}", done.stdout);
+    assert!(b["dropped"].as_u64() > Some(0), "{}", done.stdout);
+}
+
+#[test]
+fn a_wrong_evaluator_is_found_out_by_a_difference() {
+    let done = diff(&["--kernel", "--mutation", "reject"]);
+    assert_eq!(done.code, Some(1), "{}", done.stdout);
+    assert!(
+        done.stdout.contains("kernel: B is not as it says here"),
+        "{}",
+        done.stdout
+    );
+    assert!(done.stdout.contains("kernel: A as it says here"));
+}

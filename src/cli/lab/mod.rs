@@ -2,8 +2,10 @@
 
 mod bench;
 mod crosscheck;
+pub mod differences;
 mod doctor;
 mod dumpxml;
+pub mod given;
 mod guest_image;
 pub mod inside;
 mod kernel;

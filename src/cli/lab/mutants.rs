@@ -1,6 +1,7 @@
 //! `lanfence mutate --kernel`: mutants bound for real, and the evaluator held against the kernel.
 
 use super::crosscheck::failure;
+use super::given::texts;
 use crate::check::Expectations;
 use crate::cli::failure::Failure;
 use crate::cli::output::{note, say};
@@ -9,7 +10,7 @@ use crate::lab::Shortcuts;
 use crate::layout::Layout;
 use crate::mutate::{Class, Judged, Mutants};
 use crate::nwfilter::evaluate::Backend;
-use crate::nwfilter::{FilterTree, TreeError, write};
+use crate::nwfilter::{FilterTree, TreeError};
 use crate::policy::Policy;
 use crate::random::GUEST;
 use crate::report::text::plurals;
@@ -169,16 +170,6 @@ fn picked(mutants: &Mutants, count: usize, seed: u64) -> Vec<(u64, &Judged)> {
     let start = usize::try_from(seed).unwrap_or(0) % all.len();
     let at = |number: usize| all[(start + number * all.len() / count) % all.len()];
     (0..count).map(at).collect()
-}
-
-/// The filters that the top one needs, in the order to define them.
-fn texts(tree: &FilterTree) -> Result<Vec<String>, TreeError> {
-    let order = tree.in_definition_order()?;
-    let (top, others): (Vec<_>, Vec<_>) = order
-        .into_iter()
-        .partition(|(filter, _)| filter.name == tree.top);
-    let all = others.into_iter().chain(top);
-    Ok(all.map(|(filter, _)| write(filter)).collect())
 }
 
 /// The frames of every probe, as they are with the lab's guest.
