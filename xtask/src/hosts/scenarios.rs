@@ -40,6 +40,10 @@ const GUESTS: Scenario = Scenario { kvm: true, ..PLAIN };
 const WITHOUT_LIBVIRT: &str = "for it in /usr/lib/x86_64-linux-gnu/libvirt*.so*; \
                                do mount --bind /dev/null \"$it\" || exit 125; done; exec \"$@\"";
 
+/// The README's two commands, as far as a host without a network lets them come.
+const COMMANDS: &str = "xtask --offline verify; a=$?; xtask --offline test; b=$?; \
+                        echo \"verify: $a\"; echo \"test: $b\"; exit \"$a\"";
+
 /// All of them, the quickest first. They run at the top of a checkout.
 pub const ALL: &[Scenario] = &[
     Scenario {
@@ -47,6 +51,14 @@ pub const ALL: &[Scenario] = &[
         words: &["xtask", "--offline", "setup"],
         code: 3,
         says: &["--offline forbids installing", "apt-get install"],
+        ..PLAIN
+    },
+    Scenario {
+        title: "README as a user",
+        words: &["sh", "-c", COMMANDS],
+        code: 3,
+        says: &["apt-get install", "verify: 3", "test: 3"],
+        rootless: true,
         ..PLAIN
     },
     Scenario {
