@@ -58,31 +58,6 @@ impl Message {
         Self(bytes)
     }
 
-    /// Appends an attribute.
-    #[must_use]
-    pub fn with(mut self, kind: u16, value: &[u8]) -> Self {
-        attribute(&mut self.0, kind, value);
-        self
-    }
-
-    /// Appends a text that ends with a zero.
-    #[must_use]
-    pub fn text(self, kind: u16, text: &str) -> Self {
-        self.with(kind, &[text.as_bytes(), &[0]].concat())
-    }
-
-    /// Appends a number in network order, as netfilter wants it.
-    #[must_use]
-    pub fn number(self, kind: u16, number: u32) -> Self {
-        self.with(kind, &number.to_be_bytes())
-    }
-
-    /// Appends an attribute that holds attributes.
-    #[must_use]
-    pub fn nest(self, kind: u16, inner: &Nest) -> Self {
-        self.with(kind | NESTED, &inner.0)
-    }
-
     /// The bytes, with the length filled in.
     pub fn finish(mut self) -> Vec<u8> {
         let length = u32::try_from(self.0.len()).expect("messages are far below 4 GiB");
@@ -95,30 +70,46 @@ impl Message {
 #[derive(Debug, Clone, Default)]
 pub struct Nest(Vec<u8>);
 
-impl Nest {
+/// What attributes are appended to.
+pub trait Append: Sized {
+    /// Where they stand.
+    fn buffer(&mut self) -> &mut Vec<u8>;
+
     /// Appends an attribute.
     #[must_use]
-    pub fn with(mut self, kind: u16, value: &[u8]) -> Self {
-        attribute(&mut self.0, kind, value);
+    fn with(mut self, kind: u16, value: &[u8]) -> Self {
+        attribute(self.buffer(), kind, value);
         self
     }
 
     /// Appends a text that ends with a zero.
     #[must_use]
-    pub fn text(self, kind: u16, text: &str) -> Self {
+    fn text(self, kind: u16, text: &str) -> Self {
         self.with(kind, &[text.as_bytes(), &[0]].concat())
     }
 
-    /// Appends a number in network order.
+    /// Appends a number in network order, as netfilter wants it.
     #[must_use]
-    pub fn number(self, kind: u16, number: u32) -> Self {
+    fn number(self, kind: u16, number: u32) -> Self {
         self.with(kind, &number.to_be_bytes())
     }
 
     /// Appends an attribute that holds attributes.
     #[must_use]
-    pub fn nest(self, kind: u16, inner: &Nest) -> Self {
+    fn nest(self, kind: u16, inner: &Nest) -> Self {
         self.with(kind | NESTED, &inner.0)
+    }
+}
+
+impl Append for Message {
+    fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.0
+    }
+}
+
+impl Append for Nest {
+    fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.0
     }
 }
 

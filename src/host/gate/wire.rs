@@ -12,7 +12,8 @@
 //! ```
 
 use crate::host::netlink::{
-    ACK, Attributes, BRIDGE, CREATE, DUMP, Incoming, Message, NETFILTER, NFTABLES, Nest, REQUEST,
+    ACK, Append as _, Attributes, BRIDGE, CREATE, DUMP, Incoming, Message, NETFILTER, NFTABLES,
+    Nest, REQUEST,
 };
 
 /// The only table that lanfence has.

@@ -1,7 +1,9 @@
 //! The host's network devices: taps that are born, renamed, moved and gone, from the kernel's
 //! notifications (rtnetlink(7)).
 
-use crate::host::netlink::{Attributes, DUMP, Incoming, Message, REQUEST, Socket, messages};
+use crate::host::netlink::{
+    Append as _, Attributes, DUMP, Incoming, Message, REQUEST, Socket, messages,
+};
 use nix::sys::socket::SockProtocol;
 use std::collections::BTreeMap;
 use std::io;

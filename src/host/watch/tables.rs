@@ -6,7 +6,8 @@ use crate::host::gate;
 use crate::host::kernel::DORMANT;
 use crate::host::links;
 use crate::host::netlink::{
-    Attributes, BRIDGE, DUMP, Incoming, Message, NETFILTER, NFTABLES, REQUEST, Socket, text,
+    Append as _, Attributes, BRIDGE, DUMP, Incoming, Message, NETFILTER, NFTABLES, REQUEST, Socket,
+    text,
 };
 use nix::sys::socket::SockProtocol;
 use std::collections::{BTreeMap, BTreeSet};
