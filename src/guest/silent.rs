@@ -80,6 +80,12 @@ pub async fn restore(
 }
 
 impl Machine {
+    /// Whether its tap is gone: a guest that has ended takes it along, and its rules, before libvirt
+    /// calls it ended.
+    pub fn tap_is_gone(&self) -> bool {
+        nix::net::if_::if_nametoindex(self.interface.tap.as_str()).is_err()
+    }
+
     /// Why its CPUs do not run any more; none while they do.
     pub fn halted(&self) -> Option<String> {
         match tokio::task::block_in_place(|| self.domain.state()) {

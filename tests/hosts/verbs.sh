@@ -81,6 +81,16 @@ lanfence apply web || fail "apply"
 expect "applied" fenced
 lanfence apply web | grep -q "nothing was changed" || fail "a second apply changed something"
 
+# The same filter is proven in place, and with a guest of the lab that has this guest's NIC.
+lanfence audit --prove web > /tmp/prove.out || { fail "audit --prove"; cat /tmp/prove.out; }
+grep -q "proven" /tmp/prove.out || { fail "nothing was proven in place"; cat /tmp/prove.out; }
+backend=()
+grep -qs '^firewall_backend *= *"nftables"' /etc/libvirt/nwfilter.conf && backend=(--backend nftables)
+lanfence verify --domain web "${backend[@]}" --accel kvm > /tmp/verify.out 2>&1 || {
+    fail "verify --domain ended with $?"
+    tail -40 /tmp/verify.out
+}
+
 lose "nft flush ruleset" open rules-missing nft flush ruleset
 lose "systemctl restart nftables" open rules-missing systemctl restart nftables
 if ebtables-save | grep -q libvirt-I-vnet0; then

@@ -72,9 +72,14 @@ impl<'a: 'b, 'b, F: Firmware> Start<'_, 'a, 'b, F> {
 
     fn stand_in(&self, machine: &Machine) -> Result<Option<StandIn>, VerifyError> {
         let lab = self.run.context.lab;
-        let stand_in =
-            F::WAITS.then(|| StandIn::start(&machine.interface().tap, &machine.tap, lab.slowness));
-        Ok(stand_in.transpose()?)
+        if !F::WAITS {
+            return Ok(None);
+        }
+        match StandIn::start(&machine.interface().tap, &machine.tap, lab.slowness) {
+            // Why the guest has ended is said by who waits for its round.
+            Err(_) if machine.tap_is_gone() => Ok(None),
+            started => Ok(Some(started?)),
+        }
     }
 
     fn in_force(&self, machine: &Machine) -> Result<(), VerifyError> {
