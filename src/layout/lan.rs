@@ -112,13 +112,20 @@ impl Lan {
     }
 
     /// The same where all guests, one after the other, have this MAC address, and so one IPv4
-    /// address.
+    /// address. A host of the LAN that has the same one makes room for it: two hosts with one MAC
+    /// would have one link-local address too.
     #[must_use]
     pub fn with_guest_mac(mut self, mac: Option<Mac>) -> Self {
-        if mac.is_some() {
-            self.guest = Some(self.lease(1));
-            self.guest_mac = mac;
+        let Some(guest) = mac else {
+            return self;
+        };
+        for host in [&mut self.gateway, &mut self.peer] {
+            if host.mac == guest {
+                *host = Host::new(mac::beside(guest), host.v4, host.v6);
+            }
         }
+        self.guest = Some(self.lease(1));
+        self.guest_mac = mac;
         self
     }
 

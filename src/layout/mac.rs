@@ -13,6 +13,12 @@ pub const WAN: Mac = [0x52, 0x54, 0x00, 0x00, 0x02, 0x02];
 /// The tap that stands in for a guest where vhost-net is looked at; no guest has this number.
 pub const STAND_IN: Mac = guest(0xfe, None);
 
+/// Another MAC for a host whose own is a guest's; no other host has such a one.
+pub const fn beside(mac: Mac) -> Mac {
+    let [a, b, c, _, d, e] = mac;
+    [a, b, c, 0x7f, d, e]
+}
+
 /// The first octets that guests' MACs have: QEMU's, and that of the one NIC model that writes
 /// its own into every frame (`src/guest/models/quirks.rs`).
 pub const FIRST_OCTETS: [u8; 2] = [0x52, 0x40];

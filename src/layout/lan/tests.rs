@@ -185,3 +185,22 @@ fn an_address_that_no_guest_can_have(#[case] guest: &str, #[case] why: &str) {
     let error = Lan::for_lab(&Policy::example(), guest).unwrap_err();
     assert!(error.to_string().contains(why), "{error}");
 }
+
+/// A guest of one's own may have any MAC.
+#[rstest]
+#[case::of_the_router(mac::GATEWAY)]
+#[case::of_the_peer(mac::PEER)]
+#[case::of_nobody([0x52, 0x54, 0, 0x12, 0x34, 0x56])]
+fn a_host_makes_room_for_a_guest_with_its_mac(#[case] mac: Mac) {
+    let lan = Lan::of(&Policy::example()).expect("room for hosts");
+    let layout = lan.with_guest_mac(Some(mac)).layout(1, None);
+    assert_eq!(layout.guest.mac, mac);
+    let hosts = [&layout.guest, &layout.gateway, &layout.peer];
+    for (at, one) in hosts.iter().enumerate() {
+        for other in &hosts[at + 1..] {
+            assert_ne!(one.mac, other.mac);
+            assert_ne!(one.link_local, other.link_local);
+            assert_ne!(one.v4, other.v4);
+        }
+    }
+}
