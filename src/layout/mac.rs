@@ -14,9 +14,9 @@ pub const WAN: Mac = [0x52, 0x54, 0x00, 0x00, 0x02, 0x02];
 pub const STAND_IN: Mac = guest(0xfe, None);
 
 /// Another MAC for a host whose own is a guest's; no other host has such a one.
-pub const fn beside(mac: Mac) -> Mac {
-    let [a, b, c, _, d, e] = mac;
-    [a, b, c, 0x7f, d, e]
+pub const fn beside(mut mac: Mac) -> Mac {
+    mac[3] = 0x7f;
+    mac
 }
 
 /// The first octets that guests' MACs have: QEMU's, and that of the one NIC model that writes
