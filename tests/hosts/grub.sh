@@ -37,25 +37,20 @@ cp "$guest/grub.0" "$guest/ipxe.lkrn" "$images/"
 chmod 644 "$images/grub.0" "$images/ipxe.lkrn"
 systemctl start libvirtd
 
-# start NAME MAC MODEL SOURCE [DRIVER [FILTER]]: GRUB goes through rounds of its own script, which begin
-# with DHCP. With a filter the guest is a persistent one.
+# start NAME MAC MODEL SOURCE [DRIVER]: GRUB goes through rounds of its own script, which begin with DHCP.
 start() {
-    local name=$1 mac=$2 model=$3 source=$4 driver=${5:+"<driver name='$5'/>"} filter=${6:+"<filterref filter='$6'/>"}
+    local name=$1 mac=$2 model=$3 source=$4 driver=${5:+"<driver name='$5'/>"}
     cat >"/tmp/$name.xml" <<X
 <domain type='kvm'><name>$name</name><memory unit='MiB'>128</memory><vcpu>1</vcpu>
 <os><type arch='x86_64' machine='pc'>hvm</type><kernel>$images/ipxe.lkrn</kernel><initrd>$images/grub.0</initrd>
 <cmdline>set filename 00 &amp;&amp; set hostname 192.0.2.1 &amp;&amp; set domain 192.0.2.1 &amp;&amp; set root-path 192.0.2.1 &amp;&amp; set 18:string 192.0.2.2 &amp;&amp; ifopen net0 &amp;&amp; imgexec &lt;INITRD&gt;</cmdline>
 <bios useserial='yes'/></os><features><acpi/></features><on_poweroff>destroy</on_poweroff><devices>
-<interface type='${source%%=*}'><mac address='$mac'/><source $source/><model type='$model'/>$driver$filter<rom enabled='no'/></interface>
+<interface type='${source%%=*}'><mac address='$mac'/><source $source/><model type='$model'/>$driver<rom enabled='no'/></interface>
 <serial type='file'><source path='/var/log/libvirt/qemu/$name.serial'/></serial>
 <memballoon model='none'/><controller type='usb' model='none'/><video><model type='none'/></video>
 </devices></domain>
 X
-    if [ -n "$filter" ]; then
-        virsh -q define "/tmp/$name.xml" && virsh -q start "$name"
-    else
-        virsh -q create "/tmp/$name.xml"
-    fi || { fail "$name does not start"; return 1; }
+    virsh -q create "/tmp/$name.xml" || { fail "$name does not start"; return 1; }
 }
 
 end() { virsh -q destroy "$1" >/dev/null 2>&1; }
@@ -63,29 +58,6 @@ uses_vhost() { tr '\0' ' ' <"/proc/$(cat "/run/libvirt/qemu/$1.pid")/cmdline" | 
 leased() { grep -q "DHCPACK([a-z0-9]*) [0-9.]* $1" /tmp/dnsmasq.log; }
 offered() { grep -q "DHCPOFFER([a-z0-9]*) [0-9.]* $1" /tmp/dnsmasq.log; }
 leased_by_libvirt() { virsh -q net-dhcp-leases lanfence-own | grep -qi "$1"; }
-
-# The addresses that the server has confirmed, one line each time.
-confirmed() { sed -n "s/.*DHCPACK([a-z0-9]*) \([0-9.]*\) $1.*/\1/p" /tmp/dnsmasq.log; }
-confirmed_more() { [ "$(confirmed "$1" | wc -l)" -gt "$2" ]; }
-
-# The article's guest, pcnet behind its own filter, is taken over while it runs and keeps its address.
-taken_over() {
-    local name=article mac=52:54:00:00:02:05 began=$SECONDS before
-    virsh -q nwfilter-define examples/no-out-traffic.xml || { fail "the article's filter"; return; }
-    start "$name" "$mac" pcnet bridge=\'br0\' "" no-out-traffic || return
-    until_true 300 leased "$mac" || { fail "$name: no lease behind its filter"; return; }
-    (
-        cd /tmp && lanfence init --bridge br0 >/dev/null 2>&1
-        lanfence audit "$name" >/tmp/article.before && echo "the article's filter is called fenced" && exit 1
-        grep -q "open" /tmp/article.before && lanfence apply --replace "$name" && lanfence audit "$name"
-    ) >/tmp/article.out 2>&1 || { fail "$name: not taken over"; cat /tmp/article.before /tmp/article.out; }
-    before=$(confirmed "$mac" | wc -l)
-    until_true 600 confirmed_more "$mac" "$before" || fail "$name: no lease behind the new filter"
-    [ "$(confirmed "$mac" | sort -u | wc -l)" = 1 ] || { fail "$name: another address"; confirmed "$mac"; }
-    echo "| $name, taken over | keeps its lease | $((SECONDS - began)) s |"
-    end "$name"
-    virsh -q undefine "$name"
-}
 
 # binds NAME MAC MODEL SOURCE DRIVER CHECK: a line of the table.
 binds() {
@@ -118,7 +90,6 @@ echo "|---|---|---|"
 binds pcnet-on-a-bridge 52:54:00:00:02:01 pcnet bridge=\'br0\' "" leased
 binds virtio-vhost-on-a-bridge 52:54:00:00:02:02 virtio bridge=\'br0\' vhost leased
 binds virtio-qemu-on-a-bridge 52:54:00:00:02:03 virtio bridge=\'br0\' qemu leased
-taken_over
 
 cat >/tmp/own.xml <<'X'
 <network><name>lanfence-own</name><bridge name='virbr9'/><forward mode='nat'/>
