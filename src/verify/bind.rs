@@ -69,8 +69,7 @@ pub fn bind_tap(
 }
 
 /// Checks that the filter is in force that the guest's NIC had from the start, and breaks
-/// it where the job wants that. Of a guest that has ended by then nothing is said: whoever waits for
-/// it knows why it ended.
+/// it where the job wants that.
 ///
 /// # Errors
 /// [`VerifyError::NoRules`], or what the kernel's tools print when they fail.
@@ -78,13 +77,7 @@ pub fn in_force_from_the_start(
     context: &CellContext<'_>,
     guest: &Machine,
 ) -> Result<(), VerifyError> {
-    if let Err(error) = in_force(context, guest) {
-        return if guest.tap_is_gone() {
-            Ok(())
-        } else {
-            Err(error)
-        };
-    }
+    in_force(context, guest)?;
     if context.job.inject == Some(InjectedFault::FlushBeforeFirstFrame) {
         ruleset::flush_layer2(context.lab.libvirt.backend())?;
     }

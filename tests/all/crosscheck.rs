@@ -2,18 +2,16 @@
 
 use crate::common::lanfence;
 use rstest::rstest;
+use std::process::Command;
 
 struct Done {
     code: Option<i32>,
     stdout: String,
 }
 
-fn crosscheck(arguments: &[&str]) -> Done {
-    let output = lanfence()
-        .arg("crosscheck")
-        .args(arguments)
-        .output()
-        .expect("lanfence can be started");
+/// What came of it, which is said on standard output.
+fn done(command: &mut Command) -> Done {
+    let output = command.output().expect("lanfence can be started");
     let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(!stdout.is_empty(), "{:?}: {stderr}", output.status.code());
@@ -21,6 +19,10 @@ fn crosscheck(arguments: &[&str]) -> Done {
         code: output.status.code(),
         stdout,
     }
+}
+
+fn crosscheck(arguments: &[&str]) -> Done {
+    done(lanfence().arg("crosscheck").args(arguments))
 }
 
 /// A short run; the long one is `lanfence crosscheck --filters 2000`.
@@ -98,16 +100,7 @@ fn mutate(arguments: &[&str]) -> Done {
     for (name, text) in [("returns", RETURNS), ("returns-ip", RETURNS_IP)] {
         std::fs::write(folder.path().join(format!("{name}.xml")), text).expect("a file");
     }
-    let output = lanfence()
-        .arg("mutate")
-        .arg(folder.path())
-        .args(arguments)
-        .output()
-        .expect("lanfence can be started");
-    Done {
-        code: output.status.code(),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-    }
+    done(lanfence().arg("mutate").arg(folder.path()).args(arguments))
 }
 
 /// Mutants of a filter, bound for real. Some survive, since this filter stops little.
@@ -154,17 +147,8 @@ fn diff(arguments: &[&str]) -> Done {
     let wider = RETURNS_IP
         .replace("returns-ip", "wider")
         .replace("return", "reject");
-    let output = lanfence()
-        .arg("diff")
-        .arg(file("ip.xml", RETURNS_IP))
-        .arg(file("wider.xml", &wider))
-        .args(arguments)
-        .output()
-        .expect("lanfence can be started");
-    Done {
-        code: output.status.code(),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-    }
+    let files = [file("ip.xml", RETURNS_IP), file("wider.xml", &wider)];
+    done(lanfence().arg("diff").args(files).args(arguments))
 }
 
 #[test]

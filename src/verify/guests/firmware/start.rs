@@ -51,10 +51,9 @@ impl<'a: 'b, 'b, F: Firmware> Start<'_, 'a, 'b, F> {
         let began = Watch::marks(self.run.context.lab);
         let restored = if restore { self.restore().await? } else { None };
         if let Some((number, machine, snapshot)) = restored {
-            self.in_force(&machine)?;
             self.run.enter(Step::Round);
-            let stand_in = self.stand_in(&machine)?;
-            match self.first_round(&machine, began).await {
+            let (stand_in, ended) = self.first(&machine, began).await?;
+            match ended {
                 // Whether the snapshot or the driver is to blame, a guest that boots will show.
                 Err(Stuck::Dead(error)) => {
                     snapshot.discard();
@@ -64,22 +63,35 @@ impl<'a: 'b, 'b, F: Firmware> Start<'_, 'a, 'b, F> {
             }
         }
         let machine = self.boot(number).await?;
-        let stand_in = self.stand_in(&machine)?;
-        self.in_force(&machine)?;
-        let ended = self.first_round(&machine, began).await;
+        let (stand_in, ended) = self.first(&machine, began).await?;
         self.ended(number, (machine, stand_in), ended)
+    }
+
+    /// Sees that the guest's filter is in force, answers for the servers that do not, and sees the guest
+    /// through its first round. One that has ended by itself took its tap along, and its own
+    /// words say more than that the tap lacks; but without them what lacks counts.
+    async fn first(
+        &self,
+        machine: &Machine,
+        began: Marks,
+    ) -> Result<(Option<StandIn>, Result<Rounds<'b>, Stuck>), VerifyError> {
+        let ready = self.in_force(machine).and_then(|()| self.stand_in(machine));
+        let lacks = match ready {
+            Ok(stand_in) => return Ok((stand_in, self.first_round(machine, began).await)),
+            Err(lacks) if machine.tap_is_gone() => lacks,
+            Err(lacks) => return Err(lacks),
+        };
+        match self.first_round(machine, began).await {
+            Ok(_) => Err(lacks),
+            stuck => Ok((None, stuck)),
+        }
     }
 
     fn stand_in(&self, machine: &Machine) -> Result<Option<StandIn>, VerifyError> {
         let lab = self.run.context.lab;
-        if !F::WAITS {
-            return Ok(None);
-        }
-        match StandIn::start(&machine.interface().tap, &machine.tap, lab.slowness) {
-            // Why the guest has ended is said by who waits for its round.
-            Err(_) if machine.tap_is_gone() => Ok(None),
-            started => Ok(Some(started?)),
-        }
+        let stand_in =
+            F::WAITS.then(|| StandIn::start(&machine.interface().tap, &machine.tap, lab.slowness));
+        Ok(stand_in.transpose()?)
     }
 
     fn in_force(&self, machine: &Machine) -> Result<(), VerifyError> {
