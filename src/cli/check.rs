@@ -158,7 +158,7 @@ fn findings(
     // is looked at once more only where that matters.
     if findings.iter().any(lint::hangs_on_values) {
         let mac = mac.unwrap_or(EXAMPLE_MAC);
-        let steady = lint::whole(&tree.filters, &tree.top, mac, parameters);
+        let steady = lint::whole(&tree.filters, &tree.top, mac, parameters, filter.backend());
         findings.retain(|finding| {
             let same = |other| lint::is_same(finding, other);
             !lint::hangs_on_values(finding) || steady.findings.iter().any(same)

@@ -5,7 +5,7 @@ mod definitions;
 use super::failure::Failure;
 use super::guest::{Besides, DEFINITION, GuestOptions};
 use super::levels::{self, Format};
-use super::options::{BindingOptions, MacOption, load};
+use super::options::{BackendOption, BindingOptions, MacOption, load};
 use super::output::say;
 use super::sarif::{self, Result as SarifResult};
 use crate::nwfilter::examples::{EXAMPLE_MAC, Variable};
@@ -40,6 +40,8 @@ pub struct Options {
     binding: BindingOptions,
     #[command(flatten)]
     mac: MacOption,
+    #[command(flatten)]
+    backend: BackendOption,
     #[command(flatten)]
     levels: levels::LevelOptions,
     /// Format of the output
@@ -84,7 +86,7 @@ fn linted(options: &Options, levels: &Levels) -> Result<Linted, Failure> {
         filters: &definitions.filters,
         binding: &options.binding,
         mac: options.mac.mac,
-        backend: None,
+        backend: options.backend.given(),
         strictness,
         policy: None,
     };
@@ -105,7 +107,8 @@ fn linted(options: &Options, levels: &Levels) -> Result<Linted, Failure> {
     };
     if !tree.filters.is_empty() {
         let mac = meant.mac.unwrap_or(EXAMPLE_MAC);
-        let whole = lint::whole(&tree.filters, &tree.top, mac, &meant.parameters);
+        let backend = options.backend.with(meant.backend);
+        let whole = lint::whole(&tree.filters, &tree.top, mac, &meant.parameters, backend);
         linted.findings.extend(whole.findings);
         linted.unbound = whole.unbound.map(|error| tree.located(error).to_string());
         (linted.examples, linted.learning) = (whole.examples, whole.learning);

@@ -6,7 +6,7 @@ use super::message::{CaseDone, Given, Message, Request, Task};
 use super::model::{Model, compile};
 use super::shrink::shrink;
 use super::throughput;
-use crate::lab::{LabError, Pair};
+use crate::lab::{LabError, Pair, Shortcuts};
 use crate::nwfilter::evaluate::Backend;
 use crate::nwfilter::read;
 use crate::random::Random;
@@ -26,7 +26,7 @@ pub async fn run(task: &Task, report: &dyn Fn(&Message)) {
 }
 
 async fn cases(request: &Request, report: &dyn Fn(&Message)) {
-    let mut pair = match Pair::up(request.shortcuts, request.backend).await {
+    let mut pair = match up(request.shortcuts, request.backend).await {
         Ok(pair) => pair,
         Err(error) => return report(&Message::Host(error.to_string())),
     };
@@ -39,9 +39,16 @@ async fn cases(request: &Request, report: &dyn Fn(&Message)) {
     }
 }
 
+/// A pair in which no filter hangs on those before it.
+async fn up(shortcuts: Shortcuts, backend: Backend) -> Result<Pair, LabError> {
+    let pair = Pair::up(shortcuts, backend).await?;
+    pair.make_base_chains()?;
+    Ok(pair)
+}
+
 /// Filters that are given, in one lab one after the other.
 async fn as_given(given: &Given, report: &dyn Fn(&Message)) {
-    let mut pair = match Pair::up(given.shortcuts, given.backend).await {
+    let mut pair = match up(given.shortcuts, given.backend).await {
         Ok(pair) => pair,
         Err(error) => return report(&Message::Host(error.to_string())),
     };

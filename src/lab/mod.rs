@@ -7,6 +7,7 @@
 //! were started in.
 
 mod accounts;
+mod base_chains;
 mod bind_mount;
 mod binding;
 mod daemon;

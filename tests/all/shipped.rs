@@ -97,7 +97,7 @@ fn each_is_read_and_printed_as_libvirt_does() {
         bind: false,
         ..case(vec![(name.to_owned(), text(name))], Vec::new(), Vec::new())
     };
-    let answers = ask(&NAMES.map(case)).expect("a lab");
+    let answers = ask(Backend::Ebtables, &NAMES.map(case)).expect("a lab");
     for ((name, mut filter), answer) in NAMES.into_iter().zip(filters()).zip(&answers) {
         assert_eq!(filter.name, name);
         let dumped = answer
@@ -194,7 +194,11 @@ fn each_is_bound_and_evaluated_as_the_kernel_does() {
         with_references(name, &all, &mut parts);
         case(parts, parameters(name, &layout), frames.clone())
     });
-    for ((name, case), answer) in NAMES.iter().zip(&cases).zip(ask(&cases).expect("a lab")) {
+    for ((name, case), answer) in NAMES
+        .iter()
+        .zip(&cases)
+        .zip(ask(Backend::Ebtables, &cases).expect("a lab"))
+    {
         assert!(answer.bound, "{name}: {:?}", answer.refused);
         let compiled = Compiled::new(&all, name, GUEST, &case.parameters)
             .unwrap_or_else(|error| panic!("{name}: {error}"));

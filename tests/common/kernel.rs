@@ -4,6 +4,7 @@
 
 use lanfence::frame::Mac;
 use lanfence::layout::mac;
+use lanfence::nwfilter::evaluate::Backend;
 use serde::{Deserialize, Serialize};
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -52,9 +53,10 @@ pub struct Answer {
 }
 
 /// The answers of a fresh lab, in order.
-pub fn ask(cases: &[Case]) -> Result<Vec<Answer>, String> {
+pub fn ask(backend: Backend, cases: &[Case]) -> Result<Vec<Answer>, String> {
     let mut child = Command::new(env!("CARGO_BIN_EXE_lanfence"))
-        .args(["__kernel", &std::process::id().to_string()])
+        .args(["__kernel", "--backend", backend.word()])
+        .arg(std::process::id().to_string())
         // As for every worker: an ordinary user's path lacks ebtables' place.
         .env("PATH", lanfence::pool::search_path())
         .stdin(Stdio::piped())

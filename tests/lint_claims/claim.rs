@@ -1,8 +1,9 @@
 //! What a claim is, and how it is held against the real thing.
 
 use crate::kernel::{Answer, Case, Device, GUEST};
+use crate::release::of_iptables;
 use lanfence::nwfilter::evaluate::{
-    CompileError, Compiled, Decision, IptablesRelease, Portability, Way,
+    Backend, CompileError, Compiled, Decision, IptablesRelease, Portability, Way,
 };
 use lanfence::nwfilter::{Filter, as_libvirt};
 use std::process::Command;
@@ -67,6 +68,8 @@ pub struct Claim {
     pub parameters: Vec<(&'static str, &'static str)>,
     pub device: Option<Device>,
     pub bridge_nf: bool,
+    /// The back end that it is about; none where it is about whichever has the lint.
+    pub of: Option<Backend>,
 }
 
 /// A claim about filters by themselves.
@@ -79,6 +82,7 @@ pub fn claim(lint: &'static str, about: &'static str, bad: Side, good: Side) -> 
         parameters: Vec::new(),
         device: None,
         bridge_nf: true,
+        of: None,
     }
 }
 
@@ -106,6 +110,17 @@ impl Claim {
         self
     }
 
+    /// About one back end only.
+    pub fn of(mut self, backend: Backend) -> Self {
+        self.of = Some(backend);
+        self
+    }
+
+    /// Whether it says anything of the back end.
+    pub fn is_about(&self, backend: Backend) -> bool {
+        self.of.is_none_or(|of| of == backend)
+    }
+
     /// What to ask the lab: the filters that trigger the lint, and those that do not.
     pub fn cases(&self) -> [Case; 2] {
         [&self.bad, &self.good].map(|side| Case {
@@ -128,27 +143,40 @@ impl Claim {
             .collect()
     }
 
-    /// Holds what was seen, and what lint and evaluator say, against the claim.
-    pub fn judge(&self, answers: &[Answer]) -> Result<(), String> {
+    /// Holds what was seen, and what lint and evaluator say, against the claim. The lint may be
+    /// silent under nftables, and then what it claims of the filter must not be so.
+    pub fn judge(&self, backend: Backend, answers: &[Answer]) -> Result<(), String> {
         let sides = [(&self.bad, true), (&self.good, false)];
+        let silent = backend == Backend::Nftables && self.is_silent(backend)?;
         for ((side, triggers), answer) in sides.into_iter().zip(answers) {
             let all = side.filters.join("\n");
             let wrong = |what: String| format!("{what}\n{all}\n{answer:#?}");
-            let found = self.linted(side)?;
-            if found.iter().any(|name| name == self.lint) != triggers {
+            let found = self.linted(backend, side)?;
+            if found.iter().any(|name| name == self.lint) != (triggers && !silent) {
                 return Err(wrong(format!("the lint triggers: {}", !triggers)));
             }
-            side.seen(answer).map_err(wrong)?;
-            self.evaluated(side, answer).map_err(wrong)?;
+            if !(triggers && silent) {
+                side.seen(backend, answer).map_err(wrong)?;
+            } else if side.is_seen_otherwise(backend, answer)? == Some(false) {
+                return Err(wrong("the lint is silent, and what it claims is so".into()));
+            }
+            self.evaluated(backend, side, answer).map_err(wrong)?;
         }
         Ok(())
     }
 
+    /// Whether the lint says nothing of the filter that triggers it under ebtables.
+    fn is_silent(&self, backend: Backend) -> Result<bool, String> {
+        let found = self.linted(backend, &self.bad)?;
+        Ok(!found.iter().any(|name| name == self.lint))
+    }
+
     /// Names of the lints that `lanfence lint` finds.
-    fn linted(&self, side: &Side) -> Result<Vec<String>, String> {
+    fn linted(&self, backend: Backend, side: &Side) -> Result<Vec<String>, String> {
         let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
         let mut command = Command::new(env!("CARGO_BIN_EXE_lanfence"));
-        command.args(["lint", "--format", "json", "--bind", &side.top()]);
+        command.args(["lint", "--format", "json", "--backend", backend.word()]);
+        command.args(["--bind", &side.top()]);
         for (name, value) in &self.parameters {
             command.args(["--param", &format!("{name}={value}")]);
         }
@@ -167,8 +195,14 @@ impl Claim {
 
     /// The evaluator reproduces what libvirt does: it refuses what libvirt
     /// refuses, and of every frame it says what the kernel does.
-    fn evaluated(&self, side: &Side, answer: &Answer) -> Result<(), String> {
-        let compiled = Compiled::new(&side.understood()?, &side.top(), GUEST, &self.given());
+    fn evaluated(&self, backend: Backend, side: &Side, answer: &Answer) -> Result<(), String> {
+        let compiled = Compiled::with_backend(
+            &side.understood()?,
+            &side.top(),
+            GUEST,
+            &self.given(),
+            backend,
+        );
         let compiled = match compiled {
             Ok(_) if !answer.bound && side.must_bind() => {
                 return Err("only the evaluator takes it".to_owned());
@@ -201,16 +235,6 @@ impl Claim {
     }
 }
 
-/// The release of this host's iptables.
-fn release() -> Result<IptablesRelease, String> {
-    let mut command = Command::new("iptables");
-    command.arg("--version");
-    command.env("PATH", lanfence::pool::search_path());
-    let output = command.output().map_err(|error| error.to_string())?;
-    let version = String::from_utf8_lossy(&output.stdout);
-    IptablesRelease::from_version(&version).ok_or_else(|| format!("{output:?}"))
-}
-
 impl Side {
     /// Name and text of each filter.
     fn named(&self) -> Vec<(String, String)> {
@@ -235,13 +259,7 @@ impl Side {
     }
 
     fn frames(&self) -> impl Iterator<Item = &Frame> {
-        self.shows.iter().filter_map(|shows| match shows {
-            Shows::Passes(frame)
-            | Shows::Drops(frame)
-            | Shows::Lost(frame)
-            | Shows::DropsOn(_, frame) => Some(frame),
-            _ => None,
-        })
+        self.shows.iter().filter_map(Shows::frame)
     }
 
     /// Whether it has to be bound at all, which takes some tenths of a second.
@@ -268,39 +286,91 @@ impl Side {
         self.shows.iter().any(bound)
     }
 
-    fn seen(&self, answer: &Answer) -> Result<(), String> {
+    /// All that it shows is seen, as far as it is about this back end.
+    fn seen(&self, backend: Backend, answer: &Answer) -> Result<(), String> {
         if self.must_bind() && !answer.bound {
             return Err("it was not bound".to_owned());
         }
-        let (dumped, redumped) = (answer.dumped.join("\n"), answer.redumped.join("\n"));
-        let rule = |text: &str| answer.rules.iter().any(|rule| rule.contains(text));
         let mut outcomes = answer.open.iter().zip(&answer.passed);
         for shows in &self.shows {
-            let holds = match shows {
-                Shows::Dumps(text) => dumped.contains(text),
-                Shows::DumpsNot(text) => !dumped.is_empty() && !dumped.contains(text),
-                Shows::ForgetsNextTime(text) => {
-                    dumped.contains(text) && !redumped.is_empty() && !redumped.contains(text)
-                }
-                Shows::Keeps(text) => redumped.contains(text),
-                Shows::Rule(text) => rule(text),
-                Shows::NoRule(text) => !rule(text),
-                Shows::NoRules => answer.rules.is_empty(),
-                Shows::Binds => answer.bound,
-                Shows::Refuses(text) => answer
-                    .refused
-                    .as_ref()
-                    .is_some_and(|why| why.contains(text)),
-                Shows::BindsWhereTaken(thing) => answer.bound == thing.is_taken_by(release()?),
-                Shows::Passes(_) => outcomes.next() == Some((&true, &true)),
-                Shows::Drops(_) => outcomes.next() == Some((&true, &false)),
-                Shows::Lost(_) => outcomes.next() == Some((&false, &false)),
-                Shows::DropsOn(on, _) => outcomes.next() == Some((&true, &(*on != release()?))),
-            };
-            if !holds {
+            let outcome = shows.frame().and_then(|_| outcomes.next());
+            if shows.is_about(backend) && !shows.holds(answer, outcome)? {
                 return Err(format!("not seen: {shows:?}"));
             }
         }
         Ok(())
+    }
+
+    /// Whether something of what rules and frames show is otherwise; none where it shows nothing of
+    /// them that this back end has.
+    fn is_seen_otherwise(&self, backend: Backend, answer: &Answer) -> Result<Option<bool>, String> {
+        let mut outcomes = answer.open.iter().zip(&answer.passed);
+        let mut otherwise = None;
+        for shows in &self.shows {
+            let outcome = shows.frame().and_then(|_| outcomes.next());
+            if shows.is_about(backend) && shows.needs_rules() {
+                let holds = shows.holds(answer, outcome)?;
+                otherwise = Some(otherwise == Some(true) || !holds);
+            }
+        }
+        Ok(otherwise)
+    }
+}
+
+impl Shows {
+    /// The frame that shows it.
+    fn frame(&self) -> Option<&Frame> {
+        match self {
+            Self::Passes(frame)
+            | Self::Drops(frame)
+            | Self::Lost(frame)
+            | Self::DropsOn(_, frame) => Some(frame),
+            _ => None,
+        }
+    }
+
+    /// Whether this back end can show it: the texts of rules are those of ebtables and iptables.
+    fn is_about(&self, backend: Backend) -> bool {
+        backend == Backend::Ebtables
+            || !matches!(
+                self,
+                Self::Rule(_) | Self::NoRule(_) | Self::BindsWhereTaken(_) | Self::DropsOn(..)
+            )
+    }
+
+    /// Whether it is seen of the rules, and not of the filter's text.
+    fn needs_rules(&self) -> bool {
+        !matches!(
+            self,
+            Self::Dumps(_) | Self::DumpsNot(_) | Self::ForgetsNextTime(_) | Self::Keeps(_)
+        )
+    }
+
+    /// Whether it is so: `outcome` says of its frame whether it got through without the filter and
+    /// with it.
+    fn holds(&self, answer: &Answer, outcome: Option<(&bool, &bool)>) -> Result<bool, String> {
+        let (dumped, redumped) = (answer.dumped.join("\n"), answer.redumped.join("\n"));
+        let rule = |text: &str| answer.rules.iter().any(|rule| rule.contains(text));
+        Ok(match self {
+            Self::Dumps(text) => dumped.contains(text),
+            Self::DumpsNot(text) => !dumped.is_empty() && !dumped.contains(text),
+            Self::ForgetsNextTime(text) => {
+                dumped.contains(text) && !redumped.is_empty() && !redumped.contains(text)
+            }
+            Self::Keeps(text) => redumped.contains(text),
+            Self::Rule(text) => rule(text),
+            Self::NoRule(text) => !rule(text),
+            Self::NoRules => answer.rules.is_empty(),
+            Self::Binds => answer.bound,
+            Self::Refuses(text) => answer
+                .refused
+                .as_ref()
+                .is_some_and(|why| why.contains(text)),
+            Self::BindsWhereTaken(thing) => answer.bound == thing.is_taken_by(of_iptables()?),
+            Self::Passes(_) => outcome == Some((&true, &true)),
+            Self::Drops(_) => outcome == Some((&true, &false)),
+            Self::Lost(_) => outcome == Some((&false, &false)),
+            Self::DropsOn(on, _) => outcome == Some((&true, &(*on != of_iptables()?))),
+        })
     }
 }

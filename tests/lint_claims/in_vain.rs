@@ -135,7 +135,7 @@ pub fn matches_nothing() -> Vec<Claim> {
             "<tcp flags='SYN/SYN,ACK'/>",
             "--tcp-flags",
             web(),
-            "<tcp flags='SYN,ACK/SYN'/>",
+            "<tcp flags='SYN/SYN'/>",
             web(),
         ),
         nothing(

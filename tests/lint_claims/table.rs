@@ -9,7 +9,7 @@ use crate::in_vain::{left_out, matches_nothing};
 use crate::trees::{chains, names, roots};
 use Shows::{Binds, BindsWhereTaken, Drops, DropsOn, Dumps, DumpsNot, ForgetsNextTime};
 use Shows::{Keeps, NoRule, Passes, Rule};
-use lanfence::nwfilter::evaluate::{IptablesRelease, Portability};
+use lanfence::nwfilter::evaluate::{Backend, IptablesRelease, Portability};
 
 /// Lints that claim nothing of libvirt that a test could show, and why.
 pub const WITHOUT: [(&str, &str); 1] = [(
@@ -179,6 +179,14 @@ fn fields() -> Vec<Claim> {
             ),
             drop_out("<stp/>", &[Drops(bpdu("type 128", 0, 128))]),
         ),
+        claim(
+            // B31
+            "stp-attributes",
+            "a range matches what is outside of it",
+            drop_out("<stp age='1' age-hi='2'/>", &[Drops(bpdu("age 0", 0, 0))]),
+            drop_out("<stp type='1'/>", &[Passes(bpdu("type 0", 0, 0))]),
+        )
+        .of(Backend::Nftables),
         claim(
             // B12
             "stp-attributes",

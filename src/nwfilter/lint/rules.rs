@@ -1,6 +1,7 @@
 //! Lints of single rules.
 
 use super::finding::{Finding, Severity};
+use crate::nwfilter::evaluate::Backend;
 use crate::nwfilter::model::{Element, Filter, Rule, RuleId};
 use crate::nwfilter::vocabulary::{self, Action, ChainPrefix, Protocol, RuleDirection};
 use ipnet::IpNet;
@@ -12,8 +13,8 @@ use Severity::{Error, Note, Warning};
 /// A finding about a rule: the lint's name, severity and message.
 type RuleFinding = (&'static str, Severity, String);
 
-/// Lints a filter by itself.
-pub fn filter(filter: &Filter, out: &mut Vec<Finding>) {
+/// Lints a filter by itself, as a back end of libvirt translates it.
+pub fn filter(filter: &Filter, backend: Backend, out: &mut Vec<Finding>) {
     let mut add = |rule: Option<RuleId>, (lint, severity, message): RuleFinding| {
         out.push(Finding {
             lint,
@@ -44,7 +45,7 @@ pub fn filter(filter: &Filter, out: &mut Vec<Finding>) {
             filter: filter.name.clone(),
             rule: at + 1,
         };
-        for finding in rule_findings(filter, rule) {
+        for finding in rule_findings(filter, rule, backend) {
             add(Some(origin.clone()), finding);
         }
     }
@@ -79,7 +80,7 @@ fn long_name(chain: &str) -> Option<RuleFinding> {
     })
 }
 
-fn rule_findings(filter: &Filter, rule: &Rule) -> Vec<RuleFinding> {
+fn rule_findings(filter: &Filter, rule: &Rule, backend: Backend) -> Vec<RuleFinding> {
     let mut out: Vec<Option<RuleFinding>> = vec![
         icmp_type_both_ways(rule),
         asymmetric(rule),
@@ -94,7 +95,7 @@ fn rule_findings(filter: &Filter, rule: &Rule) -> Vec<RuleFinding> {
             arp_mask(rule, element),
             dscp(element),
             encapsulated(element),
-            stp(element),
+            stp(element, backend),
         ]);
         out.extend(masks(element).into_iter().map(Some));
         out.extend(left_out(rule, element).into_iter().map(Some));
@@ -256,14 +257,26 @@ fn encapsulated(element: &Element) -> Option<RuleFinding> {
     Some(("vlan-encap", Error, what))
 }
 
-fn stp(element: &Element) -> Option<RuleFinding> {
-    let tested = element
-        .attributes
-        .iter()
-        .find(|(name, _)| !name.starts_with("srcmac") && name != "comment");
+fn stp(element: &Element, backend: Backend) -> Option<RuleFinding> {
+    // With nft the fields are at their places.
+    let wrong = |name: &str| match backend {
+        Backend::Ebtables => !name.starts_with("srcmac") && name != "comment",
+        Backend::Nftables => {
+            !name.starts_with("srcmac") && (name.ends_with("-hi") || name.ends_with("-mask"))
+        }
+    };
+    let tested = element.attributes.iter().find(|(name, _)| wrong(name));
     let (name, _) = tested.filter(|_| element.protocol == Protocol::Stp)?;
+    let how = match backend {
+        Backend::Ebtables => "the kernel reads {name} of <stp> from the wrong place of the frame",
+        Backend::Nftables if name.ends_with("-hi") => {
+            "libvirt inverts the range that {name} of <stp> ends: the rule matches what is outside of it"
+        }
+        Backend::Nftables => "libvirt loses {name} of <stp>: the address is compared under itself",
+    };
     let what = format!(
-        "the kernel reads {name} of <stp> from the wrong place of the frame; use <stp/> alone, or <mac dstmacaddr='01:80:c2:00:00:00'/>"
+        "{}; use <stp/> alone, or <mac dstmacaddr='01:80:c2:00:00:00'/>",
+        how.replace("{name}", name)
     );
     Some(("stp-attributes", Error, what))
 }

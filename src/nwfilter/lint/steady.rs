@@ -4,7 +4,7 @@ use super::acting;
 use super::finding::Finding;
 use super::survey::Survey;
 use crate::frame::{Mac, mac_text};
-use crate::nwfilter::evaluate::Compiled;
+use crate::nwfilter::evaluate::{Backend, Compiled};
 use crate::nwfilter::examples::Variable;
 use crate::nwfilter::model::Filter;
 use crate::nwfilter::vocabulary::variables;
@@ -30,8 +30,8 @@ pub fn keep(
     findings: &mut Vec<Finding>,
     (filters, top): (&[Filter], &str),
     given: &[(String, String)],
-    examples: &[Variable],
-    free_mac: bool,
+    (examples, free_mac): (&[Variable], bool),
+    backend: Backend,
 ) {
     let literals = literals(filters);
     let looks = std::iter::once(None).chain(literals.iter().take(LITERALS).map(Some));
@@ -55,7 +55,8 @@ pub fn keep(
             let mac = mac.map_or_else(|| mac_text(OTHER_MAC), Clone::clone);
             parameters.push((variables::MAC.to_owned(), mac));
         }
-        let Ok(compiled) = Compiled::new(filters, top, OTHER_MAC, &parameters) else {
+        let compiled = Compiled::with_backend(filters, top, OTHER_MAC, &parameters, backend);
+        let Ok(compiled) = compiled else {
             continue;
         };
         let mut again = Vec::new();
@@ -123,6 +124,7 @@ fn other(value: &str, number: u8) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::whole;
+    use crate::nwfilter::evaluate::Backend;
     use crate::nwfilter::examples::EXAMPLE_MAC;
     use crate::nwfilter::read;
     use rstest::rstest;
@@ -151,7 +153,7 @@ mod tests {
             .iter()
             .map(|ip| ("IP".to_owned(), (*ip).to_owned()))
             .collect();
-        let found = whole(&filters, "x", EXAMPLE_MAC, &given).findings;
+        let found = whole(&filters, "x", EXAMPLE_MAC, &given, Backend::Ebtables).findings;
         let never = found.iter().any(|finding| finding.lint == "never-acts");
         assert_eq!(never, expected, "{found:?}");
     }

@@ -5,7 +5,7 @@ use super::finding::{Finding, Severity};
 use super::learning::{first_use, lets_out};
 use super::{lint, lint_apart, refused, steady};
 use crate::frame::{Mac, mac_text};
-use crate::nwfilter::evaluate::{CompileError, Compiled};
+use crate::nwfilter::evaluate::{Backend, CompileError, Compiled};
 use crate::nwfilter::examples::{EXAMPLE_MAC, Source, Variable, example_of, variables};
 use crate::nwfilter::learning::Learning;
 use crate::nwfilter::model::Filter;
@@ -23,9 +23,15 @@ pub struct Whole {
     pub unbound: Option<CompileError>,
 }
 
-/// Lints a tree: with example values for what nothing sets, and without the filters that are
-/// not there. Both are findings of their own.
-pub fn whole(filters: &[Filter], top: &str, mac: Mac, given: &[(String, String)]) -> Whole {
+/// Lints a tree as a back end of libvirt translates it: with example values for what nothing
+/// sets, and without the filters that are not there. Both are findings of their own.
+pub fn whole(
+    filters: &[Filter],
+    top: &str,
+    mac: Mac,
+    given: &[(String, String)],
+    backend: Backend,
+) -> Whole {
     let mut findings = Vec::new();
     let bound = reachable(filters, top);
     let present = with_stubs(&bound, &mut findings);
@@ -38,7 +44,12 @@ pub fn whole(filters: &[Filter], top: &str, mac: Mac, given: &[(String, String)]
         let values = variable.values.iter();
         parameters.extend(values.map(|value| (variable.name.clone(), value.clone())));
     }
-    let compiled = compile(&present, top, mac, &bound, &mut parameters, &mut examples);
+    let compiled = compile(
+        |parameters| Compiled::with_backend(&present, top, mac, parameters, backend),
+        &bound,
+        &mut parameters,
+        &mut examples,
+    );
     let is_address = |one: &Variable| one.name == known::IP;
     let learnt = !examples.is_empty() && examples.iter().all(is_address);
     let learning = Learning::of(given).filter(|_| learnt);
@@ -52,7 +63,8 @@ pub fn whole(filters: &[Filter], top: &str, mac: Mac, given: &[(String, String)]
             let set = given.iter().any(|(name, _)| name == known::MAC);
             let free_mac = mac == EXAMPLE_MAC && !set;
             if !examples.is_empty() || free_mac {
-                steady::keep(&mut found, (&present, top), given, &examples, free_mac);
+                let examples = (&examples[..], free_mac);
+                steady::keep(&mut found, (&present, top), given, examples, backend);
             }
             findings.extend(found);
             if learning == Some(Learning::Any) {
@@ -64,7 +76,7 @@ pub fn whole(filters: &[Filter], top: &str, mac: Mac, given: &[(String, String)]
         }
         Err(error) => {
             findings.extend(refused(top, &error));
-            findings.extend(lint_apart(filters));
+            findings.extend(lint_apart(filters, backend));
             Some(error)
         }
     };
@@ -79,15 +91,13 @@ pub fn whole(filters: &[Filter], top: &str, mac: Mac, given: &[(String, String)]
 
 /// Compiles the filters, with examples for variables that turn out to be unset as well.
 fn compile(
-    present: &[Filter],
-    top: &str,
-    mac: Mac,
+    compiled: impl Fn(&[(String, String)]) -> Result<Compiled, CompileError>,
     bound: &[Filter],
     parameters: &mut Vec<(String, String)>,
     examples: &mut Vec<Variable>,
 ) -> Result<Compiled, CompileError> {
     loop {
-        match Compiled::new(present, top, mac, parameters) {
+        match compiled(parameters) {
             // Another reference sets it, and this one does not.
             Err(CompileError::Unset { name, .. })
                 if examples.iter().all(|known| known.name != name) =>

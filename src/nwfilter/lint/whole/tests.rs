@@ -13,7 +13,7 @@ fn of_variables_that_nothing_sets(#[case] value: &str, #[case] more: &str, #[cas
     let rule = format!("<rule action='drop' direction='out'><ip srcipaddr='{value}'/></rule>");
     let filter = read(&format!("<filter name='x'>{rule}{more}</filter>"), "test").unwrap();
     let given = [("L".to_owned(), "1.2.3.4".to_owned())];
-    let whole = whole(&[filter], "x", [2; 6], &given);
+    let whole = whole(&[filter], "x", [2; 6], &given, Backend::Ebtables);
     let found = whole
         .findings
         .iter()
@@ -45,14 +45,20 @@ fn an_address_that_is_not_learned_is_unset() {
         "test",
     );
     let off = [("CTRL_IP_LEARNING".to_owned(), "None".to_owned())];
-    let whole = whole(&[filter.unwrap()], "x", [2; 6], &off);
+    let whole = whole(&[filter.unwrap()], "x", [2; 6], &off, Backend::Ebtables);
     assert_eq!(whole.findings[0].lint, "unset-variable");
 }
 
 #[test]
 fn of_references_that_lead_nowhere() {
     let text = "<filter name='x'><filterref filter='gone'/><rule action='drop' direction='out'><ip dscp='46'/></rule><filterref filter='away'/></filter>";
-    let whole = whole(&[read(text, "test").unwrap()], "x", [2; 6], &[]);
+    let whole = whole(
+        &[read(text, "test").unwrap()],
+        "x",
+        [2; 6],
+        &[],
+        Backend::Ebtables,
+    );
     let found = whole
         .findings
         .iter()
@@ -96,7 +102,13 @@ fn of_frames_that_get_out_meanwhile(
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect();
-    let whole = whole(&[read(&text, "test").unwrap()], "x", [2; 6], &given);
+    let whole = whole(
+        &[read(&text, "test").unwrap()],
+        "x",
+        [2; 6],
+        &given,
+        Backend::Ebtables,
+    );
     let mut findings = whole.findings.iter();
     let found = findings.find(|finding| finding.lint == "learning-lets-out");
     assert_eq!(found.is_some(), expected, "{:?}", whole.findings);
