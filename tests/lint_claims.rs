@@ -49,6 +49,10 @@ fn main() -> ExitCode {
         "a_filter_of_both_families_after_one_of_ipv4",
         both_families,
     ));
+    trials.push(Trial::test(
+        "a_layer_3_rule_with_lists_of_different_lengths",
+        unequal_lists,
+    ));
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
@@ -250,6 +254,31 @@ fn both_families() -> Result<(), Failed> {
         Some(version) if version >= (12, 9) => assert!(as_b34, "{answers:#?}"),
         Some(version) if version <= (11, 3) => assert!(answers[1].bound, "{answers:#?}"),
         _ => assert!(as_b34 || answers[1].bound, "{answers:#?}"),
+    }
+    Ok(())
+}
+
+/// B35: libvirt 12.9 makes a filter with such a rule without the rule; before it refused the filter.
+fn unequal_lists() -> Result<(), Failed> {
+    let text = "<filter name='x'><rule action='drop' direction='out'><icmp/></rule>\
+                <rule action='drop' direction='out'>\
+                <tcp srcportstart='$A' dstportstart='$B'/></rule></filter>";
+    let parameters = [("A", "1"), ("B", "2"), ("B", "3")];
+    let unequal = Case {
+        parameters: parameters
+            .map(|(name, value)| (name.into(), value.into()))
+            .into(),
+        ..case(vec![("x".to_owned(), text.to_owned())])
+    };
+    let answer = &ask(Backend::Ebtables, &[unequal])?[0];
+    let refused = answer.refused.as_deref().unwrap_or_default();
+    let as_before = refused.contains("ardinality");
+    let of_tcp = |rule: &String| rule.contains("-p tcp");
+    let as_b35 = answer.bound && !answer.rules.is_empty() && !answer.rules.iter().any(of_tcp);
+    match release::of_libvirt() {
+        Some(version) if version >= (12, 9) => assert!(as_b35, "{answer:#?}"),
+        Some(version) if version <= (11, 3) => assert!(as_before, "{answer:#?}"),
+        _ => assert!(as_b35 || as_before, "{answer:#?}"),
     }
     Ok(())
 }

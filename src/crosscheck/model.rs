@@ -2,7 +2,7 @@
 //! to show that the crosscheck notices.
 
 use crate::nwfilter::evaluate::{Backend, CompileError, Compiled, Way};
-use crate::nwfilter::{Action, Entry};
+use crate::nwfilter::{Action, Entry, RuleId};
 use crate::random::Case;
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +28,9 @@ pub struct Model {
     pub backend: Backend,
     /// What it is made to get wrong.
     pub mutation: Option<Mutation>,
+    /// Whether libvirt leaves out rules of layer 3 whose lists have different lengths
+    /// ([`leaves_out_unequal_lists`](crate::lab::Libvirt::leaves_out_unequal_lists)).
+    pub leaves_out_unequal_lists: bool,
 }
 
 /// The evaluator's model of the case, with a mutation where one is wanted.
@@ -35,13 +38,49 @@ pub struct Model {
 /// # Errors
 /// Why libvirt would refuse the filter.
 pub fn compile(case: &Case, model: Model) -> Result<Compiled, CompileError> {
-    let compiled = |case: &Case| case.compile(model.backend);
+    let compiled = |case: &Case| {
+        if model.leaves_out_unequal_lists {
+            without_unequal_lists(case.clone(), model.backend)
+        } else {
+            case.compile(model.backend)
+        }
+    };
     match model.mutation {
         None => compiled(case),
         Some(Mutation::Reject) => compiled(&accepting(case, Action::Reject)),
         Some(Mutation::Return) => compiled(&accepting(case, Action::Return)),
         Some(Mutation::ChainEnd) => compiled(case).map(Compiled::with_chain_ends_returning),
     }
+}
+
+/// The case without the rules of layer 3 whose lists have different lengths.
+fn without_unequal_lists(mut case: Case, backend: Backend) -> Result<Compiled, CompileError> {
+    loop {
+        match case.compile(backend) {
+            Err(CompileError::Lengths { origin, .. }) if take_out(&mut case, &origin) => {}
+            other => return other,
+        }
+    }
+}
+
+/// Takes a rule out of its filter; false where it is not of layer 3.
+fn take_out(case: &mut Case, origin: &RuleId) -> bool {
+    let mut filters = case.filters.iter_mut();
+    let Some(filter) = filters.find(|filter| filter.name == origin.filter) else {
+        return false;
+    };
+    let is_rule = |entry: &Entry| matches!(entry, Entry::Rule(_));
+    let places = filter.entries.iter().enumerate();
+    let mut rules = places.filter(|(_, entry)| is_rule(entry));
+    let Some((at, Entry::Rule(rule))) = rules.nth(origin.rule - 1) else {
+        return false;
+    };
+    let layer3 = rule.elements.first();
+    if !layer3.is_some_and(|element| element.protocol.is_layer3()) {
+        return false;
+    }
+    filter.entries.remove(at);
+    true
 }
 
 /// The case with `accept` for every other action of this kind.
@@ -89,5 +128,29 @@ mod tests {
         };
         let showing: Vec<u64> = (0..60).filter(shows).collect();
         assert!(showing.len() >= 2, "{showing:?}");
+    }
+
+    /// B35: what libvirt leaves out is out of the model, and nothing else is.
+    #[rstest]
+    #[case::layer_3("<tcp srcportstart='$A' dstportstart='$B'/>", true)]
+    #[case::layer_2("<ip protocol='tcp' srcportstart='$A' dstportstart='$B'/>", false)]
+    fn a_rule_of_layer_3_with_unequal_lists_is_left_out(#[case] element: &str, #[case] out: bool) {
+        let text = format!(
+            "<filter name='x'><rule action='drop' direction='out'><udp/></rule>\
+             <rule action='drop' direction='out'>{element}</rule></filter>"
+        );
+        let parameters = [("A", "1"), ("B", "2"), ("B", "3")];
+        let case = Case {
+            filters: vec![crate::nwfilter::read(&text, "test").unwrap()],
+            parameters: parameters
+                .map(|(name, value)| (name.into(), value.into()))
+                .into(),
+        };
+        let model = |leaves_out_unequal_lists| Model {
+            leaves_out_unequal_lists,
+            ..Model::default()
+        };
+        assert!(compile(&case, model(false)).is_err());
+        assert_eq!(compile(&case, model(true)).is_ok(), out);
     }
 }

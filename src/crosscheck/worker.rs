@@ -101,6 +101,7 @@ fn one_given(
     let model = Model {
         backend: given.backend,
         mutation: given.mutation,
+        leaves_out_unequal_lists: pair.libvirt.leaves_out_unequal_lists(),
     };
     let mut frames: BTreeSet<Vec<u8>> = given.frames.iter().cloned().collect();
     if let Ok(compiled) = compile(case, model) {
@@ -132,10 +133,11 @@ fn one(pair: &mut Pair, request: &Request, number: u64) -> Result<CaseDone, LabE
     let model = Model {
         backend: request.backend,
         mutation: request.mutation,
+        leaves_out_unequal_lists: pair.libvirt.leaves_out_unequal_lists(),
     };
     let mut random = Random::of(request.seed, number);
     let case = case(&mut random);
-    let frames = frames(&case, model.backend, &mut random, request.frames);
+    let frames = frames(&case, model, &mut random, request.frames);
     let mut tally = compare(pair, &case, model, &frames)?;
     let mismatch = tally
         .mismatch
@@ -148,10 +150,10 @@ fn one(pair: &mut Pair, request: &Request, number: u64) -> Result<CaseDone, LabE
 
 /// Half of them from the boundaries of the filter's rules, half around the values in them;
 /// each only once. None for what cannot be bound.
-fn frames(case: &Case, backend: Backend, random: &mut Random, count: usize) -> Vec<Vec<u8>> {
+fn frames(case: &Case, model: Model, random: &mut Random, count: usize) -> Vec<Vec<u8>> {
     let model = Model {
-        backend,
         mutation: None,
+        ..model
     };
     let Ok(compiled) = compile(case, model) else {
         return Vec::new();

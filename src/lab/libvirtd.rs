@@ -259,6 +259,15 @@ impl Libvirt {
         version.map_or_else(|_| "unknown".into(), dotted)
     }
 
+    /// Whether it leaves out a rule of layer 3 whose lists have different lengths, instead of refusing
+    /// the filter (docs/libvirt-bugs.md#B35): 12.9.0 does with ebtables, 11.3.0 does not. Between them
+    /// the code came that lets people choose a back end.
+    pub fn leaves_out_unequal_lists(&self) -> bool {
+        let version = self.connection().lib_version();
+        let (since, _) = CHOOSES_BACKEND;
+        self.backend == Backend::Ebtables && version.is_ok_and(|version| version >= since)
+    }
+
     /// QEMU's version, `10.0.2`.
     pub fn qemu_version(&self) -> String {
         let version = self.connection().hyp_version();

@@ -57,7 +57,12 @@ pub async fn run(
     refused.extend(hosts.send_from_outside(&probes)?);
     let ssh = ssh.map(Exchange::end).transpose()?;
     refused.extend(endpoint.join(&probes, pass, Moment::Last).await?);
-    departed(&watch, &probes, hosts.lab.slowness.stretch(LEAVE)).await;
+    let longest = hosts.lab.slowness.stretch(LEAVE);
+    let lost = departed(&watch, &probes, longest).await;
+    if !lost.is_empty() {
+        endpoint.frames(&lost).await?;
+        departed(&watch, &probes, longest).await;
+    }
     let hearing = Hearing::test(hosts.lab, hosts.layout, &watch, (run, pass)).await?;
     let bounds = bound(endpoint, hosts, &watch, run, u16::from(pass.number())).await?;
     let (sightings, end) = watch.sightings();
@@ -90,8 +95,9 @@ fn dhcp_steps(probes: &[Probe]) -> Vec<DhcpStep> {
 }
 
 /// Waits until every probe from the guest has been seen leaving, or the
-/// deadline is reached: what never left is judged as never sent.
-async fn departed(watch: &Watch<'_>, probes: &[Probe], longest: Duration) {
+/// deadline is reached: what never left is judged as never sent. Returns the raw frames of those
+/// that did not leave, where they are few.
+async fn departed(watch: &Watch<'_>, probes: &[Probe], longest: Duration) -> Vec<Vec<u8>> {
     let deadline = Instant::now() + longest;
     let mut missing = Missing::of(probes);
     if !missing.is_empty() {
@@ -101,7 +107,14 @@ async fn departed(watch: &Watch<'_>, probes: &[Probe], longest: Duration) {
         };
         watch.wait_for(Point::TapFromGuest, deadline, last).await;
     }
+    missing.lost(probes)
 }
+
+/// Most probes whose frames are sent once more. On slow hosts the guest's NIC loses one to three of
+/// some 300 frames in one run of thirty (measured: docs/measurements.md#M63), which neither the guest nor a sensor
+/// behind it notices. Nothing is known of such a frame yet, so that sending it again hides no verdict.
+/// Where more do not leave, it is the path that is at fault.
+const MOST_AGAIN: usize = 8;
 
 /// Frames that have not been seen leaving yet. Each frame that leaves is looked at once: there
 /// are hundreds of both.
@@ -134,5 +147,69 @@ impl<'a> Missing<'a> {
 
     fn is_empty(&self) -> bool {
         self.tags.is_empty() && self.others.is_empty()
+    }
+
+    /// The raw frames of the probes that are still missing; none where they are too many.
+    fn lost(&self, probes: &[Probe]) -> Vec<Vec<u8>> {
+        let still = |probe: &&Probe| match &probe.sent {
+            Sighting::Tag(tag) => self.tags.contains(tag),
+            other => self.others.contains(&other),
+        };
+        let guests = probes.iter().filter(|probe| probe.origin == Origin::Guest);
+        let lost: Vec<&[Vec<u8>]> = guests
+            .filter(still)
+            .filter_map(|probe| match &probe.stimulus {
+                Stimulus::Frames(frames) => Some(&frames[..]),
+                _ => None,
+            })
+            .collect();
+        if lost.len() > MOST_AGAIN {
+            return Vec::new();
+        }
+        lost.concat()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::Layout;
+    use crate::policy::Policy;
+    use crate::probe::catalogue;
+    use rstest::rstest;
+
+    fn raw(probe: &Probe) -> Option<&Vec<Vec<u8>>> {
+        match &probe.stimulus {
+            Stimulus::Frames(frames) if probe.origin == Origin::Guest => Some(frames),
+            _ => None,
+        }
+    }
+
+    #[rstest]
+    #[case::none(0, 0)]
+    #[case::one(1, 1)]
+    #[case::the_most(MOST_AGAIN, MOST_AGAIN)]
+    #[case::the_path_is_at_fault(MOST_AGAIN + 1, 0)]
+    fn frames_that_did_not_leave_are_sent_again_where_they_are_few(
+        #[case] lost: usize,
+        #[case] again: usize,
+    ) {
+        let policy = Policy::example();
+        let layout = Layout::of(&policy).unwrap();
+        let probes = catalogue(&policy, &layout, |index| Pass::Filtered.tag(1, index));
+        let mut missing = Missing::of(&probes);
+        let from_guest: Vec<&Vec<Vec<u8>>> = probes.iter().filter_map(raw).collect();
+        for frame in from_guest[lost..].iter().copied().flatten() {
+            missing.remove(frame);
+        }
+        // What the guest's own stack sends is not sent again.
+        let found = missing.lost(&probes);
+        let expected: Vec<Vec<u8>> = from_guest[..again]
+            .iter()
+            .copied()
+            .flatten()
+            .cloned()
+            .collect();
+        assert_eq!(found, expected);
     }
 }

@@ -33,7 +33,7 @@ pub use whole::{Whole, whole};
 use survey::Survey;
 
 use super::evaluate::{Backend, CompileError, Compiled, Culprit};
-use super::model::Filter;
+use super::model::{Filter, RuleId};
 use super::read::Ignored;
 
 /// All findings about a tree of filters, the worst first.
@@ -109,7 +109,7 @@ pub fn ignored(filter: &str, ignored: &[Ignored]) -> Vec<Finding> {
 
 /// Why libvirt refuses to bind a filter whatever the interface says, as a finding. None where
 /// something has not been given, or more is asked than can be looked at.
-pub fn refused(top: &str, error: &CompileError) -> Option<Finding> {
+pub fn refused(filters: &[Filter], top: &str, error: &CompileError) -> Option<Finding> {
     match error {
         CompileError::Unset { .. }
         | CompileError::Missing { .. }
@@ -121,14 +121,28 @@ pub fn refused(top: &str, error: &CompileError) -> Option<Finding> {
         Culprit::Rule(origin) => (origin.filter.clone(), Some(origin.clone())),
         Culprit::Reference { .. } => (top.to_owned(), None),
     };
+    let left_out =
+        matches!(error, CompileError::Lengths { origin, .. } if is_layer3(filters, origin));
     Some(Finding {
         lint: catalogue::REFUSED,
         severity: Severity::Error,
         filter,
         rule,
         position: None,
-        message: error.to_string(),
+        message: if left_out {
+            format!("{error}; libvirt 12.9 with ebtables binds it without this rule")
+        } else {
+            error.to_string()
+        },
     })
+}
+
+/// Whether it is a rule of iptables.
+fn is_layer3(filters: &[Filter], origin: &RuleId) -> bool {
+    let filter = filters.iter().find(|filter| filter.name == origin.filter);
+    let rule = filter.and_then(|filter| filter.rules().nth(origin.rule.saturating_sub(1)));
+    let element = rule.and_then(|rule| rule.elements.first());
+    element.is_some_and(|element| element.protocol.is_layer3())
 }
 
 fn sorted(mut findings: Vec<Finding>) -> Vec<Finding> {

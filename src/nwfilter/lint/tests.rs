@@ -297,14 +297,33 @@ fn of_what_libvirt_refuses(#[case] bad: &str, #[case] good: &str) {
         list("M", "1.1.1.2"),
     ];
     let finding = |rule: &str| {
-        let filter = read(&format!("<filter name='x'>{rule}</filter>"), "test").unwrap();
-        let error = Compiled::new(&[filter], "x", [2; 6], &given).err()?;
-        refused("x", &error)
+        let filters = [read(&format!("<filter name='x'>{rule}</filter>"), "test").unwrap()];
+        let error = Compiled::new(&filters, "x", [2; 6], &given).err()?;
+        refused(&filters, "x", &error)
     };
     let found = finding(bad).expect("it is refused");
     assert_eq!(found.lint, "refused");
     assert_eq!(found.rule.map(|origin| origin.rule), Some(1));
     assert_eq!(finding(good), None);
+}
+
+/// B35: of layer 3 some libvirt leaves the rule out instead.
+#[rstest]
+#[case::layer_2("<ip protocol='tcp' srcportstart='$L' dstportstart='$M'/>", false)]
+#[case::layer_3("<tcp srcportstart='$L' dstportstart='$M'/>", true)]
+fn of_unequal_lists_it_says_where_the_rule_is_left_out(#[case] element: &str, #[case] said: bool) {
+    let given = [("L", "1"), ("M", "1"), ("M", "2")];
+    let given = given.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let rule = format!("<rule action='drop' direction='out'>{element}</rule>");
+    let filters = [read(&format!("<filter name='x'>{rule}</filter>"), "test").unwrap()];
+    let error = Compiled::new(&filters, "x", [2; 6], &given).unwrap_err();
+    let found = refused(&filters, "x", &error).expect("it is refused");
+    assert_eq!(
+        found.message.contains("without this rule"),
+        said,
+        "{}",
+        found.message
+    );
 }
 
 #[test]

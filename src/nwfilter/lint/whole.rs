@@ -75,7 +75,7 @@ pub fn whole(
             None
         }
         Err(error) => {
-            findings.extend(refused(top, &error));
+            findings.extend(refused(filters, top, &error));
             findings.extend(lint_apart(filters, backend));
             Some(error)
         }
