@@ -1,5 +1,6 @@
 //! A lab that is up: hosts, daemons and sensors together.
 
+use super::checksums;
 use super::daemon::Daemon;
 use super::error::LabError;
 use super::first_look::first_look;
@@ -13,7 +14,7 @@ use super::shortcuts::flush::flush_ruleset;
 use super::shortcuts::{Shortcut, Shortcuts};
 use super::slowness::Slowness;
 use super::{dnsmasq, late, ruleset, tap};
-use crate::layout::Lan;
+use crate::layout::{Lan, Segment};
 use crate::nwfilter::evaluate::Backend;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -65,6 +66,9 @@ impl Lab {
         let first_look = first_look()?;
         let libvirtd = libvirtd::start(shortcuts, backend)?;
         let network = network::build(&lan)?;
+        if lan.segment == Segment::Network {
+            checksums::finish(&network.gateway, backend)?;
+        }
         let dnsmasq = dnsmasq::start(&lan, &network.gateway)?;
         let peer_sensor = sense("peer", &network.peer, "eth0")?;
         let gateway_sensor = sense("gateway", &network.gateway, "eth0")?;

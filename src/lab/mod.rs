@@ -10,6 +10,7 @@ mod accounts;
 mod base_chains;
 mod bind_mount;
 mod binding;
+mod checksums;
 mod daemon;
 mod dnsmasq;
 mod enter;

@@ -2,6 +2,7 @@
 
 use super::error::LayoutError;
 use super::host::Host;
+use super::segment::Segment;
 use super::view::Layout;
 use super::{mac, wan};
 use crate::frame::Mac;
@@ -48,6 +49,8 @@ pub struct Lan {
     pub guest: Option<Ipv4Addr>,
     /// The MAC address that all guests have, one after the other, where it is given.
     pub guest_mac: Option<Mac>,
+    /// What it is to libvirt.
+    pub segment: Segment,
 }
 
 impl Lan {
@@ -87,6 +90,7 @@ impl Lan {
             (Some(gateway), Some(peer), [first, .., last]) => Ok(Self {
                 guest,
                 guest_mac: None,
+                segment: Segment::default(),
                 lan4,
                 lan6,
                 gateway: Host::new(mac::GATEWAY, gateway, host6(lan6, GATEWAY6)),
@@ -127,6 +131,12 @@ impl Lan {
         self.guest = Some(self.lease(1));
         self.guest_mac = mac;
         self
+    }
+
+    /// The same as a bridge or as a network of libvirt's.
+    #[must_use]
+    pub fn with_segment(self, segment: Segment) -> Self {
+        Self { segment, ..self }
     }
 
     /// All hosts with the guest of this number, from 1 on, at the address that DHCP keeps

@@ -26,10 +26,12 @@ mod error;
 mod host;
 mod lan;
 pub mod mac;
+mod segment;
 mod view;
 pub mod wan;
 
 pub use error::LayoutError;
 pub use host::Host;
 pub use lan::Lan;
+pub use segment::Segment;
 pub use view::Layout;

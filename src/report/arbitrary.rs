@@ -279,7 +279,7 @@ fn cell() -> impl Strategy<Value = Cell> {
 }
 
 fn host() -> impl Strategy<Value = Host> {
-    (vec(text(), 10), vec(text(), 0..4)).prop_map(|(mut texts, sysctls)| {
+    (vec(text(), 11), vec(text(), 0..4)).prop_map(|(mut texts, sysctls)| {
         let mut next = || texts.pop().unwrap_or_default();
         Host {
             accel: next(),
@@ -287,6 +287,7 @@ fn host() -> impl Strategy<Value = Host> {
             kernel: next(),
             libvirt: next(),
             backend: next(),
+            segment: next(),
             iptables: next(),
             nft: next(),
             qemu: next(),

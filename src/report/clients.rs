@@ -20,7 +20,7 @@ const CURE: &str = "The cure is pcnet, rtl8139 or e1000, or <driver name='qemu'/
 /// Where the unfinished checksums come from (measured: docs/measurements.md#M46).
 const WHERE: &str = "So it is where the DHCP server runs on the host itself, at a bridge of the host's \
                      own. libvirt's own networks finish these checksums (an iptables CHECKSUM rule, or \
-                     a tc filter with firewall_backend = \"nftables\").";
+                     a tc filter with firewall_backend = \"nftables\"); --segment network lays one out.";
 
 /// A grid: what the first column is called, the others, and the rows.
 #[derive(Debug, Clone, PartialEq, Eq)]

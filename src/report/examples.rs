@@ -151,6 +151,7 @@ pub(crate) fn green() -> Run {
             kernel: "6.1.0-41-amd64".into(),
             libvirt: "11.3.0".into(),
             backend: "ebtables".into(),
+            segment: "bridge".into(),
             iptables: "iptables v1.8.11 (nf_tables)".into(),
             nft: "nftables v1.1.3 (Commodore Bullmoose #4)".into(),
             qemu: "10.0.2".into(),

@@ -94,7 +94,7 @@ mod tests {
     )]
     #[case::cut(
     &to_json(&examples::green())[..2_000],
-    "the report cannot be read: EOF while parsing an object at line 75 column 0; write it again with `lanfence verify --json FILE`"
+    "the report cannot be read: EOF while parsing an object at line 74 column 29; write it again with `lanfence verify --json FILE`"
 )]
     #[case::foreign(
         "{\"name\": 1}",

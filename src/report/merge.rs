@@ -199,6 +199,7 @@ fn hosts(ours: &Host, theirs: &Host) -> Host {
         kernel: both(&ours.kernel, &theirs.kernel),
         libvirt: both(&ours.libvirt, &theirs.libvirt),
         backend: both(&ours.backend, &theirs.backend),
+        segment: both(&ours.segment, &theirs.segment),
         iptables: both(&ours.iptables, &theirs.iptables),
         nft: both(&ours.nft, &theirs.nft),
         qemu: both(&ours.qemu, &theirs.qemu),

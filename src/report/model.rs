@@ -234,6 +234,10 @@ pub struct Host {
     /// was a choice.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub backend: String,
+    /// What the LAN was to libvirt, `bridge` or `network`; empty in reports from before there was a
+    /// choice.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub segment: String,
     /// What `iptables --version` says; empty where it was not asked.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub iptables: String,

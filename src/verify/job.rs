@@ -11,6 +11,7 @@ use crate::guest::Chipset;
 use crate::guest::GuestKind;
 use crate::guest::foreign::Manifest;
 use crate::lab::Shortcuts;
+use crate::layout::Segment;
 use crate::nwfilter::evaluate::Backend;
 use crate::nwfilter::learning::Learning;
 use crate::report::model::{Cell, CellError};
@@ -166,6 +167,9 @@ pub struct Job {
     pub retries: u32,
     /// Back end of libvirt that translates the filter.
     pub backend: Backend,
+    /// What the LAN is to libvirt.
+    #[serde(default)]
+    pub segment: Segment,
     /// What is done only to save time.
     pub shortcuts: Shortcuts,
     /// Tells the messages of this run's workers from others'; set where they are started.
@@ -213,6 +217,7 @@ impl Job {
             cells: Vec::new(),
             retries: 0,
             backend: Backend::default(),
+            segment: Segment::default(),
             shortcuts: Shortcuts::all(),
             run: 0,
             seed: random::fresh(),

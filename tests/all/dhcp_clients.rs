@@ -48,6 +48,24 @@ fn a_strict_client_hears_its_server_on_pcnet_and_not_through_an_unfinished_check
     }
 }
 
+/// The same NIC in a network of libvirt's: what the server answers is finished before it comes to the tap.
+#[test]
+fn a_network_of_libvirts_finishes_the_checksums() {
+    let network = ["--segment", "network"];
+    let done = verify(&[&["--nic", "virtio", "--attach", "running"][..], &network].concat());
+    assert_eq!(done.code, 0, "{}", done.printed());
+    let run = done.run();
+    assert_eq!(run.host.segment, "network");
+    let [virtio] = run.cells.as_slice() else {
+        panic!("a cell: {}", done.printed());
+    };
+    let of = clients(virtio);
+    assert_eq!(of.at_tap(), Some(Checksum::Complete));
+    assert_eq!(of.at_guest(), Some(Checksum::Complete));
+    assert!(of.vhost.is_empty(), "nothing is left to an offload");
+    assert!(!done.stdout.contains("The cure is"), "{}", done.printed());
+}
+
 #[test]
 fn every_client_lives_through_a_lease_behind_the_filter() {
     let done = verify(&["--nic", "rtl8139", "--attach", "running"]);

@@ -11,6 +11,7 @@ use crate::cli::options::{BackendOption, BindingOptions, PolicyOption, PolicySou
 use crate::cli::output::{note, say};
 use crate::guest::Chipset;
 use crate::lab::Shortcuts;
+use crate::layout::Segment;
 use crate::nwfilter::{FilterTree, Strictness, generate};
 use crate::report::baseline::Subject;
 use crate::verdict::Exit;
@@ -46,6 +47,11 @@ impl From<AccelOption> for AccelChoice {
     }
 }
 
+/// `--segment`.
+fn segment(word: &str) -> Result<Segment, String> {
+    Segment::from_word(word).ok_or_else(|| "write bridge or network".to_owned())
+}
+
 /// `--boot`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum BootChoice {
@@ -56,7 +62,7 @@ enum BootChoice {
 }
 
 /// What a replay takes from its bundle.
-const REPLAYED: [&str; 24] = [
+const REPLAYED: [&str; 25] = [
     "filters",
     "more_filters",
     "policy",
@@ -67,6 +73,7 @@ const REPLAYED: [&str; 24] = [
     "bind",
     "param",
     "backend",
+    "segment",
     "no_filter",
     "baseline",
     "tap",
@@ -101,6 +108,10 @@ pub struct Options {
     binding: BindingOptions,
     #[command(flatten)]
     backend: BackendOption,
+    /// What the LAN is to libvirt: a bridge of the host's own with a DHCP server on the host, or a
+    /// network of libvirt's, which finishes the checksums of its server's answers
+    #[arg(long, value_name = "TYPE", help_heading = "Filter", default_value_t, value_parser = segment)]
+    segment: Segment,
     /// Run without a filter, to see that leaks are found; such a run always fails
     #[arg(long, help_heading = "Filter", conflicts_with_all = ["filters", "more_filters", "baseline"])]
     no_filter: bool,
@@ -336,6 +347,7 @@ fn job(
             .transpose()
             .map_err(Failure::usage)?,
         parameters: options.binding.parameters.list.clone(),
+        segment: options.segment,
         retries: options.lab.retries,
         shortcuts: if options.lab.no_shortcuts {
             Shortcuts::none()

@@ -24,6 +24,7 @@ pub(super) fn print(page: &mut Page, run: &Run) {
         ("accelerator", accelerator_line(&run.host)),
         ("host", host_line(&run.host)),
         ("guest", with_name("Linux", &run.host.guest_kernel)),
+        ("LAN", segment(&run.host)),
         ("sysctls", clean(&run.host.sysctls.join(" "))),
         ("started", started),
     ];
@@ -70,6 +71,17 @@ pub(in crate::report) fn host_line(host: &Host) -> String {
         clean(&host.privilege),
     ];
     join(parts.into_iter().filter(|part| !part.is_empty()), ", ")
+}
+
+/// What the LAN was to libvirt, where it was not a bridge as usual.
+fn segment(host: &Host) -> String {
+    match clean(&host.segment).as_str() {
+        "" | "bridge" => String::new(),
+        "network" => {
+            "as in a network of libvirt's: the checksums of the DHCP server are finished".into()
+        }
+        other => other.to_owned(),
+    }
 }
 
 /// `libvirt 12.9.0 with nftables`.

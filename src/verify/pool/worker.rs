@@ -48,7 +48,9 @@ async fn run_cells(
     let policy = Policy::parse(&job.policy, &job.policy_origin)?;
     let image = job.guest.as_deref().map(Image::open).transpose()?;
     let lab = Lab::up(
-        Lan::for_lab(&policy, job.address)?.with_guest_mac(job.mac),
+        Lan::for_lab(&policy, job.address)?
+            .with_guest_mac(job.mac)
+            .with_segment(job.segment),
         job.shortcuts,
         job.backend,
     )
@@ -125,6 +127,7 @@ fn host(lab: &Lab, job: &Job) -> Host {
         kernel: read("/proc/sys/kernel/osrelease"),
         libvirt: lab.libvirt.version(),
         backend: lab.libvirt.backend().word().into(),
+        segment: lab.lan.segment.word().into(),
         iptables: version("iptables"),
         nft: version("nft"),
         // libvirt would look at QEMU only now, which takes seconds the first time.

@@ -156,6 +156,12 @@ pub const ALL: &[Scenario] = &[
         ..PLAIN
     },
     Scenario {
+        title: "article's guest",
+        words: &["bash", "tests/hosts/article.sh"],
+        says: &["the article's guest keeps its lease"],
+        ..PLAIN
+    },
+    Scenario {
         title: "article's filter",
         words: &[
             "lanfence",
