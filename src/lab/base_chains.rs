@@ -11,8 +11,8 @@ const NAME: &str = "lanfence-base-chains";
 
 /// Rules of iptables and of ip6tables, and no others.
 const BOTH_FAMILIES: &str = "<filter name='lanfence-base-chains'>\
-    <rule action='accept' direction='out'><tcp/></rule>\
-    <rule action='accept' direction='out'><tcp-ipv6/></rule></filter>";
+    <rule action='drop' direction='out'><tcp/></rule>\
+    <rule action='drop' direction='out'><tcp-ipv6/></rule></filter>";
 
 impl Pair {
     /// Has libvirt make its base chains, such as `libvirt-in`, for IPv4 and IPv6. With libvirt 12.9 and
