@@ -43,8 +43,11 @@ fn a_strict_client_hears_its_server_on_pcnet_and_not_through_an_unfinished_check
     );
     assert_eq!(trusting.control.failure, None);
 
+    // However the lines are broken.
+    let said: Vec<&str> = done.stdout.split_whitespace().collect();
+    let said = said.join(" ");
     for words in ["left to offload", "The cure is pcnet, rtl8139 or e1000"] {
-        assert!(done.stdout.contains(words), "{words}: {}", done.printed());
+        assert!(said.contains(words), "{words}: {}", done.printed());
     }
 }
 
@@ -63,7 +66,7 @@ fn a_network_of_libvirts_finishes_the_checksums() {
     assert_eq!(of.at_tap(), Some(Checksum::Complete));
     assert_eq!(of.at_guest(), Some(Checksum::Complete));
     assert!(of.vhost.is_empty(), "nothing is left to an offload");
-    assert!(!done.stdout.contains("The cure is"), "{}", done.printed());
+    assert!(!done.stdout.contains("cure"), "{}", done.printed());
 }
 
 #[test]
