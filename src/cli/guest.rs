@@ -7,6 +7,7 @@ use super::failure::Failure;
 use super::options::{BindingOptions, load};
 use crate::domain::{Domain, Interface};
 use crate::frame::Mac;
+use crate::layout::Segment;
 use crate::nwfilter::evaluate::Backend;
 use crate::nwfilter::{FilterRef, FilterTree, ShippedFilters, Strictness, TreeError, generate};
 use crate::policy::Policy;
@@ -73,6 +74,9 @@ pub struct Meant {
     /// The guest's machine type, where its definition names one.
     #[cfg_attr(not(feature = "lab"), expect(dead_code, reason = "verify reads it"))]
     pub machine: Option<String>,
+    /// What the guest's LAN is to its libvirt, where it was asked.
+    #[cfg_attr(not(feature = "lab"), expect(dead_code, reason = "verify reads it"))]
+    pub segment: Option<Segment>,
     /// Guest and interface for a heading, where a guest is named.
     pub guest: Option<String>,
 }
@@ -85,6 +89,7 @@ struct Filtered {
     filterref: FilterRef,
     tree: FilterTree,
     backend: Option<Backend>,
+    segment: Option<Segment>,
 }
 
 /// What the command line says besides the guest.
@@ -127,6 +132,7 @@ impl From<Filtered> for Meant {
             mac: interface.mac,
             nic: Some(nic),
             backend: filtered.backend,
+            segment: filtered.segment,
             parameters: filtered.filterref.parameters,
             tree: filtered.tree,
         }
@@ -153,6 +159,7 @@ impl GuestOptions {
             parameters: besides.binding.parameters.list.clone(),
             mac: besides.mac,
             backend: None,
+            segment: None,
             nic: None,
             machine: None,
             guest: None,
@@ -202,6 +209,7 @@ impl GuestOptions {
             interface: interface.clone(),
             filterref,
             backend: None,
+            segment: None,
         })
     }
 
@@ -233,6 +241,10 @@ impl GuestOptions {
             Failure::usage(GuestError::unfilterable(&defined, interface, reason))
         })?;
         let filterref = filterref(&defined, interface).map_err(Failure::usage)?;
+        let segment = match network {
+            Some(network) if network.serves_dhcp() => Segment::Network,
+            _ => Segment::Bridge,
+        };
         let takes = libvirt.backend().map_err(failure)?;
         if besides.backend.is_some_and(|backend| backend != takes) {
             super::output::note(&format!(
@@ -249,6 +261,7 @@ impl GuestOptions {
             interface: interface.clone(),
             filterref,
             backend: Some(takes),
+            segment: Some(segment),
         })
     }
 

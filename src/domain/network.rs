@@ -55,6 +55,11 @@ pub struct NetworkAddress {
 }
 
 impl Network {
+    /// Whether libvirt serves DHCP in it.
+    pub fn serves_dhcp(&self) -> bool {
+        self.addresses.iter().any(|address| address.dhcp)
+    }
+
     /// Reads what `virsh net-dumpxml` prints.
     ///
     /// # Errors

@@ -110,6 +110,18 @@ fn a_network_is_read() {
 }
 
 #[rstest]
+#[case::served(
+    "<ip address='10.0.0.1' prefix='8'/><ip address='10.0.0.1' prefix='8'><dhcp/></ip>",
+    true
+)]
+#[case::not_served("<ip address='10.0.0.1' prefix='8'/>", false)]
+#[case::a_bridge_of_the_host("<forward mode='bridge'/><bridge name='br0'/>", false)]
+fn a_network_serves_dhcp_or_does_not(#[case] inside: &str, #[case] serves: bool) {
+    let xml = format!("<network><name>n</name>{inside}</network>");
+    assert_eq!(Network::parse(&xml).unwrap().serves_dhcp(), serves);
+}
+
+#[rstest]
 #[case::address("<ip address='no'/>", "`no` for its address")]
 #[case::prefix("<ip address='10.0.0.1' prefix='33'/>", "`33` for its prefix")]
 #[case::netmask(

@@ -76,6 +76,12 @@ binds() {
     end "$name"
 }
 
+# The lab takes the host's own back end.
+backend=()
+if grep -qs '^firewall_backend *= *"nftables"' /etc/libvirt/nwfilter.conf; then
+    backend=(--backend nftables)
+fi
+
 ip link add br0 type bridge
 ip addr add 192.168.1.9/24 dev br0
 ip link set br0 up
@@ -97,18 +103,25 @@ cat >/tmp/own.xml <<'X'
 X
 if virsh -q net-create /tmp/own.xml 2>/tmp/own.err; then
     binds virtio-vhost-in-libvirts-network 52:54:00:00:02:04 virtio network=\'lanfence-own\' vhost leased_by_libvirt
+    # For a guest in it the lab is laid out as such a network.
+    cat >/tmp/guest.xml <<X
+<domain type='kvm'><name>in-a-network</name><memory unit='MiB'>32</memory>
+<os><type arch='x86_64' machine='pc'>hvm</type></os><devices>
+<interface type='network'><mac address='52:54:00:00:02:05'/><source network='lanfence-own'/>
+<filterref filter='lan-only'/><model type='virtio'/></interface></devices></domain>
+X
+    lanfence generate >/tmp/lan-only.xml && virsh -q nwfilter-define /tmp/lan-only.xml && virsh -q define /tmp/guest.xml ||
+        fail "the guest in a network is not defined"
+    lanfence verify "${backend[@]}" --domain in-a-network --accel kvm --json /tmp/domain.json >/tmp/domain.txt 2>&1 ||
+        { fail "the guest in a network ended with $?"; tail -40 /tmp/domain.txt; }
+    grep -q '"segment": *"network"' /tmp/domain.json || fail "the guest's network was not laid out"
+    virsh -q undefine in-a-network
     virsh -q net-destroy lanfence-own
 else
     echo "libvirt's own network is not tried: $(head -1 /tmp/own.err)"
 fi
 kill "$(cat /tmp/dnsmasq.pid)"
 ip link del br0
-
-# The lab takes the host's own back end.
-backend=()
-if grep -qs '^firewall_backend *= *"nftables"' /etc/libvirt/nwfilter.conf; then
-    backend=(--backend nftables)
-fi
 
 # The same server's answers, unfinished: Linux on real vhost-net hears them so, GRUB is offered them so.
 lanfence verify "${backend[@]}" --accel kvm --nic virtio-vhost --attach running --json /tmp/linux.json >/tmp/linux.txt 2>&1

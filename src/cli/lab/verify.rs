@@ -108,10 +108,13 @@ pub struct Options {
     binding: BindingOptions,
     #[command(flatten)]
     backend: BackendOption,
-    /// What the LAN is to libvirt: a bridge of the host's own with a DHCP server on the host, or a
-    /// network of libvirt's, which finishes the checksums of its server's answers
-    #[arg(long, value_name = "TYPE", help_heading = "Filter", default_value_t, value_parser = segment)]
-    segment: Segment,
+    /// What the LAN is to libvirt: bridge or network [default: as the guest's libvirt has it, else
+    /// bridge]
+    ///
+    /// A bridge of the host's own, with a DHCP server on the host, or a network of libvirt's, which
+    /// finishes the checksums of its server's answers.
+    #[arg(long, value_name = "TYPE", help_heading = "Filter", value_parser = segment)]
+    segment: Option<Segment>,
     /// Run without a filter, to see that leaks are found; such a run always fails
     #[arg(long, help_heading = "Filter", conflicts_with_all = ["filters", "more_filters", "baseline"])]
     no_filter: bool,
@@ -219,6 +222,10 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         backend: options
             .backend
             .with(meant.as_ref().and_then(|meant| meant.backend)),
+        segment: {
+            let of_guest = meant.as_ref().and_then(|meant| meant.segment);
+            options.segment.or(of_guest).unwrap_or_default()
+        },
         ..job(options, &source, &filter, &cache)?
     };
     let job = Job {
@@ -347,7 +354,6 @@ fn job(
             .transpose()
             .map_err(Failure::usage)?,
         parameters: options.binding.parameters.list.clone(),
-        segment: options.segment,
         retries: options.lab.retries,
         shortcuts: if options.lab.no_shortcuts {
             Shortcuts::none()
