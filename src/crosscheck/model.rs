@@ -75,8 +75,7 @@ fn take_out(case: &mut Case, origin: &RuleId) -> bool {
     let Some((at, Entry::Rule(rule))) = rules.nth(origin.rule - 1) else {
         return false;
     };
-    let layer3 = rule.elements.first();
-    if !layer3.is_some_and(|element| element.protocol.is_layer3()) {
+    if !rule.is_layer3() {
         return false;
     }
     filter.entries.remove(at);

@@ -20,11 +20,7 @@ impl Meaning {
     fn of(rule: &Rule) -> Self {
         let mut rule = canonical_rule(rule);
         rule.priority = None;
-        let layer3 = rule
-            .elements
-            .first()
-            .is_some_and(|element| element.protocol.is_layer3());
-        rule.statematch |= !layer3;
+        rule.statematch |= !rule.is_layer3();
         for element in &mut rule.elements {
             element.attributes.retain(|(name, _)| name != "comment");
         }

@@ -1,7 +1,6 @@
 //! What the LAN of the guests is to libvirt.
 
 use serde::{Deserialize, Serialize};
-use std::fmt;
 
 /// A bridge or a network, as the type of an `<interface>` says.
 ///
@@ -32,11 +31,5 @@ impl Segment {
         [Self::Bridge, Self::Network]
             .into_iter()
             .find(|one| one.word() == word)
-    }
-}
-
-impl fmt::Display for Segment {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())
     }
 }

@@ -85,6 +85,12 @@ impl Rule {
         self.priority.unwrap_or(DEFAULT_PRIORITY)
     }
 
+    /// Whether libvirt makes a rule of layer 3 of it, as its first element says.
+    pub fn is_layer3(&self) -> bool {
+        let first = self.elements.first();
+        first.is_some_and(|element| element.protocol.is_layer3())
+    }
+
     /// Whether it tests for the guest's own address, and so is for one guest only.
     pub fn knows_guest(&self) -> bool {
         self.variables()

@@ -110,9 +110,8 @@ async fn departed(watch: &Watch<'_>, probes: &[Probe], longest: Duration) -> Vec
     missing.lost(probes)
 }
 
-/// Most probes whose frames are sent once more. On slow hosts the guest's NIC loses one to three of
-/// some 300 frames in one run of thirty (measured: docs/measurements.md#M63), which neither the guest nor a sensor
-/// behind it notices. Nothing is known of such a frame yet, so that sending it again hides no verdict.
+/// Most probes whose frames are sent once more. On slow hosts one to three of some 300 frames never came
+/// to the tap in one run of twenty (measured: docs/measurements.md#M63), and neither guest nor sensor noticed. Nothing is known of such a frame yet, so that sending it again hides no verdict.
 /// Where more do not leave, it is the path that is at fault.
 const MOST_AGAIN: usize = 8;
 

@@ -82,8 +82,7 @@ impl RuleInstance<'_> {
 
     /// Whether it becomes a rule of layer 2.
     pub fn is_layer2(&self) -> bool {
-        let element = self.rule.elements.first();
-        element.is_none_or(|element| !element.protocol.is_layer3())
+        !self.rule.is_layer3()
     }
 }
 

@@ -33,7 +33,7 @@ pub use whole::{Whole, whole};
 use survey::Survey;
 
 use super::evaluate::{Backend, CompileError, Compiled, Culprit};
-use super::model::{Filter, RuleId};
+use super::model::{Filter, Rule, RuleId};
 use super::read::Ignored;
 
 /// All findings about a tree of filters, the worst first.
@@ -141,8 +141,7 @@ pub fn refused(filters: &[Filter], top: &str, error: &CompileError) -> Option<Fi
 fn is_layer3(filters: &[Filter], origin: &RuleId) -> bool {
     let filter = filters.iter().find(|filter| filter.name == origin.filter);
     let rule = filter.and_then(|filter| filter.rules().nth(origin.rule.saturating_sub(1)));
-    let element = rule.and_then(|rule| rule.elements.first());
-    element.is_some_and(|element| element.protocol.is_layer3())
+    rule.is_some_and(Rule::is_layer3)
 }
 
 fn sorted(mut findings: Vec<Finding>) -> Vec<Finding> {

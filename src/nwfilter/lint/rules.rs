@@ -114,20 +114,15 @@ fn value<'e>(element: &'e Element, name: &str) -> Option<&'e str> {
     found.map(|(_, value)| value.as_str())
 }
 
-/// Whether the rule is an iptables rule.
-fn layer3(rule: &Rule) -> bool {
-    rule.elements
-        .first()
-        .is_some_and(|element| element.protocol.is_layer3())
-}
-
 fn lost_negation(rule: &Rule, element: &Element) -> Option<RuleFinding> {
     // libvirt gives a destination port the sign of the source port.
     let mut elements = rule.elements.iter();
     let negated =
         elements.any(|element| !element.positive && value(element, "srcportstart").is_some());
-    let lost =
-        layer3(rule) && !element.positive && value(element, "dstportstart").is_some() && !negated;
+    let lost = rule.is_layer3()
+        && !element.positive
+        && value(element, "dstportstart").is_some()
+        && !negated;
     lost.then(|| {
         let what = "match='no' is lost on dstportstart without a negated srcportstart: the rule matches this port and not all others; write two rules for the ports below and above it, or an <ip> element, where each port has its own sign";
         ("lost-negation", Error, what.into())
@@ -141,7 +136,7 @@ fn negated_ports(rule: &Rule, element: &Element) -> Option<RuleFinding> {
     };
     let at_once = element.protocol.is_tcp() || element.protocol.is_udp();
     let both = single("srcportstart", "srcportend") && single("dstportstart", "dstportend");
-    (layer3(rule) && at_once && !element.positive && both).then(|| {
+    (rule.is_layer3() && at_once && !element.positive && both).then(|| {
         let what = "iptables before 1.8.11 compares two negated ports at once: the rule matches wherever one of them differs, not only where both do; write a rule for each, or give one of them a range";
         ("negated-port-pair", Error, what.into())
     })
@@ -315,7 +310,7 @@ fn asymmetric(rule: &Rule) -> Option<RuleFinding> {
     // At layer 3 a rule is about both ends of a connection whatever its direction, which is what
     // an accept means, and a rule about the other end alone.
     let drops = matches!(rule.action, Action::Drop | Action::Reject);
-    let is_meant = layer3(rule) && !(drops && of_source.is_empty());
+    let is_meant = rule.is_layer3() && !(drops && of_source.is_empty());
     let turned = rule.direction == RuleDirection::InOut && of_source != of_target;
     (turned && !is_meant).then(|| {
         let what = format!(
@@ -329,7 +324,7 @@ fn chain_protocol(filter: &Filter, rule: &Rule) -> Option<RuleFinding> {
     let element = rule.elements.first()?;
     let of_chain = ChainPrefix::of(&filter.chain)?.element?;
     let fits = [of_chain, Protocol::Mac, Protocol::Stp].contains(&element.protocol);
-    (!layer3(rule) && !fits).then(|| {
+    (!rule.is_layer3() && !fits).then(|| {
         let what = format!(
             "<{}> never matches in the chain {}, which only <{of_chain}> frames enter",
             element.protocol, filter.chain

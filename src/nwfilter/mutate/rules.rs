@@ -36,7 +36,7 @@ pub fn edits(filter: &Filter, place: usize, rule: &Rule) -> Vec<Edit> {
         out.push(Edit::rule(Operator::Direction, words, place, rule));
     }
     out.extend(orders(filter, place, rule));
-    if is_layer3(rule) {
+    if rule.is_layer3() {
         let words = if rule.statematch {
             "without a look at connection state"
         } else {
@@ -57,11 +57,6 @@ pub fn edits(filter: &Filter, place: usize, rule: &Rule) -> Vec<Edit> {
         }
     }
     out
-}
-
-fn is_layer3(rule: &Rule) -> bool {
-    let first = rule.elements.first();
-    first.is_some_and(|element| element.protocol.is_layer3())
 }
 
 /// What a slip may write instead. `reject` and `drop` stop the same frames, and
