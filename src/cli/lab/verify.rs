@@ -222,10 +222,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         backend: options
             .backend
             .with(meant.as_ref().and_then(|meant| meant.backend)),
-        segment: {
-            let of_guest = meant.as_ref().and_then(|meant| meant.segment);
-            options.segment.or(of_guest).unwrap_or_default()
-        },
+        segment: lan(options, meant.as_ref()),
         ..job(options, &source, &filter, &cache)?
     };
     let job = Job {
@@ -254,6 +251,12 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     };
     run.causes = diagnose(&run, &source.policy, &binding);
     Ok(report(&options.output, &run, baseline.as_ref()).into())
+}
+
+/// What the LAN is to libvirt: what the user says, else as the guest's network is.
+fn lan(options: &Options, meant: Option<&Meant>) -> Segment {
+    let of_guest = meant.and_then(|meant| meant.segment);
+    options.segment.or(of_guest).unwrap_or_default()
 }
 
 /// The machine of the guest that is meant, or the lab's own where it has no such machine.

@@ -39,15 +39,10 @@ pub fn whole(
         .into_iter()
         .filter(|variable| variable.source == Source::Example)
         .collect();
-    let mut parameters = given.to_vec();
-    for variable in &examples {
-        let values = variable.values.iter();
-        parameters.extend(values.map(|value| (variable.name.clone(), value.clone())));
-    }
     let compiled = compile(
         |parameters| Compiled::with_backend(&present, top, mac, parameters, backend),
         &bound,
-        &mut parameters,
+        given.to_vec(),
         &mut examples,
     );
     let is_address = |one: &Variable| one.name == known::IP;
@@ -93,11 +88,15 @@ pub fn whole(
 fn compile(
     compiled: impl Fn(&[(String, String)]) -> Result<Compiled, CompileError>,
     bound: &[Filter],
-    parameters: &mut Vec<(String, String)>,
+    mut parameters: Vec<(String, String)>,
     examples: &mut Vec<Variable>,
 ) -> Result<Compiled, CompileError> {
+    for variable in examples.iter() {
+        let values = variable.values.iter();
+        parameters.extend(values.map(|value| (variable.name.clone(), value.clone())));
+    }
     loop {
-        match compiled(parameters) {
+        match compiled(&parameters) {
             // Another reference sets it, and this one does not.
             Err(CompileError::Unset { name, .. })
                 if examples.iter().all(|known| known.name != name) =>
