@@ -31,28 +31,25 @@ use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
+/// A test that is no claim of the table.
+type Test = fn() -> Result<(), Failed>;
+
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let mut trials = of_backend(&arguments, Backend::Ebtables);
     trials.extend(of_backend(&arguments, Backend::Nftables));
-    trials.push(Trial::test(
-        "the_table_has_every_lint",
-        the_table_has_every_lint,
-    ));
-    trials.push(Trial::test(
-        "equal-chain-priority::random_order",
-        random_order,
-    ));
-    trials.push(Trial::test("no-uuid::the_next_version", next_version));
-    trials.push(Trial::test("a_device_that_is_not_there", absent_device));
-    trials.push(Trial::test(
-        "a_filter_of_both_families_after_one_of_ipv4",
-        both_families,
-    ));
-    trials.push(Trial::test(
-        "a_layer_3_rule_with_lists_of_different_lengths",
-        unequal_lists,
-    ));
+    let apart: [(&str, Test); 6] = [
+        ("the_table_has_every_lint", the_table_has_every_lint),
+        ("equal-chain-priority::random_order", random_order),
+        ("no-uuid::the_next_version", next_version),
+        ("a_device_that_is_not_there", absent_device),
+        ("a_filter_of_both_families_after_one_of_ipv4", both_families),
+        (
+            "a_layer_3_rule_with_lists_of_different_lengths",
+            unequal_lists,
+        ),
+    ];
+    trials.extend(apart.map(|(name, test)| Trial::test(name, test)));
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 

@@ -111,8 +111,9 @@ async fn departed(watch: &Watch<'_>, probes: &[Probe], longest: Duration) -> Vec
 }
 
 /// Most probes whose frames are sent once more. On slow hosts one to three of some 300 frames never came
-/// to the tap in one run of twenty (measured: docs/measurements.md#M63), and neither guest nor sensor noticed. Nothing is known of such a frame yet, so that sending it again hides no verdict.
-/// Where more do not leave, it is the path that is at fault.
+/// to the tap in one run of twenty (measured: docs/measurements.md#M63), and neither guest nor sensor
+/// noticed. Nothing is known of such a frame yet, so that sending it again hides no verdict. Where more
+/// do not leave, it is the path that is at fault.
 const MOST_AGAIN: usize = 8;
 
 /// Frames that have not been seen leaving yet. Each frame that leaves is looked at once: there

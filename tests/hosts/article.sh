@@ -5,24 +5,8 @@
 # It renews whenever the host tries to connect to it: by itself it would once in half an hour. What the guest sends to the WAN is counted by nft at the host's end of the bridge.
 # Run it in a throwaway host only: it makes a bridge.
 set -u
-
-failed=0
-fail() {
-    echo "FAILED: $*"
-    failed=1
-}
+. "$(dirname "$0")/../common/host.sh"
 done_well="the article's guest keeps its lease"
-
-# Waits until a command succeeds: at most so many seconds, of which an emulated host needs many.
-until_true() {
-    local seconds=$1 end
-    shift
-    end=$((SECONDS + seconds))
-    until "$@" >/dev/null 2>&1; do
-        [ "$SECONDS" -lt "$end" ] || return 1
-        sleep 0.2
-    done
-}
 
 mac=52:54:00:00:03:01
 serial=/var/log/libvirt/qemu/article.serial

@@ -6,24 +6,8 @@
 # lease everywhere; that it refuses an unfinished one is shown by what lanfence offers it.
 # Run it in a throwaway host only: it makes bridges and networks.
 set -u
-
-failed=0
-fail() {
-    echo "FAILED: $*"
-    failed=1
-}
+. "$(dirname "$0")/../common/host.sh"
 done_well="GRUB's leases are as they must be"
-
-# Waits until a command succeeds: at most so many seconds, of which an emulated host needs many.
-until_true() {
-    local seconds=$1 end
-    shift
-    end=$((SECONDS + seconds))
-    until "$@" >/dev/null 2>&1; do
-        [ "$SECONDS" -lt "$end" ] || return 1
-        sleep 0.2
-    done
-}
 
 guest=${LANFENCE_GUEST:-}
 if [ ! -f "$guest/grub.0" ] || [ ! -f "$guest/ipxe.lkrn" ]; then

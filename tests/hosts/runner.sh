@@ -3,12 +3,7 @@
 # a sudo that asks nothing, a /dev/kvm that is closed to QEMU, and an AppArmor that restricts user
 # namespaces. Run it in a throwaway host only: it changes devices, sysctls and AppArmor's profiles.
 set -u
-
-failed=0
-fail() {
-    echo "FAILED: $*"
-    failed=1
-}
+. "$(dirname "$0")/../common/host.sh"
 
 done_well="the steps of the action are as they must be"
 if ! command -v sudo >/dev/null; then

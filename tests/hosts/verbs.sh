@@ -3,12 +3,7 @@
 # Each way to lose a filter must be found by `audit` with its reason and mended by `repair`.
 # Run it in a throwaway host only: it flushes the ruleset and restarts libvirtd.
 set -u
-
-failed=0
-fail() {
-    echo "FAILED: $*"
-    failed=1
-}
+. "$(dirname "$0")/../common/host.sh"
 
 # audit must say this state and, where one is given, this reason.
 expect() {

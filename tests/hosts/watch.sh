@@ -5,29 +5,13 @@
 # Run it in a throwaway host only: it flushes the ruleset and restarts libvirtd.
 # A package in target/debian is installed; without one its files are put where it would put them.
 set -u
-
-failed=0
-fail() {
-    echo "FAILED: $*"
-    failed=1
-}
+. "$(dirname "$0")/../common/host.sh"
 
 journal() { journalctl -q -o cat -u lanfence-watch --after-cursor "$cursor" 2>/dev/null; }
 # A line of the unit itself: systemd 252 leaves out the first line of a unit that follows another's.
 mark() {
     cursor=$(journalctl -q -u lanfence-watch -n 1 --show-cursor -o cat | sed -n 's/^-- cursor: //p')
     [ -n "$cursor" ] || cursor=$(journalctl -q -n 1 --show-cursor -o cat | sed -n 's/^-- cursor: //p')
-}
-
-# Waits until a command succeeds: at most so many seconds, of which an emulated host needs many.
-until_true() {
-    local seconds=$1 end
-    shift
-    end=$((SECONDS + seconds))
-    until "$@" >/dev/null 2>&1; do
-        [ "$SECONDS" -lt "$end" ] || return 1
-        sleep 0.2
-    done
 }
 
 fenced() { lanfence audit --policy /etc/lanfence/lanfence.toml web; }
