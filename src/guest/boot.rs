@@ -68,7 +68,7 @@ pub(super) fn create(
     let try_with = |interface: &Interface| {
         let xml = domain_xml(spec, Some(interface));
         let domain = lab.libvirt.create_paused(&xml)?;
-        Ok(Owned::new(domain, lab.shortcuts))
+        Ok(Owned::new(domain, lab))
     };
     try_with(interface).map_err(|error| blame(error, interface, |bare| try_with(bare).map(drop)))
 }
@@ -204,6 +204,11 @@ impl Machine {
             .map_err(|error| LabError::libvirt("reset the domain", &error).into())
     }
 
+    /// Kills QEMU, as the kernel does where memory runs out, and waits for nothing.
+    pub fn kill(&self) {
+        self.domain.kill();
+    }
+
     /// Lets the guest's CPU run again.
     ///
     /// # Errors
@@ -220,9 +225,11 @@ impl Machine {
         ))
     }
 
-    /// Whether libvirt still counts the domain among the running.
+    /// Whether it runs: libvirt counts the domain among the running, and QEMU is there. libvirt
+    /// hears of QEMU's end a moment later.
     pub fn alive(&self) -> bool {
-        tokio::task::block_in_place(|| self.domain.is_active()).unwrap_or(false)
+        let active = tokio::task::block_in_place(|| self.domain.is_active()).unwrap_or(false);
+        active && !self.domain.is_ending()
     }
 
     /// What carries the frames of its NIC, where that can be seen.

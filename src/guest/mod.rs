@@ -38,7 +38,7 @@ pub use image::{Image, ImageContents};
 pub use interface::{FilterRef, Interface};
 pub use kind::GuestKind;
 pub use models::{Bus, Nic, Quirk, devices, edk2_rom, find, nics, place, quirk};
-pub use obituary::{log_length, obituary};
+pub use obituary::{early_end, log_length, obituary};
 pub use restore::{Identity, RestoredGuest, restore, save};
 pub use silent::{begin as begin_silent, restore as restore_silent, screen_path};
 pub use snapshot::{Snapshot, SnapshotBuilder, SnapshotKey, Snapshots};

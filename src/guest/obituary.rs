@@ -14,12 +14,29 @@ const LOOK: Duration = Duration::from_millis(20);
 /// What libvirt writes last into QEMU's log (`qemuProcessStop` in its `qemu_process.c`).
 const LAST: &str = ": shutting down, reason=";
 
+/// QEMU's reason when it is ended by a signal, as libvirt ends it (qapi/run-state.json).
+const SIGNAL: &str = "host-signal";
+
 /// Lines of QEMU's log that are quoted; its command line comes long before.
 const LINES: usize = 3;
 
 /// How long the lab's log of libvirtd is by now.
 pub fn log_length() -> usize {
     std::fs::read(LIBVIRTD_LOG).map_or(0, |log| log.len())
+}
+
+/// What a domain that had ended by itself left in the logs, in words; none where it ran until its
+/// owner ended it. `from` is how long libvirtd's log was before the domain began.
+///
+/// A domain that ends takes its monitor, its tap and its rules along, so whoever works with it
+/// may stumble over any of them first.
+pub async fn early_end(lab: &Lab, name: &str, from: usize) -> Option<String> {
+    let told = reason(&events(from)).is_some_and(|reason| reason != SIGNAL);
+    if told || lab.early_ends.has(name) {
+        Some(obituary(lab, name, from).await)
+    } else {
+        None
+    }
 }
 
 /// QEMU's reason for the end of the domain and the end of QEMU's log, in words. `from` is how
@@ -35,9 +52,13 @@ pub async fn obituary(lab: &Lab, name: &str, from: usize) -> String {
         tokio::time::sleep(LOOK).await;
         log = read();
     }
+    in_words(&events(from), &log)
+}
+
+/// What libvirtd has noted since its log had this length.
+fn events(from: usize) -> String {
     let events = std::fs::read(LIBVIRTD_LOG).unwrap_or_default();
-    let events = String::from_utf8_lossy(events.get(from..).unwrap_or_default()).into_owned();
-    in_words(&events, &log)
+    String::from_utf8_lossy(events.get(from..).unwrap_or_default()).into_owned()
 }
 
 /// QEMU's event of this name (qapi/run-state.json).
@@ -89,13 +110,13 @@ mod tests {
 
     const RESET: &str = "2026-11-30 01:02:03.456+0000: 7: info : qemuMonitorJSONIOProcessLine:206 : QEMU_MONITOR_RECV_EVENT: mon=0x7f event={\"timestamp\": {\"seconds\": 1, \"microseconds\": 2}, \"event\": \"SHUTDOWN\", \"data\": {\"guest\": true, \"reason\": \"guest-reset\"}}\n";
     const STOP: &str = "7: info : QEMU_MONITOR_RECV_EVENT: mon=0x7f event={\"event\": \"STOP\"}\n";
-    const SIGNAL: &str = "7: info : QEMU_MONITOR_RECV_EVENT: mon=0x7f event={\"event\": \"SHUTDOWN\", \"data\": {\"guest\": false, \"reason\": \"host-signal\"}}\n";
+    const SIGNALLED: &str = "7: info : QEMU_MONITOR_RECV_EVENT: mon=0x7f event={\"event\": \"SHUTDOWN\", \"data\": {\"guest\": false, \"reason\": \"host-signal\"}}\n";
     const OTHER: &str = "7: info : QEMU_MONITOR_RECV_EVENT: mon=0x55 event={\"event\": \"SHUTDOWN\", \"data\": {\"guest\": true, \"reason\": \"guest-panic\"}}\n";
 
     #[rstest]
     #[case::of_the_guest(&[RESET, STOP], "", "QEMU's reason: guest-reset")]
-    #[case::ended_by_libvirt_then(&[RESET, STOP, SIGNAL], "", "QEMU's reason: guest-reset")]
-    #[case::after_another(&[OTHER, RESET, SIGNAL], "", "QEMU's reason: guest-reset")]
+    #[case::ended_by_libvirt_then(&[RESET, STOP, SIGNALLED], "", "QEMU's reason: guest-reset")]
+    #[case::after_another(&[OTHER, RESET, SIGNALLED], "", "QEMU's reason: guest-reset")]
     #[case::killed(&[STOP], "", "QEMU gave no reason")]
     #[case::cut_short(&[STOP, &RESET[..190]], "", "QEMU gave no reason")]
     #[case::with_a_log(

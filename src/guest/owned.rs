@@ -1,7 +1,7 @@
 //! A domain that ends with its owner.
 
 use super::error::GuestError;
-use crate::lab::{LabError, Process, Shortcut, Shortcuts};
+use crate::lab::{EarlyEnds, Lab, LabError, Process, Shortcut};
 use std::ops::Deref;
 use std::path::PathBuf;
 use virt::domain::Domain;
@@ -10,19 +10,24 @@ use virt::domain::Domain;
 #[derive(Debug)]
 pub(super) struct Owned {
     domain: Domain,
-    /// QEMU, to be killed, where [`Shortcut::KillGuests`] is taken and libvirt has noted
-    /// which process it is.
+    /// QEMU, where libvirt has noted which process it is.
     process: Option<Process>,
+    /// Whether QEMU is killed ([`Shortcut::KillGuests`]).
+    kills: bool,
+    early_ends: EarlyEnds,
 }
 
 impl Owned {
     /// Of a domain that has been started.
-    pub(super) fn new(domain: Domain, shortcuts: Shortcuts) -> Self {
+    pub(super) fn new(domain: Domain, lab: &Lab) -> Self {
         let name = domain.name().unwrap_or_default();
-        let kills = shortcuts.has(Shortcut::KillGuests);
-        let process = kills.then(|| Process::of_pid_file(&pid_file(&name)));
-        let process = process.flatten();
-        Self { domain, process }
+        lab.early_ends.forget(&name);
+        Self {
+            domain,
+            process: Process::of_pid_file(&pid_file(&name)),
+            kills: lab.shortcuts.has(Shortcut::KillGuests),
+            early_ends: lab.early_ends.clone(),
+        }
     }
 
     /// The number of the QEMU that runs it; none where it has ended.
@@ -33,6 +38,18 @@ impl Owned {
             .trim()
             .parse()
             .ok()
+    }
+
+    /// Whether QEMU has ended or is about to.
+    pub(super) fn is_ending(&self) -> bool {
+        self.process.as_ref().is_some_and(Process::is_ending)
+    }
+
+    /// Kills QEMU behind libvirt's back.
+    pub(super) fn kill(&self) {
+        if let Some(process) = &self.process {
+            process.kill();
+        }
     }
 
     /// Lets its CPUs run.
@@ -55,7 +72,12 @@ impl Drop for Owned {
     /// QEMU has nothing to put away. libvirt's `destroy` waits for QEMU to heed SIGTERM,
     /// which `-no-shutdown` makes it ignore (measured: docs/measurements.md#M23).
     fn drop(&mut self) {
-        let ended = self.process.as_ref().is_some_and(Process::end);
+        if self.is_ending() {
+            self.early_ends
+                .note(&self.domain.name().unwrap_or_default());
+        }
+        let process = self.process.as_ref().filter(|_| self.kills);
+        let ended = process.is_some_and(Process::end);
         if !ended {
             let _ = self.domain.destroy();
         }

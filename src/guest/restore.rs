@@ -46,7 +46,7 @@ pub async fn save(
 ) -> Result<(), GuestError> {
     forgotten(lab, spec.name).await?;
     let domain = lab.libvirt.create_paused(&domain_xml(spec, interface))?;
-    let domain = Owned::new(domain, lab.shortcuts);
+    let domain = Owned::new(domain, lab);
     let mut console = connect(&console_path(spec.name)).await?;
     domain.resume()?;
     if let Some(talk) = talk {
@@ -76,7 +76,7 @@ pub async fn restore(
 ) -> Result<RestoredGuest, GuestError> {
     forgotten(lab, name).await?;
     let domain = lab.libvirt.restore_paused(file, name, None)?;
-    let domain = Owned::new(domain, lab.shortcuts);
+    let domain = Owned::new(domain, lab);
     let mut attached = attach(lab, domain, name).await?;
     attached.domain.resume()?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH);

@@ -54,7 +54,7 @@ pub async fn restore(
     let try_with = |interface: &Interface| {
         let xml = domain_xml(spec, Some(interface));
         let restored = lab.libvirt.restore_paused(file, spec.name, Some(&xml));
-        Ok(Owned::new(restored?, lab.shortcuts))
+        Ok(Owned::new(restored?, lab))
     };
     let domain = try_with(interface)
         .map_err(|error| blame(error, interface, |bare| try_with(bare).map(drop)))?;
@@ -94,8 +94,11 @@ impl Machine {
                     .into(),
             ),
             Ok((Enum::Known(Snapshot::Running | Snapshot::Blocked | Snapshot::Paused), _)) => None,
-            Ok((state, _)) => Some(format!("it switched itself off or crashed ({state:?})")),
-            Err(_) => Some("it switched itself off or crashed".into()),
+            Ok((Enum::Known(state), _)) => {
+                Some(format!("it switched itself off or crashed ({state:?})"))
+            }
+            // libvirt has forgotten it: it knows a domain like this one as long as it runs.
+            _ => Some("it switched itself off or crashed".into()),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::checksums;
 use super::daemon::Daemon;
+use super::early_ends::EarlyEnds;
 use super::error::LabError;
 use super::first_look::first_look;
 use super::libvirtd::{self, Libvirt};
@@ -44,6 +45,8 @@ pub struct Lab {
     pub gateway_sender: Sender,
     /// What is done only to save time.
     pub shortcuts: Shortcuts,
+    /// Which of its domains ended before they were ended.
+    pub early_ends: EarlyEnds,
     dnsmasq: Daemon,
     /// A cell has begun.
     used: AtomicBool,
@@ -90,6 +93,7 @@ impl Lab {
             peer_sender,
             gateway_sender,
             shortcuts,
+            early_ends: EarlyEnds::default(),
             dnsmasq,
             used: AtomicBool::new(false),
             flushed: AtomicBool::new(false),

@@ -2,6 +2,7 @@
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use std::io::ErrorKind;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 
@@ -11,7 +12,10 @@ const END_MS: u16 = 5000;
 
 /// A process by a descriptor of the kernel's, which never comes to mean another one.
 #[derive(Debug)]
-pub struct Process(OwnedFd);
+pub struct Process {
+    descriptor: OwnedFd,
+    number: u32,
+}
 
 impl Process {
     /// The process whose number is in the file; none where there is no such process.
@@ -19,15 +23,36 @@ impl Process {
         let text = std::fs::read_to_string(path).ok()?;
         let number: u32 = text.trim().parse().ok()?;
         let pid = Pid::from_raw(number.try_into().ok()?)?;
-        pidfd_open(pid, PidfdFlags::empty()).ok().map(Self)
+        let descriptor = pidfd_open(pid, PidfdFlags::empty()).ok()?;
+        Some(Self { descriptor, number })
+    }
+
+    /// Whether it has ended or is about to. A process that ends gives its memory back first, and
+    /// its program with it, then its files, by which others notice (`do_exit` in Linux's
+    /// kernel/exit.c).
+    pub fn is_ending(&self) -> bool {
+        let program = std::fs::read_link(format!("/proc/{}/exe", self.number));
+        let gone = program.is_err_and(|error| error.kind() == ErrorKind::NotFound);
+        // While it is there, its number is nobody else's.
+        gone || self.has_ended(PollTimeout::ZERO)
+    }
+
+    /// Kills it and waits for nothing.
+    pub fn kill(&self) {
+        // It may have ended by itself.
+        let _ = pidfd_send_signal(&self.descriptor, Signal::KILL);
     }
 
     /// Kills it and waits until it has ended, with its files and devices; whether it has.
     pub fn end(&self) -> bool {
-        // It may have ended by itself.
-        let _ = pidfd_send_signal(&self.0, Signal::KILL);
-        let mut ended = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
-        poll(&mut ended, PollTimeout::from(END_MS)).is_ok_and(|count| count > 0)
+        self.kill();
+        self.has_ended(PollTimeout::from(END_MS))
+    }
+
+    /// Whether it has ended when this time is over.
+    fn has_ended(&self, longest: PollTimeout) -> bool {
+        let mut ended = [PollFd::new(self.descriptor.as_fd(), PollFlags::POLLIN)];
+        poll(&mut ended, longest).is_ok_and(|count| count > 0)
     }
 }
 
@@ -43,7 +68,9 @@ mod tests {
         let mut child = Command::new("sleep").arg("1000").spawn().unwrap();
         std::fs::write(&path, format!("{}\n", child.id())).unwrap();
         let process = Process::of_pid_file(&path).expect("it runs");
+        assert!(!process.is_ending());
         assert!(process.end());
+        assert!(process.is_ending());
         assert!(!child.wait().unwrap().success());
         // Ending it again does no harm, and nobody has that number now.
         assert!(process.end());

@@ -10,7 +10,7 @@ use super::job::{CellPlan, Job};
 use super::random::Numbers;
 use super::record::TrialRecord;
 use super::watch::{Marks, Sightings, Watch};
-use crate::guest::{Accel, Image, log_length, obituary, quirk, serial_log};
+use crate::guest::{Accel, Image, early_end, log_length, obituary, quirk, serial_log};
 use crate::lab::{Lab, Sensor, qemu_log_path, ruleset};
 use crate::layout::Layout;
 use crate::nwfilter::evaluate::Compiled;
@@ -138,10 +138,8 @@ impl<'a> CellRun<'a> {
                 Err(error) => error.into(),
             }),
         };
-        if let Err(mut error) = explain(lab, ended).await {
-            if let (Some(why), Some(name)) = (error.unexplained_end(), &self.domain) {
-                *why = obituary(lab, name, self.log_length).await;
-            }
+        if let Err(error) = explain(lab, ended).await {
+            let error = self.with_end_of_domain(error).await;
             let step = self.step.map_or(Step::Boot, |(step, _)| step);
             self.cell.error = Some(error.at(step));
             if self.cell.evidence.is_empty() {
@@ -150,6 +148,21 @@ impl<'a> CellRun<'a> {
         }
         self.end_step();
         self.cell
+    }
+
+    /// An error with the reason for which the domain ended, where it ended by itself.
+    async fn with_end_of_domain(&self, mut error: VerifyError) -> VerifyError {
+        let (lab, from) = (self.context.lab, self.log_length);
+        let Some(name) = &self.domain else {
+            return error;
+        };
+        if let Some(why) = error.unexplained_end() {
+            *why = obituary(lab, name, from).await;
+        } else if let Some(why) = early_end(lab, name, from).await {
+            let error = Box::new(error);
+            return VerifyError::DomainEnded { error, why };
+        }
+        error
     }
 
     /// Notes the driver that the guest has for the NIC.

@@ -73,6 +73,15 @@ pub enum VerifyError {
         /// Which daemon, and how its log ends.
         fault: String,
     },
+    /// Something failed beside a domain that had ended by itself.
+    #[error("{error}; the domain had ended: {why}")]
+    DomainEnded {
+        /// What failed.
+        #[source]
+        error: Box<Self>,
+        /// What QEMU and libvirt noted of its end.
+        why: String,
+    },
     /// A trial stopped before its end. What it had shown by then counts.
     #[error(transparent)]
     Stopped(Box<Self>),
@@ -213,6 +222,7 @@ impl VerifyError {
             Self::Guest(GuestError::Nic { .. } | GuestError::Filter(_)) => ErrorKind::Usage,
             Self::ForeignNonces => ErrorKind::Internal,
             Self::Stopped(error) if matches!(**error, Self::ForeignNonces) => ErrorKind::Internal,
+            Self::DomainEnded { error, .. } => error.kind(step),
             error if error.is_usage() => ErrorKind::Usage,
             _ => ErrorKind::Cell,
         }

@@ -60,10 +60,11 @@ pub fn inject(
             mac: interface.mac,
         },
     )?;
-    match context.job.inject.filter(|_| moment == Moment::Bound) {
-        Some(InjectedFault::Link) => machine.set_link(false)?,
-        Some(InjectedFault::Pause) => machine.pause()?,
-        Some(InjectedFault::Reset) => machine.reset()?,
+    match (context.job.inject, moment) {
+        (Some(InjectedFault::Kill), Moment::Unbound) => machine.kill(),
+        (Some(InjectedFault::Link), Moment::Bound) => machine.set_link(false)?,
+        (Some(InjectedFault::Pause), Moment::Bound) => machine.pause()?,
+        (Some(InjectedFault::Reset), Moment::Bound) => machine.reset()?,
         _ => {}
     }
     Ok(())

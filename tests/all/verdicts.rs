@@ -228,14 +228,26 @@ fn what_breaks_in_mid_run_is_inconclusive(#[case] part: &str) {
     );
 }
 
-#[test]
-fn a_domain_that_ends_names_qemus_reason() {
-    let done = verify(&["--nic", "pcnet", "--inject", "reset"]);
+/// Whatever notices it first: the agent's port, libvirt's monitor, the tap or its rules.
+#[rstest]
+#[case::reset(
+    "linux/pcnet",
+    "reset",
+    "QEMU's reason: host-qmp-system-reset; its log ends with:"
+)]
+#[case::reset_firmware("ipxe/pcnet", "reset", "QEMU's reason: host-qmp-system-reset;")]
+#[case::killed("linux/pcnet", "kill", "QEMU gave no reason; its log ends with:")]
+#[case::killed_firmware("ipxe/pcnet", "kill", "QEMU gave no reason; its log ends with:")]
+fn a_domain_that_ends_names_qemus_reason(
+    #[case] cell: &str,
+    #[case] fault: &str,
+    #[case] reason: &str,
+) {
+    let done = verify(&["--cell", cell, "--inject", fault]);
     assert_eq!(done.code, 5, "{}", done.printed());
     // The table breaks its lines.
     let printed = done.printed();
     let printed = printed.split_whitespace().collect::<Vec<_>>().join(" ");
-    let reason = "QEMU's reason: host-qmp-system-reset; its log ends with:";
     assert!(printed.contains(reason), "{printed}");
 }
 

@@ -80,10 +80,10 @@ impl FromStr for InjectedFault {
 impl InjectedFault {
     /// Whether it needs a machine that runs under QEMU.
     pub fn needs_machine(self) -> bool {
-        use InjectedFault::{FlushBeforeFirstFrame, LateServer, NoLink, Pause, Reset};
+        use InjectedFault::{FlushBeforeFirstFrame, Kill, LateServer, NoLink, Pause, Reset};
         matches!(
             self,
-            FlushBeforeFirstFrame | LateServer | NoLink | Pause | Reset
+            FlushBeforeFirstFrame | Kill | LateServer | NoLink | Pause | Reset
         )
     }
 }
@@ -97,6 +97,8 @@ faults! {
     Pause "pause",
     /// The guest is reset before the filtered pass, which ends its domain.
     Reset "reset",
+    /// QEMU is killed before the filter is bound.
+    Kill "kill",
     /// The filter's rules are flushed behind libvirt's back before the filtered pass.
     Flush "flush",
     /// The rules are flushed before the first frame of the guest that begins with the filter.
