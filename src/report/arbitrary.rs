@@ -7,8 +7,8 @@ use crate::probe::{Expect, Group, Origin, Point};
 use crate::report::model::{
     BackEnd, Cause, CausePlace, CausingRule, Cell, CellError, ClientRun, Decided, DhcpClient,
     DhcpClients, ErrorKind, Failure, FilterInfo, Host, Identity, LearningPhase, Outcome, Points,
-    ProbeFacts, ProbeResult, RuleHits, RuleText, Run, SCHEMA_VERSION, Seen, Skipped, Step, Timing,
-    Verdict,
+    ProbeFacts, ProbeResult, RuleHits, RuleText, Run, SCHEMA_VERSION, Seen, SentAgain, Skipped,
+    Step, Timing, Verdict,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -231,6 +231,10 @@ fn learning() -> impl Strategy<Value = LearningPhase> {
     })
 }
 
+fn sent_again() -> impl Strategy<Value = SentAgain> {
+    (select(&Step::ALL), text()).prop_map(|(step, probe)| SentAgain { step, probe })
+}
+
 fn cell() -> impl Strategy<Value = Cell> {
     let kinds = vec![
         ErrorKind::Usage,
@@ -257,6 +261,7 @@ fn cell() -> impl Strategy<Value = Cell> {
         option::of(select(&[BackEnd::Qemu, BackEnd::VhostNet])),
         vec(learning(), 0..3),
         vec(hits(), 0..3),
+        vec(sent_again(), 0..3),
     );
     (names, vec(probe(), 0..6), vec(timing, 0..4), ends).prop_map(
         |(names, probes, timings, ends)| Cell {
@@ -273,6 +278,7 @@ fn cell() -> impl Strategy<Value = Cell> {
             dhcp: ends.4,
             learning: ends.6,
             rules: ends.7,
+            sent_again: ends.8,
             flaky: ends.3,
         },
     )

@@ -4,7 +4,7 @@ use crate::frame::Checksum;
 use crate::probe::{Expect, Group, Point};
 use crate::report::model::{
     BackEnd, Cell, CellError, ClientRun, DhcpClient, DhcpClients, ErrorKind, Failure, FilterInfo,
-    Host, Identity, Outcome, ProbeResult, Run, SCHEMA_VERSION, Step, Timing, Verdict,
+    Host, Identity, Outcome, ProbeResult, Run, SCHEMA_VERSION, SentAgain, Step, Timing, Verdict,
 };
 
 /// Id, group, summary and expectation of each probe.
@@ -214,6 +214,7 @@ fn cell(nic: &str, driver: &str) -> Cell {
         dhcp: None,
         learning: Vec::new(),
         rules: Vec::new(),
+        sent_again: Vec::new(),
         flaky: None,
     }
 }
@@ -325,6 +326,10 @@ pub(super) fn inconclusive() -> Run {
     run.cells[0].leak_check = None;
     run.cells[1].leak_check = Some(false);
     find(&mut run.cells[1], "wan-ipv4/udp-53").leak_check = Some(Outcome::Lost);
+    run.cells[1].sent_again = vec![SentAgain {
+        step: Step::Control,
+        probe: "lan-unicast/udp".into(),
+    }];
     run
 }
 

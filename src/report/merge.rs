@@ -176,6 +176,7 @@ fn absent(name: &str) -> Cell {
         dhcp: None,
         learning: Vec::new(),
         rules: Vec::new(),
+        sent_again: Vec::new(),
         flaky: None,
     }
 }

@@ -92,6 +92,15 @@ pub struct LearningPhase {
     pub in_force_after_ms: Option<u64>,
 }
 
+/// A probe whose frames did not leave the guest at first, and were sent once more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SentAgain {
+    /// In which step.
+    pub step: Step,
+    /// The probe's id.
+    pub probe: String,
+}
+
 /// How many frames a rule of layer 2 matched in a cell, by the kernel's counter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuleHits {
@@ -173,6 +182,9 @@ pub struct Cell {
     /// rules than the evaluator expects, or none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<RuleHits>,
+    /// Probes whose frames were sent once more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sent_again: Vec<SentAgain>,
     /// Set when a later try was green: what stands here is the worst try, and so not green.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flaky: Option<String>,

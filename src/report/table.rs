@@ -16,7 +16,7 @@ pub use coverage::coverage;
 pub(super) use coverage::{Unknown, hits};
 pub(super) use header::{accelerator_line, filter_line, host_line, parameters_line};
 use page::Page;
-pub(super) use sections::{blame, learning_line};
+pub(super) use sections::{blame, learning_line, sent_again_line};
 use std::collections::BTreeSet;
 
 /// Width in columns where none is known: fits CI logs and README blocks.

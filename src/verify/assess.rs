@@ -291,6 +291,7 @@ mod tests {
             dhcp: Vec::new(),
             refused: HashMap::new(),
             ssh: None,
+            sent_again: Vec::new(),
             learning: None,
         }
     }

@@ -222,6 +222,7 @@ impl<'a> CellRun<'a> {
         self.cell.probes.append(&mut self.client_results);
         faults::results(self.context.job.inject, &mut self.cell.probes);
         self.cell.learning = record.learning().cloned().collect();
+        self.cell.sent_again = record.sent_again();
         let hits = self
             .context
             .order

@@ -109,6 +109,7 @@ impl CellPlan {
             dhcp: None,
             learning: Vec::new(),
             rules: Vec::new(),
+            sent_again: Vec::new(),
             flaky: None,
         }
     }

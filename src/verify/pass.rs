@@ -60,13 +60,15 @@ pub async fn run(
     let longest = hosts.lab.slowness.stretch(LEAVE);
     let lost = departed(&watch, &probes, longest).await;
     if !lost.is_empty() {
-        endpoint.frames(&lost).await?;
+        let frames: Vec<Vec<u8>> = lost.iter().flat_map(|(_, frames)| frames.clone()).collect();
+        endpoint.frames(&frames).await?;
         departed(&watch, &probes, longest).await;
     }
     let hearing = Hearing::test(hosts.lab, hosts.layout, &watch, (run, pass)).await?;
     let bounds = bound(endpoint, hosts, &watch, run, u16::from(pass.number())).await?;
     let (sightings, end) = watch.sightings();
     let order = Order::of(&sightings);
+    let sent_again = lost.into_iter().map(|(probe, _)| probe).collect();
     let fault = watch.fault().or_else(|| hearing.deaf(&sightings));
     Ok(PassRecord {
         probes,
@@ -78,6 +80,7 @@ pub async fn run(
         dhcp,
         refused,
         ssh,
+        sent_again,
         learning: None,
     })
 }
@@ -94,10 +97,13 @@ fn dhcp_steps(probes: &[Probe]) -> Vec<DhcpStep> {
         .collect()
 }
 
+/// A probe by its id, with its raw frames.
+type Lost = (String, Vec<Vec<u8>>);
+
 /// Waits until every probe from the guest has been seen leaving, or the
-/// deadline is reached: what never left is judged as never sent. Returns the raw frames of those
-/// that did not leave, where they are few.
-async fn departed(watch: &Watch<'_>, probes: &[Probe], longest: Duration) -> Vec<Vec<u8>> {
+/// deadline is reached: what never left is judged as never sent. Returns those that did not
+/// leave, where they are few, with their raw frames.
+async fn departed(watch: &Watch<'_>, probes: &[Probe], longest: Duration) -> Vec<Lost> {
     let deadline = Instant::now() + longest;
     let mut missing = Missing::of(probes);
     if !missing.is_empty() {
@@ -149,24 +155,24 @@ impl<'a> Missing<'a> {
         self.tags.is_empty() && self.others.is_empty()
     }
 
-    /// The raw frames of the probes that are still missing; none where they are too many.
-    fn lost(&self, probes: &[Probe]) -> Vec<Vec<u8>> {
+    /// The probes of raw frames that are still missing; none where they are too many.
+    fn lost(&self, probes: &[Probe]) -> Vec<Lost> {
         let still = |probe: &&Probe| match &probe.sent {
             Sighting::Tag(tag) => self.tags.contains(tag),
             other => self.others.contains(&other),
         };
         let guests = probes.iter().filter(|probe| probe.origin == Origin::Guest);
-        let lost: Vec<&[Vec<u8>]> = guests
+        let lost: Vec<Lost> = guests
             .filter(still)
             .filter_map(|probe| match &probe.stimulus {
-                Stimulus::Frames(frames) => Some(&frames[..]),
+                Stimulus::Frames(frames) => Some((probe.id.clone(), frames.clone())),
                 _ => None,
             })
             .collect();
         if lost.len() > MOST_AGAIN {
             return Vec::new();
         }
-        lost.concat()
+        lost
     }
 }
 
@@ -178,9 +184,11 @@ mod tests {
     use crate::probe::catalogue;
     use rstest::rstest;
 
-    fn raw(probe: &Probe) -> Option<&Vec<Vec<u8>>> {
+    fn raw(probe: &Probe) -> Option<Lost> {
         match &probe.stimulus {
-            Stimulus::Frames(frames) if probe.origin == Origin::Guest => Some(frames),
+            Stimulus::Frames(frames) if probe.origin == Origin::Guest => {
+                Some((probe.id.clone(), frames.clone()))
+            }
             _ => None,
         }
     }
@@ -198,18 +206,11 @@ mod tests {
         let layout = Layout::of(&policy).unwrap();
         let probes = catalogue(&policy, &layout, |index| Pass::Filtered.tag(1, index));
         let mut missing = Missing::of(&probes);
-        let from_guest: Vec<&Vec<Vec<u8>>> = probes.iter().filter_map(raw).collect();
-        for frame in from_guest[lost..].iter().copied().flatten() {
+        let from_guest: Vec<Lost> = probes.iter().filter_map(raw).collect();
+        for frame in from_guest[lost..].iter().flat_map(|(_, frames)| frames) {
             missing.remove(frame);
         }
         // What the guest's own stack sends is not sent again.
-        let found = missing.lost(&probes);
-        let expected: Vec<Vec<u8>> = from_guest[..again]
-            .iter()
-            .copied()
-            .flatten()
-            .cloned()
-            .collect();
-        assert_eq!(found, expected);
+        assert_eq!(missing.lost(&probes), from_guest[..again]);
     }
 }

@@ -8,7 +8,7 @@ use crate::frame::DhcpStep;
 use crate::frame::Tag;
 use crate::lab::ruleset::CountedChain;
 use crate::probe::{Pass, Point, Probe, Sighting, Stimulus};
-use crate::report::model::LearningPhase;
+use crate::report::model::{LearningPhase, SentAgain, Step};
 
 /// What a pass brought to light.
 #[derive(Debug)]
@@ -31,6 +31,8 @@ pub struct PassRecord {
     pub refused: Refusals,
     /// Whether the command over SSH was answered; none when not tried.
     pub ssh: Option<bool>,
+    /// The probes whose frames were sent once more, since they had not left, by their ids.
+    pub sent_again: Vec<String>,
     /// The time before it in which libvirt learned the guest's address, where it did.
     pub learning: Option<LearningPhase>,
 }
@@ -138,6 +140,29 @@ impl TrialRecord {
         let filtered = attached.and_then(|attached| attached.filtered.as_ref());
         let passes = self.first_frame.iter().chain(filtered);
         passes.filter_map(|pass| pass.record.learning.as_ref())
+    }
+
+    /// The probes whose frames were sent once more.
+    pub fn sent_again(&self) -> Vec<SentAgain> {
+        let attached = self.attached.as_ref();
+        let filtered = attached.and_then(|attached| attached.filtered.as_ref());
+        let passes = [
+            (
+                Step::FirstFrame,
+                self.first_frame.as_ref().map(|run| &run.record),
+            ),
+            (Step::Control, self.control.as_ref()),
+            (Step::Filtered, filtered.map(|run| &run.record)),
+            (
+                Step::LeakCheck,
+                attached.and_then(|attached| attached.leak_check.as_ref()),
+            ),
+        ];
+        let of = |(step, record): (Step, Option<&PassRecord>)| {
+            let ids = record.map_or_else(Vec::new, |record| record.sent_again.clone());
+            ids.into_iter().map(move |probe| SentAgain { step, probe })
+        };
+        passes.into_iter().flat_map(of).collect()
     }
 
     /// Frames of the passes that were reached with their probes, for evidence.

@@ -4,7 +4,7 @@ use super::evidence;
 use super::view::{View, gravity};
 use super::words;
 use crate::report::model::{Cell, Step, Timing, Verdict};
-use crate::report::table::blame;
+use crate::report::table::{blame, sent_again_line};
 use crate::report::text::{clean, seconds};
 use crate::verdict::Conclusion;
 use maud::{Markup, html};
@@ -68,6 +68,7 @@ fn facts(cell: &Cell) -> Markup {
                 dt { "Error" }
                 dd { "in step " code { (error.step) } ", " (blame(error.kind)) ": " (clean(&error.message)) }
             }
+            @if !cell.sent_again.is_empty() { dt { "Sent once more" } dd { (sent_again_line(cell)) } }
             @if let Some(flaky) = &cell.flaky { dt { "Flaky" } dd { (clean(flaky)) } }
         }
     }

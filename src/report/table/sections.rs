@@ -24,6 +24,7 @@ pub(super) fn print(page: &mut Page, run: &Run, probes: bool) {
     learning(page, run);
     known_gaps(page, run);
     inconclusive(page, run);
+    sent_again(page, run);
     errors(page, run);
     flaky(page, run);
     skipped(page, run);
@@ -230,6 +231,31 @@ pub(super) fn errors(page: &mut Page, run: &Run) {
         );
         page.field(2, &clean(&cell.name), 4, &text, Paint::red);
     }
+}
+
+/// Frames that had not left their guests, a line for each cell.
+fn sent_again(page: &mut Page, run: &Run) {
+    let count: usize = run.cells.iter().map(|cell| cell.sent_again.len()).sum();
+    if count == 0 {
+        return;
+    }
+    page.heading(
+        &format!("Sent once more ({})", plural(count, "probe")),
+        "their frames had not left the guest; no sensor had seen them",
+    );
+    for cell in run.cells.iter().filter(|it| !it.sent_again.is_empty()) {
+        let line = sent_again_line(cell);
+        page.field(2, &clean(&cell.name), 4, &line, Paint::yellow);
+    }
+}
+
+/// `wan-ipv4/udp in control, rogue/na-router in filtered`.
+pub(in crate::report) fn sent_again_line(cell: &Cell) -> String {
+    let probes = cell.sent_again.iter();
+    let probes: Vec<String> = probes
+        .map(|it| format!("{} in {}", clean(&it.probe), it.step))
+        .collect();
+    probes.join(", ")
 }
 
 pub(super) fn flaky(page: &mut Page, run: &Run) {

@@ -25,6 +25,8 @@ pub struct Faulty<'a, E> {
     /// Probes that are sent behind the sentinels.
     held: Vec<Probe>,
     rounds: usize,
+    /// The frames of a probe that do not leave.
+    lost: Vec<Vec<u8>>,
 }
 
 impl<'a, E> Faulty<'a, E> {
@@ -37,6 +39,7 @@ impl<'a, E> Faulty<'a, E> {
             pass,
             held: Vec::new(),
             rounds: 0,
+            lost: Vec::new(),
         }
     }
 
@@ -45,13 +48,21 @@ impl<'a, E> Faulty<'a, E> {
     }
 
     /// The probes as it sends them.
-    fn told(&self, probes: &[Probe]) -> Vec<Probe> {
+    fn told(&mut self, probes: &[Probe]) -> Vec<Probe> {
         let filtered = self.pass == Pass::Filtered;
         let mut probes = probes.to_vec();
         match self.fault {
             Some(InjectedFault::SendsLess) => {
                 let mut number = 0;
                 probes.retain(|_| (number % 2 == 0, number += 1).0);
+            }
+            Some(InjectedFault::LosesOne | InjectedFault::LosesOneOnce) if filtered => {
+                let raw = |probe: &Probe| match &probe.stimulus {
+                    Stimulus::Frames(frames) if probe.expect == Expect::Drop => frames.clone(),
+                    _ => Vec::new(),
+                };
+                let lost = probes.iter().position(|probe| !raw(probe).is_empty());
+                self.lost = lost.map_or_else(Vec::new, |at| raw(&probes.remove(at)));
             }
             Some(InjectedFault::SendsOthers) if filtered => {
                 let stopped = probes.iter_mut().filter(|it| it.expect == Expect::Drop);
@@ -149,6 +160,8 @@ impl<E: Endpoint> Endpoint for Faulty<'_, E> {
         if self.has(InjectedFault::NoSentinels) && self.pass == Pass::Filtered {
             return Ok(());
         }
+        let lost = self.has(InjectedFault::LosesOne) && frames == self.lost;
+        let frames = if lost { &[] } else { frames };
         self.inner.frames(frames).await?;
         self.rounds += 1;
         if self.rounds == ROUNDS {

@@ -165,6 +165,10 @@ faults! {
     ForeignRule "foreign-rule",
     /// The guest sends every second probe only, and claims to have sent all.
     SendsLess "sends-less",
+    /// In the filtered pass one frame never leaves the guest, however often it is asked to send it.
+    LosesOne "loses-one",
+    /// In the filtered pass one frame does not leave the guest the first time.
+    LosesOneOnce "loses-one-once",
     /// In the filtered pass the guest sends other frames with the nonces of those that must be stopped.
     SendsOthers "sends-others",
     /// In the filtered pass the guest sends the frames of the control again.

@@ -324,6 +324,7 @@ async fn collect(
         dhcp: vec![(DhcpStep::Bind, lease)],
         refused: HashMap::new(),
         ssh: None,
+        sent_again: Vec::new(),
         learning: None,
         sightings,
     })

@@ -122,6 +122,7 @@ impl TapGuest<'_> {
             dhcp: Vec::new(),
             refused: Refusals::new(),
             ssh: None,
+            sent_again: Vec::new(),
             learning: None,
         }
     }
