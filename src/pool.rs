@@ -238,7 +238,11 @@ fn forward<M: DeserializeOwned>(
 /// The search path with the directories of system programs: an ordinary
 /// user's on Debian lacks them, and libvirtd, dnsmasq and ebtables are there.
 pub fn search_path() -> OsString {
-    let mut path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
+    with_system_directories(std::env::var_os("PATH"))
+}
+
+fn with_system_directories(path: Option<OsString>) -> OsString {
+    let mut path = path.unwrap_or_else(|| "/usr/bin:/bin".into());
     path.push(":/usr/local/sbin:/usr/sbin:/sbin");
     path
 }
@@ -263,4 +267,26 @@ pub fn report(message: &impl Serialize) {
     // A reader that is gone has killed this process too.
     let _ = writeln!(out, "{text}");
     let _ = out.flush();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::of_a_user(
+        Some("/usr/local/bin:/usr/bin:/bin:/usr/local/games"),
+        "/usr/local/bin"
+    )]
+    #[case::none(None, "/usr/bin")]
+    fn system_programs_are_found_whatever_the_path_is(
+        #[case] path: Option<&str>,
+        #[case] first: &str,
+    ) {
+        let path = with_system_directories(path.map(OsString::from));
+        let all: Vec<_> = std::env::split_paths(&path).collect();
+        assert_eq!(all.first().map(std::path::PathBuf::as_path), Some(first.as_ref()));
+        assert!(all.contains(&"/usr/sbin".into()), "{all:?}");
+    }
 }

@@ -2,6 +2,7 @@
 
 use crate::crosscheck::Broken;
 use crate::guest::GuestError;
+use crate::host::HostError;
 use crate::layout::LayoutError;
 use crate::nwfilter::ReadError;
 use crate::nwfilter::evaluate::CompileError;
@@ -36,6 +37,33 @@ pub enum BenchError {
     /// The workers cannot be started.
     #[error("start the workers: {0}")]
     Workers(#[from] std::io::Error),
+    /// libvirt does not do what the verbs for hosts ask of it.
+    #[error(transparent)]
+    Host(Box<HostError>),
+    /// libvirt refuses the benchmark's guest.
+    #[error("libvirt: {doing}: {}", source.message())]
+    Refused {
+        /// What was asked of it.
+        doing: String,
+        /// Its answer.
+        source: Box<virt::error::Error>,
+    },
+    /// The commands that are measured cannot be run.
+    #[error("{doing}: {source}")]
+    Commands {
+        /// What was being done.
+        doing: &'static str,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The command that is measured failed.
+    #[error("`lanfence {command}` failed: {said}")]
+    Command {
+        /// Its arguments.
+        command: String,
+        /// What it said.
+        said: String,
+    },
     /// The guest did not boot outside of a lab.
     #[error("boot the guest without a lab: {0}")]
     BareBoot(#[from] BareBootError),
@@ -67,6 +95,12 @@ pub enum BenchError {
     /// Figures of a cell that is not green say nothing.
     #[error("{0} is not green; `lanfence verify --cell {0}` shows why")]
     NotGreen(String),
+}
+
+impl From<HostError> for BenchError {
+    fn from(error: HostError) -> Self {
+        Self::Host(Box::new(error))
+    }
 }
 
 impl From<CompileError> for BenchError {

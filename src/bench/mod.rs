@@ -1,5 +1,6 @@
 //! Where the time goes, measured side by side in one run: what `lanfence bench` prints.
 
+mod apply;
 mod audit;
 mod cells;
 mod error;
@@ -13,6 +14,7 @@ mod shortcuts;
 mod soak;
 mod tap;
 
+pub use apply::table as apply;
 pub use audit::table as audit;
 pub use cells::all as cells;
 pub use error::BenchError;

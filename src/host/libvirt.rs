@@ -4,6 +4,7 @@
 //! needed: an ordinary user may look where he may not change.
 
 use super::error::HostError;
+use crate::lab::find_program;
 use crate::nwfilter::evaluate::Backend;
 use std::ffi::{CStr, CString};
 use std::path::PathBuf;
@@ -101,7 +102,8 @@ impl Libvirt {
     /// When libvirt does not answer.
     pub fn backend(&self) -> Result<Backend, HostError> {
         let conf = std::fs::read_to_string(NWFILTER_CONF).unwrap_or_default();
-        Ok(backend_of(self.version()?, &conf))
+        let iptables = find_program("iptables").is_some();
+        Ok(backend_of(self.version()?, &conf, iptables))
     }
 
     /// All guests.
@@ -353,7 +355,7 @@ const CHOOSES_BACKEND: u32 = 12_008_000;
 
 /// The back end that a libvirt of this version takes with this configuration: without a word
 /// the first of iptables and nftables whose tool is installed (`nwfilter.conf`).
-fn backend_of(version: u32, conf: &str) -> Backend {
+fn backend_of(version: u32, conf: &str, iptables: bool) -> Backend {
     if version < CHOOSES_BACKEND {
         return Backend::Ebtables;
     }
@@ -365,7 +367,7 @@ fn backend_of(version: u32, conf: &str) -> Backend {
     match said.next_back().as_deref() {
         Some("nftables") => Backend::Nftables,
         Some(_) => Backend::Ebtables,
-        None if crate::lab::find_program("iptables").is_some() => Backend::Ebtables,
+        None if iptables => Backend::Ebtables,
         None => Backend::Nftables,
     }
 }
@@ -388,23 +390,32 @@ mod tests {
     }
 
     #[rstest]
-    #[case::old(11_003_000, "firewall_backend = \"nftables\"", Backend::Ebtables)]
+    #[case::old(11_003_000, "firewall_backend = \"nftables\"", true, Backend::Ebtables)]
     #[case::said(
         12_009_000,
         "# x\nfirewall_backend = \"nftables\"\n",
+        true,
         Backend::Nftables
     )]
     #[case::the_last_counts(
         12_009_000,
         "firewall_backend=\"nftables\"\nfirewall_backend=\"iptables\"",
+        false,
         Backend::Ebtables
     )]
-    #[case::commented(12_009_000, "#firewall_backend = \"nftables\"", Backend::Ebtables)]
+    #[case::commented(
+        12_009_000,
+        "#firewall_backend = \"nftables\"",
+        true,
+        Backend::Ebtables
+    )]
+    #[case::without_iptables(12_009_000, "", false, Backend::Nftables)]
     fn the_back_end_is_that_of_the_configuration(
         #[case] version: u32,
         #[case] conf: &str,
+        #[case] iptables: bool,
         #[case] backend: Backend,
     ) {
-        assert_eq!(backend_of(version, conf), backend);
+        assert_eq!(backend_of(version, conf, iptables), backend);
     }
 }

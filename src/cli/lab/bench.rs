@@ -1,12 +1,15 @@
 //! `lanfence bench`: where the time goes.
 
 use super::guest_image::GuestImageOption;
+use super::inside::runtime;
 use super::paths;
 use crate::bench::{self, BenchError};
 use crate::cli::failure::Failure;
-use crate::cli::options::PolicyOption;
+use crate::cli::options::{PolicyOption, PolicySource};
 use crate::cli::output::{note, say};
 use crate::crosscheck::Broken;
+use crate::lab::{EnterOptions, Shortcuts, enter, small_host};
+use crate::nwfilter::evaluate::Backend;
 use crate::verdict::Exit;
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -46,6 +49,9 @@ pub struct Options {
     /// Measure instead what an audit of 1000 interfaces takes of its own time
     #[arg(long, help_heading = "Selection", conflicts_with_all = ["pure", "grid", "soak", "shortcuts"])]
     audit: bool,
+    /// Measure instead what `apply` takes beside libvirt, on a small host of its own
+    #[arg(long, help_heading = "Selection", conflicts_with_all = ["pure", "grid", "soak", "shortcuts", "audit"])]
+    apply: bool,
     /// Write a bundle of evidence for every cell of `--soak` that is not green
     #[arg(long, value_name = "DIR", help_heading = "Output", requires = "soak")]
     out: Option<PathBuf>,
@@ -84,6 +90,9 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         ))?;
         return Ok(Exit::Pass.into());
     }
+    if options.apply {
+        return apply(&source, options.rounds);
+    }
     if options.audit {
         let table = bench::audit(&source.policy, options.rounds)?;
         say(&format!("{table}\n"))?;
@@ -116,6 +125,27 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         say(&format!("{}\n", bench::grid(&job, guest, bare, &note)?))?;
     }
     Ok(Exit::Pass.into())
+}
+
+/// Enters namespaces with a bridge and a libvirtd, and measures there.
+fn apply(source: &PolicySource, rounds: u32) -> Result<ExitCode, Failure> {
+    enter(EnterOptions {
+        images: &[],
+        kvm: false,
+        libvirt_cache: None,
+        emulators: &[],
+        shortcuts: Shortcuts::all(),
+        parent: std::os::unix::process::parent_id(),
+    })
+    .map_err(Failure::host)?;
+    runtime(2)?.block_on(async {
+        let host = small_host(Backend::default()).await;
+        let _libvirt = host.map_err(Failure::host)?;
+        let table =
+            tokio::task::block_in_place(|| bench::apply(&source.policy, &source.text, rounds));
+        say(&format!("{}\n", table?))?;
+        Ok(Exit::Pass.into())
+    })
 }
 
 fn soak((tables, red): &(String, usize), cells: usize) -> Result<ExitCode, Failure> {
