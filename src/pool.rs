@@ -286,7 +286,10 @@ mod tests {
     ) {
         let path = with_system_directories(path.map(OsString::from));
         let all: Vec<_> = std::env::split_paths(&path).collect();
-        assert_eq!(all.first().map(std::path::PathBuf::as_path), Some(first.as_ref()));
+        assert_eq!(
+            all.first().map(std::path::PathBuf::as_path),
+            Some(first.as_ref())
+        );
         assert!(all.contains(&"/usr/sbin".into()), "{all:?}");
     }
 }
