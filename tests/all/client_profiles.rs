@@ -1,58 +1,28 @@
 //! The profiles of DHCP clients that can be had, held against captures of the real ones made here:
 //! what is played and what it stands for cannot drift apart.
 
+use crate::capture::{Captured, sent_by_guest};
 use crate::common::{Verified, verify};
 use lanfence::frame::dhcp::{Message, MessageType, message};
 use lanfence::frame::{BROADCAST, Checksum, Datagram, Link};
 use lanfence_agent::clients::{Facts, PROFILES, Profile, frame, profile};
-use pcap_file::pcapng::blocks::enhanced_packet::EnhancedPacketOption;
-use pcap_file::pcapng::{Block, PcapNgReader};
 use rstest::rstest;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-/// A frame that left the guest, and when.
-struct Left {
-    at: Duration,
-    frame: Vec<u8>,
+/// The DHCP message in a frame.
+fn said(left: &Captured) -> Option<Message> {
+    Message::parse(Datagram::read(&left.frame, false)?.payload)
 }
 
-impl Left {
-    /// The DHCP message in it.
-    fn said(&self) -> Option<Message> {
-        Message::parse(Datagram::read(&self.frame, false)?.payload)
-    }
-
-    fn is(&self, kind: MessageType) -> bool {
-        self.said().is_some_and(|said| said.kind == Some(kind))
-    }
+fn is(left: &Captured, kind: MessageType) -> bool {
+    said(left).is_some_and(|said| said.kind == Some(kind))
 }
 
 /// What left the guest of the only cell, as the sensor at its tap has it.
-fn left(done: &Verified) -> Vec<Left> {
-    let cell = done.run().cells[0].name.replace('/', "-");
-    let file = done.dir.path().join("out").join(cell).join("frames.pcapng");
-    let bytes = std::fs::read(&file)
-        .unwrap_or_else(|error| panic!("{}: {error}\n{}", file.display(), done.printed()));
-    let mut reader = PcapNgReader::new(bytes.as_slice()).expect("a capture");
-    let (mut names, mut left) = (Vec::new(), Vec::new());
-    while let Some(block) = reader.next_block() {
-        match block.expect("a whole block") {
-            Block::InterfaceDescription(interface) => {
-                names.push(format!("{:?}", interface.options).contains("\"tap\""));
-            }
-            Block::EnhancedPacket(packet) => {
-                let from_guest = packet.options.contains(&EnhancedPacketOption::Flags(1));
-                if names[packet.interface_id as usize] && from_guest {
-                    let (at, frame) = (packet.timestamp, packet.data.to_vec());
-                    left.push(Left { at, frame });
-                }
-            }
-            _ => {}
-        }
-    }
-    assert!(!left.is_empty(), "nothing at the tap: {}", done.printed());
-    left
+#[track_caller]
+fn left(done: &Verified) -> Vec<Captured> {
+    sent_by_guest(&done.capture(&done.run().cells[0].name))
 }
 
 /// Where the fields stand that differ from run to run: the UDP checksum, transaction and seconds.
@@ -92,8 +62,8 @@ fn masked(name: &str, frame: &[u8]) -> Vec<u8> {
 }
 
 /// The message of this kind as the profile has it, for the place and the addresses of the real one.
-fn expected(profile: &Profile, kind: MessageType, real: &Left, nth: usize) -> Vec<u8> {
-    let said = real.said().expect("a message");
+fn expected(profile: &Profile, kind: MessageType, real: &Captured, nth: usize) -> Vec<u8> {
+    let said = said(real).expect("a message");
     let facts = Facts {
         mac: said.client,
         xid: said.xid,
@@ -137,7 +107,7 @@ fn a_profile_is_what_the_real_client_sends(#[case] name: &str) {
     let done = verify(&["--cell", profile.cell, "--no-filter", "--attach", "running"]);
     assert_eq!(done.code, 1, "{}", done.printed());
     let left = left(&done);
-    let packets: Vec<&Left> = left
+    let packets: Vec<&Captured> = left
         .iter()
         .filter(|it| it.frame[12..14] == [0x08, 0x00])
         .collect();
@@ -147,7 +117,7 @@ fn a_profile_is_what_the_real_client_sends(#[case] name: &str) {
         Checksum::Complete
     };
     for kind in [message::DISCOVER, message::REQUEST] {
-        let nth = packets.iter().position(|it| it.is(kind));
+        let nth = packets.iter().position(|it| is(it, kind));
         let nth = nth.unwrap_or_else(|| panic!("no {kind}: {}", done.printed()));
         let real = packets[nth];
         let read = Datagram::read(&real.frame, false).expect("a datagram");
@@ -193,7 +163,7 @@ fn a_real_client_repeats_itself_as_its_profile_says() {
     assert_eq!(done.code, 1, "{}", done.printed());
     let asked: Vec<Duration> = left(&done)
         .iter()
-        .filter(|it| it.is(message::DISCOVER))
+        .filter(|it| is(it, message::DISCOVER))
         .map(|it| it.at)
         .collect();
     let waits = asked.windows(2).map(|pair| pair[1].saturating_sub(pair[0]));

@@ -1,5 +1,6 @@
 //! Guests that are firmware: network stacks that are not Linux's, judged by sensors alone.
 
+use crate::capture::{asked_file, sent_by_guest};
 use crate::common::{example, guest_image, lanfence, verify};
 use lanfence::report::model::{Failure, Verdict};
 use rstest::rstest;
@@ -83,15 +84,38 @@ fn the_articles_filter_lets_ipv6_out_of_edk2() {
     assert_eq!(ids, ["wan-ipv6/echo-wan"], "{}", done.printed());
     let blocked = done.with(Verdict::Fail(Failure::Blocked));
     assert!(blocked.is_empty(), "{}", done.printed());
-    let frames = done.dir.path().join("out/edk2-virtio/frames.pcapng");
-    let frames = std::fs::read(&frames).expect("the frames of a red cell");
+    let frames = sent_by_guest(&done.capture("edk2/virtio"));
     // Op, hardware, its length, hops; then the number of the exchange and the seconds.
-    let messages = frames
-        .windows(240)
-        .filter(|part| part.starts_with(&[1, 1, 6, 0]) && part[236..] == [99, 130, 83, 99]);
+    let parts = frames.iter().flat_map(|it| it.frame.windows(240));
+    let messages =
+        parts.filter(|part| part.starts_with(&[1, 1, 6, 0]) && part[236..] == [99, 130, 83, 99]);
     let flags: Vec<[u8; 2]> = messages.map(|part| [part[10], part[11]]).collect();
     assert!(!flags.is_empty(), "a lease was asked for");
     assert!(flags.iter().all(|flags| *flags == [0x80, 0]), "{flags:?}");
+}
+
+/// What comes late for one file is not taken for the next one.
+#[rstest]
+#[case::ipxe("ipxe/virtio")]
+#[case::grub("grub/pcnet")]
+#[case::u_boot("uboot/virtio-non-transitional")]
+#[case::edk2("edk2/virtio")]
+fn each_file_is_asked_for_from_a_port_of_its_own(#[case] cell: &str) {
+    let done = verify(&["--cell", cell, "--no-filter"]);
+    assert_eq!(done.code, 1, "{}", done.printed());
+    let mut asked: Vec<(u16, String)> = Vec::new();
+    for sent in sent_by_guest(&done.capture(cell)) {
+        let Some(file) = asked_file(&sent.frame) else {
+            continue;
+        };
+        if !asked.contains(&file) {
+            asked.push(file);
+        }
+    }
+    assert!(asked.len() > 10, "{asked:?}");
+    for pair in asked.windows(2) {
+        assert!(pair[0].0 != pair[1].0, "{pair:?}");
+    }
 }
 
 /// A guest image whose boot loader is damaged: the guest never sends a frame.

@@ -27,6 +27,9 @@ mod language;
 #[path = "../common/browser.rs"]
 mod browser;
 #[cfg(feature = "lab")]
+#[path = "../common/capture.rs"]
+mod capture;
+#[cfg(feature = "lab")]
 #[path = "../common/mod.rs"]
 mod common;
 #[cfg(feature = "lab")]

@@ -2,6 +2,7 @@
 //! of the run. What the stacks of guests and hosts choose themselves (ports, sequence numbers,
 //! identifications, times) is theirs and is not compared.
 
+use crate::capture::{asked_file, captured};
 use crate::common::{Verified, lanfence, verify, verify_tap};
 use lanfence::frame::{TAG_LEN, Tag, View};
 use lanfence::probe::SENTINEL;
@@ -12,25 +13,6 @@ use std::path::Path;
 /// Stops nothing: its cells are red, so that there are captures.
 const OPEN: &str =
     "<filter name='open'><rule action='accept' direction='inout' priority='500'/></filter>";
-
-/// The frames of a capture in pcapng.
-fn frames(capture: &Path) -> Vec<Vec<u8>> {
-    let bytes =
-        std::fs::read(capture).unwrap_or_else(|error| panic!("{}: {error}", capture.display()));
-    let number = |at: usize| {
-        let word = bytes[at..at + 4].try_into().expect("four bytes");
-        usize::try_from(u32::from_le_bytes(word)).expect("it fits")
-    };
-    let (mut at, mut frames) = (0, Vec::new());
-    while at < bytes.len() {
-        // An enhanced packet block: interface, time, lengths, then the frame.
-        if number(at) == 6 {
-            frames.push(bytes[at + 28..at + 28 + number(at + 20)].to_vec());
-        }
-        at += number(at + 4);
-    }
-    frames
-}
 
 /// What lanfence has put into a frame: its mark with the ends that carry it, or the name of the file
 /// that a firmware was told to ask for.
@@ -45,15 +27,16 @@ fn mark(frame: &[u8]) -> Option<String> {
         let error = View::parse(frame).and_then(|view| view.upper().map(|it| it.protocol));
         return (error != Some(1) && error != Some(58)).then(|| format!("{ends:?} {tag:?}"));
     }
-    let payload = View::parse(frame)?.upper()?.udp_payload()?.to_vec();
-    let asked = payload.strip_prefix(&[0, 1])?;
-    let name = asked.split(|byte| *byte == 0).next()?;
-    Some(format!("{ends:?} {}", String::from_utf8_lossy(name)))
+    let (_, name) = asked_file(frame)?;
+    Some(format!("{ends:?} {name}"))
 }
 
 /// What lanfence has put into the frames of a capture.
 fn marks(capture: &Path) -> BTreeSet<String> {
-    frames(capture).iter().filter_map(|it| mark(it)).collect()
+    captured(capture)
+        .iter()
+        .filter_map(|it| mark(&it.frame))
+        .collect()
 }
 
 /// The exchanges of DHCP that the server of the cell's lab has heard of.

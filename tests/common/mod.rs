@@ -69,6 +69,12 @@ impl Verified {
             .unwrap_or_else(|| panic!("no report was written\n{}{}", self.stdout, self.stderr))
     }
 
+    /// The capture in the evidence of a cell such as `linux/virtio`.
+    pub fn capture(&self, cell: &str) -> PathBuf {
+        let folder = self.dir.path().join("out").join(cell.replace('/', "-"));
+        folder.join("frames.pcapng")
+    }
+
     /// Results of all cells with this verdict.
     pub fn with(&self, verdict: Verdict) -> Vec<&ProbeResult> {
         self.run()

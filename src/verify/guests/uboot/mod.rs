@@ -80,6 +80,11 @@ const SETTINGS: [(&str, &str); 5] = [
     ("tftptimeoutcountmax", "200"),
 ];
 
+/// Before each file. U-Boot asks from port 1024 and the milliseconds of its clock, and a command may take less
+/// than one: then what still comes for one file, be it the file or its refusal, is taken for the
+/// next one, which is never asked for.
+const PAUSE: &str = "sleep 0.002";
+
 /// The lines, each shorter than the 256 characters that U-Boot takes.
 fn talk(board: Board, lan: &Lan, address: Ipv4Addr, run: u32) -> Talk {
     let Traits {
@@ -119,7 +124,7 @@ fn talk(board: Board, lan: &Lan, address: Ipv4Addr, run: u32) -> Talk {
         let server = at.address(lan);
         // A hyphen would be part of no variable's name.
         let variable = name.replace('-', "_");
-        let file = format!("tftpboot {load} {server}:{run}-{name}-${{n}}");
+        let file = format!("{PAUSE}; tftpboot {load} {server}:{run}-{name}-${{n}}");
         lines.push((prompt, format!("setenv {variable} '{file}'")));
         let _ = write!(round, "; run {variable}");
     }
