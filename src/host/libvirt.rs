@@ -52,6 +52,34 @@ pub fn uri(given: Option<&str>) -> Result<String, HostError> {
     Ok(uri)
 }
 
+/// The other host that a URI leads to (libvirt's docs/uri.rst); none for this one.
+fn other_host(uri: &str) -> Option<&str> {
+    let (scheme, rest) = uri.split_once("://")?;
+    let authority = rest.split(['/', '?']).next()?;
+    let host = authority.rsplit('@').next()?;
+    let host = match host.strip_prefix('[') {
+        Some(address) => address.split(']').next()?,
+        None => host.split(':').next()?,
+    };
+    let is_here = ["", "localhost", "127.0.0.1", "::1"].contains(&host);
+    (!is_here && !scheme.ends_with("+unix")).then_some(host)
+}
+
+/// That the libvirt that is meant is this host's: what its filters come to is in its kernel, and
+/// another host's cannot be looked at from here.
+///
+/// # Errors
+/// When it is another host's, or a session's.
+pub fn must_be_here(given: Option<&str>) -> Result<(), HostError> {
+    let uri = uri(given)?;
+    other_host(&uri).map_or(Ok(()), |host| {
+        Err(HostError::refused(
+            format!("{uri} is the libvirt of another host, whose kernel's rules cannot be seen from here"),
+            format!("run lanfence on {host} itself"),
+        ))
+    })
+}
+
 impl Libvirt {
     /// Opens the connection.
     ///
@@ -376,6 +404,24 @@ fn backend_of(version: u32, conf: &str, iptables: bool) -> Backend {
 mod tests {
     use super::*;
     use rstest::rstest;
+
+    #[rstest]
+    #[case::this("qemu:///system", None)]
+    #[case::by_its_socket("qemu+unix:///system?socket=/run/x", None)]
+    #[case::this_by_name("qemu+ssh://root@localhost:22/system", None)]
+    #[case::over_ssh("qemu+ssh://root@kvm1/system?socket=/run/x", Some("kvm1"))]
+    #[case::with_a_port("qemu+tcp://kvm1:16509/system", Some("kvm1"))]
+    #[case::over_tls("qemu://kvm1/system", Some("kvm1"))]
+    #[case::an_address("qemu+ssh://[2001:db8::7]:22/system", Some("2001:db8::7"))]
+    #[case::an_alias("mine", None)]
+    fn the_kernel_of_another_host_cannot_be_seen(#[case] uri: &str, #[case] other: Option<&str>) {
+        assert_eq!(other_host(uri), other);
+        let error = must_be_here(Some(uri)).map_err(|error| error.to_string());
+        match other {
+            None => error.expect("it is this one's"),
+            Some(host) => assert!(error.expect_err("another's").contains(host)),
+        }
+    }
 
     #[rstest]
     #[case::system("qemu:///system", true)]

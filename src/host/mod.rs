@@ -22,5 +22,5 @@ pub mod watch;
 pub use error::HostError;
 pub use inventory::{Defined, Guest, Inventory};
 pub use kernel::{InterfaceRules, RuleTexts, Ruleset};
-pub use libvirt::{Access, Libvirt};
+pub use libvirt::{Access, Libvirt, must_be_here};
 pub use links::{free_bridge, main_nic};

@@ -7,7 +7,7 @@ use super::error::HostError;
 use super::inventory::Inventory;
 use super::kernel::{InterfaceRules, Ruleset, read};
 use super::rule_cache::RuleCache;
-use crate::frame::{Mac, to_hex};
+use crate::frame::{Mac, parse_mac, to_hex};
 use crate::lab::{Binding, BindingSpec, LabError, Pair, Shortcuts};
 use crate::nwfilter::evaluate::Backend;
 use crate::nwfilter::vocabulary::variables;
@@ -114,31 +114,42 @@ impl Prepared {
 }
 
 /// Whether the filters treat all guests alike but for their MAC: none names this one or the one
-/// that stands for any, and none masks the guest's own, since a masked MAC cannot be told from
-/// another.
+/// that stands for any, alone or with others by a mask or a variable, and none masks the guest's
+/// own, since a masked MAC cannot be told from another.
 fn is_plain(filters: &[Filter], mac: Mac) -> bool {
-    let literal = [mac, ANY_MAC].map(crate::frame::mac_text);
     let elements = filters
         .iter()
         .flat_map(Filter::rules)
         .flat_map(|rule| &rule.elements);
     elements.into_iter().all(|element| {
         element.attributes.iter().all(|(name, value)| {
-            let names = literal.iter().any(|mac| value.eq_ignore_ascii_case(mac));
-            let variable = value.strip_prefix('$');
-            let asks = variable.is_some_and(|it| it.starts_with(variables::MAC));
             let mask = name.replace("macaddr", "macmask");
-            let masks = || {
-                let mut masks = element.attributes.iter();
-                masks.any(|(name, value)| *name == mask && !value.eq_ignore_ascii_case(WHOLE))
-            };
-            !(names || asks && masks())
+            let mask = element.attributes.iter().find(|(name, _)| *name == mask);
+            let mask = mask.map(|(_, mask)| mask.as_str());
+            match value.strip_prefix('$') {
+                Some(variable) if variable.starts_with(variables::MAC) => {
+                    mask.is_none_or(|mask| parse_mac(mask) == Some(WHOLE))
+                }
+                Some(_) => !name.contains("macaddr"),
+                None => parse_mac(value).is_none_or(|named| treats_alike(named, mask, mac)),
+            }
         })
     })
 }
 
+/// Whether a rule that names a MAC, or those that are like it under a mask, means neither this guest
+/// nor the one that stands for any, or both by the mask.
+fn treats_alike(named: Mac, mask: Option<&str>, mac: Mac) -> bool {
+    let Some(mask) = mask.map_or(Some(WHOLE), parse_mac) else {
+        return false;
+    };
+    let under = |mac: Mac| -> Mac { std::array::from_fn(|at| mac[at] & mask[at]) };
+    let means = |mac: Mac| under(named) == under(mac);
+    named != mac && named != ANY_MAC && means(mac) == means(ANY_MAC)
+}
+
 /// The mask under which a MAC stays as it is.
-const WHOLE: &str = "ff:ff:ff:ff:ff:ff";
+const WHOLE: Mac = [0xff; 6];
 
 fn collect(
     filters: &HashMap<String, String>,
@@ -429,6 +440,13 @@ mod tests {
     #[case::named("<mac srcmacaddr='52:54:00:00:00:09'/>", true)]
     #[case::another_named("<mac srcmacaddr='52:54:00:00:00:08'/>", false)]
     #[case::the_one_for_any("<mac srcmacaddr='52:54:00:6c:66:01'/>", true)]
+    #[case::named_with_others(
+        "<mac srcmacaddr='52:54:0:0:0:0' srcmacmask='ff:ff:ff:ff:0:0'/>",
+        true
+    )]
+    #[case::named_with_all("<mac srcmacaddr='52:54:0:0:0:0' srcmacmask='ff:ff:0:0:0:0'/>", false)]
+    #[case::by_a_variable("<mac srcmacaddr='$OTHERS'/>", true)]
+    #[case::an_address_by_a_variable("<ip srcipaddr='$IP'/>", false)]
     fn a_guest_of_its_own(#[case] element: &str, #[case] own: bool) {
         let xml = format!(
             "<filter name='f' chain='root'><rule action='drop' direction='out'>{element}</rule></filter>"

@@ -103,6 +103,30 @@ fn rules_that_are_gone_are_made_anew() {
     });
 }
 
+/// A guest that cannot be mended keeps no other from it.
+#[test]
+fn guests_are_mended_one_by_one() {
+    on_a_small_host("apply::guests_are_mended_one_by_one", |host| {
+        let foreign =
+            "<filter name='mine'><rule action='drop' direction='out'><ip/></rule></filter>";
+        host.libvirt.define_filter("mine", foreign).unwrap();
+        host.start("web", &on_bridge(1, ""));
+        host.start("mail", &on_bridge(2, "<filterref filter='mine'/>"));
+        host.lanfence(&["apply", "web"]).ended(0);
+        let policy = lanfence::policy::Policy::EXAMPLE;
+        let policy = policy.lines().take_while(|line| *line != "[fence]");
+        let policy = policy.collect::<Vec<_>>().join("\n") + "\n[fence]\nbridges = ['br0']\n";
+        std::fs::write("/run/lanfence.toml", policy).unwrap();
+        run("ebtables", &["-t", "nat", "-F"]);
+        let ran = host
+            .lanfence(&["repair", "--policy", "/run/lanfence.toml"])
+            .ended(2);
+        assert!(ran.err.contains("--replace"), "{}", ran.err);
+        let (_, found) = host.audit(&["web"]);
+        assert_eq!(found["interfaces"][0]["state"], "fenced", "{found}");
+    });
+}
+
 #[test]
 fn another_filter_is_replaced_while_the_guest_runs() {
     on_a_small_host(

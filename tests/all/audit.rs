@@ -166,3 +166,53 @@ fn a_guest_whose_rules_count_nothing_is_not_proven() {
         assert!(kinds(&found).contains(&"leaked"), "{found:#}");
     });
 }
+
+/// One filter may keep to the policy for one guest and not for another.
+#[test]
+fn a_filter_that_names_a_guest_is_judged_for_each() {
+    let name = "audit::a_filter_that_names_a_guest_is_judged_for_each";
+    on_a_small_host(name, |host| {
+        let xml = host.lanfence(&["generate"]).ended(0).out;
+        let xml = xml.replacen("lan-only", "mine", 1);
+        let allowed = "<rule action='accept' direction='out' priority='101'>\
+                       <mac srcmacaddr='52:54:00:00:00:02'/></rule></filter>";
+        let xml = xml.replace("</filter>", allowed);
+        host.libvirt
+            .define_filter("mine", &xml)
+            .expect("libvirt takes it");
+        let with = "<filterref filter='mine'/>";
+        host.start("a", &on_bridge(1, with));
+        host.start("b", &on_bridge(2, with));
+        let (code, found) = host.audit(&[]);
+        let states = [0, 1].map(|at| found["interfaces"][at]["state"].clone());
+        assert_eq!(
+            (code, states),
+            (1, ["fenced".into(), "open".into()]),
+            "{found}"
+        );
+    });
+}
+
+/// A name that means nothing is no proof that all is well.
+#[test]
+fn what_is_named_must_be_there() {
+    on_a_small_host("audit::what_is_named_must_be_there", |host| {
+        host.start("web", &on_bridge(1, ""));
+        for (named, told) in [
+            (&["--bridge", "br00"][..], "there is no bridge br00"),
+            (&["--network", "typo"], "no network typo"),
+            (&["wbe"], "there is no guest wbe"),
+            (&["web", "--interface", "vnet7"], "is called vnet7"),
+            (
+                &["--connect", "qemu+ssh://kvm1/system"],
+                "run lanfence on kvm1 itself",
+            ),
+        ] {
+            for verb in ["audit", "repair"] {
+                let ran = host.lanfence(&[&[verb], named].concat()).ended(2);
+                assert!(ran.err.contains(told), "{verb} {named:?}: {}", ran.err);
+            }
+        }
+        host.lanfence(&["audit", "--bridge", "br0"]).ended(1);
+    });
+}

@@ -241,6 +241,10 @@ fn a_new_guest_on_a_covered_bridge_is_closed_until_it_is_fenced() {
             watcher.until_status("2 of 2 interfaces are fenced");
             assert_eq!(closed(), [""; 0]);
             assert_eq!(host.audit(&["--policy", policy]).0, 0);
+            // A proof has taps of its own on that bridge.
+            let proof = host.audit(&["--policy", policy, "--prove"]);
+            assert_eq!(proof.0, 0, "{}", proof.1);
+            assert_eq!(closed(), [""; 0]);
             watcher.end();
         },
     );
@@ -270,6 +274,69 @@ fn with_alert_only_nothing_is_changed() {
         watcher.until_status("0 of 1 interfaces are fenced");
         assert_eq!(closed(), [""; 0]);
         assert_eq!(host.audit(&[]).0, 1, "it is as open as before");
+        watcher.end();
+    });
+}
+
+/// Its filter is exchanged for one that leaks: that its rules are all there opens it to nobody.
+#[test]
+fn a_filter_that_leaks_is_never_opened() {
+    let name = "watch::a_filter_that_leaks_is_never_opened";
+    on_a_small_host(name, |host| {
+        let article = include_str!("../../examples/no-out-traffic.xml");
+        let defined = host.libvirt.define_filter("no-out-traffic", article);
+        defined.expect("libvirt takes it");
+        fenced_guest(host);
+        let mut watcher = Watcher::start(host, &[]);
+        watcher.until_status(FENCED);
+        host.exchange("web", "lan-only", "no-out-traffic");
+        watcher.until_event(&["fell"]);
+        watcher.until_event(&["repair-failed"]);
+        assert_eq!(closed(), ["vnet0"]);
+        let ran = host.lanfence(&["repair", "web"]).ended(1);
+        assert!(ran.err.contains("apply --replace"), "{}", ran.err);
+        assert_eq!(closed(), ["vnet0"], "nor does repair open it");
+        // Whoever opens it by hand is told, and it is closed again.
+        gate::open(&["vnet0"]).expect("the gate");
+        until("it is closed again", || closed() == ["vnet0"]);
+        host.lanfence(&["apply", "--replace", "web"]).ended(0);
+        watcher.until_status(FENCED);
+        assert_eq!(closed(), [""; 0]);
+        watcher.end();
+    });
+}
+
+/// A filter that is gone with its rules is not one that holds for now.
+#[test]
+fn a_filter_that_is_gone_is_open_and_stays_closed() {
+    let name = "watch::a_filter_that_is_gone_is_open_and_stays_closed";
+    on_a_small_host(name, |host| {
+        let dir = tempfile::tempdir().expect("a directory");
+        let policy = dir.path().join("lanfence.toml");
+        let text = format!("{}\n[fence]\nbridges = ['br0']\n", without_fence());
+        std::fs::write(&policy, text).expect("written");
+        let policy = policy.to_str().expect("a path");
+        let xml = host.lanfence(&["generate"]).ended(0).out;
+        let xml = xml.replace("lan-only", "mine");
+        host.libvirt
+            .define_filter("mine", &xml)
+            .expect("libvirt takes it");
+        host.start("web", &on_bridge(1, "<filterref filter='mine'/>"));
+        let mut watcher = Watcher::start(host, &["--policy", policy]);
+        watcher.until_status(FENCED);
+        host.libvirt.delete_binding("vnet0").expect("it is bound");
+        host.libvirt
+            .undefine_filter("mine")
+            .expect("nobody uses it");
+        watcher.until_event(&["fell"]);
+        watcher.until_event(&["repair-failed"]);
+        assert_eq!(closed(), ["vnet0"]);
+        let (code, found) = host.audit(&["--policy", policy]);
+        assert_eq!(
+            (code, &found["interfaces"][0]["state"]),
+            (1, &"open".into()),
+            "{found}"
+        );
         watcher.end();
     });
 }

@@ -101,6 +101,19 @@ impl SmallHost {
             .map(|flags| guest.xml_desc(flags).expect("it is there"))
     }
 
+    /// Has the running guest's interface take another filter, as `virsh update-device` does.
+    pub fn exchange(&self, name: &str, filter: &str, other: &str) {
+        let guest = self.libvirt.guest(name).expect("it is defined");
+        let [live, _] = self.definitions(&guest);
+        let (_, interface) = live.split_once("<interface").expect("it has one");
+        let (interface, _) = interface.split_once("</interface>").expect("it ends");
+        let element = format!("<interface{interface}</interface>").replace(filter, other);
+        let flags = virt_sys::VIR_DOMAIN_AFFECT_LIVE;
+        guest
+            .update_device_flags(&element, flags)
+            .expect("libvirt takes it");
+    }
+
     /// lanfence as a user would start it.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lanfence"));

@@ -76,6 +76,7 @@ pub enum Format {
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     let source = options.policy.read()?;
     let scope = options.scope.scope();
+    options.connect.must_be_here()?;
     let libvirt = if options.prove {
         options.connect.open(Access::Write)?
     } else {

@@ -62,6 +62,7 @@ impl ChangeOptions {
                 "no guest is named\n  cure: name guests, or give --bridge or --network for all on one",
             ));
         }
+        self.connect.must_be_here()?;
         let lock = (!self.dry_run).then(Lock::take).transpose();
         let lock = lock.map_err(failure)?;
         let libvirt = self.connect.open(Access::Write)?;

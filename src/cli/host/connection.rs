@@ -2,7 +2,7 @@
 
 use crate::cli::failure::Failure;
 use crate::host::audit::Scope;
-use crate::host::{Access, HostError, Libvirt};
+use crate::host::{Access, HostError, Libvirt, must_be_here};
 use crate::verdict::Exit;
 use clap::Args;
 
@@ -34,6 +34,11 @@ pub struct ScopeOptions {
 }
 
 impl ConnectOption {
+    /// That it is the libvirt of this host.
+    pub fn must_be_here(&self) -> Result<(), Failure> {
+        must_be_here(self.connect.as_deref()).map_err(failure)
+    }
+
     /// Opens the connection.
     pub fn open(&self, access: Access) -> Result<Libvirt, Failure> {
         Libvirt::open(self.connect.as_deref(), access).map_err(failure)

@@ -57,6 +57,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
             options.output.display()
         )));
     }
+    options.connect.must_be_here()?;
     let libvirt = looking(&options.connect)?;
     let inventory = Inventory::take(&libvirt).map_err(failure)?;
     let place = place(options, &inventory)?;

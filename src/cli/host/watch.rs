@@ -43,6 +43,7 @@ enum Format {
 
 /// Watches until it is ended.
 pub fn run(options: &Options) -> Result<ExitCode, Failure> {
+    options.connect.must_be_here()?;
     let source = options.policy.read()?;
     let reread = || {
         let source = options.policy.read();

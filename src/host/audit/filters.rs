@@ -3,6 +3,7 @@
 use crate::check::Expectations;
 use crate::frame::{Mac, summary};
 use crate::host::inventory::Inventory;
+use crate::host::reference::Prepared;
 use crate::layout::Layout;
 use crate::nwfilter::FilterRef;
 use crate::nwfilter::FilterTree;
@@ -15,7 +16,9 @@ use std::collections::HashMap;
 /// What is known of each filter with its parameters.
 #[derive(Debug, Default)]
 pub struct Filters {
-    known: HashMap<(String, Vec<(String, String)>), Kept>,
+    prepared: HashMap<FilterRef, Option<Prepared>>,
+    /// Those that treat all guests alike have one MAC for all of them.
+    known: HashMap<(FilterRef, Mac), Kept>,
 }
 
 /// Whether a filter keeps to the policy.
@@ -43,8 +46,12 @@ impl Filters {
         inventory: &Inventory,
         policy: &Policy,
     ) -> Kept {
-        let key = (reference.filter.clone(), reference.parameters.clone());
-        let kept = self.known.entry(key);
+        let prepared = self.prepared.entry(reference.clone()).or_insert_with(|| {
+            let FilterRef { filter, parameters } = reference;
+            Prepared::of(&inventory.filters, filter, parameters).ok()
+        });
+        let of = prepared.as_ref().map_or(mac, |it| it.wanted(mac).mac);
+        let kept = self.known.entry((reference.clone(), of));
         let judge = || judge(reference, mac, inventory, policy);
         kept.or_insert_with(|| judge().unwrap_or_else(Kept::Unknown))
             .clone()

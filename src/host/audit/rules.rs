@@ -3,7 +3,7 @@
 use super::reason::Reason;
 use crate::domain::{Interface, Kind};
 use crate::host::inventory::Inventory;
-use crate::host::kernel::{InterfaceRules, Ruleset};
+use crate::host::kernel::{Difference, InterfaceRules, Ruleset};
 use crate::host::links;
 use crate::host::reference::{References, Wanted};
 use crate::nwfilter::FilterRef;
@@ -93,6 +93,12 @@ fn binding(installed: &Installed<'_>, reference: &FilterRef, out: &mut Vec<Reaso
 /// The kernel's rules against those that this libvirt makes.
 fn compare(installed: &Installed<'_>, has: &InterfaceRules, out: &mut Vec<Reason>) {
     let Some(wanted) = installed.wanted else {
+        // What it refers to is gone, so it is not known what its rules are to be.
+        out.push(if has.is_empty() {
+            Reason::Rules(Difference::Nothing)
+        } else {
+            Reason::NoReference("libvirt does not have its filter any more".to_owned())
+        });
         return;
     };
     match installed.references.rules(wanted, has) {

@@ -3,6 +3,7 @@
 use crate::domain::Interface;
 use crate::host::error::HostError;
 use crate::host::inventory::{Defined, Guest, Inventory};
+use crate::host::links;
 
 /// Which interfaces are meant.
 #[derive(Debug, Clone, Default)]
@@ -34,21 +35,44 @@ impl Scope {
         self.guests.is_empty() && self.bridges.is_empty() && self.networks.is_empty()
     }
 
-    /// That the guests that it names are there.
+    /// That the guests, bridges, networks and the interface that it names are there: a name that means
+    /// nothing must not pass for one with which all is well.
     ///
     /// # Errors
     /// The first that is not.
     pub fn check(&self, inventory: &Inventory) -> Result<(), HostError> {
-        let missing = self
-            .guests
-            .iter()
-            .find(|name| inventory.guest(name).is_none());
-        missing.map_or(Ok(()), |name| {
-            Err(HostError::refused(
+        let no_guest = |name: &&String| inventory.guest(name).is_none();
+        if let Some(name) = self.guests.iter().find(no_guest) {
+            return Err(HostError::refused(
                 format!("there is no guest {name}"),
                 "`virsh list --all` shows the guests; --connect names another libvirt",
-            ))
-        })
+            ));
+        }
+        let no_network = |name: &&String| !inventory.networks.contains_key(*name);
+        if let Some(name) = self.networks.iter().find(no_network) {
+            return Err(HostError::refused(
+                format!("libvirt has no network {name}"),
+                "`virsh net-list --all` shows them",
+            ));
+        }
+        let is_used = |name: &str| {
+            let mut all = inventory.guests.iter().flat_map(subjects);
+            all.any(|it| bridge(it.interface(), inventory).as_deref() == Some(name))
+        };
+        let no_bridge = |name: &&String| !links::exists(name) && !is_used(name);
+        if let Some(name) = self.bridges.iter().find(no_bridge) {
+            return Err(HostError::refused(
+                format!("there is no bridge {name}, and no guest is to be on one of that name"),
+                "`ip link show type bridge` shows the bridges",
+            ));
+        }
+        match &self.interface {
+            Some(word) if self.subjects(inventory).is_empty() => Err(HostError::refused(
+                format!("no interface that is meant is called {word}"),
+                "`virsh domiflist GUEST` shows a guest's interfaces; MAC, device and alias are taken",
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// The interfaces that are meant.

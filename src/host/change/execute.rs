@@ -16,7 +16,7 @@ use crate::host::inventory::Defined;
 use crate::host::libvirt::Libvirt;
 use crate::host::{gate, links, tools};
 use crate::nwfilter::FilterRef;
-use std::fmt::Write as _;
+use std::collections::BTreeSet;
 use virt::domain::Domain;
 use virt_sys as sys;
 
@@ -37,32 +37,24 @@ pub struct Executor<'a> {
 
 /// Why a plan was not carried out.
 #[derive(Debug, thiserror::Error)]
-#[error("{failed}: {source}{}", told(.undone, .left))]
+#[error("{failed}: {source}{}", told(.after))]
 pub struct ExecuteError {
     /// The step that failed, in words.
     pub failed: String,
     /// Why.
     #[source]
     pub source: Box<HostError>,
-    /// What was taken back.
-    pub undone: Vec<String>,
-    /// What could not be taken back, each with the reason.
-    pub left: Vec<String>,
+    /// What became of the other steps and their devices, in sentences.
+    pub after: Vec<String>,
 }
 
 /// What became of the steps before the one that failed.
-fn told(undone: &[String], left: &[String]) -> String {
-    let mut out = String::new();
-    for step in undone {
-        let _ = write!(out, "\n  taken back: {step}");
+fn told(after: &[String]) -> String {
+    if after.is_empty() {
+        return "\n  nothing had been changed before that".to_owned();
     }
-    for step in left {
-        let _ = write!(out, "\n  NOT taken back: {step}");
-    }
-    if undone.is_empty() && left.is_empty() {
-        out += "\n  nothing had been changed before that";
-    }
-    out
+    let lines = after.iter().map(|line| format!("\n  {line}"));
+    lines.collect()
 }
 
 impl Executor<'_> {
@@ -82,11 +74,18 @@ impl Executor<'_> {
             return Err(ExecuteError {
                 failed: "keep in mind what is replaced".into(),
                 source: Box::new(source),
-                undone: Vec::new(),
-                left: Vec::new(),
+                after: Vec::new(),
             });
         }
-        let done = self.steps(plan);
+        let mut done = self.steps(plan);
+        if let Err(error) = &mut done {
+            let closed = still_closed(plan).into_iter().map(|device| {
+                format!(
+                    "closed: {device}, until its rules are proven; `lanfence repair` tries it again"
+                )
+            });
+            error.after.extend(closed);
+        }
         if done.is_err() && changed {
             *self.record = before;
             // What it says too much is taken for nothing by `remove`.
@@ -126,16 +125,16 @@ impl Executor<'_> {
         let mut error = ExecuteError {
             failed: String::new(),
             source: Box::new(HostError::refused("", "")),
-            undone: Vec::new(),
-            left: Vec::new(),
+            after: Vec::new(),
         };
         for step in done.iter().rev() {
             let Some(back) = reversed(step) else {
+                error.after.push(format!("stays: {step}"));
                 continue;
             };
             match self.step(&back) {
-                Ok(()) => error.undone.push(step.to_string()),
-                Err(why) => error.left.push(format!("{step} ({why})")),
+                Ok(()) => error.after.push(format!("taken back: {step}")),
+                Err(why) => error.after.push(format!("NOT taken back: {step} ({why})")),
             }
         }
         error
@@ -152,9 +151,9 @@ impl Executor<'_> {
             Step::Rebind(target) => self.rebind(target),
             Step::Unbypass(_, bypass) => tools::run(&bypass.cure),
             Step::Rename { target, from, to } => {
-                gate::close(&[from, to])?;
+                let was_closed = closed_before(&[from, to])?;
                 tools::run(&format!("ip link set {from} name {to}"))?;
-                self.proven(target)?;
+                self.proven(target, was_closed)?;
                 Ok(gate::open(&[from, to])?)
             }
             Step::Enslave {
@@ -162,11 +161,11 @@ impl Executor<'_> {
                 device,
                 bridge,
             } => {
-                gate::close(&[device])?;
+                let was_closed = closed_before(&[device])?;
                 tools::run(&format!("ip link set {device} master {bridge}"))?;
-                self.open(target)
+                self.open(target, was_closed)
             }
-            Step::Open(target) => self.open(target),
+            Step::Open(target) => self.open(target, true),
             Step::Free(device) => Ok(gate::open(&[device])?),
         }
     }
@@ -181,16 +180,16 @@ impl Executor<'_> {
         let Some(device) = exchanged else {
             return self.update(change, flags);
         };
-        gate::close(&[device])?;
+        let was_closed = closed_before(&[device])?;
         match self
             .update(change, flags)
-            .and_then(|()| self.proven(target))
+            .and_then(|()| self.proven(target, false))
         {
             Ok(()) => Ok(gate::open(&[device])?),
             Err(error) => {
                 // Back to what it had; until that is proven the device stays closed.
                 let back = self.update(&change.reversed(), flags);
-                if back.is_ok() && self.proven(target).is_ok() {
+                if back.is_ok() && self.proven(target, was_closed).is_ok() {
                     gate::open(&[device])?;
                 }
                 Err(error)
@@ -234,7 +233,7 @@ impl Executor<'_> {
     /// same: what is there proves nothing.
     fn rebind(&mut self, target: &Target) -> Result<(), HostError> {
         let device = device(target)?;
-        gate::close(&[device])?;
+        let was_closed = closed_before(&[device])?;
         let domain = self.libvirt.guest(&target.uuid)?;
         let defined = definition(&domain, target, sys::VIR_DOMAIN_AFFECT_LIVE)?;
         let interface = defined.domain.interfaces.iter();
@@ -244,18 +243,42 @@ impl Executor<'_> {
         self.libvirt.delete_binding(device)?;
         self.libvirt
             .create_binding(device, &binding(target, device, reference))?;
-        self.open(target)
+        self.open(target, was_closed)
     }
 
     /// Opens a device once its rules are proven.
-    fn open(&mut self, target: &Target) -> Result<(), HostError> {
-        self.proven(target)?;
+    fn open(&mut self, target: &Target, was_closed: bool) -> Result<(), HostError> {
+        self.proven(target, was_closed)?;
         Ok(gate::open(&[device(target)?])?)
     }
 
-    fn proven(&mut self, target: &Target) -> Result<(), HostError> {
-        self.prover.until_in_force(self.libvirt, target)
+    /// Proves the rules of a device that is closed for this step, and of one that was closed before
+    /// that its filter is good, too.
+    fn proven(&mut self, target: &Target, was_closed: bool) -> Result<(), HostError> {
+        if was_closed {
+            self.prover.until_fenced(self.libvirt, target)
+        } else {
+            self.prover.until_in_force(self.libvirt, target)
+        }
     }
+}
+
+/// The devices of a plan's guests that are closed.
+fn still_closed(plan: &Plan) -> Vec<String> {
+    let closed = gate::closed().unwrap_or_default();
+    let targets = plan.steps.iter().filter_map(Step::target);
+    let devices = targets
+        .chain(&plan.proven)
+        .filter_map(|target| target.device.clone());
+    let devices: BTreeSet<String> = devices.filter(|it| closed.contains(it)).collect();
+    devices.into_iter().collect()
+}
+
+/// Closes devices for a step; whether one of them was closed before.
+fn closed_before(devices: &[&str]) -> Result<bool, HostError> {
+    let before = gate::closed()?;
+    gate::close(devices)?;
+    Ok(devices.iter().any(|device| before.contains(*device)))
 }
 
 /// The step that takes another back; none where nothing is worse without it.

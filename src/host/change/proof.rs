@@ -1,7 +1,7 @@
 //! Waits until the kernel has the rules of an interface.
 
 use super::step::Target;
-use crate::host::audit::{Reason, Scope, audit};
+use crate::host::audit::{Definition, Reason, Scope, audit};
 use crate::host::error::HostError;
 use crate::host::inventory::Inventory;
 use crate::host::libvirt::Libvirt;
@@ -64,10 +64,30 @@ impl Prover {
     /// # Errors
     /// The first thing that is still wrong when the time is over.
     pub fn until_in_force(&mut self, libvirt: &Libvirt, target: &Target) -> Result<(), HostError> {
+        self.until_nothing(is_about_rules, libvirt, target)
+    }
+
+    /// Waits until the interface's rules are in the kernel, and asks of them too that they keep to
+    /// the policy as far as is known: what was closed is opened by nothing less.
+    ///
+    /// # Errors
+    /// The first thing that is still wrong when the time is over.
+    pub fn until_fenced(&mut self, libvirt: &Libvirt, target: &Target) -> Result<(), HostError> {
+        let counts = |it: &Reason| is_about_rules(it) || is_about_filter(it);
+        self.until_nothing(counts, libvirt, target)
+    }
+
+    /// Waits until no reason counts any more.
+    fn until_nothing(
+        &mut self,
+        counts: fn(&Reason) -> bool,
+        libvirt: &Libvirt,
+        target: &Target,
+    ) -> Result<(), HostError> {
         self.settle();
         let end = Instant::now() + LONGEST;
         loop {
-            let wrong = self.wrong(libvirt, target)?;
+            let wrong = self.wrong(counts, libvirt, target)?;
             let Some(wrong) = wrong else {
                 return Ok(());
             };
@@ -82,8 +102,13 @@ impl Prover {
         }
     }
 
-    /// What keeps the filter that the running guest has from being in force.
-    fn wrong(&mut self, libvirt: &Libvirt, target: &Target) -> Result<Option<Reason>, HostError> {
+    /// The first reason that counts.
+    fn wrong(
+        &mut self,
+        counts: fn(&Reason) -> bool,
+        libvirt: &Libvirt,
+        target: &Target,
+    ) -> Result<Option<Reason>, HostError> {
         let inventory = Inventory::of_guest(libvirt, &target.uuid)?;
         let scope = Scope {
             interface: Some(crate::frame::mac_text(target.mac)),
@@ -91,7 +116,7 @@ impl Prover {
         };
         let found = audit(&inventory, &self.policy, &scope, &mut self.references);
         let mut reasons = found.interfaces.into_iter().flat_map(|one| one.reasons);
-        Ok(reasons.find(is_about_rules))
+        Ok(reasons.find(counts))
     }
 }
 
@@ -109,6 +134,26 @@ fn is_about_rules(reason: &Reason) -> bool {
             | Reason::NoBridge(_)
             | Reason::NoBridgeNetfilter(_)
             | Reason::Bypass(_)
+    )
+}
+
+/// Whether it says that the running guest's filter is not one that keeps to the policy, or that this
+/// is not known.
+fn is_about_filter(reason: &Reason) -> bool {
+    matches!(
+        reason,
+        Reason::NoFilter(Definition::Live)
+            | Reason::SeveralFilters(Definition::Live)
+            | Reason::MissingFilter(Definition::Live, _)
+            | Reason::FilterDiffers { .. }
+            | Reason::Leaks {
+                definition: Definition::Live,
+                ..
+            }
+            | Reason::UnknownFilter {
+                definition: Definition::Live,
+                ..
+            }
     )
 }
 

@@ -8,33 +8,68 @@ use crate::host::inventory::Inventory;
 use crate::host::{gate, links};
 use crate::policy::Policy;
 
-/// Plans it for what an audit of the same scope has found.
-pub fn plan(inventory: &Inventory, policy: &Policy, scope: &Scope, found: &Audit) -> Plan {
-    let mut plan = Plan::default();
+/// Plans it for what an audit of the same scope has found: what all guests share first, then guest by
+/// guest, so that one that cannot be mended keeps no other from it.
+pub fn plans(inventory: &Inventory, policy: &Policy, scope: &Scope, found: &Audit) -> Vec<Plan> {
+    let mut shared = Plan::default();
     // A name that is still closed would close the next guest that gets it.
     let gone = gate::closed().unwrap_or_default().into_iter();
     let gone = gone.filter(|device| !links::exists(device));
-    plan.steps.extend(gone.map(Step::Free));
-    let subjects = scope.subjects(inventory);
+    shared.steps.extend(gone.map(Step::Free));
+    let mut guests: Vec<&str> = Vec::new();
     for report in &found.interfaces {
-        let subject = subjects.iter().find(|subject| {
-            subject.guest.name == report.guest
-                && subject.interface().mac == report.mac
-                && report.mac.is_some()
-        });
-        match subject {
-            Some(subject) => interface(inventory, policy, subject, report, &mut plan),
-            None => {
-                for reason in &report.reasons {
-                    plan.warn(
-                        format!("{}: {reason}", report.guest),
-                        reason.cure(&report.guest),
-                    );
-                }
+        if !guests.contains(&report.guest.as_str()) {
+            guests.push(&report.guest);
+        }
+    }
+    let subjects = scope.subjects(inventory);
+    let mut plans = Vec::new();
+    for name in guests {
+        let mut plan = Plan::default();
+        for report in found.interfaces.iter().filter(|it| it.guest == name) {
+            of_report(inventory, policy, &subjects, report, &mut plan);
+        }
+        if plan.refusals.is_empty() {
+            // Nobody's failure takes back what others have got.
+            let is_shared = |step: &Step| matches!(step, Step::Define { .. });
+            let (defined, own) = plan.steps.into_iter().partition(is_shared);
+            plan.steps = own;
+            let defined: Vec<Step> = defined;
+            for step in defined {
+                shared.push(step);
+            }
+        }
+        plans.push(plan);
+    }
+    if !shared.steps.is_empty() {
+        plans.insert(0, shared);
+    }
+    plans
+}
+
+fn of_report(
+    inventory: &Inventory,
+    policy: &Policy,
+    subjects: &[Subject<'_>],
+    report: &InterfaceReport,
+    plan: &mut Plan,
+) {
+    let subject = subjects.iter().find(|subject| {
+        subject.guest.name == report.guest
+            && subject.interface().mac == report.mac
+            && report.mac.is_some()
+    });
+    match subject {
+        Some(subject) => interface(inventory, policy, subject, report, plan),
+        None => {
+            for reason in &report.reasons {
+                plan.warn(
+                    format!("{}: {reason}", report.guest),
+                    reason.cure(&report.guest),
+                );
             }
         }
     }
-    plan
 }
 
 /// Leaves out the interfaces that nobody has asked to fence: without a name only those are

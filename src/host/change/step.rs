@@ -77,6 +77,21 @@ pub enum Step {
     Open(Target),
 }
 
+impl Step {
+    /// The interface that it is about.
+    pub fn target(&self) -> Option<&Target> {
+        match self {
+            Self::Config(change) | Self::Live(change) | Self::Saved(change) => Some(&change.target),
+            Self::Rebind(target)
+            | Self::Unbypass(target, _)
+            | Self::Rename { target, .. }
+            | Self::Enslave { target, .. }
+            | Self::Open(target) => Some(target),
+            Self::Define { .. } | Self::Undefine { .. } | Self::Free(_) => None,
+        }
+    }
+}
+
 /// A change of an interface's filterref.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {

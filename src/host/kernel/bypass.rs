@@ -89,8 +89,8 @@ pub struct Way<'a> {
     pub chain: &'static str,
     /// The option that names the device, such as `-i`.
     pub device_option: &'static str,
-    /// The option that names the bridge.
-    pub bridge_option: &'static str,
+    /// The options that name the bridge.
+    pub bridge_options: &'static [&'static str],
     /// Targets that let a frame past: `ACCEPT`, or in `broute` `DROP`.
     pub lets_past: &'static [&'static str],
 }
@@ -112,7 +112,8 @@ impl Way<'_> {
         let Some(target) = rule.target() else {
             return false;
         };
-        if self.lets_past.contains(&target) {
+        // A chain that was jumped to only returns to the one before.
+        if self.lets_past.contains(&target) && (target != "RETURN" || depth == 0) {
             return true;
         }
         // These change a frame and then accept it, unless they are told otherwise.
@@ -133,10 +134,15 @@ impl Way<'_> {
     fn may_match(&self, rule: &Rule, device: &str, bridge: Option<&str>) -> bool {
         let names = |option: &str, own: &str| {
             let named = rule.option(option);
+            let excluded = rule.excluded(option);
             named.is_none_or(|name| matches_name(name, own))
+                && excluded.is_none_or(|name| !matches_name(name, own))
         };
         names(self.device_option, device)
-            && bridge.is_none_or(|bridge| names(self.bridge_option, bridge))
+            && bridge.is_none_or(|bridge| {
+                let mut options = self.bridge_options.iter();
+                options.all(|option| names(option, bridge))
+            })
     }
 }
 
@@ -161,7 +167,7 @@ mod tests {
             table: "nat",
             chain: "PREROUTING",
             device_option: "-i",
-            bridge_option: "--logical-in",
+            bridge_options: &["--logical-in"],
             lets_past: &["ACCEPT", "RETURN"],
         };
         way.bypasses(9, device, Some("br0"))
@@ -171,7 +177,9 @@ mod tests {
     #[case::of_all("-j ACCEPT", 1)]
     #[case::of_this("-i vnet0 -j ACCEPT", 1)]
     #[case::of_another("-i vnet1 -j ACCEPT", 0)]
-    #[case::of_all_but_this("-i ! vnet0 -j ACCEPT", 1)]
+    #[case::of_all_but_this("-i ! vnet0 -j ACCEPT", 0)]
+    #[case::of_all_but_another("-i ! vnet1 -j ACCEPT", 1)]
+    #[case::of_all_but_its_bridge("! --logical-in br0 -j ACCEPT", 0)]
     #[case::of_some("-i vnet+ -j ACCEPT", 1)]
     #[case::of_its_bridge("--logical-in br0 -j ACCEPT", 1)]
     #[case::of_another_bridge("--logical-in br1 -j ACCEPT", 0)]
@@ -182,6 +190,8 @@ mod tests {
     #[case::a_redirect("-j redirect", 1)]
     #[case::a_chain_that_accepts("-j F\n-A F -p ARP -j ACCEPT", 1)]
     #[case::a_chain_that_drops("-j F\n-A F -p ARP -j DROP", 0)]
+    #[case::a_return("-j RETURN", 1)]
+    #[case::a_chain_that_returns("-j F\n-A F -j RETURN", 0)]
     #[case::a_circle("-j F\n-A F -j F", 0)]
     fn what_lets_frames_past(#[case] rule: &str, #[case] count: usize) {
         let found = found(&format!("-A PREROUTING {rule}\n"), "vnet0");

@@ -129,8 +129,13 @@ impl InterfaceRules {
         opens.or(all.first()).cloned()
     }
 
+    /// Whether nothing in the kernel is its own.
+    pub fn is_empty(&self) -> bool {
+        self.chains.is_empty() && self.hooks.is_empty()
+    }
+
     fn differences(&self, wanted: &Self) -> Vec<Difference> {
-        if self.chains.is_empty() && self.hooks.is_empty() && !wanted.chains.is_empty() {
+        if self.is_empty() && !wanted.chains.is_empty() {
             return vec![Difference::Nothing];
         }
         let text = |(_, rule): &(Layer, String)| rule.clone();

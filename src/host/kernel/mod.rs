@@ -235,11 +235,21 @@ impl Ruleset {
         }
         for (layer, tool) in LAYER3 {
             if rules.has(layer) {
-                let way = self.forwarding(layer, tool);
-                let chain = way.tables.chain(way.table, way.chain);
-                let leads = |rule: &Rule| rule.target() == Some(BASES[0].1);
-                let before = chain.iter().position(leads).unwrap_or(chain.len());
-                out.extend(way.bypasses(before, device, bridge));
+                for (way, (_, to)) in self.forwarding(layer, tool).into_iter().zip(BASES) {
+                    let chain = way.tables.chain(way.table, way.chain);
+                    let leads = |rule: &Rule| rule.target() == Some(to);
+                    let before = chain.iter().position(leads).unwrap_or(chain.len());
+                    let found = way.bypasses(before, device, bridge).into_iter();
+                    // The jumps of libvirt itself lead to the filter.
+                    let is_own = |it: &Bypass| {
+                        let leads_to = it.rule.strip_prefix("-j ");
+                        BASES.iter().any(|(_, to)| leads_to == Some(to))
+                    };
+                    let new: Vec<_> = found
+                        .filter(|it| !is_own(it) && !out.contains(it))
+                        .collect();
+                    out.extend(new);
+                }
             }
         }
         out
@@ -267,32 +277,37 @@ impl Ruleset {
 
     /// What a frame from the interface and one to it come through at layer 2.
     fn layer2(&self) -> [Way<'_>; 2] {
-        let way = |chain, device_option, bridge_option| Way {
+        let way = |chain, device_option, bridge_options| Way {
             tables: &self.ebtables,
             tool: "ebtables",
             table: "nat",
             chain,
             device_option,
-            bridge_option,
+            bridge_options,
             lets_past: &["ACCEPT", "RETURN"],
         };
         [
-            way("PREROUTING", "-i", "--logical-in"),
-            way("POSTROUTING", "-o", "--logical-out"),
+            way("PREROUTING", "-i", &["--logical-in"]),
+            way("POSTROUTING", "-o", &["--logical-out"]),
         ]
     }
 
-    /// What a bridged packet comes through at layer 3.
-    fn forwarding(&self, layer: Layer, tool: &'static str) -> Way<'_> {
-        Way {
+    /// What a bridged packet from the interface and one to it come through at layer 3.
+    fn forwarding(&self, layer: Layer, tool: &'static str) -> [Way<'_>; 2] {
+        let way = |device_option, bridge_options| Way {
             tables: self.tables(layer),
             tool,
             table: "filter",
             chain: "FORWARD",
-            device_option: "--physdev-in",
-            bridge_option: "-i",
+            device_option,
+            bridge_options,
             lets_past: &["ACCEPT", "RETURN"],
-        }
+        };
+        // Those to it come under libvirt's rules where they are bridged, from the same bridge.
+        [
+            way("--physdev-in", &["-i"]),
+            way("--physdev-out", &["-i", "-o"]),
+        ]
     }
 
     /// Position of the jump into the interface's chains; past the end where there is none.

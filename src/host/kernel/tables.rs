@@ -78,6 +78,15 @@ impl Rule {
         }
     }
 
+    /// The value of an option where it is negated: before it, as iptables writes, or before the value.
+    pub fn excluded(&self, name: &str) -> Option<&str> {
+        let words: Vec<&str> = self.text.split_whitespace().collect();
+        words.windows(3).find_map(|it| match *it {
+            ["!", option, value] | [option, "!", value] if option == name => Some(value),
+            _ => None,
+        })
+    }
+
     /// Where it leads: the chain or verdict behind `-j` or `-g`.
     pub fn target(&self) -> Option<&str> {
         self.option("-j").or_else(|| self.option("-g"))
@@ -114,5 +123,10 @@ mod tests {
         assert_eq!(option("! -i vnet0 -j DROP", "-i"), None);
         assert_eq!(option("-i ! vnet0 -j DROP", "-i"), None);
         assert_eq!(option("-j", "-j"), None);
+        for text in ["-p ARP ! -i vnet0 -j DROP", "-i ! vnet0 -j DROP"] {
+            let rule = Rule { text: text.into() };
+            assert_eq!(rule.excluded("-i"), Some("vnet0"), "{text}");
+            assert_eq!(rule.excluded("-p"), None, "{text}");
+        }
     }
 }

@@ -291,6 +291,22 @@ fn layer_3_counts_with_what_leads_to_it() {
     ));
 }
 
+/// What comes to a guest meets its filter in the second of libvirt's chains.
+#[rstest]
+#[case::of_all("-j ACCEPT", 1)]
+#[case::of_this("-m physdev --physdev-out vnet0 -j ACCEPT", 1)]
+#[case::of_another("-m physdev --physdev-out vnet1 -j ACCEPT", 0)]
+#[case::of_all_but_this("-m physdev ! --physdev-out vnet0 -j ACCEPT", 0)]
+fn an_accept_between_libvirts_chains_is_a_way_to_the_guest(
+    #[case] rule: &str,
+    #[case] count: usize,
+) {
+    let out = "-A FORWARD -j libvirt-out\n";
+    let text = IPTABLES.replace(out, &format!("-A FORWARD {rule}\n{out}"));
+    let (ruleset, rules) = layer3(&text);
+    assert_eq!(ruleset.bypasses("vnet0", Some("br0"), &rules).len(), count);
+}
+
 #[rstest]
 #[case::of_all("-A FORWARD -j ACCEPT\n", 1)]
 #[case::of_another_bridge("-A FORWARD -i virbr9 -j ACCEPT\n", 0)]

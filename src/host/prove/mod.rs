@@ -110,18 +110,35 @@ pub fn prove(libvirt: &Libvirt, policy: &Policy, live: &Interface) -> Result<Pro
     Ok(judge(&shots, &before, &after))
 }
 
+/// How the names of a proof's taps begin and end; the process stands between. At most 15 characters:
+/// process numbers have at most seven digits.
+const PREFIX: &str = "lf";
+const SIDES: [char; 2] = ['g', 'b'];
+
+/// Whether a proof that is running has made the tap: no guest's frames come through it.
+pub fn is_of_a_proof(tap: &str) -> bool {
+    let process = tap
+        .strip_prefix(PREFIX)
+        .and_then(|it| it.strip_suffix(SIDES));
+    let process = process.and_then(|digits| u32::from_str_radix(digits, 16).ok());
+    process.is_some_and(|process| {
+        let name = std::fs::read_to_string(format!("/proc/{process}/comm"));
+        name.is_ok_and(|name| name.trim() == env!("CARGO_PKG_NAME"))
+    })
+}
+
 impl<'a> Stage<'a> {
     fn set(libvirt: &'a Libvirt, bridge: &str) -> Result<Self, HostError> {
         let run = std::process::id();
-        // At most 15 characters; process numbers have at most seven.
         let tap = |side| {
-            let name = format!("lf{run:x}{side}");
+            let name = format!("{PREFIX}{run:x}{side}");
             Tap::open_on(&name, bridge).map_err(HostError::Lab)
         };
+        let [guest, behind] = SIDES;
         Ok(Self {
             libvirt,
-            guest: tap("g")?,
-            behind: tap("b")?,
+            guest: tap(guest)?,
+            behind: tap(behind)?,
             run,
             bound: false,
         })

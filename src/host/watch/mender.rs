@@ -127,11 +127,12 @@ impl Mender {
         let found = audit::audit(&inventory, &self.policy, &everything, prover.references());
         let guests: BTreeSet<&str> = nics.iter().map(|(_, nic)| nic.guest.as_str()).collect();
         let (mut done, mut failed) = (Vec::new(), Vec::new());
-        for guest in guests {
-            let meant = |one: &&InterfaceReport| one.guest == guest && is_wanted(one, &self.policy);
-            let interfaces = found.interfaces.iter().filter(meant).cloned().collect();
-            let found = Audit { interfaces };
-            let plan = repair::plan(&inventory, &self.policy, &everything, &found);
+        let meant = |one: &&InterfaceReport| {
+            guests.contains(one.guest.as_str()) && is_wanted(one, &self.policy)
+        };
+        let interfaces = found.interfaces.iter().filter(meant).cloned().collect();
+        let found = Audit { interfaces };
+        for plan in repair::plans(&inventory, &self.policy, &everything, &found) {
             match execute(&libvirt, &plan, &mut prover) {
                 Ok(steps) => done.extend(steps),
                 Err(why) => failed.push(why),

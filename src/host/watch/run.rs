@@ -11,6 +11,7 @@ use super::rule_events::RuleEvents;
 use super::service::Service;
 use super::tables::Tables;
 use crate::host::gate::{self, GateError};
+use crate::host::prove::is_of_a_proof;
 use crate::policy::Policy;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
@@ -264,6 +265,8 @@ impl Watcher {
             .map_err(|source| WatchError::Source { what, source })?;
         for event in events {
             let bridge = match &event {
+                // A proof in place needs its taps open, and no guest has them.
+                super::LinkEvent::Joined { tap, .. } if is_of_a_proof(tap) => continue,
                 super::LinkEvent::Joined { bridge, .. } => Some(bridge.as_str()),
                 _ => None,
             };

@@ -88,7 +88,7 @@ impl Machine {
                 let why = judged.reasons.join("; ");
                 self.fall(std::slice::from_ref(name), &why, &BTreeSet::new(), out);
             }
-            (Standing::OtherContent | Standing::Open, _) => {}
+            (Standing::OtherContent | Standing::Open, _) => self.close_again(name, out),
             (Standing::Unfilterable, _) => device.phase = Phase::Unfilterable,
         }
         self.tell_of(judged, is_news, out);
@@ -96,6 +96,15 @@ impl Machine {
             self.open([name.clone()], out);
         }
         sure
+    }
+
+    /// Closes what has fallen before, and what something else than this watcher has opened since.
+    fn close_again(&mut self, name: &String, out: &mut Vec<Action>) {
+        let is_closed = self.closed.contains(name) || self.others.contains_key(name);
+        if !is_closed && !self.orders.alert_only {
+            self.closed.insert(name.clone());
+            out.push(Action::CloseAgain(vec![name.clone()]));
+        }
     }
 
     /// Tells once what is not as it must be.
