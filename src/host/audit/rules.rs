@@ -97,7 +97,9 @@ fn compare(installed: &Installed<'_>, has: &InterfaceRules, out: &mut Vec<Reason
         out.push(if has.is_empty() {
             Reason::Rules(Difference::Nothing)
         } else {
-            Reason::NoReference("libvirt does not have its filter any more".to_owned())
+            Reason::NoReference(
+                "libvirt does not have its filter any more, or one that it refers to".to_owned(),
+            )
         });
         return;
     };

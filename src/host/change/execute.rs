@@ -151,7 +151,7 @@ impl Executor<'_> {
             Step::Rebind(target) => self.rebind(target),
             Step::Unbypass(_, bypass) => tools::run(&bypass.cure),
             Step::Rename { target, from, to } => {
-                let was_closed = closed_before(&[from, to])?;
+                let was_closed = close(&[from, to])?;
                 tools::run(&format!("ip link set {from} name {to}"))?;
                 self.proven(target, was_closed)?;
                 Ok(gate::open(&[from, to])?)
@@ -161,7 +161,7 @@ impl Executor<'_> {
                 device,
                 bridge,
             } => {
-                let was_closed = closed_before(&[device])?;
+                let was_closed = close(&[device])?;
                 tools::run(&format!("ip link set {device} master {bridge}"))?;
                 self.open(target, was_closed)
             }
@@ -180,7 +180,7 @@ impl Executor<'_> {
         let Some(device) = exchanged else {
             return self.update(change, flags);
         };
-        let was_closed = closed_before(&[device])?;
+        let was_closed = close(&[device])?;
         match self
             .update(change, flags)
             .and_then(|()| self.proven(target, false))
@@ -233,7 +233,7 @@ impl Executor<'_> {
     /// same: what is there proves nothing.
     fn rebind(&mut self, target: &Target) -> Result<(), HostError> {
         let device = device(target)?;
-        let was_closed = closed_before(&[device])?;
+        let was_closed = close(&[device])?;
         let domain = self.libvirt.guest(&target.uuid)?;
         let defined = definition(&domain, target, sys::VIR_DOMAIN_AFFECT_LIVE)?;
         let interface = defined.domain.interfaces.iter();
@@ -274,8 +274,8 @@ fn still_closed(plan: &Plan) -> Vec<String> {
     devices.into_iter().collect()
 }
 
-/// Closes devices for a step; whether one of them was closed before.
-fn closed_before(devices: &[&str]) -> Result<bool, HostError> {
+/// Closes devices for a step, and tells whether one of them was closed before.
+fn close(devices: &[&str]) -> Result<bool, HostError> {
     let before = gate::closed()?;
     gate::close(devices)?;
     Ok(devices.iter().any(|device| before.contains(*device)))
