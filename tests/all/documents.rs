@@ -396,3 +396,25 @@ fn what_check_prints_fits_its_schema() {
         assert_eq!(errors, Vec::<String>::new(), "{arguments:?}");
     }
 }
+
+/// With that setting a libvirtd that AppArmor confines, as on Debian and Ubuntu, starts no ebtables, and
+/// the lab in which rules are judged is made by such a libvirtd (found in a host with AppArmor).
+#[test]
+fn the_units_leave_the_labs_libvirtd_its_tools() {
+    for unit in ["watch", "audit"] {
+        let path = format!(
+            "{}/dist/systemd/lanfence-{unit}.service",
+            env!("CARGO_MANIFEST_DIR")
+        );
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        let mut lines = text.lines();
+        assert!(
+            !lines.any(|line| line.starts_with("NoNewPrivileges=")),
+            "{path}"
+        );
+        assert!(
+            text.contains("CAP_SYS_ADMIN"),
+            "{path}: without it systemd sets it by itself"
+        );
+    }
+}

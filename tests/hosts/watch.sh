@@ -41,11 +41,17 @@ lose() {
 }
 
 systemctl start libvirtd
-if compgen -G "target/debian/lanfence_*.deb" >/dev/null; then
-    dpkg -i target/debian/lanfence_*.deb || { echo "FAILED: the package cannot be installed"; exit 1; }
+# A package that is older than what it is made of would be another program.
+deb=$(compgen -G "target/debian/lanfence_*.deb" | head -1)
+if [ -n "$deb" ] && [ -n "$(find src dist Cargo.lock -newer "$deb" -print -quit)" ]; then
+    echo "$deb is older than its sources: it is not installed (cargo xtask package makes a new one)"
+    deb=
+fi
+if [ -n "$deb" ]; then
+    dpkg -i "$deb" || { echo "FAILED: the package cannot be installed"; exit 1; }
     package=1
 else
-    echo "there is no package: the program and the units are put where it would put them"
+    echo "there is no package of today: the program and the units are put where it would put them"
     install "$(command -v lanfence)" /usr/bin/lanfence
     install -m 644 dist/systemd/* /etc/systemd/system/
     mkdir -p /etc/lanfence
