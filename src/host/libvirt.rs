@@ -318,6 +318,9 @@ impl Libvirt {
         let error = (deleted < 0).then(Error::last_error);
         // SAFETY: as above.
         unsafe { sys::virNWFilterBindingFree(binding) };
+        // Somebody else was quicker.
+        let is_gone = |error: &Error| error.code() == Enum::Known(ErrorNumber::NoNwfilterBinding);
+        let error = error.filter(|error| !is_gone(error));
         error.map_or(Ok(()), |error| Err(HostError::libvirt(doing(), &error)))
     }
 }

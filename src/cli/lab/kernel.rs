@@ -85,8 +85,28 @@ async fn answers(cases: &[Case], backend: Backend) -> Result<Vec<Answer>, LabErr
     cases.iter().map(|case| answer(&mut pair, case)).collect()
 }
 
-/// Takes a case as far as libvirt lets it, and leaves nothing of it behind.
+/// How often a case is measured whose frames came late. A busy machine has one in some thousand
+/// (measured: docs/measurements.md#M9), and a late frame would be taken for the next one.
+const TRIES: usize = 3;
+
+/// The answer of a case in which no frame came late.
 fn answer(pair: &mut Pair, case: &Case) -> Result<Answer, LabError> {
+    let mut late = Vec::new();
+    for _ in 0..TRIES {
+        let answer = answer_once(pair, case)?;
+        late = pair.drain()?;
+        if late.is_empty() {
+            return Ok(answer);
+        }
+    }
+    Err(LabError::host(
+        format!("{} frames came late in each of {TRIES} tries", late.len()),
+        "try again when the machine is less busy",
+    ))
+}
+
+/// Takes a case as far as libvirt lets it, and leaves nothing of it behind.
+fn answer_once(pair: &mut Pair, case: &Case) -> Result<Answer, LabError> {
     let mut answer = Answer {
         open: carried(pair, case)?,
         ..Answer::default()
@@ -103,7 +123,6 @@ fn answer(pair: &mut Pair, case: &Case) -> Result<Answer, LabError> {
     for name in defined.iter().rev() {
         pair.libvirt.undefine_filter(name)?;
     }
-    pair.drain()?;
     Ok(answer)
 }
 

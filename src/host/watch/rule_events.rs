@@ -4,6 +4,7 @@ use super::look::is_temporary;
 use super::tables::{Part, Place};
 use crate::host::gate;
 use crate::host::netlink::{Attributes, NETFILTER, NFTABLES, Socket, messages};
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::socket::SockProtocol;
 use std::collections::BTreeSet;
 use std::io;
@@ -11,6 +12,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 /// `NFNLGRP_NFTABLES`, as a bit of the mask.
 const GROUP: u32 = 1 << 6;
+/// Longest wait for the name of who made a change: the tap is closed after it.
+const WHO_MS: u16 = 10;
+
 /// `NFPROTO_NETDEV`.
 const NETDEV: u8 = 5;
 /// Kinds of notifications.
@@ -162,9 +166,16 @@ impl RuleEvents {
     /// # Errors
     /// The operating system's error; lost notifications are none.
     pub fn changes(&mut self) -> io::Result<Changes> {
-        let (mut changes, mut read) = (Changes::default(), 0);
+        let (mut changes, mut read, mut waited) = (Changes::default(), 0, false);
         while read < AT_ONCE {
             match self.socket.receive(&mut self.buffer) {
+                // Who made a change is told behind it, and may be told a moment later.
+                Ok(None) if changes.counts && !changes.overrun && !waited => {
+                    waited = true;
+                    let mut polled = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
+                    // A signal ends the waiting; nothing but a name is lost.
+                    let _ = poll(&mut polled, WHO_MS);
+                }
                 Ok(None) => break,
                 Ok(Some(bytes)) => {
                     read += bytes.len();
