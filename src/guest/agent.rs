@@ -20,6 +20,10 @@ pub struct AgentClient {
     slowness: Slowness,
 }
 
+/// Longest wait for the rest of the console of a guest whose port has ended: none where the console
+/// has ended too.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 impl AgentClient {
     /// Uses an open socket; the console tells when the guest dies meanwhile. Waits are those
     /// of a machine of this slowness.
@@ -58,7 +62,15 @@ impl AgentClient {
         let (reader, writer) = (&mut self.reader, &mut self.writer);
         let exchange = Self::exchange(reader, writer, &line, (id, &doing), last);
         let reply = tokio::select! {
-            reply = exchange => reply?,
+            reply = exchange => match reply {
+                // What it said last may not have been read yet, and says more.
+                Err(error @ GuestError::Died { .. }) => {
+                    let words = death(&mut console, &doing);
+                    let said = tokio::time::timeout(slowness.stretch(LAST_WORDS), words).await;
+                    return Err(said.unwrap_or(error));
+                }
+                reply => reply?,
+            },
             error = death(&mut console, &doing) => return Err(error),
             () = tokio::time::sleep(deadline) => {
                 return Err(GuestError::Deadline {
