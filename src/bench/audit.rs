@@ -6,7 +6,7 @@ use crate::domain::FilterBinding;
 use crate::frame::mac_text;
 use crate::host::audit::{Reason, Scope, audit};
 use crate::host::reference::{Prepared, References};
-use crate::host::{Defined, Guest, InterfaceRules, Inventory, RuleTexts, Ruleset};
+use crate::host::{Defined, Fences, Guest, InterfaceRules, Inventory, RuleTexts, Ruleset};
 use crate::nwfilter::evaluate::Backend;
 use crate::nwfilter::{generate, write};
 use crate::policy::Policy;
@@ -166,6 +166,7 @@ fn inventory(
         networks: HashMap::new(),
         filters: filters.clone(),
         bindings,
+        fences: Ok(Fences::default()),
         rules: Ok(rules),
         backend: Backend::Ebtables,
         // Keeps nothing that an audit of this host may find.

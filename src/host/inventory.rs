@@ -2,11 +2,13 @@
 //! rules, however many guests there are.
 
 use super::error::HostError;
+use super::fences::Fences;
 use super::kernel::{self, Ruleset};
 use super::libvirt::{self, Libvirt};
 use crate::domain::{Domain as Definition, FilterBinding, Network, Snapshot};
 use crate::nwfilter::evaluate::Backend;
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use virt::domain::Domain;
 use virt::enumutil::Enum;
 use virt::error::{Error, ErrorNumber};
@@ -22,6 +24,8 @@ pub struct Inventory {
     pub filters: HashMap<String, String>,
     /// The bindings, by device.
     pub bindings: HashMap<String, FilterBinding>,
+    /// What lanfence has fenced, or why that cannot be told.
+    pub fences: Result<Fences, String>,
     /// The kernel's rules, or why they cannot be seen.
     pub rules: Result<Ruleset, String>,
     /// The back end of libvirt's nwfilter.
@@ -115,6 +119,7 @@ impl Inventory {
             bindings: bindings.collect(),
             backend: libvirt.backend()?,
             version: libvirt.version()?,
+            fences: fences(),
             // Last, so that no guest is missed whose rules were made meanwhile.
             rules: rules(),
         })
@@ -125,11 +130,29 @@ impl Inventory {
         self.rules = rules();
     }
 
+    /// Whether there is a guest of this UUID.
+    pub fn has(&self, uuid: &str) -> bool {
+        self.guests.iter().any(|guest| guest.uuid == uuid)
+    }
+
     /// The guest of this name or UUID.
     pub fn guest(&self, name: &str) -> Option<&Guest> {
         let mut guests = self.guests.iter();
         guests.find(|guest| guest.name == name || guest.uuid == name)
     }
+}
+
+fn fences() -> Result<Fences, String> {
+    let why = |error: HostError| match error {
+        // What carries the filter is kept in mind again.
+        HostError::File { ref source, .. } if source.kind() == ErrorKind::InvalidData => {
+            format!(
+                "{error}\n  cure: take the file away, then run `lanfence apply` for each guest again"
+            )
+        }
+        other => other.to_string(),
+    };
+    Fences::read().map_err(why)
 }
 
 fn rules() -> Result<Ruleset, String> {

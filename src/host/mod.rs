@@ -5,6 +5,7 @@
 pub mod audit;
 pub mod change;
 mod error;
+mod fences;
 pub mod gate;
 pub mod init;
 mod inventory;
@@ -16,10 +17,12 @@ pub mod prove;
 pub mod reference;
 pub mod report;
 mod rule_cache;
+mod state_directory;
 mod tools;
 pub mod watch;
 
 pub use error::HostError;
+pub use fences::Fences;
 pub use inventory::{Defined, Guest, Inventory};
 pub use kernel::{InterfaceRules, RuleTexts, Ruleset};
 pub use libvirt::{Access, Libvirt, must_be_here};

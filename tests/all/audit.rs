@@ -216,3 +216,111 @@ fn what_is_named_must_be_there() {
         host.lanfence(&["audit", "--bridge", "br0"]).ended(1);
     });
 }
+
+/// States and words of everything that the audit tells of.
+fn all(found: &serde_json::Value) -> Vec<String> {
+    let interfaces = found["interfaces"].as_array().into_iter().flatten();
+    let told = interfaces.map(|one| {
+        let reasons = one["reasons"].as_array().into_iter().flatten();
+        let messages = reasons.filter_map(|reason| reason["message"].as_str());
+        let messages: Vec<&str> = messages.collect();
+        let state = one["state"].as_str().unwrap_or_default();
+        format!("{state}: {}", messages.join("; "))
+    });
+    told.collect()
+}
+
+const PCI: &str = "<hostdev mode='subsystem' type='pci' managed='no'><source>\
+     <address domain='0' bus='3' slot='0' function='0'/></source></hostdev>";
+
+/// A way out that no filter sees is told of wherever it is: what does not run yet may run tomorrow.
+#[test]
+fn another_way_out_is_found_in_every_definition() {
+    on_a_small_host(
+        "audit::another_way_out_is_found_in_every_definition",
+        |host| {
+            host.define("bare", PCI);
+            let (code, found) = host.audit(&["bare"]);
+            assert_eq!(
+            (code, all(&found)),
+            (1, vec!["unfilterable: the persistent definition has another way out: the PCI device 0000:03:00.0 of the host".to_owned()])
+        );
+            host.start("web", &on_bridge(1, ""));
+            host.lanfence(&["apply", "web"]).ended(0);
+            assert_eq!(host.audit(&["web"]).0, 0);
+            let guest = host.libvirt.guest("web").unwrap();
+            let flags = virt_sys::VIR_DOMAIN_AFFECT_CONFIG;
+            guest
+                .attach_device_flags(PCI, flags)
+                .expect("libvirt takes it");
+            let (code, found) = host.audit(&["web"]);
+            assert_eq!(code, 1);
+            assert!(
+                all(&found)[1].starts_with("drifted: the persistent definition"),
+                "{found:#}"
+            );
+            guest
+                .detach_device_flags(PCI, flags)
+                .expect("libvirt takes it");
+            // The next start would have it on macvtap.
+            let macvtap = on_bridge(1, "").replace("type='bridge'", "type='direct'");
+            let macvtap = macvtap.replace("bridge='br0'", "dev='lo'");
+            guest
+                .update_device_flags(&macvtap, flags)
+                .expect("libvirt takes it");
+            let (code, found) = host.audit(&["web"]);
+            assert_eq!((code, all(&found).len()), (1, 1));
+            assert!(all(&found)[0].contains("macvtap"), "{found:#}");
+        },
+    );
+}
+
+/// libvirt starts by the files: those of every filter that a guest has are looked at.
+#[test]
+fn the_files_of_all_its_filters_are_looked_at() {
+    on_a_small_host(
+        "audit::the_files_of_all_its_filters_are_looked_at",
+        |host| {
+            let inner =
+                "<filter name='inner'><rule action='drop' direction='out'><arp/></rule></filter>";
+            let outer = "<filter name='outer'><filterref filter='inner'/></filter>";
+            host.libvirt.define_filter("inner", inner).unwrap();
+            host.libvirt.define_filter("outer", outer).unwrap();
+            host.start("web", &on_bridge(1, "<filterref filter='outer'/>"));
+            assert!(!kinds(&host.audit(&[]).1).contains(&"filter-file"));
+            std::fs::remove_file("/etc/libvirt/nwfilter/inner.xml").unwrap();
+            let (_, found) = host.audit(&[]);
+            assert!(kinds(&found).contains(&"filter-file"), "{found:#}");
+            let _ = host.lanfence(&["repair", "web"]);
+            assert!(!kinds(&host.audit(&[]).1).contains(&"filter-file"));
+        },
+    );
+}
+
+/// What a saved image has, the next start has, whatever the definition says.
+#[test]
+fn an_interface_of_the_saved_image_alone_is_open_and_is_repaired() {
+    let name = "audit::an_interface_of_the_saved_image_alone_is_open_and_is_repaired";
+    on_a_small_host(name, |host| {
+        let guest = host.start("web", &on_bridge(1, ""));
+        guest.managed_save(0).expect("it is saved");
+        let [bare, _] = host.definitions(&guest);
+        let other = bare.replace("52:54:00:00:00:01", "52:54:00:00:00:05");
+        host.libvirt
+            .connection()
+            .define_domain_xml(&other)
+            .expect("libvirt takes it");
+        host.lanfence(&["apply", "web"]).ended(0);
+        let (code, found) = host.audit(&[]);
+        assert_eq!(code, 1, "{found:#}");
+        let open = all(&found)
+            .iter()
+            .filter(|it| it.starts_with("open: the saved image"))
+            .count();
+        assert_eq!(open, 1, "{found:#}");
+        host.lanfence(&["repair", "web"]).ended(0);
+        assert_eq!(host.audit(&[]).0, 0);
+        guest.create().expect("it goes on");
+        assert_eq!(host.audit(&[]).0, 0, "as it was saved");
+    });
+}

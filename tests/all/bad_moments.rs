@@ -152,12 +152,12 @@ fn on_a_full_disk_nothing_is_changed() {
             "-t",
             "tmpfs",
             "-o",
-            "size=4k",
+            "size=64k",
             "full",
             "/run/lanfence/state",
         ];
         run("mount", &room);
-        std::fs::write("/run/lanfence/state/filler", [0; 4096]).expect("this much room");
+        std::fs::write("/run/lanfence/state/filler", vec![0; 65536]).expect("this much room");
 
         let ran = host.lanfence(&["apply", "--replace", "web"]).ended(3);
         assert!(ran.err.contains("/run/lanfence/state"), "{}", ran.err);

@@ -94,6 +94,8 @@ mod page;
 #[cfg(feature = "lab")]
 mod partitions;
 #[cfg(feature = "lab")]
+mod recreated;
+#[cfg(feature = "lab")]
 mod replay;
 #[cfg(feature = "lab")]
 mod replay_frames;

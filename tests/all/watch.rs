@@ -1,12 +1,13 @@
 //! `lanfence watch` on a small host: fences that fall are closed, mended, proven and opened.
 
-use crate::small_host::{SmallHost, on_a_small_host, on_bridge, run, until};
+use crate::small_host::{self, SmallHost, on_a_small_host, on_bridge, run, until};
 use lanfence::host::gate;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 use std::fs::File;
 use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -50,7 +51,7 @@ impl Watcher {
     /// Waits until systemd would show this.
     #[track_caller]
     fn until_status(&mut self, wanted: &str) {
-        let end = Instant::now() + Duration::from_secs(60);
+        let end = Instant::now() + small_host::LONGEST;
         while self.status != wanted {
             assert!(
                 Instant::now() < end,
@@ -79,7 +80,7 @@ impl Watcher {
     /// The next line of one of these events that was not read yet.
     #[track_caller]
     fn until_event(&mut self, events: &[&str]) -> Value {
-        let end = Instant::now() + Duration::from_secs(60);
+        let end = Instant::now() + small_host::LONGEST;
         loop {
             let log = self.log();
             let whole = log.rfind('\n').map_or(0, |end| end + 1);
@@ -367,4 +368,28 @@ fn a_renamed_tap_is_closed_and_gets_its_name_back() {
             watcher.end();
         },
     );
+}
+
+/// No `[fence]` names it, and its definition tells nothing: that it was fenced is known all the same.
+#[test]
+fn an_interface_in_the_place_of_a_fenced_one_is_closed_and_fenced() {
+    let name = "watch::an_interface_in_the_place_of_a_fenced_one_is_closed_and_fenced";
+    on_a_small_host(name, |host| {
+        fenced_guest(host);
+        let mut watcher = Watcher::start(host, &[]);
+        watcher.until_status(FENCED);
+        let kept = "/run/lanfence/state/fenced.json";
+        until("it is kept in mind", || Path::new(kept).exists());
+        let guest = host.libvirt.guest("web").expect("it is there");
+        guest.destroy().expect("it runs");
+        guest.undefine().expect("libvirt forgets it");
+        watcher.until_status("0 of 0 interfaces are fenced");
+        host.start("web", &on_bridge(9, ""));
+        let found = watcher.until_event(&["not-fenced"]);
+        assert_eq!(found["guest"], "web", "{found}");
+        watcher.until_event(&["fenced"]);
+        watcher.until_status(FENCED);
+        assert_eq!(host.audit(&[]).0, 0);
+        watcher.end();
+    });
 }

@@ -16,7 +16,7 @@ pub fn entered(test: &str) -> bool {
         return true;
     }
     let mut unshare = Command::new("timeout");
-    unshare.args(["120", "unshare", "--net", "--mount"]);
+    unshare.args(["600", "unshare", "--net", "--mount"]);
     if !nix::unistd::geteuid().is_root() {
         unshare.arg("--map-root-user");
     }

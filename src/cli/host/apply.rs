@@ -1,7 +1,7 @@
 //! `lanfence apply`: fences guests.
 
 use super::bridging::recipe;
-use super::change::{ChangeOptions, Guests, execute, record, refuse, show, warn};
+use super::change::{ChangeOptions, Guests, execute, record, refuse, remember, show, warn};
 use crate::cli::failure::Failure;
 use crate::cli::output::say;
 use crate::host::Inventory;
@@ -57,7 +57,14 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         return Ok(Exit::Pass.into());
     }
     prover.ask_ahead(ahead(inventory, policy, &plan));
-    execute(&host.libvirt, &plan, &mut prover, &mut record()?)?;
+    // Before anything is changed, as the record of what is replaced is.
+    let is_new = remember(inventory, &host, true)?;
+    let done = execute(&host.libvirt, &plan, &mut prover, &mut record()?);
+    if let (Err(_), true, Ok(before)) = (&done, is_new, &inventory.fences) {
+        // What is kept in mind too much is told by the next audit; the failure itself matters more.
+        let _ = before.write();
+    }
+    done?;
     warn(&plan)?;
     let mut told = String::new();
     for target in &plan.proven {

@@ -4,7 +4,7 @@ use super::connection::{ConnectOption, ScopeOptions, failure};
 use crate::cli::failure::Failure;
 use crate::cli::options::PolicyOption;
 use crate::cli::output::say;
-use crate::host::audit::Scope;
+use crate::host::audit::{Scope, fences_to_keep};
 use crate::host::change::{
     ExecuteError, Executor, Lock, Plan, Prover, Record, Refusal, record_file,
 };
@@ -68,6 +68,8 @@ impl ChangeOptions {
         let libvirt = self.connect.open(Access::Write)?;
         let inventory = Inventory::take(&libvirt).map_err(failure)?;
         scope.check(&inventory).map_err(failure)?;
+        let broken = |why: &String| Failure::new(Exit::Host, why.clone());
+        inventory.fences.as_ref().map_err(broken)?;
         Ok(Host {
             policy,
             scope,
@@ -82,6 +84,17 @@ impl Host {
     /// Knows when the policy's rules are in force there.
     pub fn prover(&self) -> Prover {
         Prover::new(self.policy.clone(), References::of(&self.inventory))
+    }
+}
+
+/// Keeps in mind which of the interfaces that are meant are fenced; all of them where the user has just
+/// asked for it (`anew`). Tells whether that is new.
+pub fn remember(inventory: &Inventory, host: &Host, anew: bool) -> Result<bool, Failure> {
+    let subjects = host.scope.subjects(inventory);
+    let kept = fences_to_keep(inventory, &host.policy, &subjects, anew);
+    match kept.map_err(|why| Failure::new(Exit::Host, why))? {
+        Some(fences) => fences.write().map_err(failure).map(|()| true),
+        None => Ok(false),
     }
 }
 

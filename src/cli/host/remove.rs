@@ -1,6 +1,6 @@
 //! `lanfence remove`: takes away what `apply` put there.
 
-use super::change::{ChangeOptions, Guests, execute, record, refuse, show, warn};
+use super::change::{ChangeOptions, Guests, Host, execute, record, refuse, show, warn};
 use super::connection::failure;
 use crate::cli::failure::Failure;
 use crate::cli::output::say;
@@ -28,11 +28,38 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
     }
     execute(&host.libvirt, &plan, &mut host.prover(), &mut record)?;
     forget(&plan.steps, record)?;
+    let is_forgotten = forget_fences(&host)?;
     warn(&plan)?;
-    if plan.steps.is_empty() {
+    let takes_away = |step: &Step| matches!(step, Step::Config(_) | Step::Live(_));
+    if is_forgotten && !plan.steps.iter().any(takes_away) {
+        say("that lanfence has fenced it is forgotten: no definition had the filter any more\n")?;
+    } else if plan.steps.is_empty() {
         say("nothing was changed: there was nothing of lanfence's\n")?;
     }
     Ok(Exit::Pass.into())
+}
+
+/// No interface that is meant is one to be fenced any more, nor one that a guest which is named had
+/// once. Tells whether one was.
+fn forget_fences(host: &Host) -> Result<bool, Failure> {
+    let (inventory, filter) = (&host.inventory, &host.policy.name);
+    let broken = |why: &String| Failure::new(Exit::Host, why.clone());
+    let before = inventory.fences.as_ref().map_err(broken)?;
+    let mut fences = before.clone();
+    for subject in host.scope.subjects(inventory) {
+        let mac = subject.interface().mac;
+        fences.forget(filter, &subject.guest.uuid, Some(mac.unwrap_or_default()));
+    }
+    if host.scope.interface.is_none() {
+        let guests = host.scope.guests.iter();
+        for guest in guests.filter_map(|name| inventory.guest(name)) {
+            fences.forget(filter, &guest.uuid, None);
+        }
+    }
+    if fences == *before {
+        return Ok(false);
+    }
+    fences.write().map_err(failure).map(|()| true)
 }
 
 /// What is taken away is no longer remembered.

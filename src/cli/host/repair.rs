@@ -1,6 +1,6 @@
 //! `lanfence repair`: mends what an audit finds.
 
-use super::change::{ChangeOptions, Guests, Host, execute, record, refuse, show, warn};
+use super::change::{ChangeOptions, Guests, Host, execute, record, refuse, remember, show, warn};
 use super::connection::failure;
 use crate::cli::failure::Failure;
 use crate::cli::output::say;
@@ -57,6 +57,7 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
         say("nothing was changed\n")?;
     }
     let after = Inventory::take(&host.libvirt).map_err(failure)?;
+    remember(&after, &host, false)?;
     let after = look(&host, &after, &mut prover);
     say(&text::text(&after))?;
     Ok(after.conclusion().exit().into())

@@ -1,18 +1,20 @@
 //! Judges one interface.
 
 use super::filters::{Filters, Kept};
+use super::known;
 use super::reason::{Definition, Reason};
 use super::rules::{Installed, rules};
-use super::scope::{Subject, bridge};
+use super::scope::{Subject, bridge, place};
 use super::state::State;
 use super::types::InterfaceReport;
-use crate::domain::Interface;
+use crate::domain::{Domain, Interface, Unfilterable};
+use crate::host::fences::Was;
 use crate::host::inventory::Inventory;
 use crate::host::libvirt::filter_file;
 use crate::host::reference::{References, Wanted};
-use crate::nwfilter::{Filter, as_libvirt, difference};
+use crate::nwfilter::{FilterTree, as_libvirt, difference};
 use crate::policy::Policy;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 /// What judging takes.
 pub struct Judge<'a> {
@@ -22,65 +24,52 @@ pub struct Judge<'a> {
     pub policy: &'a Policy,
     /// The rules that this libvirt makes.
     pub references: &'a References,
-    /// The filter of the policy.
-    pub ours: Filter,
     /// What other filters do.
     pub filters: Filters,
     /// The devices that lanfence has closed.
     pub closed: Result<BTreeSet<String>, String>,
-    /// What is wrong with the policy's filter and its file, once it is known.
-    pub content: Option<Content>,
-}
-
-/// The policy's filter as libvirt has it.
-#[derive(Debug, Clone, Default)]
-pub struct Content {
-    differs: Option<String>,
-    file: Option<Reason>,
+    /// How the policy's filter as libvirt has it differs from the policy, if it does.
+    pub differs: Option<String>,
+    /// What is wrong with the files of a filter and of those that it refers to, once it is known.
+    pub files: HashMap<String, Vec<Reason>>,
 }
 
 impl Judge<'_> {
     /// Judges an interface.
     pub fn report(&mut self, subject: &Subject<'_>, wanted: Option<&Wanted>) -> InterfaceReport {
         let interface = subject.interface();
+        let is_named = known::names(subject, self.policy);
+        let was = known::was(subject, self.inventory, self.policy);
+        let is_known = is_named || was.is_some();
         let mut reasons = self.reasons(subject, wanted);
+        let is_filterable = !matches!(reasons[..], [Reason::Unfilterable(..)]);
+        if !is_known && is_filterable {
+            self.unnamed(subject, &mut reasons);
+        }
+        if !is_named && is_filterable {
+            self.lost(was, &mut reasons);
+        }
         let running = subject.live.is_some();
         reasons.sort_by_key(|reason| std::cmp::Reverse(reason.state(running)));
         let states = reasons.iter().map(|reason| reason.state(running));
         let network = interface.network.clone();
-        let network = network.or_else(|| bridge(interface, self.inventory));
+        let network = network.unwrap_or_else(|| place(interface, self.inventory));
         InterfaceReport {
             guest: subject.guest.name.clone(),
             running,
             mac: interface.mac,
             device: subject.live.and_then(|live| live.target.clone()),
-            network: network
-                .or_else(|| interface.source.clone())
-                .unwrap_or_else(|| interface.kind.to_string()),
+            network,
             filter: interface.filterref().map(|found| found.filter.clone()),
-            known: self.knows(subject),
+            known: is_known,
             state: states.max().unwrap_or(State::Fenced),
             reasons,
         }
     }
 
-    /// Whether one of the interface's definitions refers to the policy's filter.
-    fn knows(&self, subject: &Subject<'_>) -> bool {
-        let saved = subject.guest.saved.iter();
-        let saved = saved.flat_map(|saved| &saved.domain.interfaces);
-        let mac = subject.interface().mac;
-        let saved = saved.filter(|one| one.mac == mac);
-        let all = subject.live.into_iter().chain(subject.config).chain(saved);
-        let mut references = all.flat_map(|one| &one.filterrefs);
-        references.any(|reference| reference.filter == self.policy.name)
-    }
-
     fn reasons(&mut self, subject: &Subject<'_>, wanted: Option<&Wanted>) -> Vec<Reason> {
-        let interface = subject.interface();
-        let network = interface.network.as_ref();
-        let network = network.and_then(|name| self.inventory.networks.get(name));
-        if let Err(why) = interface.filterable(network) {
-            return vec![Reason::Unfilterable(why)];
+        if let Err(why) = self.filterable(subject.interface()) {
+            return vec![Reason::Unfilterable(subject.definition(), why)];
         }
         let mut out = Vec::new();
         if let Some(live) = subject.live {
@@ -90,16 +79,25 @@ impl Judge<'_> {
         if let Some(config) = subject.config {
             self.definition(&Definition::Config, config, &mut out);
         }
-        self.unnamed(subject, &mut out);
         self.later(subject, &mut out);
         let unseen = subject.guest.unseen.iter();
         out.extend(unseen.map(|what| Reason::Unseen(what.clone())));
+        self.filter_files(subject, &mut out);
         self.filter_itself(subject, &mut out);
         out
     }
 
+    fn filterable(&self, interface: &Interface) -> Result<(), Unfilterable> {
+        let network = interface.network.as_ref();
+        interface.filterable(network.and_then(|name| self.inventory.networks.get(name)))
+    }
+
     /// What a definition of the interface asks for.
     fn definition(&mut self, which: &Definition, interface: &Interface, out: &mut Vec<Reason>) {
+        if let Err(why) = self.filterable(interface) {
+            out.push(Reason::Unfilterable(which.clone(), why));
+            return;
+        }
         if interface.filterrefs.is_empty() {
             out.push(Reason::NoFilter(which.clone()));
             return;
@@ -144,7 +142,7 @@ impl Judge<'_> {
         let network = interface.network.as_deref();
         let fence = &self.policy.fence;
         let covered = fence.covers(&subject.guest.name, bridge.as_deref(), network);
-        if covered && !self.knows(subject) {
+        if covered {
             let place = network.map(|name| format!("the network {name}"));
             let place = place.or_else(|| bridge.map(|name| format!("the bridge {name}")));
             let place = place.unwrap_or_else(|| format!("the guest {}", subject.guest.name));
@@ -152,22 +150,29 @@ impl Judge<'_> {
         }
     }
 
+    /// What lanfence has fenced, and no definition tells of it any more.
+    fn lost(&self, was: Option<Was>, out: &mut Vec<Reason>) {
+        match (was, &self.inventory.fences) {
+            (Some(Was::Itself), _) => out.push(Reason::Stripped),
+            (Some(Was::InPlaceOf(mac)), _) => out.push(Reason::Recreated(mac)),
+            (None, Err(why)) if out.iter().any(|it| matches!(it, Reason::NoFilter(_))) => {
+                out.push(Reason::Unseen(format!("what lanfence has fenced: {why}")));
+            }
+            (None, _) => {}
+        }
+    }
+
     /// Images and snapshots that the guest may go on from.
     fn later(&mut self, subject: &Subject<'_>, out: &mut Vec<Reason>) {
-        let own = subject.interface();
-        let same = |other: &&Interface| other.mac == own.mac;
-        let guest = subject.guest;
-        if let Some(saved) = &guest.saved {
-            let found = saved.domain.interfaces.iter().find(same);
-            if let Some(found) = found {
-                self.definition(&Definition::Saved, found, out);
-            }
+        if let Some(saved) = subject.saved {
+            self.definition(&Definition::Saved, saved, out);
         }
-        for (name, snapshot) in &guest.snapshots {
+        for (name, snapshot) in &subject.guest.snapshots {
             let which = Definition::Snapshot(name.clone());
             let domains = [Some(&snapshot.domain), snapshot.inactive.as_ref()];
             let found = domains.into_iter().flatten();
-            let found = found.filter_map(|domain| domain.interfaces.iter().find(same));
+            let found = found.filter_map(|domain| self.in_snapshot(subject, domain));
+            let found: Vec<&Interface> = found.collect();
             let mut reasons = Vec::new();
             for interface in found {
                 self.definition(&which, interface, &mut reasons);
@@ -176,6 +181,29 @@ impl Judge<'_> {
             reasons.dedup();
             out.extend(reasons);
         }
+    }
+
+    /// The interface in a snapshot's definition: that with its MAC, else one in its place with a MAC
+    /// that the guest does not have now.
+    fn in_snapshot<'d>(&self, subject: &Subject<'_>, domain: &'d Domain) -> Option<&'d Interface> {
+        let own = subject.interface();
+        let guest = subject.guest;
+        let has = |mac| {
+            let defined = [&guest.live, &guest.config, &guest.saved]
+                .into_iter()
+                .flatten();
+            let mut all = defined.flat_map(|one| &one.domain.interfaces);
+            all.any(|one| one.mac == mac)
+        };
+        let is_in_its_place = |other: &&Interface| {
+            place(other, self.inventory) == place(own, self.inventory) && !has(other.mac)
+        };
+        let mut same = domain
+            .interfaces
+            .iter()
+            .filter(|other| other.mac == own.mac);
+        let beside = || domain.interfaces.iter().find(is_in_its_place);
+        same.next().or_else(beside)
     }
 
     /// What the kernel does with its frames.
@@ -202,8 +230,28 @@ impl Judge<'_> {
         );
     }
 
-    /// The policy's filter as libvirt has it, against the policy and its file. One that says
-    /// something else may stop more, or let more through.
+    /// The files of its filters, by which libvirtd starts again.
+    fn filter_files(&mut self, subject: &Subject<'_>, out: &mut Vec<Reason>) {
+        let all = [subject.live, subject.config].into_iter().flatten();
+        let names = all.flat_map(|one| one.filterrefs.iter().map(|found| &found.filter));
+        let filters = &self.inventory.filters;
+        for name in names.collect::<BTreeSet<&String>>() {
+            let faults = self.files.entry(name.clone()).or_insert_with(|| {
+                let tree = FilterTree::defined(filters, name);
+                let used = tree.iter().flat_map(|tree| &tree.filters);
+                let faults = used.filter_map(|one| file_fault(&one.name, filters.get(&one.name)?));
+                faults.collect()
+            });
+            for fault in faults.iter() {
+                if !out.contains(fault) {
+                    out.push(fault.clone());
+                }
+            }
+        }
+    }
+
+    /// The policy's filter as libvirt has it, against the policy. One that says something else may
+    /// stop more, or let more through.
     fn filter_itself(&mut self, subject: &Subject<'_>, out: &mut Vec<Reason>) {
         let interface = subject.interface();
         let name = &self.policy.name;
@@ -211,18 +259,7 @@ impl Judge<'_> {
         let Some(reference) = references.find(|reference| reference.filter == *name) else {
             return;
         };
-        let Some(xml) = self.inventory.filters.get(name) else {
-            return;
-        };
-        let content = self.content.get_or_insert_with(|| Content {
-            differs: match as_libvirt(xml, name) {
-                Ok(document) => difference(&self.ours, &document.filter),
-                Err(error) => Some(error.to_string()),
-            },
-            file: file_fault(name, xml),
-        });
-        out.extend(content.file.clone());
-        let Some(difference) = content.differs.clone() else {
+        let Some(difference) = self.differs.clone() else {
             return;
         };
         out.push(Reason::FilterDiffers {
@@ -235,10 +272,7 @@ impl Judge<'_> {
             .keeps(reference, mac, self.inventory, self.policy);
         if let Kept::No { example, count } = kept {
             out.push(Reason::Leaks {
-                definition: match subject.live {
-                    Some(_) => Definition::Live,
-                    None => Definition::Config,
-                },
+                definition: subject.definition(),
                 filter: name.clone(),
                 example,
                 count,
@@ -253,6 +287,7 @@ fn file_fault(name: &str, xml: &str) -> Option<Reason> {
     let path = filter_file(name);
     let fault = |fault: String| {
         Some(Reason::FilterFile {
+            filter: name.to_owned(),
             path: path.display().to_string(),
             fault,
         })

@@ -5,6 +5,7 @@
 
 mod filters;
 mod judge;
+mod known;
 mod reason;
 mod rules;
 mod scope;
@@ -12,6 +13,7 @@ mod state;
 mod types;
 mod words;
 
+pub use known::fences_to_keep;
 pub use reason::{Definition, Reason};
 pub use scope::{Scope, Subject, bridge};
 pub use state::State;
@@ -50,21 +52,34 @@ pub fn audit(
         inventory,
         policy,
         references,
-        ours: nwfilter::generate(policy),
         filters: Filters::default(),
         closed: gate::closed().map_err(|error| error.to_string()),
-        content: None,
+        differs: differs(inventory, policy),
+        files: HashMap::new(),
     };
     let mut interfaces: Vec<InterfaceReport> = Vec::new();
-    let mut guest = "";
-    for (subject, wanted) in subjects.iter().zip(&wanted) {
-        interfaces.push(judge.report(subject, wanted.as_ref()));
-        if subject.guest.name != guest {
-            interfaces.extend(other_ways(subject.guest));
+    let mut reports = subjects.iter().zip(&wanted).peekable();
+    for guest in &inventory.guests {
+        let own = |next: &(&Subject<'_>, &Option<Wanted>)| next.0.guest.uuid == guest.uuid;
+        let mut is_meant = scope.means_guest(guest);
+        while let Some((subject, wanted)) = reports.next_if(own) {
+            interfaces.push(judge.report(subject, wanted.as_ref()));
+            is_meant = true;
         }
-        guest = &subject.guest.name;
+        if is_meant {
+            interfaces.extend(other_ways(guest));
+        }
     }
     Audit { interfaces }
+}
+
+/// How the policy's filter as libvirt has it differs from the policy; none where libvirt has none.
+fn differs(inventory: &Inventory, policy: &Policy) -> Option<String> {
+    let xml = inventory.filters.get(&policy.name)?;
+    match nwfilter::as_libvirt(xml, &policy.name) {
+        Ok(document) => nwfilter::difference(&nwfilter::generate(policy), &document.filter),
+        Err(error) => Some(error.to_string()),
+    }
 }
 
 /// The rules that each running interface's filter asks for; none where it has no filter, or one
@@ -85,18 +100,50 @@ fn wanted(subjects: &[Subject<'_>], inventory: &Inventory) -> Vec<Option<Wanted>
 
 /// The ways out of a guest that are no interface: no filter sees them.
 fn other_ways(guest: &Guest) -> Vec<InterfaceReport> {
-    let defined = guest.live.as_ref().or(guest.config.as_ref());
-    let devices = defined.map_or(&[][..], |one| &one.domain.hostdev_nics);
-    let reports = devices.iter().map(|device| InterfaceReport {
-        guest: guest.name.clone(),
-        running: guest.live.is_some(),
-        mac: None,
-        device: None,
-        network: device.to_string(),
-        filter: None,
-        known: false,
-        state: State::Unfilterable,
-        reasons: vec![Reason::SecondWay(device.to_string())],
+    let now = [
+        (Definition::Live, guest.live.as_ref()),
+        (Definition::Config, guest.config.as_ref()),
+        (Definition::Saved, guest.saved.as_ref()),
+    ];
+    let now = now
+        .into_iter()
+        .filter_map(|(which, it)| Some((which, &it?.domain)));
+    let later = guest.snapshots.iter().flat_map(|(name, snapshot)| {
+        let domains = [Some(&snapshot.domain), snapshot.inactive.as_ref()];
+        let which = Definition::Snapshot(name.clone());
+        domains
+            .into_iter()
+            .flatten()
+            .map(move |it| (which.clone(), it))
     });
-    reports.collect()
+    let mut ways: Vec<(String, Vec<Reason>)> = Vec::new();
+    for (which, domain) in now.chain(later) {
+        for device in &domain.hostdev_nics {
+            let way = device.to_string();
+            let reason = Reason::SecondWay(which.clone(), way.clone());
+            match ways.iter_mut().find(|(other, _)| *other == way) {
+                Some((_, reasons)) if reasons.contains(&reason) => {}
+                Some((_, reasons)) => reasons.push(reason),
+                None => ways.push((way, vec![reason])),
+            }
+        }
+    }
+    let report = |(network, reasons)| {
+        let mut report = InterfaceReport {
+            guest: guest.name.clone(),
+            running: guest.live.is_some(),
+            mac: None,
+            device: None,
+            network,
+            filter: None,
+            known: false,
+            state: State::Fenced,
+            reasons: Vec::new(),
+        };
+        for reason in reasons {
+            report.add(reason);
+        }
+        report
+    };
+    ways.into_iter().map(report).collect()
 }

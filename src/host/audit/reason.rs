@@ -68,8 +68,8 @@ pub enum Reason {
     },
     /// A second filterref is in a definition: libvirt keeps one.
     SeveralFilters(Definition),
-    /// No filter can hold it.
-    Unfilterable(Unfilterable),
+    /// No filter can hold it as this definition has it.
+    Unfilterable(Definition, Unfilterable),
     /// libvirt has no binding for a device whose definition has a filter.
     NoBinding,
     /// libvirt's binding is not that of the definition.
@@ -99,13 +99,15 @@ pub enum Reason {
     NoBridgeNetfilter(&'static str),
     /// The filter's file is not as libvirt needs it when it starts.
     FilterFile {
+        /// The filter.
+        filter: String,
         /// The file.
         path: String,
         /// What is wrong with it.
         fault: String,
     },
-    /// The guest has a way out beside this interface.
-    SecondWay(String),
+    /// A definition of the guest has a way out that is no interface.
+    SecondWay(Definition, String),
     /// Something of the guest could not be looked at.
     Unseen(String),
     /// lanfence has closed the device and has not opened it again.
@@ -134,6 +136,11 @@ pub enum Reason {
     Unproven(String),
     /// The guest is on a bridge that the policy fences, and nobody has fenced it.
     Unnamed(String),
+    /// lanfence has fenced it, and no definition has the policy's filter any more.
+    Stripped,
+    /// It is in the place of an interface that lanfence has fenced and that is gone, by that one's
+    /// MAC, without the policy's filter.
+    Recreated(String),
 }
 
 impl Reason {
@@ -148,12 +155,22 @@ impl Reason {
         };
         match self {
             Self::NoFilter(definition) | Self::Leaks { definition, .. } => of(definition),
-            Self::OtherFilter(..) | Self::Proven { .. } | Self::Counted { .. } => State::Fenced,
+            Self::OtherFilter(..)
+            | Self::Proven { .. }
+            | Self::Counted { .. }
+            // Where nothing keeps it on the LAN, another reason says so.
+            | Self::Stripped
+            | Self::Recreated(_) => State::Fenced,
             Self::UnknownFilter { definition, .. } => match of(definition) {
                 State::Open => State::Unknown,
                 other => other,
             },
-            Self::Unfilterable(_) | Self::SecondWay(_) => State::Unfilterable,
+            Self::Unfilterable(definition, _) | Self::SecondWay(definition, _) => {
+                match of(definition) {
+                    State::Open => State::Unfilterable,
+                    other => other,
+                }
+            }
             Self::Rules(difference) if difference.may_open() => State::Open,
             Self::SeveralFilters(_)
             | Self::MissingFilter(..)
@@ -189,7 +206,7 @@ impl Reason {
             Self::MissingFilter(..) => "missing-filter",
             Self::FilterDiffers { .. } => "filter-differs",
             Self::SeveralFilters(_) => "several-filters",
-            Self::Unfilterable(_) => "unfilterable",
+            Self::Unfilterable(..) => "unfilterable",
             Self::NoBinding => "no-binding",
             Self::OtherBinding(_) => "other-binding",
             Self::Rules(Difference::Nothing) => "rules-missing",
@@ -204,10 +221,12 @@ impl Reason {
             Self::OtherBridge { .. } => "other-bridge",
             Self::NoBridgeNetfilter(_) => "no-bridge-netfilter",
             Self::FilterFile { .. } => "filter-file",
-            Self::SecondWay(_) => "second-way",
+            Self::SecondWay(..) => "second-way",
             Self::Unseen(_) => "unseen",
             Self::Closed => "closed",
             Self::Unnamed(_) => "unnamed",
+            Self::Stripped => "stripped",
+            Self::Recreated(_) => "recreated",
             Self::Leaked(_) => "leaked",
             Self::Blocked(_) => "blocked",
             Self::Unproven(_) => "unproven",
@@ -234,6 +253,9 @@ impl Reason {
                 quoted(name)
             ),
             Self::NoFilter(_) | Self::Unnamed(_) => format!("lanfence apply {guest}"),
+            Self::Stripped | Self::Recreated(_) => {
+                format!("lanfence repair {guest} (or lanfence remove {guest}, if it is to stay so)")
+            }
             // Other guests may have the policy's own filter, so its content is mended first.
             Self::Leaks { .. } | Self::UnknownFilter { .. } | Self::OtherFilter(..) => {
                 format!("lanfence apply --replace {guest}")
@@ -246,7 +268,7 @@ impl Reason {
             | Self::Rules(_)
             | Self::Closed => format!("lanfence repair {guest}"),
             Self::Bypass(bypass) => bypass.cure.clone(),
-            Self::Unfilterable(_) => {
+            Self::Unfilterable(..) => {
                 "put the interface on a Linux bridge (lanfence apply prints how)".to_owned()
             }
             Self::RulesUnseen(_) => "run it as root".to_owned(),
@@ -259,7 +281,7 @@ impl Reason {
             Self::FilterFile { .. } => {
                 format!("lanfence repair {guest}, before libvirtd starts again")
             }
-            Self::SecondWay(_) => format!("virsh edit {guest} (take the other way out away)"),
+            Self::SecondWay(..) => format!("virsh edit {guest} (take the other way out away)"),
             Self::Leaked(_) | Self::Blocked(_) => {
                 "`lanfence check` and `lanfence verify` say more of the filter".to_owned()
             }

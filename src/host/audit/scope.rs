@@ -1,5 +1,6 @@
 //! Which interfaces of the host's guests are meant.
 
+use super::reason::Definition;
 use crate::domain::Interface;
 use crate::host::error::HostError;
 use crate::host::inventory::{Defined, Guest, Inventory};
@@ -27,6 +28,8 @@ pub struct Subject<'a> {
     pub live: Option<&'a Interface>,
     /// What it will start by.
     pub config: Option<&'a Interface>,
+    /// What it goes on by, where it was saved.
+    pub saved: Option<&'a Interface>,
 }
 
 impl Scope {
@@ -83,6 +86,12 @@ impl Scope {
         meant.collect()
     }
 
+    /// Whether it means all of a guest, whatever its interfaces.
+    pub fn means_guest(&self, guest: &Guest) -> bool {
+        let named = |name: &String| *name == guest.name || *name == guest.uuid;
+        self.interface.is_none() && (self.is_everything() || self.guests.iter().any(named))
+    }
+
     fn means(&self, subject: &Subject<'_>, inventory: &Inventory) -> bool {
         let guest = subject.guest;
         let named = |name: &String| *name == guest.name || *name == guest.uuid;
@@ -95,7 +104,7 @@ impl Scope {
             .as_ref()
             .is_some_and(|network| self.networks.contains(network));
         let called = self.interface.as_deref().is_none_or(|word| {
-            let all = [subject.live, subject.config];
+            let all = [subject.live, subject.config, subject.saved];
             all.into_iter().flatten().any(|one| one.is_called(word))
         });
         called && (self.is_everything() || by_guest || by_bridge || by_network)
@@ -103,35 +112,71 @@ impl Scope {
 }
 
 impl<'a> Subject<'a> {
-    /// The live interface, else that of the persistent definition.
+    /// The live interface, else that of the persistent definition, else that of the saved image.
     pub fn interface(&self) -> &'a Interface {
-        self.live.or(self.config).expect("it is in one of both")
+        let first = self.live.or(self.config).or(self.saved);
+        first.expect("it is in one of them")
+    }
+
+    /// The definition that [`Subject::interface`] is of.
+    pub fn definition(&self) -> Definition {
+        match (self.live, self.config) {
+            (Some(_), _) => Definition::Live,
+            (None, Some(_)) => Definition::Config,
+            (None, None) => Definition::Saved,
+        }
     }
 }
 
-/// The interfaces of a guest: those that it runs by with their persistent selves, then those
+/// The interfaces of a guest: those that it runs by with their persistent and saved selves, then those
 /// that it will only have at its next start.
 fn subjects(guest: &Guest) -> Vec<Subject<'_>> {
-    let mut left: Vec<&Interface> = interfaces(guest.config.as_ref()).collect();
-    let mut out = Vec::new();
+    let mut out: Vec<Subject<'_>> = Vec::new();
     for live in interfaces(guest.live.as_ref()) {
-        let same = left.iter().position(|other| other.mac == live.mac);
         out.push(Subject {
             guest,
             live: Some(live),
-            config: same.map(|place| left.remove(place)),
+            config: None,
+            saved: None,
         });
     }
-    out.extend(left.into_iter().map(|config| Subject {
-        guest,
-        live: None,
-        config: Some(config),
-    }));
+    for config in interfaces(guest.config.as_ref()) {
+        let free = |it: &&mut Subject<'_>| it.config.is_none() && it.interface().mac == config.mac;
+        match out.iter_mut().find(free) {
+            Some(same) => same.config = Some(config),
+            None => out.push(Subject {
+                guest,
+                live: None,
+                config: Some(config),
+                saved: None,
+            }),
+        }
+    }
+    for saved in interfaces(guest.saved.as_ref()) {
+        let free = |it: &&mut Subject<'_>| it.saved.is_none() && it.interface().mac == saved.mac;
+        match out.iter_mut().find(free) {
+            Some(same) => same.saved = Some(saved),
+            None => out.push(Subject {
+                guest,
+                live: None,
+                config: None,
+                saved: Some(saved),
+            }),
+        }
+    }
     out
 }
 
 fn interfaces(defined: Option<&Defined>) -> impl Iterator<Item = &Interface> {
     defined.into_iter().flat_map(|one| &one.domain.interfaces)
+}
+
+/// Where an interface is, in one word: its network's or its own bridge, else whatever it is connected to.
+pub fn place(interface: &Interface, inventory: &Inventory) -> String {
+    bridge(interface, inventory)
+        .or_else(|| interface.network.clone())
+        .or_else(|| interface.source.clone())
+        .unwrap_or_else(|| interface.kind.to_string())
 }
 
 /// The bridge that an interface is to be on, as far as the definitions tell.

@@ -1,6 +1,6 @@
 //! What each reason says to people.
 
-use super::reason::Reason;
+use super::reason::{Definition, Reason};
 use std::fmt;
 
 impl fmt::Display for Reason {
@@ -45,7 +45,10 @@ impl fmt::Display for Reason {
             Self::SeveralFilters(definition) => {
                 write!(f, "{definition} has more than one filterref")
             }
-            Self::Unfilterable(why) => write!(f, "{why}"),
+            Self::Unfilterable(Definition::Live, why) => write!(f, "{why}"),
+            Self::Unfilterable(definition, why) => {
+                write!(f, "{definition} has it as one that no filter holds: {why}")
+            }
             Self::NoBinding => {
                 f.write_str("libvirt has no binding for it, though its definition has a filter")
             }
@@ -80,10 +83,12 @@ impl fmt::Display for Reason {
                 f,
                 "its filter has rules of layer 3, and {sysctl} is not 1, so the kernel does not apply them"
             ),
-            Self::FilterFile { path, fault } => {
+            Self::FilterFile { path, fault, .. } => {
                 write!(f, "{path} {fault}: libvirtd would not start again")
             }
-            Self::SecondWay(way) => write!(f, "the guest has another way out: {way}"),
+            Self::SecondWay(definition, way) => {
+                write!(f, "{definition} has another way out: {way}")
+            }
             Self::Unseen(what) => write!(f, "not looked at: {what}"),
             Self::Leaked(_)
             | Self::Blocked(_)
@@ -91,11 +96,26 @@ impl fmt::Display for Reason {
             | Self::Counted { .. }
             | Self::Unproven(_) => proof(self, f),
             Self::Closed => f.write_str("lanfence has closed its device, and nothing passes"),
-            Self::Unnamed(network) => write!(
-                f,
-                "it is on {network}, which the policy fences, and nobody has fenced it"
-            ),
+            Self::Stripped | Self::Recreated(_) | Self::Unnamed(_) => asked_for(self, f),
         }
+    }
+}
+
+/// How it is known that it is to be fenced.
+fn asked_for(reason: &Reason, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match reason {
+        Reason::Stripped => f.write_str(
+            "lanfence has fenced it, and none of its definitions has the policy's filter any more",
+        ),
+        Reason::Recreated(mac) => write!(
+            f,
+            "it is in the place of {mac}, which lanfence has fenced and which is gone"
+        ),
+        Reason::Unnamed(network) => write!(
+            f,
+            "it is on {network}, which the policy fences, and nobody has fenced it"
+        ),
+        _ => Ok(()),
     }
 }
 

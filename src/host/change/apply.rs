@@ -148,6 +148,8 @@ pub fn interface(
         match subject.config {
             Some(config) => changes.add(config, Step::Config, "persistent definition"),
             None if guest.config.is_none() => changes.transient(),
+            // It is in the saved image alone.
+            None if subject.live.is_none() => {}
             None => changes.unplugged(),
         }
     }

@@ -1,13 +1,16 @@
 //! One lanfence at a time changes a host.
 
 use crate::host::error::HostError;
+use crate::host::state_directory;
 use nix::fcntl::{Flock, FlockArg};
 use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// The lock file, where every user may make one (the Filesystem Hierarchy Standard, 5.9).
-const FILE: &str = "/run/lock/lanfence.lock";
+/// The lock file. It lies where only those can hold it who may write what lanfence keeps: anywhere else any
+/// user could, and nothing would be mended meanwhile.
+const FILE: &str = "lock";
 
 /// Longest wait for another lanfence; binding a hundred guests takes half a minute.
 const LONGEST: Duration = Duration::from_secs(120);
@@ -27,18 +30,31 @@ impl Lock {
     /// # Errors
     /// When the file cannot be made, or another one does not come to an end.
     pub fn take() -> Result<Self, HostError> {
-        Self::at(Path::new(FILE), LONGEST)
+        let path = state_directory::file(FILE);
+        state_directory::make_for(&path)?;
+        Self::at(&path, LONGEST)
+    }
+
+    /// The lock, unless another lanfence has it.
+    ///
+    /// # Errors
+    /// When the file cannot be made.
+    pub fn try_take() -> Result<Option<Self>, HostError> {
+        let path = state_directory::file(FILE);
+        state_directory::make_for(&path)?;
+        match Self::at(&path, Duration::ZERO) {
+            Ok(lock) => Ok(Some(lock)),
+            Err(HostError::Deadline { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     fn at(path: &Path, longest: Duration) -> Result<Self, HostError> {
-        let failed = |source| HostError::File {
-            path: path.to_owned(),
-            source,
-        };
+        let failed = |source| state_directory::failed(path, source);
         let mut options = File::options();
         options.create(true).truncate(false).read(true).write(true);
-        // Another user's can be locked, and not written.
-        let opened = options.open(path).or_else(|_| File::open(path));
+        // Who can read it can lock it.
+        let opened = options.mode(0o600).open(path);
         let mut file = opened.map_err(failed)?;
         let end = Instant::now() + longest;
         loop {

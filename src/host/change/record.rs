@@ -4,16 +4,11 @@
 use super::step::{Change, Step, Target};
 use crate::frame::{Mac, mac_text};
 use crate::host::error::HostError;
+use crate::host::state_directory;
 use crate::nwfilter::FilterRef;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-
-/// Where the record lies (hier(7): what a program keeps from one run to the next).
-const DIRECTORY: &str = "/var/lib/lanfence";
-
-/// Names another directory, for tests and packagers.
-const VARIABLE: &str = "LANFENCE_STATE_DIR";
 
 /// The record.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,8 +69,7 @@ fn key(uuid: &str, mac: Mac) -> String {
 
 /// The record's file.
 pub fn file() -> PathBuf {
-    let directory = std::env::var_os(VARIABLE).map_or_else(|| DIRECTORY.into(), PathBuf::from);
-    directory.join("applied.json")
+    state_directory::file("applied.json")
 }
 
 impl Record {
@@ -84,15 +78,7 @@ impl Record {
     /// # Errors
     /// When the file cannot be read, or is no record.
     pub fn read(path: &Path) -> Result<Self, HostError> {
-        let failed = |source| HostError::File {
-            path: path.to_owned(),
-            source,
-        };
-        match std::fs::read_to_string(path) {
-            Ok(text) => serde_json::from_str(&text).map_err(|error| failed(error.into())),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(failed(error)),
-        }
+        state_directory::read(path)
     }
 
     /// Writes it whole or not at all.
@@ -100,17 +86,7 @@ impl Record {
     /// # Errors
     /// When the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), HostError> {
-        let text = serde_json::to_string_pretty(self).expect("strings only");
-        let beside = path.with_extension("new");
-        let directory = path.parent().unwrap_or(Path::new("."));
-        std::fs::create_dir_all(directory)
-            .and_then(|()| std::fs::write(&beside, text))
-            .and_then(|()| std::fs::File::open(&beside)?.sync_all())
-            .and_then(|()| std::fs::rename(&beside, path))
-            .map_err(|source| HostError::File {
-                path: path.to_owned(),
-                source,
-            })
+        state_directory::write(path, self)
     }
 
     /// What an interface had before.

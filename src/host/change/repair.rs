@@ -142,7 +142,7 @@ impl Mender<'_> {
             Reason::MissingFilter(_, name) if *name == self.policy.name => {
                 apply::define(self.inventory, self.policy, self.plan);
             }
-            Reason::FilterFile { .. } => self.write_file(),
+            Reason::FilterFile { filter, .. } => self.write_file(filter),
             Reason::NoFilter(Definition::Live | Definition::Config)
             | Reason::SeveralFilters(_)
             | Reason::Unnamed(_) => {
@@ -190,8 +190,7 @@ impl Mender<'_> {
     }
 
     /// libvirt writes the file whenever the filter is defined, also with the same content.
-    fn write_file(&mut self) {
-        let name = &self.policy.name;
+    fn write_file(&mut self, name: &str) {
         let Some(xml) = self.inventory.filters.get(name) else {
             return;
         };
@@ -199,7 +198,7 @@ impl Mender<'_> {
             |step: &Step| matches!(step, Step::Define { name: other, .. } if other == name);
         if !self.plan.steps.iter().any(defines) {
             self.plan.push(Step::Define {
-                name: name.clone(),
+                name: name.to_owned(),
                 xml: xml.clone(),
                 before: Some(xml.clone()),
             });
@@ -207,13 +206,7 @@ impl Mender<'_> {
     }
 
     fn saved(&mut self) {
-        let mac = Some(self.target.mac);
-        let saved = self.subject.guest.saved.as_ref();
-        let found = saved.and_then(|saved| {
-            let mut interfaces = saved.domain.interfaces.iter();
-            interfaces.find(|one| one.mac == mac)
-        });
-        if let Some(found) = found {
+        if let Some(found) = self.subject.saved {
             apply::define(self.inventory, self.policy, self.plan);
             self.plan.push(Step::Saved(Change {
                 target: self.target.clone(),

@@ -48,7 +48,7 @@ fn audit() -> Audit {
                 5,
                 Some("macvtap0"),
                 State::Unfilterable,
-                vec![Reason::Unfilterable(Unfilterable::Direct)],
+                vec![Reason::Unfilterable(Definition::Live, Unfilterable::Direct)],
             ),
         ],
     }

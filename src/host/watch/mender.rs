@@ -1,14 +1,15 @@
 //! What takes long, in a thread of its own: audits and repairs, one at a time.
 
 use super::judged::{Judged, Nic, Standing};
+use crate::domain::Network;
 use crate::frame::mac_text;
-use crate::host::audit::{self, Audit, Definition, InterfaceReport, Reason, Scope};
+use crate::host::audit::{self, Audit, Definition, InterfaceReport, Reason, Scope, fences_to_keep};
 use crate::host::change::{Executor, Lock, Plan, Prover, Record, Refusal, record_file, repair};
 use crate::host::reference::References;
 use crate::host::report::metrics;
-use crate::host::{Access, HostError, Inventory, Libvirt, links};
-use crate::policy::Policy;
-use std::collections::BTreeSet;
+use crate::host::{Access, Fences, HostError, Inventory, Libvirt, links};
+use crate::policy::{Fence, Policy};
+use std::collections::{BTreeSet, HashMap};
 use std::io::Write as _;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -35,8 +36,15 @@ pub enum Done {
     Audit(Result<Vec<Judged>, String>),
     /// Of a repair: what was done.
     Mend(Result<Vec<String>, String>),
-    /// The metrics could not be written.
-    NoMetrics(String),
+    /// With an audit: the bridges on which the policy fences every guest.
+    Bridges(BTreeSet<String>),
+    /// Something beside that could not be done.
+    Warning {
+        /// What, in a word.
+        event: &'static str,
+        /// Why.
+        why: String,
+    },
 }
 
 /// The thread's side.
@@ -48,6 +56,8 @@ pub struct Mender {
     pub policy: Policy,
     /// Where metrics go.
     pub metrics: Option<PathBuf>,
+    /// Nothing is changed, and nothing kept in mind.
+    pub alert_only: bool,
     /// What this libvirt makes of filters.
     pub references: Option<References>,
 }
@@ -65,9 +75,18 @@ impl Mender {
         for task in tasks {
             let answer = match task {
                 Task::Audit => match self.audit() {
-                    Ok(found) => {
+                    Ok((found, inventory)) => {
+                        tell(Done::Bridges(bridges(
+                            &self.policy.fence,
+                            &inventory.networks,
+                        )));
+                        if let Err(why) = self.remember(&inventory) {
+                            let event = "not-remembered";
+                            tell(Done::Warning { event, why });
+                        }
                         if let Err(why) = self.write_metrics(&found) {
-                            tell(Done::NoMetrics(why));
+                            let event = "no-metrics";
+                            tell(Done::Warning { event, why });
                         }
                         Done::Audit(Ok(judged(&found, &self.policy)))
                     }
@@ -89,7 +108,7 @@ impl Mender {
         }
     }
 
-    fn audit(&mut self) -> Result<Audit, HostError> {
+    fn audit(&mut self) -> Result<(Audit, Inventory), HostError> {
         let libvirt = Libvirt::open(self.uri.as_deref(), Access::Read)?;
         let inventory = Inventory::take(&libvirt)?;
         let known = self.references.take();
@@ -101,7 +120,26 @@ impl Mender {
         if !reasons.any(failed) {
             self.references = Some(references);
         }
-        Ok(found)
+        Ok((found, inventory))
+    }
+
+    /// Keeps in mind which interfaces have the policy's filter, unless another lanfence is changing
+    /// that: then the next audit does.
+    fn remember(&self, inventory: &Inventory) -> Result<(), String> {
+        if self.alert_only {
+            return Ok(());
+        }
+        let text = |error: HostError| error.to_string();
+        let subjects = Scope::default().subjects(inventory);
+        let Some(fences) = fences_to_keep(inventory, &self.policy, &subjects, false)? else {
+            return Ok(());
+        };
+        match Lock::try_take().map_err(text)? {
+            Some(_lock) if Fences::read().ok() == inventory.fences.clone().ok() => {
+                fences.write().map_err(text)
+            }
+            _ => Ok(()),
+        }
     }
 
     fn write_metrics(&self, found: &Audit) -> Result<(), String> {
@@ -144,6 +182,15 @@ impl Mender {
         }
         Err(failed.join("\n"))
     }
+}
+
+/// The bridges on which the policy fences every guest: those that it names, and libvirt's own of the
+/// networks that it names. One of the host's that a network only uses may have other guests.
+fn bridges(fence: &Fence, networks: &HashMap<String, Network>) -> BTreeSet<String> {
+    let named = fence.networks.iter().filter_map(|name| networks.get(name));
+    let own = named.filter(|network| network.forward.as_deref() != Some("bridge"));
+    let own = own.filter_map(|network| network.bridge.clone());
+    own.chain(fence.bridges.iter().cloned()).collect()
 }
 
 /// Carries a plan out; what was done, or why not.
@@ -224,6 +271,8 @@ fn standing_of(reason: &Reason) -> Standing {
         | Reason::Proven { .. }
         | Reason::Counted { .. }
         | Reason::Unseen(_)
+        | Reason::Stripped
+        | Reason::Recreated(_)
         | Reason::NoFilter(Definition::Snapshot(_))
         | Reason::Leaks {
             definition: Definition::Snapshot(_),
@@ -233,6 +282,8 @@ fn standing_of(reason: &Reason) -> Standing {
             definition: Definition::Snapshot(_),
             ..
         }
+        | Reason::Unfilterable(Definition::Snapshot(_), _)
+        | Reason::SecondWay(Definition::Snapshot(_), _)
         | Reason::MissingFilter(Definition::Snapshot(_), _)
         | Reason::SeveralFilters(Definition::Snapshot(_)) => Standing::Holds,
         Reason::NoFilter(Definition::Live)
@@ -254,13 +305,17 @@ fn standing_of(reason: &Reason) -> Standing {
         | Reason::Unproven(_)
         | Reason::Rebuilding => Standing::Unsure,
         Reason::FilterDiffers { .. } => Standing::OtherContent,
-        Reason::Unfilterable(_) | Reason::SecondWay(_) => Standing::Unfilterable,
+        Reason::Unfilterable(Definition::Live, _) | Reason::SecondWay(Definition::Live, _) => {
+            Standing::Unfilterable
+        }
         // Only an audit that proves in place finds these.
         Reason::Leaked(_)
         | Reason::Blocked(_)
         | Reason::NoFilter(_)
         | Reason::Leaks { .. }
         | Reason::UnknownFilter { .. }
+        | Reason::Unfilterable(..)
+        | Reason::SecondWay(..)
         | Reason::MissingFilter(..)
         | Reason::SeveralFilters(_)
         | Reason::NoBinding
@@ -276,6 +331,31 @@ mod tests {
     use super::*;
     use rstest::rstest;
 
+    #[test]
+    fn a_network_has_a_bridge_of_its_own_or_shares_one_of_the_host() {
+        let network = |name: &str, forward: &str| {
+            let xml = format!(
+                "<network><name>{name}</name>{forward}<bridge name='{name}-br'/></network>"
+            );
+            (name.to_owned(), Network::parse(&xml).unwrap())
+        };
+        let networks = HashMap::from([
+            network("nat", "<forward mode='nat'/>"),
+            network("alone", ""),
+            network("shared", "<forward mode='bridge'/>"),
+            network("other", ""),
+        ]);
+        let fence = Fence {
+            bridges: vec!["br0".into()],
+            networks: ["nat", "alone", "shared", "gone"]
+                .map(str::to_owned)
+                .to_vec(),
+            guests: Vec::new(),
+        };
+        let found: Vec<String> = bridges(&fence, &networks).into_iter().collect();
+        assert_eq!(found, ["alone-br", "br0", "nat-br"]);
+    }
+
     #[rstest]
     #[case::nothing(&[], Standing::Holds)]
     #[case::the_gate_itself(&[Reason::Closed], Standing::Holds)]
@@ -287,7 +367,7 @@ mod tests {
     )]
     #[case::unseen_rules(&[Reason::RulesUnseen("no".into()), Reason::NoBinding], Standing::Unsure)]
     #[case::no_filter(&[Reason::Rebuilding, Reason::NoFilter(Definition::Live)], Standing::Open)]
-    #[case::another_way_out(&[Reason::NoDevice("x".into()), Reason::SecondWay("y".into())], Standing::Unfilterable)]
+    #[case::another_way_out(&[Reason::NoDevice("x".into()), Reason::SecondWay(Definition::Live, "y".into())], Standing::Unfilterable)]
     fn what_counts_is_whether_frames_are_held_now(
         #[case] reasons: &[Reason],
         #[case] expected: Standing,

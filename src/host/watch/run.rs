@@ -16,7 +16,7 @@ use crate::policy::Policy;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
@@ -121,7 +121,8 @@ struct Watcher {
     machine: Machine,
     hands: Hands,
     tables: Tables,
-    policy: Policy,
+    /// Those whose taps have to be fenced from their first frame on.
+    bridges: BTreeSet<String>,
     rules: RuleEvents,
     links: Links,
     domains: DomainEvents,
@@ -154,6 +155,7 @@ impl Watcher {
             uri: options.uri,
             policy: options.policy.clone(),
             metrics: options.metrics,
+            alert_only: options.alert_only,
             references: None,
         };
         let (tasks, done, awake) = begin(mender).map_err(system("start a thread"))?;
@@ -165,7 +167,7 @@ impl Watcher {
             }),
             hands: Hands::new(tasks, Journal::new(options.format)),
             tables,
-            policy: options.policy,
+            bridges: options.policy.fence.bridges.into_iter().collect(),
             rules,
             links,
             domains,
@@ -179,11 +181,8 @@ impl Watcher {
             status: String::new(),
             reload: false,
         };
-        let text = if options.alert_only {
-            "; it changes nothing (--alert-only)"
-        } else {
-            ""
-        };
+        let quiet = "; it changes nothing (--alert-only)";
+        let text = if options.alert_only { quiet } else { "" };
         watcher.say(
             Level::Info,
             "ready",
@@ -264,13 +263,12 @@ impl Watcher {
             .changes()
             .map_err(|source| WatchError::Source { what, source })?;
         for event in events {
-            let bridge = match &event {
+            let covered = match &event {
                 // A proof in place needs its taps open, and no guest has them.
                 super::LinkEvent::Joined { tap, .. } if is_of_a_proof(tap) => continue,
-                super::LinkEvent::Joined { bridge, .. } => Some(bridge.as_str()),
-                _ => None,
+                super::LinkEvent::Joined { bridge, .. } => self.bridges.contains(bridge),
+                _ => false,
             };
-            let covered = self.policy.fence.covers("", bridge, None);
             self.step(Seen::Link(event, covered), first)?;
         }
         Ok(())
@@ -363,8 +361,12 @@ impl Watcher {
                     }
                     Seen::Mended(result.map(drop))
                 }
-                Ok(Done::NoMetrics(why)) => {
-                    self.say(Level::Warning, "no-metrics", why);
+                Ok(Done::Bridges(bridges)) => {
+                    self.bridges = bridges;
+                    continue;
+                }
+                Ok(Done::Warning { event, why }) => {
+                    self.say(Level::Warning, event, why);
                     continue;
                 }
                 Err(std::sync::mpsc::TryRecvError::Empty) => return Ok(()),
@@ -381,7 +383,7 @@ impl Watcher {
     ) -> Result<(), WatchError> {
         match policy {
             Ok(policy) => {
-                self.policy = policy.clone();
+                self.bridges.extend(policy.fence.bridges.iter().cloned());
                 self.hands.task(Task::Policy(Box::new(policy)))?;
                 self.say(Level::Info, "reloaded", "the policy was read again".into());
                 self.step(Seen::Guest, first)
