@@ -6,10 +6,12 @@ use super::error::DomainError;
 use super::interface::Interface;
 use super::network::Network;
 use crate::nwfilter::lint::catalogue::{
-    FILTERREF_DROPPED, FILTERREF_IN_NETWORK, NO_FILTERREF, SEVERAL_FILTERREFS, find,
+    FILTERREF_DROPPED, FILTERREF_IN_NETWORK, NO_FILTERREF, SECOND_WAY, SEVERAL_FILTERREFS, find,
 };
 use crate::nwfilter::lint::{Finding, Severity};
 use crate::place::position;
+use quick_xml::Reader;
+use quick_xml::events::Event;
 
 /// A text that defines a guest, an interface or a network.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,9 +30,12 @@ impl Definition {
     /// Reads a definition; none where the text is something else, such as a filter.
     ///
     /// # Errors
-    /// A definition that cannot be read.
+    /// A definition that cannot be read, such as one that was cut short.
     pub fn parse(xml: &str) -> Option<Result<Self, DomainError>> {
-        let root = Element::parse(xml).ok()?;
+        let root = match Element::parse(xml) {
+            Ok(root) => root,
+            Err(error) => return is_begun(xml).then_some(Err(error)),
+        };
         Some(match root.name.as_str() {
             "domain" => Domain::parse(xml).map(Self::Domain),
             "domainsnapshot" => {
@@ -56,37 +61,57 @@ impl Definition {
     /// its interfaces name say whether a filter can hold them.
     pub fn lint(&self, xml: &str, networks: &[&Network]) -> Vec<Finding> {
         let name = self.name();
-        let interfaces: Vec<&Interface> = match self {
-            Self::Domain(domain) => domain.interfaces.iter().collect(),
+        let domains: Vec<&Domain> = match self {
+            Self::Domain(domain) => vec![domain],
             Self::Snapshot(snapshot) => {
                 let inactive = snapshot.inactive.iter();
-                let domains = std::iter::once(&snapshot.domain).chain(inactive);
-                domains.flat_map(|domain| &domain.interfaces).collect()
+                std::iter::once(&snapshot.domain).chain(inactive).collect()
             }
-            Self::Interface(interface) => vec![interface],
-            Self::Network(network) => {
-                let spans = network.filterref_spans.iter();
-                let message = "libvirt drops the filterref of a network and of a port group \
-                               without a word; put it into the <interface> of each guest";
-                return spans
-                    .map(|span| {
-                        finding(
-                            &name,
-                            xml,
-                            FILTERREF_IN_NETWORK,
-                            span.start,
-                            message.to_owned(),
-                        )
-                    })
-                    .collect();
-            }
+            Self::Interface(_) => Vec::new(),
+            Self::Network(network) => return of_network(network, &name, xml),
         };
+        let own = match self {
+            Self::Interface(interface) => Some(interface),
+            _ => None,
+        };
+        let interfaces = domains.iter().flat_map(|domain| &domain.interfaces);
         let of = |interface: &Interface| {
             let (lint, at, message) = judge(interface, networks)?;
             Some(finding(&name, xml, lint, at, message))
         };
-        interfaces.into_iter().filter_map(of).collect()
+        let found = interfaces.chain(own).filter_map(of);
+        let ways = domains.iter().flat_map(|domain| &domain.hostdev_nics);
+        let ways = ways.map(|way| {
+            let message =
+                format!("the guest has {way}: if that is a NIC, no filter sees its frames");
+            finding(&name, xml, SECOND_WAY, way.span.start, message)
+        });
+        found.chain(ways).collect()
     }
+}
+
+/// Whether a text that is no well-formed XML begins as a definition does.
+fn is_begun(xml: &str) -> bool {
+    let mut reader = Reader::from_str(xml);
+    loop {
+        match reader.read_event() {
+            Ok(Event::Start(start)) => {
+                let name = start.name();
+                let names = ["domain", "domainsnapshot", "interface", "network"];
+                return names.contains(&name.as_ref());
+            }
+            Ok(Event::Eof | Event::Empty(_)) | Err(_) => return false,
+            Ok(_) => {}
+        }
+    }
+}
+
+fn of_network(network: &Network, name: &str, xml: &str) -> Vec<Finding> {
+    let message = "libvirt drops the filterref of a network and of a port group without a word; put \
+                   it into the <interface> of each guest";
+    let spans = network.filterref_spans.iter();
+    let of = |at| finding(name, xml, FILTERREF_IN_NETWORK, at, message.to_owned());
+    spans.map(|span| of(span.start)).collect()
 }
 
 /// What is wrong with an interface, and at which byte.
@@ -169,6 +194,7 @@ mod tests {
     #[case::dropped(&format!("<interface type='user'>\n  {REF}</interface>"), &[(FILTERREF_DROPPED, (2, 3))])]
     #[case::network(&format!("<network><name>n</name>\n{REF}<portgroup name='p'>{REF}</portgroup></network>"), &[(FILTERREF_IN_NETWORK, (2, 1)), (FILTERREF_IN_NETWORK, (2, 44))])]
     #[case::guest(&format!("<domain><name>g</name><devices>\n<interface type='direct'/>\n<interface type='bridge'>{REF}</interface></devices></domain>"), &[(NO_FILTERREF, (2, 1))])]
+    #[case::argument("<domain xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'><name>g</name>\n<qemu:commandline><qemu:arg value='-nic'/><qemu:arg value='user'/></qemu:commandline></domain>", &[(SECOND_WAY, (2, 19))])]
     #[case::snapshot("<domainsnapshot><name>s</name><domain><name>g</name><devices><interface type='bridge'/></devices></domain></domainsnapshot>", &[(NO_FILTERREF, (1, 62))])]
     fn each_thing_has_its_lint_and_place(
         #[case] xml: &str,
@@ -191,7 +217,20 @@ mod tests {
     #[rstest]
     #[case::a_filter("<filter name='x'/>")]
     #[case::no_xml("x")]
+    #[case::a_filter_cut_short("<filter name='x'><rule")]
     fn something_else_is_no_definition(#[case] xml: &str) {
         assert!(Definition::parse(xml).is_none());
+    }
+
+    /// Said to be no filter, nobody would see that half of it is missing.
+    #[rstest]
+    #[case::a_guest(
+        "<?xml version='1.0'?>\n<!-- kept --><domain type='kvm'><name>web</name><devices><interface"
+    )]
+    #[case::a_network("<network><name>n</name>")]
+    fn a_definition_that_is_cut_short_is_told_of(#[case] xml: &str) {
+        let error = Definition::parse(xml).expect("it begins as one");
+        let error = error.expect_err("it does not end").to_string();
+        assert!(error.contains("cure: give what `virsh"), "{error}");
     }
 }

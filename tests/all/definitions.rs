@@ -75,6 +75,23 @@ fn of_two_filterrefs_libvirt_takes_one_at_most() {
     );
 }
 
+/// A filter holds its own interface alone, and libvirt takes all else beside it.
+#[test]
+fn libvirt_takes_another_way_out_beside_a_filter() {
+    on_a_small_host(
+        "definitions::libvirt_takes_another_way_out_beside_a_filter",
+        |host| {
+            let pci = "<hostdev mode='subsystem' type='pci' managed='no'><source>\
+                       <address domain='0' bus='3' slot='0' function='0'/></source></hostdev>";
+            let inside = on_bridge(1, FILTERREF) + pci;
+            let (text, interface) = kept(host, &inside).expect("libvirt takes it");
+            assert_eq!(interface.filterrefs.len(), 1);
+            let ways = Domain::parse(&text).expect("it is read").hostdev_nics;
+            assert_eq!(ways.len(), 1, "{text}");
+        },
+    );
+}
+
 #[test]
 fn libvirt_drops_the_filterref_of_a_network() {
     on_a_small_host(

@@ -18,12 +18,13 @@ pub const WITHOUT: [(&str, &str); 1] = [(
 )];
 
 /// Lints whose claim has a test of its own, those about definitions in tests/all/definitions.rs.
-pub const APART: [&str; 6] = [
+pub const APART: [&str; 7] = [
     "equal-chain-priority",
     "filterref-dropped",
     "filterref-in-network",
     "no-filterref",
     "no-uuid",
+    "second-way",
     "several-filterrefs",
 ];
 

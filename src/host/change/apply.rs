@@ -125,18 +125,12 @@ pub fn interface(
         );
         return;
     }
-    let Some(mac) = interface.mac else {
+    let Some(target) = Target::of(subject) else {
         plan.refuse(
             format!("{label} has no MAC address"),
             "give it one with `virsh edit`",
         );
         return;
-    };
-    let target = Target {
-        guest: guest.name.clone(),
-        uuid: guest.uuid.clone(),
-        mac,
-        device: subject.live.and_then(|live| live.target.clone()),
     };
     let mut changes = Changes {
         policy,

@@ -24,15 +24,8 @@ pub fn plan(inventory: &Inventory, policy: &Policy, scope: &Scope, record: &Reco
 }
 
 fn interface(policy: &Policy, subject: &Subject<'_>, record: &Record, plan: &mut Plan) {
-    let guest = subject.guest;
-    let Some(mac) = subject.interface().mac else {
+    let Some(target) = Target::of(subject) else {
         return;
-    };
-    let target = Target {
-        guest: guest.name.clone(),
-        uuid: guest.uuid.clone(),
-        mac,
-        device: subject.live.and_then(|live| live.target.clone()),
     };
     let ours = reference(policy);
     let change = |interface: Option<&Interface>, before: Option<FilterRef>| {
@@ -46,7 +39,7 @@ fn interface(policy: &Policy, subject: &Subject<'_>, record: &Record, plan: &mut
             to: before,
         })
     };
-    let before = record.before(&guest.uuid, mac);
+    let before = record.before(&target.uuid, target.mac);
     let live = change(subject.live, before.live.clone());
     let config = change(subject.config, before.config.clone());
     if live.is_none() && config.is_none() {

@@ -91,12 +91,8 @@ fn interface(
     report: &InterfaceReport,
     plan: &mut Plan,
 ) {
-    let guest = subject.guest;
-    let target = Target {
-        guest: guest.name.clone(),
-        uuid: guest.uuid.clone(),
-        mac: report.mac.unwrap_or_default(),
-        device: subject.live.and_then(|live| live.target.clone()),
+    let Some(target) = Target::of(subject) else {
+        return;
     };
     let mut mender = Mender {
         inventory,

@@ -1,6 +1,7 @@
 //! What is changed on a host, one step at a time.
 
 use crate::frame::{Mac, mac_text};
+use crate::host::audit::Subject;
 use crate::host::kernel::Bypass;
 use crate::nwfilter::FilterRef;
 use std::fmt;
@@ -16,6 +17,18 @@ pub struct Target {
     pub mac: Mac,
     /// The host's device, where the guest runs.
     pub device: Option<String>,
+}
+
+impl Target {
+    /// The interface of a guest; none where it has no MAC.
+    pub fn of(subject: &Subject<'_>) -> Option<Self> {
+        Some(Self {
+            guest: subject.guest.name.clone(),
+            uuid: subject.guest.uuid.clone(),
+            mac: subject.interface().mac?,
+            device: subject.live.and_then(|live| live.target.clone()),
+        })
+    }
 }
 
 impl fmt::Display for Target {

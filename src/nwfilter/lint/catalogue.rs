@@ -42,19 +42,23 @@ pub const FILTERREF_IN_NETWORK: &str = "filterref-in-network";
 /// Name of the lint about interfaces without a filter.
 pub const NO_FILTERREF: &str = "no-filterref";
 
+/// Name of the lint about ways out of a guest that are no interface.
+pub const SECOND_WAY: &str = "second-way";
+
 /// Name of the lint about interfaces with more than one filter.
 pub const SEVERAL_FILTERREFS: &str = "several-filterrefs";
 
 /// The lints about definitions of guests, interfaces and networks, which hold no filter.
-pub const OF_DEFINITIONS: [&str; 4] = [
+pub const OF_DEFINITIONS: [&str; 5] = [
     FILTERREF_DROPPED,
     FILTERREF_IN_NETWORK,
     NO_FILTERREF,
+    SECOND_WAY,
     SEVERAL_FILTERREFS,
 ];
 
 /// All of them, by name.
-pub const LINTS: [Lint; 48] = [
+pub const LINTS: [Lint; 49] = [
     lint(
         "arp-mask-inherited",
         Error,
@@ -248,6 +252,11 @@ pub const LINTS: [Lint; 48] = [
         "root-priority",
         Note,
         "the priority of the root chain has no effect",
+    ),
+    lint(
+        SECOND_WAY,
+        Warning,
+        "a device of the host or an argument of QEMU is a way out that no filter sees",
     ),
     lint(
         SEVERAL_FILTERREFS,
