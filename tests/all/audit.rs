@@ -324,3 +324,31 @@ fn an_interface_of_the_saved_image_alone_is_open_and_is_repaired() {
         assert_eq!(host.audit(&[]).0, 0, "as it was saved");
     });
 }
+
+/// No guest starts whose tap gets the name of a binding that nobody uses.
+#[test]
+fn a_binding_of_a_device_that_is_gone_is_told_of() {
+    let name = "audit::a_binding_of_a_device_that_is_gone_is_told_of";
+    on_a_small_host(name, |host| {
+        let weak = "<filter name='weak'><rule action='drop' direction='out'><arp/></rule></filter>";
+        host.libvirt.define_filter("weak", weak).unwrap();
+        run("ip", &["tuntap", "add", "dev", "gone0", "mode", "tap"]);
+        run("ip", &["link", "set", "gone0", "master", "br0"]);
+        let binding = "<filterbinding><owner><name>web</name>\
+             <uuid>6f0b9c9e-0c0b-4c9a-9d6e-3a6d1d1f2b78</uuid></owner><portdev name='gone0'/>\
+             <mac address='52:54:00:00:00:01'/><filterref filter='weak'/></filterbinding>";
+        host.libvirt.create_binding("gone0", binding).unwrap();
+        assert_eq!(host.audit(&[]).0, 0, "its device is there");
+        run("ip", &["link", "del", "gone0"]);
+        let (code, found) = host.audit(&[]);
+        assert_eq!(
+            (code, kinds(&found)),
+            (1, vec!["stale-binding"]),
+            "{found:#}"
+        );
+        let cure = found["interfaces"][0]["reasons"][0]["cure"].as_str();
+        assert_eq!(cure, Some("virsh nwfilter-binding-delete gone0"));
+        host.libvirt.delete_binding("gone0").unwrap();
+        assert_eq!(host.audit(&[]).0, 0);
+    });
+}

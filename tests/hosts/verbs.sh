@@ -56,7 +56,7 @@ ip addr add 192.168.1.9/24 dev br0
 ip link set br0 up
 cat > /tmp/web.xml <<'X'
 <domain type='kvm'><name>web</name><memory unit='MiB'>32</memory>
-<os><type arch='x86_64' machine='pc'>hvm</type></os><devices>
+<os><type arch='x86_64' machine='pc'>hvm</type></os><features><acpi/></features><devices>
 <interface type='bridge'><mac address='52:54:00:00:00:01'/><source bridge='br0'/><model type='pcnet'/></interface>
 <memballoon model='none'/></devices></domain>
 X
@@ -136,6 +136,22 @@ lose "update-device without it" open no-filter virsh update-device web --live <(
 )
 virsh nwfilter-dumpxml lan-only | sed '/<rule action=.drop. direction=.out. priority=.[0-9]*.\/>/d' > /tmp/weak.xml
 lose "filter's content changed" open filter-differs virsh nwfilter-define /tmp/weak.xml
+
+# Detached and attached again, as a guest answers at its reset: a new MAC, and no filterref anywhere.
+recreate() {
+    virsh -q detach-interface web bridge --mac 52:54:00:00:00:01 --live --config
+    virsh -q reset web
+    until_true 60 sh -c "! virsh -q domiflist web | grep -q 00:00:01" || return 1
+    virsh -q attach-interface web bridge br0 --model pcnet --mac 52:54:00:00:00:0a --live --config
+}
+# The definition that the guest had before it was fenced, for good.
+anew() {
+    virsh -q destroy web
+    virsh -q define /tmp/config.before
+    virsh -q start web
+}
+lose "detached and attached again" open recreated recreate
+lose "defined anew without it, and started" open stripped anew
 
 systemctl restart libvirtd
 expect "libvirtd restarted" fenced

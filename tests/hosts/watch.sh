@@ -108,6 +108,14 @@ cat >/tmp/second.xml <<'X'
 <interface type='bridge'><mac address='52:54:00:00:00:02'/><source bridge='br0'/><model type='pcnet'/></interface>
 X
 lose "a NIC plugged in without it" virsh -q attach-device web /tmp/second.xml --live
+# A guest that answers nothing gives a NIC back at its reset.
+recreate() {
+    virsh -q detach-interface web bridge --mac 52:54:00:00:00:01 --live
+    virsh -q reset web
+    until_true 60 sh -c "! virsh -q domiflist web | grep -q 00:00:01" || return 1
+    virsh -q attach-interface web bridge br0 --model pcnet --mac 52:54:00:00:00:0a --live
+}
+lose "detached and attached again" recreate
 
 mark
 systemctl restart libvirtd

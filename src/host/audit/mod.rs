@@ -3,6 +3,7 @@
 //! It judges what an [`Inventory`] holds and asks nobody but the reference lab. What could not
 //! be looked at is unknown, and never counts as fenced.
 
+mod beside;
 mod filters;
 mod judge;
 mod known;
@@ -20,10 +21,11 @@ pub use state::State;
 pub use types::{Audit, InterfaceReport};
 
 use super::gate;
-use super::inventory::{Guest, Inventory};
+use super::inventory::Inventory;
 use super::reference::{Prepared, References, Wanted};
 use crate::nwfilter::{self, FilterRef};
 use crate::policy::Policy;
+use beside::{other_ways, stale_bindings};
 use filters::Filters;
 use judge::Judge;
 use std::collections::HashMap;
@@ -70,6 +72,7 @@ pub fn audit(
             interfaces.extend(other_ways(guest));
         }
     }
+    interfaces.extend(stale_bindings(inventory, scope));
     Audit { interfaces }
 }
 
@@ -96,54 +99,4 @@ fn wanted(subjects: &[Subject<'_>], inventory: &Inventory) -> Vec<Option<Wanted>
         Some(prepared.as_ref()?.wanted(live.mac?))
     };
     subjects.iter().map(of).collect()
-}
-
-/// The ways out of a guest that are no interface: no filter sees them.
-fn other_ways(guest: &Guest) -> Vec<InterfaceReport> {
-    let now = [
-        (Definition::Live, guest.live.as_ref()),
-        (Definition::Config, guest.config.as_ref()),
-        (Definition::Saved, guest.saved.as_ref()),
-    ];
-    let now = now
-        .into_iter()
-        .filter_map(|(which, it)| Some((which, &it?.domain)));
-    let later = guest.snapshots.iter().flat_map(|(name, snapshot)| {
-        let domains = [Some(&snapshot.domain), snapshot.inactive.as_ref()];
-        let which = Definition::Snapshot(name.clone());
-        domains
-            .into_iter()
-            .flatten()
-            .map(move |it| (which.clone(), it))
-    });
-    let mut ways: Vec<(String, Vec<Reason>)> = Vec::new();
-    for (which, domain) in now.chain(later) {
-        for device in &domain.hostdev_nics {
-            let way = device.to_string();
-            let reason = Reason::SecondWay(which.clone(), way.clone());
-            match ways.iter_mut().find(|(other, _)| *other == way) {
-                Some((_, reasons)) if reasons.contains(&reason) => {}
-                Some((_, reasons)) => reasons.push(reason),
-                None => ways.push((way, vec![reason])),
-            }
-        }
-    }
-    let report = |(network, reasons)| {
-        let mut report = InterfaceReport {
-            guest: guest.name.clone(),
-            running: guest.live.is_some(),
-            mac: None,
-            device: None,
-            network,
-            filter: None,
-            known: false,
-            state: State::Fenced,
-            reasons: Vec::new(),
-        };
-        for reason in reasons {
-            report.add(reason);
-        }
-        report
-    };
-    ways.into_iter().map(report).collect()
 }

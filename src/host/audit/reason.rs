@@ -72,6 +72,8 @@ pub enum Reason {
     Unfilterable(Definition, Unfilterable),
     /// libvirt has no binding for a device whose definition has a filter.
     NoBinding,
+    /// libvirt has a binding for a device that is gone.
+    StaleBinding(String),
     /// libvirt's binding is not that of the definition.
     OtherBinding(String),
     /// The kernel's rules are not those that this libvirt makes of the filter.
@@ -179,6 +181,7 @@ impl Reason {
             | Self::OtherBridge { .. }
             | Self::FilterFile { .. }
             | Self::NoBinding
+            | Self::StaleBinding(_)
             | Self::Unnamed(_)
             | Self::Closed
             | Self::Blocked(_)
@@ -208,6 +211,7 @@ impl Reason {
             Self::SeveralFilters(_) => "several-filters",
             Self::Unfilterable(..) => "unfilterable",
             Self::NoBinding => "no-binding",
+            Self::StaleBinding(_) => "stale-binding",
             Self::OtherBinding(_) => "other-binding",
             Self::Rules(Difference::Nothing) => "rules-missing",
             Self::Rules(Difference::Unhooked(_)) => "rules-unhooked",
@@ -267,6 +271,9 @@ impl Reason {
             | Self::OtherBinding(_)
             | Self::Rules(_)
             | Self::Closed => format!("lanfence repair {guest}"),
+            Self::StaleBinding(device) => {
+                format!("virsh nwfilter-binding-delete {}", quoted(device))
+            }
             Self::Bypass(bypass) => bypass.cure.clone(),
             Self::Unfilterable(..) => {
                 "put the interface on a Linux bridge (lanfence apply prints how)".to_owned()

@@ -49,12 +49,7 @@ impl fmt::Display for Reason {
             Self::Unfilterable(definition, why) => {
                 write!(f, "{definition} has it as one that no filter holds: {why}")
             }
-            Self::NoBinding => {
-                f.write_str("libvirt has no binding for it, though its definition has a filter")
-            }
-            Self::OtherBinding(what) => {
-                write!(f, "libvirt's binding is not that of its definition: {what}")
-            }
+            Self::NoBinding | Self::OtherBinding(_) | Self::StaleBinding(_) => binding(self, f),
             Self::Rules(difference) => write!(f, "{difference}"),
             Self::Bypass(bypass) if bypass.is_early => write!(
                 f,
@@ -98,6 +93,23 @@ impl fmt::Display for Reason {
             Self::Closed => f.write_str("lanfence has closed its device, and nothing passes"),
             Self::Stripped | Self::Recreated(_) | Self::Unnamed(_) => asked_for(self, f),
         }
+    }
+}
+
+/// What libvirt believes to be bound.
+fn binding(reason: &Reason, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match reason {
+        Reason::NoBinding => {
+            f.write_str("libvirt has no binding for it, though its definition has a filter")
+        }
+        Reason::OtherBinding(what) => {
+            write!(f, "libvirt's binding is not that of its definition: {what}")
+        }
+        Reason::StaleBinding(device) => write!(
+            f,
+            "libvirt has a binding for {device}, which is gone: no guest starts whose device gets that name"
+        ),
+        _ => Ok(()),
     }
 }
 

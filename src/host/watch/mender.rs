@@ -273,6 +273,7 @@ fn standing_of(reason: &Reason) -> Standing {
         | Reason::Unseen(_)
         | Reason::Stripped
         | Reason::Recreated(_)
+        | Reason::StaleBinding(_)
         | Reason::NoFilter(Definition::Snapshot(_))
         | Reason::Leaks {
             definition: Definition::Snapshot(_),
