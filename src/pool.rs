@@ -6,6 +6,7 @@
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Write as _};
@@ -24,8 +25,13 @@ const PANICKED: [Option<i32>; 2] = [Some(101), Some(70)];
 /// thread that started the worker. Workers that still run when this is dropped are killed.
 pub struct Pool<M> {
     workers: Vec<Worker>,
-    lines: mpsc::Receiver<(usize, Option<Line<M>>)>,
+    lines: mpsc::Receiver<Read<M>>,
+    /// Lines that have come and were not reported yet.
+    come: VecDeque<Read<M>>,
 }
+
+/// What was read of a worker; none at its end.
+type Read<M> = (usize, Option<Line<M>>);
 
 /// A line of a worker: a message, or something else that was printed in it.
 type Line<M> = Result<M, String>;
@@ -86,22 +92,32 @@ impl<M: DeserializeOwned + Send + 'static> Pool<M> {
             worker.write(&task);
             workers.push(worker);
         }
-        Ok(Self { workers, lines })
+        Ok(Self {
+            workers,
+            lines,
+            come: VecDeque::new(),
+        })
     }
 
     /// Waits for what happens next; none when all workers have ended.
     pub fn wait(&mut self) -> Option<Report<M>> {
-        let report = match self.lines.recv_timeout(TICK) {
-            Err(mpsc::RecvTimeoutError::Disconnected) => return None,
-            Err(mpsc::RecvTimeoutError::Timeout) => Report::Nothing,
-            Ok((number, None)) => Report::Ended(number, self.workers[number].end()),
-            Ok((number, Some(line))) => {
-                self.workers[number].heard = Some(Instant::now());
-                match line {
-                    Ok(message) => Report::Message(number, message),
-                    Err(text) => Report::Text(number, text),
-                }
+        if self.come.is_empty() {
+            match self.lines.recv_timeout(TICK) {
+                Err(mpsc::RecvTimeoutError::Disconnected) => return None,
+                Err(mpsc::RecvTimeoutError::Timeout) => {}
+                Ok(read) => self.come.push_back(read),
             }
+        }
+        self.come.extend(self.lines.try_iter());
+        // Nobody is silent whose lines wait here while others are dealt with, nor who has ended.
+        for (number, line) in &self.come {
+            self.workers[*number].heard = line.as_ref().map(|_| Instant::now());
+        }
+        let report = match self.come.pop_front() {
+            None => Report::Nothing,
+            Some((number, None)) => Report::Ended(number, self.workers[number].end()),
+            Some((number, Some(Ok(message)))) => Report::Message(number, message),
+            Some((number, Some(Err(text)))) => Report::Text(number, text),
         };
         for worker in &mut self.workers {
             worker.end_if_silent();
@@ -224,7 +240,7 @@ impl fmt::Display for End {
 fn forward<M: DeserializeOwned>(
     stdout: Option<impl io::Read>,
     worker: usize,
-    sender: &mpsc::Sender<(usize, Option<Line<M>>)>,
+    sender: &mpsc::Sender<Read<M>>,
 ) {
     let lines = stdout.map(|stdout| BufReader::new(stdout).lines().map_while(Result::ok));
     for line in lines.into_iter().flatten() {

@@ -88,7 +88,7 @@ impl Fences {
         it: Present<'_>,
         is_there: impl Fn(&str) -> bool,
     ) -> Option<Was> {
-        let own = |fenced: &&Fenced| fenced.is_of(filter, it, &is_there);
+        let own = |fenced: &&Fenced| fenced.is_of(filter, it.guest, it.uuid, &is_there);
         let mac = mac_text(it.mac);
         let mut all = self.interfaces.iter().filter(own);
         if all.clone().any(|fenced| fenced.macs.contains(&mac)) {
@@ -110,7 +110,7 @@ impl Fences {
     ) {
         let mac = mac_text(it.mac);
         let own: Vec<usize> = (0..self.interfaces.len())
-            .filter(|at| self.interfaces[*at].is_of(filter, it, &is_there))
+            .filter(|at| self.interfaces[*at].is_of(filter, it.guest, it.uuid, &is_there))
             .collect();
         let known = own
             .iter()
@@ -144,19 +144,37 @@ impl Fences {
         }
     }
 
-    /// Forgets interfaces: those of a guest by their MAC, or all of it.
-    pub fn forget(&mut self, filter: &str, uuid: &str, mac: Option<Mac>) {
-        let mac = mac.map(mac_text);
+    /// Forgets an interface, and one that it is in the place of.
+    pub fn forget(&mut self, filter: &str, it: Present<'_>, is_there: impl Fn(&str) -> bool) {
+        let mac = mac_text(it.mac);
         self.interfaces.retain(|fenced| {
-            let is_it = mac.as_ref().is_none_or(|mac| fenced.macs.contains(mac));
-            fenced.filter != filter || fenced.uuid != uuid || !is_it
+            let is_it = fenced.macs.contains(&mac) || fenced.is_followed_by(it);
+            !(fenced.is_of(filter, it.guest, it.uuid, &is_there) && is_it)
         });
+    }
+
+    /// Forgets all interfaces of a guest.
+    pub fn forget_guest(
+        &mut self,
+        filter: &str,
+        guest: &str,
+        uuid: &str,
+        is_there: impl Fn(&str) -> bool,
+    ) {
+        self.interfaces
+            .retain(|fenced| !fenced.is_of(filter, guest, uuid, &is_there));
     }
 }
 
 impl Fenced {
-    fn is_of(&self, filter: &str, it: Present<'_>, is_there: impl Fn(&str) -> bool) -> bool {
-        let same = self.uuid == it.uuid || (self.guest == it.guest && !is_there(&self.uuid));
+    fn is_of(
+        &self,
+        filter: &str,
+        guest: &str,
+        uuid: &str,
+        is_there: impl Fn(&str) -> bool,
+    ) -> bool {
+        let same = self.uuid == uuid || (self.guest == guest && !is_there(&self.uuid));
         self.filter == filter && same
     }
 
@@ -243,7 +261,16 @@ mod tests {
         let back = all(&[1, 2]);
         let was = fences.was(FILTER, at(&back, "br0", 1), |_| true);
         assert_eq!(was, Some(Was::Itself));
-        fences.forget(FILTER, "u", Some(mac(3)));
+        fences.forget(FILTER, at(&back, "br0", 2), |_| true);
+        assert_ne!(fences, Fences::default(), "that is another one");
+        let mut others = fences.clone();
+        others.forget_guest(FILTER, "mail", "v", |_| true);
+        assert_eq!(others, fences);
+        others.forget_guest(FILTER, "web", "made anew", |_| false);
+        assert_eq!(others, Fences::default());
+        // Neither itself nor one that would be taken for it.
+        let now = all(&[5]);
+        fences.forget(FILTER, at(&now, "br0", 5), |_| true);
         assert_eq!(fences, Fences::default());
     }
 

@@ -207,17 +207,15 @@ fn a_program_that_cannot_run_makes_the_host_unfit(#[case] program: &str, #[case]
     }
 }
 
+/// The process that has started another.
+fn parent(pid: u32) -> Option<u32> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let behind_its_name = stat.rsplit(')').next()?;
+    behind_its_name.split_whitespace().nth(1)?.parse().ok()
+}
+
 /// All processes below one, itself included.
 fn family(root: u32) -> BTreeSet<u32> {
-    let parent = |pid: u32| -> Option<u32> {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        stat.rsplit(')')
-            .next()?
-            .split_whitespace()
-            .nth(1)?
-            .parse()
-            .ok()
-    };
     let pids = || {
         std::fs::read_dir("/proc")
             .unwrap()
@@ -306,7 +304,12 @@ fn a_kill_leaves_nothing_behind(#[case] victim: &str, #[case] after: &str) {
     );
     let target = match victim {
         "coordinator" => child.id(),
-        "worker" => *family.iter().find(|pid| **pid != child.id()).unwrap(),
+        "worker" => {
+            let mut own = family
+                .iter()
+                .filter(|pid| parent(**pid) == Some(child.id()));
+            *own.next().expect("the coordinator has a worker")
+        }
         program => named(program, &family),
     };
     kill(target);

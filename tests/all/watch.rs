@@ -393,3 +393,27 @@ fn an_interface_in_the_place_of_a_fenced_one_is_closed_and_fenced() {
         watcher.end();
     });
 }
+
+/// What was taken away on purpose stays away, though the watcher knows that it was fenced.
+#[test]
+fn what_remove_takes_away_is_not_put_back() {
+    let name = "watch::what_remove_takes_away_is_not_put_back";
+    on_a_small_host(name, |host| {
+        fenced_guest(host);
+        let mut watcher = Watcher::start(host, &[]);
+        watcher.until_status(FENCED);
+        let kept = "/run/lanfence/state/fenced.json";
+        until("it is kept in mind", || Path::new(kept).exists());
+        host.lanfence(&["remove", "web"]).ended(0);
+        watcher.until_status("0 of 0 interfaces are fenced");
+        // It audits once more before it ends this.
+        host.start("mail", &on_bridge(2, "<filterref filter='lan-only'/>"));
+        watcher.until_status(FENCED);
+        assert_eq!(closed(), [""; 0]);
+        let (_, found) = host.audit(&["web"]);
+        let reasons = &found["interfaces"][0]["reasons"];
+        assert_eq!(found["interfaces"][0]["state"], "open", "{found:#}");
+        assert!(!reasons.to_string().contains("stripped"), "{found:#}");
+        watcher.end();
+    });
+}

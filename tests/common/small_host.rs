@@ -18,7 +18,7 @@ const LIFE_VARIABLE: &str = "LANFENCE_SMALL_HOST_LIFE";
 
 /// Longest wait for something that is to happen: of no interest but where it does not happen at all, so
 /// that the busiest machine gets there.
-pub const LONGEST: Duration = Duration::from_secs(500);
+pub const LONGEST: Duration = Duration::from_secs(300);
 
 /// Runs the test of this name again on a small host and checks that it passes there; where it
 /// already runs there, does what it is to do.

@@ -4,6 +4,7 @@ use super::change::{ChangeOptions, Guests, Host, execute, record, refuse, show, 
 use super::connection::failure;
 use crate::cli::failure::Failure;
 use crate::cli::output::say;
+use crate::host::audit::fences_without;
 use crate::host::change::{Step, record_file, remove};
 use crate::verdict::Exit;
 use clap::Args;
@@ -42,24 +43,11 @@ pub fn run(options: &Options) -> Result<ExitCode, Failure> {
 /// No interface that is meant is one to be fenced any more, nor one that a guest which is named had
 /// once. Tells whether one was.
 fn forget_fences(host: &Host) -> Result<bool, Failure> {
-    let (inventory, filter) = (&host.inventory, &host.policy.name);
-    let broken = |why: &String| Failure::new(Exit::Host, why.clone());
-    let before = inventory.fences.as_ref().map_err(broken)?;
-    let mut fences = before.clone();
-    for subject in host.scope.subjects(inventory) {
-        let mac = subject.interface().mac;
-        fences.forget(filter, &subject.guest.uuid, Some(mac.unwrap_or_default()));
+    let left = fences_without(&host.inventory, &host.policy, &host.scope);
+    match left.map_err(|why| Failure::new(Exit::Host, why))? {
+        Some(fences) => fences.write().map_err(failure).map(|()| true),
+        None => Ok(false),
     }
-    if host.scope.interface.is_none() {
-        let guests = host.scope.guests.iter();
-        for guest in guests.filter_map(|name| inventory.guest(name)) {
-            fences.forget(filter, &guest.uuid, None);
-        }
-    }
-    if fences == *before {
-        return Ok(false);
-    }
-    fences.write().map_err(failure).map(|()| true)
 }
 
 /// What is taken away is no longer remembered.

@@ -1,7 +1,7 @@
 //! Which interfaces are to have the policy's filter, whether they have it or not.
 
 use super::reason::Definition;
-use super::scope::{Subject, place};
+use super::scope::{Scope, Subject, place};
 use crate::domain::Interface;
 use crate::frame::Mac;
 use crate::host::fences::{Fences, Present, Was};
@@ -52,6 +52,32 @@ pub fn fences_to_keep(
         };
         let beside = all.iter().copied().filter(|mac| !is_meant(mac)).collect();
         fences.keep(&policy.name, at, &beside, anew, is_there);
+    }
+    Ok((fences != *before).then_some(fences))
+}
+
+/// What is left to be kept in mind when the interfaces that are meant are no longer to be fenced. None
+/// where nothing is forgotten.
+///
+/// # Errors
+/// When what was kept in mind before cannot be told.
+pub fn fences_without(
+    inventory: &Inventory,
+    policy: &Policy,
+    scope: &Scope,
+) -> Result<Option<Fences>, String> {
+    let before = inventory.fences.as_ref().map_err(Clone::clone)?;
+    let mut fences = before.clone();
+    let is_there = |uuid: &str| inventory.has(uuid);
+    for subject in scope.subjects(inventory) {
+        let all = macs(&subject);
+        let place = place(subject.interface(), inventory);
+        if let Some(at) = at(&subject, &place, &all) {
+            fences.forget(&policy.name, at, is_there);
+        }
+    }
+    for guest in inventory.guests.iter().filter(|it| scope.means_guest(it)) {
+        fences.forget_guest(&policy.name, &guest.name, &guest.uuid, is_there);
     }
     Ok((fences != *before).then_some(fences))
 }

@@ -14,7 +14,7 @@ mod state;
 mod types;
 mod words;
 
-pub use known::fences_to_keep;
+pub use known::{fences_to_keep, fences_without};
 pub use reason::{Definition, Reason};
 pub use scope::{Scope, Subject, bridge};
 pub use state::State;

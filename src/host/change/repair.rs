@@ -161,6 +161,8 @@ impl Mender<'_> {
             Reason::NoBridge(_) | Reason::OtherBridge { .. } => self.enslave(reason),
             Reason::Closed => self.open(),
             Reason::OtherFilter(..) | Reason::Rebuilding => {}
+            // What it lacks is put in; else its user must say what he wants.
+            Reason::Stripped | Reason::Recreated(_) if !self.plan.steps.is_empty() => {}
             _ => self.tell(reason),
         }
     }

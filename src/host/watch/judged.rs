@@ -7,8 +7,9 @@ pub struct Judged {
     pub nic: Nic,
     /// The host's device.
     pub device: String,
-    /// It is meant to be fenced: the policy covers it, or it has the policy's filter.
-    pub is_wanted: bool,
+    /// Whether it is meant to be fenced: the policy covers it, it has the policy's filter, or it had. None where
+    /// that it had cannot be told: then it is meant as before.
+    pub is_wanted: Option<bool>,
     /// How it stands.
     pub standing: Standing,
     /// Why, in sentences.

@@ -7,7 +7,7 @@ use crate::host::audit::{self, Audit, Definition, InterfaceReport, Reason, Scope
 use crate::host::change::{Executor, Lock, Plan, Prover, Record, Refusal, record_file, repair};
 use crate::host::reference::References;
 use crate::host::report::metrics;
-use crate::host::{Access, Fences, HostError, Inventory, Libvirt, links};
+use crate::host::{Access, HostError, Inventory, Libvirt, links};
 use crate::policy::{Fence, Policy};
 use std::collections::{BTreeSet, HashMap};
 use std::io::Write as _;
@@ -80,15 +80,16 @@ impl Mender {
                             &self.policy.fence,
                             &inventory.networks,
                         )));
-                        if let Err(why) = self.remember(&inventory) {
+                        let is_kept = self.remember(&inventory).unwrap_or_else(|why| {
                             let event = "not-remembered";
                             tell(Done::Warning { event, why });
-                        }
+                            false
+                        });
                         if let Err(why) = self.write_metrics(&found) {
                             let event = "no-metrics";
                             tell(Done::Warning { event, why });
                         }
-                        Done::Audit(Ok(judged(&found, &self.policy)))
+                        Done::Audit(Ok(judged(&found, &self.policy, is_kept)))
                     }
                     Err(error) => Done::Audit(Err(error.to_string())),
                 },
@@ -124,22 +125,27 @@ impl Mender {
     }
 
     /// Keeps in mind which interfaces have the policy's filter, unless another lanfence is changing
-    /// that: then the next audit does.
-    fn remember(&self, inventory: &Inventory) -> Result<(), String> {
-        if self.alert_only {
-            return Ok(());
-        }
+    /// that: then the next audit does. Whether all is kept that the inventory shows.
+    fn remember(&self, inventory: &Inventory) -> Result<bool, String> {
         let text = |error: HostError| error.to_string();
         let subjects = Scope::default().subjects(inventory);
-        let Some(fences) = fences_to_keep(inventory, &self.policy, &subjects, false)? else {
-            return Ok(());
-        };
-        match Lock::try_take().map_err(text)? {
-            Some(_lock) if Fences::read().ok() == inventory.fences.clone().ok() => {
-                fences.write().map_err(text)
-            }
-            _ => Ok(()),
+        if fences_to_keep(inventory, &self.policy, &subjects, false)?.is_none() {
+            return Ok(true);
         }
+        if self.alert_only {
+            return Ok(false);
+        }
+        let Some(_lock) = Lock::try_take().map_err(text)? else {
+            return Ok(false);
+        };
+        // Somebody may have taken the filter away since: what he has just had forgotten must not come back.
+        let libvirt = Libvirt::open(self.uri.as_deref(), Access::Read).map_err(text)?;
+        let now = Inventory::take(&libvirt).map_err(text)?;
+        let subjects = Scope::default().subjects(&now);
+        let fences = fences_to_keep(&now, &self.policy, &subjects, false)?;
+        fences.map_or(Ok(()), |fences| fences.write().map_err(text))?;
+        // What was taken away between the two looks is judged by the next audit.
+        Ok(false)
     }
 
     fn write_metrics(&self, found: &Audit) -> Result<(), String> {
@@ -226,8 +232,9 @@ fn is_wanted(report: &InterfaceReport, policy: &Policy) -> bool {
     report.known || policy.fence.covers(&report.guest, bridge, network)
 }
 
-/// The interfaces of running guests that have a device.
-fn judged(found: &Audit, policy: &Policy) -> Vec<Judged> {
+/// The interfaces of running guests that have a device. `is_kept` says whether all that was fenced is kept in
+/// mind: else one that has lost its filter everywhere looks like one that never had it.
+fn judged(found: &Audit, policy: &Policy, is_kept: bool) -> Vec<Judged> {
     let judge = |report: &InterfaceReport| {
         let device = report.device.clone().filter(|_| report.running)?;
         let reasons = report
@@ -241,7 +248,7 @@ fn judged(found: &Audit, policy: &Policy) -> Vec<Judged> {
                 network: report.network.clone(),
             },
             device,
-            is_wanted: is_wanted(report, policy),
+            is_wanted: (is_kept || is_wanted(report, policy)).then(|| is_wanted(report, policy)),
             standing: standing(&report.reasons),
             reasons: reasons.map(ToString::to_string).collect(),
         })

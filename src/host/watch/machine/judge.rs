@@ -53,7 +53,7 @@ impl Machine {
         device.nic = judged.nic.clone();
         device.since = now;
         device.seen = look.or(device.seen);
-        device.wanted |= judged.is_wanted;
+        device.wanted = judged.is_wanted.unwrap_or(device.wanted);
         let is_news = device.told.as_ref() != Some(&judged.reasons.join("; "));
         let proven = look.filter(|look| {
             !look.rebuilding && device.changed.is_none_or(|changed| changed < began)

@@ -36,7 +36,7 @@ fn judged(device: &str, standing: Standing) -> Judged {
     Judged {
         nic: nic(),
         device: device.into(),
-        is_wanted: true,
+        is_wanted: Some(true),
         standing,
         reasons: vec![format!("{standing:?}")],
     }
@@ -352,4 +352,25 @@ fn a_repair_that_does_not_help_is_tried_again_ever_more_rarely() {
         assert_eq!(world.gate.len(), 1);
     }
     assert_eq!(pauses, [1000, 2000, 4000, 8000, 16000, 32000, 60000, 60000]);
+}
+
+/// Who takes a fence away on purpose finds the tap open; one of which that cannot be told stays closed.
+#[rstest]
+#[case::taken_away(Some(false), false)]
+#[case::unknown(None, true)]
+#[case::meant(Some(true), true)]
+fn what_is_no_longer_meant_is_opened(#[case] is_wanted: Option<bool>, #[case] is_closed: bool) {
+    let mut world = World::fenced();
+    world.looked("vnet0", look(2, NONE, false));
+    assert!(world.gate.contains("vnet0"));
+    let looks = BTreeMap::from([("vnet0".to_owned(), look(2, NONE, false))]);
+    world.step(Seen::Judged {
+        judged: vec![Judged {
+            is_wanted,
+            ..judged("vnet0", Standing::Open)
+        }],
+        before: looks.clone(),
+        after: looks,
+    });
+    assert_eq!(world.gate.contains("vnet0"), is_closed);
 }
